@@ -1,0 +1,57 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+PYTHON ?= python3
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cloudpods-diagnostics
+export PYTHONPYCACHEPREFIX ?= $(CACHE)/pycache
+
+CHECK := @$(PYTHON) tests/tools/check.py
+# $(call in_venv,KIND): put the virtual environment of this kind first on the PATH of the command that follows.
+in_venv = @venv=$$($(PYTHON) tests/tools/make_venv.py $(1)) && export PATH="$$venv/bin:$$PATH" &&
+
+.PHONY: help
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
+
+.PHONY: demo
+demo:  ## capture the stacks of a few stand-in services on this machine, without root
+	$(call in_venv,demo) ANSIBLE_COLLECTIONS_PATH=$$($(PYTHON) tests/tools/collection.py link) tests/demo/run.sh
+
+.PHONY: test test-fast lint sanity unit integration bench
+test:  ## everything; with the test cluster as root on Debian
+	$(CHECK) test
+test-fast:  ## lint, unit and contract tests; no cluster, no root
+	$(CHECK) test-fast
+lint:  ## every linter
+	$(CHECK) lint
+sanity:  ## ansible-test sanity
+	$(CHECK) sanity
+unit:  ## unit and contract tests
+	$(CHECK) unit
+integration:  ## integration tests and molecule scenarios on the test cluster
+	$(CHECK) integration
+bench:  ## measure on the test cluster
+	$(CHECK) bench
+
+.PHONY: lab-build lab-up lab-down
+lab-build:  ## build what the test cluster is made of (root on Debian)
+	$(call in_venv,dev) python3 tests/lab/lab.py build
+lab-up:  ## bring the test cluster up
+	$(call in_venv,dev) python3 tests/lab/lab.py up
+lab-down:  ## take the test cluster down
+	$(call in_venv,dev) python3 tests/lab/lab.py down
+
+.PHONY: venv format docs changelog collection clean
+venv:  ## the virtual environment with every tool; prints its path
+	@$(PYTHON) tests/tools/make_venv.py dev
+format:  ## format the Python sources
+	$(call in_venv,dev) ruff format .
+docs:  ## the pages of the modules and roles as HTML; prints the path
+	$(call in_venv,dev) python3 tests/tools/docs.py
+changelog:  ## write CHANGELOG.rst from the fragments
+	$(call in_venv,dev) antsibull-changelog release --reload-plugins
+collection:  ## build the tarball; prints its path
+	$(call in_venv,dev) python3 tests/tools/collection.py build
+clean:  ## remove the virtual environments and what was made from this checkout; what the cluster is built of stays
+	rm -rf $(CACHE)/venv-* $(CACHE)/pycache $(CACHE)/checkout-*

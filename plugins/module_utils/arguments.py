@@ -1,0 +1,107 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that several modules share, and what is made of their values.
+
+The documentation of each group is the doc fragment of the same name. Modules merge the groups that they need; code
+behind the modules sees plain values, never the module object.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .catalog import BINARY_DIR, DEFAULT_NAMESPACE, Selection, select
+from .model import Instance
+from .transports.base import SetupError, Transport
+
+try:
+    from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+except ImportError:
+    # Only the transport kubernetes needs that collection, and says so when it is missing.
+    AUTH_ARG_SPEC = {}
+
+SELECTION = {
+    "scenario": {"type": "str"},
+    "components": {"type": "list", "elements": "str", "default": []},
+}  # type: dict[str, Any]
+
+TRANSPORT = {
+    "transport": {"type": "str", "choices": ["kubernetes", "host"], "default": "kubernetes"},
+    "cluster": {"type": "str", "default": ""},
+    "namespaces": {"type": "list", "elements": "str", "default": [DEFAULT_NAMESPACE]},
+    "binary_dirs": {"type": "list", "elements": "str", "default": [BINARY_DIR]},
+}  # type: dict[str, Any]
+
+FANOUT = {
+    "concurrency": {"type": "int", "default": 40},
+    "node_concurrency": {"type": "int", "default": 20},
+    "timeout": {"type": "float", "default": 30.0},
+    "deadline": {"type": "float", "default": 300.0},
+}  # type: dict[str, Any]
+
+
+_SECRET_KEYS = frozenset(
+    (
+        "token",
+        "password",
+        "client-key-data",
+        "client-certificate-data",
+        "client-secret",
+        "id-token",
+        "refresh-token",
+        "access-token",
+    )
+)
+
+
+def argument_spec(*groups: dict[str, Any]) -> dict[str, Any]:
+    """One argument spec of several groups and the authentication options of kubernetes.core."""
+    merged: dict[str, Any] = dict(AUTH_ARG_SPEC)
+    for group in groups:
+        merged.update(group)
+    return merged
+
+
+def selection_of(params: dict[str, Any]) -> Selection:
+    """The selected components. ValueError when the scenario is unknown."""
+    return select(params["scenario"] or "", params["components"])
+
+
+def transport_of(params: dict[str, Any], connections: int) -> Transport:
+    """The transport that the options describe. SetupError when it cannot begin."""
+    if params["transport"] == "host":
+        from .transports.host import HostTransport
+
+        return HostTransport(cluster=params["cluster"] or "hosts", binary_dirs=params["binary_dirs"])
+    from .transports.kubernetes import KubernetesTransport
+    from .transports.kubernetes_api import Api
+
+    if not AUTH_ARG_SPEC:
+        raise SetupError("The collection kubernetes.core is missing on the controller: it comes with this collection.")
+    auth = {name: params[name] for name in AUTH_ARG_SPEC if params.get(name) is not None}
+    # Each instance holds two connections at a time: its log and its exec.
+    return KubernetesTransport(
+        Api(auth, 2 * connections), params["cluster"], params["namespaces"], params["binary_dirs"]
+    )
+
+
+def instances_of(params: dict[str, Any]) -> list[Instance]:
+    """The instances given as an option, as service_info returns them. ValueError when one is not well-formed."""
+    return [Instance.from_dict(item) for item in params["instances"]]
+
+
+def secret_values(params: dict[str, Any]) -> list[str]:
+    """The secrets inside a kubeconfig that is given as data: none of them may show up in results."""
+    found: list[str] = []
+    todo: list[Any] = [params.get("kubeconfig")]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, dict):
+            for key, item in value.items():
+                todo.append(item)
+                if isinstance(item, str) and key in _SECRET_KEYS:
+                    found.append(item)
+        elif isinstance(value, list):
+            todo += value
+    return found

@@ -1,0 +1,149 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The manifest of a bundle, and the offline check of a bundle against it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import tarfile
+import zlib
+from dataclasses import dataclass, field
+from typing import IO, Any, Iterator, Tuple
+
+from .store import LEDGER
+
+Measure = Tuple[int, str]
+
+MANIFEST = "manifest.json"
+FORMAT = "cloudpods.diagnostics/bundle"
+FORMAT_VERSION = 1
+CHUNK = 1 << 20
+
+
+@dataclass
+class Verification:
+    """What a check found: names of files that are missing, were added or changed; and what else is wrong."""
+
+    missing: list[str] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    files: int = 0
+
+    @property
+    def intact(self) -> bool:
+        return not (self.missing or self.added or self.changed or self.problems)
+
+
+def build(files: Iterator[tuple[str, IO[bytes]]], run: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of these (relative path, open file) pairs. run: what is said of the run itself, JSON values."""
+    present, _kept = _read(files)
+    entries = [{"path": path, "bytes": size, "sha256": digest} for path, (size, digest) in sorted(present.items())]
+    return {"format": FORMAT, "version": FORMAT_VERSION, "run": run, "files": entries}
+
+
+def _measure(stream: IO[bytes]) -> Measure:
+    digest, size = hashlib.sha256(), 0
+    for chunk in iter(lambda: stream.read(CHUNK), b""):
+        digest.update(chunk)
+        size += len(chunk)
+    return size, digest.hexdigest()
+
+
+def folder_files(root: str) -> Iterator[tuple[str, IO[bytes]]]:
+    """Every file below root. ValueError at anything that is neither a regular file nor a folder."""
+    for directory, folders, names in os.walk(root):
+        folders.sort()
+        for name in sorted(names + [folder for folder in folders if os.path.islink(os.path.join(directory, folder))]):
+            full = os.path.join(directory, name)
+            path = os.path.relpath(full, root).replace(os.sep, "/")
+            if os.path.islink(full) or not os.path.isfile(full):
+                raise ValueError(f"{path} is not a regular file")
+            with open(full, "rb") as stream:
+                yield path, stream
+
+
+def archive_files(path: str) -> Iterator[tuple[str, IO[bytes]]]:
+    """Every file of a tar.gz, its top folder cut off. ValueError at anything else in it; read to its very end, so
+    that a cut trailer or a wrong checksum is seen, too."""
+    with gzip.open(path, "rb") as stream:
+        with tarfile.open(fileobj=stream, mode="r:") as archive:
+            yield from _members(archive)
+        while stream.read(CHUNK):
+            pass
+
+
+def _members(archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
+    seen = set()
+    for member in archive:
+        _top, _slash, path = member.name.partition("/")
+        if member.isdir():
+            continue
+        if not member.isfile() or not path or path in seen:
+            raise ValueError(f"{member.name} is not a regular file, or is there twice")
+        seen.add(path)
+        stream = archive.extractfile(member)
+        if stream is not None:
+            with stream:
+                yield path, stream
+
+
+def verify(bundle: str) -> Verification:
+    """Check a sealed bundle, folder or tar.gz, against its own manifest and ledger. Never raises on a bad bundle."""
+    result = Verification()
+    try:
+        if os.path.isdir(bundle):
+            present, kept = _read(folder_files(bundle))
+        else:
+            present, kept = _read(archive_files(bundle))
+        result.files = len(present)
+        if MANIFEST not in kept:
+            result.problems.append(f"the bundle has no {MANIFEST}")
+            return result
+        _compare(json.loads(kept[MANIFEST]), present, result)
+        result.problems += ledger_problems(kept.get(LEDGER, b""), present)
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, tarfile.TarError, zlib.error) as error:
+        result.problems.append(f"the bundle cannot be read: {type(error).__name__}: {error}")
+    return result
+
+
+def _read(files: Iterator[tuple[str, IO[bytes]]]) -> tuple[dict[str, Measure], dict[str, bytes]]:
+    """Size and sha256 of each file but the manifest; and the bytes of manifest and ledger."""
+    present: dict[str, Measure] = {}
+    kept: dict[str, bytes] = {}
+    for path, stream in files:
+        if path in (MANIFEST, LEDGER):
+            kept[path] = stream.read()
+        if path != MANIFEST:
+            present[path] = _measure(io.BytesIO(kept[path]) if path in kept else stream)
+    return present, kept
+
+
+def _compare(manifest: dict[str, Any], present: dict[str, Measure], result: Verification) -> None:
+    if manifest.get("format") != FORMAT or manifest.get("version") != FORMAT_VERSION:
+        result.problems.append("the manifest is not of a format that is known here")
+    stated = {entry["path"]: (entry["bytes"], entry["sha256"]) for entry in manifest["files"]}
+    result.missing = sorted(set(stated) - set(present))
+    result.added = sorted(set(present) - set(stated))
+    result.changed = sorted(path for path in set(stated) & set(present) if stated[path] != present[path])
+
+
+def ledger_problems(ledger: bytes, present: dict[str, Measure]) -> list[str]:
+    """Lines of a ledger that are not rows, and rows whose artifact is not there as the row has it."""
+    problems = []
+    for number, line in enumerate(ledger.splitlines(), 1):
+        place = f"{LEDGER}, line {number}"
+        try:
+            entry = json.loads(line)
+            path, measure = entry["path"], (entry["bytes"], entry["sha256"])
+        except (ValueError, KeyError, TypeError) as error:
+            problems.append(f"{place} is not a row: {error}")
+            continue
+        if path and present.get(path) != measure:
+            problems.append(f"{place}: its artifact {path} is not in the bundle as the row has it")
+    return problems

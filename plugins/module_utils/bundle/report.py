@@ -1,0 +1,147 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people read: the closing table and the ready-to-paste issue. Pure; the texts in it come from hostile places."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any, Callable, Dict, Iterable, Optional, Sequence
+
+from ..model import LedgerRow, Status
+
+STACK, VERSION = "stack", "version"
+LARGEST_GROUPS = 5
+FRAMES_SHOWN = 12
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+Loader = Callable[[str], Optional[Dict[str, Any]]]
+
+
+def table(rows: Sequence[LedgerRow]) -> list[str]:
+    """The closing table: per component the instances, what became of its captures, and the most notable finding."""
+    captures = [entry for entry in rows if entry.capture == STACK]
+    heads = ["component", "instances"] + [status.value for status in Status] + ["finding"]
+    body = []
+    for component in sorted({entry.component for entry in captures}):
+        own = [entry for entry in captures if entry.component == component]
+        counts = Counter(entry.status for entry in own)
+        instances = len({(entry.cluster, entry.namespace, entry.instance, entry.container) for entry in own})
+        numbers = [str(counts[status.value]) if counts[status.value] else "-" for status in Status]
+        body.append([component, str(instances), *numbers, finding(own)])
+    lines = _columns([heads, *body]) if body else []
+    lines += [
+        f"{entry.cluster}{'/' + entry.component if entry.component else ''}: {entry.message}"
+        for entry in rows
+        if not entry.instance
+    ]
+    return [printable(line) for line in lines]
+
+
+def finding(rows: Sequence[LedgerRow]) -> str:
+    """In a few words what a person should know first about a component's captures."""
+    restarted = sum(1 for entry in rows if entry.details.get("restarted"))
+    if restarted:
+        return f"{restarted} restarted after the signal!"
+    troubled = Counter(entry.reason for entry in rows if entry.status != Status.COMPLETE.value)
+    if troubled:
+        return ", ".join(f"{count} {reason}" for reason, count in troubled.most_common(3))
+    totals = [int(entry.details.get("total", 0)) for entry in rows]
+    if len(set(totals)) == 1:
+        return f"{totals[0]} goroutines" + (" each" if len(totals) > 1 else "")
+    return f"{min(totals)}-{max(totals)} goroutines each"
+
+
+def _columns(cells: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(line[index]) for line in cells) for index in range(len(cells[0]))]
+    return ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells]
+
+
+def printable(text: str) -> str:
+    """Text without control characters: what a pod says must not steer a terminal or a table."""
+    return _CONTROL.sub("?", text)
+
+
+def issue(run: dict[str, Any], rows: Sequence[LedgerRow], load: Loader) -> str:
+    """The report to paste into an issue, in Markdown. load(path) gives a parsed dump (or None) of the bundle."""
+    captures = [entry for entry in rows if entry.capture == STACK]
+    lines = ["# Goroutine dumps of Cloudpods services", ""]
+    lines += [f"- {key}: {_inline(str(value))}" for key, value in run.items() if value not in ("", [], None)]
+    lines += ["", "```text", *table(rows), "```", ""]
+    for component in sorted({entry.component for entry in captures}):
+        own = [entry for entry in captures if entry.component == component]
+        lines += _component_section(component, own, _versions(rows, component), load)
+    lines += _not_captured(rows)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _versions(rows: Sequence[LedgerRow], component: str) -> Counter[str]:
+    """How many instances run each version."""
+    words: Counter[str] = Counter()
+    for entry in rows:
+        if entry.capture == VERSION and entry.component == component:
+            version = entry.details.get("version") or {}
+            text = f"{version.get('gitBranch', '')}({version.get('gitCommit', '')[:9]})"
+            words[(version.get("gitVersion") or text) if version else f"unknown ({entry.reason})"] += 1
+    return words
+
+
+def _component_section(component: str, rows: Sequence[LedgerRow], versions: Counter[str], load: Loader) -> list[str]:
+    read = [entry for entry in rows if entry.details.get("parsed")]
+    total = sum(int(entry.details.get("goroutines", 0)) for entry in read)
+    complete = sum(1 for entry in rows if entry.status == Status.COMPLETE.value)
+    instances = len({(entry.cluster, entry.namespace, entry.instance) for entry in rows})
+    shown = ", ".join(f"{_inline(text)} x {count}" for text, count in versions.most_common())
+    lines = [f"## {_inline(component)}", ""]
+    lines += ["- version: %s" % (shown or "unknown"), f"- instances: {instances}"]
+    lines += [f"- dumps: {len(rows)}, complete: {complete}, goroutines in them: {total}", ""]
+    groups = _largest_groups(read, load)
+    if groups:
+        lines += ["Largest groups of stacks, over all dumps of the component:", ""]
+    for count, dumps, head, frames in groups:
+        lines += [f"{count} goroutines in {dumps} dumps{head}", "", "```text"]
+        lines += [printable(frame).replace("```", "'''") for frame in frames[:FRAMES_SHOWN]]
+        if len(frames) > FRAMES_SHOWN:
+            lines.append(f"... {len(frames) - FRAMES_SHOWN} more frames")
+        lines += ["```", ""]
+    lines += ["Full files:", ""]
+    lines += [
+        f"- `{entry.path}` ({entry.status}, {entry.details.get('goroutines', 0)} goroutines)"
+        for entry in rows
+        if entry.path
+    ] or ["- none"]
+    return [*lines, ""]
+
+
+def _largest_groups(rows: Iterable[LedgerRow], load: Loader) -> list[tuple[int, int, str, list[str]]]:
+    """(goroutines, dumps they are in, " [state]" or "", frames as text) of the most frequent stacks."""
+    counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    dumps: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    for entry in rows:
+        seen = set()
+        for group in (load(entry.details["parsed"]) or {}).get("groups", []):
+            frames = tuple(f"{called}  {at}" for called, at in zip(group["functions"], group["locations"]))
+            key = (f" [{group['state']}]" if group.get("state") else "", frames)
+            counts[key] += group["count"]
+            seen.add(key)
+        dumps.update(seen)
+    return [(count, dumps[key], printable(key[0]), list(key[1])) for key, count in counts.most_common(LARGEST_GROUPS)]
+
+
+def _not_captured(rows: Sequence[LedgerRow]) -> list[str]:
+    missing = [entry for entry in rows if entry.capture != VERSION and entry.status != Status.COMPLETE.value]
+    if not missing:
+        return []
+    lines = ["## Not or not wholly captured", "", "| where | status | reason | what happened, what to do |"]
+    lines.append("|---|---|---|---|")
+    for entry in missing:
+        where = "/".join(part for part in (entry.cluster, entry.component, entry.instance) if part)
+        cells = [where, entry.status, entry.reason, entry.message]
+        lines.append(f"| {' | '.join(_inline(cell) for cell in cells)} |")
+    return [*lines, ""]
+
+
+def _inline(text: str) -> str:
+    """Text that stays on its line and in its table cell, and starts no markup."""
+    return re.sub(r"([\\`*_<>|\[\]])", r"\\\1", printable(text))

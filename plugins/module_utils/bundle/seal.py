@@ -1,0 +1,99 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Making one sealed bundle of what the access points brought, and saying whether the run was good."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any, Sequence
+
+from ..model import Instance, LedgerRow, Reason, Status, count_by_status, row, utc_now, utc_text, verdict
+from .merge import merge_part, seal
+from .report import STACK, issue, table
+from .store import LEDGER, ledger_bytes, make_directory, write_file
+
+ISSUE = "issue.md"
+# The folder inside the bundle where transferred parts wait; what cannot be merged stays there and is sealed, too.
+PARTS = "parts"
+FAIL_ON = ("none", "failed", "partial", "any")
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """The sealed bundle: its folder, archive, rows, and the lines for the terminal."""
+
+    folder: str
+    archive: str
+    rows: list[LedgerRow]
+    table: list[str]
+
+
+def seal_bundle(folder: str, parts: Sequence[str], absent: Sequence[dict[str, str]], run: dict[str, Any]) -> Sealed:
+    """Merge the parts into the folder, write ledger, report and manifest, and pack it all.
+
+    absent: {cluster, error} of each access point that brought nothing. A part that cannot be used becomes a row,
+    not the end of the run, and stays where it is.
+    """
+    make_directory(folder)
+    rows = [_place_row(item["cluster"], Reason.UNREACHABLE, item["error"]) for item in absent]
+    for part in parts:
+        try:
+            rows += merge_part(folder, part)
+        except ValueError as error:
+            rows.append(_place_row(os.path.basename(part), Reason.ERROR, str(error)))
+        if os.path.basename(os.path.dirname(part)) == PARTS and not os.listdir(os.path.dirname(part)):
+            os.rmdir(os.path.dirname(part))
+    counts = count_by_status(rows)
+    about = dict(run, sealed=utc_text(utc_now()), rows=len(rows), **counts)
+    write_file(os.path.join(folder, LEDGER), ledger_bytes(rows))
+    write_file(os.path.join(folder, ISSUE), issue(about, rows, _loader(folder)).encode("utf-8", "replace"))
+    return Sealed(folder, seal(folder, about), rows, table(rows))
+
+
+def _place_row(cluster: str, reason: Reason, detail: str) -> LedgerRow:
+    nobody = Instance(cluster=cluster, component="", name="")
+    return row(nobody, "access", verdict(reason, detail), started=utc_text(utc_now()))
+
+
+def _loader(folder: str) -> Any:
+    def load(path: str) -> dict[str, Any] | None:
+        try:
+            with open(os.path.join(folder, *path.split("/")), "rb") as stream:
+                document = json.loads(stream.read())
+        except (OSError, ValueError):
+            # The report is made of what can be read; that the file is bad is for verify to say.
+            return None
+        return document if isinstance(document, dict) else None
+
+    return load
+
+
+def failure(rows: Sequence[LedgerRow], fail_on: str) -> str:
+    """Why the run counts as failed under this policy, or "". Without any capture it always does, but for "none".
+
+    failed: nothing at all was captured. partial: a dump is partial or failed. any: a dump is not complete.
+    """
+    captures = [entry for entry in rows if entry.capture == STACK or not entry.instance]
+    counts = count_by_status(captures)
+    good, partial = counts[Status.COMPLETE.value], counts[Status.PARTIAL.value]
+    failed, refused = counts[Status.FAILED.value], counts[Status.REFUSED.value]
+    if fail_on == "none":
+        return ""
+    if not good + partial:
+        return f"Nothing was captured: {_summary(captures)}."
+    if fail_on in ("partial", "any") and partial + failed:
+        return f"Not everything was captured wholly: {_summary(captures)}."
+    if fail_on == "any" and refused:
+        return f"Some captures were refused: {_summary(captures)}."
+    return ""
+
+
+def _summary(rows: Sequence[LedgerRow]) -> str:
+    counts = count_by_status(list(rows))
+    words = [f"{count} {status}" for status, count in counts.items() if count]
+    reasons = list(dict.fromkeys(entry.reason for entry in rows if entry.status != Status.COMPLETE.value))
+    first = next((entry.message for entry in rows if entry.status != Status.COMPLETE.value), "no instance was found")
+    return f"{', '.join(words) or 'no rows'} ({', '.join(reasons) or '-'}). The first: {first.rstrip('.')}"

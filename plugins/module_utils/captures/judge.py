@@ -1,0 +1,86 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""May this be signalled? The one place that decides, for every transport. Pure."""
+
+from __future__ import annotations
+
+from ..catalog import MAY_DIE, NEVER, RELOADS, Component
+from ..model import CaptureError, Instance, Process, Reason, State
+from ..transports.base import ProbeFacts
+
+SIGUSR1_BIT = 1 << 9
+
+# A real `region -v` takes 128 MB of memory; twice that leaves the service its own head-room.
+VERSION_MEMORY_BYTES = 256 << 20
+
+_TERMINALS = ("/dev/pts/", "/dev/tty", "/dev/console")
+
+_BY_USR1 = {NEVER: Reason.NEVER_DUMPS, RELOADS: Reason.RELOADS, MAY_DIE: Reason.MAY_DIE}
+
+_BY_STATE = {
+    State.PENDING: Reason.PENDING,
+    State.WAITING: Reason.NOT_STARTED,
+    State.INIT: Reason.STUCK_IN_INIT,
+    State.CRASH_LOOP: Reason.CRASH_LOOP,
+    State.TERMINATING: Reason.TERMINATING,
+    State.TERMINATED: Reason.TERMINATED,
+    State.NO_CONTAINER: Reason.WRONG_CONTAINER,
+    State.NODE_LOST: Reason.NODE_LOST,
+}
+
+
+def refuse_early(component: Component, instance: Instance) -> CaptureError | None:
+    """What speaks against a signal before anything is touched: the component's nature or the instance's state."""
+    if component.usr1 in _BY_USR1:
+        detail = f"use instead: {component.instead}" if component.instead else ""
+        return CaptureError(_BY_USR1[component.usr1], detail)
+    if instance.state in _BY_STATE:
+        return CaptureError(_BY_STATE[instance.state], instance.state_detail)
+    return None
+
+
+def choose_process(facts: ProbeFacts, follows_files: bool) -> Process:
+    """The one process that may be sent SIGUSR1. CaptureError says why there is none.
+
+    follows_files: whether a file that standard error goes to is within the transport's reach.
+    """
+    inside = [process for process in facts.candidates if process.same_container]
+    if not inside:
+        raise CaptureError(Reason.NO_PROCESS, _what_else(facts))
+    if len(inside) > 1:
+        raise CaptureError(Reason.SEVERAL_PROCESSES, f"pids {', '.join(str(process.pid) for process in inside)}")
+    process = inside[0]
+    # SigCgt is set in every Go process, so it cannot prove a dump, but without it the signal would kill.
+    if process.ignored & SIGUSR1_BIT:
+        raise CaptureError(Reason.USR1_IGNORED, f"process {process.pid}")
+    if not process.caught & SIGUSR1_BIT:
+        raise CaptureError(Reason.USR1_NOT_CAUGHT, f"process {process.pid}, {process.executable}")
+    if process.log_file:
+        raise CaptureError(Reason.STDERR_LOST, f"log_file_prefix is set by {process.log_file}")
+    if _is_lost(process.stderr, follows_files):
+        raise CaptureError(Reason.STDERR_LOST, f"stderr of process {process.pid} is {process.stderr}")
+    return process
+
+
+def _is_lost(stderr: str, follows_files: bool) -> bool:
+    if stderr == "/dev/null" or stderr.endswith(" (deleted)"):
+        return True
+    is_file = stderr.startswith("/") and not stderr.startswith(_TERMINALS)
+    return is_file and not follows_files
+
+
+def _what_else(facts: ProbeFacts) -> str:
+    outside = len(facts.candidates)
+    words = []
+    if outside:
+        words.append(f"{outside} in other containers of this node")
+    if facts.impostors:
+        pids = ", ".join(str(pid) for pid in facts.impostors)
+        words.append(f"process {pids} has the name but runs another file")
+    return "; ".join(words)
+
+
+def memory_allows_version(facts: ProbeFacts) -> bool:
+    """Whether the container may run its binary once more without nearing its memory limit."""
+    return facts.memory_room is None or facts.memory_room >= VERSION_MEMORY_BYTES

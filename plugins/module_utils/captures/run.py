@@ -1,0 +1,220 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A whole run of stack captures at one access point: discover, refuse, fan out, account for everything."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from typing import Any, Sequence
+
+from ..bundle.store import Store
+from ..catalog import Selection, component_of
+from ..deadline import Deadline, DeadlineExceeded
+from ..fanout import Gate, Outcome, run
+from ..model import Instance, LedgerRow, Reason, Status, Verdict, row, utc_moment, utc_now, utc_text, verdict
+from ..transports.base import Discovery, Transport, sort_instances
+from .judge import refuse_early
+from .stacks import STACK, VERSION, Options, StackCapture
+
+DISCOVERY = "discovery"
+MAX_DISCOVERY_SECONDS = 60.0
+
+
+@dataclass
+class Report:
+    """What a run did. signals: how many were sent; spread: seconds from the first to the last one, per sequence."""
+
+    rows: list[LedgerRow] = field(default_factory=list)
+    signals: int = 0
+    spread: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    instance: Instance
+    sequence: int
+    gate: Gate
+
+
+def discover(transport: Transport, selection: Selection, deadline: Deadline) -> Discovery:
+    """Discovery under a deadline of its own; what it could not do in time is one of its problems."""
+    try:
+        return transport.discover(selection, deadline.child(MAX_DISCOVERY_SECONDS, "discovery"))
+    except DeadlineExceeded as error:
+        return Discovery(problems=[("", verdict(Reason.UNREACHABLE, str(error)))])
+
+
+def place_row(cluster: str, namespace: str, component: str, outcome: Verdict) -> LedgerRow:
+    """A row about a place rather than an instance: it could not be looked at, or has nothing of a component."""
+    nobody = Instance(cluster=cluster, component=component, name="", namespace=namespace)
+    return row(nobody, DISCOVERY, outcome, started=utc_text(utc_now()))
+
+
+def discovery_rows(found: Discovery, selection: Selection, cluster: str) -> list[LedgerRow]:
+    """Rows for what discovery could not see, and for named components of which there is nothing."""
+    rows = [place_row(cluster, namespace, "", problem) for namespace, problem in found.problems]
+    if selection.named and not found.problems:
+        present = {instance.component for instance in found.instances}
+        rows += [
+            place_row(cluster, "", name, verdict(Reason.NOT_DEPLOYED, name))
+            for name in selection.names
+            if name not in present
+        ]
+    return rows
+
+
+def capture_all(
+    transport: Transport, found: Discovery, selection: Selection, store: Store, options: Options, deadline: Deadline
+) -> Report:
+    """Capture from every instance found. Every instance has a row for each dump asked for, and one for its version."""
+    report = Report()
+    cluster = found.instances[0].cluster if found.instances else ""
+    store.record(discovery_rows(found, selection, cluster))
+    targets = []
+    for instance in found.instances:
+        refusal = refuse_early(component_of(instance.component), instance)
+        if refusal is None:
+            targets.append(instance)
+        else:
+            store.record(_rows_without_capture(instance, refusal.verdict, range(1, options.count + 1)))
+    capture = StackCapture(transport, store, options)
+    for sequence in range(1, options.count + 1):
+        begun = Deadline(options.interval, "interval")
+        _one_round(capture, targets, sequence, store, options, deadline)
+        if sequence < options.count:
+            # The interval runs from start to start.
+            threading.Event().wait(min(begun.remaining(), deadline.remaining()))
+    rows = _with_versions(store.rows, targets)
+    rows = _with_restarts(rows, targets, transport, selection, deadline)
+    store.finish(rows)
+    report.rows = rows
+    sent = [(entry.sequence, entry.details["signal_sent"]) for entry in rows if "signal_sent" in entry.details]
+    report.signals = len(sent)
+    report.spread = [_spread([text for number, text in sent if number == wanted]) for wanted in sorted(dict(sent))]
+    return report
+
+
+def would_capture(found: Discovery, selection: Selection, options: Options) -> list[LedgerRow]:
+    """The rows of a check mode run: what would be refused, and what would be signalled. Touches nothing."""
+    cluster = found.instances[0].cluster if found.instances else ""
+    rows = discovery_rows(found, selection, cluster)
+    for instance in found.instances:
+        refusal = refuse_early(component_of(instance.component), instance)
+        outcome = refusal.verdict if refusal else verdict(Reason.CHECK_MODE, "SIGUSR1 would be sent, the log followed")
+        rows += [row(instance, STACK, outcome, number) for number in range(1, options.count + 1)]
+    return rows
+
+
+def _one_round(
+    capture: StackCapture,
+    targets: Sequence[Instance],
+    sequence: int,
+    store: Store,
+    options: Options,
+    deadline: Deadline,
+) -> None:
+    attempts: list[_Attempt] = []
+    for start in range(0, len(targets), options.concurrency):
+        wave = targets[start : start + options.concurrency]
+        gate = Gate(len(wave), options.gate_patience)
+        attempts += [_Attempt(instance, sequence, gate) for instance in wave]
+
+    def work(attempt: _Attempt) -> list[LedgerRow]:
+        with attempt.gate.party() as arrive:
+            return capture.capture(attempt.instance, attempt.sequence, arrive, deadline)
+
+    outcomes = run(attempts, work, options.concurrency, deadline)
+    for outcome in outcomes:
+        failed = _fault(outcome)
+        if failed is not None:
+            store.record([row(outcome.target.instance, STACK, failed, sequence, started=utc_text(utc_now()))])
+
+
+def _fault(outcome: Outcome[_Attempt, list[LedgerRow]]) -> Verdict | None:
+    """The verdict on an attempt that left no row of its own."""
+    if outcome.error is not None:
+        return verdict(Reason.ERROR, f"{type(outcome.error).__name__}: {outcome.error}")
+    if outcome.abandoned:
+        return verdict(Reason.TIMEOUT, "it did not end when told to, and was left behind")
+    if not outcome.started:
+        return verdict(Reason.RUN_DEADLINE)
+    return None
+
+
+def _rows_without_capture(instance: Instance, outcome: Verdict, sequences: Sequence[int]) -> list[LedgerRow]:
+    now = utc_text(utc_now())
+    return [row(instance, STACK, outcome, number, started=now) for number in sequences]
+
+
+def _with_versions(rows: Sequence[LedgerRow], targets: Sequence[Instance]) -> list[LedgerRow]:
+    """The rows, and a version row for each target that has none: it refers to the replica of the same image."""
+    result = list(rows)
+    by_instance = {
+        (entry.namespace, entry.instance, entry.container): entry for entry in rows if entry.capture == VERSION
+    }
+    by_image = {(entry.details.get("image_id"), entry.component): entry for entry in by_instance.values()}
+    for instance in targets:
+        if (instance.namespace, instance.name, instance.container) in by_instance:
+            continue
+        source = by_image.get((instance.image_id, instance.component)) if instance.image_id else None
+        if source is None:
+            result.append(row(instance, VERSION, verdict(Reason.STACK_NOT_TAKEN), started=utc_text(utc_now())))
+        elif source.status == Status.COMPLETE.value:
+            outcome = verdict(Reason.SAME_IMAGE, source.instance)
+            entry = row(instance, VERSION, outcome, started=source.started, details=source.details)
+            result.append(replace(entry, path=source.path, bytes=source.bytes, sha256=source.sha256))
+        else:
+            entry = row(instance, VERSION, Verdict(Reason(source.reason), source.message), details=source.details)
+            result.append(replace(entry, started=source.started))
+    return result
+
+
+def _with_restarts(
+    rows: Sequence[LedgerRow],
+    targets: Sequence[Instance],
+    transport: Transport,
+    selection: Selection,
+    deadline: Deadline,
+) -> list[LedgerRow]:
+    """The stack rows say whether their container still is the one it was before the signal (one list call)."""
+    signalled = {_identity(entry) for entry in rows if "signal_sent" in entry.details}
+    if not signalled:
+        return list(rows)
+    after = discover(transport, selection, deadline)
+    before_by, after_by = _by_identity(targets), _by_identity(after.instances)
+
+    def told(entry: LedgerRow) -> LedgerRow:
+        key = _identity(entry)
+        if entry.capture != STACK or key not in signalled:
+            return entry
+        harm = _harm(before_by[key], after_by.get(key), bool(after.problems))
+        note = " The container restarted after the signal." if harm["restarted"] else ""
+        return replace(entry, details=dict(entry.details, **harm), message=entry.message + note)
+
+    return [told(entry) for entry in rows]
+
+
+def _harm(before: Instance, after: Instance | None, unseen: bool) -> dict[str, Any]:
+    """restarted: True, False, or None where it could not be seen."""
+    if after is None:
+        return {"restarted": None if unseen else True, "after": "not seen" if unseen else "gone"}
+    same = before.container_id == after.container_id and before.restarts == after.restarts
+    return {"restarted": not same, "restarts": [before.restarts, after.restarts]}
+
+
+def _identity(entry: LedgerRow) -> tuple[str, str, str, str]:
+    return entry.namespace, entry.component, entry.instance, entry.container
+
+
+def _by_identity(instances: Sequence[Instance]) -> dict[tuple[str, str, str, str], Instance]:
+    return {(one.namespace, one.component, one.name, one.container): one for one in instances}
+
+
+def _spread(texts: Sequence[str]) -> float:
+    moments = [utc_moment(text) for text in texts]
+    return round((max(moments) - min(moments)).total_seconds(), 3)
+
+
+__all__ = ["Options", "Report", "capture_all", "discover", "sort_instances", "would_capture"]

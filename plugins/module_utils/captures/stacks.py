@@ -1,0 +1,249 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Capturing goroutine dumps: the procedure for one instance, written against the transport interface.
+
+Order matters: the log is open before the signal is sent, all checks are made before the gate, and nothing is done
+after the gate but the signal, so that all replicas are caught at the same moment.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable
+
+from ..bundle.store import Store, json_bytes
+from ..deadline import Deadline, DeadlineExceeded
+from ..fanout import Caps
+from ..model import (
+    Artifact,
+    CaptureError,
+    Instance,
+    LedgerRow,
+    Process,
+    Reason,
+    Verdict,
+    row,
+    utc_now,
+    utc_text,
+    verdict,
+)
+from ..stacks.live import LiveReader
+from ..stacks.parse import dump_of
+from ..stacks.reader import DumpReader, ReaderState
+from ..transports.base import LogStream, ProcessSession, Transport, as_details
+from .judge import choose_process, memory_allows_version
+from .version import ImageClaims, parse_version
+
+STACK, VERSION = "stack", "version"
+REOPENINGS = 3
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to capture. timeout is per instance and dump, in seconds; max_bytes bounds one log window."""
+
+    timeout: float = 30.0
+    count: int = 1
+    interval: float = 10.0
+    concurrency: int = 40
+    node_concurrency: int = 20
+    max_bytes: int = 256 << 20
+    gate_patience: float = 5.0
+
+
+@dataclass
+class Taken:
+    """What came of one attempt on one instance."""
+
+    outcome: Verdict
+    process: Process | None = None
+    sent: datetime.datetime | None = None
+    dump: LiveDump | None = None
+    version: VersionReading | None = None
+
+
+@dataclass
+class VersionReading:
+    """The raw output, its parsed form (None when it is no version), and the verdict."""
+
+    outcome: Verdict
+    raw: bytes = b""
+    parsed: dict[str, str] | None = None
+
+
+@dataclass
+class LiveDump:
+    """The dump as it comes out of a log: reads on until it is complete, reopening the stream when it ends."""
+
+    max_bytes: int
+    window: bytes = b""
+    reader: DumpReader = field(default_factory=DumpReader)
+    _chunks: list[bytes] = field(default_factory=list)
+
+    def read(
+        self,
+        transport: Transport,
+        instance: Instance,
+        log: LogStream | None,
+        sent: datetime.datetime,
+        deadline: Deadline,
+    ) -> Verdict:
+        """Read until the dump is whole or cannot become so any more."""
+        try:
+            for _attempt in range(REOPENINGS):
+                if log is None:
+                    log = transport.reopen_log(instance, sent, deadline)
+                if log is None:
+                    break
+                with log:
+                    outcome = self._read_stream(log)
+                if outcome is not None:
+                    return outcome
+                log = None
+        except DeadlineExceeded:
+            return self._unfinished(Reason.CUT_SHORT)
+        finally:
+            self._keep_longest()
+        return self._unfinished(Reason.STREAM_ENDED)
+
+    def _read_stream(self, log: LogStream) -> Verdict | None:
+        """One stream; None when it ended before the dump did."""
+        self._keep_longest()
+        live = LiveReader(skip_first_line=log.old_first_line, max_bytes=self.max_bytes)
+        size = 0
+        try:
+            while not live.done and size <= self.max_bytes:
+                data = log.read()
+                self._chunks.append(data)
+                size += len(data)
+                live.feed(data)
+                if not data:
+                    return None
+        finally:
+            self.reader = live.best
+        if self.reader.state is ReaderState.COMPLETE:
+            return verdict(Reason.PROVEN, f"{self.reader.total} goroutines")
+        if self.reader.state is ReaderState.DAMAGED:
+            return self._unfinished(Reason.DAMAGED)
+        return self._unfinished(Reason.TOO_LARGE)
+
+    def _keep_longest(self) -> None:
+        # A reopened stream covers the window from before the signal again, so the longest one holds the most.
+        window = b"".join(self._chunks)
+        self._chunks = []
+        if len(window) > len(self.window):
+            self.window = window
+
+    def _unfinished(self, reason: Reason) -> Verdict:
+        if self.reader.total is None:
+            return verdict(Reason.NO_DUMP)
+        detail = f"{self.reader.counted} of {self.reader.total} goroutines"
+        return verdict(reason, "; ".join([detail, *self.reader.problems[:1]]))
+
+
+class StackCapture:
+    """The procedure with its surroundings; capture() may be called from many threads."""
+
+    def __init__(self, transport: Transport, store: Store, options: Options) -> None:
+        self._transport = transport
+        self._store = store
+        self._options = options
+        self._claims = ImageClaims()
+        self._nodes = Caps(options.node_concurrency)
+
+    def capture(
+        self, instance: Instance, sequence: int, arrive: Callable[[Deadline], None], run_deadline: Deadline
+    ) -> list[LedgerRow]:
+        """One dump of one instance (and the version, once per image). Never raises for what the target does."""
+        started, clock = utc_now(), time.monotonic()
+        deadline = run_deadline.child(self._options.timeout, "instance")
+        taken = self._take(instance, sequence, arrive, deadline)
+        return self._keep(instance, sequence, taken, started, time.monotonic() - clock)
+
+    def _take(self, instance: Instance, sequence: int, arrive: Callable[[Deadline], None], deadline: Deadline) -> Taken:
+        taken = Taken(verdict(Reason.TIMEOUT, f"{self._options.timeout:.0f} s"))
+        try:
+            log = self._transport.open_log(instance, deadline)
+            try:
+                with self._nodes.hold(instance.node, deadline):
+                    session = self._transport.open_process(instance, deadline)
+                with session:
+                    taken.process = choose_process(session.facts, self._transport.follows_files)
+                    arrive(deadline)
+                    taken.sent = session.signal(taken.process)
+                    taken.dump = LiveDump(self._options.max_bytes)
+                    taken.outcome = taken.dump.read(self._transport, instance, log, taken.sent, deadline)
+                    if sequence == 1 and self._claims.claim(instance.image_id, instance.component):
+                        taken.version = self._version(session, taken.process)
+            finally:
+                if log is not None:
+                    log.close()
+        except CaptureError as error:
+            taken.outcome = error.verdict
+        except DeadlineExceeded as error:
+            if taken.sent is None:
+                taken.outcome = verdict(Reason.TIMEOUT, f"the deadline of the {error.scope}")
+        return taken
+
+    def _version(self, session: ProcessSession, process: Process) -> VersionReading:
+        raw = b""
+        try:
+            if not memory_allows_version(session.facts):
+                room = (session.facts.memory_room or 0) >> 20
+                raise CaptureError(Reason.NO_MEMORY_ROOM, f"{room} MiB are left")
+            raw = session.version(process)
+            return VersionReading(verdict(Reason.RECORDED), raw, parse_version(raw))
+        except CaptureError as error:
+            return VersionReading(error.verdict, raw)
+        except DeadlineExceeded as error:
+            return VersionReading(verdict(Reason.NO_VERSION, str(error)), raw)
+
+    def _keep(
+        self, instance: Instance, sequence: int, taken: Taken, started: datetime.datetime, duration: float
+    ) -> list[LedgerRow]:
+        """Write what was seen, and make the rows."""
+        details = as_details(taken.process) if taken.process else {}
+        artifact = None
+        if taken.sent:
+            details["signal_sent"] = utc_text(taken.sent)
+        if taken.dump:
+            artifact = self._keep_dump(instance, sequence, taken.dump, details)
+        rows = [
+            row(instance, STACK, taken.outcome, sequence, artifact, utc_text(started), duration, details),
+        ]
+        if taken.version:
+            rows.append(self._keep_version(instance, taken.version, started))
+        self._store.record(rows)
+        return rows
+
+    def _folders(self, instance: Instance) -> list[str]:
+        return [instance.cluster, instance.component, instance.name]
+
+    def _keep_dump(self, instance: Instance, sequence: int, dump: LiveDump, details: dict[str, Any]) -> Artifact | None:
+        """The log window as received, the dump put together again, and its parsed form; the best of them."""
+        folders, stem = self._folders(instance), f"stack-{sequence}"
+        artifact = None
+        if dump.window:
+            artifact = self._store.keep(folders, stem + ".log", dump.window)
+        if dump.reader.total is None:
+            return artifact
+        artifact = self._store.keep(folders, stem + ".txt", dump.reader.dump)
+        parsed = dump_of(dump.reader)
+        details["parsed"] = self._store.keep(folders, stem + ".json", json_bytes(parsed.to_dict())).path
+        details["total"] = dump.reader.total
+        details["goroutines"] = dump.reader.counted
+        details["groups"] = len(parsed.groups)
+        return artifact
+
+    def _keep_version(self, instance: Instance, reading: VersionReading, started: datetime.datetime) -> LedgerRow:
+        folders, artifact = self._folders(instance), None
+        details: dict[str, Any] = {"image_id": instance.image_id}
+        if reading.raw:
+            artifact = self._store.keep(folders, "version.txt", reading.raw)
+        if reading.parsed:
+            artifact = self._store.keep(folders, "version.json", json_bytes(reading.parsed, indent=1))
+            details["version"] = reading.parsed
+        return row(instance, VERSION, reading.outcome, 1, artifact, utc_text(started), 0.0, details)

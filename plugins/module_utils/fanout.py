@@ -1,0 +1,157 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bounded concurrency: many targets at once, every one accounted for, none able to hold up the others."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from dataclasses import dataclass
+from typing import Any, Callable, Generic, Iterator, Sequence, TypeVar
+
+from .deadline import Deadline, DeadlineExceeded
+
+Target = TypeVar("Target")
+Result = TypeVar("Result")
+
+
+@dataclass
+class Outcome(Generic[Target, Result]):
+    """What became of one target: exactly one of result, error, and (neither:) not started or abandoned."""
+
+    target: Target
+    result: Result | None = None
+    error: BaseException | None = None
+    started: bool = False
+    finished: bool = False
+
+    @property
+    def abandoned(self) -> bool:
+        """Started, but its thread had not ended when the run's deadline had passed."""
+        return self.started and not self.finished
+
+
+def run(
+    targets: Sequence[Target],
+    work: Callable[[Target], Result],
+    concurrency: int,
+    deadline: Deadline,
+    grace: float = 2.0,
+) -> list[Outcome[Target, Result]]:
+    """Do work(target) for every target on at most `concurrency` threads; outcomes in the order of the targets.
+
+    work has to keep its own deadline. Past the run's deadline nothing new is started, and what has not ended
+    `grace` seconds later is abandoned: the threads are daemons, and the outcome says so.
+    """
+    outcomes: list[Outcome[Target, Result]] = [Outcome(target) for target in targets]
+    todo: queue.Queue[Outcome[Target, Result]] = queue.Queue()
+    for outcome in outcomes:
+        todo.put(outcome)
+
+    threads = [
+        threading.Thread(target=_serve, args=(todo, work, deadline), name=f"fanout-{number}", daemon=True)
+        for number in range(min(concurrency, len(targets)))
+    ]
+    for thread in threads:
+        thread.start()
+    end = Deadline(deadline.remaining() + grace, "run")
+    for thread in threads:
+        thread.join(end.remaining())
+    if len(outcomes) != len(targets):
+        raise AssertionError("fan-out lost a target")
+    return [_frozen(outcome) for outcome in outcomes]
+
+
+def _serve(todo: queue.Queue[Outcome[Target, Result]], work: Callable[[Target], Result], deadline: Deadline) -> None:
+    while not deadline.expired:
+        try:
+            outcome = todo.get_nowait()
+        except queue.Empty:
+            return
+        outcome.started = True
+        try:
+            outcome.result = work(outcome.target)
+        except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
+            # Kept, not swallowed: the caller makes a ledger row of it.
+            outcome.error = error
+        outcome.finished = True
+
+
+def _frozen(outcome: Outcome[Target, Result]) -> Outcome[Target, Result]:
+    """A copy that an abandoned thread cannot change any more."""
+    return Outcome(outcome.target, outcome.result, outcome.error, outcome.started, outcome.finished)
+
+
+class Caps:
+    """At most `limit` holders per key at the same time (for example: execs on one node)."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._semaphores: dict[Any, threading.Semaphore] = {}
+
+    @contextlib.contextmanager
+    def hold(self, key: Any, deadline: Deadline) -> Iterator[None]:
+        """Wait for a place under this key; DeadlineExceeded when none gets free in time."""
+        with self._lock:
+            semaphore = self._semaphores.setdefault(key, threading.Semaphore(self._limit))
+        if not semaphore.acquire(timeout=deadline.remaining()):
+            raise DeadlineExceeded(deadline.scope)
+        try:
+            yield
+        finally:
+            semaphore.release()
+
+
+class Gate:
+    """Lets a known number of parties go on at the same moment.
+
+    It opens when every party has arrived or left, or `patience` seconds after the first arrival: a hung party
+    must not hold the others. Who comes later passes at once.
+    """
+
+    def __init__(self, parties: int, patience: float) -> None:
+        self._condition = threading.Condition()
+        self._missing = parties
+        self._patience = patience
+        self._opens: Deadline | None = None
+        self._open = parties == 0
+
+    @contextlib.contextmanager
+    def party(self) -> Iterator[Callable[[Deadline], None]]:
+        """One party's visit. Call what it yields to arrive and wait; leaving the block without that counts as gone."""
+        arrived: list[bool] = []
+
+        def arrive(deadline: Deadline) -> None:
+            arrived.append(True)
+            self._arrive(deadline)
+
+        try:
+            yield arrive
+        finally:
+            if not arrived:
+                with self._condition:
+                    self._count_down()
+
+    def _count_down(self) -> None:
+        self._missing -= 1
+        if self._missing <= 0:
+            self._open = True
+            self._condition.notify_all()
+
+    def _arrive(self, deadline: Deadline) -> None:
+        with self._condition:
+            if self._opens is None:
+                self._opens = Deadline(self._patience, "gate")
+            self._count_down()
+            while not self._open:
+                wait = min(self._opens.remaining(), deadline.remaining())
+                if wait <= 0:
+                    self._open = self._open or self._opens.expired
+                    break
+                self._condition.wait(wait)
+            if self._open:
+                self._condition.notify_all()
+        deadline.check()

@@ -1,0 +1,56 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a process wrote, out of the files that container runtimes wrap it in. Sans-I/O."""
+
+from __future__ import annotations
+
+import json
+import re
+
+# The CRI logging format: time, stream, tags (P: the line goes on in the next record; F: it ends here), content.
+_CRI = re.compile(rb"\S+ (stdout|stderr) ([A-Z:]+) (.*)", re.DOTALL)
+_TIMESTAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(?:Z|[+-]\d\d:\d\d) ")
+
+
+class Unwrapper:
+    """Fed with a file as it grows, gives the text that was written.
+
+    form: "cri" (/var/log/pods), "docker" (json-file driver), "timestamps" (kubectl logs --timestamps).
+    stream: "stderr", "stdout", or None for both; timestamps do not tell them apart.
+    A record that is not well-formed is given as it is: losing it would be worse.
+    """
+
+    def __init__(self, form: str, stream: str | None = "stderr") -> None:
+        self._unwrap = {"cri": self._cri, "docker": self._docker, "timestamps": self._timestamps}[form]
+        self._stream = stream
+        self._rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The text of the records that are whole by now; b"" is the end of input and gives what is left."""
+        if not data:
+            rest, self._rest = self._rest, b""
+            return self._unwrap(rest) if rest else b""
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        return b"".join(self._unwrap(line + b"\n") for line in lines)
+
+    def _cri(self, line: bytes) -> bytes:
+        match = _CRI.fullmatch(line)
+        if match is None:
+            return line
+        stream, tags, text = match.groups()
+        if self._stream not in (None, stream.decode()):
+            return b""
+        return text[:-1] if tags.split(b":")[0] == b"P" and text.endswith(b"\n") else text
+
+    def _docker(self, line: bytes) -> bytes:
+        try:
+            record = json.loads(line)
+            text = record["log"].encode("utf-8", "replace")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return line
+        return text if self._stream in (None, record.get("stream")) else b""
+
+    def _timestamps(self, line: bytes) -> bytes:
+        return _TIMESTAMP.sub(b"", line, count=1)

@@ -1,0 +1,172 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read a SIGUSR1 goroutine dump (debug=1) out of a live log stream. Sans-I/O: fed with bytes, asked for its state."""
+
+from __future__ import annotations
+
+import enum
+
+from .assemble import Assembler
+from .debug1 import Block
+
+_MARK = b"goroutine profile: total "
+_LINE_MARK = b"\n" + _MARK
+
+
+class ReaderState(enum.Enum):
+    """What has become of the dump; the last five are final."""
+
+    SEARCHING = "searching"  # no header line yet
+    READING = "reading"  # between the header and the end
+    COMPLETE = "complete"  # the counts add up to the stated total and every block is whole
+    DAMAGED = "damaged"  # all is counted, but something between is missing or changed
+    OVERFLOW = "overflow"  # more than max_bytes since the header
+    ABSENT = "absent"  # the input ended and there was no header
+    CUT = "cut"  # the input ended within the dump
+
+
+_FINAL = frozenset(ReaderState) - {ReaderState.SEARCHING, ReaderState.READING}
+
+
+class DumpReader:
+    """Finds the dump in a container's log and cuts out the log lines that other goroutines wrote into it.
+
+    feed() takes the stream's bytes as they come: every split of them gives the same result. b"" is the end of input.
+    A dump that is not complete when another header follows is replaced by the other one (`superseded` counts these).
+
+    skip_first_line: the stream begins with an older line (the log was opened with tailLines=1); leave it out.
+    one_header: a second header line is somebody's text, not the beginning of another dump.
+    max_bytes: the longest stretch of the stream, in bytes from the header on, that is kept.
+    """
+
+    def __init__(self, skip_first_line: bool = False, max_bytes: int = 64 << 20, one_header: bool = False) -> None:
+        self.state = ReaderState.SEARCHING
+        self.max_bytes = max_bytes
+        self._skipping = skip_first_line
+        self._assembler = Assembler(one_header)
+        self._buffer = bytearray(b"\n")  # what may still become part of a line; while searching, from a newline on
+        self._offset = -1  # of the buffer's beginning in the stream
+        self._scanned = 0  # up to here there is no newline in the buffer
+
+    @property
+    def done(self) -> bool:
+        return self.state in _FINAL
+
+    @property
+    def total(self) -> int | None:
+        """Goroutines in the dump, as its header states."""
+        return self._assembler.total
+
+    @property
+    def counted(self) -> int:
+        """Goroutines in the blocks that were read to their end."""
+        return self._assembler.counted
+
+    @property
+    def dump(self) -> bytes:
+        """The dump as the service wrote it, without what others wrote into it."""
+        return self._assembler.dump
+
+    @property
+    def foreign(self) -> list[bytes]:
+        """What was cut out of the dump: pieces of the log that each end with a newline."""
+        return self._assembler.foreign
+
+    @property
+    def blocks(self) -> list[Block]:
+        return self._assembler.blocks
+
+    @property
+    def superseded(self) -> int:
+        return self._assembler.superseded
+
+    @property
+    def raw_span(self) -> tuple[int, int] | None:
+        """Where the dump begins and ends in the stream, in bytes, with everything that was cut out of it."""
+        if self._assembler.total is None:
+            return None
+        return self._assembler.start, self._offset
+
+    @property
+    def problems(self) -> list[str]:
+        """Why the dump is not proven to be complete; empty if and only if it is."""
+        if self._assembler.total is None:
+            return [f"there is no line `{_MARK.decode('ascii')}N`"]
+        return self._assembler.problems()
+
+    def feed(self, data: bytes) -> ReaderState:
+        if self.done:
+            return self.state
+        if not data:
+            self.state = ReaderState.ABSENT if self.state is ReaderState.SEARCHING else ReaderState.CUT
+            return self.state
+        self._buffer += data
+        if self._skipping and not self._skip_line():
+            return self.state
+        while not self.done and (self._search() if self.state is ReaderState.SEARCHING else self._read()):
+            pass
+        return self.state
+
+    def _drop(self, size: int) -> None:
+        del self._buffer[:size]
+        self._offset += size
+        self._scanned = max(0, self._scanned - size)
+
+    def _skip_line(self) -> bool:
+        newline = self._buffer.find(b"\n", 1)
+        if newline < 0:
+            self._drop(len(self._buffer) - 1)
+            self._buffer[:] = b"\n"
+            return False
+        self._drop(newline)
+        self._skipping = False
+        return True
+
+    def _search(self) -> bool:
+        """Read the next header line; False if the buffer has no whole one."""
+        found = self._buffer.find(_LINE_MARK)
+        if found < 0:
+            self._drop(max(0, len(self._buffer) - len(_LINE_MARK) + 1))
+            return False
+        self._drop(found)
+        end = self._next_line(1)
+        if end is not None:
+            self._read_line(1, end)
+            self._drop(end if self.state is ReaderState.READING else end - 1)
+        return end is not None
+
+    def _read(self) -> bool:
+        """Read the whole lines in the buffer; False if there are no more."""
+        begin = 0
+        while self.state is ReaderState.READING:
+            end = self._next_line(begin)
+            if end is None:
+                break
+            self._read_line(begin, end)
+            begin = end
+        self._drop(begin)
+        return self.state is not ReaderState.READING
+
+    def _next_line(self, begin: int) -> int | None:
+        """Where the line that begins there ends; None if it has not come whole, or is too far from the header."""
+        newline = self._buffer.find(b"\n", max(begin, self._scanned))
+        end = len(self._buffer) if newline < 0 else newline + 1
+        start = self._offset + begin if self.total is None else self._assembler.start
+        if self._offset + end - start > self.max_bytes:
+            self.state = ReaderState.OVERFLOW
+            return None
+        if newline < 0:
+            self._scanned = end
+            return None
+        return end
+
+    def _read_line(self, begin: int, end: int) -> None:
+        line = bytes(self._buffer[begin:end])
+        if line.endswith(b"\r\n"):  # the container has a terminal
+            line = line[:-2] + b"\n"
+        self._assembler.line(line, self._offset + begin)
+        if self._assembler.total is not None:
+            self.state = ReaderState.READING
+        if self._assembler.all_counted:
+            self.state = ReaderState.DAMAGED if self._assembler.problems() else ReaderState.COMPLETE

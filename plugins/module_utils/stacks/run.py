@@ -1,0 +1,98 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A dump of the runtime's text form while it is being read: its goroutines, grouped."""
+
+from __future__ import annotations
+
+from .model import IDS_KEPT, Dump, Group, ParseError
+from .stacktext import Goroutine, labels_of_header
+
+# writeGoroutineStacks in runtime/pprof gives up at a buffer of this size and writes what fits.
+DEBUG2_LIMIT = 64 << 20
+
+
+class _Entry:
+    """Goroutines of one group: how many, the first of their ids, the shortest and the longest wait."""
+
+    def __init__(self, sample: Goroutine) -> None:
+        self.sample = sample
+        self.count = 0
+        self.wait_min = self.wait_max = sample.wait
+        self.ids: list[tuple[int, bytes]] = []  # place in the dump, id
+
+    def add(self, count: int, wait: int, ids: list[tuple[int, bytes]]) -> None:
+        self.count += count
+        self.wait_min = min(self.wait_min, wait)
+        self.wait_max = max(self.wait_max, wait)
+        if len(self.ids) < IDS_KEPT or ids[0] < self.ids[-1]:
+            self.ids = sorted(self.ids + ids)[:IDS_KEPT]
+
+    def group(self) -> Group:
+        return Group(
+            count=self.count,
+            frames=tuple(self.sample.frames),
+            state=self.sample.state,
+            wait_min=self.wait_min,
+            wait_max=self.wait_max,
+            labels=labels_of_header(self.sample.labels),
+            created_by=self.sample.created_by,
+            ids=[int(number) for _place, number in self.ids],
+        )
+
+
+class Run:
+    """Goroutines that belong together. An id is there once: one that comes again is another dump's."""
+
+    def __init__(self, start: int, has_lead: bool) -> None:
+        self.start = start
+        self.end = start
+        self.is_fatal = has_lead
+        self.count = 0
+        self.ids: set[bytes] = set()
+        self.over = False  # the runtime has written what comes after the last goroutine
+        self.errors: list[tuple[int, bytes | None, str]] = []  # offset, goroutine, what
+        self.is_damaged = False
+        self._entries: dict[tuple[object, ...], _Entry] = {}
+
+    def add(self, goroutine: Goroutine) -> None:
+        """Take one goroutine that is read to its end."""
+        for problem in goroutine.finish():
+            self.damage(goroutine.offset, goroutine.id, problem)
+        self.add_many(goroutine, 1, [(self.count, goroutine.id)])
+        self.count += 1
+        self.ids.add(goroutine.id)
+
+    def add_many(self, sample: Goroutine, count: int, ids: list[tuple[int, bytes]]) -> None:
+        """Count goroutines that differ from the sample in nothing but their ids, and keep the first of these."""
+        self.is_fatal = self.is_fatal or sample.has_pointers
+        entry = self._entries.get(sample.key)
+        if entry is None:
+            entry = self._entries[sample.key] = _Entry(sample)
+        entry.add(count, sample.wait, ids)
+
+    def damage(self, offset: int, goroutine: bytes | None, message: str) -> None:
+        """Note what proves that the dump is not complete."""
+        self.errors.append((offset, goroutine, message))
+        self.is_damaged = True
+
+    def note(self, offset: int, goroutine: bytes | None, message: str) -> None:
+        """Note what makes it doubtful."""
+        self.errors.append((offset, goroutine, message))
+
+    def dump(self, is_single: bool = False) -> Dump:
+        """The model; its lines and those of its errors are still offsets."""
+        form = "fatal" if self.is_fatal else "stack" if is_single or self.count == 1 else "debug2"
+        if form == "debug2" and self.end - self.start == DEBUG2_LIMIT:
+            self.damage(self.end, None, f"it is cut at {DEBUG2_LIMIT} bytes, more than which Go does not write")
+        return Dump(
+            form=form,
+            goroutines=self.count,
+            complete=False if self.is_damaged else None,
+            groups=sorted((entry.group() for entry in self._entries.values()), key=lambda group: -group.count),
+            errors=[
+                ParseError(offset, None if number is None else int(number), message)
+                for offset, number, message in sorted(self.errors, key=lambda error: error[0])
+            ],
+            line=self.start,
+        )

@@ -1,0 +1,182 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The text of one goroutine as the Go runtime prints it: in debug=2 profiles, in fatal dumps, by debug.Stack().
+
+    goroutine 18 gp=0xc0001 m=2 mp=0xc0002 [chan receive (nil chan), 5 minutes, locked to thread]:
+    main.(*T).wait(0xc000012345, {0x1, 0x2}, ...)
+    <tab>/src/main.go:12 +0x1f fp=0xc01 sp=0xc02 pc=0x4001
+    created by main.main in goroutine 1
+    <tab>/src/main.go:7 +0x2c
+    <empty line>
+
+From runtime/traceback.go (goroutineheader, traceback2, printcreatedby1, printAncestorTraceback). What is new in a
+header (`synctest bubble 1`, labels, `(durable)`, `(leaked)`) is text, never an error.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .debug1 import LOG_LINE, QUOTED
+from .grouping import text, unquote
+from .model import Frame
+
+HEADER = re.compile(rb"goroutine (\d+)((?: \w+=\w+)*) \[([^\n]*?)\](?: \{([^\n]*)\})?:$")
+LIKE_HEADER = re.compile(rb"goroutine \d+ ")
+_LOCATION = re.compile(
+    rb"\t([^\n]+):(\d+)(?: \+0x[0-9a-f]+)?(?: fp=0x[0-9a-f]+ sp=0x[0-9a-f]+)?(?: pc=0x[0-9a-f]+)?$"
+)
+_UNAVAILABLE = b"\tgoroutine running on other thread; stack unavailable"
+_CREATED = re.compile(rb"created by (.+?)(?: in goroutine \d+)?$")
+_ELIDED = re.compile(rb"\.\.\.(?:additional|\d+) frames elided\.\.\.$")
+_ANCESTOR = re.compile(rb"\[originating from goroutine \d+\]:$")
+_NOT_GO = re.compile(rb"non-Go function(?: at pc=0x[0-9a-f]+)?$")
+# Arguments as printArgs writes them. A line with other arguments is a call only if its location follows.
+_CALL = re.compile(rb"[^\s(][^\t\n]*\([0-9a-fx,{}.?_ ]*\)$")
+_MINUTES = re.compile(r"(\d+) minutes$")
+_LABEL = re.compile(rb"(%s|[A-Za-z0-9./_]*): (%s|[A-Za-z0-9./_]*)" % (QUOTED, QUOTED))
+# Whose stack was printed by itself, not as part of a dump.
+_PRINTERS = ("runtime/debug.Stack", "runtime/debug.PrintStack")
+
+
+class Goroutine:
+    """One goroutine, line by line."""
+
+    def __init__(self, header: re.Match[bytes], offset: int = 0) -> None:
+        self.id = header.group(1)
+        self.has_pointers = bool(header.group(2))
+        self.offset = offset  # of its header in the input
+        self.state, self.wait = _state(text(header.group(3)))
+        self.labels = header.group(4)
+        self.frames: list[Frame] = []
+        self.created_by: Frame | None = None
+        self.ended = False  # nothing of it can follow
+        self.problems: list[str] = []
+        self._call: bytes | None = None  # a function whose location must come next
+        self._sure = False  # it can be nothing else
+        self._creator = False
+        self._in_ancestor = False
+
+    @property
+    def waits_for_location(self) -> bool:
+        return self._call is not None and self._sure
+
+    @property
+    def is_whole(self) -> bool:
+        """No location is waited for."""
+        return self._call is None
+
+    @property
+    def printed_itself(self) -> bool:
+        return bool(self.frames) and self.frames[0].function in _PRINTERS
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return self.state, tuple(self.frames), self.created_by, self.labels
+
+    def take(self, line: bytes) -> bool:
+        """Take a line, without its newline, if it goes on with this goroutine; False if it is somebody else's."""
+        if line.startswith(b"\t"):
+            return self._take_location(line)
+        if _ANCESTOR.match(line):
+            self._in_ancestor = True
+            return True
+        if self.ended and not self._in_ancestor:
+            return False
+        if line.startswith(b"created by "):
+            match = _CREATED.match(line)
+            if match is not None:
+                self._begin_call(match.group(1), True)
+                self._creator = True
+            return match is not None
+        if line.endswith(b")"):
+            return self._take_call(line)
+        if _ELIDED.match(line) or _NOT_GO.match(line):
+            self._begin_call(None, True)
+            self.frames.append(Frame(text(line), "", 0))
+            return True
+        return False
+
+    def _take_call(self, line: bytes) -> bool:
+        sure = _CALL.match(line) is not None
+        name, parenthesis, _arguments = line.rpartition(b"(")
+        if not name or not parenthesis or LOG_LINE.match(line) or (self.waits_for_location and not sure):
+            return False
+        self._begin_call(name, sure)
+        return True
+
+    def _begin_call(self, name: bytes | None, sure: bool) -> None:
+        if self.waits_for_location:
+            self.problems.append("the location of " + text(self._call or b"") + " is missing")
+        self._call, self._sure, self._creator = name, sure, False
+
+    def _take_location(self, line: bytes) -> bool:
+        if line == _UNAVAILABLE:
+            return True
+        match = _LOCATION.match(line)
+        if match is None:
+            return False
+        if self._call is None:
+            if not (self.frames and self.frames[-1].function == "non-Go function" and not self.frames[-1].file):
+                return False
+            self.frames[-1] = Frame(self.frames[-1].function, text(match.group(1)), int(match.group(2)))
+            return True
+        frame = Frame(text(self._call), text(match.group(1)), int(match.group(2)))
+        self._call = None
+        if self._in_ancestor:
+            return True
+        if self._creator:
+            self.created_by = frame
+            self.ended = True
+        else:
+            self.frames.append(frame)
+        return True
+
+    def finish(self) -> list[str]:
+        """What is wrong with it, now that no more of it comes."""
+        self._begin_call(None, False)
+        return self.problems
+
+    def seems_cut(self) -> bool:
+        """Whether its outermost call is none that a goroutine begins with: it may go on where the input ends."""
+        if self.created_by is not None or self.id in (b"0", b"1"):
+            return False
+        outermost = self.frames[-1].function if self.frames else ""
+        return bool(outermost) and not outermost.startswith("runtime.")
+
+
+def read_clean(block: bytes) -> Goroutine | None:
+    """The goroutine of a block that has nothing else in it and nothing missing; None for any other text."""
+    lines = block.split(b"\n")
+    header = HEADER.match(lines[0])
+    if header is None:
+        return None
+    goroutine = Goroutine(header)
+    for line in lines[1:]:
+        if not goroutine.take(line):
+            return None
+    return goroutine if goroutine.is_whole and not goroutine.problems else None
+
+
+def _state(words: str) -> tuple[str, int]:
+    """The state without what changes by itself (minutes, a garbage collector's scan), and the minutes."""
+    parts = words.split(", ")
+    minutes = 0
+    kept = []
+    for part in parts:
+        match = _MINUTES.match(part)
+        if match is None:
+            kept.append(part.replace(" (scan)", ""))
+        else:
+            minutes = int(match.group(1))
+    return ", ".join(kept), minutes
+
+
+def labels_of_header(labels: bytes | None) -> dict[str, str]:
+    """The labels of a header: {key: value, "quoted key": "quoted value"}."""
+    return {_word(key): _word(value) for key, value in _LABEL.findall(labels or b"")}
+
+
+def _word(word: bytes) -> str:
+    return unquote(word) if word.startswith(b'"') else text(word)

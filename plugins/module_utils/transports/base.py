@@ -1,0 +1,139 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The interface between the captures and the ways to reach instances.
+
+Everything that touches a target is behind these classes. Implementations raise model.CaptureError (with a reason
+from the vocabulary) or deadline.DeadlineExceeded, and nothing else: foreign exceptions are translated at the edge.
+"""
+
+from __future__ import annotations
+
+import abc
+import datetime
+from dataclasses import dataclass, field
+from typing import Any, Sequence
+
+from ..catalog import Selection
+from ..deadline import Deadline
+from ..model import Instance, Process, Verdict
+
+
+@dataclass
+class Discovery:
+    """What was found. problems: (namespace or place, verdict) for every place that could not be looked at."""
+
+    instances: list[Instance] = field(default_factory=list)
+    problems: list[tuple[str, Verdict]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ProbeFacts:
+    """What was seen in a container before anything was done to it.
+
+    candidates: processes whose executable is the component's, in this container or not.
+    impostors: pids that only call themselves so (their executable is another file).
+    memory_room: bytes that the container may still use, or None where there is no limit.
+    """
+
+    candidates: tuple[Process, ...] = ()
+    impostors: tuple[int, ...] = ()
+    memory_room: int | None = None
+
+
+class LogStream(abc.ABC):
+    """The live log of one instance, from now on.
+
+    old_first_line: the first line that comes is older than the stream (it proved that the stream is open).
+    """
+
+    old_first_line = False
+
+    @abc.abstractmethod
+    def read(self) -> bytes:
+        """The next bytes, as soon as there are any; b"" at the end of the stream. DeadlineExceeded when time is up."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Let go of it. May be called more than once."""
+
+    def __enter__(self) -> LogStream:
+        return self
+
+    def __exit__(self, *unused: Any) -> None:
+        self.close()
+
+
+class ProcessSession(abc.ABC):
+    """A foot in the door of one instance's container: looked around, nothing done yet."""
+
+    facts = ProbeFacts()
+
+    @abc.abstractmethod
+    def signal(self, process: Process) -> datetime.datetime:
+        """Send SIGUSR1 to exactly this process, if it still is the one that was seen; the time it was sent (UTC)."""
+
+    @abc.abstractmethod
+    def version(self, process: Process) -> bytes:
+        """What the process's binary prints for -v. CaptureError(no_version, …) when it does not."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Let go of it. May be called more than once."""
+
+    def __enter__(self) -> ProcessSession:
+        return self
+
+    def __exit__(self, *unused: Any) -> None:
+        self.close()
+
+
+class SetupError(Exception):
+    """The transport cannot even begin: a library is missing, or there is no usable configuration."""
+
+
+class Transport(abc.ABC):
+    """One way to reach the instances of one access point.
+
+    follows_files: whether it can follow a file that an instance's standard error goes to.
+    """
+
+    name = ""
+    follows_files = False
+
+    @abc.abstractmethod
+    def discover(self, selection: Selection, deadline: Deadline) -> Discovery:
+        """Find all instances of the selection, also those that do not run."""
+
+    @abc.abstractmethod
+    def open_log(self, instance: Instance, deadline: Deadline) -> LogStream | None:
+        """Follow the log from now on; the stream is proved to be open. None where that cannot be proved (empty log):
+        then reopen_log() after the signal finds what was missed."""
+
+    @abc.abstractmethod
+    def reopen_log(self, instance: Instance, since: datetime.datetime, deadline: Deadline) -> LogStream | None:
+        """Follow the log from (at the latest) the moment `since`, after a stream ended or could not be proved open.
+        None when nothing came before the deadline."""
+
+    @abc.abstractmethod
+    def open_process(self, instance: Instance, deadline: Deadline) -> ProcessSession:
+        """Look for the instance's process and gather what must be known before a signal may be sent."""
+
+    def close(self) -> None:
+        """Let go of connections, where there are any."""
+        return
+
+
+def sort_instances(instances: Sequence[Instance]) -> list[Instance]:
+    """A stable order for people and for tests."""
+    return sorted(instances, key=lambda i: (i.cluster, i.namespace, i.component, i.name, i.container))
+
+
+def as_details(process: Process) -> dict[str, Any]:
+    """What of a process goes into a ledger row."""
+    return {
+        "pid": process.pid,
+        "start_time_ticks": process.start_time,
+        "executable": process.executable,
+        "same_container_by": process.same_by,
+    }

@@ -1,0 +1,110 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The log of a process whose standard error is the systemd journal, by way of journalctl.
+
+The journal is a stream of entries with cursors: the cursor of its newest entry, taken before the signal, is the place
+from which it is followed. Sources: journalctl(1), systemd.exec(5) on $JOURNAL_STREAM.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+from typing import Any
+
+from ..deadline import Deadline
+from ..model import CaptureError, Process, Reason
+from .base import LogStream
+from .host_exec import ENVIRONMENT, find_program, run_bounded, stop
+from .host_logs import CHUNK, Mark, describe_sink
+from .host_proc import ProcFs, translated
+
+# How often a silent journal makes us look whether the process still lives, and how much later than its end its
+# last words may be in the journal. In seconds.
+LIFE_CHECK_SECONDS = 0.5
+CLOCK_SLACK = 1.0
+
+
+class JournalMark(Mark):
+    """The newest entry of the journal, when this was made. CaptureError where there is no journal for the process."""
+
+    def __init__(self, procfs: ProcFs, process: Process, deadline: Deadline) -> None:
+        program = find_program("journalctl")
+        if program is None:
+            raise CaptureError(Reason.LOG_UNAVAILABLE, "its log is the journal, and journalctl is not installed")
+        self._program = program
+        self._procfs = procfs
+        self._process = process
+        self._own = [f"_PID={process.pid}", "_TRANSPORT=stdout"]
+        if not self._is_journal(deadline):
+            raise CaptureError(Reason.STDERR_LOST, f"stderr is {describe_sink(process.stderr)}")
+        newest = self._newest([], deadline)
+        self._place = ["--after-cursor=" + newest["__CURSOR"]] if newest else ["--boot"]
+
+    def _is_journal(self, deadline: Deadline) -> bool:
+        """By what systemd told the process at its start, else by what it has written there before."""
+        with translated():
+            sink = os.stat(self._procfs.path(self._process.pid, "fd", "2"))
+            told = self._procfs.variable(self._process.pid, "JOURNAL_STREAM")
+        if told == f"{sink.st_dev}:{sink.st_ino}":
+            return True
+        written = self._newest(["--boot", *self._own], deadline)
+        started = self._process.start_time / os.sysconf("SC_CLK_TCK")
+        return int(written.get("__MONOTONIC_TIMESTAMP", 0)) / 1e6 >= started - CLOCK_SLACK
+
+    def _newest(self, matches: list[str], deadline: Deadline) -> dict[str, Any]:
+        """The newest entry that matches; empty without."""
+        command = [self._program, "--quiet", "--no-pager", "--lines=1", "--output=json", *matches]
+        with translated(Reason.LOG_UNAVAILABLE):
+            ran = run_bounded(command, deadline)
+        if ran.code != 0:
+            raise CaptureError(Reason.LOG_UNAVAILABLE, "journalctl: " + ran.errors.decode("utf-8", "replace").strip())
+        try:
+            return dict(json.loads(ran.output)) if ran.output.strip() else {}
+        except ValueError as error:
+            raise CaptureError(Reason.LOG_UNAVAILABLE, f"journalctl does not print JSON: {error}") from error
+
+    def follow(self, deadline: Deadline) -> LogStream:
+        command = [self._program, "--quiet", "--no-pager", "--follow", "--no-tail", "--output=cat", "--all"]
+        with translated(Reason.LOG_UNAVAILABLE):
+            return JournalStream(command + self._place + self._own, self._procfs, self._process, deadline)
+
+    def close(self) -> None:
+        """A cursor holds nothing."""
+
+
+class JournalStream(LogStream):
+    """What journalctl prints, until the process has ended and nothing more comes."""
+
+    def __init__(self, command: list[str], procfs: ProcFs, process: Process, deadline: Deadline) -> None:
+        self._procfs = procfs
+        self._process = process
+        self._deadline = deadline
+        self._program = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=ENVIRONMENT,
+            start_new_session=True,
+        )
+        self._poll = select.poll()
+        if self._program.stdout is not None:
+            self._poll.register(self._program.stdout, select.POLLIN)
+
+    def read(self) -> bytes:
+        while self._program.stdout is not None and not self._program.stdout.closed:
+            self._deadline.check()
+            # Looked at before waiting: what the process wrote last comes within the wait after its end.
+            ended = not self._procfs.is_alive(self._process)
+            if self._poll.poll(1000 * min(LIFE_CHECK_SECONDS, self._deadline.remaining())):
+                return os.read(self._program.stdout.fileno(), CHUNK)
+            if ended:
+                break
+        return b""
+
+    def close(self) -> None:
+        stop(self._program)

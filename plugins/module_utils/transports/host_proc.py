@@ -1,0 +1,322 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Linux tells about processes under /proc, read carefully.
+
+Processes end while one looks at them, so every reader may raise OSError (FileNotFoundError, ProcessLookupError) and
+callers expect it. Formats: proc(5). Paths inside of a container's root are hostile (a symbolic link there may point
+to a device of the host), so they are opened by open_in_root() only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+from dataclasses import dataclass
+from typing import Container, Iterable, Iterator, Sequence
+
+from ..model import CaptureError, Process, Reason
+
+DELETED = " (deleted)"
+CONFIG_BYTES = 1 << 20
+_MAX_LINKS = 40
+
+_LOG_FILE_OPTIONS = ("--log-file-prefix", "-log-file-prefix")
+_CONFIG_OPTIONS = ("--config", "-config", "--common-config-file", "-common-config-file")
+_LOG_FILE_LINE = re.compile(rb"^[ \t]*log_file_prefix[ \t]*:[ \t]*[\"']?[^\"'#\s]", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose a process is, by the effective ids: uid, gid and the supplementary groups."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+
+@contextlib.contextmanager
+def translated(otherwise: Reason = Reason.ERROR) -> Iterator[None]:
+    """What the operating system says against work on a process, as the verdict of that process's row."""
+    try:
+        yield
+    except PermissionError as error:
+        raise CaptureError(Reason.FORBIDDEN, f"{error}; on this machine it takes root (become: true)") from error
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise CaptureError(Reason.GONE, str(error)) from error
+    except OSError as error:
+        raise CaptureError(otherwise, str(error)) from error
+
+
+def without_deleted(path: str) -> str:
+    """A link's target without the mark that /proc puts behind the name of a deleted file."""
+    return path[: -len(DELETED)] if path.endswith(DELETED) else path
+
+
+def parse_stat(text: bytes) -> tuple[str, int]:
+    """State letter and start time (ticks since boot) out of /proc/PID/stat. The name may hold anything, also ")"."""
+    fields = text.rpartition(b")")[2].split()
+    return fields[0].decode("ascii"), int(fields[19])
+
+
+def parse_status(text: bytes) -> dict[str, str]:
+    """The "Key: value" lines of /proc/PID/status."""
+    pairs = (line.partition(":") for line in text.decode("utf-8", "replace").splitlines())
+    return {key: value.strip() for key, _colon, value in pairs}
+
+
+class ProcFs:
+    """One /proc."""
+
+    def __init__(self, root: str = "/proc") -> None:
+        self.root = root
+
+    def path(self, pid: int, *parts: str) -> str:
+        return os.path.join(self.root, str(pid), *parts)
+
+    def _read(self, pid: int, name: str) -> bytes:
+        with open(self.path(pid, name), "rb") as stream:
+            return stream.read()
+
+    def pids(self) -> list[int]:
+        """All processes, in order. Threads have no entry of their own there."""
+        return sorted(int(name) for name in os.listdir(self.root) if name.isdigit())
+
+    def executable(self, pid: int) -> str:
+        """The path of the executable as seen inside of the process's own root."""
+        return without_deleted(os.readlink(self.path(pid, "exe")))
+
+    def arguments(self, pid: int) -> list[str]:
+        """The command line; empty for kernel threads and zombies."""
+        text = self._read(pid, "cmdline").decode("utf-8", "surrogateescape")
+        return text.rstrip("\0").split("\0") if text else []
+
+    def start_time(self, pid: int) -> int:
+        """Clock ticks since boot. ProcessLookupError for a zombie: nothing is left of that but its number."""
+        try:
+            state, ticks = parse_stat(self._read(pid, "stat"))
+        except (IndexError, ValueError) as error:
+            raise ProcessLookupError(f"the status of process {pid} is not readable") from error
+        if state in "ZX":
+            raise ProcessLookupError(f"process {pid} has ended")
+        return ticks
+
+    def is_alive(self, process: Process) -> bool:
+        """Whether this very process (not a later one of the same number) still runs."""
+        try:
+            return self.start_time(process.pid) == process.start_time
+        except OSError:
+            return False
+
+    def status(self, pid: int) -> dict[str, str]:
+        return parse_status(self._read(pid, "status"))
+
+    def identity(self, pid: int) -> Identity:
+        status = self.status(pid)
+        uid, gid = int(status["Uid"].split()[1]), int(status["Gid"].split()[1])
+        return Identity(uid, gid, tuple(int(group) for group in status.get("Groups", "").split()))
+
+    def cgroup(self, pid: int) -> str:
+        return self._read(pid, "cgroup").decode("utf-8", "replace")
+
+    def own_cgroup(self) -> str:
+        """The cgroup of the reader itself."""
+        with open(os.path.join(self.root, "self", "cgroup"), encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+
+    def own_namespace(self, kind: str) -> str:
+        """The namespace of the reader itself."""
+        return os.readlink(os.path.join(self.root, "self", "ns", kind))
+
+    def stderr(self, pid: int) -> str:
+        return os.readlink(self.path(pid, "fd", "2"))
+
+    def namespace(self, pid: int, kind: str) -> str:
+        return os.readlink(self.path(pid, "ns", kind))
+
+    def variable(self, pid: int, name: str) -> str:
+        """One variable of the environment that the process was started with, "" without; the others are not kept."""
+        prefix = name.encode() + b"="
+        values = (item[len(prefix) :] for item in self._read(pid, "environ").split(b"\0") if item.startswith(prefix))
+        return next(values, b"").decode("utf-8", "replace")
+
+    def boot_time(self) -> int:
+        """Seconds since the epoch at which the machine started."""
+        with open(os.path.join(self.root, "stat"), "rb") as stream:
+            line = next(line for line in stream if line.startswith(b"btime "))
+        return int(line.split()[1])
+
+    def runs(self, pid: int, paths: Container[str]) -> str | None:
+        """Which of the paths the process runs, "" for an impostor that only calls itself so, None for neither.
+
+        By its executable; where that may not be read, by argv[0]. PermissionError when neither may be read.
+        """
+        try:
+            executable = self.executable(pid)
+        except FileNotFoundError:
+            # A thread of the kernel, or one that has just ended.
+            return None
+        except PermissionError:
+            arguments = self.arguments(pid)
+            return arguments[0] if arguments and arguments[0] in paths else None
+        if executable in paths:
+            return executable
+        arguments = self.arguments(pid)
+        if not arguments or arguments[0] not in paths:
+            return None
+        return arguments[0] if self._is_executable(pid, arguments[0]) else ""
+
+    def _is_executable(self, pid: int, path: str) -> bool:
+        """Whether this path, in the process's own root, leads (by symbolic links) to what it runs."""
+        with contextlib.suppress(OSError), open_in_root(self.path(pid, "root"), path) as descriptor:
+            return os.path.samestat(os.fstat(descriptor), os.stat(self.path(pid, "exe")))
+        return False
+
+    def process(self, pid: int, same_by: str = "", configs: Iterable[str] = ()) -> Process:
+        """All that must be known of a process before it may be signalled. configs: files to look into besides."""
+        start_time = self.start_time(pid)
+        try:
+            executable = self.executable(pid)
+        except PermissionError:
+            executable = ""
+        arguments = self.arguments(pid)
+        status = self.status(pid)
+        return Process(
+            pid=pid,
+            start_time=start_time,
+            executable=executable,
+            argv0=arguments[0] if arguments else "",
+            same_container=True,
+            same_by=same_by,
+            ignored=int(status.get("SigIgn", "0"), 16),
+            caught=int(status.get("SigCgt", "0"), 16),
+            stderr=self._stderr_or_nothing(pid),
+            log_file=self.log_file(pid, arguments, configs),
+        )
+
+    def _stderr_or_nothing(self, pid: int) -> str:
+        try:
+            return self.stderr(pid)
+        except (PermissionError, FileNotFoundError):
+            return ""
+
+    def log_file(self, pid: int, arguments: Sequence[str], configs: Iterable[str]) -> str:
+        """What sends the log into files and the dump to nowhere: "option …", "file …", or "".
+
+        Source: cloudpods pkg/cloudcommon/options, SetupLogger: with log_file_prefix set, the log's writer is discarded.
+        """
+        option, files = read_arguments(arguments)
+        if option:
+            return f"option {option}"
+        for file in [*configs, *files]:
+            # A file that cannot be read is no reason to think that it says something: the service cannot either,
+            # or it runs with other rights than ours, in which case the signal will be refused anyway.
+            with contextlib.suppress(OSError):
+                if _LOG_FILE_LINE.search(self._read_inside(pid, file)):
+                    return f"file {file}"
+        return ""
+
+    def _read_inside(self, pid: int, path: str) -> bytes:
+        if not os.path.isabs(path):
+            path = os.path.join(os.readlink(self.path(pid, "cwd")), path)
+        with open_in_root(self.path(pid, "root"), path) as descriptor, read_regular(descriptor) as stream_fd:
+            return os.read(stream_fd, CONFIG_BYTES)
+
+
+def read_arguments(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """The option that sets a log file ("" without), and the configuration files that the command line names."""
+    option = ""
+    files: list[str] = []
+    takes_file = False
+    for argument in arguments[1:]:
+        name, equals, value = argument.partition("=")
+        if takes_file:
+            files.append(argument)
+            takes_file = False
+        elif name in _LOG_FILE_OPTIONS and (value or not equals):
+            option = option or argument
+        elif name in _CONFIG_OPTIONS:
+            takes_file = not equals
+            files += [value] if value else []
+    return option, files
+
+
+@contextlib.contextmanager
+def open_in_root(root: str, path: str) -> Iterator[int]:
+    """A descriptor (O_PATH: nothing is opened yet) of what `path` means to somebody whose root directory is `root`.
+
+    Symbolic links are followed by hand, because the kernel would take an absolute one from our own root.
+    """
+    walk = _Walk(root)
+    try:
+        walk.follow(path)
+        yield walk.stack[-1]
+    finally:
+        for descriptor in walk.stack:
+            os.close(descriptor)
+
+
+class _Walk:
+    """The way from a root directory downwards: open descriptors, the root's first."""
+
+    def __init__(self, root: str) -> None:
+        self.stack = [os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
+
+    def follow(self, path: str) -> None:
+        parts = _parts(path)
+        links = 0
+        while parts:
+            target = self._step(parts.pop())
+            if target is None:
+                continue
+            links += 1
+            if links > _MAX_LINKS:
+                raise OSError(f"too many symbolic links in {path}")
+            if os.path.isabs(target):
+                self._back_to(1)
+            parts += _parts(target)
+
+    def _step(self, part: str) -> str | None:
+        """Go to one name; where that is a symbolic link, stay, and return its target."""
+        if part == "..":
+            self._back_to(max(1, len(self.stack) - 1))
+            return None
+        self.stack.append(os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.stack[-1]))
+        if not stat.S_ISLNK(os.fstat(self.stack[-1]).st_mode):
+            return None
+        target = os.readlink("", dir_fd=self.stack[-1])
+        self._back_to(len(self.stack) - 1)
+        return target
+
+    def _back_to(self, depth: int) -> None:
+        while len(self.stack) > depth:
+            os.close(self.stack.pop())
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
+
+
+@contextlib.contextmanager
+def read_regular(descriptor: int) -> Iterator[int]:
+    """Open what an O_PATH descriptor stands for, for reading. OSError when it is no regular file: to open a device
+    or a pipe may do something."""
+    opened = open_regular(descriptor)
+    try:
+        yield opened
+    finally:
+        os.close(opened)
+
+
+def open_regular(descriptor: int) -> int:
+    """As read_regular(), without the closing."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise OSError("not a regular file")
+    return os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def is_regular(path: str) -> bool:
+    """Whether a path leads to a regular file; OSError when nothing can be said."""
+    return stat.S_ISREG(os.stat(path).st_mode)

@@ -1,0 +1,253 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The API server itself: one configured client, its errors translated once, every call under a deadline.
+
+Requests go straight to the client's connection pool: the generated API methods would build model objects for
+every pod, and kubernetes.stream patches the shared client, which is not safe with threads.
+The libraries are imported when a cluster is reached for, so that other transports do not need them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import ssl
+from typing import Any, Iterator, Sequence
+from urllib.parse import urlencode, urlsplit
+
+from ..deadline import Deadline
+from ..model import Reason, Verdict, verdict
+from .base import SetupError
+
+CONNECT_SECONDS = 10.0
+CHUNK = 1 << 16
+
+# HTTP status of the API server -> reason. What is not listed is the target not answering.
+REASONS = {401: Reason.FORBIDDEN, 403: Reason.FORBIDDEN, 404: Reason.GONE, 410: Reason.GONE}
+
+
+class ApiProblem(Exception):
+    """The API server did not do what it was asked: its HTTP status (0: no answer), reason and text."""
+
+    def __init__(self, code: int, text: str) -> None:
+        self.code = code
+        self.text = text
+        self.reason = REASONS.get(code, Reason.UNREACHABLE)
+        super().__init__(text)
+
+    @property
+    def verdict(self) -> Verdict:
+        return verdict(self.reason, self.text)
+
+
+def status_text(body: bytes) -> str:
+    """The message of a Status object, or the beginning of whatever came instead."""
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return body[:200].decode("utf-8", "replace")
+
+
+class Api:
+    """One API server. params are the authentication options of kubernetes.core; connections: how many at a time.
+
+    SetupError when a library is missing or no configuration is found.
+    """
+
+    def __init__(self, params: dict[str, Any], connections: int) -> None:
+        configuration, headers = _configure(params)
+        configuration.connection_pool_maxsize = connections + 4
+        import kubernetes.client
+        import urllib3
+
+        self._configuration = configuration
+        self._errors = (urllib3.exceptions.HTTPError, OSError)
+        self._urllib3 = urllib3
+        self._pool = kubernetes.client.ApiClient(configuration).rest_client.pool_manager
+        self._headers = headers
+        self._ssl_context: ssl.SSLContext | None = None
+        self.cluster_name = _cluster_name(params) or urlsplit(configuration.host).hostname or "cluster"
+
+    def close(self) -> None:
+        self._pool.clear()
+
+    def _request_headers(self) -> dict[str, Any]:
+        headers = {"Accept": "application/json, */*"}
+        # Reading the settings anew renews a token that is about to end.
+        for setting in self._configuration.auth_settings().values():
+            if setting["in"] == "header" and setting["value"]:
+                headers[setting["key"].lower()] = setting["value"]
+        if self._configuration.username and "authorization" not in headers:
+            headers["authorization"] = self._configuration.get_basic_auth_token()
+        headers.update(self._headers)
+        return headers
+
+    def get_json(self, path: str, query: dict[str, str], deadline: Deadline) -> dict[str, Any]:
+        """One GET. Busy answers and broken connections are tried again, within the deadline. ApiProblem otherwise."""
+        retries = self._urllib3.Retry(total=3, backoff_factor=0.3, status_forcelist=(429, 502, 503, 504), redirect=0)
+        try:
+            response = self._request(path, query, deadline, retries, deadline.remaining(), preload_content=True)
+            document = json.loads(response.data)
+        except ValueError as error:
+            raise ApiProblem(0, f"the answer is not JSON: {error}") from error
+        if not isinstance(document, dict):
+            raise ApiProblem(0, "the answer is not an object")
+        return document
+
+    def open_stream(self, path: str, query: dict[str, str], deadline: Deadline, patience: float) -> Stream | None:
+        """One GET whose body is read as it comes; None when no byte of an answer came within patience seconds."""
+        patience = min(patience, deadline.remaining())
+        try:
+            response = self._request(path, query, deadline, False, patience, preload_content=False)
+        except _NoAnswerYet:
+            return None
+        return Stream(response, self._errors)
+
+    def _request(
+        self, path: str, query: dict[str, str], deadline: Deadline, retries: Any, patience: float, preload_content: bool
+    ) -> Any:
+        deadline.check()
+        timeout = self._urllib3.Timeout(connect=min(CONNECT_SECONDS, deadline.remaining()), read=max(patience, 0.001))
+        url = "{}{}?{}".format(self._configuration.host.rstrip("/"), path, urlencode(query))
+        try:
+            response = self._pool.request(
+                "GET",
+                url,
+                headers=self._request_headers(),
+                retries=retries,
+                timeout=timeout,
+                preload_content=preload_content,
+            )
+        except self._urllib3.exceptions.ReadTimeoutError as error:
+            raise _NoAnswerYet(0, f"no answer within {patience:.0f} s") from error
+        except self._errors as error:
+            raise ApiProblem(0, _short(error)) from error
+        if response.status != 200:
+            body = response.data
+            response.release_conn()
+            raise ApiProblem(response.status, status_text(body))
+        return response
+
+    def websocket_options(self, path: str, query: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """What a WebSocket client needs to connect to a path: url, sslopt, and keyword arguments of its connect()."""
+        configuration = self._configuration
+        scheme, _colon, rest = configuration.host.rstrip("/").partition("://")
+        header: list[str] = []
+        for name, value in self._request_headers().items():
+            values = value if isinstance(value, list) else [value]
+            header += [f"{name}: {item}" for item in values]
+        options = {
+            "url": "{}://{}{}?{}".format("wss" if scheme == "https" else "ws", rest, path, urlencode(query)),
+            "header": header,
+            "subprotocols": ["v4.channel.k8s.io"],
+            "suppress_origin": True,
+        }  # type: dict[str, Any]
+        if scheme == "https":
+            options["sslopt"] = {"context": self._tls()}
+            if configuration.tls_server_name:
+                options["sslopt"]["server_hostname"] = configuration.tls_server_name
+        if configuration.proxy:
+            from kubernetes.stream.ws_client import websocket_proxycare
+
+            options = websocket_proxycare(options, configuration, options["url"], self._headers)
+        return options
+
+    def _tls(self) -> ssl.SSLContext:
+        if self._ssl_context is None:
+            configuration = self._configuration
+            context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
+            if configuration.assert_hostname is False or not configuration.verify_ssl:
+                context.check_hostname = False
+            if not configuration.verify_ssl:
+                context.verify_mode = ssl.CERT_NONE
+            if configuration.cert_file:
+                context.load_cert_chain(configuration.cert_file, configuration.key_file)
+            self._ssl_context = context
+        return self._ssl_context
+
+
+class _NoAnswerYet(ApiProblem):
+    """The connection stands, and nothing came."""
+
+
+class Stream:
+    """A response body that is read as it comes, and that another thread may cut off."""
+
+    def __init__(self, response: Any, errors: tuple[Any, ...]) -> None:
+        self._response = response
+        self._errors = errors
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes; ends at the end of the body, and also when the connection breaks or is cut off."""
+        try:
+            # The read timeout of the request was meant for the headers; from here on the deadline's guard rules.
+            self._socket().settimeout(None)
+            yield from self._response.stream(CHUNK, decode_content=False)
+        except (*self._errors, AttributeError, ValueError):
+            # urllib3 trips over attributes that the cut-off took away from under it.
+            return
+
+    def _socket(self) -> Any:
+        return self._response.connection.sock
+
+    def cut_off(self) -> None:
+        """End a blocked read. May race with the end of the body: then there is nothing left to end."""
+        with contextlib.suppress(AttributeError):
+            self._socket().shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def _short(error: BaseException) -> str:
+    """The innermost cause, which says more than the retries around it, without the object addresses."""
+    reason = getattr(error, "reason", None)
+    while isinstance(reason, BaseException):
+        error, reason = reason, getattr(reason, "reason", None)
+    text = str(error)
+    return text.split(">: ", 1)[-1] if ">: " in text else text
+
+
+def _configure(params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The client's configuration and extra headers, made by kubernetes.core from options, environment or kubeconfig.
+
+    Its get_api_client() would also discover all API groups, without a timeout; so the steps before that are used.
+    """
+    try:
+        import kubernetes
+        import websocket
+        from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as core_client
+    except ImportError as error:
+        raise SetupError(
+            "The Python library '%s' is missing on this host: pip install kubernetes. "
+            "Where that is not possible, use cloudpods_transport=host." % (error.name or error)
+        ) from error
+    del websocket
+    try:
+        configuration = core_client._create_configuration(core_client._create_auth_spec(None, **params))
+        headers = core_client._create_headers(None, **params)
+    except (kubernetes.config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+        given = params.get("kubeconfig")
+        place = f" in {given}" if isinstance(given, str) else ""
+        raise SetupError(f"No usable configuration for a Kubernetes cluster{place}: {error}") from error
+    return configuration, headers
+
+
+def _cluster_name(params: dict[str, Any]) -> str:
+    """The cluster's name in the kubeconfig in use, "" where there is none."""
+    import os
+
+    import kubernetes
+
+    path = params.get("kubeconfig") or os.environ.get("K8S_AUTH_KUBECONFIG")
+    if params.get("host") or isinstance(path, dict):
+        return ""
+    try:
+        contexts, active = kubernetes.config.list_kube_config_contexts(config_file=path)
+    except (kubernetes.config.ConfigException, OSError):
+        return ""
+    wanted = params.get("context") or os.environ.get("K8S_AUTH_CONTEXT")
+    chosen = next((context for context in contexts if context["name"] == wanted), active)
+    return str(chosen["context"]["cluster"])

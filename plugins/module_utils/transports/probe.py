@@ -1,0 +1,265 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The little program that looks for the process inside a container, and the reader of what it says.
+
+Pure: the program is text for /bin/sh, the reader is fed with bytes. It needs a POSIX shell with /proc and nothing
+else for certain: readlink, ls, tr and grep are used where they exist (busybox has them; procps is not needed).
+
+It reports facts, waits for commands on standard input, and decides nothing: whether a signal may be sent is judged
+in one place for all transports (captures.judge). When standard input ends or nothing is asked for a while, it goes
+without having done anything. Every line it says begins with a random word, so that output of the binary that is
+asked for its version cannot pass for it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Sequence
+
+from ..model import Process
+from .base import ProbeFacts
+
+# More processes than a container has, so that a hostile one cannot fill the memory with them.
+MAX_PROCESSES = 1000
+_FACTS = ("pid", "start", "same", "exe", "argv0", "ignored", "caught", "stderr", "log_file", "impostor")
+# int() takes more than that: signs, blanks, underscores, digits of other scripts, and megabytes of them.
+_NUMBER = re.compile(r"[0-9]{1,20}\Z")
+
+# Arguments: the random word, seconds to wait for a command, configuration files to look into (colon-separated, may
+# be ""), then the exact paths that the executable may have.
+SCRIPT = r"""
+word=$1 patience=$2 configs=$3; shift 3
+say() { printf '%s %s\n' "$word" "$*"; }
+link() {
+  target=$(readlink "$1" 2>/dev/null) || {
+    target=$(ls -l "$1" 2>/dev/null) || { target=; return 1; }
+    target=${target##* -> }
+  }
+}
+text_of() {
+  text=
+  while IFS= read -r part || [ -n "$part" ]; do text="$text$part;"; done < "$1"
+} 2>/dev/null
+start_of() {
+  stat=
+  { IFS= read -r stat < "/proc/$1/stat"; } 2>/dev/null
+  [ -n "$stat" ] || { started=; return 1; }
+  after_name=${stat##*) }
+  set -f; set -- $after_name; set +f
+  started=${20}
+}
+is_path() {
+  [ -n "$1" ] || return 1
+  wanted=$1; shift
+  for path in "$@"; do
+    [ "$wanted" = "$path" ] && return 0
+    link "$path" && [ "$wanted" = "$target" ] && return 0
+  done
+  return 1
+}
+log_file_of() {
+  found=
+  list=$(tr '\000' '\n' < "/proc/$1/cmdline" 2>/dev/null)
+  files=$configs next=
+  old_ifs=$IFS; IFS='
+'
+  set -f
+  for argument in $list; do
+    case $next in
+      config) files="$files:$argument"; next= ;;
+      *) case $argument in
+        --log-file-prefix|-log-file-prefix|--log-file-prefix=?*|-log-file-prefix=?*) found="option $argument" ;;
+        --config|-config|--common-config-file|-common-config-file) next=config ;;
+        --config=*|-config=*|--common-config-file=*|-common-config-file=*) files="$files:${argument#*=}" ;;
+      esac ;;
+    esac
+  done
+  IFS=:
+  for file in $files; do
+    [ -n "$found" ] && break
+    [ -r "/proc/$1/root$file" ] && file="/proc/$1/root$file"
+    [ -n "$file" ] && [ -r "$file" ] || continue
+    grep -Eq "^[[:space:]]*log_file_prefix[[:space:]]*:[[:space:]]*[\"']?[^\"'#[:space:]]" "$file" 2>/dev/null &&
+      found="file ${file#/proc/"$1"/root}"
+  done
+  set +f; IFS=$old_ifs
+}
+say hello
+own_ns=; link /proc/self/ns/mnt && own_ns=$target
+text_of /proc/self/cgroup; own_cgroup=$text
+for directory in /proc/[0-9]*; do
+  pid=${directory#/proc/}
+  [ "$pid" = $$ ] && continue
+  line=
+  { IFS= read -r line < "$directory/cmdline"; } 2>/dev/null
+  called=
+  for path in "$@"; do
+    case $line in *"${path##*/}"*) called=yes ;; esac
+  done
+  [ -n "$called" ] || continue
+  exe=; link "$directory/exe" && exe=${target% (deleted)}
+  argv0=
+  is_path "$exe" "$@" || {
+    argv0=$(tr '\000' '\n' < "$directory/cmdline" 2>/dev/null | { IFS= read -r first; printf '%s' "$first"; })
+    is_path "$argv0" "$@" || continue
+    [ -n "$exe" ] && { say impostor "$pid"; continue; }
+  }
+  same=no
+  if [ -n "$own_ns" ] && link "$directory/ns/mnt" && [ -n "$target" ]; then
+    [ "$target" = "$own_ns" ] && same=mount_namespace
+  else
+    text_of "$directory/cgroup"
+    [ -n "$text" ] && [ "$text" = "$own_cgroup" ] && same=cgroup
+  fi
+  start_of "$pid" || continue
+  say pid "$pid"
+  say start "$started"
+  say same "$same"
+  say exe "$exe"
+  say argv0 "$argv0"
+  [ "$same" = no ] && continue
+  while read -r key value; do
+    case $key in SigIgn:) say ignored "$value" ;; SigCgt:) say caught "$value" ;; esac
+  done < "$directory/status"
+  link "$directory/fd/2" && say stderr "$target"
+  log_file_of "$pid"; [ -n "$found" ] && say log_file "$found"
+done
+for root in /sys/fs/cgroup /sys/fs/cgroup/memory; do
+  for pair in memory.max:memory.current memory.limit_in_bytes:memory.usage_in_bytes; do
+    limit= usage=
+    { read -r limit < "$root/${pair%:*}"; read -r usage < "$root/${pair#*:}"; } 2>/dev/null
+    [ -n "$limit" ] && [ -n "$usage" ] || continue
+    cache=0
+    while read -r key value; do
+      case $key in total_inactive_file|inactive_file) cache=$value ;; esac
+    done 2>/dev/null < "$root/memory.stat"
+    say memory "$limit" "$usage" "$cache"
+  done
+done
+say ready
+wait_for="-t $patience"
+read $wait_for key < /dev/null 2>/dev/null
+[ $? -gt 1 ] && wait_for=
+while read -r $wait_for command pid start; do
+  case $command in
+    signal)
+      if start_of "$pid" && [ "$started" = "$start" ]; then
+        if kill -s USR1 "$pid" 2>/dev/null; then say sent; else say unsent; fi
+      else
+        say changed
+      fi ;;
+    version)
+      exe=; link "/proc/$pid/exe" && exe=${target% (deleted)}
+      [ -n "$exe" ] || exe=$1
+      say version_begins
+      "$exe" -v 2>/dev/null < /dev/null
+      code=$?
+      printf '\n'
+      say version_ends "$code" ;;
+    *) exit 0 ;;
+  esac
+done
+"""
+
+
+def command(word: str, patience: int, configs: Sequence[str], paths: Sequence[str]) -> list[str]:
+    """The argument list that runs the script in a container. patience is in whole seconds."""
+    return ["/bin/sh", "-c", SCRIPT, "sh", word, str(patience), ":".join(configs), *paths]
+
+
+class ProbeReader:
+    """Reads what the script says, fed with bytes as they come.
+
+    events() returns the lines that came since the last call as (word, rest): hello, ready, sent, unsent, changed,
+    version_ends. Facts are gathered in `facts`; the output between version_begins and version_ends in `version`.
+    Lines over `limit` bytes end the reading of that line: a hostile container cannot make it grow without bound.
+    """
+
+    def __init__(self, word: str, limit: int = 1 << 20) -> None:
+        self._word = word.encode() + b" "
+        self._limit = limit
+        self._buffer = b""
+        self._events: list[list[str]] = []
+        self._processes: list[dict[str, str]] = []
+        self._impostors: list[int] = []
+        self._memory_room: int | None = None
+        self._in_version = False
+        self._version: list[bytes] = []
+        self._version_size = 0
+
+    def feed(self, data: bytes) -> None:
+        lines = (self._buffer + data).split(b"\n")
+        self._buffer = lines.pop()[-self._limit :]
+        for line in lines:
+            if line.startswith(self._word):
+                self._take(line[len(self._word) :].decode("utf-8", "replace"))
+            elif self._in_version and self._version_size < self._limit:
+                self._version.append(line)
+                self._version_size += len(line) + 1
+
+    def _take(self, text: str) -> None:
+        key, _blank, rest = text.partition(" ")
+        if key in _FACTS:
+            self._take_fact(key, rest)
+        elif key == "memory":
+            self._take_memory(rest.split())
+        elif key == "version_begins":
+            self._in_version = True
+        else:
+            if key == "version_ends":
+                self._in_version = False
+            self._events.append([key, rest])
+
+    def _take_fact(self, key: str, rest: str) -> None:
+        if key == "impostor":
+            if _NUMBER.match(rest) and len(self._impostors) < MAX_PROCESSES:
+                self._impostors.append(int(rest))
+        elif key == "pid":
+            if len(self._processes) < MAX_PROCESSES:
+                self._processes.append({"pid": rest})
+        elif self._processes:
+            self._processes[-1][key] = rest
+
+    def _take_memory(self, fields: list[str]) -> None:
+        # limit, usage, inactive page cache; cgroup v2 says "max", v1 a number near 2^63, for "no limit".
+        if len(fields) == 3 and all(_NUMBER.match(field) for field in fields) and int(fields[0]) < 1 << 60:
+            room = int(fields[0]) - (int(fields[1]) - int(fields[2]))
+            self._memory_room = room if self._memory_room is None else min(room, self._memory_room)
+
+    def events(self) -> list[list[str]]:
+        events, self._events = self._events, []
+        return events
+
+    @property
+    def version(self) -> bytes:
+        return b"\n".join(self._version).rstrip(b"\n")
+
+    @property
+    def facts(self) -> ProbeFacts:
+        """The facts so far. Blocks that are not well-formed are left out: what is not understood is not signalled."""
+        processes = []
+        for fields in self._processes:
+            try:
+                processes.append(_process(fields))
+            except (KeyError, ValueError):
+                continue
+        return ProbeFacts(tuple(processes), tuple(self._impostors), self._memory_room)
+
+
+def _process(fields: dict[str, str]) -> Process:
+    same = fields.get("same", "no")
+    if not (_NUMBER.match(fields["pid"]) and _NUMBER.match(fields["start"]) and int(fields["pid"])):
+        raise ValueError("not a process")
+    return Process(
+        pid=int(fields["pid"]),
+        start_time=int(fields["start"]),
+        executable=fields.get("exe", ""),
+        argv0=fields.get("argv0", ""),
+        same_container=same != "no",
+        same_by="" if same == "no" else same,
+        ignored=int(fields.get("ignored", "0"), 16),
+        caught=int(fields.get("caught", "0"), 16),
+        stderr=fields.get("stderr", ""),
+        log_file=fields.get("log_file", ""),
+    )

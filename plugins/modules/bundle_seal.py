@@ -1,0 +1,151 @@
+#!/usr/bin/python
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module bundle_seal: see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: bundle_seal
+short_description: Merge captures into one sealed bundle
+version_added: 0.1.0
+description:
+  - Merges what one or many runs of M(cloudpods.diagnostics.stack_dump) left, writes one ledger, a report to paste into
+    an issue, and a manifest with the sha256 of every file, and packs it all.
+  - Parts are taken as hostile, since they come from other machines. A part that cannot be used becomes a row of the
+    ledger and stays where it is; the others are used up.
+author:
+  - cloudpods.diagnostics contributors (@cloudpods)
+extends_documentation_fragment:
+  - cloudpods.diagnostics.attributes
+attributes:
+  check_mode:
+    support: none
+  diff_mode:
+    support: none
+options:
+  path:
+    description:
+      - The folder of the bundle; its name is the run's id. It is made private to the user.
+    type: path
+    required: true
+  parts:
+    description:
+      - Folders or archives that M(cloudpods.diagnostics.stack_dump) left.
+    type: list
+    elements: path
+    default: []
+  absent:
+    description:
+      - The access points that brought nothing, so that each has its row in the ledger.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      cluster:
+        description: The access point's name.
+        type: str
+        required: true
+      error:
+        description: What went wrong there.
+        type: str
+        required: true
+  run:
+    description:
+      - What the manifest and the report shall say of the run, for example the scenario.
+    type: dict
+    default: {}
+  fail_on:
+    description:
+      - When the run counts as failed, which RV(failure) then says. The bundle is sealed all the same.
+      - V(failed) when nothing at all was captured; V(partial) when a dump is partial or failed; V(any) when a dump is
+        not complete; V(none) never.
+    type: str
+    choices: [none, failed, partial, any]
+    default: failed
+notes:
+  - Files on the controller are not counted as a change; RV(ignore:changed) is always false.
+seealso:
+  - module: cloudpods.diagnostics.bundle_verify
+"""
+
+EXAMPLES = r"""
+- name: Seal what was captured
+  cloudpods.diagnostics.bundle_seal:
+    path: /var/tmp/20260102T030405Z-deadlock
+    parts:
+      - /var/tmp/stacks
+    run:
+      scenario: deadlock
+  register: bundle
+"""
+
+RETURN = r"""
+folder:
+  description: The bundle's folder.
+  returned: success
+  type: str
+archive:
+  description: The sealed archive beside the folder.
+  returned: success
+  type: str
+counts:
+  description: How many rows of the ledger have each status.
+  returned: success
+  type: dict
+  sample: {complete: 12, partial: 0, refused: 1, failed: 0, skipped: 0}
+failure:
+  description: Why the run counts as failed under O(fail_on); empty when it does not.
+  returned: success
+  type: str
+table:
+  description: Per component what became of its captures, as lines for people, and the archive's path.
+  returned: success
+  type: list
+  elements: str
+"""
+
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import (
+    FAIL_ON,
+    failure,
+    seal_bundle,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
+
+ARGUMENTS = {
+    "path": {"type": "path", "required": True},
+    "parts": {"type": "list", "elements": "path", "default": []},
+    "absent": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"cluster": {"type": "str", "required": True}, "error": {"type": "str", "required": True}},
+    },
+    "run": {"type": "dict", "default": {}},
+    "fail_on": {"type": "str", "choices": list(FAIL_ON), "default": "failed"},
+}
+
+
+def main() -> None:
+    """Wire options to the work, and its result to Ansible."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=False)
+    params = module.params
+    try:
+        sealed = seal_bundle(params["path"], params["parts"], params["absent"], params["run"])
+    except (ValueError, OSError) as error:
+        module.fail_json(msg=f"The bundle could not be sealed: {error}")
+    module.exit_json(
+        changed=False,
+        folder=sealed.folder,
+        archive=sealed.archive,
+        counts=count_by_status(sealed.rows),
+        failure=failure(sealed.rows, params["fail_on"]),
+        table=[*sealed.table, "", f"bundle: {sealed.archive}"],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+#!/usr/bin/python
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module service_info: see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: service_info
+short_description: List the running instances of Cloudpods services
+version_added: 0.1.0
+description:
+  - Lists every instance of the selected components, also the ones that do not run, with what the cluster knows of them.
+  - Asks the API server once per namespace, whatever the number of pods.
+author:
+  - cloudpods.diagnostics contributors (@cloudpods)
+extends_documentation_fragment:
+  - cloudpods.diagnostics.attributes
+  - cloudpods.diagnostics.attributes.actiongroup
+  - cloudpods.diagnostics.attributes.info_module
+  - cloudpods.diagnostics.selection
+  - cloudpods.diagnostics.transport
+  - kubernetes.core.k8s_auth_options
+options:
+  deadline:
+    description:
+      - The deadline of the whole module call, in seconds.
+    type: float
+    default: 60.0
+seealso:
+  - module: cloudpods.diagnostics.stack_dump
+"""
+
+EXAMPLES = r"""
+- name: What runs of the services that are suspected when the system is slow
+  cloudpods.diagnostics.service_info:
+    scenario: slow_system
+  register: services
+
+- name: The regions that are not ready
+  ansible.builtin.debug:
+    msg: "{{ services.instances | rejectattr('ready') | map(attribute='name') | list }}"
+
+- name: What runs on this machine, without the API server
+  cloudpods.diagnostics.service_info:
+    transport: host
+    components: [region, host]
+"""
+
+RETURN = r"""
+instances:
+  description: One entry for each instance found, sorted by cluster, namespace, component and name.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    cluster:
+      description: The cluster's name.
+      type: str
+    namespace:
+      description: The pod's namespace; empty for a process outside of Kubernetes.
+      type: str
+    node:
+      description: The node's name; empty while the pod is not scheduled.
+      type: str
+    component:
+      description: The component's name.
+      type: str
+      sample: region
+    name:
+      description: The pod's name, or component and process id for a process outside of Kubernetes.
+      type: str
+      sample: default-region-6d5f9c7b9-x2x7k
+    container:
+      description: The component's container; empty when no container of the pod can be told to be it.
+      type: str
+    owner:
+      description: Kind and name of the pod's controller.
+      type: str
+      sample: ReplicaSet/default-region-6d5f9c7b9
+    ready:
+      description: Whether the container is ready.
+      type: bool
+    restarts:
+      description: How many times the container has restarted.
+      type: int
+    state:
+      description:
+        - What the container does.
+        - One of V(running), V(pending), V(waiting), V(init), V(crash_loop), V(terminating), V(terminated),
+          V(no_container), V(node_lost).
+      type: str
+    state_detail:
+      description: What the cluster says about a container that does not run.
+      type: str
+    image:
+      description: The image's name and tag.
+      type: str
+    image_id:
+      description: The id of the image that really runs.
+      type: str
+    container_id:
+      description: The container's id with its runtime.
+      type: str
+    ports:
+      description: The TCP ports that the container declares.
+      type: list
+      elements: int
+    started:
+      description: When the container started (RFC 3339, UTC).
+      type: str
+    read_only:
+      description: Whether it is a read-only replica (label C(<component>-slave)).
+      type: bool
+    process:
+      description: The process, with O(transport=host).
+      type: dict
+problems:
+  description: The places that could not be looked at.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    place:
+      description: The namespace, or what else it is.
+      type: str
+    reason:
+      description: A word of the documented vocabulary.
+      type: str
+    message:
+      description: What happened, and what to do next.
+      type: str
+components:
+  description: The components that the selection stands for.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments import (
+    SELECTION,
+    TRANSPORT,
+    argument_spec,
+    secret_values,
+    selection_of,
+    transport_of,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import SetupError
+
+DEADLINE = {"deadline": {"type": "float", "default": 60.0}}
+
+
+def run(params: dict[str, Any]) -> dict[str, Any]:
+    """The module's result for these options. ValueError and SetupError as the functions it calls."""
+    selection = selection_of(params)
+    transport = transport_of(params, connections=1)
+    found = discover(transport, selection, Deadline(params["deadline"]))
+    transport.close()
+    return {
+        "changed": False,
+        "components": list(selection.names),
+        "instances": [instance.as_dict() for instance in found.instances],
+        "problems": [
+            {"place": place, "reason": problem.reason.value, "message": problem.message}
+            for place, problem in found.problems
+        ],
+    }
+
+
+def main() -> None:
+    """Wire options to the work, and its result to Ansible."""
+    module = AnsibleModule(argument_spec=argument_spec(SELECTION, TRANSPORT, DEADLINE), supports_check_mode=True)
+    module.no_log_values.update(secret_values(module.params))
+    try:
+        result = run(module.params)
+    except (SetupError, ValueError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+#!/usr/bin/python
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module stack_dump: see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: stack_dump
+short_description: Capture complete goroutine dumps of Cloudpods services
+version_added: 0.1.0
+description:
+  - Sends SIGUSR1 to every instance of the selected components at the same moment, and takes their goroutine dumps out
+    of their logs.
+  - Before a signal is sent, it is proved that the process is the component's own, in the right container, that it
+    catches the signal, and that its standard error reaches the log. Otherwise nothing is sent, and a row of the ledger
+    says why.
+  - A dump is complete only when the counts of its blocks add up to the total that the dump itself states.
+  - The services go on running. Afterwards it is checked that no container restarted.
+author:
+  - cloudpods.diagnostics contributors (@cloudpods)
+extends_documentation_fragment:
+  - cloudpods.diagnostics.attributes
+  - cloudpods.diagnostics.attributes.actiongroup
+  - cloudpods.diagnostics.selection
+  - cloudpods.diagnostics.transport
+  - cloudpods.diagnostics.fanout
+  - kubernetes.core.k8s_auth_options
+attributes:
+  check_mode:
+    support: full
+    details:
+      - In check mode nothing is sent, run or written; O(ignore:would) lists what would be done to which instance.
+  diff_mode:
+    support: none
+options:
+  instances:
+    description:
+      - Exactly these instances, as RV(cloudpods.diagnostics.service_info#module:instances) has them, instead of looking
+        for them.
+    type: list
+    elements: dict
+    default: []
+  output:
+    description:
+      - The folder for artifacts and ledger, made private to the user. It must not hold a ledger yet.
+      - The default is a new temporary folder, which is the caller's to remove.
+    type: path
+  archive:
+    description:
+      - Pack the folder into one file beside it, for one transfer, and remove the folder.
+    type: bool
+    default: false
+  count:
+    description:
+      - How many dumps to take of each instance.
+    type: int
+    default: 1
+  interval:
+    description:
+      - Seconds from the start of one dump to the start of the next.
+    type: float
+    default: 10.0
+  max_bytes:
+    description:
+      - How many bytes of log to read for one dump at most.
+    type: int
+    default: 268435456
+notes:
+  - RV(ignore:changed) is true exactly when a signal was sent.
+seealso:
+  - module: cloudpods.diagnostics.service_info
+  - module: cloudpods.diagnostics.bundle_seal
+"""
+
+EXAMPLES = r"""
+- name: Capture what is suspected when the system is slow
+  cloudpods.diagnostics.stack_dump:
+    scenario: slow_system
+    output: /var/tmp/stacks
+  register: dumps
+
+- name: Three dumps of two components, ten seconds apart
+  cloudpods.diagnostics.stack_dump:
+    components: [region, host]
+    count: 3
+    interval: 10
+
+- name: The same on a node, without the API server
+  cloudpods.diagnostics.stack_dump:
+    transport: host
+    components: [region, host]
+  become: true
+"""
+
+RETURN = r"""
+output:
+  description: The folder with artifacts and ledger; empty with O(archive=true) and in check mode.
+  returned: success
+  type: str
+archive:
+  description: The packed folder, with O(archive=true) and outside of check mode; else empty.
+  returned: success
+  type: str
+counts:
+  description: How many rows of the ledger have each status.
+  returned: success
+  type: dict
+  sample: {complete: 12, partial: 0, refused: 1, failed: 0, skipped: 0}
+signals:
+  description: How many signals were sent.
+  returned: success
+  type: int
+spread_seconds:
+  description: Seconds between the first and the last signal, one number for each of O(count) rounds.
+  returned: success
+  type: list
+  elements: float
+table:
+  description: Per component what became of its captures, as lines for people.
+  returned: success
+  type: list
+  elements: str
+would:
+  description: In check mode, what would be done to which instance.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    cluster:
+      description: The cluster's name.
+      type: str
+    namespace:
+      description: The pod's namespace.
+      type: str
+    component:
+      description: The component's name.
+      type: str
+    instance:
+      description: The pod's name, or component and process id.
+      type: str
+    status:
+      description: V(skipped) where a signal would be sent, V(refused) where none would.
+      type: str
+    reason:
+      description: A word of the documented vocabulary.
+      type: str
+    message:
+      description: What would be done, or why not.
+      type: str
+"""
+
+import os
+import tempfile
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments import (
+    FANOUT,
+    SELECTION,
+    TRANSPORT,
+    argument_spec,
+    instances_of,
+    secret_values,
+    selection_of,
+    transport_of,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import pack_part
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import LEDGER, Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import (
+    Report,
+    capture_all,
+    discover,
+    would_capture,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import Options
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, SetupError
+
+DUMP = {
+    "instances": {"type": "list", "elements": "dict", "default": []},
+    "output": {"type": "path"},
+    "archive": {"type": "bool", "default": False},
+    "count": {"type": "int", "default": 1},
+    "interval": {"type": "float", "default": 10.0},
+    "max_bytes": {"type": "int", "default": 256 << 20},
+}
+WOULD = ("cluster", "namespace", "component", "instance", "status", "reason", "message")
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """The module's result for these options. ValueError and SetupError as the functions it calls; OSError of output."""
+    selection = selection_of(params)
+    options = Options(**{name: params[name] for name in Options.__dataclass_fields__ if name in params})
+    deadline = Deadline(params["deadline"])
+    transport = transport_of(params, options.concurrency)
+    given = instances_of(params)
+    found = Discovery(given) if given else discover(transport, selection, deadline)
+    result: dict[str, Any] = {"output": "", "archive": "", "would": []}
+    if check_mode:
+        report = Report(rows=would_capture(found, selection, options))
+        result["would"] = [{key: getattr(entry, key) for key in WOULD} for entry in report.rows]
+    else:
+        output = params["output"] or tempfile.mkdtemp(prefix="cloudpods-")
+        if os.path.exists(os.path.join(output, LEDGER)):
+            raise ValueError(f"{output} already holds a ledger: take another folder")
+        report = capture_all(transport, found, selection, Store(output), options, deadline)
+        if params["archive"]:
+            result["archive"] = pack_part(output)
+        else:
+            result["output"] = output
+    transport.close()
+    return dict(
+        result,
+        changed=bool(report.signals),
+        counts=count_by_status(report.rows),
+        signals=report.signals,
+        spread_seconds=report.spread,
+        table=table(report.rows),
+    )
+
+
+def main() -> None:
+    """Wire options to the work, and its result to Ansible."""
+    module = AnsibleModule(argument_spec=argument_spec(SELECTION, TRANSPORT, FANOUT, DUMP), supports_check_mode=True)
+    module.no_log_values.update(secret_values(module.params))
+    try:
+        result = run(module.params, module.check_mode)
+    except (SetupError, ValueError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+module gostackparse-bench
+
+go 1.21
+
+require github.com/DataDog/gostackparse v0.7.0

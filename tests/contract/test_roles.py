@@ -1,0 +1,49 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a role's argument_specs say of its defaults is what its defaults are when no cloudpods_* variable is set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from jinja2.nativetypes import NativeEnvironment
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+
+
+def differences(defaults: dict, options: dict) -> list[str]:
+    """Names and values in which the two differ."""
+    found = [f"only in one of them: {name}" for name in sorted(set(defaults) ^ set(options))]
+    for name in sorted(set(defaults) & set(options)):
+        value, stated = defaults[name], options[name].get("default")
+        if isinstance(value, str):
+            value = NativeEnvironment().from_string(value).render()
+        if options[name]["type"] == "list" and not isinstance(value, list):
+            value = [value]
+        if str(value or "") != str(stated or ""):
+            found.append(f"{name}: {value!r} is stated as {stated!r}")
+    return found
+
+
+@pytest.mark.parametrize("role", sorted(path.name for path in ROLES.iterdir()))
+def test_defaults_and_argument_specs_agree(role):
+    defaults = yaml.safe_load((ROLES / role / "defaults" / "main.yml").read_text())
+    specs = yaml.safe_load((ROLES / role / "meta" / "argument_specs.yml").read_text())
+    assert differences(defaults, specs["argument_specs"]["main"]["options"]) == []
+
+
+@pytest.mark.parametrize(
+    ("defaults", "options", "count"),
+    [
+        ({"a": 1}, {}, 1),
+        ({}, {"a": {"type": "int", "default": 1}}, 1),
+        ({"a": "{{ x | default(2) }}"}, {"a": {"type": "int", "default": 1}}, 1),
+        ({"a": "{{ x | default(2) }}"}, {"a": {"type": "int", "default": 2}}, 0),
+        ({"a": "{{ x | default('n') }}"}, {"a": {"type": "list", "default": ["n"]}}, 0),
+    ],
+)
+def test_the_comparison_sees_what_differs(defaults, options, count):
+    assert len(differences(defaults, options)) == count

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Starts a few stand-in services with planted trouble as ordinary processes, captures their goroutine dumps with the
+# playbook, shows the table and the bundle, and stops what it started. Run by `make demo`, which makes the environment.
+set -eu
+
+cd "$(dirname "$0")/../.."
+services=$(mktemp -d)
+output=${XDG_CACHE_HOME:-$HOME/.cache}/cloudpods-diagnostics/demo
+
+stop() {
+  python3 tests/lab/deploy/processes.py stop --dir "$services" > /dev/null
+  rm -rf "$services"
+}
+trap stop EXIT
+trap 'exit 130' INT TERM
+
+echo "Starting stand-in services below $services (a first run builds them):"
+python3 tests/lab/deploy/processes.py start --dir "$services"
+
+ansible-playbook playbooks/capture_stacks.yml \
+  -e cloudpods_transport=host \
+  -e cloudpods_components=region,keystone,glance,host,host-deployer,notify,scheduler \
+  -e "cloudpods_binary_dir=$services/opt/yunion/bin" \
+  -e "cloudpods_output=$output"
+
+latest=$(find "$output" -mindepth 1 -maxdepth 1 -type d -printf '%T@ %p/\n' | sort -n | tail -n 1 | cut -d ' ' -f 2-)
+echo "The report, ready to be pasted into an issue: ${latest}issue.md"
+echo "Its beginning:"
+sed -n '1,40p' "${latest}issue.md"

@@ -1,0 +1,146 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the collection asks of the API server: no more than its Role, nothing in check mode, no secret shown."""
+
+from __future__ import annotations
+
+import base64
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from world import ROOT, World, play
+
+NAMESPACE = "onecloud"
+ROLE = ROOT / "docs" / "rbac.yml"
+
+
+def requests(world: World, user: str) -> list[tuple[str, str]]:
+    """(verb, resource/subresource) of everything that this user asked for."""
+    found = []
+    for event in world.audit():
+        if event["user"].get("username") == user:
+            resource = event.get("objectRef", {})
+            name = "/".join(part for part in (resource.get("resource"), resource.get("subresource")) if part)
+            found.append((event["verb"], name))
+    return found
+
+
+def role_without(verbs: dict[str, list[str]]) -> dict:
+    """The published Role less these verbs of these resources."""
+    role = copy.deepcopy(yaml.safe_load(ROLE.read_text()))
+    for rule in role["rules"]:
+        for resource in rule["resources"]:
+            rule["verbs"] = [verb for verb in rule["verbs"] if verb not in verbs.get(resource, [])]
+    role["rules"] = [rule for rule in role["rules"] if rule["verbs"]]
+    return role
+
+
+def as_user(world: World, tmp_path: Path, user: str, role: dict) -> str:
+    """The kubeconfig of a user who has just this Role."""
+    role["metadata"]["name"] = user
+    manifest = tmp_path / "role.json"
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": user, "namespace": NAMESPACE},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": user},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+    }
+    manifest.write_text(yaml.safe_dump_all([role, binding]))
+    world.kubectl("apply", "-f", str(manifest))
+    return world.lab("kubeconfig", "--user", user).strip()
+
+
+def test_the_published_role_is_enough_and_all_of_it_is_needed(healthy, tmp_path):
+    kubeconfig = as_user(healthy, tmp_path, "role-whole", role_without({}))
+    run = play(tmp_path, {"kubeconfig": kubeconfig, "cloudpods_scenario": "slow_system"})
+    assert run.code == 0, run.shown
+    assert {row["status"] for row in run.rows} == {"complete"}
+    granted = {("list", "pods"), ("get", "pods/log"), ("get", "pods/exec"), ("create", "pods/exec")}
+    assert set(requests(healthy, "role-whole")) <= granted
+
+
+@pytest.mark.parametrize(
+    ("name", "without", "capture", "said"),
+    [
+        ("role-list", {"pods": ["list"]}, "discovery", 'cannot list resource "pods"'),
+        ("role-log", {"pods/log": ["get"]}, "stack", 'cannot get resource "pods/log"'),
+        ("role-exec", {"pods/exec": ["get", "create"]}, "stack", 'resource "pods/exec"'),
+    ],
+)
+def test_without_a_verb_the_row_names_it(healthy, tmp_path, name, without, capture, said):
+    kubeconfig = as_user(healthy, tmp_path, name, role_without(without))
+    run = play(tmp_path, {"kubeconfig": kubeconfig, "cloudpods_scenario": "kvm_image"})
+    assert run.code == 2
+    (row,) = run.of(capture)
+    assert (row["status"], row["reason"]) == ("failed", "forbidden")
+    assert said in row["message"]
+    assert not [one for one in run.rows if "signal_sent" in one["details"]]
+
+
+def test_check_mode_lists_what_would_be_done_and_asks_only_for_the_list(healthy, tmp_path):
+    kubeconfig = as_user(healthy, tmp_path, "role-check", role_without({}))
+    before = healthy.containers(NAMESPACE)
+    run = play(tmp_path, {"kubeconfig": kubeconfig, "cloudpods_scenario": "kvm_server"}, "--check")
+    assert run.code == 0, run.shown
+    assert "changed=0" in run.shown
+    assert not run.output.exists()
+    assert set(requests(healthy, "role-check")) == {("list", "pods")}
+    for pod in healthy.pods(NAMESPACE, "app in (region,host,host-deployer,region-slave)"):
+        assert f"{pod['metadata']['name']}: Check mode" in run.shown
+    assert healthy.containers(NAMESPACE) == before
+
+
+def secrets_of(kubeconfig: str) -> list[str]:
+    """The credentials in a kubeconfig, as they stand there and decoded."""
+    user = yaml.safe_load(Path(kubeconfig).read_text())["users"][0]["user"]
+    files = [Path(user[key]).read_text() for key in ("client-key", "client-certificate") if key in user]
+    data = [user[key] for key in ("client-key-data", "client-certificate-data", "token") if key in user]
+    decoded = [base64.b64decode(text).decode() for text in data if not text.startswith("ey")]
+    return [line for text in data + decoded + files for line in text.split() if len(line) > 40]
+
+
+@pytest.mark.parametrize("shape", ["path", "data", "token"])
+def test_no_secret_is_shown_or_kept(healthy, tmp_path, shape):
+    variables = {"cloudpods_scenario": "kvm_image"}
+    secrets = secrets_of(healthy.kubeconfig)
+    config = yaml.safe_load(Path(healthy.kubeconfig).read_text())
+    if shape == "path":
+        variables["kubeconfig"] = healthy.kubeconfig
+    elif shape == "data":
+        variables["kubeconfig"] = inlined(config)
+        secrets += secrets_in(variables["kubeconfig"])
+    else:
+        healthy.kubectl("-n", "default", "create", "clusterrolebinding", "token-test", "--clusterrole=cluster-admin",
+                        "--serviceaccount=default:default", check=False)  # fmt: skip
+        token = healthy.kubectl("-n", "default", "create", "token", "default").strip()
+        cluster = inlined(config)["clusters"][0]["cluster"]
+        authority = tmp_path / "ca.crt"
+        authority.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+        variables |= {"host": cluster["server"], "api_key": token, "ca_cert": str(authority)}
+        secrets.append(token)
+    assert secrets
+    run = play(tmp_path, variables, "-vvv")
+    assert run.code == 0, run.shown
+    kept = "".join(path.read_text(errors="replace") for path in run.bundle.rglob("*") if path.is_file())
+    for secret in secrets:
+        assert secret not in run.shown
+        assert secret not in kept
+
+
+def inlined(config: dict) -> dict:
+    """A kubeconfig with its files' content in it."""
+    config = copy.deepcopy(config)
+    for holder in (config["clusters"][0]["cluster"], config["users"][0]["user"]):
+        for key in ("certificate-authority", "client-certificate", "client-key"):
+            if key in holder:
+                holder[f"{key}-data"] = base64.b64encode(Path(holder.pop(key)).read_bytes()).decode()
+    return config
+
+
+def secrets_in(config: dict) -> list[str]:
+    user = config["users"][0]["user"]
+    return [user["client-key-data"], user["client-certificate-data"]]

@@ -1,0 +1,145 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One pod for each way to be in trouble: its row has the right reason, and nothing but the planted things dies."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from world import ROOT, World, play
+
+sys.path.insert(0, str(ROOT / "tests" / "lab"))
+
+from deploy.faults import FAULT_LABEL, FAULTS
+
+NAMESPACE = "onecloud-trouble"
+SOME_INSTANCES = str(ROOT / "tests" / "integration" / "playbooks" / "some_instances.yml")
+TIMEOUT = 20
+REASONS = {
+    "pending": "pending",
+    "init-stuck": "stuck_in_init",
+    "crash-loop": "crash_loop",
+    "image-gone": "not_started",
+    "terminating": "terminating",
+    "no-shell": "no_shell",
+    "two-processes": "several_processes",
+    "ignored": "usr1_ignored",
+    "not-caught": "usr1_not_caught",
+    "prefix-flag": "stderr_lost",
+    "prefix-config": "stderr_lost",
+    "stderr-null": "stderr_lost",
+    "stderr-file": "stderr_lost",
+    "wrong-container": "wrong_container",
+    "no-process": "no_process",
+    "starting": "no_dump",
+    "half-dump": "cut_short",
+    "dies": "no_dump",
+    "restarts": "proven",
+    "hung-shell": "timeout",
+    "small-memory": "proven",
+    "version-hangs": "proven",
+    "noisy": "proven",
+    "hostile": "proven",
+    "slow-dump": "proven",
+    "old-release": "proven",
+    "terminal": "proven",
+    "shared-processes": "proven",
+    "wrapped": "proven",
+    "carrier": "proven",
+}
+MAY_END = {"dies", "restarts"}
+STAYS = {name for name, reason in REASONS.items() if reason not in ("crash_loop",)} - MAY_END
+
+
+@pytest.fixture(scope="module")
+def troubled(world: World, tmp_path_factory: pytest.TempPathFactory):
+    """All troubled pods captured in one run: (run, fault -> its stack row, containers before, after)."""
+    world.deploy("trouble")
+    fault_of = {pod["metadata"]["name"]: pod["metadata"]["labels"][FAULT_LABEL] for pod in world.pods(NAMESPACE)}
+    before = world.containers(NAMESPACE)
+    variables = {
+        "kubeconfig": world.kubeconfig,
+        "cloudpods_namespace": NAMESPACE,
+        "cloudpods_components": ["region", "host"],
+        "cloudpods_timeout": TIMEOUT,
+    }
+    run = play(tmp_path_factory.mktemp("trouble"), variables)
+    rows = {fault_of[row["instance"]]: row for row in run.of()}
+    return run, rows, before, world.containers(NAMESPACE)
+
+
+def test_the_table_covers_every_fault_that_can_be_planted():
+    assert set(REASONS) == {fault.name for fault in FAULTS}
+
+
+@pytest.mark.parametrize("fault", REASONS)
+def test_every_fault_has_its_reason(troubled, fault):
+    _run, rows, _before, _after = troubled
+    row = rows[fault]
+    # Pieces of dumps that are logged in the very moment of the dump cannot always be told from it: then it must not
+    # be called complete.
+    allowed = {REASONS[fault], "damaged"} if fault == "hostile" else {REASONS[fault]}
+    assert row["reason"] in allowed, row["message"]
+    assert row["status"] == "complete" or "Next:" in row["message"]
+
+
+def test_every_instance_has_its_rows(troubled, world):
+    run, rows, _before, _after = troubled
+    assert len(run.of()) == len(rows) == len(world.pods(NAMESPACE))
+    assert "Traceback" not in run.shown
+
+
+def test_only_the_planted_ones_end(troubled):
+    _run, rows, before, after = troubled
+    for fault in STAYS:
+        key = f"{rows[fault]['instance']}/{rows[fault]['container']}"
+        if key in before:
+            assert after.get(key) == before[key], fault
+
+
+@pytest.mark.parametrize("fault", sorted(MAY_END))
+def test_a_restart_after_the_signal_is_said(troubled, fault):
+    _run, rows, _before, _after = troubled
+    assert rows[fault]["details"]["signal_sent"]
+    if fault == "dies":
+        assert rows[fault]["details"]["restarted"] is True
+        assert "restarted after the signal" in rows[fault]["message"]
+
+
+def test_refused_means_nothing_was_sent(troubled):
+    _run, rows, _before, _after = troubled
+    for row in rows.values():
+        sent = "signal_sent" in row["details"]
+        assert sent == (row["reason"] in ("proven", "no_dump", "cut_short", "damaged")), row
+
+
+def test_a_half_dump_is_kept_and_says_how_much(troubled):
+    run, rows, _before, _after = troubled
+    row = rows["half-dump"]
+    assert (row["status"], row["bytes"] > 100) == ("partial", True)
+    assert 0 < row["details"]["goroutines"] < row["details"]["total"]
+    assert (run.bundle / row["path"]).with_suffix(".log").stat().st_size > 100
+
+
+def test_ten_thousand_goroutines_in_a_noisy_log_are_proven(troubled):
+    _run, rows, _before, _after = troubled
+    assert rows["noisy"]["details"]["total"] > 10_000
+
+
+def test_a_hung_target_costs_only_its_own_deadline(troubled):
+    _run, rows, _before, _after = troubled
+    assert TIMEOUT - 1 < rows["hung-shell"]["duration"] < TIMEOUT + 3
+    quick = [row["duration"] for fault, row in rows.items() if REASONS[fault] == "proven" and fault != "version-hangs"]
+    assert max(quick) < TIMEOUT
+
+
+@pytest.mark.parametrize(("fault", "reason"), [("small-memory", "no_memory_room"), ("version-hangs", "no_version")])
+def test_trouble_with_the_version_leaves_the_dump_alone(world, tmp_path, fault, reason):
+    # Alone, since otherwise another replica of the same image tells the version.
+    variables = {"kubeconfig": world.kubeconfig, "wanted_namespace": NAMESPACE, "wanted": f"region-{fault}-"}
+    run = play(tmp_path, variables, playbook=SOME_INSTANCES)
+    assert run.code == 0, run.shown
+    assert [row["reason"] for row in run.of("version")] == [reason]
+    assert [row["reason"] for row in run.of("stack")] == ["proven"]

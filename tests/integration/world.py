@@ -1,0 +1,127 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab as tests see it: its state, its pods, and runs of playbooks against it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+LAB = ROOT / "tests" / "lab" / "lab.py"
+APPLY = ROOT / "tests" / "lab" / "deploy" / "apply.py"
+PLAYBOOK = "cloudpods.diagnostics.capture_stacks"
+
+
+@dataclass
+class Run:
+    """One run of a playbook: exit code, what the terminal showed, and the bundle if there is one."""
+
+    code: int
+    shown: str
+    output: Path
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def bundle(self) -> Path:
+        (folder,) = [path for path in self.output.iterdir() if path.is_dir()]
+        return folder
+
+    @property
+    def archive(self) -> Path:
+        return self.bundle.with_name(self.bundle.name + ".tar.gz")
+
+    def of(self, capture: str = "stack", **wanted: Any) -> list[dict[str, Any]]:
+        """The rows of a capture that have these values."""
+        rows = [row for row in self.rows if row["capture"] == capture]
+        return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+
+
+@dataclass(frozen=True)
+class World:
+    """A running lab."""
+
+    state: dict[str, Any]
+
+    @property
+    def kubeconfig(self) -> str:
+        return str(self.state["kubeconfig"])
+
+    @property
+    def nodes(self) -> list[dict[str, Any]]:
+        return list(self.state["nodes"])
+
+    def lab(self, *arguments: str) -> str:
+        """A command of the lab's own program."""
+        done = subprocess.run([sys.executable, LAB, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"lab.py {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    def kubectl(self, *arguments: str, check: bool = True) -> str:
+        command = [self.state["kubectl"], "--kubeconfig", self.kubeconfig, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert not check or done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+        return done.stdout
+
+    def pods(self, namespace: str, selector: str = "") -> list[dict[str, Any]]:
+        found = json.loads(self.kubectl("-n", namespace, "get", "pods", "-l", selector, "-o", "json"))
+        return list(found["items"])
+
+    def deploy(self, name: str, *arguments: str) -> None:
+        """Deploy a set of stand-ins and wait until every pod is as expected."""
+        command = [sys.executable, APPLY, name, "--kubeconfig", self.kubeconfig, "--wait", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def containers(self, *namespaces: str) -> dict[str, tuple[str, int]]:
+        """Container id and restart count of every running container."""
+        return {
+            f"{pod['metadata']['name']}/{status['name']}": (status.get("containerID", ""), status["restartCount"])
+            for namespace in namespaces
+            for pod in self.pods(namespace)
+            for status in pod["status"].get("containerStatuses", [])
+            if "running" in status["state"]
+        }
+
+    def audit(self) -> list[dict[str, Any]]:
+        """Every request that the API server has recorded so far."""
+        lines = Path(self.state["audit_log"]).read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+
+def play(
+    output: Path,
+    variables: dict[str, Any],
+    *arguments: str,
+    inventory: dict[str, Any] | None = None,
+    playbook: str = PLAYBOOK,
+    environment: dict[str, str] | None = None,
+    fresh: bool = True,
+) -> Run:
+    """Run a playbook and read its bundle's ledger, if it left one. Its artifacts go to a new folder below output."""
+    output = output / f"bundles-{len(list(output.iterdir()))}" if fresh else output
+    command = ["ansible-playbook", playbook, "-e", json.dumps({"cloudpods_output": str(output), **variables})]
+    if inventory is not None:
+        path = output.parent / f"{output.name}-inventory.json"
+        path.write_text(json.dumps(inventory))
+        command += ["-i", str(path)]
+    env = {
+        **os.environ,
+        "ANSIBLE_FORCE_COLOR": "0",
+        "ANSIBLE_HOME": str(output.parent / "ansible"),
+        **(environment or {}),
+    }
+    done = subprocess.run(
+        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, check=False
+    )
+    run = Run(done.returncode, done.stdout, output)
+    ledgers = list(output.glob("*/ledger.jsonl"))
+    if ledgers:
+        run.rows = [json.loads(line) for line in ledgers[0].read_text().splitlines()]
+    return run

@@ -1,0 +1,187 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deploy a set of stand-ins on the lab, or take it away.
+
+    python3 tests/lab/deploy/apply.py healthy|trouble|bench [--namespace NS] [--wait] [--delete] [--kubeconfig FILE]
+
+Applying is idempotent (server-side apply). `--wait` returns when every pod is in the state that is expected of it, and
+when those that speak have said that their signal traps are registered. Deleting ends with the namespace gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from kubernetes import client, config
+from lablib.core import LabError, say, wait_for
+
+from deploy import states
+from deploy.expectations import Object, complaint, pods_of, ready
+from deploy.sets import NAMESPACES, SETS, Expectation, Set
+
+WAIT_SECONDS = 240.0
+DELETE_GRACE_SECONDS = 1  # also for pods that would take an hour
+FIELD_MANAGER = "cloudpods-lab"
+LOG_HEAD_BYTES = 1 << 20
+
+_PATHS = {
+    "Namespace": "/api/v1/namespaces",
+    "ConfigMap": "/api/v1/namespaces/{}/configmaps",
+    "Pod": "/api/v1/namespaces/{}/pods",
+    "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
+    "DaemonSet": "/apis/apps/v1/namespaces/{}/daemonsets",
+}
+_WORKLOADS = ("Deployment", "DaemonSet", "Pod")
+
+
+class Cluster:
+    """The few calls that deploying takes, on plain dicts. LabError when the API server refuses one."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self.api = api
+
+    @classmethod
+    def connect(cls, kubeconfig: str | Path | None = None, context: str | None = None) -> Cluster:
+        """A cluster by kubeconfig; None for the user's own (KUBECONFIG)."""
+        return cls(config.new_client_from_config(str(kubeconfig) if kubeconfig else None, context))
+
+    def call(self, method: str, path: str, *, query: dict[str, Any] | None = None, body: Any = None) -> Any:
+        """One request; the decoded body, or None for 404."""
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
+        # Straight to the connection pool: the client's generic call has another signature in each of its versions.
+        response = self.api.rest_client.pool_manager.request(
+            method,
+            f"{self.api.configuration.host}{path}?{urlencode(query or {})}",
+            headers=headers,
+            body=None if body is None else json.dumps(body).encode(),
+        )
+        if response.status == 404:
+            return None
+        if response.status >= 400:
+            raise LabError(f"{method} {path}: {response.status} {response.data.decode(errors='replace')}")
+        return json.loads(response.data)
+
+    def apply(self, manifest: Object) -> None:
+        """Create or change an object."""
+        metadata = manifest["metadata"]
+        path = f"{_PATHS[manifest['kind']].format(metadata.get('namespace'))}/{metadata['name']}"
+        self.call("PATCH", path, query={"fieldManager": FIELD_MANAGER, "force": "true"}, body=manifest)
+
+    def list(self, kind: str, namespace: str) -> list[Object]:
+        """All objects of a kind."""
+        found = self.call("GET", _PATHS[kind].format(namespace))
+        return found["items"] if found else []
+
+    def log(self, pod: Object) -> str:
+        """The beginning of the log of a pod's first container."""
+        metadata = pod["metadata"]
+        return client.CoreV1Api(self.api).read_namespaced_pod_log(
+            metadata["name"], metadata["namespace"], container=pod["spec"]["containers"][0]["name"],
+            limit_bytes=LOG_HEAD_BYTES,
+        )  # fmt: skip
+
+
+def apply(cluster: Cluster, wanted: Set) -> None:
+    """Create or change everything of a set, and delete the pods that have to be terminating."""
+    for manifest in wanted.manifests:
+        cluster.apply(manifest)
+    for name in wanted.delete:
+        path = f"{_PATHS['Pod'].format(wanted.namespace)}/{name}"
+        pod = wait_for(f"pod {name}", lambda path=path: _up(cluster.call("GET", path)), seconds=WAIT_SECONDS)
+        wait_for(f"log of {name}", lambda pod=pod: ready(cluster.log(pod)), seconds=WAIT_SECONDS)
+        cluster.call("DELETE", path)
+
+
+def _up(pod: Object | None) -> Object | None:
+    return pod if pod and states.state_of(pod) in {states.RUNNING, states.TERMINATING} else None
+
+
+def wait(cluster: Cluster, wanted: Set, seconds: float = WAIT_SECONDS) -> None:
+    """Return when all is as expected. LabError names what is not after so many seconds."""
+    proven: set[str] = set()
+    complaints: list[str] = ["nothing was looked at"]
+
+    def satisfied() -> bool:
+        complaints[:] = unmet(cluster, wanted.namespace, wanted.expectations, proven)
+        return not complaints
+
+    try:
+        wait_for(f"namespace {wanted.namespace}", satisfied, seconds=seconds)
+    except LabError as late:
+        raise LabError(f"{late}: {'; '.join(complaints)}") from late
+
+
+def unmet(cluster: Cluster, namespace: str, expectations: Iterable[Expectation], proven: set[str]) -> list[str]:
+    """All complaints. proven: uids of the pods whose log was found ready; it grows."""
+    objects = {kind: {each["metadata"]["name"]: each for each in cluster.list(kind, namespace)} for kind in _WORKLOADS}
+    complaints = []
+    for expected in expectations:
+        pods = pods_of(expected, objects["Pod"].values())
+        found = complaint(expected, objects[expected.kind].get(expected.name), pods)
+        if not found and expected.speaks and expected.state == states.RUNNING:
+            fresh = [pod for pod in pods if pod["metadata"]["uid"] not in proven]
+            proven |= {pod["metadata"]["uid"] for pod in fresh if ready(cluster.log(pod))}
+            mute = [pod["metadata"]["name"] for pod in fresh if pod["metadata"]["uid"] not in proven]
+            found = f"not ready by their logs: {', '.join(mute)}" if mute else ""
+        if found:
+            complaints.append(found)
+    return complaints
+
+
+def delete(cluster: Cluster, namespace: str, seconds: float = WAIT_SECONDS) -> None:
+    """Take a namespace away with all that is in it; return when it is gone. No namespace is no error."""
+    background = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+    for kind in ("Deployment", "DaemonSet"):
+        cluster.call("DELETE", _PATHS[kind].format(namespace), body=background)
+    soon = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": DELETE_GRACE_SECONDS}
+
+    def empty() -> bool:
+        """Delete again each time: a controller may just have made another pod."""
+        cluster.call("DELETE", _PATHS["Pod"].format(namespace), body=soon)
+        return not cluster.list("Pod", namespace)
+
+    wait_for(f"the pods of {namespace} to go", empty, seconds=seconds)
+    path = f"{_PATHS['Namespace']}/{namespace}"
+    cluster.call("DELETE", path)
+    wait_for(f"namespace {namespace} to go", lambda: cluster.call("GET", path) is None, seconds=seconds)
+
+
+def main() -> None:
+    """Parse the command line and do it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("set", choices=sorted(SETS))
+    parser.add_argument("--namespace", help="instead of the set's own")
+    parser.add_argument("--wait", action="store_true", help="return when every pod is as expected")
+    parser.add_argument("--delete", action="store_true", help="take it away instead")
+    parser.add_argument("--kubeconfig", default=os.environ.get("KUBECONFIG"))
+    parser.add_argument("--context")
+    asked = parser.parse_args()
+    namespace = asked.namespace or NAMESPACES[asked.set]
+    try:
+        cluster = Cluster.connect(asked.kubeconfig, asked.context)
+        if asked.delete:
+            delete(cluster, namespace)
+        else:
+            wanted = SETS[asked.set](namespace)
+            apply(cluster, wanted)
+            if asked.wait:
+                wait(cluster, wanted)
+    except (LabError, config.ConfigException) as failed:
+        sys.exit(f"apply: {failed}")
+    say(f"{asked.set} in {namespace}: {'gone' if asked.delete else 'applied'}")
+
+
+if __name__ == "__main__":
+    main()

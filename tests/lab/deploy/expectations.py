@@ -1,0 +1,67 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compare what the API server says of a set with what is expected of it. Pure: lists of objects in, complaints out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from deploy import states
+from deploy.sets import ONE_A_NODE, Expectation
+
+Object = dict[str, Any]
+
+READY_LINE = "Start listen on"  # the signal traps of a stand-in are registered
+FIRST_LINE = "Use configuration file"
+
+
+def ready(log: str) -> bool:
+    """Whether the beginning of a service's log proves that its traps are registered.
+
+    A log that does not start with the service's first lines has been rotated since.
+    """
+    return READY_LINE in log or bool(log and FIRST_LINE not in log)
+
+
+def pods_of(expectation: Expectation, pods: Iterable[Object]) -> list[Object]:
+    """The pods of a workload."""
+    return [pod for pod in pods if _workload_of(pod) == (expectation.kind, expectation.name)]
+
+
+def _workload_of(pod: Object) -> tuple[str, str]:
+    metadata = pod["metadata"]
+    for owner in metadata.get("ownerReferences") or []:
+        if owner["kind"] == "ReplicaSet":
+            template = metadata.get("labels", {}).get("pod-template-hash", "")
+            return "Deployment", owner["name"].removesuffix(f"-{template}")
+        return owner["kind"], owner["name"]
+    return "Pod", metadata["name"]
+
+
+def complaint(expectation: Expectation, workload: Object | None, pods: list[Object]) -> str:
+    """What is not yet as expected of one workload and its pods; empty when all is."""
+    name = f"{expectation.kind} {expectation.name}"
+    if workload is None:
+        return f"{name} does not exist"
+    if not _settled(expectation, workload):
+        return f"{name} is not rolled out"
+    if expectation.state != states.TERMINATING:
+        pods = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    wanted = workload["status"]["desiredNumberScheduled"] if expectation.count == ONE_A_NODE else expectation.count
+    found = sorted(states.state_of(pod) for pod in pods)
+    return "" if found == [expectation.state] * wanted else f"{name} wants {wanted} {expectation.state}, has {found}"
+
+
+def _settled(expectation: Expectation, workload: Object) -> bool:
+    """Whether the controller has seen the workload's last change and made all its pods from it."""
+    status = workload.get("status", {})
+    if expectation.kind == "Pod":
+        return True
+    if status.get("observedGeneration", 0) < workload["metadata"]["generation"]:
+        return False
+    if expectation.kind == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        return wanted > 0 and status.get("updatedNumberScheduled", 0) == wanted
+    return status.get("updatedReplicas", 0) == expectation.count

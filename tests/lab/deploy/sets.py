@@ -1,0 +1,107 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sets of manifests that tests deploy. Pure.
+
+A set is a list of manifests and what to expect of them: how many pods each workload has, and in which state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from deploy import manifests, states
+from deploy.components import COMPONENTS, DAEMON_SET, POD
+from deploy.faults import FAULTS, fault_manifests
+from deploy.manifests import Behaviour, Manifest
+
+HEALTHY, TROUBLE, BENCH = "healthy", "trouble", "bench"
+NAMESPACES = {HEALTHY: "onecloud", TROUBLE: "onecloud-trouble", BENCH: "onecloud-bench"}
+
+ONE_A_NODE = -1  # as the number of pods of a workload: as many as there are nodes
+
+ETCD_POD = "default-etcd-x7k2p"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a workload's pods come to. kind, name: of the workload. count: pods, or ONE_A_NODE.
+
+    speaks: their logs say that the signal traps are registered.
+    """
+
+    kind: str
+    name: str
+    count: int = 1
+    state: str = states.RUNNING
+    speaks: bool = True
+
+
+@dataclass(frozen=True)
+class Set:
+    """manifests: in the order in which they are applied, the namespace first. delete: pods to delete once they run."""
+
+    namespace: str
+    manifests: list[Manifest]
+    expectations: list[Expectation]
+    delete: tuple[str, ...] = ()
+
+
+# What the main tests use: component -> replicas.
+_REPLICAS = {"region": 3, "keystone": 2}
+_HEALTHY = (
+    "region", "keystone", "glance", "scheduler", "monitor", "webconsole", "apigateway", "ansibleserver", "cloudnet",
+    "notify", "esxi-agent", "mcp-server", "region-dns", "host", "host-deployer", "host-health", "host-image",
+    "host-sdnagent", "climc", "web", "itsm", "etcd",
+)  # fmt: skip
+_SILENT = {"climc", "web", "itsm"}  # what is no Cloudpods service does not write its log lines
+
+
+def healthy(namespace: str = NAMESPACES[HEALTHY]) -> Set:
+    """A small cloud with nothing wrong: every kind of component, several replicas of some."""
+    made, expected = [manifests.namespace(namespace)], []
+    for component in _HEALTHY:
+        made.append(manifests.config_map(component, namespace=namespace))
+        workload = _workload(component, namespace)
+        made.append(workload)
+        expected.append(expectation(workload, speaks=component not in _SILENT))
+    slave = manifests.deployment("region", slave=True, namespace=namespace, config=manifests.full_name("region"))
+    return Set(namespace, [*made, slave], [*expected, expectation(slave)])
+
+
+def _workload(component: str, namespace: str) -> Manifest:
+    kind = COMPONENTS[component].kind
+    if kind == DAEMON_SET:
+        return manifests.daemonset(component, namespace=namespace)
+    if kind == POD:
+        member = {"etcd_cluster": "default-etcd", "etcd_node": ETCD_POD}
+        return manifests.pod(component, name=ETCD_POD, namespace=namespace, extra_labels=member)
+    return manifests.deployment(component, namespace=namespace, replicas=_REPLICAS.get(component, 1))
+
+
+def trouble(namespace: str = NAMESPACES[TROUBLE]) -> Set:
+    """One pod for each fault."""
+    made, expected = [manifests.namespace(namespace)], []
+    for fault in FAULTS:
+        parts = fault_manifests(fault, namespace)
+        made += parts
+        expected.append(expectation(parts[-1], state=fault.state, speaks=fault.speaks))
+    deleted = tuple(each.name for each in expected if each.state == states.TERMINATING)
+    return Set(namespace, made, expected, delete=deleted)
+
+
+def bench(namespace: str = NAMESPACES[BENCH], replicas: int = 40, behaviour: Behaviour | None = None) -> Set:
+    """Many replicas of region, as idle as a real one that has nothing to do."""
+    workload = manifests.deployment("region", namespace=namespace, replicas=replicas, behaviour=behaviour)
+    made = [manifests.namespace(namespace), manifests.config_map("region", namespace=namespace), workload]
+    return Set(namespace, made, [expectation(workload)])
+
+
+SETS = {HEALTHY: healthy, TROUBLE: trouble, BENCH: bench}
+
+
+def expectation(workload: Manifest, **options: Any) -> Expectation:
+    """What to expect of a workload; the number of its pods follows from its manifest."""
+    count = ONE_A_NODE if workload["kind"] == DAEMON_SET else workload["spec"].get("replicas", 1)
+    return Expectation(workload["kind"], workload["metadata"]["name"], count, **options)

@@ -1,0 +1,91 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every room of the lab uses: its one exception, commands, waiting, files written whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+POLL_SECONDS = 0.05
+T = TypeVar("T")
+
+
+class LabError(Exception):
+    """Something of the lab failed; the message names the thing, the cause and where to look."""
+
+
+def say(text: str) -> None:
+    """Tell a person what happens; stdout stays for results."""
+    print(f"lab: {text}", file=sys.stderr, flush=True)
+
+
+def run(argv: Sequence[str | Path], *, stdin: str | Path = "", env: dict[str, str] | None = None) -> str:
+    """Run a short command and return its stdout; a failure is a LabError that quotes its stderr.
+
+    `stdin` is text, or the path of a file to read from.
+    """
+    command = list(map(str, argv))
+    if isinstance(stdin, Path):
+        with open(stdin, "rb") as source:
+            done = subprocess.run(command, stdin=source, env=env, capture_output=True, text=True, check=False)
+    else:
+        done = subprocess.run(command, input=stdin, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f"`{' '.join(map(str, argv))}` ended with {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def stream(argv: Sequence[str | Path], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
+    """Run a long command whose output a person watches (on stderr); a failure is a LabError."""
+    done = subprocess.run(list(map(str, argv)), cwd=cwd, env=env, stdout=sys.stderr, check=False)
+    if done.returncode:
+        raise LabError(f"`{' '.join(map(str, argv))}` ended with {done.returncode}, see above")
+
+
+def wait_for(what: str, probe: Callable[[], T | None], *, seconds: float, log: Path | None = None) -> T:
+    """Poll `probe` until it returns something true; after `seconds` fail, quoting the log's tail.
+
+    The probe may itself raise LabError to end the wait at once (the awaited process died).
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            found = probe()
+        except LabError as failed:
+            raise LabError(f"{what}: {failed}{tail(log)}") from failed
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise LabError(f"{what}: not within {seconds:g} s{tail(log)}")
+        time.sleep(POLL_SECONDS)
+
+
+def tail(log: Path | None, lines: int = 15) -> str:
+    """The end of a log as an appendix to an error message; empty without a log."""
+    if log is None:
+        return ""
+    try:
+        text = log.read_text(errors="replace").splitlines()[-lines:]
+    except OSError as failed:
+        return f"\n(no log: {failed})"
+    return f"\nend of {log}:\n" + "\n".join(f"  | {line}" for line in text)
+
+
+def write(path: Path, content: str | bytes, mode: int = 0o600) -> Path:
+    """Write a file whole or not at all, never readable to others before it has its mode."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode() if isinstance(content, str) else content
+    handle, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        os.fchmod(file.fileno(), mode)
+    os.replace(fresh, path)
+    return path

@@ -1,0 +1,83 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the lab takes from Debian. Nothing of it is started or enabled: the lab starts its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from .core import LabError, run, say, stream, write
+
+# Package -> a file of it that the lab uses; where the file is there, however it came, it will do.
+PACKAGES = {
+    "busybox-static": "/bin/busybox",
+    "containerd": "/usr/bin/containerd",
+    "containernetworking-plugins": "/usr/lib/cni/bridge",
+    "etcd-server": "/usr/bin/etcd",
+    "iproute2": "/sbin/ip",
+    "mount": "/bin/mount",
+    "openssh-client": "/usr/bin/ssh-keygen",
+    "openssh-server": "/usr/sbin/sshd",
+    "openssl": "/usr/bin/openssl",
+    "procps": "/sbin/sysctl",
+    "python3": "/usr/bin/python3",
+    "runc": "/usr/sbin/runc",
+    "tini": "/usr/bin/tini",
+    "util-linux": "/usr/bin/nsenter",
+}
+UNITS = {"containerd": "containerd", "etcd-server": "etcd", "openssh-server": "ssh"}  # package -> its systemd unit
+POLICY = Path("/usr/sbin/policy-rc.d")
+POLICY_ASIDE = Path("/usr/sbin/policy-rc.d.before-lab")
+
+
+def unfit() -> str:
+    """Why this machine cannot hold a lab; empty when it can."""
+    if sys.version_info < (3, 10):
+        return f"it needs Python >= 3.10, not {sys.version.split()[0]}"
+    if not sys.platform.startswith("linux") or not shutil.which("apt-get"):
+        return "its parts are Debian packages, and this is no Debian"
+    if os.geteuid() != 0:
+        return "namespaces, mounts and control groups need root"
+    return ""
+
+
+def missing() -> list[str]:
+    """The packages that are not there."""
+    return [package for package, file in PACKAGES.items() if not Path(file).exists()]
+
+
+def ensure() -> None:
+    """Install what is missing."""
+    wanted = missing()
+    if not wanted:
+        return
+    say(f"installing {' '.join(wanted)}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with services_kept_off(wanted):
+        stream(["apt-get", "update", "-q"], env=environment)
+        stream(["apt-get", "install", "-qy", "--no-install-recommends", *wanted], env=environment)
+    if missing():
+        raise LabError(f"installed, and yet without the files the lab needs: {', '.join(missing())}")
+
+
+@contextlib.contextmanager
+def services_kept_off(wanted: list[str]) -> Iterator[None]:
+    """Debian starts a daemon when it installs it, and at every boot: neither for those we bring."""
+    if POLICY.exists() and not POLICY_ASIDE.exists():  # after a crash it is ours, and the other lies aside
+        POLICY.rename(POLICY_ASIDE)
+    write(POLICY, "#!/bin/sh\nexit 101\n", 0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
+        if POLICY_ASIDE.exists():
+            POLICY_ASIDE.rename(POLICY)
+    if Path("/run/systemd/system").exists():
+        for package in UNITS.keys() & set(wanted):
+            run(["systemctl", "disable", UNITS[package]])

@@ -1,0 +1,3 @@
+module cloudpods.lab/services
+
+go 1.21

@@ -1,0 +1,181 @@
+// Copyright: cloudpods.diagnostics contributors
+// GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package behaviour reads what a stand-in was told to do differently from a healthy service.
+//
+// It comes in one environment variable, STANDIN, as blanks between key=value words, so that the
+// command line stays what the operator makes it, and so that a program started beside the service
+// (its own "-v" by exec) behaves as the service would.
+package behaviour
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Variable is the name of the environment variable.
+const Variable = "STANDIN"
+
+// Forever is the duration written as "forever".
+const Forever = time.Duration(1<<63 - 1)
+
+// Behaviour holds every key; README.md has the table.
+type Behaviour struct {
+	// Life.
+	Init      string        // done | stuck | fail
+	Start     string        // run | crash
+	TrapDelay time.Duration // from the start to the registration of the signal traps
+	Shutdown  time.Duration // how long a graceful stop takes
+	Stderr    string        // a path that replaces the standard error
+
+	// What a signal does.
+	USR1         string        // empty: as the role does; else one of usr1Values
+	RestartAfter time.Duration // from the dump to the exit, for usr1=restart
+	DumpPause    time.Duration // a pause in the middle of a dump
+
+	// Version output.
+	VersionBranch string
+	VersionCommit string
+	VersionAlloc  int           // MiB resident while -v runs
+	VersionSleep  time.Duration // before -v prints
+
+	// Log lines.
+	LogRate      int    // entries a second
+	LogFormat    string // new | old
+	LogLong      int    // bytes of a long entry, one in fifty; 0 for none
+	LogMultiline int    // lines of a multi-line entry, one in ten; 0 for none
+	LogHostile   bool   // entries that contain pieces of dumps
+
+	// Goroutines.
+	Idle        int // a healthy service's own
+	Goroutines  int // further ones, blocked on a channel
+	Stacks      int // over how many different stacks those are spread
+	ChanWait    int // waiting on a channel that nobody closes
+	LockWait    int // waiting for a key of the in-memory lock manager
+	MutexWait   int // waiting in sync.(*Mutex).Lock
+	DBWait      int // waiting for a connection of an exhausted pool
+	DBConns     int // size of that pool, every connection reading from the database
+	Workers     int // size of a worker pool, every worker blocked
+	WorkerQueue int // clients waiting for that pool
+	Labels      int // goroutines with profiler labels, hostile ones among them
+	Deep        int // frames of one deep stack; 0 for none
+	Churn       int // short goroutines a second
+}
+
+// Default is a healthy service.
+func Default() Behaviour {
+	return Behaviour{
+		Init: "done", Start: "run", RestartAfter: 3 * time.Second,
+		VersionBranch: "release/4.0", VersionCommit: "2de295222d0f4c7e9f0b5a3f6f1f0b8a1c5d7e90",
+		LogRate: 1, LogFormat: "new", Idle: 140, Stacks: 1, DBConns: 5,
+	}
+}
+
+// The closed sets of values.
+var (
+	initValues   = []string{"done", "stuck", "fail"}
+	startValues  = []string{"run", "crash"}
+	formatValues = []string{"new", "old"}
+	usr1Values   = []string{"dump", "none", "ignore", "exit", "restart", "reload", "reopen"}
+)
+
+// FromEnv reads the variable of this process.
+func FromEnv() (Behaviour, error) { return Parse(os.Getenv(Variable)) }
+
+// Parse reads the value of the variable. An unknown key or a bad value is an error: a planted
+// fault that was misspelt would otherwise look like a healthy service.
+func Parse(text string) (Behaviour, error) {
+	b := Default()
+	setters := map[string]func(string) error{
+		"init":           word(&b.Init, initValues),
+		"start":          word(&b.Start, startValues),
+		"trap_delay":     duration(&b.TrapDelay),
+		"shutdown":       duration(&b.Shutdown),
+		"stderr":         plain(&b.Stderr),
+		"usr1":           word(&b.USR1, usr1Values),
+		"restart_after":  duration(&b.RestartAfter),
+		"dump_pause":     duration(&b.DumpPause),
+		"version_branch": plain(&b.VersionBranch),
+		"version_commit": plain(&b.VersionCommit),
+		"version_alloc":  number(&b.VersionAlloc),
+		"version_sleep":  duration(&b.VersionSleep),
+		"log_rate":       number(&b.LogRate),
+		"log_format":     word(&b.LogFormat, formatValues),
+		"log_long":       number(&b.LogLong),
+		"log_multiline":  number(&b.LogMultiline),
+		"log_hostile":    boolean(&b.LogHostile),
+		"idle":           number(&b.Idle),
+		"goroutines":     number(&b.Goroutines),
+		"stacks":         number(&b.Stacks),
+		"chan_wait":      number(&b.ChanWait),
+		"lock_wait":      number(&b.LockWait),
+		"mutex_wait":     number(&b.MutexWait),
+		"db_wait":        number(&b.DBWait),
+		"db_conns":       number(&b.DBConns),
+		"workers":        number(&b.Workers),
+		"worker_queue":   number(&b.WorkerQueue),
+		"labels":         number(&b.Labels),
+		"deep":           number(&b.Deep),
+		"churn":          number(&b.Churn),
+	}
+	for _, item := range strings.Fields(text) {
+		key, value, found := strings.Cut(item, "=")
+		set := setters[key]
+		if !found || set == nil {
+			return b, fmt.Errorf("%s: %q is not a known key=value", Variable, item)
+		}
+		if err := set(value); err != nil {
+			return b, fmt.Errorf("%s: %s: %w", Variable, key, err)
+		}
+	}
+	return b, nil
+}
+
+func plain(to *string) func(string) error {
+	return func(value string) error { *to = value; return nil }
+}
+
+func word(to *string, allowed []string) func(string) error {
+	return func(value string) error {
+		for _, candidate := range allowed {
+			if value == candidate {
+				*to = value
+				return nil
+			}
+		}
+		return fmt.Errorf("%q is none of %s", value, strings.Join(allowed, ", "))
+	}
+}
+
+func number(to *int) func(string) error {
+	return func(value string) error {
+		n, err := strconv.Atoi(value)
+		if err == nil && n < 0 {
+			err = fmt.Errorf("%d is negative", n)
+		}
+		*to = n
+		return err
+	}
+}
+
+func boolean(to *bool) func(string) error {
+	return func(value string) (err error) { *to, err = strconv.ParseBool(value); return }
+}
+
+func duration(to *time.Duration) func(string) error {
+	return func(value string) (err error) {
+		if value == "forever" {
+			*to = Forever
+			return nil
+		}
+		*to, err = time.ParseDuration(value)
+		if err == nil && *to < 0 {
+			err = fmt.Errorf("%s is negative", value)
+		}
+		return err
+	}
+}

@@ -1,0 +1,90 @@
+// Copyright: cloudpods.diagnostics contributors
+// GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package role says what each Cloudpods component does that a capture can notice: which signals it
+// traps, and when. The role of a stand-in is the base name of its executable, as it is for the
+// real binaries, which are all started as /opt/yunion/bin/<component>.
+package role
+
+// Kind names the way a program is built, which decides what it does with signals.
+type Kind int
+
+const (
+	// App runs the common framework: it traps USR1 (dump) and TERM, INT, QUIT (stop) just before
+	// it starts to listen.
+	App Kind = iota
+	// Console traps USR1 right after authentication, before the database, and nothing else.
+	Console
+	// Deployer traps USR1 and the stop signals first thing.
+	Deployer
+	// Health traps USR1 only, after authentication.
+	Health
+	// Plain is a Go program that registers nothing: the runtime swallows USR1.
+	Plain
+	// Caddy reloads its configuration on USR1.
+	Caddy
+	// Climc is the command line client: it has a version and nothing else.
+	Climc
+	// Nginx reopens its log files on USR1.
+	Nginx
+	// Hung never answers: a shell on a dead file system.
+	Hung
+)
+
+// Role is one component.
+type Role struct {
+	Name string
+	Kind Kind
+	// Port is the port of the component's service, 0 for none.
+	Port int
+	// DB is the name of its schema, empty for none.
+	DB string
+}
+
+// The components whose kind is not App, and the ports and schemas of all that have one.
+var roles = map[string]Role{
+	"ansibleserver":        {Port: 30890, DB: "yunionansible"},
+	"apigateway":           {Port: 30300},
+	"apimap":               {Port: 31999, DB: "yunioncloud"},
+	"baremetal-agent":      {Port: 8879},
+	"climc":                {Kind: Climc},
+	"cloudevent":           {Port: 30892, DB: "yunioncloudevent"},
+	"cloudid":              {Port: 30893, DB: "yunioncloudid"},
+	"cloudmon":             {Port: 30931},
+	"cloudnet":             {Port: 30891, DB: "yunioncloudnet"},
+	"cloudproxy":           {Port: 30882, DB: "yunioncloudproxy"},
+	"devtool":              {Port: 30997, DB: "devtool"},
+	"esxi-agent":           {Port: 30883},
+	"etcd":                 {Kind: Plain, Port: 2379},
+	"glance":               {Port: 30292, DB: "glance"},
+	"host":                 {Port: 8885},
+	"host-deployer":        {Kind: Deployer},
+	"host-health":          {Kind: Health},
+	"host-image":           {Port: 48885},
+	"keystone":             {Port: 30500, DB: "keystone"},
+	"lbagent":              {Kind: Plain, Port: 8895},
+	"logger":               {Port: 30999, DB: "yunionlogger"},
+	"mcp-server":           {Kind: Plain, Port: 30876},
+	"monitor":              {Kind: Plain, Port: 30093, DB: "monitor"},
+	"nginx":                {Kind: Nginx, Port: 80},
+	"notify":               {Port: 30777, DB: "notify"},
+	"region":               {Port: 30888, DB: "yunioncloud"},
+	"region-dns":           {Kind: Caddy, Port: 53, DB: "yunioncloud"},
+	"s3gateway":            {Port: 30884},
+	"scheduledtask":        {Port: 30978, DB: "yunioncloud"},
+	"scheduler":            {Kind: Plain, Port: 30887, DB: "yunioncloud"},
+	"sh":                   {Kind: Hung},
+	"telegraf-raid-plugin": {Kind: Plain},
+	"torrent":              {Kind: Plain},
+	"vpcagent":             {Port: 30932},
+	"webconsole":           {Kind: Console, Port: 30899, DB: "webconsole"},
+	"yunionconf":           {Port: 30889, DB: "yunionconf"},
+}
+
+// Of returns the role of an executable's base name; a name that is not known runs the framework.
+func Of(name string) Role {
+	r := roles[name]
+	r.Name = name
+	return r
+}

@@ -1,0 +1,171 @@
+// Copyright: cloudpods.diagnostics contributors
+// GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"cloudpods.lab/services/pkg/behaviour"
+	"cloudpods.lab/services/pkg/faults"
+	"cloudpods.lab/services/pkg/log"
+	"cloudpods.lab/services/pkg/options"
+	"cloudpods.lab/services/pkg/role"
+	"cloudpods.lab/services/pkg/traffic"
+	"cloudpods.lab/services/pkg/troubles"
+	"cloudpods.lab/services/pkg/util/signalutils"
+	"cloudpods.lab/services/pkg/utils"
+)
+
+// run is the life of a service.
+func run(r role.Role, b behaviour.Behaviour, o options.Options) {
+	configure(r, b, &o)
+	initDatabase(r, b, o)
+	if o.ExitAfterDBInit {
+		log.Infof("Exit after db initialization, exiting...")
+		return
+	}
+	if b.Start == "crash" {
+		log.Fatalf("Fail to init: %s cannot reach its database: invalid connection", r.Name)
+	}
+	if err := troubles.Plant(b); err != nil {
+		refuse(err)
+	}
+	go traffic.Run(b)
+	// Until here, and through this, USR1 is silently swallowed.
+	time.Sleep(b.TrapDelay)
+	stopped := make(chan struct{})
+	registerTraps(r, b, stopped)
+	log.Infof("Start listen on https://0.0.0.0:%d", r.Port)
+	serveForever(stopped)
+}
+
+// serveForever keeps the main goroutine where the HTTP server's accept loop will be.
+func serveForever(stopped chan struct{}) { <-stopped }
+
+// serveNginx is the life of a web server.
+func serveNginx(r role.Role, b behaviour.Behaviour) {
+	stopped := make(chan struct{})
+	registerTraps(r, b, stopped)
+	nginxLog("start worker processes")
+	serveForever(stopped)
+}
+
+func nginxLog(text string) {
+	pid := os.Getpid()
+	fmt.Fprintf(os.Stderr, "%s [notice] %d#%d: %s\n", time.Now().Format("2006/01/02 15:04:05"), pid, pid, text)
+}
+
+// configure reads the configuration files, sets the form of the log and says so as the services do.
+func configure(r role.Role, b behaviour.Behaviour, o *options.Options) {
+	o.FindConfig(r.Name)
+	for _, path := range []string{o.Config, o.CommonConfig} {
+		if path == "" {
+			continue
+		}
+		log.Infof("Use configuration file: %s", path)
+		if err := o.ReadConfig(path); err != nil {
+			log.Fatalf("Parse configuration file: %v", err)
+		}
+	}
+	log.Infof("Set log level to %q", "info")
+	if b.LogFormat == "new" {
+		log.SetLayout(log.Late)
+	}
+	if o.LogFilePrefix != "" {
+		if err := log.ToFile(o.LogFilePrefix); err != nil {
+			log.Fatalf("log file: %v", err)
+		}
+	}
+}
+
+// initDatabase says what a service with a schema says, the password of its database included, and
+// does what init containers do.
+func initDatabase(r role.Role, b behaviour.Behaviour, o options.Options) {
+	if r.DB == "" {
+		return
+	}
+	if o.SQLConnection != "" {
+		log.Infof("database dialect: %s sqlStr: %s", "mysql", o.SQLConnection)
+	}
+	if !o.AutoSyncTable {
+		return
+	}
+	for _, table := range []string{"opslog_tbl", "tasks_tbl", "tenant_cache_tbl"} {
+		log.Infof("Sync table %s.%s", r.DB, table)
+	}
+	switch b.Init {
+	case "stuck":
+		log.Infof("Waiting for the metadata lock of %s", r.DB)
+		time.Sleep(behaviour.Forever)
+	case "fail":
+		log.Fatalf("database schema not in sync!")
+	}
+}
+
+// usr1Of is what a kind of program does on USR1.
+var usr1Of = map[role.Kind]string{
+	role.App: "dump", role.Console: "dump", role.Deployer: "dump", role.Health: "dump",
+	role.Plain: "none", role.Climc: "none", role.Caddy: "reload", role.Nginx: "reopen",
+}
+
+// stops are the kinds that trap the stop signals.
+var stops = map[role.Kind]bool{role.App: true, role.Deployer: true, role.Caddy: true, role.Nginx: true}
+
+func registerTraps(r role.Role, b behaviour.Behaviour, stopped chan struct{}) {
+	usr1 := b.USR1
+	if usr1 == "" {
+		usr1 = usr1Of[r.Kind]
+	}
+	traps := map[string]signalutils.Trap{
+		"dump":    func() { dump(b) },
+		"restart": func() { dump(b); time.AfterFunc(b.RestartAfter, func() { os.Exit(1) }) },
+		"exit":    func() { os.Exit(128 + int(syscall.SIGUSR1)) },
+		"reload":  reload,
+		"reopen":  func() { nginxLog("signal 10 (SIGUSR1) received from 0, reopening logs") },
+	}
+	switch usr1 {
+	case "none": // the Go runtime catches the signal and forgets it
+	case "ignore":
+		signal.Ignore(syscall.SIGUSR1)
+	default:
+		signalutils.RegisterSignal(traps[usr1], syscall.SIGUSR1)
+	}
+	if stops[r.Kind] {
+		stop := func() {
+			log.Infof("Quit signal received!!! do cleanup...")
+			time.Sleep(b.Shutdown) // in the one trap goroutine: no dump meanwhile
+			close(stopped)
+			select {} // a second signal finds nobody
+		}
+		signalutils.RegisterSignal(stop, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
+	}
+	signalutils.StartTrap()
+}
+
+// dump writes the goroutines as the services do: to the log's writer, past its mutex.
+func dump(b behaviour.Behaviour) {
+	to := log.Out()
+	if b.DumpPause > 0 {
+		size := new(faults.Counter)
+		if err := utils.DumpAllGoroutineStack(size); err != nil {
+			log.Errorf("dump: %v", err)
+		}
+		to = &faults.Pausing{To: to, After: size.Bytes / 2, Pause: b.DumpPause}
+	}
+	if err := utils.DumpAllGoroutineStack(to); err != nil {
+		log.Errorf("dump: %v", err)
+	}
+}
+
+// reload is Caddy's answer to USR1, in its own log format, on the standard output.
+func reload() {
+	fmt.Println("[INFO] SIGUSR1: Reloading")
+	fmt.Println("[INFO] Reloading")
+	fmt.Println("[INFO] Reloading complete")
+}

@@ -1,0 +1,67 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every check there is, as data. `check.py` runs them; the Makefile names the groups.
+
+A command runs in the checkout with the virtual environment first on the PATH and the checkout linked
+into ANSIBLE_COLLECTIONS_PATH. It passes with exit code 0; with 77 it says that this machine cannot
+run it, which is a failure in CI.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SKIP_CODE = 77
+HERE = "ansible_collections/cloudpods/diagnostics"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A named command. With `in_collections` it runs in the collections path instead of the checkout."""
+
+    name: str
+    command: tuple[str, ...]
+    in_collections: bool = False
+
+
+def python(script: str, *arguments: str) -> tuple[str, ...]:
+    """A script of ours, run by the virtual environment's Python."""
+    return ("python3", script, *arguments)
+
+
+# Used only where there is one: the code asks first.
+GUARDED = ("--exclude", "os.pidfd_open", "--exclude", "signal.pidfd_send_signal")
+
+LINT = (
+    Step("ruff", ("ruff", "check", ".")),
+    Step("ruff format", ("ruff", "format", "--check", "--diff", ".")),
+    # Through the link, so that the full names the code imports itself by are found.
+    Step(
+        "mypy",
+        ("mypy", "--config-file", "{root}/pyproject.toml", f"{HERE}/plugins", f"{HERE}/tests/tools"),
+        in_collections=True,
+    ),
+    # What runs on a node must do with Python 3.7.
+    Step(
+        "vermin",
+        ("vermin", "-t=3.7-", "--no-tips", "--violations", *GUARDED, "plugins/modules", "plugins/module_utils"),
+    ),
+    Step("yamllint", ("yamllint", "--strict", ".")),
+    Step("ansible-lint", ("ansible-lint", "--strict", "--nocolor")),
+    Step("antsibull-docs", ("antsibull-docs", "lint-collection-docs", "--plugin-docs", ".")),
+    Step("antsibull-changelog", ("antsibull-changelog", "lint")),
+    Step("shellcheck", python("tests/tools/system_lint.py", "shellcheck")),
+    Step("gofmt", python("tests/tools/system_lint.py", "gofmt")),
+    Step("go vet, go test", python("tests/tools/system_lint.py", "go")),
+)
+SANITY = (Step("ansible-test sanity", python("tests/tools/sanity.py")),)
+
+LAB_BUILD = Step("lab build", python("tests/lab/lab.py", "build"))
+LAB_UP = Step("lab up", python("tests/lab/lab.py", "up"))
+LAB_DOWN = Step("lab down", python("tests/lab/lab.py", "down"))
+MOLECULE = Step("molecule", python("tests/tools/scenarios.py"))
+BENCH = python("tests/bench/capture.py")
+
+FAST_TESTS = ("tests/unit", "tests/contract")
+LAB_TESTS = ("tests/integration",)

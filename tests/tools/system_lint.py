@@ -1,0 +1,74 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The checks made by tools that are no Python packages.
+
+    python3 tests/tools/system_lint.py shellcheck|gofmt|go
+
+shellcheck is Debian's; as root on Debian it is installed when missing, elsewhere the check says that it
+was skipped (exit code 77). Go is the machine's, or the virtual environment's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from steps import SKIP_CODE
+from workspace import ROOT, cache
+
+SHELLS = ("#!/bin/sh", "#!/bin/bash", "#!/usr/bin/env bash")
+GO_TESTED = ("tests/lab/services",)  # the Kubernetes module is vetted by building it: five minutes of compiling
+
+
+def git_files(*patterns: str) -> list[str]:
+    """The existing files Git knows or would add, that match."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns]
+    names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\n")
+    return [name for name in dict.fromkeys(names) if name and (ROOT / name).is_file()]
+
+
+def is_shell(path: Path) -> bool:
+    """Whether the first line names a shell that shellcheck reads."""
+    with open(path, "rb") as file:
+        first = file.readline(64).decode(errors="replace").strip()
+    return path.suffix == ".sh" or first in SHELLS
+
+
+def shellcheck() -> int:
+    """Check every shell script."""
+    if not shutil.which("shellcheck"):
+        if os.geteuid() != 0 or not shutil.which("apt-get"):
+            print("shellcheck is not installed, and this is not root on Debian: `apt install shellcheck`")
+            return SKIP_CODE
+        apt = ["apt-get", "-qy", "-o", "DPkg::Lock::Timeout=600"]
+        for command in ([*apt, "update"], [*apt, "install", "shellcheck"]):
+            subprocess.run(command, check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+    scripts = [name for name in git_files() if is_shell(ROOT / name)]
+    return subprocess.run(["shellcheck", *scripts], cwd=ROOT, check=False).returncode if scripts else 0
+
+
+def gofmt() -> int:
+    """Fail on Go files that are not formatted, naming them with the difference."""
+    root = subprocess.run(["go", "env", "GOROOT"], check=True, capture_output=True, text=True).stdout.strip()
+    done = subprocess.run([f"{root}/bin/gofmt", "-d", *git_files("*.go")], cwd=ROOT, check=False, capture_output=True)
+    sys.stdout.buffer.write(done.stdout + done.stderr)
+    return done.returncode or (1 if done.stdout else 0)
+
+
+def go() -> int:
+    """Vet and test the Go modules that are ours alone."""
+    environment = {**os.environ, "GOCACHE": str(cache() / "go-build"), "GOTOOLCHAIN": "local"}
+    codes = [
+        subprocess.run(["go", verb, "./..."], cwd=ROOT / module, env=environment, check=False).returncode
+        for module in GO_TESTED
+        for verb in ("vet", "test")
+    ]
+    return max(codes)
+
+
+if __name__ == "__main__":
+    sys.exit({"shellcheck": shellcheck, "gofmt": gofmt, "go": go}[sys.argv[1]]())

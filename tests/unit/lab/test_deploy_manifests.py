@@ -1,0 +1,216 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The manifests of the stand-in cloud: as the operator makes them, pure, and consistent in themselves."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deploy import faults, images, manifests, sets, states
+from deploy.components import COMPONENTS, DAEMON_SET
+
+BEHAVIOUR_SOURCE = Path(__file__).parents[2] / "lab/services/pkg/behaviour/behaviour.go"
+BEHAVIOUR_KEYS = set(re.findall(r'^\t\t"([a-z0-9_]+)":', BEHAVIOUR_SOURCE.read_text(), re.MULTILINE))
+
+
+def templates(wanted: sets.Set) -> list[dict[str, Any]]:
+    """Metadata and spec of all pods of a set."""
+    found = []
+    for each in wanted.manifests:
+        if each["kind"] == "Pod":
+            found.append(each)
+        elif each["kind"] in {"Deployment", "DaemonSet"}:
+            found.append(each["spec"]["template"])
+    return found
+
+
+def containers(wanted: sets.Set) -> list[dict[str, Any]]:
+    return [
+        container
+        for template in templates(wanted)
+        for container in (*template["spec"]["containers"], *template["spec"].get("initContainers", []))
+    ]
+
+
+def by_name(wanted: sets.Set, kind: str, name: str) -> dict[str, Any]:
+    (found,) = (each for each in wanted.manifests if (each["kind"], each["metadata"]["name"]) == (kind, name))
+    return found
+
+
+def test_region_is_what_the_operator_makes() -> None:
+    made = manifests.deployment("region", replicas=3, behaviour={"log_rate": 300, "log_hostile": True})
+    labels = {
+        "app": "region",
+        "app.kubernetes.io/component": "region",
+        "app.kubernetes.io/instance": "onecloud-cluster-default",
+        "app.kubernetes.io/managed-by": "onecloud-operator",
+        "app.kubernetes.io/name": "onecloud-cluster",
+    }
+    assert made["metadata"] == {"name": "default-region", "namespace": "onecloud", "labels": labels}
+    assert made["spec"]["replicas"] == 3
+    assert made["spec"]["selector"]["matchLabels"] == made["spec"]["template"]["metadata"]["labels"] == labels
+    spec = made["spec"]["template"]["spec"]
+    (service,), (init,) = spec["containers"], spec["initContainers"]
+    assert (service["name"], init["name"]) == ("region", "init")
+    assert service["command"] == ["/opt/yunion/bin/region", "--config", "/etc/yunion/region.conf"]
+    assert init["command"] == [*service["command"], "--auto-sync-table", "--exit-after-db-init"]
+    assert service["env"] == [{"name": "STANDIN", "value": "log_rate=300 log_hostile=true"}]
+
+
+def test_a_slave_is_read_only_and_has_no_init_container() -> None:
+    made = manifests.deployment("region", slave=True)
+    template = made["spec"]["template"]
+    assert made["metadata"]["name"] == "default-region-slave"
+    assert template["metadata"]["labels"]["app.kubernetes.io/component"] == "region-slave"
+    assert template["metadata"]["labels"]["read-only"] == "true"
+    assert template["spec"]["containers"][0]["command"][-1] == "--is-slave-node"
+    assert "initContainers" not in template["spec"]
+
+
+@pytest.mark.parametrize("component", [name for name, made in COMPONENTS.items() if made.kind == DAEMON_SET])
+def test_daemon_sets_share_the_node(component: str) -> None:
+    spec = manifests.daemonset(component)["spec"]["template"]["spec"]
+    assert spec["hostNetwork"]
+    assert spec["hostPID"]
+    assert spec["hostIPC"]
+    assert spec["containers"][0]["securityContext"] == ({} if component == "region-dns" else {"privileged": True})
+
+
+@pytest.mark.parametrize(
+    ("component", "names"),
+    [
+        ("webconsole", ["web", "guacd"]),
+        ("apigateway", ["api"]),
+        ("ansibleserver", ["server"]),
+        ("cloudnet", ["server"]),
+        ("host-sdnagent", ["sdnagent"]),
+    ],
+)
+def test_containers_that_are_not_called_as_their_component(component: str, names: list[str]) -> None:
+    spec = manifests.template(component, config="x")["spec"]
+    assert [each["name"] for each in spec["containers"]] == names
+
+
+def test_guacd_runs_as_its_own_user() -> None:
+    assert manifests.template("webconsole", config="x")["spec"]["containers"][1]["securityContext"] == {
+        "runAsUser": 1000
+    }
+
+
+def test_host_components_have_their_own_command_lines() -> None:
+    common = ["--common-config-file", "/etc/yunion/common/common.conf"]
+    for component, rest in {
+        "host": common,
+        "host-health": common,
+        "host-image": [*common, "--config", "/etc/yunion/host.conf"],
+        "host-deployer": [*common, "--config", "/etc/yunion/host.conf"],
+        "region-dns": ["-conf", "/etc/yunion/region-dns.conf"],
+    }.items():
+        command = manifests.template(component, config="x")["spec"]["containers"][0]["command"]
+        assert command == [f"/opt/yunion/bin/{component}", *rest]
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_every_configuration_file_of_a_command_is_mounted(component: str) -> None:
+    spec = manifests.template(component, config="x")["spec"]
+    mounted = {f"/etc/yunion/{item['path']}" for item in spec["volumes"][0]["configMap"]["items"]}
+    used = {word for word in spec["containers"][0]["command"] if word.startswith("/etc/")}
+    assert used <= mounted
+
+
+def test_etcd_is_a_pod_with_labels_of_its_own() -> None:
+    pod = by_name(sets.healthy(), "Pod", sets.ETCD_POD)
+    assert pod["metadata"]["labels"] == {"app": "etcd", "etcd_cluster": "default-etcd", "etcd_node": sets.ETCD_POD}
+    assert pod["spec"]["shareProcessNamespace"]
+
+
+@pytest.mark.parametrize("name", sets.SETS)
+def test_sets_are_pure_and_can_go_to_the_api(name: str) -> None:
+    first, second = sets.SETS[name](), sets.SETS[name]()
+    assert json.loads(json.dumps(first.manifests)) == second.manifests
+    changed = copy.deepcopy(second.manifests)
+    for each in first.manifests:
+        each.clear()
+    assert sets.SETS[name]().manifests == changed
+
+
+@pytest.mark.parametrize("name", sets.SETS)
+def test_sets_are_consistent(name: str) -> None:
+    wanted = sets.SETS[name]("elsewhere")
+    namespaced = [each for each in wanted.manifests if each["kind"] != "Namespace"]
+    assert {each["metadata"]["namespace"] for each in namespaced} == {"elsewhere"}
+    keys = [(each["kind"], each["metadata"]["name"]) for each in wanted.manifests]
+    assert len(set(keys)) == len(keys)
+    assert {(each.kind, each.name) for each in wanted.expectations} == {
+        key for key in keys if key[0] in {"Deployment", "DaemonSet", "Pod"}
+    }
+    maps = {key[1] for key in keys if key[0] == "ConfigMap"}
+    assert {each["spec"]["volumes"][0]["configMap"]["name"] for each in templates(wanted)} <= maps
+
+
+@pytest.mark.parametrize("name", sets.SETS)
+def test_pods_ask_for_no_resources_and_no_image_from_outside(name: str) -> None:
+    built = {image.name for image in images.images({"services": Path("services")})}
+    for container in containers(sets.SETS[name]()):
+        assert not container.get("resources") or container["resources"]["requests"] == {"memory": "0"}
+        assert container["image"] in built or container["image"] == faults.UNREACHABLE_IMAGE
+
+
+@pytest.mark.parametrize("name", sets.SETS)
+def test_behaviours_are_ones_that_the_stand_ins_know(name: str) -> None:
+    assert len(BEHAVIOUR_KEYS) > 25
+    for container in containers(sets.SETS[name]()):
+        for variable in container["env"]:
+            assert {word.partition("=")[0] for word in variable["value"].split()} <= BEHAVIOUR_KEYS
+
+
+def test_every_fault_can_be_found_by_its_label() -> None:
+    found = [template["metadata"]["labels"][faults.FAULT_LABEL] for template in templates(sets.trouble())]
+    assert sorted(found) == sorted(faults.BY_NAME)
+    assert len(found) == len(faults.FAULTS)
+
+
+def test_fault_pods_are_found_as_the_component_they_belong_to() -> None:
+    for template in templates(sets.trouble()):
+        labels = template["metadata"]["labels"]
+        fault = faults.BY_NAME[labels[faults.FAULT_LABEL]]
+        assert labels["app.kubernetes.io/component"] == labels["app"] == fault.component
+
+
+def test_the_wrong_container_is_really_wrong() -> None:
+    made = by_name(sets.trouble(), "Deployment", "default-region-wrong-container")
+    names = [each["name"] for each in made["spec"]["template"]["spec"]["containers"]]
+    assert names == ["main", "sidecar"]
+
+
+def test_the_carrier_runs_each_component_in_its_own_container() -> None:
+    made = by_name(sets.trouble(), "Deployment", "default-host-carrier")
+    spec = made["spec"]["template"]["spec"]
+    assert spec["hostPID"]
+    assert {each["name"]: each["command"][0] for each in spec["containers"]} == {
+        name: f"/opt/yunion/bin/{name}" for name in ("host", "sdnagent", "host-health")
+    }
+
+
+def test_terminating_pods_are_deleted_and_expected_to_stay() -> None:
+    wanted = sets.trouble()
+    assert wanted.delete == ("default-region-terminating",)
+    assert {each.state for each in wanted.expectations if each.name in wanted.delete} == {states.TERMINATING}
+
+
+def test_bench_has_as_many_as_asked_for() -> None:
+    wanted = sets.bench(replicas=7, behaviour={"log_rate": 0})
+    assert by_name(wanted, "Deployment", "default-region")["spec"]["replicas"] == 7
+    assert [each.count for each in wanted.expectations] == [7]
+
+
+@pytest.mark.parametrize("value", ["", "two words", "line\nbreak"])
+def test_a_behaviour_that_the_variable_cannot_carry_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="is not one word"):
+        manifests.behaviour_text({"stderr": value})

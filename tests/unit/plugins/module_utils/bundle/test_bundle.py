@@ -1,0 +1,193 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bundle from parts to verification, with each way to damage it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle import merge
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import MANIFEST, verify
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import failure, seal_bundle
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import LEDGER, Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Reason, row, verdict
+
+
+def part(folder: Path, cluster: str, reason: Reason = Reason.PROVEN) -> str:
+    store = Store(str(folder))
+    instance = Instance(cluster=cluster, component="region", name="pod-1", namespace="onecloud")
+    artifact = store.keep([cluster, "region", "pod-1"], "stack-1.txt", b"goroutine profile: total 0\n")
+    store.record([row(instance, "stack", verdict(reason), artifact=artifact, details={"total": 3})])
+    return str(folder)
+
+
+@pytest.fixture
+def sealed(tmp_path):
+    parts = [part(tmp_path / "one", "a"), merge.pack_part(part(tmp_path / "two", "b"))]
+    absent = [{"cluster": "c", "error": "no route to host"}]
+    return seal_bundle(str(tmp_path / "out" / "run-1"), parts, absent, {"id": "run-1", "scenario": "deadlock"})
+
+
+def repack(archive: str, change) -> None:
+    with tarfile.open(archive) as source:
+        content = {member.name: source.extractfile(member).read() for member in source}
+    change(content)
+    with tarfile.open(archive, "w:gz") as target:
+        for name, data in content.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            target.addfile(member, io.BytesIO(data))
+
+
+def test_parts_become_one_bundle_with_one_ledger(sealed, tmp_path):
+    folder = Path(sealed.folder)
+    rows = [json.loads(line) for line in (folder / LEDGER).read_text().splitlines()]
+    assert [(entry["cluster"], entry["status"]) for entry in rows] == [
+        ("c", "failed"),
+        ("a", "complete"),
+        ("b", "complete"),
+    ]
+    assert sorted(p.name for p in folder.iterdir()) == ["a", "b", "issue.md", "ledger.jsonl", MANIFEST]
+    assert not (tmp_path / "one").exists()
+    assert not (tmp_path / "two.tar.gz").exists()
+    for bundle in (sealed.folder, sealed.archive):
+        found = verify(bundle)
+        assert found.intact, found
+        assert found.files == 4
+
+
+def test_the_manifest_states_the_run(sealed):
+    run = json.loads((Path(sealed.folder) / MANIFEST).read_text())["run"]
+    assert (run["id"], run["scenario"], run["rows"], run["complete"], run["failed"]) == ("run-1", "deadlock", 3, 2, 1)
+
+
+@pytest.mark.parametrize("shape", ["folder", "archive"])
+def test_verification_names_each_damage(sealed, shape):
+    if shape == "folder":
+        bundle = sealed.folder
+        (Path(bundle) / "a/region/pod-1/stack-1.txt").unlink()
+        (Path(bundle) / "b/region/pod-1/stack-1.txt").write_bytes(b"goroutine profile: total 1\n")
+        (Path(bundle) / "new.txt").write_text("x")
+    else:
+        bundle = sealed.archive
+
+        def change(content):
+            del content["run-1/a/region/pod-1/stack-1.txt"]
+            content["run-1/b/region/pod-1/stack-1.txt"] = b"goroutine profile: total 1\n"
+            content["run-1/new.txt"] = b"x"
+
+        repack(bundle, change)
+    found = verify(bundle)
+    assert found.missing == ["a/region/pod-1/stack-1.txt"]
+    assert found.changed == ["b/region/pod-1/stack-1.txt"]
+    assert found.added == ["new.txt"]
+
+
+def test_a_tampered_file_with_a_matching_manifest_is_still_seen_by_the_ledger(sealed):
+    def change(content):
+        name = "run-1/a/region/pod-1/stack-1.txt"
+        content[name] = content[name].replace(b"0", b"9")
+        manifest = json.loads(content["run-1/manifest.json"])
+        entry = next(item for item in manifest["files"] if item["path"] == "a/region/pod-1/stack-1.txt")
+        entry["sha256"] = hashlib.sha256(content[name]).hexdigest()
+        content["run-1/manifest.json"] = json.dumps(manifest).encode()
+
+    repack(sealed.archive, change)
+    found = verify(sealed.archive)
+    assert (found.missing, found.added, found.changed) == ([], [], [])
+    assert len(found.problems) == 1
+    assert "ledger.jsonl" in found.problems[0]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda _: b"not a bundle",
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:-20],
+        lambda data: data[:100] + bytes([data[100] ^ 0xFF]) + data[101:],
+    ],
+)
+def test_a_broken_archive_is_a_finding_not_a_crash(sealed, damage):
+    path = Path(sealed.archive)
+    path.write_bytes(damage(path.read_bytes()))
+    assert not verify(str(path)).intact
+
+
+def test_a_bundle_that_is_not_there_is_a_finding(tmp_path):
+    assert verify(str(tmp_path / "nothing.tar.gz")).problems
+
+
+def test_a_link_in_a_folder_is_a_finding(sealed):
+    os.symlink("/etc/passwd", os.path.join(sealed.folder, "link"))
+    assert "link" in verify(sealed.folder).problems[0]
+
+
+def hostile_part(path: Path, members) -> str:
+    with tarfile.open(path, "w:gz") as archive:
+        for member, data in members:
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return str(path)
+
+
+def link(name: str, target: str) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = tarfile.SYMTYPE, target
+    return member
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [(tarfile.TarInfo("part/../../evil"), b"x")],
+        [(tarfile.TarInfo("part//abs"), b"x")],
+        [(tarfile.TarInfo("part/.hidden"), b"x")],
+        [(tarfile.TarInfo("part/manifest.json"), b"x")],
+        [(link("part/link", "/etc"), b"")],
+        [(tarfile.TarInfo("part/twice"), b"x"), (tarfile.TarInfo("part/twice"), b"y")],
+        [(tarfile.TarInfo("part/ledger.jsonl"), b"not json\n")],
+        [(tarfile.TarInfo("part/ledger.jsonl"), b'{"unknown": 1}\n')],
+    ],
+)
+def test_a_hostile_part_becomes_a_row_and_writes_nothing_outside(tmp_path, members):
+    bad = hostile_part(tmp_path / "bad.tar.gz", members)
+    good = part(tmp_path / "good", "a")
+    result = seal_bundle(str(tmp_path / "out" / "run"), [bad, good], [], {})
+    assert sorted(entry.reason for entry in result.rows) == ["error", "proven"]
+    assert os.path.exists(bad)
+    assert not (tmp_path / "evil").exists()
+    assert not (tmp_path / "out" / "evil").exists()
+
+
+def test_two_parts_of_the_same_name_do_not_overwrite_each_other(tmp_path):
+    result = seal_bundle(str(tmp_path / "run"), [part(tmp_path / "p1", "a"), part(tmp_path / "p2", "a")], [], {})
+    assert sorted(entry.reason for entry in result.rows) == ["error", "proven"]
+    assert (tmp_path / "p2").exists()
+
+
+@pytest.mark.parametrize(
+    ("reasons", "fails"),
+    [
+        ([Reason.PROVEN], set()),
+        ([Reason.PROVEN, Reason.NEVER_DUMPS], {"any"}),
+        ([Reason.PROVEN, Reason.CUT_SHORT], {"partial", "any"}),
+        ([Reason.PROVEN, Reason.NO_DUMP], {"partial", "any"}),
+        ([Reason.CUT_SHORT], {"partial", "any"}),
+        ([Reason.NO_DUMP], {"failed", "partial", "any"}),
+        ([Reason.NEVER_DUMPS], {"failed", "partial", "any"}),
+        ([], {"failed", "partial", "any"}),
+    ],
+)
+def test_when_a_run_counts_as_failed(reasons, fails):
+    instance = Instance(cluster="c", component="region", name="p")
+    rows = [row(instance, "stack", verdict(reason)) for reason in reasons]
+    assert {policy for policy in ("none", "failed", "partial", "any") if failure(rows, policy)} == fails

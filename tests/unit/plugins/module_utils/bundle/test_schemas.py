@@ -1,0 +1,67 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is written is what the published schemas say, and the schemas refuse what is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import seal_bundle
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
+    MEANINGS,
+    Instance,
+    Reason,
+    row,
+    verdict,
+)
+
+SCHEMAS = Path(__file__).parents[5] / "docs" / "schemas"
+
+
+def schema(name: str):
+    document = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(document)
+    return jsonschema.Draft202012Validator(document)
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    store = Store(str(tmp_path / "part"))
+    instance = Instance(cluster="c", component="region", name="p")
+    artifact = store.keep(["c", "region", "p"], "stack-1.txt", b"x")
+    store.record([row(instance, "stack", verdict(reason), artifact=artifact) for reason in Reason])
+    absent = [{"cluster": "d", "error": "no route"}]
+    return Path(seal_bundle(str(tmp_path / "run"), [str(tmp_path / "part")], absent, {"id": "run"}).folder)
+
+
+def test_every_row_is_as_the_schema_says(bundle):
+    lines = (bundle / "ledger.jsonl").read_text().splitlines()
+    assert len(lines) == len(Reason) + 1
+    for line in lines:
+        schema("ledger-row").validate(json.loads(line))
+
+
+def test_the_manifest_is_as_the_schema_says(bundle):
+    schema("manifest").validate(json.loads((bundle / "manifest.json").read_text()))
+
+
+@pytest.mark.parametrize("change", [{"status": "ok"}, {"sequence": 0}, {"extra": 1}, {"sha256": "zz"}])
+def test_the_schema_of_rows_refuses_what_is_not_one(change):
+    good = row(Instance(cluster="c", component="r", name="p"), "stack", verdict(Reason.PROVEN)).as_dict()
+    schema("ledger-row").validate(good)
+    with pytest.raises(jsonschema.ValidationError):
+        schema("ledger-row").validate(dict(good, **change))
+
+
+def test_every_reason_has_a_meaning_and_what_is_not_complete_says_what_to_do():
+    assert set(MEANINGS) == set(Reason)
+    silent = {Reason.PROVEN, Reason.RECORDED, Reason.SAME_IMAGE}
+    by_nature = {Reason.NEVER_DUMPS, Reason.RELOADS, Reason.MAY_DIE}  # the catalog says what to use instead
+    skipped = {Reason.NOT_DEPLOYED, Reason.CHECK_MODE, Reason.STACK_NOT_TAKEN}
+    without = {reason for reason, meaning in MEANINGS.items() if not meaning.next_step}
+    assert without == silent | by_nature | skipped

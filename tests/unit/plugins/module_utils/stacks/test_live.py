@@ -1,0 +1,72 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dump that was asked for is told from pieces of dumps that somebody logged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.live import LiveReader
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.reader import ReaderState
+from hypothesis import given
+from hypothesis import strategies as st
+
+LOG = b"[info 2026-11-23 00:22:28 main.main(main.go:1)] hello\n"
+FAKE = (
+    b"[error 2026-11-23 00:22:28 main.main(main.go:1)] body\n"
+    b"goroutine profile: total 2\n1 @ 0x1 0x2\n#\t0x1\tmain.main+0x1\t/x.go:1\n\n"
+    b"1 @ 0x3\n#\t0x3\tmain.other+0x1\t/x.go:2\n\n"
+)
+UNFINISHED = b"goroutine profile: total 900\n"
+FIXTURES = Path(__file__).parents[3] / "fixtures"
+# What a real service wrote for one SIGUSR1, to its last empty line.
+REAL = (FIXTURES / "region-healthy" / "dump.log").read_bytes()
+
+
+def read(stream: bytes, cut: int | None = None, **options: bool) -> LiveReader:
+    reader = LiveReader(**options)
+    for piece in (stream[:cut], stream[cut:]) if cut is not None else (stream,):
+        if piece:
+            reader.feed(piece)
+    return reader
+
+
+@pytest.mark.parametrize(
+    "before", [b"", LOG, FAKE, FAKE * 30, UNFINISHED, UNFINISHED + FAKE, LOG + UNFINISHED * 20, b"\n" + FAKE + LOG]
+)
+def test_the_real_one_is_found_behind_anything(before):
+    found = read(before + REAL + LOG)
+    assert found.done
+    assert found.best.state is ReaderState.COMPLETE
+    assert found.best.dump == REAL
+
+
+@given(st.integers(0, len(LOG + FAKE + UNFINISHED + REAL + LOG)))
+def test_every_split_gives_the_same(cut):
+    assert read(LOG + FAKE + UNFINISHED + REAL + LOG, cut).best.dump == REAL
+
+
+@given(st.integers(0, len(REAL) - 1))
+def test_a_cut_dump_is_never_the_answer(end):
+    found = read(FAKE + REAL[:end])
+    found.feed(b"")
+    assert not found.done or found.best.state is not ReaderState.COMPLETE
+
+
+def test_a_whole_dump_without_its_writer_is_not_the_answer():
+    found = read(FAKE.split(b"\n", 1)[1])
+    assert not found.done
+    assert found.best.total is None
+
+
+def test_the_older_first_line_is_left_out():
+    assert read(REAL.split(b"\n", 1)[0] + b"\n" + LOG + REAL, skip_first_line=True).best.dump == REAL
+    assert not read(REAL, skip_first_line=True).done
+
+
+def test_what_came_is_told_of_a_dump_that_ends_early():
+    found = read(LOG + REAL[:120])
+    found.feed(b"")
+    assert (found.done, found.best.total, found.best.state) == (False, 145, ReaderState.CUT)

@@ -1,0 +1,222 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A transport without a machine: services in memory, every call recorded, faults on request."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import binary_paths, component_of
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
+    CaptureError,
+    Instance,
+    Process,
+    Reason,
+    utc_now,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import (
+    Discovery,
+    LogStream,
+    ProbeFacts,
+    ProcessSession,
+    Transport,
+)
+
+USR1 = 1 << 9
+VERSION = (
+    b'Yunion cloud version:\n{\n  "gitVersion": "v4.0.1",\n  "gitBranch": "release/4.0",\n  "gitCommit": "2de295222"\n}'
+)
+LOG_LINE = b"[info 2026-01-02 03:04:05 main.tick(main.go:1)] still here\n"
+
+
+def dump_text(goroutines: int = 3, groups: int = 2) -> bytes:
+    """A dump as Go writes it on SIGUSR1, of so many goroutines over so many stacks of one frame (and goexit).
+
+    The last one is the goroutine that writes it.
+    """
+    counts = [goroutines - groups + 1] + [1] * (groups - 1)
+    functions = [f"main.work{number}" for number in range(groups - 1)] + ["runtime/pprof.writeGoroutine"]
+    blocks = [
+        f"{count} @ 0x{0x1000 + 2 * number:x} 0x9001\n"
+        f"#\t0x{0x0FFF + 2 * number:x}\t{function}+0x1\t/src/main.go:{number + 1}\n\n"
+        for number, (count, function) in enumerate(zip(counts, functions, strict=True))
+    ]
+    return f"goroutine profile: total {goroutines}\n{''.join(blocks)}".encode()
+
+
+@dataclass
+class Service:
+    """One service in memory: its instance, its log, and what it does when signalled.
+
+    faults: name of a call ("open_log", "open_process", "signal", "version") -> what happens instead of it. A fault is
+    called with the deadline and may raise; hang() and stuck() are ready-made ones.
+    """
+
+    instance: Instance
+    facts: ProbeFacts
+    on_signal: Callable[[Service], None] = lambda service: service.write(dump_text())
+    version: bytes = VERSION
+    faults: dict[str, Callable[[Deadline], None]] = field(default_factory=dict)
+    log: bytes = LOG_LINE
+    ended: bool = False
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def write(self, data: bytes) -> None:
+        with self.changed:
+            self.log += data
+            self.changed.notify_all()
+
+    def end(self) -> None:
+        with self.changed:
+            self.ended = True
+            self.changed.notify_all()
+
+    def wait(self, holds: Callable[[], bool], deadline: Deadline) -> None:
+        """Until it holds, which only write() and end() can bring about; DeadlineExceeded."""
+        with self.changed:
+            while not holds():
+                deadline.check()
+                self.changed.wait(deadline.remaining())
+
+    def restart(self) -> None:
+        """What the cluster shows of a container that went down and came up again."""
+        self.instance = replace(
+            self.instance, restarts=self.instance.restarts + 1, container_id=self.instance.container_id + "-next"
+        )
+
+
+def hang(deadline: Deadline) -> None:
+    """Answers nothing until the deadline, as a hung kubelet does."""
+    threading.Event().wait(deadline.remaining())
+    raise DeadlineExceeded(deadline.scope)
+
+
+def stuck(_deadline: Deadline) -> None:
+    """Does not even mind the deadline."""
+    threading.Event().wait()
+
+
+def raises(error: Exception) -> Callable[[Deadline], None]:
+    """A fault that is an error."""
+
+    def fault(_deadline: Deadline) -> None:
+        raise error
+
+    return fault
+
+
+class FakeTransport(Transport):
+    """Every service added is an instance. calls: (call, instance name) in the order in which they came."""
+
+    name = "fake"
+
+    def __init__(self) -> None:
+        self.services: list[Service] = []
+        self.calls: list[tuple[str, str]] = []
+        self.lose_log_starts = False
+        self._numbers = itertools.count(100)
+
+    def add(self, component: str, name: str = "", **fields) -> Service:
+        """A healthy service; fields are those of Service, or of its Instance."""
+        pid = next(self._numbers)
+        process = Process(
+            pid=pid,
+            start_time=pid * 1000,
+            executable=binary_paths(component_of(component))[0],
+            same_container=True,
+            same_by="mount_namespace",
+            caught=fields.pop("caught", USR1),
+            ignored=fields.pop("ignored", 0),
+            stderr="pipe:[1]",
+        )
+        own = {key: fields.pop(key) for key in list(fields) if key in Service.__dataclass_fields__}
+        defaults = {"cluster": "c1", "namespace": "onecloud", "node": "n1", "container": component, "image_id": "i1"}
+        defaults.update({"container_id": f"cid-{pid}", **fields})
+        instance = Instance(component=component, name=name or f"{component}-{pid}", **defaults)
+        service = Service(**{"instance": instance, "facts": ProbeFacts((process,)), **own})
+        self.services.append(service)
+        return service
+
+    def done_to(self, name: str) -> list[str]:
+        """The calls that touched one instance."""
+        return [call for call, target in self.calls if target == name]
+
+    def _begin(self, call: str, name: str, deadline: Deadline) -> Service:
+        self.calls.append((call, name))
+        deadline.check()
+        service = next((one for one in self.services if one.instance.name == name), None)
+        if service is None or (service.ended and call != "reopen_log"):
+            raise CaptureError(Reason.GONE, name)
+        if call in service.faults:
+            service.faults[call](deadline)
+        return service
+
+    def discover(self, selection, deadline) -> Discovery:
+        deadline.check()
+        self.calls.append(("discover", ""))
+        present = [one.instance for one in self.services if not one.ended]
+        return Discovery([instance for instance in present if instance.component in selection.names])
+
+    def open_log(self, instance, deadline):
+        service = self._begin("open_log", instance.name, deadline)
+        if self.lose_log_starts:
+            return None
+        return FakeLog(service, len(service.log), deadline)
+
+    def reopen_log(self, instance, since, deadline):
+        del since
+        return FakeLog(self._begin("reopen_log", instance.name, deadline), 0, deadline)
+
+    def open_process(self, instance, deadline) -> ProcessSession:
+        return FakeSession(self, self._begin("open_process", instance.name, deadline), deadline)
+
+
+class FakeLog(LogStream):
+    """A service's log from a position on."""
+
+    def __init__(self, service: Service, position: int, deadline: Deadline) -> None:
+        self._service = service
+        self._position = position
+        self._deadline = deadline
+        self._closed = False
+
+    def read(self) -> bytes:
+        self._deadline.check()
+        service = self._service
+        service.wait(lambda: self._closed or service.ended or len(service.log) > self._position, self._deadline)
+        data = service.log[self._position :]
+        self._position += len(data)
+        return data
+
+    def close(self) -> None:
+        self._closed = True
+
+
+class FakeSession(ProcessSession):
+    """The facts as they were given."""
+
+    def __init__(self, transport: FakeTransport, service: Service, deadline: Deadline) -> None:
+        self._transport = transport
+        self._service = service
+        self._deadline = deadline
+        self.facts = service.facts
+
+    def signal(self, process):
+        service = self._transport._begin("signal", self._service.instance.name, self._deadline)
+        if not any((one.pid, one.start_time) == (process.pid, process.start_time) for one in service.facts.candidates):
+            raise CaptureError(Reason.PROCESS_CHANGED, f"process {process.pid}")
+        moment = utc_now()
+        service.on_signal(service)
+        return moment
+
+    def version(self, process):
+        del process
+        return self._transport._begin("version", self._service.instance.name, self._deadline).version
+
+    def close(self) -> None:
+        return

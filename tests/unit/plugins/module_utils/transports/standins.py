@@ -1,0 +1,122 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stand-in services (tests/lab/services) as ordinary processes of this machine."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+SERVICES = Path(__file__).resolve().parents[4] / "lab" / "services"
+PATIENCE = 20.0
+# The last words of a stand-in's start: from here on it has its signal handlers.
+UP = (b"Start listen on", b"start worker processes", b"Waiting for the metadata lock")
+
+
+@functools.cache
+def build() -> Path:
+    """The stand-ins' binary. A failure to build is an error, never a skipped test."""
+    done = subprocess.run([sys.executable, SERVICES / "build.py"], stdout=subprocess.PIPE, text=True, check=True)
+    return Path(done.stdout.strip())
+
+
+def wait_until(holds, what: str) -> None:
+    """Look until it holds; files and /proc offer nothing to wait on."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {PATIENCE} s for {what}")
+        time.sleep(0.005)
+
+
+@dataclass
+class Standin:
+    """One running stand-in, and the file that its standard error goes to (where it is one)."""
+
+    component: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def dumps(self) -> int:
+        """How many dumps are in its log."""
+        return self.log.read_bytes().count(b"goroutine profile: total ")
+
+    def wait_for_dump(self) -> None:
+        wait_until(lambda: self.dumps() > 0, f"a dump of {self.component}")
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@dataclass
+class Machine:
+    """Starts stand-ins out of one folder and ends them all."""
+
+    folder: Path
+    running: list[Standin] = field(default_factory=list)
+
+    @property
+    def binaries(self) -> str:
+        return str(self.folder / "bin")
+
+    def install(self, name: str) -> Path:
+        """The stand-ins' binary under a component's name."""
+        target = Path(self.binaries) / name
+        if not target.exists():
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy(build(), target)
+        return target
+
+    def start(
+        self,
+        component: str,
+        behaviour: str = "",
+        arguments: tuple[str, ...] = (),
+        stderr: int | IO[bytes] | None = None,
+        mode: str = "ab",
+        wait: bool = True,
+        launcher: tuple[str, ...] = (),
+        **options,
+    ) -> Standin:
+        """Start one, and wait until it has its handlers (known only when its log is the default file)."""
+        log = self.folder / f"{component}-{len(self.running)}.log"
+        with open(log, mode) as sink:
+            process = subprocess.Popen(
+                [*launcher, str(self.install(component)), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=sink if stderr is None else stderr,
+                env={**os.environ, "STANDIN": behaviour},
+                cwd=self.folder,
+                **options,
+            )
+        standin = Standin(component, process, log)
+        self.running.append(standin)
+        if stderr is None and wait:
+            wait_until(
+                lambda: any(word in log.read_bytes() for word in UP) or not standin.alive, f"{component} to start"
+            )
+            if not standin.alive:
+                raise RuntimeError(f"{component} did not start: {log.read_bytes()!r}")
+        return standin
+
+    def stop(self) -> None:
+        for standin in self.running:
+            standin.stop()

@@ -1,0 +1,399 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The probe script in real shells against real processes, and the reader of what it says."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.judge import choose_process
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import probe
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
+from standins import Machine, wait_until
+
+PROCFS = ProcFs()
+WORD = "0123456789abcdef"
+USR1 = 1 << 9
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory):
+    """For busybox: a PATH with nothing but its applets, as in the images of the services."""
+    folder = tmp_path_factory.mktemp("applets")
+    if shutil.which("busybox"):
+        subprocess.run([shutil.which("busybox"), "--install", "-s", str(folder)], check=True)
+    return folder
+
+
+@pytest.fixture(params=["dash", "bash", "busybox", "busybox without readlink"])
+def shell(request, tools, tmp_path):
+    """How the script is started in this shell: the beginning of the command, and the PATH."""
+    name, _blank, missing = request.param.partition(" without ")
+    program = shutil.which(name)
+    if program is None:
+        pytest.skip(f"{name} is not installed here")
+    if name != "busybox":
+        return [program], os.environ["PATH"]
+    if missing:
+        partly = tmp_path / "applets"
+        shutil.copytree(tools, partly, symlinks=True)
+        (partly / missing).unlink()
+        tools = partly
+    return [program, "sh"], str(tools)
+
+
+@pytest.fixture
+def machine(tmp_path):
+    machine = Machine(tmp_path)
+    yield machine
+    machine.stop()
+
+
+class Conversation:
+    """The script at work, as a transport talks to it."""
+
+    def __init__(self, shell, paths, configs=(), patience=60):
+        program, path = shell
+        arguments = probe.command(WORD, patience, configs, paths)
+        assert arguments[0] == "/bin/sh"
+        self.reader = probe.ProbeReader(WORD)
+        self.program = subprocess.Popen(
+            [*program, *arguments[1:]],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env={"PATH": path},
+        )
+        self._events = []
+
+    def __enter__(self):
+        self.wait_for("ready")
+        return self
+
+    def __exit__(self, *unused):
+        self.program.kill()
+        self.program.wait()
+        for stream in (self.program.stdin, self.program.stdout, self.program.stderr):
+            stream.close()
+
+    def wait_for(self, *wanted):
+        while True:
+            while self._events:
+                event = self._events.pop(0)
+                if event[0] in wanted:
+                    return event[0]
+            data = self.program.stdout.read(4096)
+            assert data, f"it ended: {self.program.stderr.read()!r}"
+            self.reader.feed(data)
+            self._events += self.reader.events()
+
+    def say(self, text):
+        self.program.stdin.write(text.encode() + b"\n")
+
+    @property
+    def facts(self):
+        return self.reader.facts
+
+    def complaints(self):
+        """What it wrote to its standard error, once it has ended."""
+        self.program.stdin.close()
+        assert self.program.wait(10) == 0
+        return self.program.stderr.read()
+
+
+def converse(shell, machine, component="region", **options):
+    return Conversation(shell, [f"{machine.binaries}/{component}"], **options)
+
+
+def the_one(facts):
+    (process,) = facts.candidates
+    return process
+
+
+def test_one_service(shell, machine):
+    service = machine.start("region")
+    machine.start("region-dns")
+    with converse(shell, machine) as talk:
+        process = the_one(talk.facts)
+        assert talk.facts.impostors == ()
+        assert process.pid == service.pid
+        assert process.start_time == PROCFS.start_time(service.pid)
+        assert process.executable == f"{machine.binaries}/region"
+        assert process.same_by == "mount_namespace"
+        assert process.stderr == str(service.log)
+        assert process.log_file == ""
+        assert choose_process(talk.facts, follows_files=True) == process
+        talk.say(f"signal {process.pid} {process.start_time}")
+        assert talk.wait_for("sent", "unsent", "changed") == "sent"
+        service.wait_for_dump()
+        assert talk.complaints() == b""
+    assert service.dumps() == 1
+    assert service.alive
+
+
+def test_it_reads_what_the_host_transport_reads(shell, machine):
+    """Two implementations, one truth."""
+    service = machine.start("region", "usr1=ignore", ("--log-file-prefix", str(machine.folder / "x")), wait=False)
+    wait_until(lambda: PROCFS.process(service.pid).ignored & USR1, "the handlers")
+    with converse(shell, machine) as talk:
+        seen = the_one(talk.facts)
+    own = PROCFS.process(service.pid, "mount_namespace")
+    assert (seen.pid, seen.start_time, seen.executable, seen.same_by) == (
+        own.pid,
+        own.start_time,
+        own.executable,
+        own.same_by,
+    )
+    assert (seen.ignored, seen.caught, seen.stderr) == (own.ignored, own.caught, own.stderr)
+    assert own.log_file == "option --log-file-prefix"
+    assert seen.log_file == own.log_file
+
+
+def test_two_matches_are_both_told(shell, machine):
+    services = [machine.start("region"), machine.start("region")]
+    with converse(shell, machine) as talk:
+        assert sorted(one.pid for one in talk.facts.candidates) == sorted(one.pid for one in services)
+        with pytest.raises(CaptureError) as refused:
+            choose_process(talk.facts, follows_files=True)
+    assert refused.value.verdict.reason is Reason.SEVERAL_PROCESSES
+
+
+def test_nobody(shell, machine):
+    machine.start("host-deployer")
+    with converse(shell, machine, "host") as talk:
+        assert talk.facts.candidates == ()
+        with pytest.raises(CaptureError) as refused:
+            choose_process(talk.facts, follows_files=True)
+    assert refused.value.verdict.reason is Reason.NO_PROCESS
+
+
+def test_an_ignored_signal(shell, machine):
+    machine.start("region", "usr1=ignore")
+    with converse(shell, machine) as talk, pytest.raises(CaptureError) as refused:
+        choose_process(talk.facts, follows_files=True)
+    assert refused.value.verdict.reason is Reason.USR1_IGNORED
+
+
+def test_a_signal_that_would_kill(shell, machine):
+    (machine.folder / "bin").mkdir()
+    program = machine.folder / "bin" / "nginx"
+    shutil.copy(shutil.which("sleep"), program)
+    sleeper = subprocess.Popen([str(program), "1000"])
+    try:
+        with converse(shell, machine, "nginx") as talk, pytest.raises(CaptureError) as refused:
+            choose_process(talk.facts, follows_files=True)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    assert refused.value.verdict.reason is Reason.USR1_NOT_CAUGHT
+
+
+def test_an_impostor_is_no_candidate(shell, machine):
+    name = f"{machine.binaries}/region"
+    impostor = subprocess.Popen(["bash", "-c", f"exec -a {name} sleep 1000"])
+    try:
+        wait_until(lambda: PROCFS.arguments(impostor.pid)[:1] == [name], "exec")
+        with converse(shell, machine) as talk:
+            assert talk.facts.candidates == ()
+            assert talk.facts.impostors == (impostor.pid,)
+    finally:
+        impostor.kill()
+        impostor.wait()
+
+
+def test_a_deleted_executable(shell, machine):
+    service = machine.start("region")
+    os.unlink(f"{machine.binaries}/region")
+    with converse(shell, machine) as talk:
+        assert the_one(talk.facts).pid == service.pid
+
+
+@pytest.mark.parametrize("form", ["--log-file-prefix {}", "--log-file-prefix={}", "-log-file-prefix {}"])
+def test_a_log_file_by_option(shell, machine, form):
+    machine.start("region", arguments=tuple(form.format(machine.folder / "to-file").split()), wait=False)
+    with converse(shell, machine) as talk:
+        assert the_one(talk.facts).log_file.startswith("option -")
+        with pytest.raises(CaptureError) as refused:
+            choose_process(talk.facts, follows_files=True)
+    assert refused.value.verdict.reason is Reason.STDERR_LOST
+
+
+@pytest.mark.parametrize("how", ["--config {}", "--config={}", "--common-config-file {}", ""])
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [("log_file_prefix: /x", True), ("  log_file_prefix : '/x'", True), ("log_file_prefix: ''", False)],
+)
+def test_a_log_file_by_configuration_file(shell, machine, how, text, lost):
+    config = machine.folder / "region with blank.conf"
+    config.write_text(f"a: b\n{text}\n")
+    arguments = tuple(word.replace("{}", str(config)) for word in how.split())
+    machine.start("region", arguments=arguments, wait=False)
+    with converse(shell, machine, configs=["/nonexistent", str(config)] if not how else []) as talk:
+        assert the_one(talk.facts).log_file == (f"file {config}" if lost else "")
+
+
+def test_the_version(shell, machine):
+    machine.start("region")
+    with converse(shell, machine) as talk:
+        talk.say(f"version {the_one(talk.facts).pid}")
+        talk.wait_for("version_ends")
+        assert talk.reader.version.startswith(b"Yunion cloud version:\n{")
+        assert talk.reader.version.endswith(b"}")
+        assert talk.complaints() == b""
+
+
+def test_another_start_time_gets_nothing(shell, machine):
+    service = machine.start("region")
+    with converse(shell, machine) as talk:
+        process = the_one(talk.facts)
+        talk.say(f"signal {process.pid} {process.start_time + 1}")
+        assert talk.wait_for("sent", "unsent", "changed") == "changed"
+        talk.say(f"signal {process.pid} {process.start_time}")
+        assert talk.wait_for("sent", "unsent", "changed") == "sent"
+    service.wait_for_dump()
+    assert service.dumps() == 1
+
+
+def test_a_process_that_has_ended_gets_nothing(shell, machine):
+    service = machine.start("region")
+    with converse(shell, machine) as talk:
+        process = the_one(talk.facts)
+        service.stop()
+        talk.say(f"signal {process.pid} {process.start_time}")
+        assert talk.wait_for("sent", "unsent", "changed") == "changed"
+
+
+@pytest.mark.parametrize("last_words", ["", "exit", "signal", "kill 1", "signal 0", "\x00\xff", "x" * 100_000])
+def test_it_goes_without_a_signal(shell, machine, last_words):
+    service = machine.start("region")
+    with converse(shell, machine) as talk:
+        if last_words:
+            talk.say(last_words)
+        assert b"not found" not in talk.complaints()
+    # Its dump would be there by now if the very same service can be asked for one after that.
+    os.kill(service.pid, signal.SIGUSR1)
+    service.wait_for_dump()
+    assert service.dumps() == 1
+
+
+def test_it_loses_patience(shell, machine):
+    if shell[0][0].endswith("dash"):
+        pytest.skip("dash's read has no timeout: there the end of standard input is what ends it")
+    begun = time.monotonic()
+    with converse(shell, machine, patience=1) as talk:
+        talk.program.wait(10)
+    assert 0.5 < time.monotonic() - begun < 5
+
+
+@needs_root
+def test_the_same_binary_in_another_container(shell, machine):
+    """Seen from a container that shares the node's processes, as those of the DaemonSets do."""
+    own = machine.start("region")
+    other = machine.start("region", wait=False, launcher=["unshare", "--mount"])
+    wait_until(lambda: PROCFS.runs(other.pid, [f"{machine.binaries}/region"]), "exec")
+    with converse(shell, machine) as talk:
+        assert {one.pid: one.same_container for one in talk.facts.candidates} == {own.pid: True, other.pid: False}
+        assert choose_process(talk.facts, follows_files=True).pid == own.pid
+
+
+def test_output_of_the_binary_cannot_pass_for_the_scripts(shell, machine):
+    """A hostile image: what it prints for its version looks like the protocol, and there is a lot of it."""
+    service = machine.start("region")
+    script = f"#!/bin/sh\necho sent\necho 'fedcba9876543210 sent'\nprintf '{WORD}'\nhead -c 3000000 /dev/zero\necho\n"
+    (machine.folder / "liar").write_text(script)
+    (machine.folder / "liar").chmod(0o755)
+    os.rename(machine.folder / "liar", f"{machine.binaries}/region")
+    with converse(shell, machine) as talk:
+        process = the_one(talk.facts)
+        assert process.pid == service.pid
+        talk.say(f"version {process.pid}")
+        assert talk.wait_for("sent", "version_ends") == "version_ends"
+        assert b"fedcba9876543210 sent" in talk.reader.version
+        assert len(talk.reader.version) <= 2 << 20
+        talk.say(f"signal {process.pid} {process.start_time}")
+        assert talk.wait_for("sent", "unsent", "changed") == "sent"
+    service.wait_for_dump()
+
+
+# The reader alone
+
+SAID = [
+    "hello",
+    "pid 12",
+    "start 3456",
+    "same mount_namespace",
+    "exe /opt/yunion/bin/region",
+    "argv0 ",
+    "ignored 0000000000000000",
+    "caught fffffffe7fc1feff",
+    "stderr pipe:[1]",
+    "impostor 99",
+    "memory 536870912 104857600 4194304",
+    "memory max 1 0",
+    "ready",
+    "version_begins",
+    "version_ends 0",
+    "sent",
+]
+STREAM = "".join(f"{WORD} {line}\n" for line in SAID).replace(f"{WORD} version_ends", f"v1\nv2\n\n{WORD} version_ends")
+
+
+def read_all(chunks):
+    reader = probe.ProbeReader(WORD)
+    for chunk in chunks:
+        reader.feed(chunk)
+    return reader.facts, reader.events(), reader.version
+
+
+def test_every_split_is_read_the_same():
+    stream = STREAM.encode()
+    facts, events, version = read_all([stream])
+    assert (facts.candidates[0].pid, facts.candidates[0].start_time, facts.impostors) == (12, 3456, (99,))
+    assert facts.memory_room == 416 << 20
+    assert events == [["hello", ""], ["ready", ""], ["version_ends", "0"], ["sent", ""]]
+    assert version == b"v1\nv2"
+    assert read_all([stream[i : i + 1] for i in range(len(stream))]) == (facts, events, version)
+    for split in range(len(stream)):
+        assert read_all([stream[:split], stream[split:]]) == (facts, events, version)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["pid x", "start 1", "same cgroup"],
+        ["pid -1", "start 1", "same cgroup"],
+        ["pid 0", "start 1", "same cgroup"],
+        ["pid 1_0", "start 1", "same cgroup"],
+        ["pid \u0663", "start 1", "same cgroup"],
+        ["pid 7", "same cgroup"],
+        ["pid 7", "start -5"],
+        ["pid 7", "start " + "9" * 5000],
+        ["pid 7", "start 1", "caught zz"],
+        ["start 1"],
+        ["impostor \u00b2", "memory \u00b2 \u00b2 \u00b2", "memory 1 2", "impostor " + "9" * 5000],
+        ["memory " + "9" * 5000 + " 1 1"],
+    ],
+)
+def test_what_is_not_understood_is_left_out(lines):
+    facts, _events, _version = read_all([f"{WORD} {line}\n".encode() for line in lines])
+    assert (facts.candidates, facts.impostors, facts.memory_room) == ((), (), None)
+
+
+def test_endless_talk_does_not_fill_the_memory():
+    reader = probe.ProbeReader(WORD, limit=1000)
+    reader.feed(f"{WORD} version_begins\n".encode())
+    for _round in range(5000):
+        reader.feed(b"x" * 100)
+        reader.feed(b"y" * 50 + b"\n" + f"{WORD} pid 1\n{WORD} impostor 5\n".encode())
+    assert len(reader.version) < 3000
+    assert len(reader.facts.impostors) <= 1000
+    assert len(reader._processes) <= 1000
