@@ -283,7 +283,8 @@ class Instance:
     """One running (or not running) copy of a component.
 
     name is the pod's name, or "<component>-<pid>" for a process outside of Kubernetes.
-    ports are the container's declared TCP ports; started is an RFC 3339 time (UTC) or "".
+    ports are the container's declared TCP ports; started is an RFC 3339 time (UTC) or "". address is the pod's IP.
+    last_end says how the container before this one ended ("OOMKilled, exit code 137"), last_ended when (RFC 3339).
     process is set by the host transport only, which finds the process at discovery.
     """
 
@@ -304,6 +305,9 @@ class Instance:
     ports: tuple[int, ...] = ()
     started: str = ""
     read_only: bool = False
+    address: str = ""
+    last_end: str = ""
+    last_ended: str = ""
     process: Process | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -326,6 +330,20 @@ class Instance:
         if isinstance(values.get("process"), dict):
             values["process"] = Process(**values["process"])
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A Deployment or DaemonSet of a component: how many replicas it wants and how many are ready."""
+
+    cluster: str
+    namespace: str
+    kind: str
+    name: str
+    component: str
+    desired: int
+    ready: int
+    read_only: bool = False
 
 
 @dataclass(frozen=True)

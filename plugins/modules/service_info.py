@@ -113,6 +113,15 @@ instances:
     read_only:
       description: Whether it is a read-only replica (label C(<component>-slave)).
       type: bool
+    address:
+      description: The pod's IP address; empty where there is none.
+      type: str
+    last_end:
+      description: How the container before this one ended, for example C(OOMKilled, exit code 137); empty if it did not.
+      type: str
+    last_ended:
+      description: When the container before this one ended (RFC 3339, UTC).
+      type: str
     process:
       description: The process, with O(transport=host).
       type: dict

@@ -30,7 +30,6 @@ BOOTSTRAP = """\
 import subprocess, sys
 unknown = ("--no-setuptools", "--no-wheel")
 arguments = [argument for argument in sys.argv[1:] if argument not in unknown]
-arguments = [argument for argument in sys.argv[1:] if argument not in unknown]
 subprocess.run([sys.executable, "-m", "ensurepip"], check=True, stdout=subprocess.DEVNULL)
 subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *arguments], check=True)
 """

@@ -24,9 +24,7 @@ from .model import Frame
 
 HEADER = re.compile(rb"goroutine (\d+)((?: \w+=\w+)*) \[([^\n]*?)\](?: \{([^\n]*)\})?:$")
 LIKE_HEADER = re.compile(rb"goroutine \d+ ")
-_LOCATION = re.compile(
-    rb"\t([^\n]+):(\d+)(?: \+0x[0-9a-f]+)?(?: fp=0x[0-9a-f]+ sp=0x[0-9a-f]+)?(?: pc=0x[0-9a-f]+)?$"
-)
+_LOCATION = re.compile(rb"\t([^\n]+):(\d+)(?: \+0x[0-9a-f]+)?(?: fp=0x[0-9a-f]+ sp=0x[0-9a-f]+)?(?: pc=0x[0-9a-f]+)?$")
 _UNAVAILABLE = b"\tgoroutine running on other thread; stack unavailable"
 _CREATED = re.compile(rb"created by (.+?)(?: in goroutine \d+)?$")
 _ELIDED = re.compile(rb"\.\.\.(?:additional|\d+) frames elided\.\.\.$")

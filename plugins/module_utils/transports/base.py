@@ -16,7 +16,7 @@ from typing import Any, Sequence
 
 from ..catalog import Selection
 from ..deadline import Deadline
-from ..model import Instance, Process, Verdict
+from ..model import Instance, Process, Verdict, Workload
 
 
 @dataclass
@@ -88,6 +88,25 @@ class ProcessSession(abc.ABC):
         self.close()
 
 
+@dataclass(frozen=True)
+class HttpTarget:
+    """What is asked of an instance's HTTP port: only GET, and only a path that the catalog names as safe to read."""
+
+    scheme: str
+    port: int
+    path: str
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """What came back. headers: names in lower case. whole: the body came to its end, and within the size asked for."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    whole: bool = True
+
+
 class SetupError(Exception):
     """The transport cannot even begin: a library is missing, or there is no usable configuration."""
 
@@ -118,6 +137,25 @@ class Transport(abc.ABC):
     @abc.abstractmethod
     def open_process(self, instance: Instance, deadline: Deadline) -> ProcessSession:
         """Look for the instance's process and gather what must be known before a signal may be sent."""
+
+    def http_get(self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int) -> HttpAnswer:
+        """One GET to the instance itself (not to its Service). Any HTTP status is an answer; a redirect is not followed.
+
+        CaptureError when there is no answer: unreachable, tls_failed, no_answer, connection_broken, gone, forbidden.
+        """
+        raise NotImplementedError
+
+    def certificate(self, instance: Instance, target: HttpTarget, deadline: Deadline) -> bytes | None:
+        """The certificate (DER) that the instance shows on its port; None where the transport cannot see it."""
+        raise NotImplementedError
+
+    def read_log(self, instance: Instance, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
+        """What it wrote in the last so many seconds, the newest max_bytes of it, without the runtime's wrapping."""
+        raise NotImplementedError
+
+    def workloads(self, selection: Selection, deadline: Deadline) -> list[Workload]:
+        """The Deployments and DaemonSets of the selection; nothing where there are none to be seen."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Let go of connections, where there are any."""

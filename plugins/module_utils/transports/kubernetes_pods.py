@@ -67,6 +67,7 @@ def _instance(pod: Pod, cluster: str, component: Component, container: str, read
     declared = _by_name(spec.get("containers"), container) or {}
     state, detail = _state(pod, container, entry)
     running = (entry.get("state") or {}).get("running") or {}
+    last = (entry.get("lastState") or {}).get("terminated") or {}
     return Instance(
         cluster=cluster,
         component=component.name,
@@ -87,6 +88,9 @@ def _instance(pod: Pod, cluster: str, component: Component, container: str, read
         ),
         started=running.get("startedAt") or "",
         read_only=read_only,
+        address=status.get("podIP") or "",
+        last_end=_terminated_text(last) if last else "",
+        last_ended=last.get("finishedAt") or "",
     )
 
 
