@@ -1,15 +1,20 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Cloudpods is, as data: its components, what SIGUSR1 does to each, and the scenarios of trouble.
+"""What Cloudpods is, as data: its components, what SIGUSR1 does to each, what each answers over HTTP, and the
+scenarios of trouble.
 
-Sources: the component definitions of cloudpods-operator (pkg/manager/component) for labels and container names;
-the signal registrations of cloudpods (pkg/appsrv/appsrv.go, pkg/cloudcommon/service, pkg/webconsole/service,
-pkg/hostman/hostdeployer, pkg/hostman/host_health) for what SIGUSR1 does.
+Sources: the component definitions of cloudpods-operator (pkg/manager/component) for labels, container names and ports,
+and its service registrations (pkg/service-init/component) for service types; the signal registrations of cloudpods
+(pkg/appsrv/appsrv.go, pkg/cloudcommon/service, pkg/webconsole/service, pkg/hostman/hostdeployer,
+pkg/hostman/host_health) for what SIGUSR1 does; its default handlers (pkg/appsrv/handlers.go, pkg/cloudcommon/db) and
+the services that serve without them (pkg/scheduler, pkg/webconsole, pkg/monitor, pkg/mcp-server), and whom cloudmon
+does not ask (pkg/cloudmon/misc/system.go), for the endpoints.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Iterable, Sequence
 
@@ -25,6 +30,37 @@ RELOADS = "reloads"
 MAY_DIE = "may_die"
 UNKNOWN = "unknown"
 
+# Everything that may ever be asked of a service: endpoint -> path. All of them only read. What is not here cannot be
+# requested at all: the scheduler's /switch, for one, is a GET that changes a setting.
+PATHS = {
+    "ping": "/ping",
+    "version": "/version",
+    "stats": "/stats",
+    "worker_stats": "/worker_stats",
+    "process_stats": "/process_stats",
+    "db_stats": "/db_stats",
+}
+ENDPOINTS = tuple(PATHS)
+_DATABASE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+_ROUTER = ("ping", "version", "stats", "worker_stats")
+_APPSRV = (*_ROUTER, "process_stats")
+
+
+@dataclass(frozen=True)
+class Http:
+    """What a component answers over HTTP, on its own port.
+
+    endpoints: names of PATHS, in their order. service_type: its name in Keystone's catalog, "" where it has no entry
+    there. suffix: the path that its URL there ends in, and that these endpoints are not below.
+    """
+
+    port: int
+    endpoints: tuple[str, ...] = _APPSRV
+    service_type: str = ""
+    suffix: str = ""
+    scheme: str = "https"
+
 
 @dataclass(frozen=True)
 class Component:
@@ -36,6 +72,7 @@ class Component:
     carriers: components in whose pods older operators (<= 3.12) run it as an extra container.
     binaries: base names that its executable may have (default: its own name).
     config: configuration file that it finds without being told.
+    http: what it answers over HTTP; None where it has no such port.
     """
 
     name: str
@@ -45,6 +82,7 @@ class Component:
     carriers: tuple[str, ...] = ()
     binaries: tuple[str, ...] = ()
     config: str = ""
+    http: Http | None = None
 
     @property
     def container_names(self) -> tuple[str, ...]:
@@ -56,44 +94,70 @@ _QUIT_INSTEAD = (
     "its only full dump is SIGQUIT, which ends the process; /debug/pprof/goroutine is not registered there either"
 )
 
+
+def _with_database(port: int, service_type: str, suffix: str = "") -> Http:
+    """A service of the common framework that keeps its data in a database."""
+    return Http(port, ENDPOINTS, service_type, suffix)
+
+
 _COMPONENTS = (
-    Component("keystone"),
-    Component("region"),
-    Component("glance"),
-    Component("logger"),
-    Component("notify"),
-    Component("yunionconf"),
-    Component("webconsole", containers=("web", "webconsole")),
-    Component("apigateway", containers=("api", "apigateway"), binaries=("apigateway", "yunionapi")),
-    Component("ansibleserver", containers=_SERVER),
-    Component("cloudnet", containers=_SERVER),
-    Component("cloudproxy", containers=_SERVER),
-    Component("cloudevent", containers=_SERVER),
-    Component("cloudid", containers=_SERVER),
-    Component("cloudmon"),
-    Component("devtool"),
-    Component("scheduledtask"),
-    Component("s3gateway"),
-    Component("vpcagent"),
-    Component("apimap"),
-    Component("llm"),
-    Component("aiproxy"),
-    Component("esxi-agent"),
-    Component("baremetal-agent"),
-    Component("host", config="/etc/yunion/host.conf"),
-    Component("host-image"),
+    Component("keystone", http=_with_database(30500, "identity", "/v3")),
+    Component("region", http=_with_database(30888, "compute_v2")),
+    Component("glance", http=_with_database(30292, "image", "/v1")),
+    Component("logger", http=_with_database(30999, "log")),
+    Component("notify", http=_with_database(30777, "notify")),
+    Component("yunionconf", http=_with_database(30889, "yunionconf")),
+    # Its application is mounted below /webconsole/ only, and so the database's figures are not to be had.
+    Component("webconsole", containers=("web", "webconsole"), http=Http(30899, _ROUTER, "webconsole")),
+    Component(
+        "apigateway",
+        containers=("api", "apigateway"),
+        binaries=("apigateway", "yunionapi"),
+        http=Http(30300, service_type="yunionapi"),
+    ),
+    Component("ansibleserver", containers=_SERVER, http=_with_database(30890, "ansible")),
+    Component("cloudnet", containers=_SERVER, http=_with_database(30891, "cloudnet")),
+    Component("cloudproxy", containers=_SERVER, http=_with_database(30882, "cloudproxy")),
+    Component("cloudevent", containers=_SERVER, http=_with_database(30892, "cloudevent")),
+    Component("cloudid", containers=_SERVER, http=_with_database(30893, "cloudid")),
+    Component("cloudmon", http=Http(30931, service_type="cloudmon")),
+    Component("devtool", http=_with_database(30997, "devtool")),
+    Component("scheduledtask", http=_with_database(30978, "scheduledtask")),
+    Component("s3gateway", http=Http(30884, service_type="s3gateway")),
+    Component("vpcagent", http=Http(30932, service_type="vpcagent")),
+    Component("apimap", http=_with_database(31999, "apimap")),
+    Component("llm", http=_with_database(31512, "llm")),
+    Component("aiproxy", http=_with_database(31513, "aiproxy")),
+    Component("esxi-agent", http=Http(30883)),
+    Component("baremetal-agent", http=Http(8879)),
+    Component("host", config="/etc/yunion/host.conf", http=Http(8885)),
+    # Its port is the host's + 40000, without TLS (pkg/hostimage).
+    Component("host-image", http=Http(48885, scheme="http")),
     Component("host-deployer"),
     Component("host-health", carriers=("host",)),
-    Component("scheduler", usr1=NEVER, instead=_QUIT_INSTEAD),
-    Component("monitor", usr1=NEVER, instead=_QUIT_INSTEAD),
+    # Not built on the common framework.
+    Component("scheduler", usr1=NEVER, instead=_QUIT_INSTEAD, http=Http(30887, ("ping", "version"), "scheduler")),
+    Component("monitor", usr1=NEVER, instead=_QUIT_INSTEAD, http=Http(30093, (*_ROUTER, "db_stats"), "monitor")),
     Component("lbagent", usr1=NEVER, instead="its only full dump is SIGQUIT, which ends the process"),
-    Component("mcp-server", usr1=NEVER, instead="its only full dump is SIGQUIT, which ends the process"),
+    # /stats makes its handler panic: never ask for it.
+    Component(
+        "mcp-server",
+        usr1=NEVER,
+        instead="its only full dump is SIGQUIT, which ends the process",
+        http=Http(30876, ("ping", "version", "worker_stats", "process_stats"), "mcp-server", scheme="http"),
+    ),
     Component("region-dns", usr1=RELOADS, instead="read its log; CoreDNS has its own pprof plugin"),
     Component("host-sdnagent", containers=("sdnagent",), binaries=("sdnagent",), usr1=UNKNOWN, carriers=("host",)),
-    Component("kubeserver", usr1=UNKNOWN),
-    Component("meter", usr1=UNKNOWN),
-    Component("billing", usr1=UNKNOWN),
-    Component("yunionagent", usr1=UNKNOWN),
+    # From repositories of their own. What cloudmon asks of them is what they are known to answer.
+    Component("kubeserver", usr1=UNKNOWN, http=Http(30442, _ROUTER, "k8s", "/api")),
+    Component("meter", usr1=UNKNOWN, http=_with_database(30909, "meter")),
+    Component("billing", usr1=UNKNOWN, http=_with_database(30404, "billing")),
+    Component("yunionagent", usr1=UNKNOWN, http=Http(30898, service_type="yunionagent")),
+    Component("autoupdate", usr1=UNKNOWN, http=_with_database(30981, "autoupdate")),
+    Component("bastionhost", usr1=UNKNOWN, http=_with_database(30983, "bastionhost")),
+    Component("suggestion", usr1=UNKNOWN, http=_with_database(30987, "suggestion")),
+    Component("report", usr1=UNKNOWN, http=_with_database(30967, "report")),
+    Component("extdb", usr1=UNKNOWN, http=_with_database(30991, "extdb")),
     Component("climc", usr1=MAY_DIE, instead="it is a shell, not a service"),
     Component("web", usr1=MAY_DIE, instead="it is nginx; read its log"),
     Component("host-ovn-controller", containers=("ovn-controller",), usr1=MAY_DIE, instead="use ovs-appctl"),
@@ -166,3 +230,34 @@ def binary_paths(component: Component, directories: Iterable[str] = (BINARY_DIR,
     """Where the component's executable may be, exactly."""
     names = component.binaries or (component.name,)
     return ["{}/{}".format(directory.rstrip("/"), name) for directory in directories for name in names]
+
+
+def http_of(component: Component, ports: Sequence[int] = ()) -> Http | None:
+    """What a component answers over HTTP; None where there is nothing to ask.
+
+    One that the catalog does not know is asked what every service of the common framework answers, on the first of the
+    TCP ports that it declares.
+    """
+    if component.http is None and component.name not in COMPONENTS and ports:
+        return Http(ports[0])
+    return component.http
+
+
+def endpoint_path(name: str, database: str = "") -> str:
+    """The path of an endpoint. database: for db_stats, which of a service's databases ("": its first one).
+
+    ValueError when there is no such endpoint, or the database's name could mean more than a name.
+    """
+    if name not in PATHS:
+        raise ValueError("unknown endpoint '{}'; the known ones are: {}".format(name, ", ".join(ENDPOINTS)))
+    if not database:
+        return PATHS[name]
+    if name != "db_stats" or not _DATABASE.fullmatch(database):
+        raise ValueError(f"'{name}' has no database '{database}'")
+    return f"{PATHS[name]}/{database}"
+
+
+def is_safe_path(path: str) -> bool:
+    """Whether this is a path that endpoint_path() can make. Transports request no other."""
+    folder, _slash, database = path.rpartition("/")
+    return path in PATHS.values() or (folder == PATHS["db_stats"] and _DATABASE.fullmatch(database) is not None)

@@ -83,6 +83,25 @@ class Reason(str, enum.Enum):
     CHECK_MODE = "check_mode"
     RUN_DEADLINE = "run_deadline"
     STACK_NOT_TAKEN = "stack_not_taken"
+    NOT_OFFERED = "not_offered"
+    NO_ENDPOINT = "no_endpoint"
+    USER_AGENT_REFUSED = "user_agent_refused"
+    QUEUE_FULL = "queue_full"
+    PROCESS_TIMEOUT = "process_timeout"
+    SERVER_ERROR = "server_error"
+    UNEXPECTED_STATUS = "unexpected_status"
+    REDIRECTED = "redirected"
+    NOT_JSON = "not_json"
+    BODY_CUT = "body_cut"
+    BODY_TOO_LARGE = "body_too_large"
+    NO_ANSWER = "no_answer"
+    CONNECTION_REFUSED = "connection_refused"
+    CONNECTION_BROKEN = "connection_broken"
+    TLS_FAILED = "tls_failed"
+    NO_PORT = "no_port"
+    HTTP_ONLY = "http_only"
+    AUTH_FAILED = "auth_failed"
+    NO_CATALOG_ENTRY = "no_catalog_entry"
 
 
 @dataclass(frozen=True)
@@ -221,6 +240,79 @@ MEANINGS: dict[Reason, Meaning] = {
     ),
     Reason.STACK_NOT_TAKEN: _meaning(
         Status.SKIPPED, "the version is read together with the stack, and no process was reached for that"
+    ),
+    Reason.NOT_OFFERED: _meaning(Status.SKIPPED, "this component has no such endpoint, and was not asked"),
+    Reason.NO_ENDPOINT: _meaning(
+        Status.FAILED,
+        "the service knows no such path (404)",
+        "an older release may lack it (process_stats came with 3.9); see whether the port is the service's",
+    ),
+    Reason.USER_AGENT_REFUSED: _meaning(
+        Status.FAILED,
+        "the service refuses the question (403), which it does by the user agent",
+        "see default_handlers_whitelist_user_agents in its configuration, and proxies in between",
+    ),
+    Reason.QUEUE_FULL: _meaning(
+        Status.FAILED,
+        "the service's own queue is full (429)",
+        "even its internal worker pool does not drain: capture its stacks now",
+    ),
+    Reason.PROCESS_TIMEOUT: _meaning(
+        Status.FAILED, "the service gave up on the question after its own time limit (504)", "capture its stacks"
+    ),
+    Reason.SERVER_ERROR: _meaning(Status.FAILED, "the service failed over the question (5xx)", "read its log"),
+    Reason.UNEXPECTED_STATUS: _meaning(
+        Status.FAILED, "the answer has a status that this question should not get", "see what listens on that port"
+    ),
+    Reason.REDIRECTED: _meaning(
+        Status.FAILED,
+        "the answer points elsewhere (3xx), and was not followed",
+        "see what listens on that port: a service itself does not redirect",
+    ),
+    Reason.NOT_JSON: _meaning(
+        Status.FAILED,
+        "the answer is not what this endpoint gives",
+        "see the body that was kept, and what listens there",
+    ),
+    Reason.BODY_CUT: _meaning(
+        Status.PARTIAL, "the answer ended before its end", "run again; see whether the service restarted"
+    ),
+    Reason.BODY_TOO_LARGE: _meaning(
+        Status.PARTIAL, "the answer is larger than what is read of one", "see what listens on that port"
+    ),
+    Reason.NO_ANSWER: _meaning(
+        Status.FAILED, "no answer came within the deadline", "the service may hang: capture its stacks"
+    ),
+    Reason.CONNECTION_REFUSED: _meaning(
+        Status.FAILED,
+        "nothing listens on the port",
+        "the service may still be starting, or have another port: see its log",
+    ),
+    Reason.CONNECTION_BROKEN: _meaning(
+        Status.FAILED, "the connection broke before there was an answer", "run again; read the service's log"
+    ),
+    Reason.TLS_FAILED: _meaning(
+        Status.FAILED,
+        "no TLS connection came about",
+        "see whether the port speaks TLS (enable_ssl) and the service's certificate",
+    ),
+    Reason.NO_PORT: _meaning(
+        Status.SKIPPED, "no port is known on which it could be asked", "declare the container's port"
+    ),
+    Reason.HTTP_ONLY: _meaning(
+        Status.REFUSED,
+        "this transport reaches only the HTTP port of a service",
+        "use cloudpods_transport kubernetes or host",
+    ),
+    Reason.AUTH_FAILED: _meaning(
+        Status.FAILED,
+        "Keystone does not accept the credentials",
+        "see the OS_* variables, or the options of the same meaning; climc uses the same ones",
+    ),
+    Reason.NO_CATALOG_ENTRY: _meaning(
+        Status.SKIPPED,
+        "Keystone's catalog has no URL for this component",
+        "see the region and the endpoint type; components without an entry need another transport",
     ),
 }
 

@@ -14,7 +14,7 @@ import datetime
 from dataclasses import dataclass, field
 from typing import Any, Sequence
 
-from ..catalog import Selection
+from ..catalog import Selection, is_safe_path
 from ..deadline import Deadline
 from ..model import Instance, Process, Verdict, Workload
 
@@ -99,12 +99,16 @@ class HttpTarget:
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """What came back. headers: names in lower case. whole: the body came to its end, and within the size asked for."""
+    """What came back. headers: names in lower case. whole: the body came to its end, and within the size asked for.
+
+    cut_by says why it is not whole: "size", "time" (the deadline passed), "end" (it stopped short), "" where it is.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes
     whole: bool = True
+    cut_by: str = ""
 
 
 class SetupError(Exception):
@@ -141,20 +145,36 @@ class Transport(abc.ABC):
     def http_get(self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int) -> HttpAnswer:
         """One GET to the instance itself (not to its Service). Any HTTP status is an answer; a redirect is not followed.
 
-        CaptureError when there is no answer: unreachable, tls_failed, no_answer, connection_broken, gone, forbidden.
+        ValueError for a path that the catalog does not name: nothing else can be requested, by whatever mistake.
+        CaptureError when there is no answer: connection_refused, connection_broken, tls_failed, no_answer,
+        unreachable, gone, forbidden. An answer whose body stops coming at the deadline is one that is not whole.
         """
+        if not is_safe_path(target.path):
+            raise ValueError(f"'{target.path}' is not one of the paths that may be requested")
+        deadline.check()
+        return self._get(instance, target, deadline, max_bytes)
+
+    def _get(self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int) -> HttpAnswer:
+        """http_get() after its checks."""
         raise NotImplementedError
 
     def certificate(self, instance: Instance, target: HttpTarget, deadline: Deadline) -> bytes | None:
-        """The certificate (DER) that the instance shows on its port; None where the transport cannot see it."""
+        """The certificate (DER) that the instance shows on its port; None where it shows none, or cannot be seen from
+        here."""
         raise NotImplementedError
 
     def read_log(self, instance: Instance, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
-        """What it wrote in the last so many seconds, the newest max_bytes of it, without the runtime's wrapping."""
+        """What it wrote in the last so many seconds, the newest max_bytes of it, without the runtime's wrapping.
+
+        Where lines were left out, it begins with a whole line all the same. CaptureError when there is no log.
+        """
         raise NotImplementedError
 
     def workloads(self, selection: Selection, deadline: Deadline) -> list[Workload]:
-        """The Deployments and DaemonSets of the selection; nothing where there are none to be seen."""
+        """The Deployments and DaemonSets of the selection; nothing where the transport knows no such thing.
+
+        CaptureError when they cannot be listed: forbidden, unreachable.
+        """
         raise NotImplementedError
 
     def close(self) -> None:

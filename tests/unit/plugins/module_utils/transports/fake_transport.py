@@ -17,10 +17,13 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
     Instance,
     Process,
     Reason,
+    Workload,
     utc_now,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import (
     Discovery,
+    HttpAnswer,
+    HttpTarget,
     LogStream,
     ProbeFacts,
     ProcessSession,
@@ -49,12 +52,36 @@ def dump_text(goroutines: int = 3, groups: int = 2) -> bytes:
     return f"goroutine profile: total {goroutines}\n{''.join(blocks)}".encode()
 
 
+BODIES = {
+    "/ping": b"pong",
+    "/version": b"release/4.0(2de295222d26082106)",
+    "/stats": b'{"duration.2XX":25.6,"duration.4XX":0,"duration.5XX":0,"hit.2XX":5,"hit.4XX":0,"hit.5XX":0,"paths":'
+    b'[{"duration.2XX":25.6,"duration.4XX":0,"duration.5XX":0,"hit.2XX":5,"hit.4XX":0,"hit.5XX":0,"method":"GET",'
+    b'"name":"list","path":"/servers"}]}',
+    "/worker_stats": b'{"workers":[{"active_worker_cnt":1,"allow_overflow":false,"backlog":10,"db_worker":false,'
+    b'"detach_worker_cnt":0,"max_worker_cnt":1,"name":"InternalHttpRequestWorkerManager","queue_cnt":0}]}',
+    "/process_stats": b'{"process_stats":{"cpu_percent":0.74,"goroutine_num":148,"mem_percent":0.53,"mem_size":41079336}}',
+    "/db_stats": b'{"db_stats":{"idle":4,"in_use":0,"max_idle_closed":0,"max_idle_time_closed":0,"max_lifetime_closed":0,'
+    b'"max_open_connections":55,"open_connections":4,"wait_count":0,"wait_duration":0}}',
+}
+JSON = {"content-type": "application/json"}
+
+
+def healthy(target: HttpTarget) -> HttpAnswer:
+    """What a service without troubles and without traffic says."""
+    body = BODIES.get(target.path)
+    if body is None:
+        return HttpAnswer(404, JSON, b'{"class":"NotFoundError","code":404,"details":"Handler not found"}')
+    return HttpAnswer(200, JSON if body.startswith(b"{") else {"content-type": "text/plain"}, body)
+
+
 @dataclass
 class Service:
-    """One service in memory: its instance, its log, and what it does when signalled.
+    """One service in memory: its instance, its log, what it does when signalled, and what it answers over HTTP.
 
-    faults: name of a call ("open_log", "open_process", "signal", "version") -> what happens instead of it. A fault is
-    called with the deadline and may raise; hang() and stuck() are ready-made ones.
+    faults: name of a call ("open_log", "open_process", "signal", "version", "http_get", "certificate", "read_log", or
+    one path such as "/stats") -> what happens instead of it. A fault is called with the deadline and may raise; hang()
+    and stuck() are ready-made ones. port: where it answers; None for everywhere.
     """
 
     instance: Instance
@@ -63,6 +90,9 @@ class Service:
     version: bytes = VERSION
     faults: dict[str, Callable[[Deadline], None]] = field(default_factory=dict)
     log: bytes = LOG_LINE
+    answer: Callable[[HttpTarget], HttpAnswer] = healthy
+    port: int | None = None
+    certificate: bytes | None = None
     ended: bool = False
     changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -111,13 +141,18 @@ def raises(error: Exception) -> Callable[[Deadline], None]:
 
 
 class FakeTransport(Transport):
-    """Every service added is an instance. calls: (call, instance name) in the order in which they came."""
+    """Every service added is an instance. calls: (call, instance name) in the order in which they came.
+
+    deployed: the workloads there are, or the error of listing them. asked: (instance name, path) of each http_get.
+    """
 
     name = "fake"
 
     def __init__(self) -> None:
         self.services: list[Service] = []
         self.calls: list[tuple[str, str]] = []
+        self.asked: list[tuple[str, str]] = []
+        self.deployed: list[Workload] | CaptureError = []
         self.lose_log_starts = False
         self._numbers = itertools.count(100)
 
@@ -174,6 +209,36 @@ class FakeTransport(Transport):
 
     def open_process(self, instance, deadline) -> ProcessSession:
         return FakeSession(self, self._begin("open_process", instance.name, deadline), deadline)
+
+    def _get(self, instance, target, deadline, max_bytes):
+        self.asked.append((instance.name, target.path))
+        service = self._begin("http_get", instance.name, deadline)
+        if service.port not in (None, target.port):
+            raise CaptureError(Reason.CONNECTION_REFUSED, f"port {target.port}")
+        if target.path in service.faults:
+            service.faults[target.path](deadline)
+        answer = service.answer(target)
+        if len(answer.body) > max_bytes:
+            return replace(answer, body=answer.body[:max_bytes], whole=False, cut_by="size")
+        return answer
+
+    def certificate(self, instance, target, deadline):
+        del target
+        return self._begin("certificate", instance.name, deadline).certificate
+
+    def read_log(self, instance, seconds, deadline, max_bytes):
+        del seconds
+        log = self._begin("read_log", instance.name, deadline).log
+        if len(log) <= max_bytes:
+            return log
+        return log[-max_bytes:].partition(b"\n")[2]
+
+    def workloads(self, selection, deadline):
+        deadline.check()
+        self.calls.append(("workloads", ""))
+        if isinstance(self.deployed, CaptureError):
+            raise self.deployed
+        return [one for one in self.deployed if one.component in selection.names]
 
 
 class FakeLog(LogStream):
