@@ -98,6 +98,7 @@ class Reason(str, enum.Enum):
     CONNECTION_REFUSED = "connection_refused"
     CONNECTION_BROKEN = "connection_broken"
     TLS_FAILED = "tls_failed"
+    NOT_HTTP = "not_http"
     NO_PORT = "no_port"
     HTTP_ONLY = "http_only"
     AUTH_FAILED = "auth_failed"
@@ -295,6 +296,9 @@ MEANINGS: dict[Reason, Meaning] = {
         Status.FAILED,
         "no TLS connection came about",
         "see whether the port speaks TLS (enable_ssl) and the service's certificate",
+    ),
+    Reason.NOT_HTTP: _meaning(
+        Status.FAILED, "what listens on the port does not speak HTTP", "see what listens on that port"
     ),
     Reason.NO_PORT: _meaning(
         Status.SKIPPED, "no port is known on which it could be asked", "declare the container's port"

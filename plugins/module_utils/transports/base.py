@@ -143,7 +143,7 @@ class Transport(abc.ABC):
         """Look for the instance's process and gather what must be known before a signal may be sent."""
 
     def http_get(self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int) -> HttpAnswer:
-        """One GET to the instance itself (not to its Service). Any HTTP status is an answer; a redirect is not followed.
+        """One GET to the instance itself (not to its Service). Any HTTP status is an answer; no redirect is followed.
 
         ValueError for a path that the catalog does not name: nothing else can be requested, by whatever mistake.
         CaptureError when there is no answer: connection_refused, connection_broken, tls_failed, no_answer,

@@ -60,9 +60,10 @@ BODIES = {
     b'"name":"list","path":"/servers"}]}',
     "/worker_stats": b'{"workers":[{"active_worker_cnt":1,"allow_overflow":false,"backlog":10,"db_worker":false,'
     b'"detach_worker_cnt":0,"max_worker_cnt":1,"name":"InternalHttpRequestWorkerManager","queue_cnt":0}]}',
-    "/process_stats": b'{"process_stats":{"cpu_percent":0.74,"goroutine_num":148,"mem_percent":0.53,"mem_size":41079336}}',
-    "/db_stats": b'{"db_stats":{"idle":4,"in_use":0,"max_idle_closed":0,"max_idle_time_closed":0,"max_lifetime_closed":0,'
-    b'"max_open_connections":55,"open_connections":4,"wait_count":0,"wait_duration":0}}',
+    "/process_stats": b'{"process_stats":{"cpu_percent":0.74,"goroutine_num":148,"mem_percent":0.53,'
+    b'"mem_size":41079336}}',
+    "/db_stats": b'{"db_stats":{"idle":4,"in_use":0,"max_idle_closed":0,"max_idle_time_closed":0,'
+    b'"max_lifetime_closed":0,"max_open_connections":55,"open_connections":4,"wait_count":0,"wait_duration":0}}',
 }
 JSON = {"content-type": "application/json"}
 
