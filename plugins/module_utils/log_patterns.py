@@ -1,0 +1,142 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Cloudpods services say in their logs when something is wrong, as data.
+
+Source: the log calls of cloudpods (pkg/appsrv, pkg/cloudcommon, pkg/hostman, pkg/scheduler), of yunion.io/x/sqlchemy,
+and of the MySQL driver. The first three are those that the document of Cloudpods on call stacks tells to look for.
+A message that starts with "[X]" is printed as "X: …", so texts are without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CRITICAL, WARNING, INFO = "critical", "warning", "info"
+
+
+@dataclass(frozen=True)
+class LogPattern:
+    """One thing that a service may say.
+
+    texts: any of them, exactly so, in the message. severity: what it weighs that it is seen at all. meaning: for
+    people. form: an expression that the message has to begin with besides, where the texts alone might be quoted in
+    another message. Its group "pool" is the worker pool that the message names, "cycles" how many rounds of the
+    watchdog (30 s each) that pool has been busy for.
+    """
+
+    id: str
+    texts: tuple[str, ...]
+    severity: str
+    meaning: str
+    form: str = ""
+
+
+_NAME = r"\[?(?P<pool>[^\]:\s]{1,100})\]?:? "
+
+LOG_PATTERNS = (
+    LogPattern(
+        "queue_full",
+        ("queue full, task dropped",),
+        CRITICAL,
+        "a worker pool's queue is full: tasks are lost, clients get 429",
+        _NAME + "queue full, task dropped",
+    ),
+    LogPattern(
+        "stucking",
+        (" stucking for a while",),
+        CRITICAL,
+        "more than 50 tasks wait behind the task that is named: the oldest one that runs",
+    ),
+    LogPattern(
+        "busy_cycles",
+        (" has been busy for ",),
+        INFO,
+        "a worker pool has not been idle for so many rounds of 30 s: trouble when the number grows and grows",
+        r"WorkerManager (?P<pool>\S{1,100}) has been busy for (?P<cycles>\d{1,9}) cycles",
+    ),
+    LogPattern(
+        "busy",
+        ("BUSY activeWork ",),
+        WARNING,
+        "no worker of a pool is free, and more than 10 tasks wait",
+        _NAME + "BUSY activeWork ",
+    ),
+    LogPattern(
+        "detached",
+        ("detach worker ",),
+        WARNING,
+        "a request ran into the process timeout; its goroutine goes on running outside of the pool",
+        "detach worker .{1,500}? due to reason ",
+    ),
+    LogPattern(
+        "request_queue_full", ("Request queue is full",), CRITICAL, "a client was sent away with 429, too many requests"
+    ),
+    LogPattern("process_timeout", ("request process timeout",), WARNING, "a client was sent away with 504, timeout"),
+    LogPattern("handler_panic", ("WorkerManager exec callback error",), CRITICAL, "a handler or pool task panicked"),
+    LogPattern("queue_hook", ("queueInitHook fail", "queueEmptyHook fail"), WARNING, "a worker pool's hook failed"),
+    LogPattern("task_panic", (" PANIC on stage ",), CRITICAL, "an asynchronous task panicked"),
+    LogPattern("task_stage_lost", ("not found??? ...",), WARNING, "an asynchronous task or its object is gone"),
+    LogPattern("local_task", ("LocalTaskRun error: ",), CRITICAL, "a local task panicked"),
+    LogPattern(
+        "delayed_task", ("DelayTask panic: ", "DelayTaskWithoutReqctx panic: "), CRITICAL, "a delayed task panicked"
+    ),
+    LogPattern(
+        "cron_panic",
+        ("CronJob task ",),
+        CRITICAL,
+        "a cron job failed with a panic",
+        "CronJob task .{1,200}? run error: ",
+    ),
+    LogPattern("schema_not_in_sync", ("database schema not in sync",), CRITICAL, "the database has an older schema"),
+    LogPattern(
+        "db_connection",
+        ("invalid connection", "bad connection", "Too many connections"),
+        CRITICAL,
+        "connections to the database break, or it takes no more of them",
+    ),
+    LogPattern(
+        "db_lock",
+        ("Lock wait timeout exceeded", "Deadlock found when trying to get lock"),
+        CRITICAL,
+        "the database gave up waiting for a lock",
+    ),
+    LogPattern(
+        "etcd_lease",
+        ("etcd keepalive failed", "fail to keepalive session", "restart etcd session error"),
+        CRITICAL,
+        "the session with etcd broke",
+    ),
+    LogPattern(
+        "etcd_watch",
+        ("GetServiceURL fail", "watching resource errror"),
+        WARNING,
+        "the informer cannot watch",
+    ),
+    LogPattern(
+        "lock_misuse",
+        ("BUG: unlock an non-existent lock", "lock context of Background!", "lock context of TODO!"),
+        WARNING,
+        "a lock is used wrongly",
+    ),
+    LogPattern("cancel_queue_full", ("ReloadCancelQueue is full",), WARNING, "the scheduler drops tasks"),
+    LogPattern("host_init", ("Host instance init error",), CRITICAL, "the host agent cannot start"),
+    LogPattern(
+        "host_ping", ("host ping failed", "host seemd removed from region"), CRITICAL, "region does not know this host"
+    ),
+    LogPattern("esxi_disks", ("Waiting for esxi disks",), WARNING, "disks of ESXi do not disconnect: no end"),
+    LogPattern("cannot_listen", ("ListAndServer fail",), CRITICAL, "the port or the certificate cannot be used"),
+    LogPattern("runtime_fatal", ("fatal error: ",), CRITICAL, "the Go runtime ended the process", "fatal error: "),
+    LogPattern(
+        "planned_exit",
+        ("exitFlag is set, to exit", "going to restart the program"),
+        INFO,
+        "a restart that was planned, after a change of options",
+    ),
+    LogPattern(
+        "user_agent",
+        ("Forbidden default handler request",),
+        INFO,
+        "somebody asked for status with a user agent that is not allowed",
+    ),
+)

@@ -1,0 +1,89 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Subject, issuer and end of a certificate, out of its DER. Pure.
+
+The standard library decodes a certificate only when it has verified it, which those of the services (signed by an
+authority of their own) are not; so the few fields are read here. ITU-T X.690, RFC 5280 section 4.1.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Iterator
+
+from .values import BadValue, clean
+
+_SEQUENCE, _OID, _UTC_TIME, _TIME, _EXPLICIT_0 = 0x30, 0x06, 0x17, 0x18, 0xA0
+_NAMES = {b"\x55\x04\x03": "CN", b"\x55\x04\x0a": "O", b"\x55\x04\x0b": "OU", b"\x55\x04\x06": "C"}
+_WIDE = {0x1C: "utf-32-be", 0x1E: "utf-16-be"}
+
+
+def certificate_document(der: bytes, now: datetime.datetime) -> dict[str, Any]:
+    """{"subject", "issuer", "not_before", "not_after", "days_left"}. BadValue when it is no certificate."""
+    try:
+        return _read(der, now)
+    except (IndexError, ValueError) as error:
+        raise BadValue(f"no certificate: {error}") from error
+
+
+def _read(der: bytes, now: datetime.datetime) -> dict[str, Any]:
+    ((tag, certificate),) = _values(der, limit=1)
+    parts = list(_values(_expect(next(_values(certificate)), _SEQUENCE), limit=8))
+    if tag != _SEQUENCE:
+        raise ValueError("it is no sequence")
+    if parts[0][0] == _EXPLICIT_0:  # the version, which the first one does not state
+        parts = parts[1:]
+    _serial, _algorithm, issuer, validity, subject = parts[:5]
+    begins, ends = (_moment(*item) for item in _values(_expect(validity, _SEQUENCE), limit=2))
+    return {
+        "subject": _name(_expect(subject, _SEQUENCE)),
+        "issuer": _name(_expect(issuer, _SEQUENCE)),
+        "not_before": begins.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "not_after": ends.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "days_left": round((ends - now).total_seconds() / 86400, 2),
+    }
+
+
+def _values(data: bytes, limit: int = 64) -> Iterator[tuple[int, bytes]]:
+    """(tag, content) of each of the values that follow one another, up to the limit."""
+    at = 0
+    while at < len(data) and limit:
+        tag, length, at = data[at], data[at + 1], at + 2
+        if length & 0x80:
+            size = length & 0x7F
+            if not 1 <= size <= 4:
+                raise ValueError("a length of an unknown form")
+            length, at = int.from_bytes(data[at : at + size], "big"), at + size
+        if at + length > len(data):
+            raise ValueError("it is cut short")
+        yield tag, data[at : at + length]
+        at += length
+        limit -= 1
+
+
+def _expect(value: tuple[int, bytes], tag: int) -> bytes:
+    if value[0] != tag:
+        raise ValueError(f"tag {value[0]} instead of {tag}")
+    return value[1]
+
+
+def _moment(tag: int, content: bytes) -> datetime.datetime:
+    text = content.decode("ascii")
+    if tag == _UTC_TIME:
+        # RFC 5280: two digits of year are 1950 to 2049.
+        text = ("19" if text[:2] >= "50" else "20") + text
+    elif tag != _TIME:
+        raise ValueError(f"tag {tag} instead of a time")
+    return datetime.datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=datetime.timezone.utc)
+
+
+def _name(content: bytes) -> str:
+    """Such as "CN=region, O=system": the well-known parts in their order."""
+    words = []
+    for _tag, group in _values(content):
+        for _inner_tag, pair in _values(group):
+            (oid_tag, oid), (text_tag, text) = _values(pair, limit=2)
+            if oid_tag == _OID and oid in _NAMES:
+                words.append(f"{_NAMES[oid]}={text.decode(_WIDE.get(text_tag, 'utf-8'), 'replace')}")
+    return clean(", ".join(words))

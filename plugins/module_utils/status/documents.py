@@ -1,0 +1,197 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what a service answered over HTTP to a document with its units named, or to the reason why there is none. Pure.
+
+The shapes are those of cloudpods (pkg/appsrv/handlers.go, stats.go, workers.go, process.go, pkg/cloudcommon/db); the
+documents are described in docs/schemas/status.schema.json. No bytes whatever raise an exception.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Callable
+
+from ..model import Reason, Verdict, verdict
+from .values import BadValue, Fields, clean, json_object, text_of
+
+# A real region has 2,221 paths and 32 pools.
+MAX_PATHS = 20_000
+MAX_KEPT_PATHS = 2_000
+MAX_WORKERS = 1_000
+CLASSES = ("2xx", "4xx", "5xx")
+
+# What writes "<branch>(<commit><yymmddhh>)": yunion.io/x/pkg/util/version, GetShortString().
+_VERSION = re.compile(r"(?P<branch>[^()]*)\((?P<commit>[^()]*?)(?P<built>\d{8})?\)")
+_BY_STATUS = {
+    403: Reason.USER_AGENT_REFUSED,
+    404: Reason.NO_ENDPOINT,
+    429: Reason.QUEUE_FULL,
+    504: Reason.PROCESS_TIMEOUT,
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The verdict on one answer, and its document where there is one."""
+
+    outcome: Verdict
+    document: dict[str, Any] | None = None
+
+
+def read(endpoint: str, status: int, headers: dict[str, str], body: bytes, cut_by: str = "") -> Reading:
+    """What an answer says. cut_by: why the body is not whole ("size", "time", "end"), "" where it is."""
+    refusal = _by_status(status, headers, body)
+    if refusal is not None:
+        return Reading(refusal)
+    if cut_by:
+        return Reading(_cut(cut_by, len(body)))
+    try:
+        document = _PARSERS[endpoint](body)
+    except BadValue as error:
+        return Reading(verdict(Reason.NOT_JSON, str(error)))
+    return Reading(verdict(Reason.RECORDED, _worth_saying(document)), document)
+
+
+def _by_status(status: int, headers: dict[str, str], body: bytes) -> Verdict | None:
+    """The verdict on an answer that is not one of success."""
+    if 200 <= status < 300:
+        return None
+    if 300 <= status < 400:
+        return verdict(Reason.REDIRECTED, f"{status} to {clean(headers.get('location', '?'), 120)}")
+    reason = _BY_STATUS.get(status) or (Reason.SERVER_ERROR if status >= 500 else Reason.UNEXPECTED_STATUS)
+    return verdict(reason, _said(status, body))
+
+
+def _said(status: int, body: bytes) -> str:
+    """The words of an error's body: {"class", "code", "details"} of a service, or whatever text it is."""
+    try:
+        document = json_object(body[:65536])
+        words = document.get("details") or document.get("message")
+    except BadValue:
+        words = body[:200].decode("utf-8", "replace").strip()
+    return f"{status} {clean(words, 160)}" if isinstance(words, str) and words else str(status)
+
+
+def _cut(cut_by: str, size: int) -> Verdict:
+    if cut_by == "size":
+        return verdict(Reason.BODY_TOO_LARGE, f"it was read up to {size} bytes")
+    why = "the deadline passed" if cut_by == "time" else "it stopped short"
+    return verdict(Reason.BODY_CUT, f"{why} after {size} bytes")
+
+
+def _worth_saying(document: dict[str, Any]) -> str:
+    left_out = document.get("paths_left_out") or document.get("workers_left_out")
+    if left_out:
+        return f"{left_out} more entries are only in the raw body"
+    if document.get("databases") == []:
+        return "the service has no such database"
+    return ""
+
+
+def _ping(body: bytes) -> dict[str, Any]:
+    # Any answer of success is one; the services do not agree on the text.
+    del body
+    return {"answered": True}
+
+
+def _version(body: bytes) -> dict[str, Any]:
+    """One line such as release/4.0(2de295222d26082106); of another form, it is kept as it is."""
+    text = text_of(body).strip()
+    if not text or len(text) > 200 or text != clean(text) or text[0] in "<{":
+        raise BadValue(f"it is no version: {clean(text, 60)!r}")
+    match = _VERSION.fullmatch(text)
+    parts = match.groupdict("") if match else {"branch": "", "commit": "", "built": ""}
+    return {"text": text, **parts}
+
+
+def _hits(fields: Fields) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in CLASSES:
+        found[f"hits_{name}"] = fields.count(f"hit.{name.upper()}")
+        found[f"duration_{name}_ms"] = fields.number(f"duration.{name.upper()}")
+    return found
+
+
+def _stats(body: bytes) -> dict[str, Any]:
+    """Totals since start. Of the paths, only those are kept that were ever requested: most never are."""
+    fields = Fields(json_object(body), "the document")
+    entries = fields.items("paths")
+    kept, used = [], 0
+    for number, entry in enumerate(entries[:MAX_PATHS]):
+        inner = Fields(entry, f"paths[{number}]")
+        hits = _hits(inner)
+        if hits["hits_2xx"] or hits["hits_4xx"] or hits["hits_5xx"]:
+            used += 1
+            if len(kept) < MAX_KEPT_PATHS:
+                kept.append({**{name: inner.text(name) for name in ("method", "path", "name")}, **hits})
+    left_out = used - len(kept) + max(0, len(entries) - MAX_PATHS)
+    document = {**_hits(fields), "paths": kept, "paths_total": len(entries)}
+    return {**document, "paths_left_out": left_out} if left_out else document
+
+
+def _worker_stats(body: bytes) -> dict[str, Any]:
+    entries = Fields(json_object(body), "the document").items("workers")
+    workers = [_worker(Fields(entry, f"workers[{number}]")) for number, entry in enumerate(entries[:MAX_WORKERS])]
+    left_out = len(entries) - len(workers)
+    return {"workers": workers, "workers_left_out": left_out} if left_out else {"workers": workers}
+
+
+def _worker(fields: Fields) -> dict[str, Any]:
+    worker: dict[str, Any] = {
+        "name": fields.text("name"),
+        "active": fields.count("active_worker_cnt"),
+        "max": fields.count("max_worker_cnt"),
+        "detached": fields.count("detach_worker_cnt"),
+        "queue": fields.count("queue_cnt"),
+        "backlog": fields.count("backlog"),
+    }
+    worker["queue_capacity"] = worker["max"] * worker["backlog"]
+    # Older releases do not say these.
+    worker.update({name: fields.flag(name) for name in ("db_worker", "allow_overflow") if name in fields})
+    return worker
+
+
+_OPTIONAL_DB = ("max_idle_closed", "max_idle_time_closed", "max_lifetime_closed")
+
+
+def _db_stats(body: bytes) -> dict[str, Any]:
+    """One database, or none where the service has none of that name. wait_duration is in nanoseconds."""
+    data = json_object(body)
+    if data.get("db_stats", {}) == {}:
+        return {"databases": []}
+    inner = Fields(data, "the document").inner("db_stats")
+    counts = ("max_open_connections", "open_connections", "in_use", "idle", "wait_count")
+    database: dict[str, Any] = {name: inner.count(name) for name in counts}
+    database["wait_duration_ns"] = inner.count("wait_duration")
+    # Which of these there are is up to the Go release that the service was built with.
+    database.update({name: inner.count(name) for name in _OPTIONAL_DB if name in inner})
+    return {"databases": [{"name": "", **database}]}
+
+
+_PROCESS: tuple[tuple[str, str, Callable[[Fields, str], Any]], ...] = (
+    ("cpu_percent", "cpu_percent", Fields.number),
+    ("mem_percent", "memory_percent", Fields.number),
+    ("mem_size", "heap_alloc_bytes", Fields.count),
+    ("goroutine_num", "goroutines", Fields.count),
+)
+
+
+def _process_stats(body: bytes) -> dict[str, Any]:
+    """cpu_percent is the average since the process began, memory_percent of the machine (resident)."""
+    fields = Fields(json_object(body), "the document").inner("process_stats")
+    found = {name: read_field(fields, key) for key, name, read_field in _PROCESS if key in fields}
+    if not found:
+        raise BadValue("the document: process_stats is empty")
+    return found
+
+
+_PARSERS: dict[str, Callable[[bytes], dict[str, Any]]] = {
+    "ping": _ping,
+    "version": _version,
+    "stats": _stats,
+    "worker_stats": _worker_stats,
+    "process_stats": _process_stats,
+    "db_stats": _db_stats,
+}

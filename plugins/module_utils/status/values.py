@@ -1,0 +1,125 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Values out of a hostile JSON document: checked, bounded, printable. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+# Counters of the services are int64; a float of Go's may be written without a fraction, and has at most 309 digits.
+MAX_INTEGER = (1 << 63) - 1
+MAX_DIGITS = 400
+MAX_TEXT = 300
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class BadValue(ValueError):
+    """A document is not what it should be; the text says where and how."""
+
+
+def clean(text: str, length: int = MAX_TEXT) -> str:
+    """One printable line of at most this length: it can neither steer a terminal nor fill a page."""
+    line = _CONTROL.sub("?", text[: length + 1])
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def text_of(body: bytes) -> str:
+    """The body as text. BadValue when it is not UTF-8."""
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadValue(f"not UTF-8 at byte {error.start}") from error
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that a body is. BadValue when it is none: no NaN, no endless numbers, no bottomless nesting."""
+    try:
+        document = json.loads(text_of(body), parse_int=_integer, parse_constant=_no_constant)
+    except BadValue:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise BadValue(f"not JSON: {clean(str(error), 100)}") from error
+    if not isinstance(document, dict):
+        raise BadValue(f"JSON, but {_kind(document)} instead of an object")
+    return document
+
+
+def _integer(digits: str) -> int:
+    # Turning digits into an integer takes time that grows with their square.
+    if len(digits) > MAX_DIGITS:
+        raise BadValue(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise BadValue(f"{name} is not a number")
+
+
+def _kind(value: Any) -> str:
+    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
+    return names.get(type(value), "null")
+
+
+class Fields:
+    """The fields of one object of a document; where names the object in messages."""
+
+    def __init__(self, data: Any, where: str) -> None:
+        if not isinstance(data, dict):
+            raise BadValue(f"{where} is {_kind(data)} instead of an object")
+        self._data = data
+        self._where = where
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._data
+
+    def _bad(self, name: str, what: str) -> BadValue:
+        found = _kind(self._data[name]) if name in self._data else "missing"
+        return BadValue(f"{self._where}: {name} is {found} instead of {what}")
+
+    def number(self, name: str) -> float:
+        """A finite number that is not negative."""
+        value = self._data.get(name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self._bad(name, "a number")
+        if not 0 <= value <= MAX_INTEGER or not math.isfinite(value):
+            raise BadValue(f"{self._where}: {name} is out of range")
+        return value
+
+    def count(self, name: str) -> int:
+        """A whole number that is not negative."""
+        value = self.number(name)
+        if value != int(value):
+            raise BadValue(f"{self._where}: {name} is not a whole number")
+        return int(value)
+
+    def text(self, name: str) -> str:
+        """A printable line, cut where it is too long."""
+        value = self._data.get(name)
+        if not isinstance(value, str):
+            raise self._bad(name, "text")
+        return clean(value)
+
+    def flag(self, name: str) -> bool:
+        """True or false."""
+        value = self._data.get(name)
+        if not isinstance(value, bool):
+            raise self._bad(name, "true or false")
+        return value
+
+    def items(self, name: str) -> list[Any]:
+        """A list; null, as Go writes an empty one, is an empty list."""
+        value = self._data.get(name)
+        if value is None and name in self._data:
+            return []
+        if not isinstance(value, list):
+            raise self._bad(name, "a list")
+        return value
+
+    def inner(self, name: str) -> Fields:
+        """The fields of an object inside."""
+        return Fields(self._data.get(name), f"{self._where}.{name}")
