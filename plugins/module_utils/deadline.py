@@ -72,8 +72,9 @@ class Watchdog:
                     continue
                 heapq.heappop(self._heap)
                 callback = self._callbacks.pop(ticket)
-            # The thing to cut off may be closing itself at this very moment, on its own thread.
-            with contextlib.suppress(OSError, ValueError, RuntimeError):
+            # The thing to cut off may be closing itself at this very moment, on its own thread; and whatever it raises,
+            # the others have to be cut off in their time as well.
+            with contextlib.suppress(Exception):
                 callback()
 
 

@@ -81,7 +81,10 @@ def _serve(todo: queue.Queue[Outcome[Target, Result]], work: Callable[[Target], 
 
 def _frozen(outcome: Outcome[Target, Result]) -> Outcome[Target, Result]:
     """A copy that an abandoned thread cannot change any more."""
-    return Outcome(outcome.target, outcome.result, outcome.error, outcome.started, outcome.finished)
+    # Asked first, since it is set last: what has finished is whole, and of what has not nothing is taken.
+    if outcome.finished:
+        return Outcome(outcome.target, outcome.result, outcome.error, started=True, finished=True)
+    return Outcome(outcome.target, started=outcome.started)
 
 
 class Caps:

@@ -15,8 +15,9 @@ from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Gate, Outcome, run
 from ..model import Instance, LedgerRow, Reason, Status, Verdict, row, utc_moment, utc_now, utc_text, verdict
 from ..transports.base import Discovery, Transport, sort_instances
+from .attempt import STACK, VERSION, Attempt
 from .judge import refuse_early
-from .stacks import STACK, VERSION, Options, StackCapture
+from .stacks import Options, StackCapture
 
 DISCOVERY = "discovery"
 MAX_DISCOVERY_SECONDS = 60.0
@@ -29,13 +30,6 @@ class Report:
     rows: list[LedgerRow] = field(default_factory=list)
     signals: int = 0
     spread: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Attempt:
-    instance: Instance
-    sequence: int
-    gate: Gate
 
 
 def discover(transport: Transport, selection: Selection, deadline: Deadline) -> Discovery:
@@ -87,7 +81,7 @@ def capture_all(
             # The interval runs from start to start.
             threading.Event().wait(min(begun.remaining(), deadline.remaining()))
     rows = _with_versions(store.rows, targets)
-    rows = _with_restarts(rows, targets, transport, selection, deadline)
+    rows = _with_restarts(rows, targets, transport, deadline)
     store.finish(rows)
     report.rows = rows
     sent = [(entry.sequence, entry.details["signal_sent"]) for entry in rows if "signal_sent" in entry.details]
@@ -115,32 +109,29 @@ def _one_round(
     options: Options,
     deadline: Deadline,
 ) -> None:
-    attempts: list[_Attempt] = []
+    attempts: list[tuple[Attempt, Gate]] = []
     for start in range(0, len(targets), options.concurrency):
         wave = targets[start : start + options.concurrency]
         gate = Gate(len(wave), options.gate_patience)
-        attempts += [_Attempt(instance, sequence, gate) for instance in wave]
+        attempts += [(Attempt(instance, sequence, store), gate) for instance in wave]
 
-    def work(attempt: _Attempt) -> list[LedgerRow]:
-        with attempt.gate.party() as arrive:
-            return capture.capture(attempt.instance, attempt.sequence, arrive, deadline)
+    def work(todo: tuple[Attempt, Gate]) -> None:
+        attempt, gate = todo
+        with gate.party() as arrive:
+            capture.capture(attempt, arrive, deadline)
 
-    outcomes = run(attempts, work, options.concurrency, deadline)
-    for outcome in outcomes:
-        failed = _fault(outcome)
-        if failed is not None:
-            store.record([row(outcome.target.instance, STACK, failed, sequence, started=utc_text(utc_now()))])
+    for outcome in run(attempts, work, options.concurrency, deadline):
+        _account_for(outcome.target[0], outcome)
 
 
-def _fault(outcome: Outcome[_Attempt, list[LedgerRow]]) -> Verdict | None:
-    """The verdict on an attempt that left no row of its own."""
+def _account_for(attempt: Attempt, outcome: Outcome[Any, None]) -> None:
+    """Close an attempt that did not come to its own end."""
     if outcome.error is not None:
-        return verdict(Reason.ERROR, f"{type(outcome.error).__name__}: {outcome.error}")
-    if outcome.abandoned:
-        return verdict(Reason.TIMEOUT, "it did not end when told to, and was left behind")
-    if not outcome.started:
-        return verdict(Reason.RUN_DEADLINE)
-    return None
+        attempt.give_up(Reason.ERROR, f"{type(outcome.error).__name__}: {outcome.error}")
+    elif outcome.abandoned:
+        attempt.give_up(Reason.TIMEOUT, "it did not end when told to, and was left behind")
+    elif not outcome.started:
+        attempt.give_up(Reason.RUN_DEADLINE)
 
 
 def _rows_without_capture(instance: Instance, outcome: Verdict, sequences: Sequence[int]) -> list[LedgerRow]:
@@ -175,14 +166,15 @@ def _with_restarts(
     rows: Sequence[LedgerRow],
     targets: Sequence[Instance],
     transport: Transport,
-    selection: Selection,
     deadline: Deadline,
 ) -> list[LedgerRow]:
     """The stack rows say whether their container still is the one it was before the signal (one list call)."""
     signalled = {_identity(entry) for entry in rows if "signal_sent" in entry.details}
     if not signalled:
         return list(rows)
-    after = discover(transport, selection, deadline)
+    # Of the components that were signalled: instances that were given need not be the selection's.
+    names = sorted({component for _namespace, component, _instance, _container in signalled})
+    after = discover(transport, Selection(tuple(component_of(name) for name in names)), deadline)
     before_by, after_by = _by_identity(targets), _by_identity(after.instances)
 
     def told(entry: LedgerRow) -> LedgerRow:

@@ -9,6 +9,7 @@ after the gate but the signal, so that all replicas are caught at the same momen
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from ..bundle.store import Store, json_bytes
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Caps
 from ..model import (
+    MEANINGS,
     Artifact,
     CaptureError,
     Instance,
@@ -34,10 +36,10 @@ from ..stacks.live import LiveReader
 from ..stacks.parse import dump_of
 from ..stacks.reader import DumpReader, ReaderState
 from ..transports.base import LogStream, ProcessSession, Transport, as_details
+from .attempt import STACK, VERSION, Attempt
 from .judge import choose_process, memory_allows_version
 from .version import ImageClaims, parse_version
 
-STACK, VERSION = "stack", "version"
 REOPENINGS = 3
 
 
@@ -53,16 +55,20 @@ class Options:
     max_bytes: int = 256 << 20
     gate_patience: float = 5.0
 
+    def __post_init__(self) -> None:
+        for name in ("count", "concurrency", "node_concurrency", "max_bytes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} has to be 1 or more, not {getattr(self, name)}")
+
 
 @dataclass
 class Taken:
-    """What came of one attempt on one instance."""
+    """What came of one attempt on one instance. session: still open, for the version."""
 
     outcome: Verdict
     process: Process | None = None
-    sent: datetime.datetime | None = None
     dump: LiveDump | None = None
-    version: VersionReading | None = None
+    session: ProcessSession | None = None
 
 
 @dataclass
@@ -105,6 +111,11 @@ class LiveDump:
                 log = None
         except DeadlineExceeded:
             return self._unfinished(Reason.CUT_SHORT)
+        except CaptureError as error:
+            if self.reader.total is None:
+                raise
+            # What there is of the dump weighs more than why there is no more of it.
+            return self._unfinished(Reason.STREAM_ENDED, MEANINGS[error.verdict.reason].what)
         finally:
             self._keep_longest()
         return self._unfinished(Reason.STREAM_ENDED)
@@ -123,7 +134,8 @@ class LiveDump:
                 if not data:
                     return None
         finally:
-            self.reader = live.best
+            # After a reopening there may be less of the dump than before: of a restarted container there is nothing.
+            self.reader = max(live.best, self.reader, key=_worth)
         if self.reader.state is ReaderState.COMPLETE:
             return verdict(Reason.PROVEN, f"{self.reader.total} goroutines")
         if self.reader.state is ReaderState.DAMAGED:
@@ -137,11 +149,22 @@ class LiveDump:
         if len(window) > len(self.window):
             self.window = window
 
-    def _unfinished(self, reason: Reason) -> Verdict:
+    def _unfinished(self, reason: Reason, why: str = "") -> Verdict:
         if self.reader.total is None:
-            return verdict(Reason.NO_DUMP)
-        detail = f"{self.reader.counted} of {self.reader.total} goroutines"
-        return verdict(reason, "; ".join([detail, *self.reader.problems[:1]]))
+            return verdict(Reason.NO_DUMP, _ENDS_WITHOUT.get(reason, ""))
+        words = [f"{self.reader.counted} of {self.reader.total} goroutines", why, *self.reader.problems[:1]]
+        return verdict(reason, "; ".join(word for word in words if word))
+
+
+# Why a log that has no dump at all is not read to the deadline.
+_ENDS_WITHOUT = {
+    Reason.STREAM_ENDED: "the log stream ended before",
+    Reason.TOO_LARGE: "the log window grew over cloudpods_max_bytes before",
+}
+
+
+def _worth(reader: DumpReader) -> tuple[bool, bool, int]:
+    return reader.state is ReaderState.COMPLETE, reader.total is not None, reader.counted
 
 
 class StackCapture:
@@ -154,38 +177,48 @@ class StackCapture:
         self._claims = ImageClaims()
         self._nodes = Caps(options.node_concurrency)
 
-    def capture(
-        self, instance: Instance, sequence: int, arrive: Callable[[Deadline], None], run_deadline: Deadline
-    ) -> list[LedgerRow]:
+    def capture(self, attempt: Attempt, arrive: Callable[[Deadline], None], run_deadline: Deadline) -> None:
         """One dump of one instance (and the version, once per image). Never raises for what the target does."""
         started, clock = utc_now(), time.monotonic()
         deadline = run_deadline.child(self._options.timeout, "instance")
-        taken = self._take(instance, sequence, arrive, deadline)
-        return self._keep(instance, sequence, taken, started, time.monotonic() - clock)
+        with contextlib.ExitStack() as opened:
+            taken = self._take(attempt, arrive, deadline, opened)
+            # Recorded before the version is asked for: whatever that does, the dump is safe.
+            attempt.record(self._keep_stack(attempt, taken, started, time.monotonic() - clock))
+            first = attempt.sequence == 1
+            if first and taken.session and taken.process and self._claim(attempt.instance):
+                attempt.doing = VERSION
+                reading = self._version(taken.session, taken.process)
+                attempt.record(self._keep_version(attempt.instance, reading, started))
 
-    def _take(self, instance: Instance, sequence: int, arrive: Callable[[Deadline], None], deadline: Deadline) -> Taken:
-        taken = Taken(verdict(Reason.TIMEOUT, f"{self._options.timeout:.0f} s"))
+    def _claim(self, instance: Instance) -> bool:
+        return self._claims.claim(instance.image_id, instance.component)
+
+    def _take(
+        self,
+        attempt: Attempt,
+        arrive: Callable[[Deadline], None],
+        deadline: Deadline,
+        opened: contextlib.ExitStack,
+    ) -> Taken:
+        """The dump. What is open afterwards, `opened` closes."""
+        taken, instance = Taken(verdict(Reason.TIMEOUT)), attempt.instance
         try:
             log = self._transport.open_log(instance, deadline)
-            try:
-                with self._nodes.hold(instance.node, deadline):
-                    session = self._transport.open_process(instance, deadline)
-                with session:
-                    taken.process = choose_process(session.facts, self._transport.follows_files)
-                    arrive(deadline)
-                    taken.sent = session.signal(taken.process)
-                    taken.dump = LiveDump(self._options.max_bytes)
-                    taken.outcome = taken.dump.read(self._transport, instance, log, taken.sent, deadline)
-                    if sequence == 1 and self._claims.claim(instance.image_id, instance.component):
-                        taken.version = self._version(session, taken.process)
-            finally:
-                if log is not None:
-                    log.close()
+            if log is not None:
+                opened.enter_context(log)
+            with self._nodes.hold(instance.node, deadline):
+                session = opened.enter_context(self._transport.open_process(instance, deadline))
+            taken.process = choose_process(session.facts, self._transport.follows_files)
+            arrive(deadline)
+            attempt.sent = session.signal(taken.process)
+            taken.dump = LiveDump(self._options.max_bytes)
+            taken.outcome = taken.dump.read(self._transport, instance, log, attempt.sent, deadline)
+            taken.session = session
         except CaptureError as error:
             taken.outcome = error.verdict
         except DeadlineExceeded as error:
-            if taken.sent is None:
-                taken.outcome = verdict(Reason.TIMEOUT, f"the deadline of the {error.scope}")
+            taken.outcome = verdict(Reason.TIMEOUT, f"the deadline of the {error.scope}")
         return taken
 
     def _version(self, session: ProcessSession, process: Process) -> VersionReading:
@@ -201,23 +234,17 @@ class StackCapture:
         except DeadlineExceeded as error:
             return VersionReading(verdict(Reason.NO_VERSION, str(error)), raw)
 
-    def _keep(
-        self, instance: Instance, sequence: int, taken: Taken, started: datetime.datetime, duration: float
-    ) -> list[LedgerRow]:
-        """Write what was seen, and make the rows."""
+    def _keep_stack(self, attempt: Attempt, taken: Taken, started: datetime.datetime, duration: float) -> LedgerRow:
+        """Write what was seen of the dump, and make its row."""
         details = as_details(taken.process) if taken.process else {}
         artifact = None
-        if taken.sent:
-            details["signal_sent"] = utc_text(taken.sent)
+        if attempt.sent:
+            details["signal_sent"] = utc_text(attempt.sent)
         if taken.dump:
-            artifact = self._keep_dump(instance, sequence, taken.dump, details)
-        rows = [
-            row(instance, STACK, taken.outcome, sequence, artifact, utc_text(started), duration, details),
-        ]
-        if taken.version:
-            rows.append(self._keep_version(instance, taken.version, started))
-        self._store.record(rows)
-        return rows
+            artifact = self._keep_dump(attempt.instance, attempt.sequence, taken.dump, details)
+        return row(
+            attempt.instance, STACK, taken.outcome, attempt.sequence, artifact, utc_text(started), duration, details
+        )
 
     def _folders(self, instance: Instance) -> list[str]:
         return [instance.cluster, instance.component, instance.name]

@@ -1,0 +1,148 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs of the whole capture against services in memory (fake_transport), and troubles that these can have."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import Report, capture_all, discover
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import Options
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import Selection, component_of
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, State, utc_moment
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery
+from fake_transport import FakeTransport, Service, dump_text
+
+# Seconds: of one instance, and by which a run may be late on a busy machine.
+TIMEOUT = 0.5
+SLACK = 1.5
+DUMP = dump_text(goroutines=40, groups=4)
+HALF = DUMP[: DUMP.index(b"1 @ ", DUMP.index(b"main.work1"))]  # two of the four groups
+
+
+@dataclasses.dataclass
+class Ran:
+    """One run: its report, the folder it wrote to, and how many seconds it took."""
+
+    report: Report
+    folder: Path
+    seconds: float
+
+    def rows(self, capture: str = "stack", **wanted) -> list[LedgerRow]:
+        found = [row for row in self.report.rows if row.capture == capture]
+        return [row for row in found if all(getattr(row, key) == value for key, value in wanted.items())]
+
+    def only(self, capture: str = "stack", **wanted) -> LedgerRow:
+        (row,) = self.rows(capture, **wanted)
+        return row
+
+    @property
+    def ledger(self) -> list[LedgerRow]:
+        """The rows as they are on disk."""
+        lines = (self.folder / "ledger.jsonl").read_text().splitlines()
+        return [LedgerRow.from_dict(json.loads(line)) for line in lines]
+
+    def artifact(self, row: LedgerRow, suffix: str = "") -> bytes:
+        path = self.folder / row.path
+        return (path.with_suffix(suffix) if suffix else path).read_bytes()
+
+
+def everything(transport: FakeTransport) -> Selection:
+    """A selection of just the components that there are."""
+    names = sorted({service.instance.component for service in transport.services})
+    return Selection(tuple(component_of(name) for name in names))
+
+
+def capture(
+    transport: FakeTransport,
+    folder: Path,
+    deadline: float = 20.0,
+    selection: Selection | None = None,
+    found: Discovery | None = None,
+    **options,
+) -> Ran:
+    """Discover and capture, as the module does."""
+    begun = time.monotonic()
+    run_deadline = Deadline(deadline)
+    selection = selection or everything(transport)
+    found = found or discover(transport, selection, run_deadline)
+    options = {"timeout": TIMEOUT, "gate_patience": TIMEOUT / 4, **options}
+    report = capture_all(transport, found, selection, Store(str(folder)), Options(**options), run_deadline)
+    return Ran(report, folder, time.monotonic() - begun)
+
+
+def sent(row: LedgerRow) -> float:
+    """When the row's signal was sent, in seconds."""
+    return utc_moment(row.details["signal_sent"]).timestamp()
+
+
+def process_of(service: Service):
+    return service.facts.candidates[0]
+
+
+def with_facts(**fields) -> Callable[[Service], None]:
+    """A trouble: the one process is otherwise in these fields."""
+
+    def apply(service: Service) -> None:
+        process = dataclasses.replace(process_of(service), **fields)
+        service.facts = dataclasses.replace(service.facts, candidates=(process,))
+
+    return apply
+
+
+def with_state(state: State, detail: str = "") -> Callable[[Service], None]:
+    """A trouble: the container is in this state."""
+
+    def apply(service: Service) -> None:
+        service.instance = dataclasses.replace(service.instance, state=state, state_detail=detail)
+
+    return apply
+
+
+def answers(*parts: bytes, end: bool = False) -> Callable[[Service], None]:
+    """On the signal: write these, and perhaps end."""
+
+    def act(service: Service) -> None:
+        for part in parts:
+            service.write(part)
+        if end:
+            service.end()
+
+    return act
+
+
+class Stuck:
+    """A fault that does not mind any deadline, until the test lets go of it."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self._free = threading.Event()
+
+    def __call__(self, _deadline: Deadline) -> None:
+        self.entered.set()
+        self._free.wait()
+
+    def let_go(self) -> None:
+        """Let the threads that hang here run to their ends."""
+        self._free.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("fanout-"):
+                thread.join()
+
+
+@contextlib.contextmanager
+def stuck() -> Iterator[Stuck]:
+    fault = Stuck()
+    try:
+        yield fault
+    finally:
+        fault.let_go()

@@ -1,0 +1,555 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whole runs: everything is accounted for, nobody holds up the others, and the wrong process is never signalled."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import threading
+from functools import partial
+
+import capturing
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils import fanout
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures import run as run_module
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover, would_capture
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import Options
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
+    CaptureError,
+    Process,
+    Reason,
+    State,
+    verdict,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, ProbeFacts
+from capturing import DUMP, SLACK, TIMEOUT, answers, capture, sent, stuck, with_facts, with_state
+from fake_transport import USR1, VERSION, FakeTransport, hang, raises
+
+GRACE = 0.2
+
+
+@pytest.fixture
+def transport():
+    return FakeTransport()
+
+
+@pytest.fixture
+def short_grace(monkeypatch):
+    """Threads that do not end are given up sooner than by default."""
+    monkeypatch.setattr(run_module, "run", partial(fanout.run, grace=GRACE))
+
+
+# What a good run leaves
+
+
+def test_a_healthy_replica_leaves_dump_log_parsed_form_and_version(transport, tmp_path):
+    service = transport.add("region", on_signal=answers(DUMP))
+    ran = capture(transport, tmp_path)
+    row = ran.only()
+    process = capturing.process_of(service)
+    assert (row.status, row.reason) == ("complete", "proven")
+    assert (row.cluster, row.namespace, row.node, row.container) == ("c1", "onecloud", "n1", "region")
+    assert row.path == f"c1/region/{service.instance.name}/stack-1.txt"
+    dump = ran.artifact(row)
+    assert dump == DUMP
+    assert (row.bytes, row.sha256) == (len(dump), hashlib.sha256(dump).hexdigest())
+    assert DUMP in ran.artifact(row, ".log")
+    assert row.details["total"] == row.details["goroutines"] == 40
+    assert row.details["groups"] == len(json.loads((tmp_path / row.details["parsed"]).read_text())["groups"]) == 4
+    assert (row.details["pid"], row.details["start_time_ticks"]) == (process.pid, process.start_time)
+    assert row.details["restarted"] is False
+    version = ran.only("version")
+    assert (version.status, version.reason) == ("complete", "recorded")
+    assert version.details["version"]["gitVersion"] == "v4.0.1"
+    assert json.loads(ran.artifact(version)) == version.details["version"]
+    assert ran.artifact(version, ".txt") == VERSION
+    assert ran.ledger == ran.report.rows
+    assert (ran.report.signals, ran.report.spread) == (1, [0.0])
+
+
+def test_each_replicas_log_is_open_before_it_is_signalled(transport, tmp_path):
+    service = transport.add("region")
+    capture(transport, tmp_path)
+    assert transport.done_to(service.instance.name) == ["open_log", "open_process", "signal", "version"]
+
+
+def test_all_checks_are_made_before_the_first_signal(transport, tmp_path):
+    for _number in range(5):
+        transport.add("region")
+    ran = capture(transport, tmp_path, gate_patience=10.0)
+    calls = [call for call, _name in transport.calls if call in ("open_process", "signal")]
+    assert calls == ["open_process"] * 5 + ["signal"] * 5
+    assert ran.report.spread == [pytest.approx(max(map(sent, ran.rows())) - min(map(sent, ran.rows())), abs=0.002)]
+
+
+# Check mode
+
+
+def test_check_mode_only_discovers(transport):
+    transport.add("region")
+    transport.add("scheduler")
+    with_state(State.PENDING)(transport.add("keystone"))
+    selection = capturing.everything(transport)
+    found = discover(transport, selection, Deadline(5.0))
+    rows = would_capture(found, selection, Options(count=2))
+    assert {call for call, _name in transport.calls} == {"discover"}
+    assert {(row.component, row.sequence): (row.status, row.reason) for row in rows} == {
+        (component, sequence): outcome
+        for component, outcome in {
+            "region": ("skipped", "check_mode"),
+            "scheduler": ("refused", "never_dumps"),
+            "keystone": ("refused", "pending"),
+        }.items()
+        for sequence in (1, 2)
+    }
+    assert not any(row.path or row.details for row in rows)
+
+
+# Refusals
+
+
+def other(process: Process, **fields) -> Process:
+    return dataclasses.replace(process, pid=process.pid + 50, **fields)
+
+
+def two_processes(service):
+    process = capturing.process_of(service)
+    service.facts = ProbeFacts((process, other(process)))
+
+
+def elsewhere(service):
+    process = capturing.process_of(service)
+    service.facts = ProbeFacts((other(process, same_container=False, same_by=""),))
+
+
+def impostor(service):
+    service.facts = ProbeFacts((), (capturing.process_of(service).pid,))
+
+
+REFUSED = {
+    "several_processes": two_processes,
+    "no_process": elsewhere,
+    "usr1_ignored": with_facts(ignored=USR1),
+    "usr1_not_caught": with_facts(caught=0),
+    "stderr_lost": with_facts(stderr="/dev/null"),
+}
+
+
+@pytest.mark.parametrize(
+    ("reason", "trouble"),
+    [*REFUSED.items(), ("no_process", impostor), ("stderr_lost", with_facts(log_file="option --log-file-prefix"))],
+)
+def test_no_signal_where_the_one_process_is_not_proved(transport, tmp_path, reason, trouble):
+    service = transport.add("region")
+    trouble(service)
+    ran = capture(transport, tmp_path)
+    assert (ran.only().status, ran.only().reason) == ("refused", reason)
+    assert "Next:" in ran.only().message
+    assert transport.done_to(service.instance.name) == ["open_log", "open_process"]
+    assert ran.report.signals == 0
+    assert ran.only("version").reason == "stack_not_taken"
+
+
+@pytest.mark.parametrize(
+    ("component", "state", "reason"),
+    [
+        ("scheduler", State.RUNNING, "never_dumps"),
+        ("region-dns", State.RUNNING, "reloads"),
+        ("etcd", State.RUNNING, "may_die"),
+        ("region", State.PENDING, "pending"),
+        ("region", State.WAITING, "not_started"),
+        ("region", State.INIT, "stuck_in_init"),
+        ("region", State.CRASH_LOOP, "crash_loop"),
+        ("region", State.TERMINATING, "terminating"),
+        ("region", State.TERMINATED, "terminated"),
+        ("region", State.NO_CONTAINER, "wrong_container"),
+        ("region", State.NODE_LOST, "node_lost"),
+    ],
+)
+def test_what_is_refused_early_is_not_even_looked_at(transport, tmp_path, component, state, reason):
+    service = transport.add(component)
+    with_state(state, "why")(service)
+    ran = capture(transport, tmp_path, count=2, interval=0.0)
+    assert [(row.status, row.reason, row.sequence) for row in ran.rows()] == [
+        ("refused", reason, 1),
+        ("refused", reason, 2),
+    ]
+    assert transport.done_to(service.instance.name) == []
+    assert ran.rows("version") == []
+
+
+def test_the_asked_one_of_several_processes_is_signalled_and_no_other(transport, tmp_path):
+    service = transport.add("host")
+    own = capturing.process_of(service)
+    service.facts = ProbeFacts((other(own, same_container=False), own), (own.pid + 1,))
+    ran = capture(transport, tmp_path)
+    assert (ran.only().reason, ran.only().details["pid"]) == ("proven", own.pid)
+
+
+# The version
+
+
+def test_the_version_is_read_once_per_image_and_others_refer_to_it(transport, tmp_path):
+    services = [transport.add("region", image_id="image-a") for _number in range(4)]
+    services.append(transport.add("keystone", image_id="image-b"))
+    ran = capture(transport, tmp_path)
+    asked = [name for call, name in transport.calls if call == "version"]
+    assert sorted(name.partition("-")[0] for name in asked) == ["keystone", "region"]
+    rows = {row.instance: row for row in ran.rows("version")}
+    assert set(rows) == {service.instance.name for service in services}
+    source = rows[next(name for name in asked if name.startswith("region"))]
+    for name, row in rows.items():
+        if name in asked:
+            assert row.reason == "recorded"
+        else:
+            assert (row.reason, row.path, row.sha256) == ("same_image", source.path, source.sha256)
+            assert row.details == source.details
+            assert source.instance in row.message
+
+
+def test_components_that_share_an_image_have_versions_of_their_own(transport, tmp_path):
+    for component in ("region", "glance"):
+        transport.add(component, image_id="shared")
+    ran = capture(transport, tmp_path)
+    assert {row.component: row.reason for row in ran.rows("version")} == {"region": "recorded", "glance": "recorded"}
+
+
+def test_without_an_image_id_everybody_is_asked(transport, tmp_path):
+    for _number in range(2):
+        transport.add("region", image_id="")
+    assert [row.reason for row in capture(transport, tmp_path).rows("version")] == ["recorded", "recorded"]
+
+
+def test_a_version_that_fails_is_said_for_all_of_its_image(transport, tmp_path):
+    for _number in range(2):
+        transport.add("region", version=b"panic: no\n")
+    ran = capture(transport, tmp_path)
+    assert [row.reason for row in ran.rows("version")] == ["no_version", "no_version"]
+    assert {row.reason for row in ran.rows()} == {"proven"}
+    assert [name for name in tmp_path.rglob("version.*")] == list(tmp_path.rglob("version.txt")) != []
+
+
+def test_no_version_where_the_memory_has_no_room_for_it(transport, tmp_path):
+    service = transport.add("region")
+    service.facts = dataclasses.replace(service.facts, memory_room=100 << 20)
+    ran = capture(transport, tmp_path)
+    assert (ran.only().reason, ran.only("version").reason) == ("proven", "no_memory_room")
+    assert "version" not in transport.done_to(service.instance.name)
+
+
+def test_the_version_is_asked_for_in_the_first_round_only(transport, tmp_path):
+    service = transport.add("region")
+    ran = capture(transport, tmp_path, count=3, interval=0.0)
+    assert transport.done_to(service.instance.name).count("version") == 1
+    assert len(ran.rows("version")) == 1
+
+
+# Restarts
+
+
+def test_a_restart_after_the_signal_is_said(transport, tmp_path):
+    def dump_and_restart(service):
+        service.write(DUMP)
+        service.restart()
+
+    transport.add("region", "restarts", on_signal=dump_and_restart)
+    transport.add("region", "stays")
+    ran = capture(transport, tmp_path)
+    told = ran.only(instance="restarts")
+    assert told.details["restarted"] is True
+    assert told.details["restarts"] == [0, 1]
+    assert told.message.endswith("The container restarted after the signal.")
+    assert ran.only(instance="stays").details["restarted"] is False
+    assert "restarted" not in ran.only(instance="stays").message
+    assert ran.ledger == ran.report.rows
+
+
+def test_what_is_gone_after_the_signal_is_said(transport, tmp_path):
+    transport.add("region", on_signal=answers(DUMP, end=True))
+    details = capture(transport, tmp_path).only().details
+    assert (details["restarted"], details["after"]) == (True, "gone")
+
+
+def test_where_it_cannot_be_seen_nothing_is_claimed(transport, tmp_path, monkeypatch):
+    transport.add("region")
+    found = discover(transport, capturing.everything(transport), Deadline(5.0))
+    blind = Discovery(problems=[("onecloud", verdict(Reason.UNREACHABLE))])
+    monkeypatch.setattr(transport, "discover", lambda _selection, _deadline: blind)
+    row = capture(transport, tmp_path, found=found).only()
+    assert (row.reason, row.details["restarted"]) == ("proven", None)
+    assert "restarted" not in row.message
+
+
+def test_instances_that_were_given_need_not_be_of_the_selection(transport, tmp_path):
+    service = transport.add("newone")
+    ran = capture(transport, tmp_path, selection=select(), found=Discovery([service.instance]))
+    assert (ran.only().reason, ran.only().details["restarted"]) == ("proven", False)
+
+
+def test_nothing_is_listed_again_when_nothing_was_signalled(transport, tmp_path):
+    transport.add("scheduler")
+    capture(transport, tmp_path)
+    assert [call for call, _name in transport.calls] == ["discover"]
+
+
+# Places
+
+
+def test_places_that_cannot_be_seen_and_components_that_are_not_there_have_rows(transport, tmp_path):
+    service = transport.add("region")
+    forbidden = verdict(Reason.FORBIDDEN, "list pods")
+    found = Discovery([service.instance], [("other", forbidden)])
+    ran = capture(transport, tmp_path / "a", found=found, selection=select(components=["region", "glance"]))
+    (row,) = ran.rows("discovery")
+    assert (row.namespace, row.reason, row.message) == ("other", "forbidden", forbidden.message)
+    ran = capture(transport, tmp_path / "b", selection=select(components=["region", "glance"]))
+    (row,) = ran.rows("discovery")
+    assert (row.component, row.status, row.reason) == ("glance", "skipped", "not_deployed")
+
+
+def test_a_discovery_that_hangs_is_a_problem_by_the_deadline(transport, monkeypatch):
+    monkeypatch.setattr(transport, "discover", lambda _selection, deadline: hang(deadline))
+    found = discover(transport, select(), Deadline(0.1))
+    ((place, problem),) = found.problems
+    assert (place, problem.reason, found.instances) == ("", Reason.UNREACHABLE, [])
+
+
+# Hung targets
+
+HANGS = {
+    "open_log": ("timeout", False),
+    "open_process": ("timeout", False),
+    "signal": ("timeout", False),
+    "version": ("proven", True),
+}
+
+
+@pytest.mark.parametrize(("call", "expected"), HANGS.items())
+def test_a_hung_target_costs_only_its_own_deadline(transport, tmp_path, call, expected):
+    reason, was_sent = expected
+    transport.add("region", "hung", faults={call: hang}, image_id="own")
+    for _number in range(3):
+        transport.add("region")
+    ran = capture(transport, tmp_path)
+    row = ran.only(instance="hung")
+    assert (row.reason, "signal_sent" in row.details) == (reason, was_sent)
+    assert [one.reason for one in ran.rows() if one.instance != "hung"] == ["proven"] * 3
+    assert TIMEOUT * 0.9 <= ran.seconds <= TIMEOUT + SLACK
+    if call == "version":
+        assert ran.only("version", instance="hung").reason == "no_version"
+        assert row.duration < TIMEOUT
+    else:
+        assert TIMEOUT * 0.9 <= row.duration <= TIMEOUT + SLACK
+
+
+def test_a_dump_that_never_comes_costs_only_its_own_deadline(transport, tmp_path):
+    transport.add("region", "mute", on_signal=lambda _service: None)
+    transport.add("region", "well")
+    ran = capture(transport, tmp_path)
+    assert (ran.only(instance="mute").reason, ran.only(instance="well").reason) == ("no_dump", "proven")
+    assert ran.only(instance="mute").details["signal_sent"]
+    assert ran.only(instance="well").duration < TIMEOUT
+    assert ran.seconds <= TIMEOUT + SLACK
+
+
+@pytest.mark.parametrize("call", ["open_log", "open_process", "signal", "version"])
+@pytest.mark.usefixtures("short_grace")
+def test_one_that_minds_no_deadline_is_left_behind_at_the_runs_end(transport, tmp_path, call):
+    deadline = 0.6
+    with stuck() as fault:
+        transport.add("region", "stuck", faults={call: fault}, image_id="own")
+        transport.add("region", "well")
+        ran = capture(transport, tmp_path, deadline=deadline)
+        assert fault.entered.is_set()
+        assert ran.seconds <= deadline + GRACE + SLACK
+        assert ran.only(instance="well").reason == "proven"
+        row, version = ran.only(instance="stuck"), ran.only("version", instance="stuck")
+        if call == "version":
+            # What was seen before is kept.
+            assert (row.reason, ran.artifact(row)[:9], version.reason) == ("proven", DUMP[:9], "no_version")
+        else:
+            assert (row.reason, version.reason) == ("timeout", "stack_not_taken")
+        assert "left behind" in (version if call == "version" else row).message
+        before = sorted(path for path in tmp_path.rglob("*"))
+    # Its thread has run to its end by now.
+    assert ran.ledger == ran.report.rows
+    assert sorted(path for path in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.usefixtures("short_grace")
+def test_one_that_is_left_behind_after_its_signal_says_that_it_was_sent(transport, tmp_path, monkeypatch):
+    with stuck() as fault:
+        transport.add("region", on_signal=lambda _service: None)
+        monkeypatch.setattr("fake_transport.FakeLog.read", lambda _log: fault(None) or b"")
+        ran = capture(transport, tmp_path, deadline=0.4)
+        row = ran.only()
+        assert (row.reason, ran.report.signals) == ("no_dump", 1)
+        assert sent(row)
+        assert "before the signal was" not in row.message
+
+
+@pytest.mark.usefixtures("short_grace")
+def test_an_abandoned_thread_that_wakes_up_before_the_run_is_over_changes_nothing(transport, tmp_path, monkeypatch):
+    with stuck() as fault:
+        transport.add("region", "stuck", faults={"open_log": fault})
+        transport.add("region", "well")
+        accounted = run_module._with_versions
+
+        def late(rows, targets):
+            fault.let_go()
+            return accounted(rows, targets)
+
+        monkeypatch.setattr(run_module, "_with_versions", late)
+        ran = capture(transport, tmp_path, deadline=0.4)
+    assert ran.only(instance="stuck").reason == "timeout"
+    assert sorted(row.instance for row in ran.rows("version")) == ["stuck", "well"]
+    assert ran.ledger == ran.report.rows
+
+
+def test_what_had_no_turn_before_the_runs_deadline_is_skipped(transport, tmp_path):
+    for _number in range(4):
+        transport.add("region", faults={"open_process": hang})
+    ran = capture(transport, tmp_path, deadline=0.3, concurrency=1, timeout=10.0)
+    assert [row.reason for row in ran.rows()] == ["timeout"] + ["run_deadline"] * 3
+    assert {row.status for row in ran.rows(reason="run_deadline")} == {"skipped"}
+    assert ran.seconds <= 0.3 + SLACK
+    assert len(ran.rows("version")) == 4
+
+
+def test_rounds_after_the_runs_deadline_are_skipped_one_by_one(transport, tmp_path):
+    transport.add("region")
+    ran = capture(transport, tmp_path, deadline=0.3, count=3, interval=10.0)
+    assert [(row.sequence, row.reason) for row in ran.rows()] == [
+        (1, "proven"),
+        (2, "run_deadline"),
+        (3, "run_deadline"),
+    ]
+    assert ran.seconds <= 0.3 + SLACK
+
+
+# Errors that are nobody's to foresee
+
+
+@pytest.mark.parametrize("call", ["open_log", "open_process", "signal", "version"])
+def test_an_error_of_a_transport_is_a_row_of_its_instance(transport, tmp_path, call):
+    transport.add("region", "bad", faults={call: raises(ZeroDivisionError("nobody thought of it"))}, image_id="own")
+    transport.add("region", "well")
+    ran = capture(transport, tmp_path)
+    assert ran.only(instance="well").reason == "proven"
+    row = ran.only("version" if call == "version" else "stack", instance="bad")
+    assert (row.status, row.reason) == ("failed", "error")
+    assert "ZeroDivisionError: nobody thought of it" in row.message
+    assert len(ran.rows()) == 2
+    assert len(ran.rows("version")) == 2
+
+
+def test_a_signal_is_said_though_its_dump_could_not_be_written(transport, tmp_path, monkeypatch):
+    service = transport.add("region")
+
+    def full(_store, _folders, _name, _data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Store, "keep", full)
+    ran = capture(transport, tmp_path)
+    assert (ran.only().reason, ran.report.signals) == ("error", 1)
+    assert "No space left on device" in ran.only().message
+    assert "signal" in transport.done_to(service.instance.name)
+    assert ran.ledger == ran.report.rows
+
+
+@pytest.mark.parametrize("reason", [Reason.GONE, Reason.NO_SHELL, Reason.UNREACHABLE, Reason.FORBIDDEN])
+def test_what_a_transport_says_is_the_rows_verdict(transport, tmp_path, reason):
+    transport.add("region", faults={"open_process": raises(CaptureError(reason, "so"))})
+    row = capture(transport, tmp_path).only()
+    assert (row.reason, row.message) == (reason.value, verdict(reason, "so").message)
+
+
+# Fan-out
+
+
+def test_the_gate_opens_for_the_others_when_one_hangs(transport, tmp_path):
+    transport.add("region", "hung", faults={"open_process": hang})
+    for _number in range(3):
+        transport.add("region")
+    ran = capture(transport, tmp_path, timeout=3.0, gate_patience=0.3, deadline=2.0)
+    others = [row for row in ran.rows() if row.instance != "hung"]
+    assert [row.reason for row in others] == ["proven"] * 3
+    assert max(row.duration for row in others) < 1.5
+    assert max(map(sent, others)) - min(map(sent, others)) < 0.3
+
+
+def test_one_that_fails_before_the_gate_does_not_cost_its_patience(transport, tmp_path):
+    transport.add("region", "bad", faults={"open_log": raises(CaptureError(Reason.GONE))})
+    transport.add("region", "well")
+    ran = capture(transport, tmp_path, gate_patience=30.0, timeout=20.0)
+    assert ran.only(instance="well").reason == "proven"
+    assert ran.seconds < 5.0
+
+
+class Crowd:
+    """Counts how many are in it at once, by node."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now: dict[str, int] = {}
+        self.most: dict[str, int] = {}
+
+    def visit(self, node: str):
+        def fault(_deadline):
+            with self._lock:
+                self._now[node] = self._now.get(node, 0) + 1
+                self.most[node] = max(self.most.get(node, 0), self._now[node])
+            threading.Event().wait(0.02)
+            with self._lock:
+                self._now[node] -= 1
+
+        return fault
+
+
+def test_no_more_commands_are_started_on_a_node_than_its_cap(transport, tmp_path):
+    crowd = Crowd()
+    for number in range(12):
+        node = f"n{number % 2}"
+        transport.add("region", node=node, faults={"open_process": crowd.visit(node)})
+    ran = capture(transport, tmp_path, node_concurrency=2, timeout=10.0)
+    assert {row.reason for row in ran.rows()} == {"proven"}
+    assert crowd.most == {"n0": 2, "n1": 2}
+
+
+def test_no_more_instances_at_a_time_than_the_concurrency(transport, tmp_path):
+    crowd = Crowd()
+    for _number in range(9):
+        transport.add("region", faults={"open_log": crowd.visit("all")})
+    ran = capture(transport, tmp_path, concurrency=3, timeout=10.0, gate_patience=1.0)
+    assert {row.reason for row in ran.rows()} == {"proven"}
+    assert crowd.most == {"all": 3}
+
+
+def test_rounds_run_from_start_to_start(transport, tmp_path):
+    interval = 0.4
+    service = transport.add("region", on_signal=lambda service: slow(service, interval / 2))
+    ran = capture(transport, tmp_path, count=3, interval=interval, timeout=5.0)
+    assert [(row.sequence, row.reason) for row in ran.rows()] == [(1, "proven"), (2, "proven"), (3, "proven")]
+    moments = [sent(row) for row in ran.rows()]
+    for first, second in zip(moments, moments[1:], strict=False):
+        assert interval * 0.9 <= second - first <= interval * 1.4
+    assert {path.name for path in tmp_path.rglob("stack-*.txt")} == {"stack-1.txt", "stack-2.txt", "stack-3.txt"}
+    assert len(ran.report.spread) == 3
+    assert transport.done_to(service.instance.name).count("signal") == 3
+
+
+def slow(service, seconds):
+    threading.Event().wait(seconds)
+    service.write(DUMP)
+
+
+@pytest.mark.parametrize("name", ["count", "concurrency", "node_concurrency", "max_bytes"])
+def test_numbers_that_make_no_sense_are_refused_by_name(name):
+    with pytest.raises(ValueError, match=f"{name} has to be 1 or more, not 0"):
+        Options(**{name: 0})
