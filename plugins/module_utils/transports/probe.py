@@ -20,16 +20,18 @@ from typing import Sequence
 from ..model import Process
 from .base import ProbeFacts
 
+# A real binary prints its version within a tenth of a second.
+VERSION_SECONDS = 10
 # More processes than a container has, so that a hostile one cannot fill the memory with them.
 MAX_PROCESSES = 1000
 _FACTS = ("pid", "start", "same", "exe", "argv0", "ignored", "caught", "stderr", "log_file", "impostor")
 # int() takes more than that: signs, blanks, underscores, digits of other scripts, and megabytes of them.
 _NUMBER = re.compile(r"[0-9]{1,20}\Z")
 
-# Arguments: the random word, seconds to wait for a command, configuration files to look into (colon-separated, may
-# be ""), then the exact paths that the executable may have.
+# Arguments: the random word, seconds to wait for a command and for the version, configuration files to look into
+# (colon-separated, may be ""), then the exact paths that the executable may have.
 SCRIPT = r"""
-word=$1 patience=$2 configs=$3; shift 3
+word=$1 patience=$2 version_patience=$3 configs=$4; shift 4
 say() { printf '%s %s\n' "$word" "$*"; }
 link() {
   target=$(readlink "$1" 2>/dev/null) || {
@@ -153,8 +155,19 @@ while read -r $wait_for command pid start; do
       exe=; link "/proc/$pid/exe" && exe=${target% (deleted)}
       [ -n "$exe" ] || exe=$1
       say version_begins
-      "$exe" -v 2>/dev/null < /dev/null
+      "$exe" -v 2>/dev/null < /dev/null &
+      child=$!
+      # It must not outlive us: who watches ends it when nobody listens any more, or when it takes too long.
+      exec 3<&0
+      start_of "$child" && child_start=$started &&
+        { read -r ${wait_for:+-t $version_patience} _nothing <&3
+          start_of "$child" && [ "$started" = "$child_start" ] && kill -s KILL "$child"
+        } > /dev/null 2>&1 &
+      watcher=$!
+      wait "$child"
       code=$?
+      kill "$watcher" 2>/dev/null
+      exec 3<&-
       printf '\n'
       say version_ends "$code" ;;
     *) exit 0 ;;
@@ -163,9 +176,11 @@ done
 """
 
 
-def command(word: str, patience: int, configs: Sequence[str], paths: Sequence[str]) -> list[str]:
-    """The argument list that runs the script in a container. patience is in whole seconds."""
-    return ["/bin/sh", "-c", SCRIPT, "sh", word, str(patience), ":".join(configs), *paths]
+def command(
+    word: str, patience: int, configs: Sequence[str], paths: Sequence[str], version_patience: int = VERSION_SECONDS
+) -> list[str]:
+    """The argument list that runs the script in a container. Both patiences are in whole seconds."""
+    return ["/bin/sh", "-c", SCRIPT, "sh", word, str(patience), str(version_patience), ":".join(configs), *paths]
 
 
 class ProbeReader:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -60,9 +61,9 @@ def machine(tmp_path):
 class Conversation:
     """The script at work, as a transport talks to it."""
 
-    def __init__(self, shell, paths, configs=(), patience=60):
+    def __init__(self, shell, paths, configs=(), patience=60, version_patience=60, standin=""):
         program, path = shell
-        arguments = probe.command(WORD, patience, configs, paths)
+        arguments = probe.command(WORD, patience, configs, paths, version_patience)
         assert arguments[0] == "/bin/sh"
         self.reader = probe.ProbeReader(WORD)
         self.program = subprocess.Popen(
@@ -71,7 +72,7 @@ class Conversation:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            env={"PATH": path},
+            env={"PATH": path, "STANDIN": standin},
         )
         self._events = []
 
@@ -249,6 +250,47 @@ def test_the_version(shell, machine):
         assert talk.reader.version.startswith(b"Yunion cloud version:\n{")
         assert talk.reader.version.endswith(b"}")
         assert talk.complaints() == b""
+
+
+def hung_versions(machine):
+    """Processes that print their version and do not come to an end."""
+    found = []
+    for pid in PROCFS.pids():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # others come and go
+            if PROCFS.runs(pid, [f"{machine.binaries}/region"]) and PROCFS.arguments(pid)[1:] == ["-v"]:
+                found.append(pid)
+    return found
+
+
+def wait_for_the_hung_one(machine, service):
+    wait_until(lambda: hung_versions(machine), "the process that prints the version")
+    assert service.alive
+
+
+def test_a_version_that_hangs_does_not_outlive_us(shell, machine):
+    service = machine.start("region")
+    with converse(shell, machine, standin="version_sleep=forever") as talk:
+        talk.say(f"version {the_one(talk.facts).pid}")
+        wait_for_the_hung_one(machine, service)
+        talk.program.stdin.close()
+        talk.program.wait(10)
+        wait_until(lambda: not hung_versions(machine), "its end")
+        assert service.alive
+
+
+def test_a_version_that_hangs_costs_its_own_time_only(shell, machine):
+    if shell[0][0].endswith("dash"):
+        pytest.skip("dash's read has no timeout: there the end of standard input is what ends it")
+    service = machine.start("region")
+    with converse(shell, machine, standin="version_sleep=forever", version_patience=1) as talk:
+        process = the_one(talk.facts)
+        talk.say(f"version {process.pid}")
+        talk.wait_for("version_ends")
+        assert talk.reader.version == b""
+        assert not hung_versions(machine)
+        talk.say(f"signal {process.pid} {process.start_time}")
+        assert talk.wait_for("sent", "unsent", "changed") == "sent"
+    service.wait_for_dump()
 
 
 def test_another_start_time_gets_nothing(shell, machine):
