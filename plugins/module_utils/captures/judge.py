@@ -35,6 +35,11 @@ def refuse_early(component: Component, instance: Instance) -> CaptureError | Non
     if component.usr1 in _BY_USR1:
         detail = f"use instead: {component.instead}" if component.instead else ""
         return CaptureError(_BY_USR1[component.usr1], detail)
+    return refuse_by_state(instance)
+
+
+def refuse_by_state(instance: Instance) -> CaptureError | None:
+    """What speaks against touching an instance at all: it does not run."""
     if instance.state in _BY_STATE:
         return CaptureError(_BY_STATE[instance.state], instance.state_detail)
     return None

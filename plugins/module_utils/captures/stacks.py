@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any, Callable
@@ -87,7 +88,6 @@ class LiveDump:
     max_bytes: int
     window: bytes = b""
     reader: DumpReader = field(default_factory=DumpReader)
-    _chunks: list[bytes] = field(default_factory=list)
 
     def read(
         self,
@@ -116,38 +116,35 @@ class LiveDump:
                 raise
             # What there is of the dump weighs more than why there is no more of it.
             return self._unfinished(Reason.STREAM_ENDED, MEANINGS[error.verdict.reason].what)
-        finally:
-            self._keep_longest()
         return self._unfinished(Reason.STREAM_ENDED)
 
     def _read_stream(self, log: LogStream) -> Verdict | None:
         """One stream; None when it ended before the dump did."""
-        self._keep_longest()
-        live = LiveReader(skip_first_line=log.old_first_line, max_bytes=self.max_bytes)
+        # What is read is bounded here, so the reader need not bound it.
+        live = LiveReader(skip_first_line=log.old_first_line, max_bytes=sys.maxsize)
+        chunks: list[bytes] = []
         size = 0
         try:
             while not live.done and size <= self.max_bytes:
                 data = log.read()
-                self._chunks.append(data)
+                chunks.append(data)
                 size += len(data)
                 live.feed(data)
                 if not data:
                     return None
         finally:
-            # After a reopening there may be less of the dump than before: of a restarted container there is nothing.
-            self.reader = max(live.best, self.reader, key=_worth)
+            self._keep_better(live.best, b"".join(chunks))
         if self.reader.state is ReaderState.COMPLETE:
             return verdict(Reason.PROVEN, f"{self.reader.total} goroutines")
         if self.reader.state is ReaderState.DAMAGED:
             return self._unfinished(Reason.DAMAGED)
         return self._unfinished(Reason.TOO_LARGE)
 
-    def _keep_longest(self) -> None:
-        # A reopened stream covers the window from before the signal again, so the longest one holds the most.
-        window = b"".join(self._chunks)
-        self._chunks = []
-        if len(window) > len(self.window):
-            self.window = window
+    def _keep_better(self, reader: DumpReader, window: bytes) -> None:
+        # A reopened stream covers the time from before the signal again; but there may be less of the dump in it: a
+        # container that was restarted has nothing of it.
+        if (_worth(reader), len(window)) >= (_worth(self.reader), len(self.window)):
+            self.reader, self.window = reader, window
 
     def _unfinished(self, reason: Reason, why: str = "") -> Verdict:
         if self.reader.total is None:

@@ -20,7 +20,7 @@ def parse_version(raw: bytes) -> dict[str, str]:
     start = raw.find(b"{")
     try:
         document = json.loads(raw[start:].decode("utf-8")) if start >= 0 else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CaptureError(Reason.NO_VERSION, "its output is not JSON after the first line") from error
     if not isinstance(document, dict) or not document:
         shown = raw[:80].decode("utf-8", "replace").strip()

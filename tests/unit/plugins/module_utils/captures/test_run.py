@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import threading
 from functools import partial
@@ -232,7 +233,7 @@ def test_a_version_that_fails_is_said_for_all_of_its_image(transport, tmp_path):
     ran = capture(transport, tmp_path)
     assert [row.reason for row in ran.rows("version")] == ["no_version", "no_version"]
     assert {row.reason for row in ran.rows()} == {"proven"}
-    assert [name for name in tmp_path.rglob("version.*")] == list(tmp_path.rglob("version.txt")) != []
+    assert list(tmp_path.rglob("version.*")) == list(tmp_path.rglob("version.txt")) != []
 
 
 def test_no_version_where_the_memory_has_no_room_for_it(transport, tmp_path):
@@ -537,7 +538,7 @@ def test_rounds_run_from_start_to_start(transport, tmp_path):
     ran = capture(transport, tmp_path, count=3, interval=interval, timeout=5.0)
     assert [(row.sequence, row.reason) for row in ran.rows()] == [(1, "proven"), (2, "proven"), (3, "proven")]
     moments = [sent(row) for row in ran.rows()]
-    for first, second in zip(moments, moments[1:], strict=False):
+    for first, second in itertools.pairwise(moments):
         assert interval * 0.9 <= second - first <= interval * 1.4
     assert {path.name for path in tmp_path.rglob("stack-*.txt")} == {"stack-1.txt", "stack-2.txt", "stack-3.txt"}
     assert len(ran.report.spread) == 3

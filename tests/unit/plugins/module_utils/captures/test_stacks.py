@@ -1,0 +1,188 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dump as it comes out of a log that ends, breaks, is opened again, or has no dump: what is kept, what is said."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import LiveDump
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Instance, Reason, utc_now
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import LogStream
+from capturing import DUMP, HALF, answers, capture
+from fake_transport import LOG_LINE, FakeTransport, dump_text
+
+INSTANCE = Instance("c1", "region", "region-1")
+LATE = DeadlineExceeded("instance")
+BROKEN = CaptureError(Reason.UNREACHABLE, "connection reset")
+GONE = CaptureError(Reason.GONE, "pod")
+OLD = b"goroutine profile: total 1\n1 @ 0x1 0x9001\n#\t0x0\truntime/pprof.old+0x1\t/src/main.go:1\n\n"
+NOISE = LOG_LINE * 3
+
+
+class Script(LogStream):
+    """A log that gives these pieces, one at a time; an exception among them is raised."""
+
+    def __init__(self, *pieces: bytes | Exception, old_first_line: bool = False) -> None:
+        self._pieces = list(pieces)
+        self.old_first_line = old_first_line
+        self.closed = False
+
+    def read(self) -> bytes:
+        piece = self._pieces.pop(0) if self._pieces else b""
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Reopenings:
+    """Just reopen_log(): one after the other of what it was given."""
+
+    def __init__(self, *answers: LogStream | Exception | None) -> None:
+        self.answers = list(answers)
+
+    def reopen_log(self, instance, since, deadline):
+        del instance, since, deadline
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def read(first: LogStream | None, *later: LogStream | Exception | None, max_bytes: int = 1 << 20):
+    """The dump, the verdict, and the reopenings that were not needed."""
+    dump, transport = LiveDump(max_bytes), Reopenings(*later)
+    outcome = dump.read(transport, INSTANCE, first, utc_now(), Deadline(5.0))
+    return dump, outcome, transport.answers
+
+
+WHOLE = {
+    "at once": (Script(DUMP),),
+    "in pieces": (Script(*(DUMP[at : at + 7] for at in range(0, len(DUMP), 7))),),
+    "after an old first line": (Script(b"old line\n" + DUMP, old_first_line=True),),
+    "opened after the signal": (None, Script(NOISE + DUMP)),
+    "the stream ended before": (Script(NOISE), Script(NOISE + DUMP)),
+    "the stream ended within": (Script(HALF), Script(NOISE + DUMP)),
+    "ended twice": (Script(HALF), Script(b""), Script(DUMP)),
+}
+
+
+@pytest.mark.parametrize("logs", WHOLE.values(), ids=WHOLE)
+def test_a_dump_is_whole_however_it_comes(logs):
+    dump, outcome, left = read(*logs)
+    assert (outcome.reason, dump.reader.dump) == (Reason.PROVEN, DUMP)
+    assert "40 goroutines" in outcome.message
+    assert left == []
+    assert all(log is None or log.closed for log in logs)
+
+
+# What the logs give -> reason, words of the message, goroutines read of 40 (None: no dump at all), the window.
+UNFINISHED = {
+    "deadline in the middle": ((Script(HALF, LATE),), "cut_short", "38 of 40 goroutines", 38, HALF),
+    "deadline before": ((Script(NOISE, LATE),), "no_dump", "within the deadline", None, NOISE),
+    "ended, and nothing more": ((Script(HALF), None), "stream_ended", "38 of 40 goroutines", 38, HALF),
+    "ended three times": ((Script(HALF), Script(HALF), Script(HALF)), "stream_ended", "38 of 40", 38, HALF),
+    "ended without": ((Script(NOISE), None), "no_dump", "the log stream ended before", None, NOISE),
+    "broken in the middle": ((Script(HALF, BROKEN),), "stream_ended", "the target does not answer", 38, HALF),
+    "gone when opened again": ((Script(HALF), GONE), "stream_ended", "the instance disappeared", 38, HALF),
+    "late when opened again": ((Script(HALF), LATE), "cut_short", "38 of 40", 38, HALF),
+    "the new container has none": ((Script(HALF), Script(NOISE), Script(b"")), "stream_ended", "38 of 40", 38, HALF),
+    "less when opened again": (
+        (Script(NOISE + HALF), Script(HALF[:-60], LATE)),
+        "cut_short",
+        "38 of 40",
+        38,
+        NOISE + HALF,
+    ),
+    "more when opened again": ((Script(HALF[:-60]), Script(HALF, LATE)), "cut_short", "38 of 40", 38, HALF),
+}
+
+
+@pytest.mark.parametrize(("logs", "reason", "words", "counted", "window"), UNFINISHED.values(), ids=UNFINISHED)
+def test_what_there_is_of_a_dump_is_kept(logs, reason, words, counted, window):
+    dump, outcome, left = read(*logs)
+    assert outcome.reason.value == reason
+    assert words in outcome.message
+    assert (dump.reader.counted if dump.reader.total else None) == counted
+    assert dump.window == window
+    assert left == []
+
+
+def test_without_any_of_the_dump_the_transports_reason_is_the_verdict():
+    dump = LiveDump(1 << 20)
+    with pytest.raises(CaptureError) as failed:
+        dump.read(Reopenings(), INSTANCE, Script(NOISE, BROKEN), utc_now(), Deadline(5.0))
+    assert failed.value is BROKEN
+    assert dump.window == NOISE
+
+
+def test_a_log_window_is_bounded():
+    endless = Script(*[LOG_LINE * 10] * 1000)
+    dump, outcome, _left = read(endless, max_bytes=2000)
+    assert outcome.reason is Reason.NO_DUMP
+    assert "cloudpods_max_bytes" in outcome.message
+    assert 2000 < len(dump.window) <= 2000 + len(LOG_LINE * 10)
+    assert endless.closed
+
+
+def test_a_dump_larger_than_the_window_is_partial():
+    large = dump_text(goroutines=4000, groups=400)
+    pieces = [large[at : at + 100] for at in range(0, len(large), 100)]
+    dump, outcome, _left = read(Script(*pieces), max_bytes=2000)
+    assert outcome.reason is Reason.TOO_LARGE
+    assert 0 < dump.reader.counted < dump.reader.total == 4000
+    assert len(dump.window) <= 2100
+
+
+def test_a_damaged_dump_is_not_complete():
+    at = DUMP.index(b"#")
+    dump, outcome, _left = read(Script(DUMP[:at] + DUMP[at + 40 :], b"", LATE), None)
+    assert outcome.reason in (Reason.DAMAGED, Reason.CUT_SHORT, Reason.STREAM_ENDED)
+    assert dump.window
+
+
+def test_the_dump_of_somebody_else_is_not_taken():
+    other = OLD.replace(b"runtime/pprof.old", b"main.talk")
+    dump, outcome, _left = read(Script(other + DUMP))
+    assert (outcome.reason, dump.reader.dump) == (Reason.PROVEN, DUMP)
+
+
+# In a run
+
+
+def test_a_log_that_could_not_be_proved_open_is_opened_again(tmp_path):
+    transport = FakeTransport()
+    transport.lose_log_starts = True
+    service = transport.add("region", log=b"", on_signal=answers(DUMP))
+    ran = capture(transport, tmp_path)
+    assert (ran.only().reason, ran.artifact(ran.only())) == ("proven", DUMP)
+    assert transport.done_to(service.instance.name)[:4] == ["open_log", "open_process", "signal", "reopen_log"]
+
+
+@pytest.mark.parametrize(("ends", "reason"), [(False, "cut_short"), (True, "stream_ended")])
+def test_half_a_dump_is_kept_and_parsed(tmp_path, ends, reason):
+    transport = FakeTransport()
+    transport.add("region", on_signal=answers(NOISE, HALF, end=ends))
+    ran = capture(transport, tmp_path)
+    row = ran.only()
+    assert (row.status, row.reason) == ("partial", reason)
+    assert (row.details["goroutines"], row.details["total"], row.details["groups"]) == (38, 40, 2)
+    assert HALF in ran.artifact(row, ".log")
+    assert ran.artifact(row).startswith(b"goroutine profile: total 40\n37 @")
+    assert json.loads(ran.artifact(row, ".json"))["complete"] == "false"
+
+
+def test_a_log_without_a_dump_is_kept_as_it_is(tmp_path):
+    transport = FakeTransport()
+    transport.add("region", on_signal=answers(NOISE))
+    ran = capture(transport, tmp_path)
+    row = ran.only()
+    assert (row.reason, row.path.rsplit("/", 1)[1]) == ("no_dump", "stack-1.log")
+    assert ran.artifact(row) == NOISE
+    assert "total" not in row.details
