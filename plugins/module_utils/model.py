@@ -103,6 +103,7 @@ class Reason(str, enum.Enum):
     HTTP_ONLY = "http_only"
     AUTH_FAILED = "auth_failed"
     NO_CATALOG_ENTRY = "no_catalog_entry"
+    NO_CERTIFICATE = "no_certificate"
 
 
 @dataclass(frozen=True)
@@ -317,6 +318,11 @@ MEANINGS: dict[Reason, Meaning] = {
         Status.SKIPPED,
         "Keystone's catalog has no URL for this component",
         "see the region and the endpoint type; components without an entry need another transport",
+    ),
+    Reason.NO_CERTIFICATE: _meaning(
+        Status.SKIPPED,
+        "no certificate can be seen from here",
+        "the port may be without TLS; the transport host sees what the instances of its node show",
     ),
 }
 

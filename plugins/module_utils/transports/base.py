@@ -118,11 +118,16 @@ class SetupError(Exception):
 class Transport(abc.ABC):
     """One way to reach the instances of one access point.
 
-    follows_files: whether it can follow a file that an instance's standard error goes to.
+    follows_files: whether it can follow a file that an instance's standard error goes to. cluster: its name in results.
+    machine: the one node that is seen through it; "" where that is all of the cluster. lists_workloads: whether it can
+    tell what should run besides what does.
     """
 
     name = ""
     follows_files = False
+    cluster = ""
+    machine = ""
+    lists_workloads = False
 
     @abc.abstractmethod
     def discover(self, selection: Selection, deadline: Deadline) -> Discovery:

@@ -44,8 +44,8 @@ class HostTransport(Transport):
         node: str = "",
         layout: Layout = DEFAULT_LAYOUT,
     ) -> None:
-        self._node = node or os.uname().nodename
-        self._cluster = cluster or self._node
+        self.machine = node or os.uname().nodename
+        self.cluster = cluster or self.machine
         self._binary_dirs = list(binary_dirs)
         self._layout = layout
         self._procfs = ProcFs(layout.proc)
@@ -77,7 +77,7 @@ class HostTransport(Transport):
                     instances.setdefault(_key(instance), instance)
         if unreadable:
             text = f"{unreadable} processes cannot be looked at; it takes root (become: true)"
-            found.problems.append((self._node, verdict(Reason.FORBIDDEN, text)))
+            found.problems.append((self.machine, verdict(Reason.FORBIDDEN, text)))
         found.instances = sort_instances(list(instances.values()))
         return found
 
@@ -105,11 +105,11 @@ class HostTransport(Transport):
         process = self._look_at(pid, component, placement.container_id)
         in_init = INIT_OPTION in self._procfs.arguments(pid)
         return Instance(
-            cluster=self._cluster,
+            cluster=self.cluster,
             component=component.name,
             name=named.pod or f"{component.name}-{pid}",
             namespace=named.namespace,
-            node=self._node,
+            node=self.machine,
             container=named.container,
             restarts=named.restarts,
             state=State.INIT if in_init else State.RUNNING,

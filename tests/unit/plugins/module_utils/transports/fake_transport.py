@@ -148,6 +148,8 @@ class FakeTransport(Transport):
     """
 
     name = "fake"
+    cluster = "c1"
+    lists_workloads = True
 
     def __init__(self) -> None:
         self.services: list[Service] = []
@@ -232,7 +234,7 @@ class FakeTransport(Transport):
         log = self._begin("read_log", instance.name, deadline).log
         if len(log) <= max_bytes:
             return log
-        return log[-max_bytes:].partition(b"\n")[2]
+        return log[-max_bytes - 1 :].partition(b"\n")[2]
 
     def workloads(self, selection, deadline):
         deadline.check()
