@@ -30,7 +30,7 @@ def table(rows: Sequence[LedgerRow]) -> list[str]:
         instances = len({(entry.cluster, entry.namespace, entry.instance, entry.container) for entry in own})
         numbers = [str(counts[status.value]) if counts[status.value] else "-" for status in Status]
         body.append([component, str(instances), *numbers, finding(own)])
-    lines = _columns([heads, *body]) if body else []
+    lines = columns([heads, *body]) if body else []
     lines += [
         f"{entry.cluster}{'/' + entry.component if entry.component else ''}: {entry.message}"
         for entry in rows
@@ -53,7 +53,8 @@ def finding(rows: Sequence[LedgerRow]) -> str:
     return f"{min(totals)}-{max(totals)} goroutines each"
 
 
-def _columns(cells: Sequence[Sequence[str]]) -> list[str]:
+def columns(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of text in columns; the cells of all rows are as many."""
     widths = [max(len(line[index]) for line in cells) for index in range(len(cells[0]))]
     return ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells]
 
@@ -67,7 +68,7 @@ def issue(run: dict[str, Any], rows: Sequence[LedgerRow], load: Loader) -> str:
     """The report to paste into an issue, in Markdown. load(path) gives a parsed dump (or None) of the bundle."""
     captures = [entry for entry in rows if entry.capture == STACK]
     lines = ["# Goroutine dumps of Cloudpods services", ""]
-    lines += [f"- {key}: {_inline(str(value))}" for key, value in run.items() if value not in ("", [], None)]
+    lines += [f"- {key}: {inline(str(value))}" for key, value in run.items() if value not in ("", [], None)]
     lines += ["", "```text", *table(rows), "```", ""]
     for component in sorted({entry.component for entry in captures}):
         own = [entry for entry in captures if entry.component == component]
@@ -92,8 +93,8 @@ def _component_section(component: str, rows: Sequence[LedgerRow], versions: Coun
     total = sum(int(entry.details.get("goroutines", 0)) for entry in read)
     complete = sum(1 for entry in rows if entry.status == Status.COMPLETE.value)
     instances = len({(entry.cluster, entry.namespace, entry.instance) for entry in rows})
-    shown = ", ".join(f"{_inline(text)} x {count}" for text, count in versions.most_common())
-    lines = [f"## {_inline(component)}", ""]
+    shown = ", ".join(f"{inline(text)} x {count}" for text, count in versions.most_common())
+    lines = [f"## {inline(component)}", ""]
     lines += ["- version: %s" % (shown or "unknown"), f"- instances: {instances}"]
     lines += [f"- dumps: {len(rows)}, complete: {complete}, goroutines in them: {total}", ""]
     groups = _largest_groups(read, load)
@@ -138,10 +139,10 @@ def _not_captured(rows: Sequence[LedgerRow]) -> list[str]:
     for entry in missing:
         where = "/".join(part for part in (entry.cluster, entry.component, entry.instance) if part)
         cells = [where, entry.status, entry.reason, entry.message]
-        lines.append(f"| {' | '.join(_inline(cell) for cell in cells)} |")
+        lines.append(f"| {' | '.join(inline(cell) for cell in cells)} |")
     return [*lines, ""]
 
 
-def _inline(text: str) -> str:
+def inline(text: str) -> str:
     """Text that stays on its line and in its table cell, and starts no markup."""
     return re.sub(r"([\\`*_<>|\[\]])", r"\\\1", printable(text))
