@@ -15,6 +15,8 @@ import jsonschema
 import pytest
 from world import ROOT, Run, World, play
 
+import collection
+
 NAMESPACE = "onecloud"
 DUMPING = {
     "region": 4,  # three replicas and a read-only one
@@ -182,6 +184,8 @@ def test_several_dumps_have_sequence_numbers(healthy, tmp_path):
 
 def test_the_checkout_works_as_the_installed_collection_does(healthy, tmp_path):
     playbook = ROOT / "playbooks" / "capture_stacks.yml"
-    run = play(tmp_path, {"kubeconfig": healthy.kubeconfig, "cloudpods_scenario": "kvm_image"}, playbook=str(playbook))
+    variables = {"kubeconfig": healthy.kubeconfig, "cloudpods_scenario": "kvm_image"}
+    linked = {"ANSIBLE_COLLECTIONS_PATH": str(collection.link())}
+    run = play(tmp_path, variables, playbook=str(playbook), environment=linked)
     assert run.code == 0, run.shown
     assert [row["component"] for row in run.of(status="complete")] == ["glance"]

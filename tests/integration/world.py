@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import collection
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = ROOT / "tests" / "lab" / "lab.py"
@@ -95,6 +98,12 @@ class World:
         return [json.loads(line) for line in lines]
 
 
+@functools.cache
+def installed() -> Path:
+    """The collections path that holds the collection as a user gets it, built and installed once in a test run."""
+    return collection.install()
+
+
 def play(
     output: Path,
     variables: dict[str, Any],
@@ -104,7 +113,10 @@ def play(
     environment: dict[str, str] | None = None,
     fresh: bool = True,
 ) -> Run:
-    """Run a playbook and read its bundle's ledger, if it left one. Its artifacts go to a new folder below output."""
+    """Run a playbook of the installed collection and read its bundle's ledger, if it left one.
+
+    Its artifacts go to a new folder below output.
+    """
     output = output / f"bundles-{len(list(output.iterdir()))}" if fresh else output
     command = ["ansible-playbook", playbook, "-e", json.dumps({"cloudpods_output": str(output), **variables})]
     if inventory is not None:
@@ -113,6 +125,7 @@ def play(
         command += ["-i", str(path)]
     env = {
         **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(installed()),
         "ANSIBLE_FORCE_COLOR": "0",
         "ANSIBLE_HOME": str(output.parent / "ansible"),
         **(environment or {}),
