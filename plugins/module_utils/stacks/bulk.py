@@ -19,7 +19,7 @@ from collections import defaultdict
 
 from .model import IDS_KEPT
 from .run import Run
-from .stacktext import Goroutine, read_clean
+from .stacktext import MAIN, Goroutine, read_clean
 
 SMALLEST = 1 << 15  # bytes; less is not worth the trouble
 _REGION = 4 << 20
@@ -69,7 +69,7 @@ class Bulk:
         for text, found in places.items():
             newlines -= text.count(b"\n") * len(found)
             sample = self._sample(text)
-            if sample is None:
+            if sample is None or _is_doubtful(sample, ids, found):
                 return False
             samples.append((sample, found))
         if newlines != 2 * (len(ids) - 1):
@@ -85,8 +85,19 @@ class Bulk:
         if text not in self._known:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            self._known[text] = read_clean(b"goroutine 1 " + text.replace(_FRAME, b"()\n\t"))
+            self._known[text] = _read(b"goroutine 1 " + text.replace(_FRAME, b"()\n\t"))
         return self._known[text]
+
+
+def _read(block: bytes) -> Goroutine | None:
+    """The goroutine, unless it is one that may stand for itself or begin another dump."""
+    goroutine = read_clean(block)
+    return None if goroutine is None or goroutine.is_running or goroutine.printed_itself else goroutine
+
+
+def _is_doubtful(sample: Goroutine, ids: list[bytes], places: list[int]) -> bool:
+    """Whether any goroutine with this text seems to be cut."""
+    return not sample.has_origin and (not sample.frames or any(ids[place] not in MAIN for place in places))
 
 
 def _blocks(chunk: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | None:

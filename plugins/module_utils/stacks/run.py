@@ -50,15 +50,17 @@ class Run:
         self.is_fatal = has_lead
         self.count = 0
         self.ids: set[bytes] = set()
-        self.over = False  # the runtime has written what comes after the last goroutine
         self.errors: list[tuple[int, bytes | None, str]] = []  # offset, goroutine, what
         self.is_damaged = False
+        self._is_profile = False
         self._entries: dict[tuple[object, ...], _Entry] = {}
 
     def add(self, goroutine: Goroutine) -> None:
         """Take one goroutine that is read to its end."""
         for problem in goroutine.finish():
             self.damage(goroutine.offset, goroutine.id, problem)
+        for doubt in goroutine.doubts:
+            self.note(goroutine.offset, goroutine.id, doubt)
         self.add_many(goroutine, 1, [(self.count, goroutine.id)])
         self.count += 1
         self.ids.add(goroutine.id)
@@ -66,6 +68,7 @@ class Run:
     def add_many(self, sample: Goroutine, count: int, ids: list[tuple[int, bytes]]) -> None:
         """Count goroutines that differ from the sample in nothing but their ids, and keep the first of these."""
         self.is_fatal = self.is_fatal or sample.has_pointers
+        self._is_profile = self._is_profile or sample.writes_profile
         entry = self._entries.get(sample.key)
         if entry is None:
             entry = self._entries[sample.key] = _Entry(sample)
@@ -82,7 +85,8 @@ class Run:
 
     def dump(self, is_single: bool = False) -> Dump:
         """The model; its lines and those of its errors are still offsets."""
-        form = "fatal" if self.is_fatal else "stack" if is_single or self.count == 1 else "debug2"
+        is_single = is_single or (self.count == 1 and not self._is_profile)
+        form = "fatal" if self.is_fatal else "stack" if is_single else "debug2"
         if form == "debug2" and self.end - self.start == DEBUG2_LIMIT:
             self.damage(self.end, None, f"it is cut at {DEBUG2_LIMIT} bytes, more than which Go does not write")
         return Dump(

@@ -22,9 +22,10 @@ from .debug1 import LOG_LINE, QUOTED
 from .grouping import text, unquote
 from .model import Frame
 
-HEADER = re.compile(rb"goroutine (\d+)((?: \w+=\w+)*) \[([^\n]*?)\](?: \{([^\n]*)\})?:$")
-LIKE_HEADER = re.compile(rb"goroutine \d+ ")
-_LOCATION = re.compile(rb"\t([^\n]+):(\d+)(?: \+0x[0-9a-f]+)?(?: fp=0x[0-9a-f]+ sp=0x[0-9a-f]+)?(?: pc=0x[0-9a-f]+)?$")
+MARK = b"goroutine "
+HEADER = re.compile(rb"goroutine (\d{1,18})((?: \w+=\w+)*) \[([^\n]*?)\](?: \{([^\n]*)\})?:$")
+LIKE_HEADER = re.compile(rb"goroutine (\d{1,18})(?: \w+=\w+)* \[")
+_LOCATION = re.compile(rb"\t([^\n]+):(\d{1,18})(?: \+0x[0-9a-f]+)?(?: fp=0x[0-9a-f]+ sp=0x[0-9a-f]+)?(?: pc=0x[0-9a-f]+)?$")
 _UNAVAILABLE = b"\tgoroutine running on other thread; stack unavailable"
 _CREATED = re.compile(rb"created by (.+?)(?: in goroutine \d+)?$")
 _ELIDED = re.compile(rb"\.\.\.(?:additional|\d+) frames elided\.\.\.$")
@@ -32,8 +33,10 @@ _ANCESTOR = re.compile(rb"\[originating from goroutine \d+\]:$")
 _NOT_GO = re.compile(rb"non-Go function(?: at pc=0x[0-9a-f]+)?$")
 # Arguments as printArgs writes them. A line with other arguments is a call only if its location follows.
 _CALL = re.compile(rb"[^\s(][^\t\n]*\([0-9a-fx,{}.?_ ]*\)$")
-_MINUTES = re.compile(r"(\d+) minutes$")
+_MINUTES = re.compile(r"(\d{1,18}) minutes$")
 _LABEL = re.compile(rb"(%s|[A-Za-z0-9./_]*): (%s|[A-Za-z0-9./_]*)" % (QUOTED, QUOTED))
+# The main goroutine and the scheduler's have no creator.
+MAIN = (b"0", b"1")
 # Whose stack was printed by itself, not as part of a dump.
 _PRINTERS = ("runtime/debug.Stack", "runtime/debug.PrintStack")
 
@@ -51,6 +54,7 @@ class Goroutine:
         self.created_by: Frame | None = None
         self.ended = False  # nothing of it can follow
         self.problems: list[str] = []
+        self.doubts: list[str] = []
         self._call: bytes | None = None  # a function whose location must come next
         self._sure = False  # it can be nothing else
         self._creator = False
@@ -68,6 +72,15 @@ class Goroutine:
     @property
     def printed_itself(self) -> bool:
         return bool(self.frames) and self.frames[0].function in _PRINTERS
+
+    @property
+    def writes_profile(self) -> bool:
+        """Whether it is the one that a whole dump was asked of."""
+        return bool(self.frames) and self.frames[0].function.startswith("runtime/pprof.")
+
+    @property
+    def is_running(self) -> bool:
+        return self.state.partition(",")[0] == "running"
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -136,12 +149,14 @@ class Goroutine:
         self._begin_call(None, False)
         return self.problems
 
+    @property
+    def has_origin(self) -> bool:
+        """Whether its creator stands there, or its outermost call is one of the runtime's, which a goroutine begins with."""
+        return self.created_by is not None or (bool(self.frames) and self.frames[-1].function.startswith("runtime."))
+
     def seems_cut(self) -> bool:
         """Whether its outermost call is none that a goroutine begins with: it may go on where the input ends."""
-        if self.created_by is not None or self.id in (b"0", b"1"):
-            return False
-        outermost = self.frames[-1].function if self.frames else ""
-        return bool(outermost) and not outermost.startswith("runtime.")
+        return not self.has_origin and (self.id not in MAIN or not self.frames)
 
 
 def read_clean(block: bytes) -> Goroutine | None:
