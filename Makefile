@@ -47,7 +47,7 @@ venv:  ## the virtual environment with every tool; prints its path
 	@$(PYTHON) tests/tools/make_venv.py dev
 format:  ## format the Python sources
 	$(call in_venv,dev) ruff format .
-docs:  ## the pages of the modules and roles as HTML; prints the path
+docs:  ## the pages that are made from the code, and the modules and roles as HTML; prints the path
 	$(call in_venv,dev) python3 tests/tools/docs.py
 changelog:  ## write CHANGELOG.rst from the fragments
 	$(call in_venv,dev) antsibull-changelog release --reload-plugins

@@ -138,7 +138,7 @@ def no_lab() -> str:
     return ""
 
 
-def with_lab(runner: Runner, static: Sequence[Step], paths: Sequence[str], molecule: bool) -> None:
+def with_lab(runner: Runner, static: Sequence[Step], paths: Sequence[str]) -> None:
     """Build the test cluster beside the static checks, run the tests on it, and take it down."""
     reason = no_lab()
     runner.static([*static] if reason else [LAB_BUILD, *static])
@@ -147,7 +147,7 @@ def with_lab(runner: Runner, static: Sequence[Step], paths: Sequence[str], molec
     try:
         if not reason and not runner.run(LAB_UP):
             reason = "it did not come up, see above"
-        if molecule and not reason:
+        if not reason:
             runner.run(MOLECULE)
         runner.pytest(paths, LAB_ABSENT=reason)
         if reason and IN_CI:
@@ -183,9 +183,9 @@ TARGETS = {
     "lint": lambda runner: runner.static(LINT),
     "sanity": lambda runner: runner.static(SANITY),
     "unit": lambda runner: runner.pytest(FAST_TESTS),
-    "integration": lambda runner: with_lab(runner, [], LAB_TESTS, molecule=False),
+    "integration": lambda runner: with_lab(runner, [], LAB_TESTS),
     "test-fast": lambda runner: (runner.static(LINT), runner.pytest(FAST_TESTS)),
-    "test": lambda runner: with_lab(runner, [*SANITY, *LINT], [*FAST_TESTS, *LAB_TESTS], molecule=False),
+    "test": lambda runner: with_lab(runner, [*SANITY, *LINT], [*FAST_TESTS, *LAB_TESTS]),
     "bench": bench,
 }
 

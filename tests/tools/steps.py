@@ -50,6 +50,7 @@ LINT = (
     Step("yamllint", ("yamllint", "--strict", ".")),
     Step("ansible-lint", ("ansible-lint", "--strict", "--nocolor")),
     Step("antsibull-docs", ("antsibull-docs", "lint-collection-docs", "--plugin-docs", ".")),
+    Step("docs", python("tests/tools/docs.py", "--check")),
     Step("antsibull-changelog", ("antsibull-changelog", "lint")),
     Step("shellcheck", python("tests/tools/system_lint.py", "shellcheck")),
     Step("gofmt", python("tests/tools/system_lint.py", "gofmt")),

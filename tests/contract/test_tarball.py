@@ -1,0 +1,62 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tarball holds what a user needs, and nothing that only developers need."""
+
+from __future__ import annotations
+
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+import collection
+from workspace import ROOT
+
+FOR_USERS = {
+    "CHANGELOG.rst",
+    "FILES.json",
+    "LICENSE",
+    "MANIFEST.json",
+    "README.md",
+    "changelogs",
+    "docs",
+    "meta",
+    "playbooks",
+    "plugins",
+    "requirements.txt",
+    "roles",
+}
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Every file in the tarball."""
+    with tarfile.open(collection.build(tmp_path_factory.mktemp("tarball"))) as archive:
+        return [Path(member.name) for member in archive if member.isfile()]
+
+
+def test_at_its_root_is_what_a_user_needs(names):
+    assert {name.parts[0] for name in names} == FOR_USERS
+
+
+def test_nothing_hidden_or_cached_is_in_it(names):
+    assert not [name for name in names if any(part.startswith((".", "__pycache__")) for part in name.parts)]
+
+
+def test_every_plugin_role_and_page_that_git_knows_is_in_it(names):
+    folders = ["docs", "meta", "playbooks", "plugins", "roles"]
+    tracked = subprocess.run(["git", "ls-files", *folders], cwd=ROOT, check=True, capture_output=True, text=True)
+    there = [name for name in tracked.stdout.splitlines() if (ROOT / name).exists()]
+    assert there
+    assert {*map(Path, there)} <= {*names}
+
+
+def test_roles_and_collection_ask_for_the_same_ansible():
+    wanted = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["requires_ansible"]
+    assert wanted == ">=2.17.0"
+    for path in (ROOT / "roles").glob("*/meta/main.yml"):
+        least = yaml.safe_load(path.read_text())["galaxy_info"]["min_ansible_version"]
+        assert wanted == f">={least}.0", path

@@ -1,0 +1,90 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make the documentation that is made from the code.
+
+    python3 tests/tools/docs.py            write the pages, render modules and roles as HTML, print where
+    python3 tests/tools/docs.py --check    only compare the pages with what the code makes now
+
+The pages stand in docs/, under version control; the HTML goes to the cache. No network. Wants the tools of the
+virtual environment on the PATH.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import collection
+import reasons
+from workspace import ROOT, checkout_cache, locked
+
+# Page in docs/ -> what makes it.
+PAGES = {
+    "reasons.md": reasons.page,
+}
+# References into Ansible's own documentation, which is not here.
+NOT_HERE = "suppress_warnings=ref.ref"
+
+
+def compare() -> int:
+    """Show how each page differs from what the code makes; return 1 when one does."""
+    code = 0
+    for name, make in PAGES.items():
+        path = ROOT / "docs" / name
+        there = path.read_text(encoding="utf-8") if path.exists() else ""
+        fresh = make()
+        if there != fresh:
+            code = 1
+            lines = (there.splitlines(True), fresh.splitlines(True), f"docs/{name}", "as the code makes it")
+            sys.stdout.writelines(difflib.unified_diff(*lines))
+            print(f"docs/{name} is not what the code makes: run `make docs`")
+    return code
+
+
+def write() -> None:
+    """Write the pages."""
+    for name, make in PAGES.items():
+        (ROOT / "docs" / name).write_text(make(), encoding="utf-8")
+
+
+def render() -> Path:
+    """Render the pages of modules and roles; return the first one's path."""
+    place = checkout_cache() / "docs"
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(collection.link()),
+        "ANSIBLE_HOME": str(checkout_cache() / "ansible-home"),
+    }
+    sources, pages = place / "rst", place / "html"
+    antsibull = ["antsibull-docs", "collection", "--use-current", "--squash-hierarchy", "--fail-on-error", "--dest-dir"]
+    sphinx = ["sphinx-build", "-C", "-q", "-W", "-D", "extensions=sphinx_antsibull_ext", "-D", NOT_HERE]
+    named = ["-D", "project=cloudpods.diagnostics", "-D", "html_theme=alabaster"]
+    with locked(place):
+        shutil.rmtree(place, ignore_errors=True)
+        sources.mkdir(parents=True)
+        for command in ([*antsibull, sources, "cloudpods.diagnostics"], [*sphinx, *named, sources, pages]):
+            subprocess.run(command, check=True, stdout=sys.stderr, env=environment)
+    return pages / "index.html"
+
+
+def main() -> int:
+    """Do what is asked."""
+    if sys.argv[1:] == ["--check"]:
+        return compare()
+    if sys.argv[1:]:
+        sys.exit(__doc__)
+    write()
+    try:
+        print(render())
+    except subprocess.CalledProcessError as failed:
+        sys.exit(f"docs: `{failed.cmd[0]}` ended with {failed.returncode}, see above")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
