@@ -61,13 +61,14 @@ def render() -> Path:
         "ANSIBLE_HOME": str(checkout_cache() / "ansible-home"),
     }
     sources, pages = place / "rst", place / "html"
-    antsibull = ["antsibull-docs", "collection", "--use-current", "--squash-hierarchy", "--fail-on-error", "--dest-dir"]
-    sphinx = ["sphinx-build", "-C", "-q", "-W", "-D", "extensions=sphinx_antsibull_ext", "-D", NOT_HERE]
-    named = ["-D", "project=cloudpods.diagnostics", "-D", "html_theme=alabaster"]
+    antsibull: list[str | Path] = ["antsibull-docs", "collection", "--use-current", "--squash-hierarchy"]
+    antsibull += ["--fail-on-error", "--dest-dir", sources, "cloudpods.diagnostics"]
+    sphinx: list[str | Path] = ["sphinx-build", "-C", "-q", "-W", "-D", "extensions=sphinx_antsibull_ext"]
+    sphinx += ["-D", NOT_HERE, "-D", "project=cloudpods.diagnostics", "-D", "html_theme=alabaster", sources, pages]
     with locked(place):
         shutil.rmtree(place, ignore_errors=True)
         sources.mkdir(parents=True)
-        for command in ([*antsibull, sources, "cloudpods.diagnostics"], [*sphinx, *named, sources, pages]):
+        for command in (antsibull, sphinx):
             subprocess.run(command, check=True, stdout=sys.stderr, env=environment)
     return pages / "index.html"
 
