@@ -28,10 +28,10 @@ def certificate_document(der: bytes, now: datetime.datetime) -> dict[str, Any]:
 
 
 def _read(der: bytes, now: datetime.datetime) -> dict[str, Any]:
-    ((tag, certificate),) = _values(der, limit=1)
-    parts = list(_values(_expect(next(_values(certificate)), _SEQUENCE), limit=8))
-    if tag != _SEQUENCE:
-        raise ValueError("it is no sequence")
+    # What is certified is the first of the three parts: the rest is its signature.
+    (certificate,) = _values(der, limit=1)
+    (certified,) = _values(_expect(certificate, _SEQUENCE), limit=1)
+    parts = list(_values(_expect(certified, _SEQUENCE), limit=8))
     if parts[0][0] == _EXPLICIT_0:  # the version, which the first one does not state
         parts = parts[1:]
     _serial, _algorithm, issuer, validity, subject = parts[:5]

@@ -118,7 +118,8 @@ def _stats(body: bytes) -> dict[str, Any]:
     """Totals since start. Of the paths, only those are kept that were ever requested: most never are."""
     fields = Fields(json_object(body), "the document")
     entries = fields.items("paths")
-    kept, used = [], 0
+    kept: list[dict[str, Any]] = []
+    used = 0
     for number, entry in enumerate(entries[:MAX_PATHS]):
         inner = Fields(entry, f"paths[{number}]")
         hits = _hits(inner)

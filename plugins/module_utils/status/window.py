@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Sequence
+from typing import Any, Dict, Iterable, Sequence, Tuple
 
 from .documents import CLASSES
 
@@ -14,12 +14,15 @@ DURATION_SLACK_MS = 1.0
 DURATION_SLACK_RATIO = 1e-9
 
 
+Span = Tuple[Dict[str, Any], Dict[str, Any], float]
+
+
 def window(samples: Sequence[dict[str, Any]], restarted: bool | None = None) -> dict[str, Any] | None:
     """The window between the samples, or None when no endpoint was read twice.
 
     A sample is as in status.json; its "taken" maps an endpoint to the seconds at which it was read. restarted: the
     container was another one afterwards (None: nobody looked). Where that, or a counter that went back, shows that
-    the totals began anew, no rate is made up: they are null.
+    the totals began anew, no rate is made up: what could not be compared is null.
     """
     spans = {name: _span(samples, name) for name in ("stats", "worker_stats", "db_stats", "process_stats")}
     if not any(spans.values()):
@@ -36,7 +39,7 @@ def window(samples: Sequence[dict[str, Any]], restarted: bool | None = None) -> 
     return result
 
 
-def _span(samples: Sequence[dict[str, Any]], endpoint: str) -> tuple[dict[str, Any], dict[str, Any], float] | None:
+def _span(samples: Sequence[dict[str, Any]], endpoint: str) -> Span | None:
     """The first and the last document of an endpoint, and the seconds from one to the other."""
     read = [sample for sample in samples if endpoint in sample]
     if len(read) < 2:
@@ -45,7 +48,7 @@ def _span(samples: Sequence[dict[str, Any]], endpoint: str) -> tuple[dict[str, A
     return first[endpoint], last[endpoint], last["taken"][endpoint] - first["taken"][endpoint]
 
 
-def _any_went_back(spans: dict[str, Any]) -> bool:
+def _any_went_back(spans: dict[str, Span | None]) -> bool:
     stats, databases = spans["stats"], spans["db_stats"]
     if stats and (_hits_went_back(stats[0], stats[1]) or _a_path_went_back(stats[0], stats[1])):
         return True
@@ -113,7 +116,7 @@ def _ratio(amount: float, base: float) -> float | None:
 _REQUESTS = ("requests", "requests_per_second", "errors_4xx", "errors_5xx", "error_ratio", "mean_duration_ms")
 
 
-def _requests(span: tuple[dict[str, Any], dict[str, Any], float] | None, reset: bool) -> dict[str, Any]:
+def _requests(span: Span | None, reset: bool) -> dict[str, Any]:
     if span is None or reset:
         return {**dict.fromkeys(_REQUESTS), "errors_5xx_per_second": None, "paths": []}
     before, after, seconds = span
@@ -131,9 +134,9 @@ def _requests(span: tuple[dict[str, Any], dict[str, Any], float] | None, reset: 
     return total
 
 
-def _databases(span: tuple[dict[str, Any], dict[str, Any], float] | None, reset: bool) -> list[dict[str, Any]]:
+def _databases(span: Span | None, reset: bool) -> list[dict[str, Any]] | None:
     if span is None or reset:
-        return []
+        return None
     earlier, later = (_by_name(document["databases"]) for document in span[:2])
     result = []
     for name, item in later.items():
@@ -162,10 +165,10 @@ def _numbered(workers: Iterable[dict[str, Any]]) -> dict[tuple[str, int], dict[s
     return result
 
 
-def _workers(documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _workers(documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]] | None:
     """Per pool the state at the first and the last sample, and the shortest queue over all of them."""
     if len(documents) < 2:
-        return []
+        return None
     tables = [_numbered(document["workers"]) for document in documents]
     result = []
     for key, last in tables[-1].items():

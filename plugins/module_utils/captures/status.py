@@ -1,0 +1,361 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading the status of every instance of an access point: its endpoints, certificate and log, written against the
+transport interface.
+
+The questions of one instance are put one after the other, which is gentle to a service in trouble; each has its share
+of the instance's time, so one that hangs takes nothing from the others. Only what the catalog says that a component
+answers is asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, Sequence
+
+from ..bundle.store import Store, json_bytes
+from ..catalog import COMPONENTS, ENDPOINTS, Selection, component_of, endpoint_path, http_of
+from ..deadline import Deadline, DeadlineExceeded
+from ..fanout import Caps, run
+from ..model import CaptureError, Instance, LedgerRow, Reason, Verdict, Workload, row, utc_now, utc_text, verdict
+from ..status.certificate import certificate_document
+from ..status.documents import read
+from ..status.logwords import log_document
+from ..status.values import BadValue
+from ..transports.base import Discovery, HttpTarget, Transport
+from .judge import refuse_by_state
+from .record import CERTIFICATE, LOG, Question, Record, Turn, unfinished
+from .run import discover, discovery_rows, place_row
+
+CLUSTER_FORMAT, VERSION = "cloudpods.diagnostics/cluster-status", 1
+MAX_LIST_SECONDS = 60.0
+# A window of log is held in memory while it is looked through.
+LOGS_AT_A_TIME = 8
+LONGEST_LINE = 1 << 16
+# Of a body that is not what it should be, so much is kept to look at.
+KEPT_OF_BAD_BODY = 1 << 20
+TEXTS = ("ping", "version")
+PING = Question("ping")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to ask. timeout is per instance and sample, interval from start to start of samples, both in seconds.
+
+    log_seconds: how far back to read the log; 0 for not at all. max_bytes bounds one body and one window of log.
+    ValueError says what is wrong with an option.
+    """
+
+    endpoints: tuple[str, ...] = ENDPOINTS
+    databases: tuple[str, ...] = ()
+    samples: int = 1
+    interval: float = 10.0
+    certificates: bool = False
+    log_seconds: int = 0
+    timeout: float = 30.0
+    concurrency: int = 40
+    node_concurrency: int = 20
+    max_bytes: int = 8 << 20
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "concurrency", "node_concurrency", "max_bytes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} has to be 1 or more, not {getattr(self, name)}")
+        for name in ("interval", "log_seconds"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} has to be 0 or more, not {getattr(self, name)}")
+        for question in self.questions:
+            endpoint_path(question.endpoint, question.database)
+
+    @property
+    def questions(self) -> list[Question]:
+        """The endpoints that are asked for, in the catalog's order and each once."""
+        names = [name for name in ENDPOINTS if name in self.endpoints]
+        names += [name for name in dict.fromkeys(self.endpoints) if name not in names]
+        databases = [Question("db_stats", name) for name in dict.fromkeys(self.databases)]
+        return [Question(name) for name in names] + (databases if "db_stats" in names else [])
+
+
+@dataclass
+class Report:
+    """What a run read: the rows of its ledger, and the status.json of each instance where they were to be kept."""
+
+    rows: list[LedgerRow] = field(default_factory=list)
+    documents: list[dict[str, Any]] = field(default_factory=list)
+
+
+def read_all(
+    transport: Transport,
+    found: Discovery,
+    selection: Selection,
+    store: Store,
+    options: Options,
+    deadline: Deadline,
+    max_documents: int = 0,
+) -> Report:
+    """Read the status of every instance found, and leave status.json of each, cluster.json, and the raw bodies.
+
+    Up to so many instances, the report holds their documents as well.
+    """
+    cluster = found.instances[0].cluster if found.instances else transport.cluster
+    store.record(discovery_rows(found, selection, cluster))
+    _keep_cluster(transport, found, selection, store, cluster, deadline)
+    records = [_record(instance, options, store) for instance in found.instances]
+    asked = [record for record in records if _is_asked(record)]
+    reader = _Reader(transport, store, options, deadline)
+    numbers = range(max((len(record.turns) for record in asked), default=0))
+    # Sample by sample, so that the first of all instances come before the second of any.
+    work = [(record, number) for number in numbers for record in asked if number < len(record.turns)]
+    for outcome in run(work, reader.take, options.concurrency, deadline):
+        record, number = outcome.target
+        if outcome.error is not None or not outcome.finished:
+            record.end(record.turns[number], unfinished(outcome.error, outcome.started))
+    later = _look_again(transport, asked, options, deadline)
+    report = Report()
+    for record in records:
+        after, restarted = later.get(_key(record.instance), (None, None))
+        document = record.document(after, restarted)
+        store.keep(_folders(record.instance), "status.json", json_bytes(document))
+        if len(records) <= max_documents:
+            report.documents.append(document)
+    store.finish(store.rows)
+    report.rows = store.rows
+    return report
+
+
+def _folders(instance: Instance) -> list[str]:
+    return [instance.cluster, instance.component, instance.name]
+
+
+def _key(instance: Instance) -> tuple[str, str, str, str]:
+    return instance.namespace, instance.component, instance.name, instance.container
+
+
+def target_of(instance: Instance, question: Question) -> HttpTarget | None:
+    """Where to ask: on the component's own port, or on the first that its container declares if that one is not among
+    them (it was configured to another). None where the component does not answer this."""
+    http = http_of(component_of(instance.component), instance.ports)
+    if http is None or question.endpoint not in http.endpoints:
+        return None
+    port = http.port if http.port in instance.ports or not instance.ports else instance.ports[0]
+    return HttpTarget(http.scheme, port, endpoint_path(question.endpoint, question.database))
+
+
+def _record(instance: Instance, options: Options, store: Store) -> Record:
+    """What is asked of this instance. What it does not offer has a row that says so, and is not asked."""
+    offered = [question for question in options.questions if target_of(instance, question)]
+    turns = []
+    if offered:
+        turns = [Turn(number, tuple(offered)) for number in range(1, options.samples + 1)]
+    once = []
+    if options.certificates and target_of(instance, PING):
+        once.append(Question(CERTIFICATE))
+    if options.log_seconds:
+        once.append(Question(LOG))
+    if once:
+        turns.append(Turn(1, tuple(once), sample=False))
+    record = Record(instance, turns, store)
+    known = instance.component in COMPONENTS or target_of(instance, PING)
+    reason = Reason.NOT_OFFERED if known else Reason.NO_PORT
+    record.note([question for question in options.questions if question not in offered], verdict(reason))
+    return record
+
+
+def _is_asked(record: Record) -> bool:
+    """Whether anything is asked of it; one that does not run has its refusals recorded."""
+    refusal = refuse_by_state(record.instance)
+    if refusal is not None:
+        record.refuse(refusal.verdict)
+    return refusal is None
+
+
+class _Reader:
+    """Takes the turns of all records, on many threads."""
+
+    def __init__(self, transport: Transport, store: Store, options: Options, deadline: Deadline) -> None:
+        self._transport = transport
+        self._store = store
+        self._options = options
+        self._deadline = deadline
+        self._nodes = Caps(options.node_concurrency)
+        self._logs = Caps(LOGS_AT_A_TIME)
+
+    def take(self, work: tuple[Record, int]) -> None:
+        """One turn, from waiting for its moment to its rows."""
+        record, number = work
+        turn = record.turns[number]
+        if turn.sample and number:
+            moment = record.begun + number * self._options.interval - time.monotonic()
+            threading.Event().wait(max(0.0, min(moment, self._deadline.remaining())))
+        deadline = Deadline(self._options.timeout, "instance")
+        if number and not record.wait_for(record.turns[number - 1], self._within(deadline).remaining()):
+            record.end(turn, verdict(Reason.NO_ANSWER, "what was asked before had not ended"))
+            return
+        left = verdict(Reason.RUN_DEADLINE)
+        try:
+            if not self._deadline.expired:
+                with self._nodes.hold(record.instance.node, self._within(deadline)):
+                    left = self._ask_all(record, turn, deadline)
+        except DeadlineExceeded as error:
+            left = verdict(Reason.NO_ANSWER, f"{error}, while others of its node were asked")
+        record.end(turn, left)
+
+    def _within(self, deadline: Deadline, scope: str = "instance") -> Deadline:
+        """The same moment, unless the run's deadline comes before it."""
+        return self._deadline.child(deadline.remaining(), scope)
+
+    def _ask_all(self, record: Record, turn: Turn, deadline: Deadline) -> Verdict:
+        """Put the questions of a turn; the verdict on those that were not put."""
+        record.begin(turn)
+        for number, question in enumerate(turn.questions):
+            if deadline.expired or self._deadline.expired:
+                break
+            # A share of the instance's time, not of the run's: towards its end that would be none.
+            share = deadline.child(deadline.remaining() / (len(turn.questions) - number), "endpoint")
+            outcome = self._ask(record, turn, question, self._within(share, "endpoint"))
+            if outcome.reason is Reason.GONE:
+                return outcome
+        return verdict(Reason.RUN_DEADLINE if self._deadline.expired else Reason.NO_ANSWER, "no time was left")
+
+    def _ask(self, record: Record, turn: Turn, question: Question, deadline: Deadline) -> Verdict:
+        """One question: its answer kept, its row made. Nothing that the target does is an exception."""
+        answer = _Answer(verdict(Reason.ERROR))
+        started, clock = utc_text(utc_now()), time.monotonic()
+        try:
+            self._questioned(record, turn, question, deadline, answer)
+        except CaptureError as error:
+            answer.outcome = error.verdict
+        except DeadlineExceeded as error:
+            answer.outcome = verdict(Reason.NO_ANSWER, str(error))
+        duration = time.monotonic() - clock
+        if answer.outcome.reason is Reason.NO_ANSWER and self._deadline.expired:
+            # It may have been about to answer: that it hangs is not said of it.
+            answer.outcome = verdict(Reason.RUN_DEADLINE, f"it was given {duration:.1f} s")
+        if answer.document is not None and question.endpoint == "ping":
+            answer.document["duration_ms"] = round(1000 * duration, 1)
+        artifact = None
+        if answer.kept:
+            artifact = self._store.keep(_folders(record.instance), answer.file, answer.kept)
+        entry = row(
+            record.instance, question.capture, answer.outcome, turn.number, artifact, started, duration, answer.details
+        )
+        record.answer(turn, question, entry, answer.document)
+        return answer.outcome
+
+    def _questioned(self, record: Record, turn: Turn, question: Question, deadline: Deadline, answer: _Answer) -> None:
+        if question.endpoint == LOG:
+            self._read_log(record.instance, deadline, answer)
+        elif question.endpoint == CERTIFICATE:
+            self._read_certificate(record, deadline, answer)
+        else:
+            self._read_endpoint(record, turn, question, deadline, answer)
+
+    def _read_endpoint(
+        self, record: Record, turn: Turn, question: Question, deadline: Deadline, answer: _Answer
+    ) -> None:
+        target = _existing(target_of(record.instance, question))
+        answer.details["port"] = target.port
+        got = self._transport.http_get(record.instance, target, deadline, self._options.max_bytes)
+        answer.details["http_status"] = got.status
+        reading = read(question.endpoint, got.status, got.headers, got.body, got.cut_by)
+        answer.outcome, answer.document = reading.outcome, reading.document
+        good = reading.document is not None
+        answer.kept = got.body if good else got.body[:KEPT_OF_BAD_BODY]
+        ending = "json" if good and question.endpoint not in TEXTS else "txt"
+        answer.file = f"{question.name.replace('/', '.')}-{turn.number}.{ending}"
+
+    def _read_certificate(self, record: Record, deadline: Deadline, answer: _Answer) -> None:
+        target = _existing(target_of(record.instance, PING))
+        der = self._transport.certificate(record.instance, target, deadline)
+        if der is None:
+            raise CaptureError(Reason.NO_CERTIFICATE)
+        answer.kept, answer.file = der, "certificate.der"
+        try:
+            answer.document = certificate_document(der, utc_now())
+        except BadValue as error:
+            raise CaptureError(Reason.NOT_JSON, str(error)) from error
+        answer.outcome = verdict(Reason.RECORDED)
+
+    def _read_log(self, instance: Instance, deadline: Deadline, answer: _Answer) -> None:
+        seconds, limit = self._options.log_seconds, self._options.max_bytes
+        with self._logs.hold("", deadline):
+            data = self._transport.read_log(instance, seconds, deadline, limit)
+            # What is cut to the limit begins with a whole line, and so is shorter by up to a line.
+            truncated = len(data) > limit - min(LONGEST_LINE, limit // 2)
+            answer.document = log_document(data, seconds, truncated)
+        answer.details.update(bytes=len(data), truncated=truncated)
+        answer.outcome = verdict(Reason.RECORDED)
+
+
+def _existing(target: HttpTarget | None) -> HttpTarget:
+    if target is None:
+        raise CaptureError(Reason.NO_PORT)
+    return target
+
+
+@dataclass
+class _Answer:
+    """What came of one question. kept: the bytes for the artifact of that file name."""
+
+    outcome: Verdict
+    document: dict[str, Any] | None = None
+    kept: bytes = b""
+    file: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def _look_again(
+    transport: Transport, asked: Sequence[Record], options: Options, deadline: Deadline
+) -> dict[tuple[str, str, str, str], tuple[Instance | None, bool | None]]:
+    """Per instance how it is seen after the samples, and whether its container is another one (None: not known).
+
+    One list call, and none with a single sample: without a window there is nothing that a restart could spoil.
+    """
+    if options.samples < 2 or not asked:
+        return {}
+    names = sorted({record.instance.component for record in asked})
+    after = discover(transport, Selection(tuple(component_of(name) for name in names)), deadline)
+    seen = {_key(instance): instance for instance in after.instances}
+    result: dict[tuple[str, str, str, str], tuple[Instance | None, bool | None]] = {}
+    for record in asked:
+        before, now = record.instance, seen.get(_key(record.instance))
+        if now is not None:
+            same = (before.container_id, before.restarts) == (now.container_id, now.restarts)
+            result[_key(before)] = now, not same
+    return result
+
+
+def _keep_cluster(
+    transport: Transport, found: Discovery, selection: Selection, store: Store, cluster: str, deadline: Deadline
+) -> None:
+    """cluster.json: what the access point as a whole says. Of a single machine it stands below that machine's name."""
+    problems = list(found.problems)
+    workloads: list[Workload] = []
+    known = transport.lists_workloads
+    if known:
+        try:
+            workloads = transport.workloads(selection, deadline.child(MAX_LIST_SECONDS, "workloads"))
+        except (CaptureError, DeadlineExceeded) as error:
+            known = False
+            outcome = error.verdict if isinstance(error, CaptureError) else verdict(Reason.UNREACHABLE, str(error))
+            problems.append(("workloads", outcome))
+            store.record([place_row(cluster, "", "", outcome)])
+    document = {
+        "format": CLUSTER_FORMAT,
+        "version": VERSION,
+        "cluster": cluster,
+        "transport": transport.name,
+        "components": list(selection.names),
+        "named": selection.named,
+        "workloads": [dataclasses.asdict(workload) for workload in workloads],
+        "workloads_known": known,
+        "problems": [
+            {"place": place, "reason": problem.reason.value, "message": problem.message} for place, problem in problems
+        ],
+    }
+    folders = [cluster, "machines", transport.machine] if transport.machine else [cluster]
+    store.keep(folders, "cluster.json", json_bytes(document, indent=1))
