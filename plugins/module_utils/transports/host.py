@@ -17,12 +17,15 @@ from typing import Sequence, Tuple
 
 from ..catalog import BINARY_DIR, Component, Selection, binary_paths, component_of
 from ..deadline import Deadline
-from ..model import CaptureError, Instance, Process, Reason, State, verdict
-from .base import Discovery, LogStream, ProbeFacts, ProcessSession, Transport, sort_instances
+from ..model import CaptureError, Instance, Process, Reason, State, Workload, verdict
+from . import http
+from .base import Discovery, HttpAnswer, HttpTarget, LogStream, ProbeFacts, ProcessSession, Transport, sort_instances
 from .host_containers import Containers, Layout, Placement, memory_room, placement_of
 from .host_journal import JournalMark
 from .host_logs import ContainerLog, FileMark, LogFiles, Mark, StderrFile, describe_sink
+from .host_net import connect_to
 from .host_proc import ProcFs, is_regular, translated, without_deleted
+from .host_readback import read_back
 from .host_session import HostSession, same_process
 
 # Init containers of the operator run the service itself with this option (cloudpods-operator, component.go).
@@ -169,6 +172,31 @@ class HostTransport(Transport):
                 Reason.LOG_UNAVAILABLE, f"container {placement.container_id} has no log file below {places}"
             )
         return ContainerLog(self._procfs, process, log_file)
+
+    def read_log(self, instance: Instance, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
+        deadline.check()
+        process = _process_of(instance)
+        with translated(Reason.LOG_UNAVAILABLE):
+            if not self._procfs.is_alive(process):
+                raise CaptureError(Reason.GONE, f"process {process.pid} has ended")
+            link = self._procfs.stderr(process.pid)
+            if link.startswith("socket:"):
+                return JournalMark(self._procfs, process, deadline).read_back(seconds, deadline, max_bytes)
+            return read_back(self._log_files(instance, process, link), seconds, deadline, max_bytes)
+
+    def _get(self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int) -> HttpAnswer:
+        connect = connect_to(self._procfs, _process_of(instance), target.port)
+        tls = http.unverified() if target.scheme == "https" else None
+        return http.get(connect, target.path, deadline, max_bytes, tls, {"Host": "localhost"})
+
+    def certificate(self, instance: Instance, target: HttpTarget, deadline: Deadline) -> bytes | None:
+        if target.scheme != "https":
+            return None
+        return http.certificate(connect_to(self._procfs, _process_of(instance), target.port), deadline)
+
+    def workloads(self, selection: Selection, deadline: Deadline) -> list[Workload]:
+        del selection, deadline
+        return []
 
     def open_process(self, instance: Instance, deadline: Deadline) -> ProcessSession:
         deadline.check()

@@ -21,11 +21,14 @@ from .base import LogStream
 from .host_exec import ENVIRONMENT, find_program, run_bounded, stop
 from .host_logs import CHUNK, Mark, describe_sink
 from .host_proc import ProcFs, translated
+from .newest import Newest
 
 # How often a silent journal makes us look whether the process still lives, and how much later than its end its
 # last words may be in the journal. In seconds.
 LIFE_CHECK_SECONDS = 0.5
 CLOCK_SLACK = 1.0
+# To get the newest bytes so many lines are asked for: one has a head of some 80 bytes.
+LINE_BYTES = 80
 
 
 class JournalMark(Mark):
@@ -71,6 +74,19 @@ class JournalMark(Mark):
         command = [self._program, "--quiet", "--no-pager", "--follow", "--no-tail", "--output=cat", "--all"]
         with translated(Reason.LOG_UNAVAILABLE):
             return JournalStream(command + self._place + self._own, self._procfs, self._process, deadline)
+
+    def read_back(self, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
+        """What the process wrote in the last so many seconds, the newest max_bytes of it."""
+        lines = max(1, max_bytes // LINE_BYTES)
+        command = [self._program, "--quiet", "--no-pager", "--output=cat", "--all", f"--lines={lines}"]
+        command += [f"--since=-{seconds}s", *self._own]
+        newest = Newest(max_bytes)
+        with translated(Reason.LOG_UNAVAILABLE), JournalStream(command, self._procfs, self._process, deadline) as log:
+            data = log.read()
+            while data:
+                newest.add(data)
+                data = log.read()
+        return newest.text()
 
     def close(self) -> None:
         """A cursor holds nothing."""

@@ -33,6 +33,8 @@ class LogFiles(abc.ABC):
     """The files that a log consists of, one after the other."""
 
     linger = 0.0
+    # Whether a container's runtime wrote them, with something around each line.
+    wrapped = False
 
     @abc.abstractmethod
     def open_current(self) -> int:
@@ -50,8 +52,13 @@ class LogFiles(abc.ABC):
         """Where in this file the next byte will be written."""
         return os.fstat(descriptor).st_size
 
-    def unwrapper(self) -> Callable[[bytes], bytes]:
-        """What makes the process's own bytes out of the file's; b"" tells it the end."""
+    def open_all(self) -> list[int]:
+        """Descriptors of all the files of the log that there are, oldest first. OSError, CaptureError."""
+        return [self.open_current()]
+
+    def unwrapper(self, stream: str | None = "stderr") -> Callable[[bytes], bytes]:
+        """What makes the process's own bytes (None: of both streams) out of the file's; b"" tells it the end."""
+        del stream
         return _as_is
 
 
@@ -108,6 +115,7 @@ class ContainerLog(LogFiles):
     """
 
     linger = LINGER_SECONDS
+    wrapped = True
 
     def __init__(self, procfs: ProcFs, process: Process, path: str) -> None:
         self._procfs = procfs
@@ -120,6 +128,17 @@ class ContainerLog(LogFiles):
             return os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise CaptureError(Reason.LOG_UNAVAILABLE, f"{self._path} does not exist") from error
+
+    def open_all(self) -> list[int]:
+        newest = self.open_current()
+        older: list[int] = []
+        for path in self._chain()[:-1]:
+            # One may be rotated away at any moment, and the current one may become the last of these.
+            with contextlib.suppress(OSError):
+                older.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        if older and os.path.sameopenfile(older[-1], newest):
+            os.close(older.pop())
+        return [*older, newest]
 
     def following(self, descriptor: int) -> int | None:
         own = os.fstat(descriptor)
@@ -149,9 +168,9 @@ class ContainerLog(LogFiles):
     def has_ended(self) -> bool:
         return not self._procfs.is_alive(self._process)
 
-    def unwrapper(self) -> Callable[[bytes], bytes]:
+    def unwrapper(self, stream: str | None = "stderr") -> Callable[[bytes], bytes]:
         form = "docker" if self._path.endswith(DOCKER_SUFFIX) else "cri"
-        return Unwrapper(form, stream="stderr").feed
+        return Unwrapper(form, stream=stream).feed
 
 
 class Mark(abc.ABC):

@@ -29,18 +29,23 @@ CHUNK = 1 << 16
 SHOWN = 200
 HEADER_KEPT = 1000
 
-# Given the seconds that it may take, a connected socket.
+# A connected socket, given the seconds that it may take; and that to an address and port.
 Connect = Callable[[float], socket.socket]
+OpenOne = Callable[[str, int, float], socket.socket]
 
 
-def to_address(addresses: Sequence[str], port: int) -> Connect:
+def _open_one(address: str, port: int, seconds: float) -> socket.socket:
+    return socket.create_connection((address, port), seconds)
+
+
+def to_address(addresses: Sequence[str], port: int, open_one: OpenOne = _open_one) -> Connect:
     """Connects to the first of these addresses that has somebody listening on the port."""
 
     def connect(seconds: float) -> socket.socket:
         for address in addresses[:-1]:
             with contextlib.suppress(ConnectionRefusedError):
-                return socket.create_connection((address, port), seconds)
-        return socket.create_connection((addresses[-1], port), seconds)
+                return open_one(address, port, seconds)
+        return open_one(addresses[-1], port, seconds)
 
     return connect
 

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Instances reached through the API server of a Kubernetes cluster.
 
-Only API features that Kubernetes has had since 1.15 are used: core/v1 pods, pods/log, and pods/exec over WebSocket
-(v4.channel.k8s.io). The configured client comes from kubernetes.core (its options, its K8S_AUTH_* variables).
+Only API features that Kubernetes has had since 1.15 are used: core/v1 pods, pods/log, pods/proxy, and pods/exec over
+WebSocket (v4.channel.k8s.io); apps/v1 Deployments and DaemonSets. The configured client comes from kubernetes.core
+(its options, its K8S_AUTH_* variables).
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import secrets
 from typing import Any, Sequence
 
 from ..catalog import BINARY_DIR, Selection, binary_paths, component_of, label_values
-from ..deadline import Deadline
-from ..model import CaptureError, Instance, Reason, utc_now
-from . import probe
-from .base import Discovery, LogStream, ProcessSession, Transport, sort_instances
+from ..deadline import Deadline, DeadlineExceeded
+from ..model import CaptureError, Instance, Reason, Workload, utc_now
+from . import http, probe
+from .base import Discovery, HttpAnswer, HttpTarget, LogStream, ProcessSession, Transport, sort_instances
 from .kubernetes_api import Api, ApiProblem, Stream
 from .kubernetes_exec import ExecSession
-from .kubernetes_pods import instances_of
+from .kubernetes_http import ask, proxy_path
+from .kubernetes_pods import WORKLOAD_KINDS, instances_of, workload_of
+from .newest import Newest
 
 PAGE = 500
 # How long a log stream may take to show its first old line before the log is taken to be empty. The API server
@@ -30,12 +33,19 @@ PAGE = 500
 FIRST_LINE_SECONDS = 3.0
 # A shell that waits in a container goes by itself when nothing is asked of it for so long.
 SHELL_PATIENCE_SECONDS = 120
+# A pod's own address is often not reachable from where this runs; then its certificate stays unseen.
+HANDSHAKE_SECONDS = 2.0
+# To get the newest bytes of a log, so many lines are asked for that there are probably enough: a line of a service has
+# a head of some 80 bytes. Where lines are so long that they exceed several times what is wanted, fewer are asked for.
+LINE_BYTES = 80
+LOG_EXCESS = 4
 
 
 class KubernetesTransport(Transport):
     """One cluster. namespaces are looked at one after the other; a forbidden one is a problem, not the end."""
 
     name = "kubernetes"
+    lists_workloads = True
 
     def __init__(
         self,
@@ -45,7 +55,7 @@ class KubernetesTransport(Transport):
         binary_dirs: Sequence[str] = (BINARY_DIR,),
     ) -> None:
         self._api = api
-        self._cluster = cluster or api.cluster_name
+        self.cluster = cluster or api.cluster_name
         self._namespaces = list(namespaces)
         self._binary_dirs = list(binary_dirs)
 
@@ -71,18 +81,35 @@ class KubernetesTransport(Transport):
         return found
 
     def _instances(self, pod: dict[str, Any], selection: Selection) -> list[Instance]:
-        return instances_of(pod, self._cluster, selection)
+        return instances_of(pod, self.cluster, selection)
 
     def _pods(self, namespace: str, label: str, values: Sequence[str], deadline: Deadline) -> list[dict[str, Any]]:
-        query = {"labelSelector": "{} in ({})".format(label, ",".join(values)), "limit": str(PAGE)}
-        pods: list[dict[str, Any]] = []
+        query = {"labelSelector": "{} in ({})".format(label, ",".join(values))}
+        return self._list(f"/api/v1/namespaces/{namespace}/pods", query, deadline)
+
+    def _list(self, path: str, query: dict[str, str], deadline: Deadline) -> list[dict[str, Any]]:
+        query = dict(query, limit=str(PAGE))
+        items: list[dict[str, Any]] = []
         while True:
-            page = self._api.get_json(f"/api/v1/namespaces/{namespace}/pods", query, deadline)
-            pods += page.get("items") or []
+            page = self._api.get_json(path, query, deadline)
+            items += page.get("items") or []
             more = (page.get("metadata") or {}).get("continue")
             if not more:
-                return pods
+                return items
             query["continue"] = more
+
+    def workloads(self, selection: Selection, deadline: Deadline) -> list[Workload]:
+        found: list[Workload] = []
+        for namespace in self._namespaces:
+            for kind, resource in WORKLOAD_KINDS.items():
+                try:
+                    # Their own labels are not the pods', so what they are is told by their pods' template.
+                    items = self._list(f"/apis/apps/v1/namespaces/{namespace}/{resource}", {}, deadline)
+                except ApiProblem as problem:
+                    raise CaptureError(problem.reason, problem.text) from problem
+                made = (workload_of(kind, item, self.cluster, selection) for item in items)
+                found += [workload for workload in made if workload is not None]
+        return sorted(found, key=lambda one: (one.namespace, one.component, one.name, one.kind))
 
     def open_log(self, instance: Instance, deadline: Deadline) -> LogStream | None:
         return self._log(instance, {"tailLines": "1"}, deadline, FIRST_LINE_SECONDS)
@@ -116,6 +143,48 @@ class KubernetesTransport(Transport):
         query = [("container", instance.container), ("stdin", "true"), ("stdout", "true"), ("stderr", "true")]
         query += [("command", argument) for argument in arguments]
         return ExecSession(self._api.websocket_options(path, query), word, deadline)
+
+    def _get(self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int) -> HttpAnswer:
+        return ask(self._api, proxy_path(instance, target), deadline, max_bytes)
+
+    def certificate(self, instance: Instance, target: HttpTarget, deadline: Deadline) -> bytes | None:
+        if target.scheme != "https" or not instance.address:
+            return None
+        connect = http.to_address([instance.address], target.port)
+        return http.certificate(connect, deadline.child(HANDSHAKE_SECONDS, "handshake"))
+
+    def read_log(self, instance: Instance, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
+        limit = LOG_EXCESS * max_bytes
+        lines = max(1, max_bytes // LINE_BYTES)
+        while True:
+            newest = self._tail(instance, seconds, lines, limit, deadline, max_bytes)
+            # limitBytes cuts off the newest lines, which are wanted.
+            if newest.seen < limit or lines == 1:
+                return newest.text()
+            lines = max(1, lines // (2 * LOG_EXCESS))
+
+    def _tail(
+        self, instance: Instance, seconds: int, lines: int, limit: int, deadline: Deadline, max_bytes: int
+    ) -> Newest:
+        path = f"/api/v1/namespaces/{instance.namespace}/pods/{instance.name}/log"
+        query = {"sinceSeconds": str(max(1, seconds)), "tailLines": str(lines), "limitBytes": str(limit)}
+        newest = Newest(max_bytes)
+        try:
+            stream = self._api.open_stream(path, dict(query, container=instance.container), deadline, math.inf)
+        except ApiProblem as problem:
+            raise CaptureError(_log_reason(problem), problem.text) from problem
+        if stream is None:
+            raise DeadlineExceeded(deadline.scope)
+        try:
+            with deadline.guard(stream.cut_off):
+                for data in stream.chunks():
+                    newest.add(data)
+        finally:
+            stream.close()
+        deadline.check()
+        if stream.broken:
+            raise CaptureError(Reason.LOG_UNAVAILABLE, "the connection broke while it was read")
+        return newest
 
 
 def _log_reason(problem: ApiProblem) -> Reason:

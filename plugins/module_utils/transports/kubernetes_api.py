@@ -17,7 +17,7 @@ import ssl
 from typing import Any, Iterator, Sequence
 from urllib.parse import urlencode, urlsplit
 
-from ..deadline import Deadline
+from ..deadline import Deadline, DeadlineExceeded
 from ..model import Reason, Verdict, verdict
 from .base import SetupError
 
@@ -29,11 +29,15 @@ REASONS = {401: Reason.FORBIDDEN, 403: Reason.FORBIDDEN, 404: Reason.GONE, 410: 
 
 
 class ApiProblem(Exception):
-    """The API server did not do what it was asked: its HTTP status (0: no answer), reason and text."""
+    """The API server did not do what it was asked: its HTTP status (0: no answer), reason and text.
 
-    def __init__(self, code: int, text: str) -> None:
+    broken: it had taken the question, and closed the connection over it.
+    """
+
+    def __init__(self, code: int, text: str, broken: bool = False) -> None:
         self.code = code
         self.text = text
+        self.broken = broken
         self.reason = REASONS.get(code, Reason.UNREACHABLE)
         super().__init__(text)
 
@@ -105,30 +109,52 @@ class Api:
             return None
         return Stream(response, self._errors)
 
+    def open_any(self, path: str, headers: dict[str, str], deadline: Deadline) -> Stream:
+        """One GET with these headers besides, whatever its status; tried once. ApiProblem, DeadlineExceeded."""
+        try:
+            response = self._send(path, {}, deadline, False, deadline.remaining(), False, headers)
+        except _NoAnswerYet as error:
+            raise DeadlineExceeded(deadline.scope) from error
+        return Stream(response, self._errors)
+
     def _request(
         self, path: str, query: dict[str, str], deadline: Deadline, retries: Any, patience: float, preload_content: bool
     ) -> Any:
+        response = self._send(path, query, deadline, retries, patience, preload_content, {})
+        if response.status != 200:
+            body = response.data
+            response.release_conn()
+            raise ApiProblem(response.status, status_text(body))
+        return response
+
+    def _send(
+        self,
+        path: str,
+        query: dict[str, str],
+        deadline: Deadline,
+        retries: Any,
+        patience: float,
+        preload_content: bool,
+        headers: dict[str, str],
+    ) -> Any:
         deadline.check()
         timeout = self._urllib3.Timeout(connect=min(CONNECT_SECONDS, deadline.remaining()), read=max(patience, 0.001))
-        url = "{}{}?{}".format(self._configuration.host.rstrip("/"), path, urlencode(query))
+        url = self._configuration.host.rstrip("/") + path + ("?" + urlencode(query) if query else "")
         try:
-            response = self._pool.request(
+            return self._pool.request(
                 "GET",
                 url,
-                headers=self._request_headers(),
+                headers=dict(self._request_headers(), **headers),
                 retries=retries,
+                redirect=False,
                 timeout=timeout,
                 preload_content=preload_content,
             )
         except self._urllib3.exceptions.ReadTimeoutError as error:
             raise _NoAnswerYet(0, f"no answer within {patience:.0f} s") from error
         except self._errors as error:
-            raise ApiProblem(0, _short(error)) from error
-        if response.status != 200:
-            body = response.data
-            response.release_conn()
-            raise ApiProblem(response.status, status_text(body))
-        return response
+            broken = isinstance(error, self._urllib3.exceptions.ProtocolError)
+            raise ApiProblem(0, _short(error), broken) from error
 
     def websocket_options(self, path: str, query: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """What a WebSocket client needs to connect to a path: url, sslopt, and keyword arguments of its connect()."""
@@ -173,21 +199,27 @@ class _NoAnswerYet(ApiProblem):
 
 
 class Stream:
-    """A response body that is read as it comes, and that another thread may cut off."""
+    """A response body that is read as it comes, and that another thread may cut off.
+
+    broken: the bytes ended before the body did.
+    """
 
     def __init__(self, response: Any, errors: tuple[Any, ...]) -> None:
         self._response = response
         self._errors = errors
+        self.status = int(response.status)
+        self.headers: list[tuple[str, str]] = list(response.headers.items())
+        self.broken = False
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
         """The bytes; ends at the end of the body, and also when the connection breaks or is cut off."""
         try:
             # The read timeout of the request was meant for the headers; from here on the deadline's guard rules.
             self._socket().settimeout(None)
-            yield from self._response.stream(CHUNK, decode_content=False)
+            yield from self._response.stream(size, decode_content=False)
         except (*self._errors, AttributeError, ValueError):
             # urllib3 trips over attributes that the cut-off took away from under it.
-            return
+            self.broken = True
 
     def _socket(self) -> Any:
         return self._response.connection.sock

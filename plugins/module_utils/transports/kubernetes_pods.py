@@ -1,23 +1,25 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a pod, as the API server's JSON has it, to instances. Pure."""
+"""From pods and what makes them, as the API server's JSON has them, to instances and workloads. Pure."""
 
 from __future__ import annotations
 
 from typing import Any, Dict
 
 from ..catalog import COMPONENT_LABELS, SLAVE_SUFFIX, Component, Selection
-from ..model import Instance, State
+from ..model import Instance, State, Workload
 
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 Pod = Dict[str, Any]
+# Kind -> resource. The operator makes nothing else out of the components.
+WORKLOAD_KINDS = {"Deployment": "deployments", "DaemonSet": "daemonsets"}
 
 
 def instances_of(pod: Pod, cluster: str, selection: Selection) -> list[Instance]:
     """The instances of the selection that this pod is: none, one, or several (older operators share a pod)."""
-    label = _component_label(pod)
-    base = label[: -len(SLAVE_SUFFIX)] if label.endswith(SLAVE_SUFFIX) else label
+    label = _component_label(pod["metadata"])
+    base = _without_slave(label)
     found = []
     for component in selection.components:
         if component.name in (base, label):
@@ -29,8 +31,36 @@ def instances_of(pod: Pod, cluster: str, selection: Selection) -> list[Instance]
     return found
 
 
-def _component_label(pod: Pod) -> str:
-    labels = pod["metadata"].get("labels") or {}
+def workload_of(kind: str, item: dict[str, Any], cluster: str, selection: Selection) -> Workload | None:
+    """The workload that this Deployment or DaemonSet is; None when its pods are not of the selection."""
+    spec, status = item.get("spec") or {}, item.get("status") or {}
+    label = _component_label((spec.get("template") or {}).get("metadata") or {})
+    names = [name for name in selection.names if name in (label, _without_slave(label))]
+    if not names:
+        return None
+    if kind == "Deployment":
+        desired, ready = spec.get("replicas"), status.get("readyReplicas")
+        desired = 1 if desired is None else desired
+    else:
+        desired, ready = status.get("desiredNumberScheduled"), status.get("numberReady")
+    return Workload(
+        cluster=cluster,
+        namespace=item["metadata"]["namespace"],
+        kind=kind,
+        name=item["metadata"]["name"],
+        component=names[0],
+        desired=int(desired or 0),
+        ready=int(ready or 0),
+        read_only=label != names[0],
+    )
+
+
+def _without_slave(label: str) -> str:
+    return label[: -len(SLAVE_SUFFIX)] if label.endswith(SLAVE_SUFFIX) else label
+
+
+def _component_label(metadata: dict[str, Any]) -> str:
+    labels = metadata.get("labels") or {}
     for key in COMPONENT_LABELS:
         if labels.get(key):
             return str(labels[key])

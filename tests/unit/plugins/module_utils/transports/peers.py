@@ -25,17 +25,19 @@ class Peer:
     """A server on a free port of 127.0.0.1. act gets each connection once the question's head is read, and may write.
 
     heads: what was asked, as it came. Every connection is closed when act returns. listens: whether the question is
-    waited for at all.
+    waited for at all. listener: a socket to listen on instead, bound already.
     """
 
     act: Callable[[Peer, socket.socket], None]
     tls: ssl.SSLContext | None = None
     listens: bool = True
+    listener: socket.socket | None = None
     heads: list[bytes] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = self.listener or socket.create_server(("127.0.0.1", 0))
+        self._listener.listen(64)
         self.port = self._listener.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
@@ -45,9 +47,6 @@ class Peer:
             try:
                 connection, _address = self._listener.accept()
             except OSError:
-                return
-            if self.over.is_set():
-                connection.close()
                 return
             thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
             self._threads.append(thread)
@@ -69,8 +68,8 @@ class Peer:
 
     def close(self) -> None:
         self.over.set()
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            pass
+        # Ends the waiting accept().
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
             thread.join(10)
@@ -78,13 +77,16 @@ class Peer:
 
 @contextlib.contextmanager
 def peer(
-    act: Callable[[Peer, socket.socket], None] | bytes, tls: ssl.SSLContext | None = None, listens: bool = True
+    act: Callable[[Peer, socket.socket], None] | bytes,
+    tls: ssl.SSLContext | None = None,
+    listens: bool = True,
+    listener: socket.socket | None = None,
 ) -> Iterator[Peer]:
     """A peer that acts so, or says these bytes, for as long as the block."""
     if isinstance(act, bytes):
         said = act
         act = lambda _peer, connection: connection.sendall(said)  # noqa: E731
-    server = Peer(act, tls, listens)
+    server = Peer(act, tls, listens, listener)
     try:
         yield server
     finally:

@@ -1,0 +1,42 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.newest import Newest
+
+LOG = b"one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize("feed", [1, 2, 3, 100])
+@pytest.mark.parametrize(
+    ("limit", "kept"),
+    [
+        (100, LOG),
+        (len(LOG), LOG),
+        (len(LOG) - 1, b"two\nthree\n"),
+        (10, b"two\nthree\n"),
+        (9, b"three\n"),
+        (6, b"three\n"),
+        (5, b"hree\n"),
+    ],
+)
+def test_the_newest_whole_lines_are_kept(feed, limit, kept):
+    newest = Newest(limit)
+    for start in range(0, len(LOG), feed):
+        newest.add(LOG[start : start + feed])
+    assert newest.text() == kept
+    assert newest.seen == len(LOG)
+
+
+def test_what_is_held_is_bounded():
+    newest = Newest(1000)
+    for _number in range(10_000):
+        newest.add(b"x" * 99 + b"\n")
+        assert sum(len(chunk) for chunk in newest._chunks) <= 1100
+    assert newest.text() == (b"x" * 99 + b"\n") * 10
+
+
+def test_nothing_at_all():
+    assert Newest(10).text() == b""
