@@ -22,6 +22,8 @@ UNREACHABLE_IMAGE = "localhost:1/gone:v0"  # a registry on the node's own loopba
 
 _REGION = "/opt/yunion/bin/region"
 _CONFIG = f"--config {CONFIG_DIR}/region.conf"
+# For those that share a network with another one of their kind: only one can have the port.
+_NO_HTTP: Behaviour = {"http": "off"}
 
 
 def _shell(script: str) -> dict[str, Any]:
@@ -63,7 +65,7 @@ FAULTS = (
           behaviour={"shutdown": "1h"}, pod={"terminationGracePeriodSeconds": 3600}),
     # Running, and not to be signalled.
     Fault("no-shell", "the image has no shell", variant="-noshell"),
-    Fault("two-processes", "the binary runs twice in the container",
+    Fault("two-processes", "the binary runs twice in the container", behaviour=_NO_HTTP,
           container=_shell(f"{_REGION} {_CONFIG} & exec {_REGION} {_CONFIG}")),
     Fault("ignored", "ignores SIGUSR1", behaviour={"usr1": "ignore"}),
     Fault("not-caught", "the program at the service's path is not a Go program: SIGUSR1 ends it", variant="-native",
@@ -75,7 +77,8 @@ FAULTS = (
     Fault("stderr-null", "standard error goes to /dev/null", speaks=False, behaviour={"stderr": "/dev/null"}),
     Fault("stderr-file", "standard error goes to a file in the container", speaks=False,
           behaviour={"stderr": "/tmp/region.err"}),  # noqa: S108
-    Fault("wrong-container", "no container has the component's name", containers=("main", "sidecar")),
+    Fault("wrong-container", "no container has the component's name", behaviour=_NO_HTTP,
+          containers=("main", "sidecar")),
     Fault("no-process", "the container runs something else", speaks=False, container=_shell("exec sleep 2147483647"),
           pod={"terminationGracePeriodSeconds": 1}),
     # Running, signalled, and no complete dump comes.
@@ -105,7 +108,7 @@ FAULTS = (
     Fault("wrapped", "is the child of a shell", container=_shell(f"{_REGION} {_CONFIG}; exit $?"),
           pod={"terminationGracePeriodSeconds": 1}),
     Fault("carrier", "the host pod of an operator up to 3.12, which carries other components",
-          component="host", containers=("host", "sdnagent", "host-health")),
+          behaviour=_NO_HTTP, component="host", containers=("host", "sdnagent", "host-health")),
 )  # fmt: skip
 
 BY_NAME: dict[str, Fault] = {fault.name: fault for fault in FAULTS}

@@ -47,6 +47,7 @@ STOP_SECONDS = 5.0
 class Process:
     """One process to start. name: of its log, default the component; needed for a second one of a component.
 
+    port: of its HTTP side, 0 for any free one (its log says which); default: it does not listen.
     lost: its standard error goes to /dev/null. native: no Go program, SIGUSR1 ends it.
     """
 
@@ -56,6 +57,18 @@ class Process:
     lost: bool = False
     native: bool = False
     arguments: Sequence[str] = ()
+    port: int | None = None
+
+    @property
+    def command_line(self) -> list[str]:
+        """What follows its configuration file."""
+        return [*self.arguments, *(() if self.port is None else ("--port", str(self.port)))]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What a service started by hand would have, and its behaviour."""
+        behaviour = self.behaviour if self.port is not None else {"http": "off", **self.behaviour}
+        return {"PATH": os.environ.get("PATH", os.defpath), "STANDIN": behaviour_text(behaviour)}
 
     @property
     def label(self) -> str:
@@ -122,9 +135,9 @@ def launch(directory: Path, process: Process) -> Started:
     log = Path(os.devnull) if process.lost else directory / "log" / f"{process.label}.log"
     with open(log, "ab") as stderr:
         child = subprocess.Popen(
-            [program, "--config", config, *process.arguments],
+            [program, "--config", config, *process.command_line],
             cwd=directory,
-            env=environment(process.behaviour),
+            env=process.environment,
             stdin=subprocess.DEVNULL,
             stdout=stderr,
             stderr=stderr,
@@ -138,11 +151,6 @@ def launch(directory: Path, process: Process) -> Started:
     started = Started(process.label, process.component, child.pid, began, str(program), str(log))
     record(directory, process.label).write_text(json.dumps(dataclasses.asdict(started)))
     return started
-
-
-def environment(behaviour: Behaviour) -> Mapping[str, str]:
-    """What a service started by hand would have, and its behaviour."""
-    return {"PATH": os.environ.get("PATH", os.defpath), "STANDIN": behaviour_text(behaviour)}
 
 
 def executable(directory: Path, component: str) -> Path:

@@ -6,20 +6,26 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
+	"cloudpods.lab/services/pkg/appsrv"
 	"cloudpods.lab/services/pkg/behaviour"
+	"cloudpods.lab/services/pkg/cloudcommon/sqldb"
 	"cloudpods.lab/services/pkg/faults"
+	"cloudpods.lab/services/pkg/load"
 	"cloudpods.lab/services/pkg/log"
 	"cloudpods.lab/services/pkg/options"
 	"cloudpods.lab/services/pkg/role"
+	"cloudpods.lab/services/pkg/servers"
 	"cloudpods.lab/services/pkg/traffic"
 	"cloudpods.lab/services/pkg/troubles"
 	"cloudpods.lab/services/pkg/util/signalutils"
 	"cloudpods.lab/services/pkg/utils"
+	"cloudpods.lab/services/pkg/wire"
 )
 
 // run is the life of a service.
@@ -33,7 +39,13 @@ func run(r role.Role, b behaviour.Behaviour, o options.Options) {
 	if b.Start == "crash" {
 		log.Fatalf("Fail to init: %s cannot reach its database: invalid connection", r.Name)
 	}
-	if err := troubles.Plant(b); err != nil {
+	db := openDatabase(r, b)
+	profiling := o.Profiling || !b.AtLeast("3.10")
+	app := appsrv.NewApplication(r, b, db, profiling)
+	if db == nil {
+		db = sqldb.Open(b.DBConns, sqldb.Forever) // nobody's but the planted goroutines'
+	}
+	if err := troubles.Plant(b, app, db); err != nil {
 		refuse(err)
 	}
 	go traffic.Run(b)
@@ -41,19 +53,53 @@ func run(r role.Role, b behaviour.Behaviour, o options.Options) {
 	time.Sleep(b.TrapDelay)
 	stopped := make(chan struct{})
 	registerTraps(r, b, stopped)
-	log.Infof("Start listen on https://0.0.0.0:%d", r.Port)
-	serveForever(stopped)
+	serve(r, b, o, servers.New(app, b, profiling), stopped)
 }
 
-// serveForever keeps the main goroutine where the HTTP server's accept loop will be.
-func serveForever(stopped chan struct{}) { <-stopped }
+// openDatabase opens the pool of a service with a schema. db_wait makes the database mute and its
+// pool small.
+func openDatabase(r role.Role, b behaviour.Behaviour) *sqldb.DB {
+	switch {
+	case r.DB == "":
+		return nil
+	case b.DBWait > 0:
+		return sqldb.Open(b.DBConns, sqldb.Forever)
+	}
+	log.Infof("Total %d db workers, set db connection max", (b.DBMax-1)/2)
+	return sqldb.Open(b.DBMax, b.DBLatency)
+}
+
+// serve serves HTTP, in the main goroutine, until the service is stopped.
+func serve(r role.Role, b behaviour.Behaviour, o options.Options, handler http.Handler, stopped chan struct{}) {
+	server, err := servers.Listen(r, b, o)
+	if err != nil {
+		log.Fatalf("ListAndServer fail: %v", err)
+	}
+	if server == nil {
+		log.Infof("Start listen on https://0.0.0.0:%d", r.Port)
+		waitForever(stopped)
+		return
+	}
+	log.Infof("Start listen on %s://0.0.0.0:%s", server.Scheme, server.Port())
+	if b.Serve == "deaf" {
+		waitForever(stopped)
+		return
+	}
+	load.Run(b, server.Address, server.Scheme == "http", appsrv.MainPath(r.Name))
+	if err := server.Serve(wire.Faulty(b, handler), stopped); err != nil {
+		log.Fatalf("HTTP server: %v", err)
+	}
+}
+
+// waitForever keeps the main goroutine of what serves nothing.
+func waitForever(stopped chan struct{}) { <-stopped }
 
 // serveNginx is the life of a web server.
 func serveNginx(r role.Role, b behaviour.Behaviour) {
 	stopped := make(chan struct{})
 	registerTraps(r, b, stopped)
 	nginxLog("start worker processes")
-	serveForever(stopped)
+	waitForever(stopped)
 }
 
 func nginxLog(text string) {

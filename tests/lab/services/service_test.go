@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -64,6 +65,10 @@ type process struct {
 func launch(t *testing.T, component, behaviour string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(install(t, component), args...), lines: make(chan string, 1<<20), ended: make(chan error, 1)}
+	// Others may have the component's port on this machine; tests of the HTTP side name one.
+	if !slices.Contains(args, "--port") && !strings.Contains(behaviour, "http=") {
+		behaviour = "http=off " + behaviour
+	}
 	p.cmd.Env = append(os.Environ(), "STANDIN="+behaviour)
 	stderr, writer, err := os.Pipe()
 	if err != nil {

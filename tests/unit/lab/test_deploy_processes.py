@@ -122,7 +122,8 @@ def test_on_a_terminal_the_log_is_coloured(folder: Path) -> None:
     ours, theirs = pty.openpty()
     binary = folder / "region"
     processes.install(binary, processes.build())
-    with subprocess.Popen([binary], stdin=theirs, stdout=theirs, stderr=theirs) as process:
+    environment = {**os.environ, "STANDIN": "http=off"}
+    with subprocess.Popen([binary], stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
         shown = b""
         while b"Start listen on" not in shown:

@@ -25,6 +25,9 @@ const Forever = time.Duration(1<<63 - 1)
 
 // Behaviour holds every key; README.md has the table.
 type Behaviour struct {
+	// What it is.
+	Release string // one of releases: which of the differences between releases it has
+
 	// Life.
 	Init      string        // done | stuck | fail
 	Start     string        // run | crash
@@ -64,14 +67,85 @@ type Behaviour struct {
 	Labels      int // goroutines with profiler labels, hostile ones among them
 	Deep        int // frames of one deep stack; 0 for none
 	Churn       int // short goroutines a second
+	Leak        int // goroutines a second that stay for ever
+
+	// Memory and processor.
+	Heap       int // MiB that stay allocated
+	HeapGrowth int // MiB a second more
+	Spin       int // percent of one processor, in two functions, three to one
+	Contend    int // goroutines that fight for one lock
+
+	HTTP
+}
+
+// HTTP is the part that concerns the HTTP side.
+type HTTP struct {
+	Serve     string        // on | off | plain | deaf
+	PingReady time.Duration // until when the scheduler is not ready
+
+	// Certificate.
+	CertDays int    // until it ends; 0: ended just now
+	CertName string // instead of the component's own names
+	CertCA   string // where to write the certificate of the authority
+
+	// What goes wrong on the wire.
+	Fault     string // one of faultValues
+	FaultPath string // of the requests that it befalls; * for all
+	FaultSize int    // MiB of fault=huge
+
+	// Requests that it makes to itself, and what they meet.
+	HTTPRate    int           // requests a second
+	HTTPStorm   int           // requests at once, at the start
+	HTTPPath    string        // of the storm and of most of the rate; empty: the component's main one
+	HTTPSlow    time.Duration // how long a request of that path takes
+	HTTPErrors  int           // percent of ordinary requests that end with 500
+	HTTPTimeout time.Duration // after which a request is given up
+	Watchdog    time.Duration // between two looks at the worker pools
+
+	DBMax     int           // size of the database pool
+	DBLatency time.Duration // of every query
+
+	// Tasks of a worker pool.
+	Pool      string
+	PoolTasks int           // at the start
+	PoolRate  int           // a second
+	PoolTime  time.Duration // how long each takes
+
+	// Keystone.
+	AuthUser     string
+	AuthPassword string
+	TokenLife    time.Duration
+	TokenSays    time.Duration // the life that its expires_at claims; 0: the true one
+	Catalog      string        // path of a JSON file
+}
+
+// AtLeast compares the release.
+func (b Behaviour) AtLeast(release string) bool {
+	return index(releases, b.Release) >= index(releases, release)
+}
+
+func index(words []string, word string) int {
+	for i, each := range words {
+		if each == word {
+			return i
+		}
+	}
+	panic(word + " is none of " + strings.Join(words, ", "))
 }
 
 // Default is a healthy service.
 func Default() Behaviour {
 	return Behaviour{
-		Init: "done", Start: "run", RestartAfter: 3 * time.Second,
+		Release: "4.0",
+		Init:    "done", Start: "run", RestartAfter: 3 * time.Second,
 		VersionBranch: "release/4.0", VersionCommit: "2de295222d0f4c7e9f0b5a3f6f1f0b8a1c5d7e90",
 		LogRate: 1, LogFormat: "new", Idle: 140, Stacks: 1, DBConns: 5,
+		HTTP: HTTP{
+			Serve: "on", CertDays: 365, FaultPath: "*", FaultSize: 100,
+			HTTPTimeout: time.Minute, Watchdog: 30 * time.Second,
+			DBMax: 55, DBLatency: time.Millisecond, PoolTime: Forever,
+			AuthUser: "sysadmin", AuthPassword: "standin-admin-password", TokenLife: 24 * time.Hour,
+		},
 	}
 }
 
@@ -80,7 +154,11 @@ var (
 	initValues   = []string{"done", "stuck", "fail"}
 	startValues  = []string{"run", "crash"}
 	formatValues = []string{"new", "old"}
-	usr1Values   = []string{"dump", "none", "ignore", "exit", "restart", "reload", "reopen"}
+	releases     = []string{"3.8", "3.9", "3.10", "3.11", "4.0"}
+	serveValues  = []string{"on", "off", "plain", "deaf"}
+	faultValues  = []string{"hang", "drip", "huge", "bad-json", "bad-utf8", "empty", "html", "gzip", "cut",
+		"short", "reset", "close", "redirect", "unavailable"}
+	usr1Values = []string{"dump", "none", "ignore", "exit", "restart", "reload", "reopen"}
 )
 
 // FromEnv reads the variable of this process.
@@ -90,37 +168,70 @@ func FromEnv() (Behaviour, error) { return Parse(os.Getenv(Variable)) }
 // fault that was misspelt would otherwise look like a healthy service.
 func Parse(text string) (Behaviour, error) {
 	b := Default()
+	b.VersionBranch, b.LogFormat = "", "" // follow the release
 	setters := map[string]func(string) error{
-		"init":           word(&b.Init, initValues),
-		"start":          word(&b.Start, startValues),
-		"trap_delay":     duration(&b.TrapDelay),
-		"shutdown":       duration(&b.Shutdown),
-		"stderr":         plain(&b.Stderr),
-		"usr1":           word(&b.USR1, usr1Values),
-		"restart_after":  duration(&b.RestartAfter),
-		"dump_pause":     duration(&b.DumpPause),
-		"version_branch": plain(&b.VersionBranch),
-		"version_commit": plain(&b.VersionCommit),
-		"version_alloc":  number(&b.VersionAlloc),
-		"version_sleep":  duration(&b.VersionSleep),
-		"log_rate":       number(&b.LogRate),
-		"log_format":     word(&b.LogFormat, formatValues),
-		"log_long":       number(&b.LogLong),
-		"log_multiline":  number(&b.LogMultiline),
-		"log_hostile":    boolean(&b.LogHostile),
-		"idle":           number(&b.Idle),
-		"goroutines":     number(&b.Goroutines),
-		"stacks":         number(&b.Stacks),
-		"chan_wait":      number(&b.ChanWait),
-		"lock_wait":      number(&b.LockWait),
-		"mutex_wait":     number(&b.MutexWait),
-		"db_wait":        number(&b.DBWait),
-		"db_conns":       number(&b.DBConns),
-		"workers":        number(&b.Workers),
-		"worker_queue":   number(&b.WorkerQueue),
-		"labels":         number(&b.Labels),
-		"deep":           number(&b.Deep),
-		"churn":          number(&b.Churn),
+		"init":            word(&b.Init, initValues),
+		"start":           word(&b.Start, startValues),
+		"trap_delay":      duration(&b.TrapDelay),
+		"shutdown":        duration(&b.Shutdown),
+		"stderr":          plain(&b.Stderr),
+		"usr1":            word(&b.USR1, usr1Values),
+		"restart_after":   duration(&b.RestartAfter),
+		"dump_pause":      duration(&b.DumpPause),
+		"version_branch":  plain(&b.VersionBranch),
+		"version_commit":  plain(&b.VersionCommit),
+		"version_alloc":   number(&b.VersionAlloc),
+		"version_sleep":   duration(&b.VersionSleep),
+		"log_rate":        number(&b.LogRate),
+		"log_format":      word(&b.LogFormat, formatValues),
+		"log_long":        number(&b.LogLong),
+		"log_multiline":   number(&b.LogMultiline),
+		"log_hostile":     boolean(&b.LogHostile),
+		"idle":            number(&b.Idle),
+		"goroutines":      number(&b.Goroutines),
+		"stacks":          number(&b.Stacks),
+		"chan_wait":       number(&b.ChanWait),
+		"lock_wait":       number(&b.LockWait),
+		"mutex_wait":      number(&b.MutexWait),
+		"db_wait":         number(&b.DBWait),
+		"db_conns":        number(&b.DBConns),
+		"workers":         number(&b.Workers),
+		"worker_queue":    number(&b.WorkerQueue),
+		"labels":          number(&b.Labels),
+		"deep":            number(&b.Deep),
+		"churn":           number(&b.Churn),
+		"leak":            number(&b.Leak),
+		"heap":            number(&b.Heap),
+		"heap_growth":     number(&b.HeapGrowth),
+		"spin":            number(&b.Spin),
+		"contend":         number(&b.Contend),
+		"release":         word(&b.Release, releases),
+		"http":            word(&b.Serve, serveValues),
+		"ping_ready":      duration(&b.PingReady),
+		"cert_days":       number(&b.CertDays),
+		"cert_name":       plain(&b.CertName),
+		"cert_ca":         plain(&b.CertCA),
+		"http_fault":      word(&b.Fault, faultValues),
+		"http_fault_path": plain(&b.FaultPath),
+		"http_fault_size": number(&b.FaultSize),
+		"http_rate":       number(&b.HTTPRate),
+		"http_storm":      number(&b.HTTPStorm),
+		"http_path":       plain(&b.HTTPPath),
+		"http_slow":       duration(&b.HTTPSlow),
+		"http_errors":     number(&b.HTTPErrors),
+		"http_timeout":    duration(&b.HTTPTimeout),
+		"watchdog":        duration(&b.Watchdog),
+		"db_max":          number(&b.DBMax),
+		"db_latency":      duration(&b.DBLatency),
+		"pool":            plain(&b.Pool),
+		"pool_tasks":      number(&b.PoolTasks),
+		"pool_rate":       number(&b.PoolRate),
+		"pool_time":       duration(&b.PoolTime),
+		"auth_user":       plain(&b.AuthUser),
+		"auth_password":   plain(&b.AuthPassword),
+		"token_life":      duration(&b.TokenLife),
+		"token_says":      duration(&b.TokenSays),
+		"catalog":         plain(&b.Catalog),
 	}
 	for _, item := range strings.Fields(text) {
 		key, value, found := strings.Cut(item, "=")
@@ -132,7 +243,32 @@ func Parse(text string) (Behaviour, error) {
 			return b, fmt.Errorf("%s: %s: %w", Variable, key, err)
 		}
 	}
-	return b, nil
+	if b.VersionBranch == "" {
+		b.VersionBranch = "release/" + b.Release
+	}
+	if b.LogFormat == "" {
+		b.LogFormat = "new"
+		if !b.AtLeast("3.9") {
+			b.LogFormat = "old"
+		}
+	}
+	return b, b.check()
+}
+
+// check refuses what cannot be meant.
+func (b Behaviour) check() error {
+	loads := b.HTTPRate + b.HTTPStorm + b.HTTPErrors + int(b.HTTPSlow)
+	switch {
+	case b.Serve != "on" && loads > 0:
+		return fmt.Errorf("%s: http=%s: there is nobody to send requests to", Variable, b.Serve)
+	case b.Pool == "" && b.PoolTasks+b.PoolRate > 0:
+		return fmt.Errorf("%s: tasks for no pool", Variable)
+	case b.Watchdog == 0, b.DBMax == 0:
+		return fmt.Errorf("%s: watchdog and db_max must be more than 0", Variable)
+	case b.HTTPErrors > 100:
+		return fmt.Errorf("%s: http_errors are percent", Variable)
+	}
+	return nil
 }
 
 func plain(to *string) func(string) error {

@@ -23,6 +23,10 @@ type Options struct {
 	IsSlaveNode     bool
 	LogFilePrefix   string
 	SQLConnection   string
+	Profiling       bool   // pprof
+	Port            string // empty: the component's own; 0: any
+	SSLCertfile     string // empty: one of its own making
+	SSLKeyfile      string
 }
 
 // Parse reads the arguments of the component name, without the program's own name. An option that
@@ -33,12 +37,13 @@ func Parse(args []string) (Options, error) {
 	values := map[string]*string{
 		"config": &o.Config, "conf": &o.Config, "common-config-file": &o.CommonConfig,
 		"log-file-prefix": &o.LogFilePrefix, "log-level": &discarded, "sql-connection": &o.SQLConnection,
-		"address": &discarded, "port": &discarded, "region": &discarded, "edition": &discarded,
+		"address": &discarded, "port": &o.Port, "scheduler-port": &o.Port, "region": &discarded, "edition": &discarded,
+		"ssl-certfile": &o.SSLCertfile, "ssl-keyfile": &o.SSLKeyfile,
 	}
 	flags := map[string]*bool{
 		"version": &o.Version, "v": &o.Version, "auto-sync-table": &o.AutoSyncTable,
 		"exit-after-db-init": &o.ExitAfterDBInit, "is-slave-node": &o.IsSlaveNode,
-		"enable-ssl": new(bool), "enable-app-profiling": new(bool),
+		"enable-ssl": new(bool), "enable-app-profiling": &o.Profiling,
 	}
 	for i := 0; i < len(args); i++ {
 		name, value, attached := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
@@ -80,12 +85,18 @@ func (o *Options) ReadConfig(path string) error {
 	if err != nil {
 		return err
 	}
-	known := map[string]*string{"log_file_prefix": &o.LogFilePrefix, "sql_connection": &o.SQLConnection}
+	var profiling string
+	known := map[string]*string{
+		"log_file_prefix": &o.LogFilePrefix, "sql_connection": &o.SQLConnection, "port": &o.Port,
+		"scheduler_port": &o.Port, "ssl_certfile": &o.SSLCertfile, "ssl_keyfile": &o.SSLKeyfile,
+		"enable_app_profiling": &profiling,
+	}
 	for _, line := range strings.Split(string(data), "\n") {
 		key, value, found := strings.Cut(line, ":")
 		if to := known[key]; found && to != nil && *to == "" {
 			*to = strings.Trim(strings.TrimSpace(value), `"'`)
 		}
 	}
+	o.Profiling = o.Profiling || profiling == "true"
 	return nil
 }

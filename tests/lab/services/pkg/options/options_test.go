@@ -24,6 +24,7 @@ func TestParse(t *testing.T) {
 		{"--common-config-file a --config b", Options{CommonConfig: "a", Config: "b"}},
 		{"--config c --is-slave-node", Options{Config: "c", IsSlaveNode: true}},
 		{"--log-file-prefix /var/log/region", Options{LogFilePrefix: "/var/log/region"}},
+		{"--port 0 --enable-app-profiling", Options{Port: "0", Profiling: true}},
 		{"-v", Options{Version: true}},
 		{"--version", Options{Version: true}},
 	}
@@ -42,7 +43,7 @@ func TestParse(t *testing.T) {
 
 func TestReadConfig(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "region.conf")
-	text := "port: 30888\nlog_file_prefix: \"/var/log/region\"\nsql_connection: mysql://u:p@h:3306/db\n"
+	text := "port: 30888\nenable_app_profiling: true\nlog_file_prefix: \"/var/log/region\"\nsql_connection: mysql://u:p@h:3306/db\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func TestReadConfig(t *testing.T) {
 	if err := o.ReadConfig(path); err != nil {
 		t.Fatal(err)
 	}
-	if want := (Options{LogFilePrefix: "/var/log/region", SQLConnection: "mysql://u:p@h:3306/db"}); o != want {
+	if want := (Options{LogFilePrefix: "/var/log/region", SQLConnection: "mysql://u:p@h:3306/db", Profiling: true, Port: "30888"}); o != want {
 		t.Errorf("got %+v, want %+v", o, want)
 	}
 	o = Options{LogFilePrefix: "/by/flag"}

@@ -60,14 +60,15 @@ var hostile = []string{
 	"half a bracket [info 2026-11-23 00:22:28 main.main(main.go:1)",
 }
 
+// ordinary entries have none of the words that tell of trouble: those come from real causes.
 func ordinary(n int) {
 	switch n % 5 {
 	case 0:
-		log.Warningf("[HttpRequestWorkerManager] BUSY activeWork 8 detachedWork 0 max 8 queue: %d", 11+n%40)
+		log.Infof("[GuestSyncstatusTask] stage OnInit done in %dms", 11+n%40)
 	case 1:
 		log.Infof("3f2a9c 200 %06x GET /servers?limit=20&scope=system (10.40.1.7:41532:webconsole) %d.%02dms", n, n%90, n%100)
 	case 2:
-		log.Warningf("work [2026-11-23 00:22:28.123456 +0000 UTC]GET /servers stucking for a while")
+		log.Warningf("Host 10.40.1.%d answered after %d.%02ds", n%250, n%3, n%100)
 	case 3:
 		log.Errorf("Send error {\"error\":{\"class\":\"NotFoundError\",\"code\":404,\"details\":\"server %d not found\"}}", n)
 	default:

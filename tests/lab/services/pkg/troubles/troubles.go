@@ -8,6 +8,7 @@ package troubles
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime/pprof"
 	"sync"
 	"time"
@@ -27,7 +28,7 @@ var never = make(chan struct{})
 
 // Plant starts all goroutines that a behaviour asks for and returns when each of those that stay
 // has started.
-func Plant(b behaviour.Behaviour) error {
+func Plant(b behaviour.Behaviour, app *appsrv.Application, db *sqldb.DB) error {
 	var started sync.WaitGroup
 	spread(&started, b.Idle, idleStacks, func() { <-never })
 	spread(&started, b.Goroutines, b.Stacks, func() { <-never })
@@ -38,22 +39,17 @@ func Plant(b behaviour.Behaviour) error {
 		start(&started, 1, func(int) { descend(b.Deep) })
 	}
 	if b.DBWait > 0 {
-		db, err := sqldb.Open(b.DBConns)
-		if err != nil {
-			return err
-		}
 		start(&started, b.DBConns+b.DBWait, func(int) { mustNotReturn(db.Query()) })
 	}
 	if b.Workers > 0 {
-		if err := plantWorkers(&started, b); err != nil {
-			return err
-		}
+		plantWorkers(&started, b, app)
 	}
 	if b.Churn > 0 {
 		go churn(b.Churn)
 	}
+	grow(b)
 	started.Wait()
-	return nil
+	return plantTasks(b, app)
 }
 
 // start runs count goroutines and counts them as started when they run.
@@ -177,22 +173,21 @@ func holdObject(manager *lockman.SInMemoryLockManager, held chan struct{}) {
 	<-never
 }
 
-// plantWorkers blocks every worker of a pool in the database and lets clients queue behind them.
-func plantWorkers(started *sync.WaitGroup, b behaviour.Behaviour) error {
-	db, err := sqldb.Open(b.Workers)
-	if err != nil {
-		return err
-	}
-	pool := appsrv.NewWorkerManager("HttpGetRequestWorkerManager", b.Workers, 80)
+// plantWorkers blocks every worker that serves GET requests in a database of their own, and lets
+// clients queue behind them.
+func plantWorkers(started *sync.WaitGroup, b behaviour.Behaviour, app *appsrv.Application) {
+	db, pool := sqldb.Open(b.Workers, sqldb.Forever), app.Pool(appsrv.HTTPGetPool)
 	start(started, b.Workers+b.WorkerQueue, func(int) {
-		pool.Serve(func() { mustNotReturn(db.Query()) })
+		pool.Serve("GET /servers", func() { mustNotReturn(db.Query()) })
 	})
-	return nil
 }
 
 // mustNotReturn ends the process when a wait that must last for ever is over: the trouble would
 // be gone, and a test of it would look at a healthy service.
-func mustNotReturn(err error) { panic(fmt.Sprint("a planted wait ended: ", err)) }
+func mustNotReturn(err error) {
+	fmt.Fprintln(os.Stderr, "standin: a planted wait ended:", err)
+	os.Exit(70)
+}
 
 // churn starts short goroutines all the time.
 func churn(perSecond int) {

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
+	"time"
 )
 
 // Info has the keys of the services' version output; all values are strings.
@@ -51,6 +52,19 @@ func (info Info) ClientText() (string, error) {
 // DNSText is the output of region-dns, which is a CoreDNS.
 func (info Info) DNSText() string {
 	return fmt.Sprintf("CoreDNS-1.10.1\n%s, %s, \n", info.Platform, info.GoVersion)
+}
+
+// ShortText is the body of /version: branch, and commit with the hour of the build.
+func (info Info) ShortText() string {
+	built, err := time.Parse(time.RFC3339, info.BuildDate)
+	if err != nil {
+		panic(err) // it is a constant
+	}
+	commit := info.GitCommit
+	if len(commit) > 10 {
+		commit = commit[:10]
+	}
+	return fmt.Sprintf("%s(%s%s)", info.GitBranch, commit, built.Format("06010215"))
 }
 
 func short(commit string) string {

@@ -95,7 +95,12 @@ class Machine:
         launcher: tuple[str, ...] = (),
         **options,
     ) -> Standin:
-        """Start one, and wait until it has its handlers (known only when its log is the default file)."""
+        """Start one, and wait until it has its handlers (known only when its log is the default file).
+
+        It listens only when it is given a --port: its own may be taken on this machine.
+        """
+        if "--port" not in arguments:
+            behaviour = f"http=off {behaviour}"
         log = self.folder / f"{component}-{len(self.running)}.log"
         with open(log, mode) as sink:
             process = subprocess.Popen(
