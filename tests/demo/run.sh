@@ -18,6 +18,12 @@ stop() {
 trap stop EXIT
 trap 'exit 130' INT TERM
 
+# Ansible keeps to the same folder: nothing of the run stays in the user's home.
+export ANSIBLE_HOME="$services/ansible" ANSIBLE_REMOTE_TMP="$services/ansible/tmp"
+# Without an inventory this machine is the one access point, as meant.
+export ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_INVENTORY_UNPARSED_WARNING=false
+export ANSIBLE_DISPLAY_SKIPPED_HOSTS=false
+
 echo "Starting stand-in services below $services (a first run builds them):"
 python3 tests/lab/deploy/processes.py start --dir "$services"
 
@@ -29,5 +35,6 @@ ansible-playbook playbooks/capture_stacks.yml \
 
 latest=$(find "$output" -mindepth 1 -maxdepth 1 -type d -printf '%T@ %p/\n' | sort -n | tail -n 1 | cut -d ' ' -f 2-)
 echo "The report, ready to be pasted into an issue: ${latest}issue.md"
-echo "Its beginning:"
-sed -n '1,40p' "${latest}issue.md"
+echo "What it says of region, up to the second largest group of stacks:"
+echo
+awk '/^## / { on = ($2 == "region") } on { print } on && /^```$/ && ++groups == 2 { exit }' "${latest}issue.md"
