@@ -43,7 +43,7 @@ def link() -> Path:
 def build(into: Path) -> Path:
     """Build the tarball into this directory; return it."""
     into.mkdir(parents=True, exist_ok=True)
-    galaxy("build", str(ROOT), "--force", "--output-path", str(into))
+    galaxy("build", str(ROOT), "--force", "--output-path", str(into), into=into)
     (tarball,) = into.glob("cloudpods-diagnostics-*.tar.gz")
     return tarball
 
@@ -56,7 +56,7 @@ def install() -> Path:
         with locked(installed):
             if not installed.exists():
                 fresh = installed.with_name(f".{installed.name}.{os.getpid()}")
-                galaxy("install", str(tarball), "--no-deps", "--offline", "--collections-path", str(fresh))
+                galaxy("install", str(tarball), "--no-deps", "--offline", into=fresh)
                 fresh.rename(installed)
     return installed
 
@@ -68,9 +68,13 @@ def content(tarball: Path) -> str:
         return digest([file.read() for file in lists if file])
 
 
-def galaxy(*arguments: str) -> None:
-    """Run `ansible-galaxy collection`; its talk goes to stderr, its failure is raised."""
-    environment = {**os.environ, "ANSIBLE_HOME": str(checkout_cache() / "ansible-home")}
+def galaxy(*arguments: str, into: Path) -> None:
+    """Run `ansible-galaxy collection`; its talk goes to stderr, its failure is raised.
+
+    into: the only collections path it knows. It would not install what it finds in another, such as the linked checkout.
+    """
+    home = checkout_cache() / "ansible-home"
+    environment = {**os.environ, "ANSIBLE_HOME": str(home), "ANSIBLE_COLLECTIONS_PATH": str(into)}
     subprocess.run(["ansible-galaxy", "collection", *arguments], check=True, stdout=sys.stderr, env=environment)
 
 
