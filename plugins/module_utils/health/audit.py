@@ -1,0 +1,213 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A whole audit: documents come one by one, and in the end there is a verdict on each component, cluster and the fleet.
+
+Pure. Thousands of instances go through it, so each is judged by its own rules when it comes, and only what the wider
+scopes compare is kept of it (documents.compact).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from typing import Any, Iterable
+
+from .documents import (
+    cluster_document,
+    cluster_of,
+    compact,
+    component_document,
+    nameless_cluster,
+    status_of,
+)
+from .evaluate import NOT_APPLICABLE, OUTCOMES, UNKNOWN, Finding, Outcome, judge
+from .expressions import Functions
+from .needs import ELSEWHERE, HERE, NOT_ASKED, OF_CLUSTER, Availability, availability, cluster_availability, overall
+from .rules import CLUSTER, COMPONENT, FLEET, INSTANCE, Rule, RuleSet
+from .shapes import ShapeError, loads
+
+STATUS_FILE, CLUSTER_FILE = "status.json", "cluster.json"
+
+# Stand for a rule where it is not a rule that could not be evaluated.
+DISCOVERY_GAP, DOCUMENT_GAP, ACCESS_GAP, NOTHING_CHECKED = "(discovery)", "(document)", "(access)", "(nothing)"
+
+
+@dataclass
+class Gap:
+    """Why a rule could not be evaluated at a place: at how many instances, and the first of them."""
+
+    reason: str
+    count: int = 0
+    first: str = ""
+
+
+@dataclass
+class Kept:
+    """What is kept of an instance: what wider scopes see, and whether each of the wider rules finds what it needs."""
+
+    document: dict[str, Any]
+    available: dict[str, Availability] = field(default_factory=dict)
+
+
+class Audit:
+    """Collects documents and judges them. thresholds: name -> value. now: RFC 3339, the time of this audit."""
+
+    def __init__(self, rules: RuleSet, thresholds: dict[str, Any], now: str) -> None:
+        self.rules = rules
+        self.thresholds = thresholds
+        self.now = now
+        self.findings: list[Finding] = []
+        self.problems: list[tuple[str, str]] = []
+        self.clusters: dict[str, dict[str, Any]] = {}
+        self.absent: dict[str, str] = {}
+        self.unusable: Counter[str] = Counter()
+        self.instances: dict[tuple[str, str], list[Kept]] = defaultdict(list)
+        self.tally: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(dict)
+        self.gaps: dict[tuple[str, str], dict[tuple[str, str], Gap]] = defaultdict(dict)
+        self.looked_at: list[str] = []
+        self._functions = Functions(thresholds)
+        self._seen: set[tuple[str, ...]] = set()
+        self._of_instance = rules.of_scope(INSTANCE)
+        # What each of the wider rules needs of an instance.
+        self._wider = {
+            rule.id: needs
+            for rule in rules.rules
+            if rule.scope != INSTANCE
+            for needs in [tuple(need for need in rule.needs if need not in OF_CLUSTER)]
+            if needs
+        }
+
+    # --- what comes in ---
+
+    def add(self, path: str, data: bytes) -> None:
+        """Take one file of a part or bundle; path is relative to its root. What is malformed becomes a gap."""
+        try:
+            raw = loads(data)
+            if path.rpartition("/")[2] == CLUSTER_FILE:
+                self.add_cluster(raw)
+            else:
+                self.add_status(path, raw)
+        except ShapeError as error:
+            self.cannot_use(path, str(error))
+
+    def cannot_use(self, path: str, message: str) -> None:
+        """Note a document that is there and cannot be used: nothing is known of whatever it tells of."""
+        self.problems.append((path, message))
+        parts = path.split("/")
+        self.unusable[parts[0]] += 1
+        place = (parts[0], parts[1]) if len(parts) == 4 else (parts[0], "") if len(parts) == 2 else ("", "")
+        self._gap(place, DOCUMENT_GAP, f"{parts[-1]} cannot be used: {message}", parts[-2] if len(parts) > 1 else "")
+
+    def cannot_reach(self, cluster: str, error: str) -> None:
+        """Note an access point that brought nothing."""
+        self.absent[cluster] = error
+        self._gap((cluster, ""), ACCESS_GAP, error, "")
+
+    def _cluster(self, name: str) -> dict[str, Any]:
+        return self.clusters.get(name) or nameless_cluster(name)
+
+    def add_cluster(self, raw: Any) -> None:
+        """Take what cluster.json holds. ShapeError when it is malformed."""
+        found = cluster_of(raw)
+        known = self.clusters.get(found["cluster"])
+        if known is not None:
+            # Several access points of one cluster, for example its nodes.
+            known["components"] += [name for name in found["components"] if name not in known["components"]]
+            known["workloads"] += found["workloads"]
+            known["problems"] += found["problems"]
+            known["workloads_known"] = known["workloads_known"] and found["workloads_known"]
+            known["named"] = known["named"] or found["named"]
+        else:
+            self.clusters[found["cluster"]] = found
+        for problem in found["problems"]:
+            text = f"{problem['place']}: {problem['message'] or problem['reason']}"
+            self._gap((found["cluster"], ""), DISCOVERY_GAP, text, "")
+
+    def add_status(self, path: str, raw: Any) -> None:
+        """Take what status.json holds. ShapeError when not even the instance can be told from it."""
+        transport = self._cluster(path.partition("/")[0])["transport"]
+        status = status_of(raw, path, transport, self.now)
+        document, instance = status.document, status.instance
+        key = (instance["cluster"], instance["component"], instance["namespace"], instance["name"])
+        if key in self._seen:
+            self.problems.append((path, "this instance was there already; the first document counts"))
+            return
+        self._seen.add(key)
+        self.problems += [(path, f"{section} is malformed: {what}") for section, what in sorted(status.broken.items())]
+        if status.at:
+            self.looked_at.append(status.at)
+        place = (document["cluster"], document["component"])
+        for rule in self._of_instance:
+            self._count(rule, place, self._judge(rule, document, availability(status, rule.needs)), instance["name"])
+        available = {name: availability(status, needs) for name, needs in self._wider.items()}
+        self.instances[place].append(Kept(compact(document), available))
+
+    # --- judging ---
+
+    def _judge(self, rule: Rule, document: dict[str, Any], available: Availability) -> Outcome:
+        return judge(rule, document, available, self.thresholds, self._functions)
+
+    def _count(self, rule: Rule, place: tuple[str, str], outcome: Outcome, instance: str) -> None:
+        counts = self.tally[place].setdefault(rule.id, [0] * len(OUTCOMES))
+        counts[OUTCOMES.index(outcome.kind)] += 1
+        self.findings += outcome.findings
+        if outcome.kind == UNKNOWN:
+            self._gap(place, rule.id, outcome.reason, instance)
+        if outcome.left_out:
+            where = "/".join(part for part in (*place, instance) if part)
+            self.problems.append((where, f"{rule.id}: {outcome.left_out} more findings are not listed"))
+
+    def _gap(self, place: tuple[str, str], rule: str, reason: str, instance: str) -> None:
+        gap = self.gaps[place].setdefault((rule, reason), Gap(reason, 0, instance))
+        gap.count += 1
+
+    def finish(self) -> None:
+        """Judge what takes more than one instance to see. To be called once, after the last document."""
+        documents: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for place in self.component_places():
+            documents[place[0]].append(self._finish_component(place))
+        whole = []
+        for name in sorted({*self.clusters, *documents}):
+            document = cluster_document(self._cluster(name), documents[name])
+            self._finish_scope(CLUSTER, (name, ""), document, [name])
+            whole.append(document)
+        self._finish_scope(FLEET, ("", ""), {"clusters": whole}, sorted({*self.clusters, *documents}))
+        for place in self.component_places():
+            if not any(counts[OUTCOMES.index(NOT_APPLICABLE)] < sum(counts) for counts in self.tally[place].values()):
+                self._gap(place, NOTHING_CHECKED, "no rule could look at anything here", "")
+
+    def component_places(self) -> list[tuple[str, str]]:
+        """Every (cluster, component) that is there: instances of it, or a workload."""
+        places = set(self.instances)
+        for name, cluster in self.clusters.items():
+            places |= {(name, workload["component"]) for workload in cluster["workloads"]}
+        return sorted(places)
+
+    def _finish_component(self, place: tuple[str, str]) -> dict[str, Any]:
+        name, component = place
+        instances = [kept.document for kept in self.instances.get(place, [])]
+        document = component_document(component, self._cluster(name), instances)
+        for rule in self.rules.of_scope(COMPONENT):
+            self._count(rule, place, self._judge(rule, document, self._available(rule, [place], [name])), "")
+        return document
+
+    def _finish_scope(self, scope: str, place: tuple[str, str], document: dict[str, Any], clusters: list[str]) -> None:
+        """One of the scopes that see all components of some clusters."""
+        rules = self.rules.of_scope(scope)
+        places = [one for one in self.component_places() if one[0] in clusters] if rules else []
+        for rule in rules:
+            self._count(rule, place, self._judge(rule, document, self._available(rule, places, clusters)), "")
+
+    def _available(self, rule: Rule, places: Iterable[tuple[str, str]], clusters: Iterable[str]) -> Availability:
+        """Whether what a wider rule needs is there: of the instances, and of the access points."""
+        of_access = [
+            cluster_availability(self.clusters.get(name), rule.needs, self.unusable[name]) for name in clusters
+        ]
+        if rule.id not in self._wider:
+            return overall(of_access) if of_access else HERE
+        of_instances = overall([kept.available[rule.id] for place in places for kept in self.instances.get(place, [])])
+        if of_instances.state == NOT_ASKED:
+            return ELSEWHERE
+        # What one instance lacks says nothing against what was found in others.
+        return overall([*of_access, replace(of_instances, decisive=False)])

@@ -1,0 +1,148 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An audit from files to files: reads rules, parts and bundles, and leaves the reports. Pure but for the file system.
+
+Parts and bundles are read as they are, folder or tar.gz, one document after the other: nothing is unpacked.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import zlib
+from dataclasses import dataclass, field
+from typing import IO, Any, Callable, Iterator, Sequence
+
+from ..bundle.manifest import archive_files, folder_files
+from ..bundle.store import json_bytes, make_directory, write_file
+from .audit import CLUSTER_FILE, STATUS_FILE, Audit
+from .compare import compare, read_baseline
+from .examples import failed_examples
+from .exports import junit, prometheus
+from .report import markdown
+from .rules import RuleError, RuleSet, load_rules
+from .shapes import ShapeError, loads
+from .verdict import health_document
+
+HEALTH, MARKDOWN, JUNIT, PROMETHEUS = "health.json", "health.md", "health.junit.xml", "health.prom"
+
+# A real region's is 0.5 MB; one beyond this is not read, but is a problem.
+MAX_DOCUMENT = 64 << 20
+_UNREADABLE = (tarfile.TarError, EOFError, OSError, zlib.error, ValueError)
+
+
+class CheckError(ValueError):
+    """The audit cannot be made as it was asked for; the message says why."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to audit. thresholds: overrides by name. absent: {cluster, error} of access points that brought nothing."""
+
+    paths: Sequence[str]
+    rules: Sequence[str]
+    thresholds: dict[str, Any] = field(default_factory=dict)
+    absent: Sequence[dict[str, str]] = ()
+    baseline: str = ""
+
+
+def check(request: Request, now: str) -> tuple[Audit, dict[str, Any]]:
+    """The finished audit and its health.json. CheckError when rules, thresholds or baseline cannot be used.
+
+    now: the time, as model.utc_text() writes it.
+    """
+    try:
+        rules = read_rules(request.rules)
+        thresholds = rules.values(request.thresholds)
+    except ValueError as error:
+        raise CheckError(str(error)) from error
+    baseline = _baseline(request.baseline) if request.baseline else None
+    audit = Audit(rules, thresholds, now)
+    for path in request.paths:
+        _read_part(audit, path)
+    for one in request.absent:
+        audit.cannot_reach(one["cluster"], one["error"])
+    audit.finish()
+    document = health_document(audit)
+    if baseline is not None:
+        compare(document, baseline)
+    return audit, document
+
+
+def read_rules(paths: Sequence[str]) -> RuleSet:
+    """The rules of files, or of all *.yml files of folders. RuleError when one is wrong, also by its own examples."""
+    sources = []
+    for path in paths:
+        try:
+            for name in _rule_files(path):
+                with open(name, encoding="utf-8") as stream:
+                    sources.append((name, stream.read()))
+        except (OSError, ValueError) as error:
+            raise RuleError(path, "", f"cannot be read: {error}") from error
+    rules = load_rules(sources)
+    failed = failed_examples(rules)
+    if failed:
+        raise RuleError(*failed[0].split(": ", 2))
+    return rules
+
+
+def _rule_files(path: str) -> list[str]:
+    if not os.path.isdir(path):
+        return [path]
+    return [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith((".yml", ".yaml"))]
+
+
+def _files(path: str) -> Iterator[tuple[str, IO[bytes]]]:
+    """Every file of a part or bundle. Names come from elsewhere: what is no text in them is replaced."""
+    for name, stream in folder_files(path) if os.path.isdir(path) else archive_files(path):
+        yield name.encode("utf-8", "replace").decode("utf-8"), stream
+
+
+def _read_part(audit: Audit, path: str) -> None:
+    """Everything that one part or bundle holds. Where it cannot be read to its end, what was read counts, and that it
+    is not all is noted."""
+    found = 0
+    try:
+        for name, stream in _files(path):
+            if name.rpartition("/")[2] in (STATUS_FILE, CLUSTER_FILE):
+                found += 1
+                data = stream.read(MAX_DOCUMENT + 1)
+                if len(data) > MAX_DOCUMENT:
+                    audit.cannot_use(name, f"it is larger than {MAX_DOCUMENT} bytes")
+                else:
+                    audit.add(name, data)
+    except _UNREADABLE as error:
+        audit.cannot_use(os.path.basename(path.rstrip("/")), f"cannot be read: {error}")
+    else:
+        if not found:
+            audit.cannot_use(os.path.basename(path.rstrip("/")), "there is no status document in it")
+
+
+def _baseline(path: str) -> dict[str, Any]:
+    """The earlier health.json: the file itself, or the one at the top of a bundle."""
+    try:
+        if os.path.isdir(path) or not path.endswith(".json"):
+            data = next((stream.read(MAX_DOCUMENT) for name, stream in _files(path) if name == HEALTH), None)
+        else:
+            with open(path, "rb") as stream:
+                data = stream.read(MAX_DOCUMENT)
+        if data is None:
+            raise ShapeError(f"it has no {HEALTH}")
+        return read_baseline(loads(data))
+    except _UNREADABLE as error:
+        raise CheckError(f"the baseline {path} cannot be used: {error}") from error
+
+
+def write_reports(output: str, audit: Audit, document: dict[str, Any], fail_on: str) -> list[str]:
+    """Write all forms of the report into the folder; their paths."""
+    make_directory(output)
+    files: dict[str, Callable[[], bytes]] = {
+        HEALTH: lambda: json_bytes(document),
+        MARKDOWN: lambda: markdown(document).encode("utf-8", "replace"),
+        JUNIT: lambda: junit(document, audit, fail_on),
+        PROMETHEUS: lambda: prometheus(document).encode("utf-8", "replace"),
+    }
+    for name, made in files.items():
+        write_file(os.path.join(output, name), made())
+    return [os.path.join(output, name) for name in files]

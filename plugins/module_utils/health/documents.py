@@ -1,0 +1,282 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what was collected to the documents that rules look at. Pure; everything here is taken as hostile.
+
+docs/rules.md describes the documents of each scope to those who write rules; its text stands in
+tests/tools/rules_page.py, to be kept true.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Iterable, Iterator, Sequence
+
+from ..log_patterns import LOG_PATTERNS
+from ..model import Reason
+from .formats import (
+    CERTIFICATE,
+    CERTIFICATE_SHAPE,
+    CLUSTER,
+    CLUSTER_FORMAT,
+    EXPECTED,
+    INSTANCE,
+    LOG,
+    LOG_SHAPE,
+    MISSING,
+    SAMPLE,
+    SAMPLED,
+    STATUS_FORMAT,
+    VERSION,
+    WINDOW,
+    WINDOW_SHAPE,
+)
+from .shapes import Shape, ShapeError, each, text
+
+_PATTERNS = {pattern.id: pattern for pattern in LOG_PATTERNS}
+
+
+@dataclass
+class Status:
+    """One instance's document, as rules see it, and what could not be used of it.
+
+    broken: section -> what is wrong with it. at: when it was looked at (RFC 3339), "" when it does not say.
+    windowed: whether a second sample was asked for. times_read: endpoint -> in how many samples it was read.
+    """
+
+    document: dict[str, Any]
+    broken: dict[str, str] = field(default_factory=dict)
+    at: str = ""
+    windowed: bool = False
+    times_read: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def instance(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.document["instance"]
+        return found
+
+
+def status_of(raw: Any, path: str, transport: str = "", now: str = "") -> Status:
+    """The status document of one instance. ShapeError when not even the instance can be told from it.
+
+    transport: the access point's, for a document that does not name it. now: RFC 3339, stands in for the moment it was
+    looked at where it does not say that either.
+    """
+    _check_format(raw, STATUS_FORMAT)
+    instance = INSTANCE(raw.get("instance"), "instance")
+    made: dict[str, Any] = {
+        "cluster": instance["cluster"],
+        "component": instance["component"],
+        "path": path,
+        "transport": text(raw.get("transport") or transport, "transport"),
+        "instance": instance,
+        "expected": EXPECTED(raw.get("expected"), "expected"),
+        "missing": MISSING(raw.get("missing"), "missing"),
+    }
+    status = Status(made)
+    samples = _samples(raw.get("samples"), status)
+    made["window"] = _section(raw, WINDOW, WINDOW_SHAPE, status)
+    made["certificate"] = _section(raw, CERTIFICATE, CERTIFICATE_SHAPE, status)
+    made["log"] = _section(raw, LOG, LOG_SHAPE, status)
+    made["latest"] = {
+        endpoint: next((sample[endpoint] for sample in reversed(samples) if endpoint in sample), None)
+        for endpoint in SAMPLED
+    }
+    status.times_read = {endpoint: sum(1 for sample in samples if endpoint in sample) for endpoint in SAMPLED}
+    # A section that is broken in the newest sample is not replaced by an older one.
+    made["latest"].update({endpoint: None for endpoint in SAMPLED if endpoint in status.broken})
+    taken = [sample["at"] for sample in samples if "at" in sample]
+    collected = raw.get("collected")
+    status.at = taken[-1] if taken else collected if isinstance(collected, str) else ""
+    _mark_last(made, len(samples), status)
+    _add_ages(instance, status.at or now)
+    _add_course(made["latest"], samples)
+    _judge_log(made["log"], made["latest"]["worker_stats"])
+    _drop_idle(made)
+    return status
+
+
+def cluster_of(raw: Any) -> dict[str, Any]:
+    """The document of one access point. ShapeError when it is none."""
+    _check_format(raw, CLUSTER_FORMAT)
+    found: dict[str, Any] = CLUSTER(raw, "cluster.json")
+    found["problems"] = [entry for entry in found["problems"] if entry["reason"] != Reason.NOT_DEPLOYED.value]
+    return found
+
+
+def _check_format(raw: Any, name: str) -> None:
+    if not isinstance(raw, dict) or raw.get("format") != name or raw.get("version") != VERSION:
+        raise ShapeError(f"not a document of the format {name}, version {VERSION}")
+
+
+def _section(raw: dict[str, Any], key: str, shape: Shape, status: Status) -> Any:
+    """One section of the document; None where there is none, or one that cannot be used, which status.broken says."""
+    value = raw.get(key)
+    if value is None:
+        return None
+    try:
+        return shape(value, key)
+    except ShapeError as error:
+        status.broken[key] = str(error)
+        return None
+
+
+def _samples(raw: Any, status: Status) -> list[dict[str, Any]]:
+    """The usable parts of each sample. An endpoint of which any sample is broken counts as broken."""
+    samples = []
+    for given in each(_object)(raw, "samples"):
+        sample = {}
+        for endpoint in SAMPLED:
+            value = _section(given, endpoint, SAMPLE[endpoint], status)
+            if value is not None:
+                sample[endpoint] = value
+        if isinstance(given.get("at"), str):
+            sample["at"] = given["at"]
+        samples.append(sample)
+    return samples
+
+
+def _object(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ShapeError(f"{place} is not an object")
+    return value
+
+
+def _mark_last(made: dict[str, Any], samples: int, status: Status) -> None:
+    """Say of each endpoint that was not read whether it was so in the newest sample."""
+    newest = max([samples] + [entry["sample"] for entry in made["missing"] if entry["endpoint"] in SAMPLED])
+    for entry in made["missing"]:
+        entry["newest"] = entry["endpoint"] not in SAMPLED or entry["sample"] == newest
+    status.windowed = newest > 1 or made["window"] is not None
+
+
+def _add_ages(instance: dict[str, Any], at: str) -> None:
+    """How many seconds ago the container before this one ended, and this one began; null where that is not known."""
+    for key, age in (("last_ended", "last_ended_seconds"), ("started", "started_seconds")):
+        instance[age] = seconds_between(instance[key], at)
+
+
+def seconds_between(earlier: str, later: str) -> float | None:
+    """Seconds from one RFC 3339 moment to another; None when one of them is none."""
+    try:
+        return (_moment(later) - _moment(earlier)).total_seconds()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _moment(stamp: str) -> datetime.datetime:
+    form = "%Y-%m-%dT%H:%M:%S.%fZ" if "." in stamp else "%Y-%m-%dT%H:%M:%SZ"
+    return datetime.datetime.strptime(stamp, form)  # noqa: DTZ007 - both are UTC, only their difference counts
+
+
+def _add_course(latest: dict[str, Any], samples: Sequence[dict[str, Any]]) -> None:
+    """Give pools and databases what their figures were at least in all samples: one moment of bustle is no trouble."""
+    for endpoint, key, figures in (
+        ("worker_stats", "workers", ("active", "queue", "detached")),
+        ("db_stats", "databases", ("in_use",)),
+    ):
+        if latest[endpoint] is None:
+            continue
+        least: dict[tuple[str, int], list[Any]] = {}
+        for sample in samples:
+            for name, entry in _numbered((sample.get(endpoint) or {}).get(key, [])):
+                found = [entry[figure] for figure in figures]
+                least[name] = [min(pair) for pair in zip(found, least.get(name, found))]
+        for name, entry in _numbered(latest[endpoint][key]):
+            entry.update(zip([figure + "_min" for figure in figures], least[name]))
+
+
+def _numbered(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
+    """Each entry with its name, and how many of that name came before: names need not be unique."""
+    before: Counter[str] = Counter()
+    for entry in entries:
+        yield (entry["name"], before[entry["name"]]), entry
+        before[entry["name"]] += 1
+
+
+def _judge_log(log: dict[str, Any] | None, workers: dict[str, Any] | None) -> None:
+    """Give patterns their meaning and weight, and the pools that the log calls busy what they do now, null where that
+    is not known."""
+    if log is None:
+        return
+    for pattern in log["patterns"]:
+        known = _PATTERNS.get(pattern["id"])
+        pattern["weight"], pattern["meaning"] = (known.severity, known.meaning) if known else ("warning", pattern["id"])
+    now = {} if workers is None else {pool["name"]: pool for pool in workers["workers"]}
+    for busy in log["busy"]:
+        pool = now.get(busy["name"])
+        for figure in ("active", "queue", "detached", "max"):
+            busy[figure] = pool[figure] if pool else None
+
+
+def _drop_idle(made: dict[str, Any]) -> None:
+    """Leave out pools that do nothing, of which a healthy service has dozens; `pools` keeps their number."""
+    workers = made["latest"]["worker_stats"]
+    if workers is not None:
+        workers["pools"] = len(workers["workers"])
+        workers["workers"] = [
+            pool for pool in workers["workers"] if pool["active"] or pool["queue"] or pool["detached"]
+        ]
+
+
+# What of an instance's document the wider scopes see: enough to compare replicas, and small for thousands of them.
+_COMPACT_WINDOW = (
+    "seconds",
+    "requests",
+    "errors_5xx",
+    "error_ratio",
+    "mean_duration_ms",
+    "goroutines_first",
+    "goroutines_last",
+    "heap_alloc_bytes_first",
+    "heap_alloc_bytes_last",
+)
+_COMPACT_INSTANCE = ("name", "node", "state", "ready", "restarts", "read_only", "image")
+
+
+def compact(document: dict[str, Any]) -> dict[str, Any]:
+    """What of an instance's document the wider scopes see."""
+    window, latest = document["window"], document["latest"]
+    return {
+        "cluster": document["cluster"],
+        "component": document["component"],
+        "path": document["path"],
+        "instance": {key: document["instance"][key] for key in _COMPACT_INSTANCE},
+        "latest": {key: latest[key] for key in ("ping", "version", "process_stats")},
+        "window": {key: window[key] for key in _COMPACT_WINDOW} if window and not window["reset"] else None,
+        "certificate": document["certificate"],
+    }
+
+
+def component_document(name: str, cluster: dict[str, Any], instances: list[dict[str, Any]]) -> dict[str, Any]:
+    """The document of one component of one cluster. versions: every one that an instance of it says."""
+    versions = {entry["latest"]["version"]["text"] for entry in instances if entry["latest"]["version"]}
+    return {
+        "cluster": cluster["cluster"],
+        "component": name,
+        "transport": cluster["transport"],
+        "instances": instances,
+        "workloads": [workload for workload in cluster["workloads"] if workload["component"] == name],
+        "versions": sorted(versions),
+    }
+
+
+def cluster_document(cluster: dict[str, Any], components: list[dict[str, Any]]) -> dict[str, Any]:
+    """The document of one cluster: what its access point said, its components' documents, and who is absent."""
+    present = {entry["component"] for entry in components}
+    return {
+        "cluster": cluster["cluster"],
+        "transport": cluster["transport"],
+        "named": cluster["named"],
+        "selected": cluster["components"],
+        "absent": [name for name in cluster["components"] if name not in present],
+        "components": components,
+    }
+
+
+def nameless_cluster(name: str) -> dict[str, Any]:
+    """What stands for the word of an access point that is not there."""
+    empty: dict[str, Any] = {"components": [], "workloads": [], "workloads_known": False, "problems": []}
+    return dict(empty, cluster=name, transport="", named=False)

@@ -1,0 +1,184 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One rule and one document: what was found, or why that cannot be said. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Sequence
+
+from ..bundle.report import printable
+from .expressions import EvaluationError, Functions
+from .needs import GAP, NOT_ASKED, Availability
+from .rules import AT_MOST, CRITICAL, PLACE_FIELDS, SUBJECT, VALUE, WARNING, Rule
+
+# Worse comes later. A verdict is one of these; a finding's severity is one of the last two.
+OK, UNKNOWN = "ok", "unknown"
+VERDICTS = (OK, UNKNOWN, WARNING, CRITICAL)
+
+# What became of a rule at one place.
+FOUND, NOT_APPLICABLE = "found", "not_applicable"
+OUTCOMES = (OK, FOUND, UNKNOWN, NOT_APPLICABLE)
+
+# A field of items that names the file in which the evidence stands; an instance's own document is known anyway.
+ARTIFACT = "artifact"
+
+MAX_ITEMS = 20
+_LISTED = 5
+_LONGEST = 300
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule found at one place. value and threshold are numbers, or None where the rule compares none."""
+
+    rule: str
+    severity: str
+    cluster: str
+    component: str
+    instance: str
+    subject: str
+    value: Any
+    threshold: Any
+    message: str
+    artifact: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return "/".join(part for part in (self.cluster, self.component, self.instance) if part) or "fleet"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a rule at one place. left_out: findings beyond MAX_ITEMS."""
+
+    kind: str
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+    left_out: int = 0
+
+
+_DOES_NOT_APPLY = Outcome(NOT_APPLICABLE)
+_NOTHING_FOUND = Outcome(OK)
+
+
+def worst(verdicts: Sequence[str]) -> str:
+    """The worst of some verdicts; ok of none."""
+    return max(verdicts, key=VERDICTS.index, default=OK)
+
+
+def judge(
+    rule: Rule,
+    document: dict[str, Any],
+    available: Availability,
+    thresholds: dict[str, Any],
+    functions: Functions,
+) -> Outcome:
+    """What the rule says of the document. What it finds in part of the data is found; silence counts only where all the
+    data was there."""
+    transport = document.get("transport")
+    if rule.transports and transport == "":
+        return Outcome(UNKNOWN, reason="it is not known how this was reached")
+    if transport is not None and not rule.applies_to(document.get("component", ""), transport):
+        return _DOES_NOT_APPLY
+    if available.state == NOT_ASKED:
+        return _DOES_NOT_APPLY
+    if available.decisive:
+        return Outcome(UNKNOWN, reason=available.reason)
+    try:
+        items = rule.expression.items(document, functions)
+        found, unclear = _weigh(rule, items, document, thresholds)
+    except EvaluationError as error:
+        return Outcome(
+            UNKNOWN, reason=available.reason or f"the rule cannot be evaluated on this data: {_cut(str(error))}"
+        )
+    if found:
+        # The worst first, and of these the most telling values.
+        sign = 1 if rule.levels is not None and rule.levels.compare == AT_MOST else -1
+        found.sort(key=lambda one: (-VERDICTS.index(one.severity), sign * (one.value or 0), one.instance, one.subject))
+        return Outcome(FOUND, tuple(found[:MAX_ITEMS]), left_out=max(0, len(found) - MAX_ITEMS))
+    if available.state == GAP:
+        return Outcome(UNKNOWN, reason=available.reason)
+    return Outcome(UNKNOWN, reason="a figure that it compares is missing") if unclear else _NOTHING_FOUND
+
+
+def _weigh(
+    rule: Rule, items: Sequence[dict[str, Any]], document: dict[str, Any], thresholds: dict[str, Any]
+) -> tuple[list[Finding], bool]:
+    """The findings among the items; and whether the value of any could not be compared."""
+    found, unclear = [], False
+    for item in items:
+        severity, threshold = rule.severity, None
+        value = item.get(VALUE)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            value = None
+        if rule.levels is not None:
+            if value is None:
+                unclear = True
+                continue
+            severity, threshold = rule.levels.of(value, thresholds)
+        if severity:
+            found.append(_finding(rule, item, document, (severity, value, threshold)))
+    return found, unclear
+
+
+def _finding(rule: Rule, item: dict[str, Any], document: dict[str, Any], weight: tuple[str, Any, Any]) -> Finding:
+    severity, value, threshold = weight
+    own = {
+        "cluster": document.get("cluster", ""),
+        "component": document.get("component", ""),
+        "instance": document.get("instance", {}).get("name", ""),
+    }
+    place = {key: shown(item[key]) if item.get(key) is not None else own[key] for key in PLACE_FIELDS}
+    texts = {key: shown(part) for key, part in item.items()}
+    texts.update({key: printable(text) for key, text in place.items()}, threshold=shown(threshold))
+    return Finding(
+        rule=rule.id,
+        severity=severity,
+        subject=shown(item[SUBJECT]) if item.get(SUBJECT) is not None else "",
+        value=_rounded(value),
+        threshold=threshold,
+        message=rule.message.format(**texts),
+        artifact=shown(item[ARTIFACT]) if ARTIFACT in item else document.get("path", ""),
+        fields={
+            key: _bounded(part) for key, part in item.items() if key not in (*PLACE_FIELDS, SUBJECT, VALUE, ARTIFACT)
+        },
+        **place,
+    )
+
+
+def shown(value: Any) -> str:
+    """A value for people: one printable line that is not long, and numbers with no more digits than tell something."""
+    if value is None:
+        return "?"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"
+    if isinstance(value, list):
+        more = [f"and {len(value) - _LISTED} more"] if len(value) > _LISTED else []
+        return _cut(", ".join([shown(part) for part in value[:_LISTED]] + more))
+    return _cut(value if isinstance(value, str) else json.dumps(value, sort_keys=True))
+
+
+def _cut(text: str) -> str:
+    return printable(text[:_LONGEST]) + ("…" if len(text) > _LONGEST else "")
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def _bounded(value: Any) -> Any:
+    """A field of an item as evidence: as it is, but for its size."""
+    if isinstance(value, list):
+        return [_bounded(part) for part in value[:MAX_ITEMS]]
+    if isinstance(value, (dict, str)):
+        return shown(value)
+    return _rounded(value)

@@ -1,0 +1,138 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The examples that rules carry: each is made into documents as they are collected, and has to come out as it says.
+
+Pure. An example says what it `expect`s (warning, critical, silent, unknown or not_applicable, and with `message` the
+words of the first finding), and gives `status` (one instance) or `statuses`, `cluster` or `clusters`: documents of the
+formats that audits read, of which it has to write only what matters.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from .audit import Audit
+from .evaluate import FOUND, NOT_APPLICABLE, OK, OUTCOMES, UNKNOWN, VERDICTS
+from .formats import CLUSTER_FORMAT, STATUS_FORMAT, VERSION
+from .rules import SEVERITIES, Rule, RuleSet
+from .shapes import ShapeError
+
+SILENT = "silent"
+EXPECTATIONS = (*SEVERITIES, SILENT, UNKNOWN, NOT_APPLICABLE)
+_KEYS = frozenset(("expect", "name", "message", "status", "statuses", "cluster", "clusters"))
+_NOW = "2026-01-02T04:00:00Z"
+_AT = "2026-01-02T03:59:00.000Z"
+
+
+def failed_examples(rules: RuleSet) -> list[str]:
+    """One line for each example that does not come out as it says, or cannot be understood."""
+    problems = []
+    for rule in rules.rules:
+        alone = RuleSet((rule,), rules.thresholds)
+        for number, example in enumerate(rule.examples, 1):
+            what = _failure(alone, rule, example)
+            if what:
+                problems.append(f"{rule.file}: {rule.id}: example {number}: {what}")
+    return problems
+
+
+def lacking_examples(rules: RuleSet) -> list[str]:
+    """One line for each rule that is not shown to fire, to be silent, and (where it needs data) to be unknown."""
+    problems = []
+    for rule in rules.rules:
+        shown = {example.get("expect") for example in rule.examples if isinstance(example, dict)}
+        if not shown & set(SEVERITIES):
+            problems.append(f"{rule.file}: {rule.id}: no example in which it fires")
+        if rule.levels is not None:
+            levels = {"warning": rule.levels.warning, "critical": rule.levels.critical}
+            problems += [
+                f"{rule.file}: {rule.id}: no example in which it is {severity}"
+                for severity in SEVERITIES
+                if levels[severity] and severity not in shown
+            ]
+        if SILENT not in shown:
+            problems.append(f"{rule.file}: {rule.id}: no example in which it is silent")
+        if rule.needs and UNKNOWN not in shown:
+            problems.append(f"{rule.file}: {rule.id}: no example without the data that it needs")
+    return problems
+
+
+def _failure(rules: RuleSet, rule: Rule, example: Any) -> str:
+    """What is wrong with an example, or ""."""
+    if not isinstance(example, dict) or not set(example) <= _KEYS:
+        return f"it has to be a mapping with keys of {', '.join(sorted(_KEYS))}"
+    if example.get("expect") not in EXPECTATIONS:
+        return f"'expect' has to be one of {', '.join(EXPECTATIONS)}"
+    try:
+        audit = _audit(rules, rule, example)
+    except (TypeError, AttributeError, ShapeError) as error:
+        return f"it cannot be made into documents: {error}"
+    if audit.problems:
+        return "it makes no documents: {}: {}".format(*audit.problems[0])
+    came = _outcome(audit, rule)
+    if came != example["expect"]:
+        said = f" ({audit.findings[0].message})" if audit.findings else ""
+        return f"expected {example['expect']}, came {came}{said}"
+    if "message" in example and (not audit.findings or audit.findings[0].message != example["message"]):
+        return f"the message is {audit.findings[0].message if audit.findings else None!r}"
+    return ""
+
+
+def _outcome(audit: Audit, rule: Rule) -> str:
+    if audit.findings:
+        return max((finding.severity for finding in audit.findings), key=VERDICTS.index)
+    counts = [0] * len(OUTCOMES)
+    for tally in audit.tally.values():
+        counts = [one + other for one, other in zip(counts, tally.get(rule.id, counts))]
+    for kind, word in ((FOUND, FOUND), (UNKNOWN, UNKNOWN), (OK, SILENT)):
+        if counts[OUTCOMES.index(kind)]:
+            return word
+    return NOT_APPLICABLE
+
+
+def _audit(rules: RuleSet, rule: Rule, example: dict[str, Any]) -> Audit:
+    """An audit with this rule alone, of the example's documents."""
+    audit = Audit(rules, rules.values({}), _NOW)
+    clusters = example.get("clusters", [example["cluster"]] if "cluster" in example else [{}])
+    for given in clusters:
+        base = {
+            "format": CLUSTER_FORMAT,
+            "version": VERSION,
+            "cluster": "c",
+            "transport": "kubernetes",
+            "components": [],
+            "named": False,
+            "workloads": [],
+            "workloads_known": True,
+            "problems": [],
+        }
+        audit.add_cluster(dict(base, **given))
+    component = next(iter(sorted(rule.components or ())), "region")
+    statuses = example.get("statuses", [example["status"]] if "status" in example else [])
+    for number, given in enumerate(statuses, 1):
+        instance = {
+            "cluster": "c",
+            "component": component,
+            "name": f"{component}-{number}",
+            "namespace": "onecloud",
+            "ready": True,
+            "state": "running",
+        }
+        base = {
+            "format": STATUS_FORMAT,
+            "version": VERSION,
+            "collected": _AT,
+            "expected": [],
+            "samples": [],
+            "missing": [],
+            "window": None,
+            "certificate": None,
+            "log": None,
+        }
+        raw = dict(base, **copy.deepcopy(given))
+        raw["instance"] = dict(instance, **raw.get("instance", {}))
+        audit.add_status(f"c/{component}/{component}-{number}/status.json", raw)
+    audit.finish()
+    return audit

@@ -1,0 +1,203 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""JMESPath expressions of rules: checked when they are loaded, evaluated on documents later. Pure.
+
+An expression gives the items that a rule finds: objects with fields. Checked beforehand is what would otherwise only
+show as a rule that stays silent: unknown functions, wrong numbers of arguments, thresholds that do not exist, and a
+result that is not made of named fields.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Callable, Iterator, Sequence
+
+try:
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+    from jmespath.functions import Functions as Builtin
+except ImportError:
+    # Modules say so before they call anything of this (missing_required_lib).
+    HAS_JMESPATH = False
+else:
+    HAS_JMESPATH = True
+
+
+class ExpressionError(ValueError):
+    """The expression is wrong in itself, whatever the document."""
+
+
+class EvaluationError(ValueError):
+    """The expression cannot be evaluated on this document."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A checked expression. fields: of the items it gives. thresholds: that it asks for. words: names of fields that it
+    reads anywhere."""
+
+    parsed: Any
+    fields: frozenset[str]
+    thresholds: frozenset[str]
+    words: frozenset[str]
+
+    def items(self, document: Any, functions: Functions) -> list[dict[str, Any]]:
+        """What the rule finds in the document. EvaluationError when that cannot be said."""
+        # All that is asked of it is call_function(), whatever its class.
+        custom: Any = functions
+        try:
+            result = self.parsed.search(document, options=jmespath.Options(custom_functions=custom))
+        except (JMESPathError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # jmespath's own, and what its functions let through for values of other types.
+            raise EvaluationError(f"{type(error).__name__}: {error}") from error
+        found = [item for item in (result if isinstance(result, list) else [result]) if item is not None]
+        if not all(isinstance(item, dict) for item in found):
+            raise EvaluationError("the result is not made of objects")
+        return found
+
+
+class Functions:
+    """What expressions may call: jmespath's functions, and a few for thresholds, arithmetic and comparing replicas."""
+
+    def __init__(self, thresholds: dict[str, Any]) -> None:
+        self._thresholds = thresholds
+        self._builtin = Builtin()
+
+    def call_function(self, name: str, arguments: list[Any]) -> Any:
+        """jmespath's interpreter calls this."""
+        if name == "threshold":
+            return self._thresholds[arguments[0]]
+        own = OWN.get(name)
+        return own(*arguments) if own else self._builtin.call_function(name, arguments)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _ratio(part: Any, whole: Any) -> Any:
+    """part / whole; null where one of them is no number, or the whole is 0."""
+    return part / whole if _is_number(part) and _is_number(whole) and whole else None
+
+
+def _difference(one: Any, other: Any) -> Any:
+    """one - other; null where one of them is no number."""
+    return one - other if _is_number(one) and _is_number(other) else None
+
+
+def _group(elements: Any, key: Any) -> Any:
+    """[{key, items}] of the elements, in the keys' order; elements whose key is null are left out."""
+    if elements is None:
+        return None
+    groups: dict[str, dict[str, Any]] = {}
+    for element in elements:
+        value = key.visit(key.expression, element)
+        if value is not None:
+            groups.setdefault(json.dumps(value, sort_keys=True), {"key": value, "items": []})["items"].append(element)
+    return [groups[name] for name in sorted(groups)]
+
+
+def _beside_others(elements: Any, figure: Any) -> Any:
+    """The elements (objects) whose figure is a number, each with `others`: the median of the others' figures. One alone
+    has no others, and is left out."""
+    if elements is None:
+        return None
+    figures = [(figure.visit(figure.expression, element), element) for element in elements]
+    pairs = sorted(((value, element) for value, element in figures if _is_number(value)), key=lambda pair: pair[0])
+    values = [value for value, _element in pairs]
+    return [
+        dict(element, others=_median_without(values, index))
+        for index, (_value, element) in enumerate(pairs)
+        if len(values) > 1
+    ]
+
+
+def _median_without(values: Sequence[Any], index: int) -> Any:
+    """The median of sorted values, one of them left out."""
+    count = len(values) - 1
+    low, high = ((count - 1) // 2, count // 2)
+    return (values[low + (low >= index)] + values[high + (high >= index)]) / 2
+
+
+OWN: dict[str, Callable[..., Any]] = {
+    "ratio": _ratio,
+    "difference": _difference,
+    "group": _group,
+    "beside_others": _beside_others,
+}
+_ARITY = {"threshold": 1, "ratio": 2, "difference": 2, "group": 2, "beside_others": 2}
+# What these give has the fields of the elements that they are given, and those that they add.
+_ADDS = {"beside_others": frozenset(["others"])}
+_SAME_ELEMENTS = ("sort_by", "reverse", "max_by", "min_by", "to_array")
+
+
+def compile_expression(source: str) -> Expression:
+    """The checked expression. ExpressionError says what is wrong with it."""
+    try:
+        parsed = jmespath.compile(source)
+    except (JMESPathError, ValueError) as error:
+        raise ExpressionError(f"not a JMESPath expression: {' '.join(str(error).split())}") from error
+    nodes = list(_walk(parsed.parsed))
+    thresholds = set()
+    for node in nodes:
+        if node["type"] == "function_expression":
+            _check_call(node)
+            if node["value"] == "threshold":
+                thresholds.add(_literal_name(node["children"][0]))
+    words = frozenset(node["value"] for node in nodes if node["type"] == "field")
+    fields = _fields(parsed.parsed)
+    if fields is None:
+        raise ExpressionError("it has to end in named fields, as in […].{subject: name, value: count}")
+    return Expression(parsed, fields, frozenset(thresholds), words)
+
+
+def _walk(node: Any) -> Iterator[dict[str, Any]]:
+    todo = [node]
+    while todo:
+        current = todo.pop()
+        yield current
+        todo += [child for child in current.get("children", []) if isinstance(child, dict)]
+
+
+def _check_call(node: dict[str, Any]) -> None:
+    name, given = node["value"], len(node["children"])
+    builtin = Builtin.FUNCTION_TABLE.get(name)
+    if name in _ARITY:
+        fits = given == _ARITY[name]
+    elif builtin is None:
+        raise ExpressionError(f"there is no function {name}()")
+    else:
+        signature = builtin["signature"]
+        variadic = signature and signature[-1].get("variadic")
+        fits = given >= len(signature) if variadic else given == len(signature)
+    if not fits:
+        raise ExpressionError(f"{name}() is called with {given} arguments")
+
+
+def _literal_name(node: dict[str, Any]) -> str:
+    if node["type"] != "literal" or not isinstance(node["value"], str):
+        raise ExpressionError("threshold() takes the name of a threshold, in single quotes")
+    return str(node["value"])
+
+
+def _fields(node: Any, current: frozenset[str] | None = None) -> frozenset[str] | None:
+    """The names of the fields of what this node gives, where the current value (or each element of it) has those;
+    None when they cannot be told."""
+    kind, children = node["type"], node.get("children", [])
+    if kind in ("identity", "current"):
+        return current
+    if kind == "multi_select_dict":
+        return frozenset(child["value"] for child in children)
+    if kind in ("pipe", "subexpression", "projection", "filter_projection"):
+        return _fields(children[1], _fields(children[0], current))
+    if kind == "multi_select_list":
+        found = [_fields(child, current) for child in children]
+        return None if None in found else frozenset().union(*[one for one in found if one])
+    if kind in ("flatten", "index_expression"):
+        return _fields(children[0], current)
+    if kind == "function_expression" and node["value"] in (*_SAME_ELEMENTS, *_ADDS):
+        given = _fields(children[0], current)
+        return None if given is None else given | _ADDS.get(node["value"], frozenset())
+    return None

@@ -1,0 +1,178 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people read of an audit: the closing table, and health.md. Pure; the texts come from hostile places."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Iterable, Sequence
+
+from ..bundle.report import columns, inline, printable
+from .compare import GONE, NOT_SEEN, SAME
+from .evaluate import OK, VERDICTS, shown
+
+TABLE_LINES = 60
+_CELL = 100
+
+
+def table(document: dict[str, Any]) -> list[str]:
+    """The closing lines: each component that is not ok with its worst finding, then the verdict on all of it."""
+    heads = ["verdict", "cluster", "component", "instances", "critical", "warning", "unknown", "finding"]
+    rows, fine = [], 0
+    first = _first_words(document)
+    for cluster in document["clusters"]:
+        if cluster["verdict"] != OK and (cluster["error"] or not cluster["components"]):
+            rows.append(
+                [cluster["verdict"], cluster["cluster"], "", "", "", "", "", cluster["error"] or "nothing found"]
+            )
+        for entry in cluster["components"]:
+            if entry["verdict"] == OK:
+                fine += 1
+                continue
+            numbers = [
+                str(entry[name]) if entry[name] else "-" for name in ("instances", "critical", "warning", "unknown")
+            ]
+            words = first.get((cluster["cluster"], entry["component"]), "")
+            rows.append([entry["verdict"], cluster["cluster"], entry["component"], *numbers, words])
+    rows += [
+        [entry["severity"], entry["cluster"] or "fleet", "", "", "", "", "", _cell(entry["message"])]
+        for entry in document["findings"]
+        if not entry["component"]
+    ]
+    rows.sort(key=lambda row: -VERDICTS.index(row[0]))
+    lines = columns([heads, *([printable(cell) for cell in row] for row in rows[:TABLE_LINES])]) if rows else []
+    if len(rows) > TABLE_LINES:
+        lines.append(f"… {len(rows) - TABLE_LINES} more lines are in health.md")
+    if fine:
+        lines.append(f"{_many(fine, 'component')} ok")
+    return [*lines, "", *_closing(document)]
+
+
+def _first_words(document: dict[str, Any]) -> dict[tuple[str, str], str]:
+    """Per component the message of its worst finding (they stand in that order), or why nothing can be said."""
+    words: dict[tuple[str, str], str] = {}
+    for entry in [*document["findings"], *document["unknown"]]:
+        place = (entry["cluster"], entry["component"])
+        words.setdefault(place, _cell(entry.get("message") or entry["reason"]))
+    return words
+
+
+def _cell(text: str) -> str:
+    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _closing(document: dict[str, Any]) -> list[str]:
+    counts = document["counts"]
+    size = ", ".join(_many(counts[f"{word}s"], word) for word in ("cluster", "component", "instance"))
+    weight = ", ".join(f"{counts[word]} {word}" for word in ("critical", "warning", "unknown"))
+    lines = [f"verdict: {document['verdict']} ({weight}) on {size}"]
+    baseline = document["baseline"]
+    if baseline:
+        changes = ", ".join(f"{count} {word.replace('_', ' ')}" for word, count in baseline["counts"].items())
+        lines.append(f"since {printable(baseline['evaluated'])} (verdict then: {baseline['verdict']}): {changes}")
+    return lines
+
+
+def markdown(document: dict[str, Any]) -> str:
+    """The report, in Markdown."""
+    collected = document["collected"]
+    lines = ["# Health of Cloudpods services", ""]
+    lines += [f"- {line}" for line in _closing(document)]
+    lines += [f"- collected: {inline(collected['first'])} to {inline(collected['last'])}"] if collected["first"] else []
+    lines += [f"- evaluated: {inline(document['evaluated'])}", "", "## Verdicts", ""]
+    heads = ("cluster", "component", "verdict", "instances", "critical", "warning", "unknown")
+    lines += _markdown_table(
+        heads,
+        (
+            (cluster["cluster"], *(entry[name] for name in heads[1:]))
+            for cluster in document["clusters"]
+            for entry in cluster["components"]
+        ),
+    )
+    lines += [
+        f"\n{inline(cluster['cluster'])} brought nothing: {inline(cluster['error'])}"
+        for cluster in document["clusters"]
+        if cluster["error"]
+    ]
+    lines += ["", "## Findings", ""]
+    for entry in document["findings"]:
+        lines += _finding_lines(entry, document["baseline"] is not None)
+    if not document["findings"]:
+        lines += ["None.", ""]
+    lines += _covered(document["covered"]) + _lost(document["baseline"]) + _unknown(document["unknown"])
+    if document["problems"]:
+        lines += ["## Documents with problems", ""]
+        lines += _markdown_table(
+            ("where", "what"), ((entry["place"], entry["message"]) for entry in document["problems"])
+        )
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_table(heads: Sequence[str], rows: Iterable[Iterable[Any]]) -> list[str]:
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    return lines + [f"| {' | '.join(inline(str(cell)) for cell in row)} |" for row in rows]
+
+
+def _place(entry: dict[str, Any]) -> str:
+    return "/".join(part for part in (entry["cluster"], entry["component"], entry["instance"]) if part) or "fleet"
+
+
+def _finding_lines(entry: dict[str, Any], compared: bool) -> list[str]:
+    change = f" ({entry['change']})" if compared and entry["change"] != SAME else ""
+    lines = [f"### {entry['severity']}{change}: {inline(_place(entry))}: {inline(entry['title'])}", ""]
+    lines += [inline(entry["message"]), ""]
+    if entry["threshold"] is not None:
+        lines.append(f"- value: {shown(entry['value'])}, threshold: {shown(entry['threshold'])}")
+    if entry["artifact"]:
+        lines.append(f"- evidence: {inline(entry['artifact'])}")
+    lines.append(f"- rule: {inline(entry['rule'])} ({inline(entry['reference'])})")
+    lines.append(f"- advice: {inline(' '.join(entry['advice'].split()))}")
+    if entry["scenario"]:
+        of = f" -e cloudpods_components={inline(entry['component'])}" if entry["component"] else ""
+        lines.append(f"- capture next: capture_stacks.yml -e cloudpods_scenario={inline(entry['scenario'])}{of}")
+    return [*lines, ""]
+
+
+def _covered(covered: Sequence[dict[str, Any]]) -> list[str]:
+    if not covered:
+        return []
+    lines = ["## Further signs of the same troubles", ""]
+    rows = ((_place(entry), entry["severity"], entry["message"], entry["covered_by"]) for entry in covered)
+    return [*lines, *_markdown_table(("where", "severity", "what", "told by"), rows), ""]
+
+
+def _lost(baseline: dict[str, Any] | None) -> list[str]:
+    if not baseline or not baseline["lost"]:
+        return []
+    words = {GONE: "gone", NOT_SEEN: "not seen again, but could not be looked for"}
+    lines = ["## No more found", ""]
+    rows = ((_place(entry), entry["severity"], entry["message"], words[entry["change"]]) for entry in baseline["lost"])
+    return [*lines, *_markdown_table(("where", "severity then", "what", "now"), rows), ""]
+
+
+def _unknown(unknown: Sequence[dict[str, Any]]) -> list[str]:
+    """What could not be said, one line a place and reason."""
+    if not unknown:
+        return []
+    rules: dict[tuple[str, str, str], list[str]] = {}
+    instances: Counter[tuple[str, str, str]] = Counter()
+    for entry in unknown:
+        key = (entry["cluster"], entry["component"], entry["reason"])
+        rules.setdefault(key, []).append(entry["rule"])
+        instances[key] = max(instances[key], entry["instances"])
+    lines = [
+        "## What could not be said",
+        "",
+        "These rules were not evaluated, which does not mean that all is well.",
+        "",
+    ]
+    rows = (
+        ("/".join(part for part in key[:2] if part) or "fleet", key[2], instances[key], ", ".join(names))
+        for key, names in rules.items()
+    )
+    return [*lines, *_markdown_table(("where", "why", "instances", "rules"), rows), ""]

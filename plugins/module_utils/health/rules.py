@@ -1,0 +1,392 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules are data: files of YAML, loaded strictly. Pure.
+
+Whatever a rule says that is not understood is an error that names the file and the rule: a rule that is skipped in
+silence would be taken for a rule that found nothing. docs/rules.md describes the form.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import string
+from dataclasses import dataclass
+from typing import Any, Iterable, Sequence
+
+from ..catalog import COMPONENTS, SCENARIOS
+from .expressions import Expression, ExpressionError, compile_expression
+from .needs import DISCOVERY, OF_CLUSTER, OF_INSTANCE, WORKLOADS
+
+try:
+    import yaml
+
+    _BASE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+except ImportError:
+    # Modules say so before they call anything of this (missing_required_lib).
+    HAS_YAML = False
+    _BASE = object
+else:
+    HAS_YAML = True
+
+FORMAT = "cloudpods.diagnostics/rules"
+VERSION = 1
+
+WARNING, CRITICAL = "warning", "critical"
+SEVERITIES = (WARNING, CRITICAL)
+INSTANCE, COMPONENT, CLUSTER, FLEET = SCOPES = ("instance", "component", "cluster", "fleet")
+AT_LEAST, AT_MOST = "at_least", "at_most"
+TRANSPORTS = ("kubernetes", "host", "keystone", "url")
+
+# Fields of an item with a meaning of their own, and what messages may name beside the item's fields.
+VALUE, SUBJECT = "value", "subject"
+PLACE_FIELDS = ("cluster", "component", "instance")
+_MESSAGE_FIELDS = frozenset((*PLACE_FIELDS, "threshold"))
+
+# What an expression reads of a document -> the need that it has to state.
+_WORDS = dict({name: name for name in OF_INSTANCE}, versions="version", workloads=WORKLOADS, absent=DISCOVERY)
+_NAME = re.compile(r"[a-z][a-z0-9_]{2,63}\Z")
+
+
+class RuleError(ValueError):
+    """A file of rules cannot be used as it is. The message names the file, and the rule where there is one."""
+
+    def __init__(self, file: str, place: str, what: str) -> None:
+        super().__init__(f"{file}: {place + ': ' if place else ''}{what}")
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A number that rules compare with, and users may set."""
+
+    name: str
+    default: float
+    unit: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The severity of an item by its value: at_least or at_most the thresholds of these names ("" where there is
+    none)."""
+
+    compare: str
+    warning: str
+    critical: str
+
+    def of(self, value: Any, thresholds: dict[str, Any]) -> tuple[str, Any]:
+        """(severity, the threshold that was reached); ("", None) when none was."""
+        for severity, name in ((CRITICAL, self.critical), (WARNING, self.warning)):
+            if name and (value >= thresholds[name] if self.compare == AT_LEAST else value <= thresholds[name]):
+                return severity, thresholds[name]
+        return "", None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule. components: None for all. severity is "" where levels decide.
+
+    covers: ids of rules whose findings at the same place and subject say less, and are not told beside this one's.
+    """
+
+    id: str
+    title: str
+    scope: str
+    needs: tuple[str, ...]
+    expression: Expression
+    source: str
+    severity: str
+    levels: Levels | None
+    message: str
+    advice: str
+    reference: str
+    scenario: str
+    components: frozenset[str] | None
+    exceptions: frozenset[str]
+    transports: frozenset[str]
+    covers: tuple[str, ...]
+    examples: tuple[Any, ...]
+    file: str
+
+    def applies_to(self, component: str, transport: str) -> bool:
+        """Whether it is meant for this component, reached in this way. component: "" for the wider scopes."""
+        if self.transports and transport not in self.transports:
+            return False
+        return component not in self.exceptions and (self.components is None or component in self.components)
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """All rules of a run, in the order of their files, and the thresholds that they use."""
+
+    rules: tuple[Rule, ...]
+    thresholds: dict[str, Threshold]
+
+    def of_scope(self, scope: str) -> list[Rule]:
+        return [rule for rule in self.rules if rule.scope == scope]
+
+    def values(self, overrides: dict[str, Any]) -> dict[str, Any]:
+        """The thresholds' values. ValueError names an override that is no number, or of nothing that there is."""
+        values: dict[str, Any] = {name: threshold.default for name, threshold in self.thresholds.items()}
+        for name, given in overrides.items():
+            if name not in values:
+                raise ValueError(f"there is no threshold '{name}'; there are: {', '.join(sorted(values))}")
+            try:
+                values[name] = _number(given)
+            except ValueError as error:
+                raise ValueError(f"the threshold '{name}' has to be a number, not {given!r}") from error
+        return values
+
+
+def _number(value: Any) -> Any:
+    """A finite number, also one that Ansible handed over as text. ValueError when it is none."""
+    if isinstance(value, bool):
+        raise ValueError("a truth value")
+    if not isinstance(value, (int, float)):
+        value = float(value) if isinstance(value, str) else None
+    if value is None or not math.isfinite(value):
+        raise ValueError("not a number")
+    return value
+
+
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+class _Loader(_BASE):  # type: ignore[misc,valid-type]
+    """YAML's safe loader, which refuses a key that is there twice: of the two, one would be lost in silence."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [self.construct_object(key, deep=True) for key, _value in node.value if key.tag != _MERGE]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {sorted(twice)[0]!r} is there twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep=deep)
+
+
+def load_rules(sources: Iterable[tuple[str, str]]) -> RuleSet:
+    """The rules of (file name, text) pairs. RuleError at the first thing that is wrong."""
+    rules: dict[str, Rule] = {}
+    thresholds: dict[str, Threshold] = {}
+    for file, text in sources:
+        data = _parse(file, text)
+        for name, given in data.get("thresholds", {}).items():
+            if name in thresholds:
+                raise RuleError(file, f"threshold {name}", "there is one of that name already")
+            thresholds[name] = _threshold(file, name, given)
+        own = data.get("components", [])
+        for given in data["rules"]:
+            rule = _RuleReader(file, given, own).rule()
+            if rule.id in rules:
+                raise RuleError(file, rule.id, f"there is a rule of that id already, in {rules[rule.id].file}")
+            rules[rule.id] = rule
+    if not rules:
+        raise RuleError(", ".join(file for file, _text in sources) or "rules", "", "there is no rule at all")
+    _check_references(rules, thresholds)
+    return RuleSet(tuple(rules.values()), thresholds)
+
+
+def _parse(file: str, text: str) -> dict[str, Any]:
+    try:
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
+        raise RuleError(file, "", f"not YAML: {' '.join(str(error).split())}") from error
+    _check_keys(
+        file, "", data, {"format": str, "version": int, "rules": list}, {"thresholds": dict, "components": list}
+    )
+    if data["format"] != FORMAT or data["version"] != VERSION:
+        raise RuleError(file, "", f"format and version have to be {FORMAT} and {VERSION}")
+    return dict(data)
+
+
+def _threshold(file: str, name: Any, given: Any) -> Threshold:
+    place = f"threshold {name}"
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise RuleError(file, place, "its name has to be of small letters, digits and underscores")
+    _check_keys(file, place, given, {"default": (int, float), "unit": str, "what": str}, {})
+    return Threshold(name, given["default"], given["unit"], given["what"])
+
+
+def _check_keys(file: str, place: str, given: Any, needed: dict[str, Any], optional: dict[str, Any]) -> None:
+    """RuleError when it is not an object with the needed keys, of others only the optional ones, and of these types."""
+    if not isinstance(given, dict):
+        raise RuleError(file, place, "has to be a mapping")
+    for key in needed:
+        if key not in given:
+            raise RuleError(file, place, f"lacks '{key}'")
+    known = dict(needed, **optional)
+    for key, value in given.items():
+        if key not in known:
+            raise RuleError(file, place, f"unknown key '{key}'; known are: {', '.join(sorted(known))}")
+        if not isinstance(value, known[key]) or isinstance(value, bool) or value in ("", [], {}):
+            raise RuleError(file, place, f"'{key}' has to be a {_type_name(known[key])}, and not empty")
+
+
+def _type_name(kind: Any) -> str:
+    return {str: "text", list: "list", dict: "mapping"}.get(kind, "number")
+
+
+_NEEDED: dict[str, Any] = {
+    "id": str,
+    "title": str,
+    "scope": str,
+    "expression": str,
+    "message": str,
+    "advice": str,
+    "reference": str,
+}
+_OPTIONAL: dict[str, Any] = {
+    "severity": str,
+    "levels": dict,
+    "needs": list,
+    "applies_to": dict,
+    "scenario": str,
+    "covers": list,
+    "examples": list,
+}
+
+
+class _RuleReader:
+    """One rule of a file, read strictly."""
+
+    def __init__(self, file: str, given: Any, own_components: Sequence[Any]) -> None:
+        self._file = file
+        self._given = given
+        self._place = str(given.get("id", "a rule without id"))[:80] if isinstance(given, dict) else "a rule"
+        self._components = {*COMPONENTS, *own_components}
+
+    def _error(self, what: str) -> RuleError:
+        return RuleError(self._file, self._place, what)
+
+    def rule(self) -> Rule:
+        given = self._given
+        _check_keys(self._file, self._place, given, _NEEDED, _OPTIONAL)
+        if not _NAME.match(given["id"]):
+            raise self._error("'id' has to be of small letters, digits and underscores")
+        self._one_of("scope", given["scope"], SCOPES)
+        if "scenario" in given:
+            self._one_of("scenario", given["scenario"], SCENARIOS)
+        expression = self._expression()
+        severity, levels = self._severity(expression)
+        components, exceptions, transports = self._applies_to()
+        return Rule(
+            id=given["id"],
+            title=given["title"],
+            scope=given["scope"],
+            needs=self._needs(expression),
+            expression=expression,
+            source=given["expression"].strip(),
+            severity=severity,
+            levels=levels,
+            message=self._message(expression),
+            advice=given["advice"].strip(),
+            reference=given["reference"],
+            scenario=given.get("scenario", ""),
+            components=components,
+            exceptions=exceptions,
+            transports=transports,
+            covers=tuple(self._names("covers", given.get("covers", []))),
+            examples=tuple(given.get("examples", [])),
+            file=self._file,
+        )
+
+    def _one_of(self, key: str, value: Any, known: Iterable[str]) -> None:
+        if not isinstance(value, str) or value not in known:
+            raise self._error(f"'{key}' is {value!r}; known are: {', '.join(sorted(known))}")
+
+    def _names(self, key: str, values: Any, known: Iterable[str] | None = None) -> list[str]:
+        for value in values if isinstance(values, list) else [None]:
+            if known is not None:
+                self._one_of(key, value, known)
+            elif not isinstance(value, str):
+                raise self._error(f"'{key}' has to be a list of names")
+        if len(set(values)) != len(values):
+            raise self._error(f"'{key}' names something twice")
+        return list(values)
+
+    def _expression(self) -> Expression:
+        try:
+            return compile_expression(self._given["expression"])
+        except ExpressionError as error:
+            raise self._error(f"'expression': {error}") from error
+
+    def _needs(self, expression: Expression) -> tuple[str, ...]:
+        known = OF_INSTANCE if self._given["scope"] == INSTANCE else (*OF_INSTANCE, *OF_CLUSTER)
+        needs = self._names("needs", self._given.get("needs", []), known)
+        unstated = sorted({_WORDS[word] for word in expression.words if word in _WORDS} - set(needs))
+        if unstated:
+            raise self._error(f"'expression' reads {', '.join(unstated)}, which 'needs' does not name")
+        return tuple(needs)
+
+    def _severity(self, expression: Expression) -> tuple[str, Levels | None]:
+        given = self._given
+        if ("severity" in given) == ("levels" in given):
+            raise self._error("it has to have either 'severity' or 'levels'")
+        if "severity" in given:
+            self._one_of("severity", given["severity"], SEVERITIES)
+            return given["severity"], None
+        levels = given["levels"]
+        _check_keys(self._file, self._place + ": levels", levels, {"compare": str}, {WARNING: str, CRITICAL: str})
+        self._one_of("compare", levels["compare"], (AT_LEAST, AT_MOST))
+        if len(levels) == 1:
+            raise self._error("'levels' needs a threshold for warning, critical, or both")
+        if VALUE not in expression.fields:
+            raise self._error("'levels' compare the items' field 'value', which 'expression' does not give")
+        return "", Levels(levels["compare"], levels.get(WARNING, ""), levels.get(CRITICAL, ""))
+
+    def _message(self, expression: Expression) -> str:
+        known = expression.fields | _MESSAGE_FIELDS
+        try:
+            parts = list(string.Formatter().parse(self._given["message"]))
+        except ValueError as error:
+            raise self._error(f"'message': {error}") from error
+        for _text, field, spec, conversion in parts:
+            if field is not None and (field not in known or spec or conversion):
+                shown = ", ".join(f"{{{name}}}" for name in sorted(known))
+                raise self._error(f"'message' has {{{field}}}; what it may have is, just so: {shown}")
+        return str(self._given["message"]).strip()
+
+    def _applies_to(self) -> tuple[frozenset[str] | None, frozenset[str], frozenset[str]]:
+        given = self._given.get("applies_to", {})
+        kinds = {"components": list, "except": list, "transports": list}
+        _check_keys(self._file, self._place + ": applies_to", given, {}, kinds)
+        if self._given["scope"] in (CLUSTER, FLEET) and {"components", "except"} & set(given):
+            raise self._error("a rule of this scope looks at all components: it cannot apply to some")
+        if self._given["scope"] == FLEET and given:
+            raise self._error("a rule of this scope looks at all clusters: 'applies_to' has no meaning there")
+        components = self._names("components", given.get("components", []), self._components)
+        exceptions = self._names("except", given.get("except", []), self._components)
+        transports = self._names("transports", given.get("transports", []), TRANSPORTS)
+        return frozenset(components) or None, frozenset(exceptions), frozenset(transports)
+
+
+def _check_references(rules: dict[str, Rule], thresholds: dict[str, Threshold]) -> None:
+    """RuleError where a rule refers to what is not there, or where a threshold is for nothing."""
+    used = set()
+    for rule in rules.values():
+        named = set(rule.expression.thresholds)
+        named |= {rule.levels.warning, rule.levels.critical} - {""} if rule.levels else set()
+        for name in sorted(named - set(thresholds)):
+            raise RuleError(rule.file, rule.id, f"there is no threshold '{name}'")
+        for name in rule.covers:
+            if name not in rules or name == rule.id:
+                raise RuleError(rule.file, rule.id, f"'covers' names '{name}', which is no other rule")
+        used |= named
+    for rule in rules.values():
+        if rule.id in _reached(rules, rule.covers):
+            raise RuleError(rule.file, rule.id, "'covers' leads back to the rule itself")
+    for name in sorted(set(thresholds) - used):
+        raise RuleError("rules", f"threshold {name}", "no rule uses it")
+
+
+def _reached(rules: dict[str, Rule], start: Iterable[str]) -> set[str]:
+    seen: set[str] = set()
+    todo = list(start)
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            todo += rules[name].covers
+    return seen

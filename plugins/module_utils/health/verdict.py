@@ -1,0 +1,248 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verdict on a finished audit, as the document health.json. Pure; docs/schemas/health.schema.json describes it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Any, Iterable, Sequence
+
+from .audit import Audit
+from .evaluate import OK, OUTCOMES, UNKNOWN, VERDICTS, Finding, worst
+from .rules import SEVERITIES, Rule
+
+FORMAT = "cloudpods.diagnostics/health"
+VERSION = 1
+
+_PROBLEMS_LISTED = 1000
+
+
+def health_document(audit: Audit) -> dict[str, Any]:
+    """Everything that the audit found, with plain values only."""
+    rules = {rule.id: rule for rule in audit.rules.rules}
+    told, covered = cover(audit.findings, rules)
+    findings = [finding_document(one, rules[one.rule]) for one in sorted(told, key=_order)]
+    unknown = _unknown(audit, rules)
+    clusters = _clusters(audit, findings, unknown)
+    fleet = [entry["severity"] for entry in findings if not entry["cluster"]]
+    fleet += [UNKNOWN for entry in unknown if not entry["cluster"]]
+    if not clusters:
+        fleet.append(UNKNOWN)
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "evaluated": audit.now,
+        "collected": {"first": min(audit.looked_at, default=""), "last": max(audit.looked_at, default="")},
+        "verdict": worst([*fleet, *(entry["verdict"] for entry in clusters)]),
+        "counts": _counts(clusters, findings, unknown),
+        "clusters": clusters,
+        "findings": findings,
+        "covered": [
+            dict(finding_document(one, rules[one.rule]), covered_by=by)
+            for one, by in sorted(covered, key=lambda pair: _order(pair[0]))
+        ],
+        "unknown": unknown,
+        "problems": [{"place": place, "message": text} for place, text in audit.problems[:_PROBLEMS_LISTED]],
+        "problems_left_out": max(0, len(audit.problems) - _PROBLEMS_LISTED),
+        "rules": _rule_counts(audit),
+        "thresholds": {
+            name: {"value": audit.thresholds[name], "default": threshold.default, "unit": threshold.unit}
+            for name, threshold in sorted(audit.rules.thresholds.items())
+        },
+        "baseline": None,
+    }
+
+
+def _order(finding: Finding) -> tuple[Any, ...]:
+    return (
+        -VERDICTS.index(finding.severity),
+        finding.cluster,
+        finding.component,
+        finding.rule,
+        finding.instance,
+        finding.subject,
+    )
+
+
+def finding_document(finding: Finding, rule: Rule) -> dict[str, Any]:
+    """One finding with all that there is to say about it. key tells it from all others, also in the next run."""
+    parts = (finding.rule, finding.cluster, finding.component, finding.instance, finding.subject)
+    return {
+        "key": "|".join(part.replace("|", "/") for part in parts),
+        "rule": finding.rule,
+        "title": rule.title,
+        "severity": finding.severity,
+        "scope": rule.scope,
+        "cluster": finding.cluster,
+        "component": finding.component,
+        "instance": finding.instance,
+        "subject": finding.subject,
+        "value": finding.value,
+        "threshold": finding.threshold,
+        "message": finding.message,
+        "fields": finding.fields,
+        "advice": rule.advice,
+        "reference": rule.reference,
+        "scenario": rule.scenario,
+        "artifact": finding.artifact,
+        "change": "",
+    }
+
+
+def cover(findings: Iterable[Finding], rules: dict[str, Rule]) -> tuple[list[Finding], list[tuple[Finding, str]]]:
+    """Of several findings on one trouble only that is told which says most.
+
+    (told, [(covered, id of the covering rule)])
+
+    A finding is covered where a rule that covers its rule found something of at least the same severity in the same
+    place and on the same subject; one that names no instance (or subject) is about all of them.
+    """
+    findings = list(findings)
+    coverers: dict[str, list[str]] = defaultdict(list)
+    for rule in rules.values():
+        for name in rule.covers:
+            coverers[name].append(rule.id)
+    found: dict[tuple[str, str, str], list[Finding]] = defaultdict(list)
+    for one in findings:
+        found[one.cluster, one.component, one.rule].append(one)
+    told, covered = [], []
+    for one in findings:
+        by = next(
+            (
+                name
+                for name in coverers[one.rule]
+                if any(_says_more(other, one) for other in found[one.cluster, one.component, name])
+            ),
+            "",
+        )
+        if by:
+            covered.append((one, by))
+        else:
+            told.append(one)
+    return told, covered
+
+
+def _says_more(other: Finding, one: Finding) -> bool:
+    same_instance = other.instance == one.instance or not (other.instance and one.instance)
+    same_subject = other.subject == one.subject or not (other.subject and one.subject)
+    return same_instance and same_subject and VERDICTS.index(other.severity) >= VERDICTS.index(one.severity)
+
+
+def _unknown(audit: Audit, rules: dict[str, Rule]) -> list[dict[str, Any]]:
+    """What could not be said, and why: one entry a rule, place and reason."""
+    entries = []
+    for (cluster, component), gaps in sorted(audit.gaps.items()):
+        for (rule, _reason), gap in sorted(gaps.items()):
+            entries.append(
+                {
+                    "rule": rule,
+                    "title": rules[rule].title if rule in rules else "",
+                    "cluster": cluster,
+                    "component": component,
+                    "reason": gap.reason,
+                    "instances": gap.count,
+                    "first": gap.first,
+                }
+            )
+    return entries
+
+
+def _clusters(
+    audit: Audit, findings: Sequence[dict[str, Any]], unknown: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Every cluster with its components and their verdicts."""
+    verdicts: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for place in audit.component_places():
+        verdicts[place].append(OK)
+    for entry in findings:
+        verdicts[entry["cluster"], entry["component"]].append(entry["severity"])
+    for entry in unknown:
+        verdicts[entry["cluster"], entry["component"]].append(UNKNOWN)
+    names = sorted({cluster for cluster, _component in verdicts if cluster} | set(audit.clusters))
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for (cluster, component), words in sorted(verdicts.items()):
+        if cluster and component:
+            counts = Counter(words)
+            found[cluster].append(
+                {
+                    "component": component,
+                    "verdict": worst(words),
+                    "instances": len(audit.instances.get((cluster, component), ())),
+                    "critical": counts["critical"],
+                    "warning": counts["warning"],
+                    "unknown": counts[UNKNOWN],
+                }
+            )
+    clusters = []
+    for name in names:
+        own = verdicts.get((name, ""), []) + [entry["verdict"] for entry in found[name]]
+        if not found[name]:
+            own.append(UNKNOWN)  # nothing is there that anything could be said of
+        clusters.append(
+            {
+                "cluster": name,
+                "verdict": worst(own),
+                "transport": audit.clusters[name]["transport"] if name in audit.clusters else "",
+                "error": audit.absent.get(name, ""),
+                "components": found[name],
+            }
+        )
+    return clusters
+
+
+def _counts(
+    clusters: Sequence[dict[str, Any]], findings: Sequence[dict[str, Any]], unknown: Sequence[dict[str, Any]]
+) -> dict[str, int]:
+    components = [entry for cluster in clusters for entry in cluster["components"]]
+    severities = Counter(entry["severity"] for entry in findings)
+    return {
+        "clusters": len(clusters),
+        "components": len(components),
+        "instances": sum(entry["instances"] for entry in components),
+        **{severity: severities[severity] for severity in SEVERITIES},
+        "unknown": len(unknown),
+    }
+
+
+def _rule_counts(audit: Audit) -> list[dict[str, Any]]:
+    """How often each rule had which outcome, so that one that never looked at anything is seen."""
+    sums = {rule.id: [0] * len(OUTCOMES) for rule in audit.rules.rules}
+    for counts in audit.tally.values():
+        for rule, own in counts.items():
+            sums[rule] = [one + other for one, other in zip(sums[rule], own)]
+    return [
+        dict(
+            {"rule": rule.id, "title": rule.title, "scope": rule.scope, "file": rule.file},
+            **dict(zip(OUTCOMES, sums[rule.id])),
+        )
+        for rule in audit.rules.rules
+    ]
+
+
+def affected(document: dict[str, Any], severity: str) -> list[dict[str, Any]]:
+    """Per cluster, the components with findings of this severity: what to capture next."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for entry in document["findings"]:
+        if entry["severity"] == severity and entry["cluster"] and entry["component"]:
+            found[entry["cluster"]].add(entry["component"])
+    return [{"cluster": name, "components": sorted(found[name])} for name in sorted(found)]
+
+
+# Which verdicts make a run fail, under each policy.
+FAIL_ON = {"none": (), "critical": ("critical",), "warning": ("critical", "warning"), "unknown": VERDICTS[1:]}
+
+
+def failure(document: dict[str, Any], fail_on: str) -> str:
+    """Why the run counts as failed under this policy, or ""."""
+    if document["verdict"] not in FAIL_ON[fail_on]:
+        return ""
+    counts = document["counts"]
+    words = [f"{counts[name]} {name}" for name in ("critical", "warning", "unknown") if counts[name]]
+    first = next(iter(document["findings"]), None) or next(iter(document["unknown"]), None)
+    return f"The verdict is {document['verdict']}: {', '.join(words)}.{' The first: ' + _said(first) if first else ''}"
+
+
+def _said(entry: dict[str, Any]) -> str:
+    place = "/".join(part for part in (entry["cluster"], entry["component"], entry.get("instance", "")) if part)
+    return f"{place or 'fleet'}: {entry.get('message') or entry['reason']}"

@@ -1,0 +1,315 @@
+#!/usr/bin/python
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module health_check: see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: health_check
+short_description: Judge by rules what was collected from Cloudpods services
+version_added: 0.1.0
+description:
+  - Evaluates rules over what one or many runs of M(cloudpods.diagnostics.status_info) left, and gives a verdict on each
+    component, each cluster and the fleet, with the evidence, advice, and what to capture next.
+  - A rule that cannot be evaluated, because data is missing, gives V(unknown) and never V(ok).
+  - Nothing is asked of any service. It runs where the parts are, usually on the controller.
+author:
+  - cloudpods.diagnostics contributors (@cloudpods)
+extends_documentation_fragment:
+  - cloudpods.diagnostics.attributes
+attributes:
+  check_mode:
+    support: full
+    details: Judges all the same, and writes no files.
+  diff_mode:
+    support: N/A
+    details: This module does not change anything.
+requirements:
+  - jmespath
+  - PyYAML
+options:
+  paths:
+    description:
+      - What to judge, namely parts that M(cloudpods.diagnostics.status_info) left, or sealed bundles; folders or archives.
+      - They are read as they are. Nothing is unpacked, and none of them is changed.
+    type: list
+    elements: path
+    required: true
+  rules:
+    description:
+      - Files of rules, or folders of which all files named C(*.yml) are taken, in the order of their names.
+      - The role P(cloudpods.diagnostics.audit_health#role) gives the shipped rules and the user's own.
+      - A rule that is not understood is an error that names the file and the rule. So is one whose own examples do not
+        come out as they say.
+    type: list
+    elements: path
+    required: true
+  thresholds:
+    description:
+      - Other values than the default ones for thresholds of the rules, by name. An unknown name is an error.
+    type: dict
+    default: {}
+  absent:
+    description:
+      - The access points that brought nothing, so that their clusters count as V(unknown) instead of not at all.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      cluster:
+        description: The access point's name.
+        type: str
+        required: true
+      error:
+        description: What went wrong there.
+        type: str
+        required: true
+  baseline:
+    description:
+      - An earlier run's C(health.json), or the bundle that holds it. Each finding is then new, worse, the same or better,
+        and what is no more found is listed as gone, or as not seen where this time it could not be looked for.
+    type: path
+  output:
+    description:
+      - The folder to write C(health.json), C(health.md), C(health.junit.xml) and C(health.prom) into. It is made private
+        to the user.
+      - M(cloudpods.diagnostics.bundle_seal) takes it as one more part. Without it, nothing is written.
+    type: path
+  fail_on:
+    description:
+      - From which verdict on the run counts as failed, which RV(failure) then says. The reports are written all the same.
+      - V(unknown) means that everything but V(ok) is a failure; V(none) never fails.
+    type: str
+    choices: [none, critical, warning, unknown]
+    default: critical
+  max_listed:
+    description:
+      - How many findings to return at most, the worst first. C(health.json) has them all.
+    type: int
+    default: 100
+notes:
+  - Files on the controller are not counted as a change; RV(ignore:changed) is always false.
+seealso:
+  - module: cloudpods.diagnostics.status_info
+  - module: cloudpods.diagnostics.bundle_seal
+"""
+
+EXAMPLES = r"""
+- name: Judge what was collected
+  cloudpods.diagnostics.health_check:
+    paths:
+      - /var/tmp/status
+    rules:
+      - "{{ role_path }}/files/rules"
+      - /etc/cloudpods/own-rules.yml
+    thresholds:
+      slow_path_warning: 5000
+    baseline: /var/tmp/20260101T030405Z-audit.tar.gz
+    output: /var/tmp/health
+  register: health
+
+- name: Fail when the verdict is critical
+  ansible.builtin.fail:
+    msg: "{{ health.failure }}"
+  when: health.failure | length > 0
+"""
+
+RETURN = r"""
+verdict:
+  description: The verdict on the fleet, V(ok), V(unknown), V(warning) or V(critical); the worse, the later in this list.
+  returned: success
+  type: str
+  sample: warning
+counts:
+  description: How many clusters, components and instances were looked at, and what was found.
+  returned: success
+  type: dict
+  sample: {clusters: 1, components: 24, instances: 40, critical: 0, warning: 1, unknown: 0}
+clusters:
+  description: Each cluster's verdict.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{cluster: cloud-a, verdict: warning, transport: kubernetes, error: ""}]
+components:
+  description: Each component whose verdict is not V(ok).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {cluster: cloud-a, component: region, verdict: warning, instances: 2, critical: 0, warning: 1, unknown: 0}
+findings:
+  description: What was found, the worst first, at most O(max_listed) of it.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    rule:
+      description: Id of the rule.
+      type: str
+    title:
+      description: What the rule finds.
+      type: str
+    severity:
+      description: V(critical) or V(warning).
+      type: str
+    cluster:
+      description: Where, empty for a finding on the fleet.
+      type: str
+    component:
+      description: Where, empty for a finding on more than one component.
+      type: str
+    instance:
+      description: Where, empty for a finding on more than one instance.
+      type: str
+    subject:
+      description: What it is about within that place, for example a worker pool.
+      type: str
+    message:
+      description: The finding in words.
+      type: str
+    value:
+      description: The figure that was compared, or null.
+      type: float
+    threshold:
+      description: What it was compared with, or null.
+      type: float
+    artifact:
+      description: Path of the document with the evidence, relative to the part or bundle.
+      type: str
+    advice:
+      description: What to do.
+      type: str
+    scenario:
+      description: The scenario to capture next, or empty.
+      type: str
+    change:
+      description: With O(baseline), V(new), V(worse), V(same) or V(better); otherwise empty.
+      type: str
+findings_left_out:
+  description: How many findings are not in RV(findings).
+  returned: success
+  type: int
+affected:
+  description: Per cluster, the components with critical findings.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{cluster: cloud-a, components: [region]}]
+failure:
+  description: Why the run counts as failed under O(fail_on); empty when it does not.
+  returned: success
+  type: str
+table:
+  description: Each component that is not ok, and the verdict, as lines for people.
+  returned: success
+  type: list
+  elements: str
+output:
+  description: The folder with the reports; empty when none were written.
+  returned: success
+  type: str
+files:
+  description: Paths of the reports.
+  returned: success
+  type: list
+  elements: str
+"""
+
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check import (
+    CheckError,
+    Request,
+    check,
+    write_reports,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.expressions import HAS_JMESPATH
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import CRITICAL, HAS_YAML
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.verdict import FAIL_ON, affected, failure
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import utc_now, utc_text
+
+ARGUMENTS = {
+    "paths": {"type": "list", "elements": "path", "required": True},
+    "rules": {"type": "list", "elements": "path", "required": True},
+    "thresholds": {"type": "dict", "default": {}},
+    "absent": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"cluster": {"type": "str", "required": True}, "error": {"type": "str", "required": True}},
+    },
+    "baseline": {"type": "path"},
+    "output": {"type": "path"},
+    "fail_on": {"type": "str", "choices": list(FAIL_ON), "default": "critical"},
+    "max_listed": {"type": "int", "default": 100},
+}
+
+_OF_CLUSTER = ("cluster", "verdict", "transport", "error")
+_OF_FINDING = (
+    "rule",
+    "title",
+    "severity",
+    "cluster",
+    "component",
+    "instance",
+    "subject",
+    "message",
+    "value",
+    "threshold",
+    "artifact",
+    "advice",
+    "scenario",
+    "change",
+)
+
+
+def result(document: dict[str, Any], fail_on: str, max_listed: int, files: list[str]) -> dict[str, Any]:
+    """What the module returns of the document."""
+    listed = document["findings"][: max(0, max_listed)]
+    return {
+        "changed": False,
+        "verdict": document["verdict"],
+        "counts": document["counts"],
+        "clusters": [{key: cluster[key] for key in _OF_CLUSTER} for cluster in document["clusters"]],
+        "components": [
+            dict(component, cluster=cluster["cluster"])
+            for cluster in document["clusters"]
+            for component in cluster["components"]
+            if component["verdict"] != "ok"
+        ],
+        "findings": [{key: finding[key] for key in _OF_FINDING} for finding in listed],
+        "findings_left_out": len(document["findings"]) - len(listed),
+        "affected": affected(document, CRITICAL),
+        "failure": failure(document, fail_on),
+        "table": table(document),
+        "files": files,
+    }
+
+
+def main() -> None:
+    """Wire options to the work, and its result to Ansible."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    params = module.params
+    for has, library in ((HAS_JMESPATH, "jmespath"), (HAS_YAML, "PyYAML")):
+        if not has:
+            module.fail_json(msg=missing_required_lib(library, reason="to evaluate health rules"))
+    request = Request(
+        params["paths"], params["rules"], params["thresholds"], params["absent"], params["baseline"] or ""
+    )
+    output = "" if module.check_mode else params["output"] or ""
+    try:
+        audit, document = check(request, utc_text(utc_now()))
+        files = write_reports(output, audit, document, params["fail_on"]) if output else []
+    except (CheckError, OSError) as error:
+        module.fail_json(msg=f"The audit cannot be made: {error}")
+    module.exit_json(output=output, **result(document, params["fail_on"], params["max_listed"], files))
+
+
+if __name__ == "__main__":
+    main()
