@@ -213,7 +213,7 @@ MEANINGS: dict[Reason, Meaning] = {
     ),
     Reason.TIMEOUT: _meaning(
         Status.FAILED,
-        "the deadline passed before the signal was sent",
+        "the deadline passed before the signal was known to be sent",
         "the node or its kubelet may hang; see the node",
     ),
     Reason.FORBIDDEN: _meaning(
@@ -427,10 +427,16 @@ class Instance:
         missing = [key for key in ("cluster", "component", "name") if not values.get(key)]
         if missing:
             raise ValueError("an instance lacks {}: {}".format(", ".join(missing), sorted(data)))
-        values["state"] = State(values.get("state", State.RUNNING.value))
-        values["ports"] = tuple(int(port) for port in values.get("ports", ()))
-        if isinstance(values.get("process"), dict):
-            values["process"] = Process(**values["process"])
+        try:
+            values["state"] = State(values.get("state", State.RUNNING.value))
+            values["ports"] = tuple(int(port) for port in values.get("ports", ()))
+            if isinstance(values.get("process"), dict):
+                of_process = {f.name for f in dataclasses.fields(Process)}
+                values["process"] = Process(
+                    **{key: values["process"][key] for key in of_process & set(values["process"])}
+                )
+        except TypeError as error:
+            raise ValueError(f"not an instance: {error}") from error
         return cls(**values)
 
 
@@ -487,7 +493,10 @@ class LedgerRow:
         """The row that as_dict() wrote, possibly elsewhere. ValueError when it is not one."""
         try:
             entry = cls(**data)
-            if Verdict(Reason(entry.reason), "").status.value != entry.status or not isinstance(entry.details, dict):
+            for f in dataclasses.fields(cls):
+                if not isinstance(getattr(entry, f.name), _TYPES.get(f.name, str)):
+                    raise ValueError(f"{f.name} is of another type")
+            if Verdict(Reason(entry.reason), "").status.value != entry.status:
                 raise ValueError("its status does not follow from its reason")
         except (TypeError, ValueError) as error:
             raise ValueError(f"not a ledger row: {error}") from error
@@ -495,6 +504,10 @@ class LedgerRow:
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+
+# Of the fields of a row that are not text.
+_TYPES: dict[str, Any] = {"sequence": int, "bytes": int, "duration": (int, float), "details": dict}
 
 
 def row(
