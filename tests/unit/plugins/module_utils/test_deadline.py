@@ -1,0 +1,175 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deadlines by a clock that the test moves, and the watchdog."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import (
+    Deadline,
+    DeadlineExceeded,
+    Watchdog,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+PATIENCE = 10.0
+seconds = st.floats(0, 1e6)
+
+
+class Clock:
+    """A time that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.mark.parametrize(
+    ("moved", "remaining", "expired"), [(0, 10, False), (4, 6, False), (9.5, 0.5, False), (10, 0, True), (99, 0, True)]
+)
+def test_what_remains(clock, moved, remaining, expired):
+    deadline = Deadline(10, "run", clock)
+    clock.now += moved
+    assert (deadline.remaining(), deadline.expired) == (remaining, expired)
+    if expired:
+        with pytest.raises(DeadlineExceeded, match="the deadline of the run passed") as passed:
+            deadline.check()
+        assert passed.value.scope == "run"
+    else:
+        deadline.check()
+
+
+@given(own=seconds, childs=seconds, later=seconds)
+def test_a_child_never_outlives_its_parent(own, childs, later):
+    clock = Clock()
+    parent = Deadline(own, "run", clock)
+    clock.now += later
+    child = parent.child(childs, "instance")
+    assert child.remaining() <= parent.remaining() or child.remaining() == pytest.approx(parent.remaining())
+    assert child.remaining() == pytest.approx(min(childs, parent.remaining()), abs=1e-6)
+
+
+def test_a_deadline_names_whose_it_really_was(clock):
+    parent = Deadline(10, "run", clock)
+    assert parent.child(3, "instance").scope == "instance"
+    assert parent.child(30, "instance").scope == "run"
+    assert parent.child(30, "instance").child(5, "probe").scope == "probe"
+
+
+def test_a_guard_cuts_off_when_the_deadline_passes():
+    cut = threading.Event()
+    with Deadline(0.05).guard(cut.set):
+        assert cut.wait(PATIENCE)
+
+
+def test_a_guard_that_was_left_cuts_nothing_off():
+    first, second = threading.Event(), threading.Event()
+    deadline = Deadline(0.05)
+    with deadline.guard(first.set):
+        pass
+    with deadline.guard(second.set):
+        assert second.wait(PATIENCE)
+    assert not first.is_set()
+
+
+def test_a_guard_on_a_deadline_that_has_passed_cuts_off_at_once():
+    cut = threading.Event()
+    with Deadline(0.0).guard(cut.set):
+        assert cut.wait(PATIENCE)
+
+
+def test_children_share_the_watchdog_of_their_parent():
+    before = threading.active_count()
+    parent = Deadline(60.0)
+    children = [parent.child(60.0, "instance") for _number in range(20)]
+    guards = [child.guard(pytest.fail) for child in children]
+    for guard in guards:
+        guard.__enter__()
+    assert threading.active_count() == before + 1
+    for guard in guards:
+        guard.__exit__(None, None, None)
+
+
+class Log:
+    """Callbacks that note their names, and let the test wait for them."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._done = threading.Semaphore(0)
+
+    def of(self, name: str):
+        def callback():
+            self.names.append(name)
+            self._done.release()
+
+        return callback
+
+    def wait(self, count: int) -> None:
+        for _time in range(count):
+            assert self._done.acquire(timeout=PATIENCE)
+
+
+def test_callbacks_come_in_the_order_of_their_moments(clock):
+    watchdog, log = Watchdog(clock), Log()
+    for moment, name in ((30, "c"), (10, "a"), (20, "b")):
+        watchdog.at(clock.now + moment, log.of(name))
+    clock.now += 40
+    watchdog.at(clock.now - 100, log.of("first"))  # wakes the thread
+    log.wait(4)
+    assert log.names == ["first", "a", "b", "c"]
+
+
+def test_what_was_cancelled_is_not_called(clock):
+    watchdog, log = Watchdog(clock), Log()
+    tickets = [watchdog.at(clock.now + moment, log.of(str(moment))) for moment in (1, 2, 3)]
+    watchdog.cancel(tickets[1])
+    watchdog.cancel(tickets[1])
+    clock.now += 10
+    watchdog.at(clock.now - 100, log.of("first"))
+    log.wait(3)
+    assert log.names == ["first", "1", "3"]
+    watchdog.cancel(tickets[0])  # long done
+
+
+def test_nothing_is_called_before_its_moment(clock):
+    watchdog, log = Watchdog(clock), Log()
+    watchdog.at(clock.now + 5, log.of("later"))
+    watchdog.at(clock.now, log.of("now"))
+    log.wait(1)
+    assert log.names == ["now"]
+
+
+@pytest.mark.parametrize("error", [OSError(9, "Bad file descriptor"), AttributeError("shutdown"), KeyError("x")])
+def test_a_callback_that_fails_does_not_keep_the_others_from_being_called(clock, error):
+    def fail():
+        raise error
+
+    watchdog, log = Watchdog(clock), Log()
+    watchdog.at(clock.now - 2, fail)
+    watchdog.at(clock.now - 1, log.of("next"))
+    log.wait(1)
+    assert log.names == ["next"]
+
+
+def test_a_callback_may_set_another_one(clock):
+    watchdog, log = Watchdog(clock), Log()
+    watchdog.at(clock.now, lambda: watchdog.at(clock.now, log.of("second")))
+    log.wait(1)
+
+
+def test_an_earlier_moment_is_not_held_up_by_a_later_one():
+    watchdog, log = Watchdog(), Log()
+    far = Deadline(60.0, watchdog=watchdog)
+    with far.guard(pytest.fail), Deadline(0.05, watchdog=watchdog).guard(log.of("near")):
+        log.wait(1)

@@ -1,0 +1,234 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bounded threads, caps and the gate: order, bounds, and nobody lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.fanout import Caps, Gate, run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+PATIENCE = 10.0  # seconds in which anything that is expected has happened
+SLACK = 1.0
+
+
+def soon() -> Deadline:
+    return Deadline(PATIENCE)
+
+
+class Counter:
+    """How many are inside at once, and the most there were."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.now = self.most = 0
+
+    def __enter__(self) -> Counter:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        with self._lock:
+            self.now -= 1
+
+
+def together(*works) -> None:
+    """Run these at once and wait for all."""
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+# run
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(-3, 3), max_size=30), st.integers(1, 8))
+def test_every_target_has_its_outcome_in_the_order_of_the_targets(targets, concurrency):
+    outcomes = run(targets, lambda target: 6 // target, concurrency, soon())
+    assert [outcome.target for outcome in outcomes] == targets
+    for outcome in outcomes:
+        assert (outcome.started, outcome.finished, outcome.abandoned) == (True, True, False)
+        if outcome.target == 0:
+            assert isinstance(outcome.error, ZeroDivisionError)
+            assert outcome.result is None
+        else:
+            assert (outcome.result, outcome.error) == (6 // outcome.target, None)
+
+
+@pytest.mark.parametrize(("targets", "concurrency", "most"), [(8, 3, 3), (3, 8, 3), (5, 1, 1)])
+def test_no_more_at_once_than_the_bound_and_as_many(targets, concurrency, most):
+    inside, full = Counter(), threading.Barrier(most)
+
+    def work(target):
+        with inside:
+            if target < most:
+                full.wait(PATIENCE)  # so many have to be inside at once
+
+    outcomes = run(range(targets), work, concurrency, soon())
+    assert [outcome.error for outcome in outcomes] == [None] * targets
+    assert inside.most == most
+
+
+def test_past_the_deadline_nothing_is_begun_and_what_does_not_end_is_abandoned():
+    let_go, done = threading.Event(), threading.Event()
+
+    def work(target):
+        if target == "stuck":
+            let_go.wait()
+            done.set()
+        return target
+
+    begun = time.monotonic()
+    outcomes = run(["well", "stuck", "waiting"], work, 1, Deadline(0.2), grace=0.1)
+    assert time.monotonic() - begun <= 0.3 + SLACK
+    well, stuck, waiting = outcomes
+    assert (well.result, well.abandoned) == ("well", False)
+    assert (stuck.started, stuck.finished, stuck.abandoned) == (True, False, True)
+    assert (waiting.started, waiting.abandoned) == (False, False)
+    before = [vars(outcome).copy() for outcome in outcomes]
+    let_go.set()
+    assert done.wait(PATIENCE)
+    for thread in threading.enumerate():
+        if thread.name.startswith("fanout-"):
+            thread.join(PATIENCE)
+    assert [vars(outcome) for outcome in outcomes] == before
+
+
+def test_what_ends_within_the_grace_is_not_abandoned():
+    deadline = Deadline(0.1)
+
+    def work(_target):
+        threading.Event().wait(deadline.remaining() + 0.05)
+        return "late"
+
+    (outcome,) = run([1], work, 1, deadline, grace=PATIENCE)
+    assert (outcome.result, outcome.finished) == ("late", True)
+
+
+def test_a_run_that_is_over_before_it_begins_starts_nothing():
+    outcomes = run([1, 2], pytest.fail, 2, Deadline(0.0))
+    assert [(one.target, one.started) for one in outcomes] == [(1, False), (2, False)]
+
+
+# Caps
+
+
+def test_a_key_has_no_more_holders_than_its_cap_and_keys_are_apart():
+    caps, inside = Caps(2), {"a": Counter(), "b": Counter()}
+    full = threading.Barrier(4)  # two of each: all at once
+
+    def hold(key, first):
+        with caps.hold(key, soon()), inside[key]:
+            if first:
+                full.wait(PATIENCE)
+            else:
+                assert inside[key].now <= 2
+
+    together(*(lambda key=key: hold(key, True) for key in "aabb"))
+    together(*(lambda key=key: hold(key, False) for key in "ab" * 10))
+    assert {key: counter.most for key, counter in inside.items()} == {"a": 2, "b": 2}
+
+
+def test_who_waits_for_a_cap_waits_for_no_longer_than_its_deadline():
+    caps = Caps(1)
+    with caps.hold("a", soon()):
+        begun = time.monotonic()
+        with pytest.raises(DeadlineExceeded, match="instance"), caps.hold("a", Deadline(0.1, "instance")):
+            pytest.fail("the cap was not kept")
+        assert time.monotonic() - begun <= 0.1 + SLACK
+    with caps.hold("a", Deadline(0.1)):
+        pass
+
+
+def test_a_place_is_given_back_after_an_error():
+    caps = Caps(1)
+    for _time in range(3):
+        with pytest.raises(KeyError), caps.hold("a", Deadline(0.1)):
+            raise KeyError
+
+
+# Gate
+
+
+def test_the_gate_holds_everybody_until_the_last_one_has_come():
+    gate, gone = Gate(3, PATIENCE), []
+    ready, last = threading.Semaphore(0), threading.Event()
+
+    def visit(number):
+        with gate.party() as arrive:
+            if number == 2:
+                last.wait(PATIENCE)
+                assert gone == []
+            else:
+                ready.release()
+            arrive(soon())
+            gone.append(number)
+
+    def release():
+        for _time in range(2):
+            assert ready.acquire(timeout=PATIENCE)
+        last.set()
+
+    together(release, *(lambda number=number: visit(number) for number in range(3)))
+    assert sorted(gone) == [0, 1, 2]
+
+
+def test_who_leaves_without_arriving_holds_up_nobody():
+    gate = Gate(2, PATIENCE)
+
+    def leave():
+        with pytest.raises(KeyError), gate.party():
+            raise KeyError
+
+    begun = time.monotonic()
+    together(leave, lambda: visit(gate, soon()))
+    assert time.monotonic() - begun < PATIENCE / 2
+
+
+def visit(gate: Gate, deadline: Deadline) -> None:
+    with gate.party() as arrive:
+        arrive(deadline)
+
+
+def test_the_gate_opens_after_its_patience_and_stays_open():
+    gate = Gate(3, 0.2)
+    begun = time.monotonic()
+    together(*[lambda: visit(gate, soon())] * 2)
+    assert 0.2 <= time.monotonic() - begun <= 0.2 + SLACK
+    begun = time.monotonic()
+    visit(gate, soon())
+    assert time.monotonic() - begun < 0.1
+
+
+def test_patience_begins_with_the_first_arrival():
+    gate = Gate(2, 0.2)
+    threading.Event().wait(0.3)
+    begun = time.monotonic()
+    visit(gate, soon())
+    assert time.monotonic() - begun >= 0.2
+
+
+def test_a_deadline_that_passes_at_the_gate_lets_nobody_through():
+    gate = Gate(2, PATIENCE)
+    with pytest.raises(DeadlineExceeded, match="instance"):
+        visit(gate, Deadline(0.1, "instance"))
+    # It has been counted all the same: the other one need not wait.
+    begun = time.monotonic()
+    visit(gate, soon())
+    assert time.monotonic() - begun < PATIENCE / 2
+
+
+def test_an_empty_gate_is_open():
+    visit(Gate(0, PATIENCE), Deadline(0.1))
