@@ -71,7 +71,7 @@ def content(tarball: Path) -> str:
 def galaxy(*arguments: str, into: Path) -> None:
     """Run `ansible-galaxy collection`; its talk goes to stderr, its failure is raised.
 
-    into: the only collections path it knows. It would not install what it finds in another, such as the linked checkout.
+    into: the only collections path it knows; what it finds in another (the linked checkout) it would not install.
     """
     home = checkout_cache() / "ansible-home"
     environment = {**os.environ, "ANSIBLE_HOME": str(home), "ANSIBLE_COLLECTIONS_PATH": str(into)}
