@@ -17,7 +17,7 @@ options:
       - V(kvm_server) is region, host and host-deployer; V(kvm_image) is glance; V(vmware_server) is region,
         esxi-agent and host-deployer; V(other_server) is region; V(slow_system) is region and keystone;
         V(deadlock) is every component that dumps its goroutines.
-      - The default is V(deadlock).
+      - The default is V(deadlock). M(cloudpods.diagnostics.status_info) takes every component that is known instead.
       - An unknown scenario is an error that lists the known ones.
     type: str
   components:

@@ -9,9 +9,10 @@ behind the modules sees plain values, never the module object.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from .catalog import BINARY_DIR, DEFAULT_NAMESPACE, Selection, select
+from .catalog import BINARY_DIR, DEFAULT_NAMESPACE, Selection, select, select_everything
 from .model import Instance
 from .transports.base import SetupError, Transport
 
@@ -33,11 +34,43 @@ TRANSPORT = {
     "binary_dirs": {"type": "list", "elements": "str", "default": [BINARY_DIR]},
 }  # type: dict[str, Any]
 
+# What reads only the status of services reaches them in two more ways.
+STATUS_TRANSPORT = dict(
+    TRANSPORT,
+    transport={"type": "str", "choices": ["kubernetes", "host", "keystone", "url"], "default": "kubernetes"},
+)  # type: dict[str, Any]
+
+KEYSTONE = {
+    "keystone": {
+        "type": "dict",
+        "options": {
+            "auth_url": {"type": "str"},
+            "username": {"type": "str"},
+            "password": {"type": "str", "no_log": True},
+            "token": {"type": "str", "no_log": True},
+            "project_name": {"type": "str"},
+            "project_domain": {"type": "str"},
+            "user_domain": {"type": "str"},
+            "region_name": {"type": "str"},
+            "endpoint_type": {"type": "str", "choices": ["internalURL", "publicURL", "adminURL"]},
+            "cacert": {"type": "path"},
+            "insecure": {"type": "bool"},
+        },
+    },
+    "urls": {"type": "dict", "default": {}},
+}  # type: dict[str, Any]
+
 FANOUT = {
     "concurrency": {"type": "int", "default": 40},
     "node_concurrency": {"type": "int", "default": 20},
     "timeout": {"type": "float", "default": 30.0},
     "deadline": {"type": "float", "default": 300.0},
+}  # type: dict[str, Any]
+
+PART = {
+    "instances": {"type": "list", "elements": "dict", "default": []},
+    "output": {"type": "path"},
+    "archive": {"type": "bool", "default": False},
 }  # type: dict[str, Any]
 
 
@@ -63,8 +96,10 @@ def argument_spec(*groups: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def selection_of(params: dict[str, Any]) -> Selection:
-    """The selected components. ValueError when the scenario is unknown."""
+def selection_of(params: dict[str, Any], everything: bool = False) -> Selection:
+    """The selected components; everything: all there are, where none is selected. ValueError: an unknown scenario."""
+    if everything and not params["scenario"] and not params["components"]:
+        return select_everything()
     return select(params["scenario"] or "", params["components"])
 
 
@@ -74,6 +109,15 @@ def transport_of(params: dict[str, Any], connections: int) -> Transport:
         from .transports.host import HostTransport
 
         return HostTransport(cluster=params["cluster"] or "hosts", binary_dirs=params["binary_dirs"])
+    if params["transport"] == "keystone":
+        from .transports.keystone import KeystoneTransport
+        from .transports.keystone_login import settings_of
+
+        return KeystoneTransport(settings_of(params["keystone"] or {}, os.environ), params["cluster"])
+    if params["transport"] == "url":
+        from .transports.url import UrlTransport
+
+        return UrlTransport(_urls_of(params["urls"]), params["cluster"])
     from .transports.kubernetes import KubernetesTransport
     from .transports.kubernetes_api import Api
 
@@ -86,9 +130,20 @@ def transport_of(params: dict[str, Any], connections: int) -> Transport:
     )
 
 
+def _urls_of(urls: dict[str, Any]) -> dict[str, list[str]]:
+    """Component -> its URLs, of which a user may give one or a list. SetupError."""
+    found = {name: [value] if isinstance(value, str) else value for name, value in urls.items()}
+    for name, values in found.items():
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise SetupError(f"urls of {name}: a URL or a list of URLs is needed")
+    if not found:
+        raise SetupError("The transport url needs urls: a dictionary of components and their URLs.")
+    return found
+
+
 def instances_of(params: dict[str, Any]) -> list[Instance]:
-    """The instances given as an option, as service_info returns them. ValueError when one is not well-formed."""
-    return [Instance.from_dict(item) for item in params["instances"]]
+    """The instances given as an option, as service_info has them, each once. ValueError when one is not well-formed."""
+    return list(dict.fromkeys(Instance.from_dict(item) for item in params["instances"]))
 
 
 def secret_values(params: dict[str, Any]) -> list[str]:

@@ -214,6 +214,11 @@ def select(scenario: str = "", components: Sequence[str] = ()) -> Selection:
     return Selection(tuple(component_of(name) for name in SCENARIOS[scenario]), named=scenario != DEFAULT_SCENARIO)
 
 
+def select_everything() -> Selection:
+    """Every component that is known, whatever can be done with it."""
+    return Selection(_COMPONENTS)
+
+
 def label_values(selection: Selection) -> list[str]:
     """Every value of the component label under which instances of the selection may be found.
 

@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - cloudpods.diagnostics.selection
   - cloudpods.diagnostics.transport
   - cloudpods.diagnostics.fanout
+  - cloudpods.diagnostics.part
   - kubernetes.core.k8s_auth_options
 attributes:
   check_mode:
@@ -35,23 +36,6 @@ attributes:
   diff_mode:
     support: none
 options:
-  instances:
-    description:
-      - Exactly these instances, as RV(cloudpods.diagnostics.service_info#module:instances) has them, instead of looking
-        for them.
-    type: list
-    elements: dict
-    default: []
-  output:
-    description:
-      - The folder for artifacts and ledger, made private to the user. It must not hold a ledger yet.
-      - The default is a new temporary folder, which is the caller's to remove.
-    type: path
-  archive:
-    description:
-      - Pack the folder into one file beside it, for one transfer, and remove the folder.
-    type: bool
-    default: false
   count:
     description:
       - How many dumps to take of each instance.
@@ -151,13 +135,12 @@ would:
       type: str
 """
 
-import os
-import tempfile
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments import (
     FANOUT,
+    PART,
     SELECTION,
     TRANSPORT,
     argument_spec,
@@ -166,9 +149,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     selection_of,
     transport_of,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import pack_part
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import leave_part, new_part
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import table
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import LEDGER, Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import (
     Report,
     capture_all,
@@ -181,9 +163,6 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, SetupError
 
 DUMP = {
-    "instances": {"type": "list", "elements": "dict", "default": []},
-    "output": {"type": "path"},
-    "archive": {"type": "bool", "default": False},
     "count": {"type": "int", "default": 1},
     "interval": {"type": "float", "default": 10.0},
     "max_bytes": {"type": "int", "default": 256 << 20},
@@ -204,14 +183,9 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         report = Report(rows=would_capture(found, selection, options))
         result["would"] = [{key: getattr(entry, key) for key in WOULD} for entry in report.rows]
     else:
-        output = params["output"] or tempfile.mkdtemp(prefix="cloudpods-")
-        if os.path.exists(os.path.join(output, LEDGER)):
-            raise ValueError(f"{output} already holds a ledger: take another folder")
-        report = capture_all(transport, found, selection, Store(output), options, deadline)
-        if params["archive"]:
-            result["archive"] = pack_part(output)
-        else:
-            result["output"] = output
+        store = new_part(params["output"])
+        report = capture_all(transport, found, selection, store, options, deadline)
+        result.update(leave_part(store, params["archive"]))
     transport.close()
     return dict(
         result,
@@ -225,7 +199,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 def main() -> None:
     """Wire options to the work, and its result to Ansible."""
-    module = AnsibleModule(argument_spec=argument_spec(SELECTION, TRANSPORT, FANOUT, DUMP), supports_check_mode=True)
+    spec = argument_spec(SELECTION, TRANSPORT, FANOUT, PART, DUMP)
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     module.no_log_values.update(secret_values(module.params))
     try:
         result = run(module.params, module.check_mode)

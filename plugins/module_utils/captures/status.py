@@ -50,8 +50,8 @@ class Options:
     ValueError says what is wrong with an option.
     """
 
-    endpoints: tuple[str, ...] = ENDPOINTS
-    databases: tuple[str, ...] = ()
+    endpoints: Sequence[str] = ENDPOINTS
+    databases: Sequence[str] = ()
     samples: int = 1
     interval: float = 10.0
     certificates: bool = False

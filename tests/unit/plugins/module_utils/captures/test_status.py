@@ -35,9 +35,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 TIMEOUT = 0.6
-SCHEMA = jsonschema.Draft202012Validator(
-    json.loads((Path(__file__).parents[5] / "docs" / "schemas" / "ledger-row.schema.json").read_text())
-)
+SCHEMAS = Path(__file__).parents[5] / "docs" / "schemas"
+
+
+def schema(name: str) -> jsonschema.Draft202012Validator:
+    document = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(document)
+    return jsonschema.Draft202012Validator(document)
+
+
+ROW, STATUS, CLUSTER = schema("ledger-row"), schema("status"), schema("cluster-status")
 
 
 @dataclasses.dataclass
@@ -78,7 +85,11 @@ def ask(transport, folder, deadline=20.0, selection=None, found=None, max_docume
     on_disk = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
     assert on_disk == [row.as_dict() for row in report.rows]
     for row in on_disk:
-        SCHEMA.validate(row)
+        ROW.validate(row)
+    for path in folder.rglob("status.json"):
+        STATUS.validate(json.loads(path.read_text()))
+    for path in folder.rglob("cluster.json"):
+        CLUSTER.validate(json.loads(path.read_text()))
     return ran
 
 

@@ -1,0 +1,31 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation that modules share: of what to make a part of a bundle, and where to leave it."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Options of a part."""
+
+    DOCUMENTATION = r"""
+options:
+  instances:
+    description:
+      - Exactly these instances, as RV(cloudpods.diagnostics.service_info#module:instances) has them, instead of looking
+        for them.
+    type: list
+    elements: dict
+    default: []
+  output:
+    description:
+      - The folder for artifacts and ledger, made private to the user. It must not hold a ledger yet.
+      - The default is a new temporary folder, which is the caller's to remove.
+    type: path
+  archive:
+    description:
+      - Pack the folder into one file beside it, for one transfer, and remove the folder.
+    type: bool
+    default: false
+"""
