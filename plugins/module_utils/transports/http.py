@@ -57,9 +57,11 @@ def get(
     max_bytes: int,
     tls: ssl.SSLContext | None,
     headers: Mapping[str, str],
+    server_name: str = "",
 ) -> HttpAnswer:
-    """One GET. headers must name the Host. tls: None for plain HTTP. CaptureError when there is no answer."""
-    with _connection(connect, tls, deadline) as sock:
+    """One GET. headers must name the Host. tls: None for plain HTTP; server_name: whom a certificate has to name, where
+    it is looked at. CaptureError when there is no answer."""
+    with _connection(connect, tls, deadline, server_name) as sock:
         client = http.client.HTTPConnection("localhost")
         client.sock = sock
         fixed = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
@@ -74,10 +76,10 @@ def get(
     return answer(response.status, response.getheaders(), body, cut_by, max_bytes)
 
 
-def certificate(connect: Connect, deadline: Deadline) -> bytes | None:
+def certificate(connect: Connect, deadline: Deadline, server_name: str = "") -> bytes | None:
     """The certificate (DER) that is shown, whoever made it; None when no TLS connection comes about."""
     try:
-        with _connection(connect, unverified(), deadline) as sock:
+        with _connection(connect, unverified(), deadline, server_name) as sock:
             return sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
     except CaptureError:
         return None
@@ -105,7 +107,9 @@ def unverified() -> ssl.SSLContext:
 
 
 @contextlib.contextmanager
-def _connection(connect: Connect, tls: ssl.SSLContext | None, deadline: Deadline) -> Iterator[socket.socket]:
+def _connection(
+    connect: Connect, tls: ssl.SSLContext | None, deadline: Deadline, server_name: str
+) -> Iterator[socket.socket]:
     """A connection that is shut down when the deadline passes."""
     deadline.check()
     with _translated(deadline):
@@ -115,7 +119,7 @@ def _connection(connect: Connect, tls: ssl.SSLContext | None, deadline: Deadline
         sock.settimeout(None)
         if tls is not None:
             with _translated(deadline):
-                sock = tls.wrap_socket(sock, do_handshake_on_connect=False)
+                sock = tls.wrap_socket(sock, do_handshake_on_connect=False, server_hostname=server_name or None)
         with deadline.guard(lambda: _cut_off(sock)):
             if isinstance(sock, ssl.SSLSocket):
                 with _translated(deadline):

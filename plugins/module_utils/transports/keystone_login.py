@@ -1,0 +1,218 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A user of Keystone: settings as climc takes them, a token that is renewed, and the catalog that comes with it.
+
+Sources: cloudpods cmd/climc/entry (variables), pkg/mcclient (endpoint types); Keystone's API v3.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any, Callable, Mapping, Sequence, TypeVar
+
+from ..deadline import Deadline, DeadlineExceeded
+from ..model import CaptureError, Reason
+from .base import SetupError
+from .http import shown
+
+Result = TypeVar("Result")
+CONNECT_SECONDS = 10.0
+INTERFACES = ("internal", "public", "admin")
+
+# Setting -> environment variables that stand for it, those of climc first.
+VARIABLES = {
+    "auth_url": ("OS_AUTH_URL",),
+    "username": ("OS_USERNAME",),
+    "password": ("OS_PASSWORD",),
+    "token": ("OS_AUTH_TOKEN", "OS_TOKEN"),
+    "project_name": ("OS_PROJECT_NAME",),
+    "project_domain": ("OS_PROJECT_DOMAIN", "OS_PROJECT_DOMAIN_NAME"),
+    "user_domain": ("OS_DOMAIN_NAME", "OS_USER_DOMAIN_NAME"),
+    "region_name": ("OS_REGION_NAME",),
+    "endpoint_type": ("OS_ENDPOINT_TYPE", "OS_INTERFACE"),
+    "cacert": ("OS_CACERT",),
+    "insecure": ("YUNION_INSECURE", "OS_INSECURE"),
+}
+_TRUE = ("1", "t", "true", "yes", "on")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Who asks which Keystone, and which URLs of its catalog are meant. auth_url ends in /v3."""
+
+    auth_url: str
+    username: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    project_name: str = ""
+    project_domain: str = "Default"
+    user_domain: str = "Default"
+    region_name: str = ""
+    interface: str = "internal"
+    cacert: str = ""
+    insecure: bool = False
+
+    @property
+    def verify(self) -> str | bool:
+        return False if self.insecure else self.cacert or True
+
+
+def settings_of(params: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """The settings out of options, and for what these leave open out of variables. SetupError."""
+    values: dict[str, Any] = {}
+    for name, variables in VARIABLES.items():
+        given = params.get(name)
+        found = [environment[variable] for variable in variables if environment.get(variable)]
+        if given not in (None, ""):
+            values[name] = given
+        elif found:
+            values[name] = found[0].lower() in _TRUE if name == "insecure" else found[0]
+    url = values.get("auth_url", "").rstrip("/")
+    if not url:
+        raise SetupError("The transport keystone needs auth_url, or the variable OS_AUTH_URL.")
+    if url.endswith("/v2.0"):
+        raise SetupError("The transport keystone needs an auth_url of version 3 (/v3).")
+    values["auth_url"] = url if url.endswith("/v3") else url + "/v3"
+    if not values.get("token") and not (values.get("username") and values.get("password")):
+        raise SetupError("The transport keystone needs a username and a password, or a token (OS_USERNAME, …).")
+    kind = str(values.pop("endpoint_type", "internalURL"))
+    values["interface"] = kind[:-3] if kind.endswith("URL") else kind
+    if values["interface"] not in INTERFACES:
+        raise SetupError(f"The endpoint type {shown(kind)} is none of internalURL, publicURL, adminURL.")
+    return Settings(**values)
+
+
+def urls_in(catalog: Any, service_type: str, region: str, interface: str) -> list[tuple[str, str]]:
+    """(region, URL) of the endpoints of a service in Keystone's catalog; region "" for all of them. Pure."""
+    found = []
+    for service in _dicts(catalog):
+        if service.get("type") != service_type:
+            continue
+        for endpoint in _dicts(service.get("endpoints")):
+            place = str(endpoint.get("region") or endpoint.get("region_id") or "")
+            url = endpoint.get("url")
+            if endpoint.get("interface") == interface and isinstance(url, str) and region in ("", place):
+                found.append((place, url))
+    return list(dict.fromkeys(found))
+
+
+def _dicts(items: Any) -> list[dict[str, Any]]:
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, (list, tuple)) else []
+
+
+class Login:
+    """Logs in when it is needed, and again when the token has ended. Safe with threads. SetupError."""
+
+    def __init__(self, settings: Settings) -> None:
+        try:
+            import keystoneauth1.exceptions
+            import keystoneauth1.identity.v3
+            import keystoneauth1.session
+            import requests
+        except ImportError as error:
+            raise SetupError(
+                f"The Python library '{error.name or error}' is missing on this host: pip install keystoneauth1."
+            ) from error
+        self._library = keystoneauth1
+        self._requests = requests
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._access: Any = None
+        # Whether our clock and Keystone's agree so far that its times are of use. Without, every question would log in.
+        self._has_time = False
+
+    def token(self, deadline: Deadline, ended: str = "") -> str:
+        """A valid token; ended: one that turned out not to be. CaptureError, DeadlineExceeded."""
+        return str(self._logged_in(deadline, ended).auth_token)
+
+    def catalog(self, deadline: Deadline) -> Any:
+        """The catalog as Keystone says it. CaptureError, DeadlineExceeded."""
+        return self._logged_in(deadline, "").service_catalog.catalog
+
+    def _logged_in(self, deadline: Deadline, ended: str) -> Any:
+        if not self._lock.acquire(timeout=deadline.remaining()):
+            raise DeadlineExceeded(deadline.scope)
+        try:
+            access = self._access
+            if access is None or access.auth_token == ended or (self._has_time and access.will_expire_soon()):
+                self._access = in_time(deadline, lambda: self._log_in(deadline))
+                self._has_time = not self._access.will_expire_soon()
+            return self._access
+        finally:
+            self._lock.release()
+
+    def _log_in(self, deadline: Deadline) -> Any:
+        errors = self._library.exceptions
+        try:
+            with self._requests.Session() as connections:
+                session = self._library.session.Session(
+                    session=connections,
+                    verify=self._settings.verify,
+                    timeout=min(CONNECT_SECONDS, deadline.remaining()),
+                    # The credentials are for this host only.
+                    redirect=False,
+                    app_name="cloudpods.diagnostics",
+                )
+                access = self._plugin().get_access(session)
+                _checked(access.auth_token, access.service_catalog.catalog)
+                return access
+        except (errors.Unauthorized, errors.Forbidden) as error:
+            raise CaptureError(Reason.AUTH_FAILED, self._safe(error)) from None
+        except errors.SSLFailure as error:
+            raise CaptureError(Reason.TLS_FAILED, self._safe(error)) from None
+        except (errors.ClientException, self._requests.RequestException, OSError) as error:
+            raise CaptureError(Reason.UNREACHABLE, "Keystone: " + self._safe(error)) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CaptureError(Reason.NOT_JSON, "Keystone: " + self._safe(error)) from None
+
+    def _plugin(self) -> Any:
+        settings, v3 = self._settings, self._library.identity.v3
+        scope = {}
+        if settings.project_name:
+            scope = {"project_name": settings.project_name, "project_domain_name": settings.project_domain}
+        if settings.token:
+            return v3.Token(settings.auth_url, settings.token, **scope)
+        return v3.Password(
+            settings.auth_url,
+            username=settings.username,
+            password=settings.password,
+            user_domain_name=settings.user_domain,
+            **scope,
+        )
+
+    def _safe(self, error: BaseException) -> str:
+        """The error's text, which a peer may have written, without our secrets."""
+        text = str(error)
+        for secret in (self._settings.password, self._settings.token):
+            if secret:
+                text = text.replace(secret, "***")
+        return shown(text)
+
+
+def _checked(token: object, catalog: object) -> None:
+    if not isinstance(token, str) or not token.isprintable() or not isinstance(catalog, Sequence):
+        raise ValueError("the answer has no token or no catalog")
+
+
+def in_time(deadline: Deadline, work: Callable[[], Result]) -> Result:
+    """Do work that minds no deadline of its own on a thread that is left behind when the deadline passes."""
+    deadline.check()
+    results: list[Result] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="login", daemon=True)
+    thread.start()
+    thread.join(deadline.remaining())
+    if errors:
+        raise errors[0]
+    if not results:
+        raise DeadlineExceeded(deadline.scope)
+    return results[0]
