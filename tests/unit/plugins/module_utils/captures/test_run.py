@@ -227,6 +227,16 @@ def test_without_an_image_id_everybody_is_asked(transport, tmp_path):
     assert [row.reason for row in capture(transport, tmp_path).rows("version")] == ["recorded", "recorded"]
 
 
+def test_without_an_image_id_nobody_refers_to_another(transport, tmp_path):
+    transport.add("region", "well", image_id="")
+    impostor(transport.add("region", "refused", image_id=""))
+    ran = capture(transport, tmp_path)
+    assert {row.instance: row.reason for row in ran.rows("version")} == {
+        "well": "recorded",
+        "refused": "stack_not_taken",
+    }
+
+
 def test_a_version_that_fails_is_said_for_all_of_its_image(transport, tmp_path):
     for _number in range(2):
         transport.add("region", version=b"panic: no\n")
@@ -245,7 +255,7 @@ def test_no_version_where_the_memory_has_no_room_for_it(transport, tmp_path):
 
 
 def test_the_version_is_asked_for_in_the_first_round_only(transport, tmp_path):
-    service = transport.add("region")
+    service = transport.add("region", image_id="")
     ran = capture(transport, tmp_path, count=3, interval=0.0)
     assert transport.done_to(service.instance.name).count("version") == 1
     assert len(ran.rows("version")) == 1
@@ -448,6 +458,13 @@ def test_an_error_of_a_transport_is_a_row_of_its_instance(transport, tmp_path, c
     assert "ZeroDivisionError: nobody thought of it" in row.message
     assert len(ran.rows()) == 2
     assert len(ran.rows("version")) == 2
+
+
+def test_an_error_after_all_was_recorded_adds_no_row(transport, tmp_path, monkeypatch):
+    transport.add("region")
+    monkeypatch.setattr("fake_transport.FakeSession.close", lambda _session: [][0])
+    ran = capture(transport, tmp_path)
+    assert [(row.capture, row.reason) for row in ran.report.rows] == [("stack", "proven"), ("version", "recorded")]
 
 
 def test_a_signal_is_said_though_its_dump_could_not_be_written(transport, tmp_path, monkeypatch):

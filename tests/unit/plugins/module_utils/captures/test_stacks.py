@@ -20,6 +20,7 @@ LATE = DeadlineExceeded("instance")
 BROKEN = CaptureError(Reason.UNREACHABLE, "connection reset")
 GONE = CaptureError(Reason.GONE, "pod")
 OLD = b"goroutine profile: total 1\n1 @ 0x1 0x9001\n#\t0x0\truntime/pprof.old+0x1\t/src/main.go:1\n\n"
+OLD_HEADER = OLD[: OLD.index(b"\n") + 1]
 NOISE = LOG_LINE * 3
 
 
@@ -86,6 +87,13 @@ def test_a_dump_is_whole_however_it_comes(logs):
 UNFINISHED = {
     "deadline in the middle": ((Script(HALF, LATE),), "cut_short", "38 of 40 goroutines", 38, HALF),
     "deadline before": ((Script(NOISE, LATE),), "no_dump", "within the deadline", None, NOISE),
+    "an old header as the first line": (
+        (Script(OLD_HEADER + NOISE, LATE, old_first_line=True),),
+        "no_dump",
+        "within the deadline",
+        None,
+        OLD_HEADER + NOISE,
+    ),
     "ended, and nothing more": ((Script(HALF), None), "stream_ended", "38 of 40 goroutines", 38, HALF),
     "ended three times": ((Script(HALF), Script(HALF), Script(HALF)), "stream_ended", "38 of 40", 38, HALF),
     "ended without": ((Script(NOISE), None), "no_dump", "the log stream ended before", None, NOISE),
