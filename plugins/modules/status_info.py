@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - cloudpods.diagnostics.attributes
   - cloudpods.diagnostics.attributes.actiongroup
   - cloudpods.diagnostics.selection
+  - cloudpods.diagnostics.keystone
   - cloudpods.diagnostics.transport
   - cloudpods.diagnostics.fanout
   - cloudpods.diagnostics.part
@@ -115,6 +116,12 @@ EXAMPLES = r"""
     log_seconds: 600
     certificates: true
   become: true
+
+- name: Where there is no access to Kubernetes, as climc does it (OS_AUTH_URL, OS_USERNAME, OS_PASSWORD, …)
+  cloudpods.diagnostics.status_info:
+    transport: keystone
+    keystone:
+      region_name: region0
 """
 
 RETURN = r"""
@@ -181,9 +188,10 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments import (
     FANOUT,
+    KEYSTONE,
     PART,
     SELECTION,
-    TRANSPORT,
+    STATUS_TRANSPORT,
     argument_spec,
     instances_of,
     secret_values,
@@ -247,7 +255,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 def main() -> None:
     """Wire options to the work, and its result to Ansible."""
-    spec = argument_spec(SELECTION, TRANSPORT, FANOUT, PART, STATUS)
+    spec = argument_spec(SELECTION, STATUS_TRANSPORT, KEYSTONE, FANOUT, PART, STATUS)
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     module.no_log_values.update(secret_values(module.params))
     try:
