@@ -19,7 +19,7 @@ from collections import defaultdict
 
 from .model import IDS_KEPT
 from .run import Run
-from .stacktext import MAIN, Goroutine, read_clean
+from .stacktext import MOST_DIGITS, Goroutine, read_clean
 
 SMALLEST = 1 << 15  # bytes; less is not worth the trouble
 _REGION = 4 << 20
@@ -69,7 +69,7 @@ class Bulk:
         for text, found in places.items():
             newlines -= text.count(b"\n") * len(found)
             sample = self._sample(text)
-            if sample is None or _is_doubtful(sample, ids, found):
+            if sample is None:
                 return False
             samples.append((sample, found))
         if newlines != 2 * (len(ids) - 1):
@@ -90,14 +90,11 @@ class Bulk:
 
 
 def _read(block: bytes) -> Goroutine | None:
-    """The goroutine, unless it is one that may stand for itself or begin another dump."""
+    """The goroutine, unless there is more to say of it than its place."""
     goroutine = read_clean(block)
-    return None if goroutine is None or goroutine.is_running or goroutine.printed_itself else goroutine
-
-
-def _is_doubtful(sample: Goroutine, ids: list[bytes], places: list[int]) -> bool:
-    """Whether any goroutine with this text seems to be cut."""
-    return not sample.has_origin and (not sample.frames or any(ids[place] not in MAIN for place in places))
+    if goroutine is None or goroutine.is_running or goroutine.printed_itself or goroutine.seems_cut():
+        return None
+    return goroutine
 
 
 def _blocks(chunk: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | None:
@@ -108,4 +105,5 @@ def _blocks(chunk: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | None:
     names.append(last)
     blocks = [block.partition(b" ") for block in _FRAME.join(names).split(_MARK)]
     ids, _spaces, texts = zip(*blocks)
-    return (ids, texts) if b"".join(ids).isdigit() and all(ids) else None
+    is_plain = b"".join(ids).isdigit() and all(ids) and max(map(len, ids)) <= MOST_DIGITS
+    return (ids, texts) if is_plain else None

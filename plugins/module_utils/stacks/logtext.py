@@ -10,19 +10,18 @@ import re
 
 # The CRI logging format: time, stream, tags (P: the line goes on in the next record; F: it ends here), content.
 _CRI = re.compile(rb"\S+ (stdout|stderr) ([A-Z:]+) (.*)", re.DOTALL)
-_TIMESTAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(?:Z|[+-]\d\d:\d\d) ")
 
 
 class Unwrapper:
     """Fed with a file as it grows, gives the text that was written.
 
-    form: "cri" (/var/log/pods), "docker" (json-file driver), "timestamps" (kubectl logs --timestamps).
-    stream: "stderr", "stdout", or None for both; timestamps do not tell them apart.
+    form: "cri" (/var/log/pods), "docker" (json-file driver).
+    stream: "stderr", "stdout", or None for both.
     A record that is not well-formed is given as it is: losing it would be worse.
     """
 
     def __init__(self, form: str, stream: str | None = "stderr") -> None:
-        self._unwrap = {"cri": self._cri, "docker": self._docker, "timestamps": self._timestamps}[form]
+        self._unwrap = {"cri": self._cri, "docker": self._docker}[form]
         self._stream = stream
         self._rest = b""
 
@@ -51,6 +50,3 @@ class Unwrapper:
         except (ValueError, KeyError, TypeError, AttributeError):
             return line
         return text if self._stream in (None, record.get("stream")) else b""
-
-    def _timestamps(self, line: bytes) -> bytes:
-        return _TIMESTAMP.sub(b"", line, count=1)

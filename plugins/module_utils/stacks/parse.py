@@ -12,7 +12,7 @@ from .grouping import dump_of
 from .model import Dump, ParseError, ParseResult
 from .profiles import read_profiles
 from .scan import Scan
-from .sources import MOST_SOURCES, split
+from .sources import split
 
 __all__ = ["dump_of", "parse"]
 
@@ -30,13 +30,11 @@ def parse(data: bytes) -> ParseResult:
     scan = Scan(text, may_be_wrapped=True)
     if scan.is_wrapped:
         del text
-        names = 0
         for source in split(data):
-            names += 1
             text = _with_newlines(source.text)
             _collect(result, Scan(text), text, source.name, source.lines)
-        if names >= MOST_SOURCES:
-            result.errors.append(ParseError(1, None, f"there are {MOST_SOURCES} sources; more are not told apart"))
+            if source.is_rest:
+                result.errors.append(ParseError(source.lines[0], None, "from here on, new sources are not told apart"))
     else:
         _collect(result, scan, text)
     if not result.dumps:

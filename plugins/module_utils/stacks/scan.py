@@ -163,7 +163,7 @@ class Scan:
                 return end
             line = data[at:stop]
             if not line:
-                if goroutine.is_whole and not goroutine.seems_cut():
+                if goroutine.ended or goroutine.is_main:  # else it may be somebody's empty line
                     return at
             elif not _BEGINS.match(line) and goroutine.take(line):
                 self._gap = stop + 1

@@ -38,11 +38,15 @@ _DOCKER = re.compile(rb'\{"log":"goroutine (?:profile|\d)')
 
 
 class Source(NamedTuple):
-    """The text of one of them; lines[i] is the number that its line i (from 0) has in the log (from 1)."""
+    """The text of one of them; lines[i] is the number that its line i (from 0) has in the log (from 1).
+
+    is_rest: it holds the lines of all sources after the first MOST_SOURCES, with their prefixes.
+    """
 
     name: str | None
     text: bytes
     lines: array[int]
+    is_rest: bool = False
 
 
 def is_wrapped(data: bytes, start: int, stop: int) -> bool:
@@ -60,18 +64,22 @@ def split(data: bytes) -> Iterator[Source]:
     """What each source wrote, in the order of their first lines."""
     stern = _stern_prefixes(data)
     found: dict[tuple[bytes, bytes], _Text] = {}
+    rest = _Text()
     for number, line in enumerate(io.BytesIO(data), 1):
         source, stream, text = _unwrap(line, stern)
         into = found.get((source, stream))
+        if into is None and len(found) < MOST_SOURCES:
+            into = found[source, stream] = _Text()
         if into is None:
-            if len(found) >= MOST_SOURCES:
-                source, stream, text = b"", b"", line
-            into = found.setdefault((source, stream), _Text())
-        into.add(text, number)
+            rest.add(line, number)
+        else:
+            into.add(text, number)
     for source, stream in list(found):
-        name = b"/".join(part for part in (source, stream) if part)
-        text = found.pop((source, stream))
-        yield Source(name.decode("utf-8", "replace") or None, bytes(text.text), text.lines)
+        name = b"/".join(part for part in (source, stream) if part).decode("utf-8", "replace")
+        one = found.pop((source, stream))
+        yield Source(name or None, bytes(one.text), one.lines)
+    if rest.text:
+        yield Source(None, bytes(rest.text), rest.lines, is_rest=True)
 
 
 class _Text:

@@ -23,6 +23,7 @@ from .grouping import text, unquote
 from .model import Frame
 
 MARK = b"goroutine "
+MOST_DIGITS = 18  # longer numbers are nobody's, and Python refuses to read very long ones
 HEADER = re.compile(rb"goroutine (\d{1,18})((?: \w+=\w+)*) \[([^\n]*?)\](?: \{([^\n]*)\})?:$")
 LIKE_HEADER = re.compile(rb"goroutine (\d{1,18})(?: \w+=\w+)* \[")
 _LOCATION = re.compile(rb"\t([^\n]+):(\d{1,18})(?: \+0x[0-9a-f]+)?(?: fp=0x[0-9a-f]+ sp=0x[0-9a-f]+)?(?: pc=0x[0-9a-f]+)?$")
@@ -35,8 +36,8 @@ _NOT_GO = re.compile(rb"non-Go function(?: at pc=0x[0-9a-f]+)?$")
 _CALL = re.compile(rb"[^\s(][^\t\n]*\([0-9a-fx,{}.?_ ]*\)$")
 _MINUTES = re.compile(r"(\d{1,18}) minutes$")
 _LABEL = re.compile(rb"(%s|[A-Za-z0-9./_]*): (%s|[A-Za-z0-9./_]*)" % (QUOTED, QUOTED))
-# The main goroutine and the scheduler's have no creator.
-MAIN = (b"0", b"1")
+# The last call of a goroutine whose creator is not shown: the main one's, the runtime's own, or one not told.
+_OUTERMOST = re.compile(r"runtime\.|main\.main$|.*\.init(?:\.\d+)?$|\.\.\.|non-Go function")
 # Whose stack was printed by itself, not as part of a dump.
 _PRINTERS = ("runtime/debug.Stack", "runtime/debug.PrintStack")
 
@@ -77,6 +78,11 @@ class Goroutine:
     def writes_profile(self) -> bool:
         """Whether it is the one that a whole dump was asked of."""
         return bool(self.frames) and self.frames[0].function.startswith("runtime/pprof.")
+
+    @property
+    def is_main(self) -> bool:
+        """Whether its last call is the one that a program begins with."""
+        return self.is_whole and bool(self.frames) and self.frames[-1].function == "main.main"
 
     @property
     def is_running(self) -> bool:
@@ -149,14 +155,9 @@ class Goroutine:
         self._begin_call(None, False)
         return self.problems
 
-    @property
-    def has_origin(self) -> bool:
-        """Whether its creator stands there, or its outermost call is one of the runtime's, which a goroutine begins with."""
-        return self.created_by is not None or (bool(self.frames) and self.frames[-1].function.startswith("runtime."))
-
     def seems_cut(self) -> bool:
         """Whether its outermost call is none that a goroutine begins with: it may go on where the input ends."""
-        return not self.has_origin and (self.id not in MAIN or not self.frames)
+        return self.created_by is None and not (self.frames and _OUTERMOST.match(self.frames[-1].function))
 
 
 def read_clean(block: bytes) -> Goroutine | None:

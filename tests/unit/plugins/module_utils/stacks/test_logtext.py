@@ -26,7 +26,6 @@ DOCKER = b"".join(
         ("cri", None, CRI, b"one\nother\nlong line\n\nodd\n"),
         ("docker", "stderr", DOCKER, b"one\nlong line\n"),
         ("docker", None, DOCKER + b"{broken\n", b"one\nother\nlong line\n{broken\n"),
-        ("timestamps", None, TIME + b" one\n" + TIME + b" \nodd\n", b"one\n\nodd\n"),
     ],
 )
 @pytest.mark.parametrize("size", [1, 7, 10_000])

@@ -1,0 +1,38 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real dumps, what is in them by an independent count, and log lines to put between."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+HERE = Path(__file__).parent
+# Every form of every Go version, and a service's own.
+CORPUS = {f"{path.parent.name}/{path.stem}": path.read_bytes() for path in sorted((HERE / "corpus").glob("go*/*.txt"))}
+HEALTHY = Path(__file__).parents[3] / "fixtures" / "region-healthy"
+REGION1 = (HEALTHY / "dump.log").read_bytes()
+REGION2 = (HEALTHY / "pprof_goroutine2").read_bytes()
+LOG = b"[info 2026-11-23 00:22:28 appsrv.(*Application).ServeHTTP(appsrv.go:212)] 200 3f2a GET /servers (10.0.0.1) 3.2ms\n"
+PRINTED = CORPUS["go1.27/stack"]  # what a service logs of an error, with debug.Stack()'s text
+
+
+def headers(data: bytes) -> int:
+    """How many goroutines a text of the runtime's has."""
+    return len(re.findall(rb"^goroutine \d+.* \[.*\](?: \{.*\})?:$", data, re.MULTILINE))
+
+
+def stated(data: bytes) -> int:
+    """How many goroutines a debug=1 dump says it has."""
+    return int(re.match(rb"goroutine profile: total (\d+)\n", data).group(1))
+
+
+def spread(data: bytes, lines: list[bytes], every: int = 3) -> bytes:
+    """The text with these lines between its own, one after every few."""
+    out = []
+    for number, line in enumerate(data.splitlines(keepends=True)):
+        out.append(line)
+        if number % every == 0:
+            out.append(lines[number // every % len(lines)])
+    return b"".join(out)

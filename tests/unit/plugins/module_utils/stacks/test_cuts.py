@@ -1,0 +1,96 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A part of a dump is never called complete, wherever it is cut and whatever follows."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.parse import parse
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.run import DEBUG2_LIMIT
+from dumps import CORPUS, LOG, PRINTED, REGION1, REGION2, headers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+COMPLETE = [name for name in CORPUS if not name.endswith("stack")]
+FEW = settings(deadline=None, max_examples=200)
+
+
+@FEW
+@given(st.sampled_from(COMPLETE), st.data())
+def test_no_cut_is_complete(name, data):
+    text = CORPUS[name]
+    end = data.draw(st.integers(0, len(text) - 1))
+    after = data.draw(st.sampled_from([b"", b"\n", LOG, b"\n" + LOG, b"exit status 2\n"]))
+    result = parse(text[:end] + after)
+    # Only the last newline may be missing: Go's closing one.
+    assert result.complete is not True or text[:end] + after == text
+    if "debug1" in name and result.dumps:
+        assert [dump.complete for dump in result.dumps] == [text[:end] + after == text]
+
+
+@pytest.mark.parametrize("name", ["go1.27/debug1", "go1.27/deadlock", "go1.23/panic-single"])
+def test_no_cut_at_all_is_complete(name):
+    """Every one of them, not a sample."""
+    text = CORPUS[name]
+    verdicts = {parse(text[:end]).complete for end in range(len(text) - 1)}
+    assert True not in verdicts
+
+
+@FEW
+@given(st.sampled_from([REGION2, CORPUS["go1.27/debug2"], CORPUS["go1.19/panic"]]), st.data())
+def test_a_cut_within_a_goroutine_is_seen(text, data):
+    """What follows a whole goroutine cannot be known to be missing; within one, a cut shows."""
+    end = data.draw(st.integers(1, len(text) - 1))
+    (dump,) = parse(text[:end]).dumps or [None]
+    last_line = text[:end].rpartition(b"\n")[2]
+    if dump is None:
+        assert headers(text[:end]) == 0
+    elif dump.complete is None:
+        block = text[:end].rpartition(b"\n\n")[2]
+        assert block == b"" or b"created by" in block or b"main.main(" in block
+        assert not last_line or b" +0x" in last_line
+
+
+@FEW
+@given(st.data())
+def test_a_hole_in_a_counted_dump_is_never_complete(data):
+    start = data.draw(st.integers(0, len(REGION1) - 1))
+    end = data.draw(st.integers(start + 1, len(REGION1)))
+    result = parse(REGION1[:start] + REGION1[end:] + data.draw(st.sampled_from([b"", LOG])))
+    assert result.complete is not True
+
+
+@FEW
+@given(st.sampled_from([REGION1, CORPUS["go1.27/debug1"]]), st.sampled_from([REGION1, CORPUS["go1.27/debug1"]]), st.data())
+def test_a_cut_dump_is_not_completed_by_the_next(first, second, data):
+    """As when a log was rotated away, or a process ended while it wrote; then the next dump comes."""
+    lines = first.splitlines(keepends=True)
+    text = b"".join(lines[: data.draw(st.integers(1, len(lines) - 1))])
+    between = data.draw(st.sampled_from([b"", LOG, LOG * 3, PRINTED]))
+    dumps = [dump for dump in parse(text + between + second).dumps if dump.form == "debug1"]
+    assert [dump.complete for dump in dumps] == [False, True]
+    assert dumps[0].errors
+    assert dumps[1].goroutines == dumps[1].total
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_dump_at_the_limit_of_go(missing):
+    """Go fills a buffer of 64 MiB and says nothing of what does not fit."""
+    block, frame = b"\n\ngoroutine %d [select]:\n", b"main.wait()\n\t/src/main.go:1 +0x2\n"
+    creator = b"created by main.main in goroutine 1\n\t/src/main.go:%s +0x1"
+    parts, size = [b"goroutine 1 [running]:\nmain.main()\n\t/src/main.go:9 +0x2"], 55
+    size = len(parts[0])
+    number = 2
+    while size < DEBUG2_LIMIT - 200000:
+        parts.append(block % number + frame * 1000 + creator % b"9")
+        size += len(parts[-1])
+        number += 1
+    last = block % number + frame + b"created by main.main in goroutine 1\n\t/src/main"
+    end = b".go:9 +0x1\n"
+    filler = DEBUG2_LIMIT - size - len(last) - len(end) - missing
+    data = b"".join(parts) + last + b"n" * filler + end
+    (dump,) = parse(data).dumps
+    assert len(data) == DEBUG2_LIMIT - missing
+    assert dump.goroutines == number
+    assert dump.complete is (None if missing else False)
