@@ -11,8 +11,8 @@ from typing import Sequence
 from ..bundle.report import columns, printable
 from ..model import LedgerRow, Status
 
-# An instance that was asked nothing is none that keeps silent.
 _NOT_ASKED = Status.SKIPPED.value
+_ENDPOINT = "status:"
 
 
 def status_table(rows: Sequence[LedgerRow]) -> list[str]:
@@ -36,7 +36,7 @@ def _line(component: str, rows: Sequence[LedgerRow]) -> list[str]:
     by_instance: dict[tuple[str, str, str], list[str]] = {}
     for entry in rows:
         statuses = by_instance.setdefault((entry.cluster, entry.namespace, entry.instance), [])
-        if entry.status != _NOT_ASKED:
+        if entry.capture.startswith(_ENDPOINT) and entry.status != _NOT_ASKED:
             statuses.append(entry.status)
     counts: Counter[str] = Counter()
     for statuses in by_instance.values():
@@ -55,5 +55,5 @@ def _finding(rows: Sequence[LedgerRow]) -> str:
     if troubled:
         most = sorted(troubled.items(), key=lambda item: (-len(item[1]), item[0]))[:3]
         return ", ".join(f"{len(instances)} {reason}" for reason, instances in most)
-    skipped = Counter(entry.reason for entry in rows if entry.status == _NOT_ASKED)
-    return "" if len(rows) > sum(skipped.values()) else ", ".join(sorted(skipped))
+    asked = any(entry.capture.startswith(_ENDPOINT) and entry.status != _NOT_ASKED for entry in rows)
+    return "" if asked else ", ".join(sorted({entry.reason for entry in rows if entry.status == _NOT_ASKED}))

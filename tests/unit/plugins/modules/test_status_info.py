@@ -31,8 +31,8 @@ def transport(monkeypatch) -> FakeTransport:
 
 def run(check_mode: bool = False, **given):
     """run() with the defaults of the module's own argument spec."""
-    groups = (status_info.SELECTION, status_info.TRANSPORT, status_info.FANOUT, status_info.PART, status_info.STATUS)
-    defaults = {name: option.get("default") for group in groups for name, option in group.items()}
+    names = ("SELECTION", "STATUS_TRANSPORT", "KEYSTONE", "FANOUT", "PART", "STATUS")
+    defaults = {name: option.get("default") for group in names for name, option in getattr(status_info, group).items()}
     return status_info.run({**defaults, **given}, check_mode)
 
 

@@ -22,13 +22,15 @@ def test_the_table_says_who_answered_and_what_kept_the_others():
             *rows("region", "d", Reason.NO_ANSWER, Reason.NOT_OFFERED),
             *rows("keystone", "k", ok, Reason.NOT_OFFERED),
             *rows("etcd", "e", Reason.NOT_OFFERED, Reason.NOT_OFFERED),
+            row(Instance(cluster="c", component="etcd", name="e"), "log", verdict(ok)),
+            row(Instance(cluster="c", component="keystone", name="k"), "log", verdict(Reason.LOG_UNAVAILABLE)),
             row(Instance(cluster="c", component="llm\x1b[2J", name=""), "discovery", verdict(Reason.NOT_DEPLOYED)),
         ]
     )
     assert [line.split(maxsplit=5) for line in table[:-1]] == [
         ["component", "instances", "answered", "in", "part", "silent  finding"],
         ["etcd", "1", "-", "-", "-", "not_offered"],
-        ["keystone", "1", "1", "-", "-"],
+        ["keystone", "1", "1", "-", "-", "1 log_unavailable"],
         ["region", "4", "1", "1", "2", "2 no_answer, 1 queue_full"],
     ]
     assert table[-1].startswith("c/llm?[2J: ")
