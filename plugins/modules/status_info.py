@@ -143,6 +143,10 @@ table:
   returned: success
   type: list
   elements: str
+cluster:
+  description: The cluster's name.
+  returned: success
+  type: str
 found:
   description: How many instances there are.
   returned: success
@@ -248,6 +252,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         changed=False,
         counts=count_by_status(report.rows),
         table=status_table(report.rows),
+        cluster=transport.cluster,
         found=len(found.instances),
         documents=report.documents,
     )

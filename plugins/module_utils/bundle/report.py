@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, Iterable, Optional, Sequence
 from ..model import LedgerRow, Status
 
 STACK, VERSION = "stack", "version"
+STATUS_PREFIX = "status:"  # of the captures that are questions to a service's HTTP side
 LARGEST_GROUPS = 5
 FRAMES_SHOWN = 12
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -131,7 +132,8 @@ def _largest_groups(rows: Iterable[LedgerRow], load: Loader) -> list[tuple[int, 
 
 
 def _not_captured(rows: Sequence[LedgerRow]) -> list[str]:
-    missing = [entry for entry in rows if entry.capture != VERSION and entry.status != Status.COMPLETE.value]
+    concerned = [entry for entry in rows if entry.capture == STACK or not entry.instance]
+    missing = [entry for entry in concerned if entry.status != Status.COMPLETE.value]
     if not missing:
         return []
     lines = ["## Not or not wholly captured", "", "| where | status | reason | what happened, what to do |"]

@@ -12,7 +12,7 @@ from typing import Any, Sequence
 
 from ..model import Instance, LedgerRow, Reason, Status, count_by_status, row, utc_now, utc_text, verdict
 from .merge import merge_part, seal
-from .report import STACK, issue, table
+from .report import STACK, STATUS_PREFIX, VERSION, issue, table
 from .store import LEDGER, ledger_bytes, make_directory, write_file
 
 ISSUE = "issue.md"
@@ -49,8 +49,15 @@ def seal_bundle(folder: str, parts: Sequence[str], absent: Sequence[dict[str, st
     counts = count_by_status(rows)
     about = dict(run, sealed=utc_text(utc_now()), rows=len(rows), **counts)
     write_file(os.path.join(folder, LEDGER), ledger_bytes(rows))
-    write_file(os.path.join(folder, ISSUE), issue(about, rows, _loader(folder)).encode("utf-8", "replace"))
+    if not _of_audit_only(rows):
+        write_file(os.path.join(folder, ISSUE), issue(about, rows, _loader(folder)).encode("utf-8", "replace"))
     return Sealed(folder, seal(folder, about), rows, table(rows))
+
+
+def _of_audit_only(rows: Sequence[LedgerRow]) -> bool:
+    """Whether no stack was asked for: then the report is the audit's own."""
+    captures = {entry.capture for entry in rows}
+    return STACK not in captures and any(capture.startswith(STATUS_PREFIX) for capture in captures)
 
 
 def _place_row(cluster: str, reason: Reason, detail: str) -> LedgerRow:
@@ -75,8 +82,9 @@ def failure(rows: Sequence[LedgerRow], fail_on: str) -> str:
     """Why the run counts as failed under this policy, or "". Without any capture it always does, but for "none".
 
     failed: nothing at all was captured. partial: a dump is partial or failed. any: a dump is not complete.
+    A version is read together with a dump, and counts only as part of it.
     """
-    captures = [entry for entry in rows if entry.capture == STACK or not entry.instance]
+    captures = [entry for entry in rows if entry.capture != VERSION]
     counts = count_by_status(captures)
     good, partial = counts[Status.COMPLETE.value], counts[Status.PARTIAL.value]
     failed, refused = counts[Status.FAILED.value], counts[Status.REFUSED.value]

@@ -1,0 +1,3 @@
+module cloudpods.lab/fleet
+
+go 1.24
