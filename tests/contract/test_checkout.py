@@ -1,0 +1,147 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the checkout promises of itself: licence headers, short files and playbooks, a README that is true."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import COMPONENTS, DUMPS, SCENARIOS
+
+from workspace import ROOT
+
+HEADER = (
+    "Copyright: cloudpods.diagnostics contributors",
+    "GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)",
+    "SPDX-License-Identifier: GPL-3.0-or-later",
+)
+SOURCES = (".py", ".yml", ".yaml", ".sh", ".go", ".toml")
+NO_HEADER = (
+    "changelogs/",  # antsibull-changelog writes these anew
+    "tests/unit/plugins/module_utils/stacks/corpus/",  # sources whose line numbers stand in the dumps
+)
+MOST_LINES = 450
+# Longer for a reason: half of it is the table of reasons, and a table is best in one place.
+LONG = {"plugins/module_utils/model.py"}
+MOST_PLAYBOOK_LINES = 20
+
+
+def tracked(*patterns: str) -> list[str]:
+    """The files under version control, and those that are about to be."""
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
+    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    return sorted({name for name in names if (ROOT / name).exists()})
+
+
+def test_every_source_has_the_licence_header():
+    bare = []
+    for name in tracked():
+        text = (ROOT / name).read_text(errors="replace")
+        if Path(name).suffix in SOURCES and text and not name.startswith(NO_HEADER):
+            head = text.splitlines()[:6]
+            if not all(any(line in each for each in head) for line in HEADER):
+                bare.append(name)
+    assert bare == []
+
+
+def test_no_file_of_the_plugins_is_long():
+    lengths = {name: len((ROOT / name).read_text().splitlines()) for name in tracked("plugins")}
+    assert {name for name, length in lengths.items() if length > MOST_LINES} == LONG
+
+
+@pytest.mark.parametrize("name", tracked("playbooks"))
+def test_a_playbook_is_short(name):
+    lines = [line for line in (ROOT / name).read_text().splitlines() if line.strip() and not line.startswith("#")]
+    assert len(lines) < MOST_PLAYBOOK_LINES
+
+
+def test_the_action_group_is_what_takes_the_options_of_kubernetes():
+    taking = set()
+    for path in (ROOT / "plugins" / "modules").glob("*.py"):
+        fragments = documentation(path)["extends_documentation_fragment"]
+        if "kubernetes.core.k8s_auth_options" in fragments:
+            taking.add(path.stem)
+            assert "cloudpods.diagnostics.attributes.actiongroup" in fragments
+    runtime = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())
+    assert set(runtime["action_groups"]["cloudpods"]) == taking
+
+
+def documentation(path: Path) -> dict:
+    return yaml.safe_load(re.search(r'^DOCUMENTATION = r"""$(.*?)^"""$', path.read_text(), re.MULTILINE | re.DOTALL)[1])
+
+
+# README.md
+
+
+def rows(*heads: str) -> list[list[str]]:
+    """The cells of each row of the README's tables whose first head is one of these."""
+    found, table = [], []
+    for line in [*(ROOT / "README.md").read_text().splitlines(), ""]:
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if cells:
+            table.append(cells)
+        elif table:
+            head, _line, *body = table
+            found += body if head[0] in heads else []
+            table = []
+    return found
+
+
+def test_the_scenarios_are_the_catalogs():
+    told = {row[0].split("`")[1]: row[1] for row in rows("`cloudpods_scenario`")}
+    assert set(told) == set(SCENARIOS)
+    assert set(SCENARIOS["deadlock"]) == {name for name, component in COMPONENTS.items() if component.usr1 == DUMPS}
+    assert told.pop("deadlock") == "every component that dumps"
+    assert {name: tuple(text.split(", ")) for name, text in told.items()} == {name: SCENARIOS[name] for name in told}
+
+
+UNITS = {"s": 1, "MiB": 1 << 20, "": 1}
+
+
+def stated(cell: str) -> str:
+    """A default as the README tells it, as the value that it is; no value is ""."""
+    text = cell.strip().strip("`")
+    number = re.fullmatch(r"(\d+) ?(s|MiB|)", text)
+    if number:
+        return str(int(number[1]) * UNITS[number[2]])
+    return "" if text in ("[]", "{}") else text
+
+
+def told_variables() -> dict[str, set[str]]:
+    """Each cloudpods_* variable of the README, and the defaults that it tells."""
+    found: dict[str, set[str]] = {}
+    for row in rows("variable"):
+        names = re.findall(r"`(\w+)`", row[0])
+        defaults = row[1].split(", ") if len(names) > 1 else [row[1]]
+        for name, default in zip(names, defaults, strict=False):
+            if name.startswith("cloudpods_"):
+                found.setdefault(name, set()).add(stated(default))
+    return found
+
+
+def variables() -> dict[str, set[str]]:
+    """Each cloudpods_* variable of the roles' defaults, and its defaults there."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "roles").glob("*/defaults/main.yml"):
+        for value in yaml.safe_load(path.read_text()).values():
+            for name, default in re.findall(r"(cloudpods_\w+) \| default\((.*?)\) }}", str(value)):
+                found.setdefault(name, set()).add(stated("true" if default == "True" else default.strip("'")))
+    return found
+
+
+def test_the_readme_names_the_variables_that_there_are():
+    assert set(told_variables()) == set(variables())
+
+
+@pytest.mark.parametrize("name", sorted(variables()))
+def test_the_readme_tells_a_variables_default(name):
+    defaults, told = variables()[name], told_variables().get(name, set())
+    # Where there is no value, words say what is meant.
+    missing = {default for default in defaults if default and default not in told}
+    assert missing == set()
+    assert "" in defaults or told <= defaults

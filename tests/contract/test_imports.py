@@ -1,0 +1,213 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may import whom. The rules are the table ROOMS; docs/architecture.md tells them to people."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import pytest
+
+from workspace import ROOT
+
+UTILS = ROOT / "plugins" / "module_utils"
+HERE = "ansible_collections.cloudpods.diagnostics.plugins.module_utils."
+
+# Modules of the standard library by which code touches the machine, the network or time. And __import__: what is
+# imported by a name that is made at run time cannot be checked.
+SYSTEM = frozenset(
+    ("os", "shutil", "tempfile", "pathlib", "subprocess", "signal", "select", "socket", "ssl", "http", "urllib",
+     "ctypes", "threading", "multiprocessing", "concurrent", "asyncio", "time", "importlib", "__import__")
+)  # fmt: skip
+FILES = frozenset(("os", "shutil", "tempfile"))
+THREADS = frozenset(("threading", "time"))
+EVERYTHING = SYSTEM - {"importlib", "__import__", "multiprocessing", "asyncio", "pathlib"}
+KUBERNETES = frozenset(("kubernetes", "urllib3", "websocket", "ansible_collections.kubernetes.core"))
+
+
+@dataclass(frozen=True)
+class Room:
+    """What files that match a pattern may import.
+
+    ours: patterns of modules of the collection, by their names below module_utils. libraries: others' modules; lazily:
+    only inside functions, since the machine need not have them. system: modules of SYSTEM.
+    """
+
+    ours: tuple[str, ...] = ()
+    libraries: frozenset[str] = frozenset()
+    lazily: frozenset[str] = frozenset()
+    system: frozenset[str] = frozenset()
+
+
+WORDS = ("model", "catalog", "deadline")
+TRANSPORT = (*WORDS, "transports.base", "transports.http", "transports.newest")
+
+# The first pattern that matches a file's name below module_utils is its room.
+ROOMS: dict[str, Room] = {
+    "catalog.py": Room(),
+    "log_patterns.py": Room(),
+    "model.py": Room(),
+    "deadline.py": Room(system=THREADS),
+    "fanout.py": Room(ours=("deadline",), system=THREADS),
+    "stacks/*": Room(ours=("stacks.*",)),
+    "status/*": Room(ours=("status.*", "model", "log_patterns", "bundle.report")),
+    # On the controller only, so with libraries.
+    "health/*": Room(
+        ours=("health.*", "model", "catalog", "log_patterns", "bundle.*"),
+        libraries=frozenset(("jmespath", "yaml")),
+        system=FILES,
+    ),
+    "bundle/*": Room(ours=("bundle.*", "model"), system=FILES | THREADS),
+    "captures/judge.py": Room(ours=("model", "catalog", "transports.base")),
+    "captures/*": Room(
+        ours=("captures.*", *WORDS, "fanout", "transports.base", "bundle.*", "stacks.*", "status.*"),
+        system=THREADS,
+    ),
+    "transports/base.py": Room(ours=WORDS),
+    "transports/probe.py": Room(ours=("model", "transports.base")),
+    "transports/host_logs.py": Room(ours=(*TRANSPORT, "transports.host*", "stacks.logtext"), system=EVERYTHING),
+    "transports/host*": Room(ours=(*TRANSPORT, "transports.host*"), system=EVERYTHING),
+    "transports/kubernetes*": Room(
+        ours=(*TRANSPORT, "transports.kubernetes*", "transports.probe"), lazily=KUBERNETES, system=EVERYTHING
+    ),
+    "transports/keystone*": Room(
+        ours=(*TRANSPORT, "transports.keystone*", "transports.url"),
+        lazily=frozenset(("keystoneauth1", "requests")),
+        system=EVERYTHING,
+    ),
+    "transports/*": Room(ours=TRANSPORT, system=EVERYTHING),
+    # Its transports are imported when they are asked for; kubernetes.core is asked for its options, and may be missing.
+    "arguments.py": Room(
+        ours=("model", "catalog", "transports.*"),
+        libraries=frozenset(("ansible_collections.kubernetes.core",)),
+        system=FILES,
+    ),
+    "__init__.py": Room(),
+}  # fmt: skip
+
+
+def imports(name: str, source: str) -> Iterator[tuple[str, bool]]:
+    """Every module that a file of module_utils imports, and whether inside a function. Ours begin with a dot."""
+    package = name.split("/")[:-1]
+    for node, inside in walk(ast.parse(source), inside=False):
+        if isinstance(node, ast.Import):
+            yield from ((ours(alias.name), inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if not node.level:
+                yield ours(str(node.module)), inside
+                continue
+            base = package[: len(package) - node.level + 1]
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from (("." + ".".join([*base, each]), inside) for each in names)
+        elif isinstance(node, ast.Name) and node.id == "__import__":
+            yield "__import__", inside
+
+
+def walk(node: ast.AST, inside: bool) -> Iterator[tuple[ast.AST, bool]]:
+    """The node and all below it, each with whether it runs only when a function is called."""
+    yield node, inside
+    for child in ast.iter_child_nodes(node):
+        yield from walk(child, inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+
+
+def ours(module: str) -> str:
+    return "." + module[len(HERE) :] if module.startswith(HERE) else module
+
+
+def is_below(module: str, packages: frozenset[str]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def violations(name: str, source: str) -> list[str]:
+    """What this file imports against the rules, one line each."""
+    found = [pattern for pattern in ROOMS if fnmatchcase(name, pattern)]
+    if not found and name.endswith("__init__.py"):
+        found = ["__init__.py"]
+    if not found:
+        return [f"{name}: no room has such a file"]
+    room, wrong = ROOMS[found[0]], []
+    for module, inside in imports(name, source):
+        if module.startswith("."):
+            allowed = any(fnmatchcase(module[1:], pattern) for pattern in room.ours)
+        elif module.partition(".")[0] in SYSTEM:
+            allowed = module.partition(".")[0] in room.system
+        elif module.partition(".")[0] in sys.stdlib_module_names:
+            allowed = True
+        else:
+            allowed = is_below(module, room.libraries) or (inside and is_below(module, room.lazily))
+        if not allowed:
+            wrong.append(f"{name} imports {module}{'' if inside else ' at its top'}")
+    return wrong
+
+
+def files() -> list[str]:
+    return sorted(str(path.relative_to(UTILS)) for path in UTILS.rglob("*.py"))
+
+
+@pytest.mark.parametrize("name", files())
+def test_every_file_keeps_to_its_room(name):
+    assert violations(name, (UTILS / name).read_text()) == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_room_is_there(room):
+    assert any(fnmatchcase(name, room) for name in [*files(), "__init__.py"])
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "count"),
+    [
+        ("model.py", "import json\nfrom dataclasses import dataclass", 0),
+        ("model.py", "from .catalog import select", 1),
+        ("model.py", "import os, json, socket", 2),
+        ("model.py", f"from {HERE}catalog import select", 1),
+        ("stacks/new.py", "from .reader import DumpReader\nfrom . import model", 0),
+        ("stacks/new.py", "from ..model import Instance", 1),
+        ("stacks/new.py", "from .. import model", 1),
+        ("stacks/new.py", "from ansible.module_utils.basic import AnsibleModule", 1),
+        ("stacks/new.py", "def read():\n    import subprocess", 1),
+        ("captures/new.py", "from ..transports.base import Transport", 0),
+        ("captures/new.py", "from ..transports.kubernetes import KubernetesTransport", 1),
+        ("captures/new.py", "def late():\n    from ..transports import host", 1),
+        ("captures/new.py", "import kubernetes", 1),
+        ("transports/host_new.py", "def late():\n    import kubernetes", 1),
+        ("transports/host_new.py", "from .kubernetes_api import Api", 1),
+        ("transports/kubernetes_new.py", "def late():\n    import kubernetes.client, websocket, urllib3", 0),
+        ("transports/kubernetes_new.py", "class A:\n    import websocket", 1),
+        ("transports/kubernetes_new.py", "try:\n    import kubernetes\nexcept ImportError:\n    pass", 1),
+        ("transports/kubernetes_new.py", "from .host import HostTransport", 1),
+        ("transports/new.py", "import requests", 1),
+        ("bundle/new.py", "from ..captures.run import Report", 1),
+        ("bundle/new.py", "import importlib", 1),
+        ("bundle/new.py", "__import__('kubernetes')", 1),
+        ("new.py", "", 1),
+        ("new/__init__.py", "", 0),
+    ],
+)  # fmt: skip
+def test_the_check_sees_what_is_against_the_rules(name, source, count):
+    assert len(violations(name, source)) == count
+
+
+MODULES = sorted((ROOT / "plugins" / "modules").glob("*.py"))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_a_module_only_wires(module):
+    """It knows Ansible and us; libraries are the transports' and the health room's business."""
+    for name, _inside in imports("module.py", module.read_text()):
+        known = name.startswith(".") or name.partition(".")[0] in sys.stdlib_module_names
+        assert known or name == "ansible.module_utils.basic", name
+        assert name.partition(".")[0] not in SYSTEM - FILES
+
+
+def test_the_architecture_names_every_room():
+    table = [line for line in (ROOT / "docs" / "architecture.md").read_text().splitlines() if line.startswith("| `")]
+    rooms = {path.name for path in UTILS.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert rooms
+    missing = [room for room in sorted(rooms) if not any(f"{room}`" in line or f"{room}/`" in line for line in table)]
+    assert missing == []
