@@ -22,7 +22,7 @@ MISSING = "the lab is not up (make lab-up); it needs root on Debian"
 
 @pytest.fixture(scope="session")
 def world() -> World:
-    done = subprocess.run([sys.executable, LAB, "status", "--json"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*LAB, "status", "--json"], capture_output=True, text=True, check=False)
     if done.returncode:
         if os.environ.get("CI"):
             pytest.fail(f"{MISSING}: {done.stderr}")

@@ -17,7 +17,8 @@ from typing import Any
 import collection
 
 ROOT = Path(__file__).resolve().parents[2]
-LAB = ROOT / "tests" / "lab" / "lab.py"
+# LAB_NAME: which of the labs of this machine.
+LAB = [sys.executable, str(ROOT / "tests" / "lab" / "lab.py"), "--name", os.environ.get("LAB_NAME", "lab")]
 APPLY = ROOT / "tests" / "lab" / "deploy" / "apply.py"
 PLAYBOOK = "cloudpods.diagnostics.capture_stacks"
 
@@ -62,7 +63,7 @@ class World:
 
     def lab(self, *arguments: str) -> str:
         """A command of the lab's own program."""
-        done = subprocess.run([sys.executable, LAB, *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run([*LAB, *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"lab.py {' '.join(arguments)}: {done.stderr}"
         return done.stdout
 
