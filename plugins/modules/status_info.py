@@ -159,6 +159,12 @@ documents:
   type: list
   elements: dict
   contains:
+    format:
+      description: What kind of document it is, V(cloudpods.diagnostics/status).
+      type: str
+    version:
+      description: Version of the format.
+      type: int
     instance:
       description: The instance, as RV(cloudpods.diagnostics.service_info#module:instances) has it.
       type: dict
