@@ -1,0 +1,230 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a module's RETURN tells is what it returns: the same keys and types on success, on failure and in check mode."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.testing import patch_module_args
+
+from workspace import ROOT
+
+sys.path.insert(0, str(ROOT / "tests" / "unit" / "plugins" / "module_utils" / "transports"))
+
+from fake_transport import FakeTransport
+
+MODULES = "ansible_collections.cloudpods.diagnostics.plugins.modules."
+RULES = str(ROOT / "roles" / "audit_health" / "files" / "rules")
+TYPES = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "bool": bool,
+    "dict": dict,
+    "list": list,
+    "path": str,
+    "raw": object,
+}
+
+
+class Ended(Exception):
+    """The module has returned; what, and whether it failed."""
+
+    def __init__(self, failed: bool, result: dict[str, Any]) -> None:
+        super().__init__(result.get("msg", ""))
+        self.failed = failed
+        self.result = result
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+    """Run a module's main(), with services in memory where it would reach a cluster."""
+
+    def end(failed: bool):
+        def ended(_module: AnsibleModule, **result: Any) -> None:
+            raise Ended(failed, result)
+
+        return ended
+
+    def run(name: str, check_mode: bool = False, **params: Any) -> Ended:
+        module = importlib.import_module(MODULES + name)
+        if hasattr(module, "transport_of"):
+            monkeypatch.setattr(module, "transport_of", lambda *_params, **_named: cloud())
+        with patch_module_args({**params, "_ansible_check_mode": check_mode}), pytest.raises(Ended) as ended:
+            module.main()
+        return ended.value
+
+    monkeypatch.setattr(AnsibleModule, "exit_json", end(False))
+    monkeypatch.setattr(AnsibleModule, "fail_json", end(True))
+    return run
+
+
+def cloud() -> FakeTransport:
+    """A service that dumps, one that does not, and a node's."""
+    transport = FakeTransport()
+    for component in ("region", "scheduler", "host"):
+        transport.add(component)
+    return transport
+
+
+def differences(documented: dict[str, Any], result: dict[str, Any], place: str = "") -> list[str]:
+    """How a result is not what RETURN, or a `contains` of it, says; null is no value of any type."""
+    found = [f"{place}{key}: only in one of them" for key in sorted(set(documented) ^ set(result))]
+    for key in sorted(set(documented) & set(result)):
+        entry, value = documented[key], result[key]
+        if value is None:
+            continue
+        if not isinstance(value, TYPES[entry["type"]]) or (isinstance(value, bool) and entry["type"] != "bool"):
+            found.append(f"{place}{key}: {value!r} is no {entry['type']}")
+        elif entry["type"] == "list":
+            for item in value:
+                if not isinstance(item, TYPES[entry["elements"]]):
+                    found.append(f"{place}{key}: {item!r} is no {entry['elements']}")
+                elif "contains" in entry:
+                    found += differences(entry["contains"], item, f"{place}{key}.")
+        elif "contains" in entry:
+            found += differences(entry["contains"], value, f"{place}{key}.")
+    return found
+
+
+def returned(name: str) -> dict[str, Any]:
+    return dict(yaml.safe_load(importlib.import_module(MODULES + name).RETURN))
+
+
+# module -> the ways in which it is called: (what they are, options, check mode). {dumps}, {sealed}, {status}: what the
+# fixture `folders` makes; {new} is not there yet.
+CALLS: dict[str, list[tuple[str, dict[str, Any], bool]]] = {
+    "service_info": [
+        ("plain", {}, False),
+        ("check mode", {"components": ["region", "glance"]}, True),
+    ],
+    "stack_dump": [
+        ("plain", {"output": "{new}", "components": ["region", "scheduler"]}, False),
+        ("archive", {"output": "{new}", "archive": True, "count": 2, "interval": 0}, False),
+        ("check mode", {"components": ["region", "scheduler", "glance"]}, True),
+        ("nothing there", {"output": "{new}", "components": ["glance"]}, False),
+    ],
+    "status_info": [
+        ("plain", {"output": "{new}", "samples": 2, "interval": 0.01, "log_seconds": 60}, False),
+        ("check mode", {}, True),
+    ],
+    "bundle_seal": [
+        ("plain", {"path": "{new}", "parts": ["{dumps}"]}, False),
+        ("one is absent", {"path": "{new}", "absent": [{"cluster": "c2", "error": "no route"}]}, False),
+    ],
+    "bundle_verify": [
+        ("intact", {"path": "{sealed}"}, False),
+        ("check mode", {"path": "{sealed}"}, True),
+        ("not intact", {"path": "{dumps}", "fail": False}, False),
+    ],
+    "health_check": [
+        ("plain", {"paths": ["{status}"], "rules": [RULES], "output": "{new}"}, False),
+        ("check mode", {"paths": ["{status}"], "rules": [RULES], "output": "{new}"}, True),
+        ("one is absent", {"paths": [], "rules": [RULES], "absent": [{"cluster": "c2", "error": "no route"}]}, False),
+    ],
+}
+
+
+def test_every_module_is_called_here():
+    assert set(CALLS) == {path.stem for path in (ROOT / "plugins" / "modules").glob("*.py")}
+
+
+@pytest.fixture
+def folders(call: Callable[..., Ended], tmp_path: Path) -> dict[str, str]:
+    """What modules leave for others."""
+    made = {name: str(tmp_path / name) for name in ("new", "dumps", "copy", "sealed", "status")}
+    call("stack_dump", output=made["dumps"])
+    shutil.copytree(made["dumps"], made["copy"])
+    call("bundle_seal", path=made["sealed"], parts=[made["copy"]])
+    call("status_info", output=made["status"], samples=2, interval=0.01)
+    return made
+
+
+def filled(value: Any, folders: dict[str, str]) -> Any:
+    """The options, with the folders in their places."""
+    if isinstance(value, str):
+        return value.format_map(folders)
+    if isinstance(value, list):
+        return [filled(each, folders) for each in value]
+    return {key: filled(each, folders) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "check_mode"),
+    [pytest.param(name, *way[1:], id=f"{name}, {way[0]}") for name, ways in CALLS.items() for way in ways],
+)
+def test_a_module_returns_what_it_documents(call, folders, name, params, check_mode):
+    ended = call(name, check_mode, **filled(params, folders))
+    assert not ended.failed, ended
+    result = dict(ended.result)
+    assert isinstance(result.pop("changed"), bool)
+    assert differences(returned(name), result) == []
+    if check_mode:
+        assert not Path(folders["new"]).exists()
+        assert ended.result["changed"] is False
+
+
+def test_a_failed_verification_returns_what_is_documented_as_always_returned(call, folders):
+    ended = call("bundle_verify", path=folders["dumps"])
+    assert ended.failed
+    documented = {key: entry for key, entry in returned("bundle_verify").items() if entry["returned"] == "always"}
+    assert documented
+    result = {key: value for key, value in ended.result.items() if key not in ("msg", "changed")}
+    assert differences(documented, result) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "words"),
+    [
+        ("service_info", {"scenario": "slow"}, "unknown scenario 'slow'"),
+        ("stack_dump", {"scenario": "slow"}, "unknown scenario 'slow'"),
+        ("stack_dump", {"count": 0}, "count has to be 1 or more"),
+        ("stack_dump", {"output": "{dumps}"}, "already holds a ledger"),
+        ("stack_dump", {"instances": [{"name": "pod"}]}, "an instance lacks cluster, component"),
+        ("bundle_seal", {"path": "{dumps}/ledger.jsonl"}, "could not be sealed"),
+        ("bundle_verify", {"path": "{new}"}, "not intact"),
+    ],
+)
+def test_a_module_fails_with_a_message(call, folders, name, params, words):
+    ended = call(name, **filled(params, folders))
+    assert ended.failed
+    assert words in ended.result["msg"]
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_dump_has_changed_something_exactly_when_a_signal_was_sent(call, tmp_path, check_mode):
+    refused = call("stack_dump", check_mode, components=["scheduler"], output=str(tmp_path / "a")).result
+    sent = call("stack_dump", check_mode, components=["region"], output=str(tmp_path / "b")).result
+    assert (refused["changed"], refused["signals"]) == (False, 0)
+    assert (sent["changed"], sent["signals"]) == ((False, 0) if check_mode else (True, 1))
+
+
+DOCUMENTED = {
+    "name": {"type": "str"},
+    "items": {"type": "list", "elements": "dict", "contains": {"a": {"type": "int"}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("result", "count"),
+    [
+        ({"name": "x", "items": [{"a": 1}]}, 0),
+        ({"name": None, "items": []}, 0),
+        ({"name": "x"}, 1),
+        ({"name": "x", "items": [], "more": 1}, 1),
+        ({"name": 5, "items": {}}, 2),
+        ({"name": "x", "items": ["a", {"a": "b"}, {}, {"a": True}]}, 4),
+    ],
+)
+def test_the_comparison_sees_what_differs(result, count):
+    assert len(differences(DOCUMENTED, result)) == count
