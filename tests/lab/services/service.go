@@ -41,12 +41,17 @@ func run(r role.Role, b behaviour.Behaviour, o options.Options) {
 	}
 	db := openDatabase(r, b)
 	profiling := o.Profiling || !b.AtLeast("3.10")
-	app := appsrv.NewApplication(r, b, db, profiling)
+	// Whoever has another router in front registers pprof there.
+	app := appsrv.NewApplication(r, b, db, profiling && r.Server == role.Framework)
+	app.Watch()
 	if db == nil {
 		db = sqldb.Open(b.DBConns, sqldb.Forever) // nobody's but the planted goroutines'
 	}
 	if err := troubles.Plant(b, app, db); err != nil {
 		refuse(err)
+	}
+	if b.Life > 0 {
+		time.AfterFunc(b.Life, func() { log.Fatalf("fail to keepalive session: %s gives up", r.Name) })
 	}
 	go traffic.Run(b)
 	// Until here, and through this, USR1 is silently swallowed.

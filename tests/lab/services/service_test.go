@@ -116,6 +116,14 @@ func (p *process) await(text string) string {
 	}
 }
 
+// saw awaits a text that may have been read already.
+func (p *process) saw(text string) {
+	p.t.Helper()
+	if !strings.Contains(p.text.String(), text) {
+		p.await(text)
+	}
+}
+
 // awaitLines reads count more lines.
 func (p *process) awaitLines(count int) string {
 	p.t.Helper()
@@ -290,6 +298,7 @@ func TestDumpInterleavesWithTheLog(t *testing.T) {
 }
 
 func TestComponentsThatDoNotDump(t *testing.T) {
+	t.Parallel()
 	for component, answer := range map[string]string{
 		"scheduler": "", "monitor": "", "lbagent": "", "mcp-server": "", "region-dns": "[INFO] SIGUSR1: Reloading",
 	} {
@@ -326,6 +335,7 @@ func TestQuitWithoutATrapPrintsAllStacksAndExits2(t *testing.T) {
 }
 
 func TestPlantedSignalFaults(t *testing.T) {
+	t.Parallel()
 	t.Run("ignore", func(t *testing.T) {
 		p := launch(t, "region", "usr1=ignore log_rate=100")
 		p.await(ready)
@@ -402,6 +412,7 @@ func TestPlantedSignalFaults(t *testing.T) {
 }
 
 func TestLostDumps(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	config := filepath.Join(folder, "region.conf")
 	if err := os.WriteFile(config, []byte("log_file_prefix: "+folder+"/by-config\n"), 0o600); err != nil {
@@ -449,6 +460,7 @@ func awaitInFile(t *testing.T, path, text string) {
 }
 
 func TestInitContainer(t *testing.T) {
+	t.Parallel()
 	args := []string{"--auto-sync-table", "--exit-after-db-init"}
 	for behaviour, want := range map[string]int{"": 0, "init=fail": 1} {
 		p := launch(t, "region", behaviour, args...)

@@ -31,6 +31,7 @@ type Behaviour struct {
 	// Life.
 	Init      string        // done | stuck | fail
 	Start     string        // run | crash
+	Life      time.Duration // after which it ends with 1; 0 for no end
 	TrapDelay time.Duration // from the start to the registration of the signal traps
 	Shutdown  time.Duration // how long a graceful stop takes
 	Stderr    string        // a path that replaces the standard error
@@ -72,6 +73,7 @@ type Behaviour struct {
 	// Memory and processor.
 	Heap       int // MiB that stay allocated
 	HeapGrowth int // MiB a second more
+	HeapMost   int // MiB at which it stops growing; 0 for never
 	Spin       int // percent of one processor, in two functions, three to one
 	Contend    int // goroutines that fight for one lock
 
@@ -95,6 +97,7 @@ type HTTP struct {
 
 	// Requests that it makes to itself, and what they meet.
 	HTTPRate    int           // requests a second
+	HTTPBurst   int           // how many of those come at once
 	HTTPStorm   int           // requests at once, at the start
 	HTTPPath    string        // of the storm and of most of the rate; empty: the component's main one
 	HTTPSlow    time.Duration // how long a request of that path takes
@@ -142,7 +145,7 @@ func Default() Behaviour {
 		LogRate: 1, LogFormat: "new", Idle: 140, Stacks: 1, DBConns: 5,
 		HTTP: HTTP{
 			Serve: "on", CertDays: 365, FaultPath: "*", FaultSize: 100,
-			HTTPTimeout: time.Minute, Watchdog: 30 * time.Second,
+			HTTPBurst: 1, HTTPTimeout: time.Minute, Watchdog: 30 * time.Second,
 			DBMax: 55, DBLatency: time.Millisecond, PoolTime: Forever,
 			AuthUser: "sysadmin", AuthPassword: "standin-admin-password", TokenLife: 24 * time.Hour,
 		},
@@ -205,6 +208,9 @@ func Parse(text string) (Behaviour, error) {
 		"heap_growth":     number(&b.HeapGrowth),
 		"spin":            number(&b.Spin),
 		"contend":         number(&b.Contend),
+		"life":            duration(&b.Life),
+		"heap_most":       number(&b.HeapMost),
+		"http_burst":      number(&b.HTTPBurst),
 		"release":         word(&b.Release, releases),
 		"http":            word(&b.Serve, serveValues),
 		"ping_ready":      duration(&b.PingReady),
@@ -263,8 +269,8 @@ func (b Behaviour) check() error {
 		return fmt.Errorf("%s: http=%s: there is nobody to send requests to", Variable, b.Serve)
 	case b.Pool == "" && b.PoolTasks+b.PoolRate > 0:
 		return fmt.Errorf("%s: tasks for no pool", Variable)
-	case b.Watchdog == 0, b.DBMax == 0:
-		return fmt.Errorf("%s: watchdog and db_max must be more than 0", Variable)
+	case b.Watchdog == 0, b.DBMax == 0, b.HTTPBurst == 0:
+		return fmt.Errorf("%s: watchdog, db_max and http_burst must be more than 0", Variable)
 	case b.HTTPErrors > 100:
 		return fmt.Errorf("%s: http_errors are percent", Variable)
 	}

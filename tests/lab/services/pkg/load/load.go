@@ -38,7 +38,7 @@ func Run(b behaviour.Behaviour, address string, plain bool, path string) {
 		}()
 	}
 	if b.HTTPRate > 0 {
-		go steady(b.HTTPRate, address, plain, path)
+		go steady(b.HTTPRate, b.HTTPBurst, address, plain, path)
 	}
 }
 
@@ -76,36 +76,39 @@ func dial(address string, plain bool) (net.Conn, error) {
 	return tls.Dial("tcp", address, insecure)
 }
 
-// steady makes requests at an even rate: of ten, seven of the main path, two of one of its items,
-// and one that changes something.
-func steady(rate int, address string, plain bool, path string) {
+// steady makes requests at an even rate, so many at a time.
+func steady(rate, burst int, address string, plain bool, path string) {
 	scheme := "https"
 	if plain {
 		scheme = "http"
 	}
+	url := fmt.Sprintf("%s://%s%s", scheme, address, path)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: insecure, MaxIdleConnsPerHost: 16}}
 	var underway atomic.Int64
-	n := 0
-	for range time.Tick(time.Second / time.Duration(rate)) {
-		n++
-		if underway.Load() >= most {
-			continue
+	for n := 0; ; n += burst {
+		for i := n; i < n+burst && underway.Load() < most; i++ {
+			underway.Add(1)
+			go func(i int) {
+				defer underway.Add(-1)
+				if err := mixed(client, url, i); err != nil {
+					log.Warningf("load: %v", err)
+				}
+			}(i)
 		}
-		method, url := http.MethodGet, fmt.Sprintf("%s://%s%s", scheme, address, path)
-		switch n % 10 {
-		case 3, 6:
-			url += fmt.Sprintf("/%08x", n)
-		case 9:
-			method = http.MethodPost
-		}
-		underway.Add(1)
-		go func() {
-			defer underway.Add(-1)
-			if err := request(client, method, url); err != nil {
-				log.Warningf("load: %v", err)
-			}
-		}()
+		time.Sleep(time.Second * time.Duration(burst) / time.Duration(rate))
 	}
+}
+
+// mixed makes the nth request: of ten, seven are for the URL, two for an item below, and one changes
+// something.
+func mixed(client *http.Client, url string, n int) error {
+	switch n % 10 {
+	case 3, 6:
+		return request(client, http.MethodGet, fmt.Sprintf("%s/%08x", url, n))
+	case 9:
+		return request(client, http.MethodPost, url)
+	}
+	return request(client, http.MethodGet, url)
 }
 
 func request(client *http.Client, method, url string) error {

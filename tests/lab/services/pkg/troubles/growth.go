@@ -19,7 +19,11 @@ import (
 func grow(b behaviour.Behaviour) {
 	cacheImages(b.Heap)
 	if b.HeapGrowth > 0 {
-		go every(b.HeapGrowth, func() { cacheImages(1) })
+		go every(b.HeapGrowth, func() {
+			if b.HeapMost == 0 || len(images) < b.HeapMost {
+				cacheImages(1)
+			}
+		})
 	}
 	if b.Leak > 0 {
 		go every(b.Leak, func() { go leakedListener() })

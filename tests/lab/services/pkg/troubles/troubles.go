@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime/pprof"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cloudpods.lab/services/pkg/appsrv"
@@ -30,6 +31,7 @@ var never = make(chan struct{})
 // has started.
 func Plant(b behaviour.Behaviour, app *appsrv.Application, db *sqldb.DB) error {
 	var started sync.WaitGroup
+	var settled []func() bool
 	spread(&started, b.Idle, idleStacks, func() { <-never })
 	spread(&started, b.Goroutines, b.Stacks, func() { <-never })
 	start(&started, b.ChanWait, func(int) { waitForEvent() })
@@ -40,16 +42,32 @@ func Plant(b behaviour.Behaviour, app *appsrv.Application, db *sqldb.DB) error {
 	}
 	if b.DBWait > 0 {
 		start(&started, b.DBConns+b.DBWait, func(int) { mustNotReturn(db.Query()) })
+		settled = append(settled, func() bool {
+			stats := db.Stats()
+			return stats.InUse == b.DBConns && stats.WaitCount == int64(b.DBWait)
+		})
 	}
 	if b.Workers > 0 {
-		plantWorkers(&started, b, app)
+		settled = append(settled, plantWorkers(&started, b, app))
 	}
 	if b.Churn > 0 {
 		go churn(b.Churn)
 	}
 	grow(b)
 	started.Wait()
+	for _, there := range settled {
+		await(there)
+	}
 	return plantTasks(b, app)
+}
+
+// await returns when it holds, and a moment later: between the last step that can be seen of a
+// goroutine and its being blocked lies one that cannot.
+func await(there func() bool) {
+	for !there() {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(10 * time.Millisecond)
 }
 
 // start runs count goroutines and counts them as started when they run.
@@ -174,12 +192,17 @@ func holdObject(manager *lockman.SInMemoryLockManager, held chan struct{}) {
 }
 
 // plantWorkers blocks every worker that serves GET requests in a database of their own, and lets
-// clients queue behind them.
-func plantWorkers(started *sync.WaitGroup, b behaviour.Behaviour, app *appsrv.Application) {
+// clients queue behind them. What it returns says whether all are there.
+func plantWorkers(started *sync.WaitGroup, b behaviour.Behaviour, app *appsrv.Application) func() bool {
 	db, pool := sqldb.Open(b.Workers, sqldb.Forever), app.Pool(appsrv.HTTPGetPool)
+	var arrived atomic.Int64
 	start(started, b.Workers+b.WorkerQueue, func(int) {
+		arrived.Add(1)
 		pool.Serve("GET /servers", func() { mustNotReturn(db.Query()) })
 	})
+	return func() bool {
+		return arrived.Load() == int64(b.Workers+b.WorkerQueue) && db.Stats().InUse == b.Workers
+	}
 }
 
 // mustNotReturn ends the process when a wait that must last for ever is over: the trouble would
