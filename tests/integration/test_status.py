@@ -1,0 +1,418 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every replica says of itself, and what becomes of the question when it does not."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS, component_of
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_net import socket_in
+from world import ROOT, World, installed
+
+sys.path.insert(0, str(ROOT / "tests" / "lab"))
+sys.path.insert(0, str(ROOT / "tests" / "unit" / "plugins" / "module_utils" / "transports"))
+
+from deploy import apply, manifests
+from deploy.sets import Set, expectation
+from peers import peer, with_length
+
+NAMESPACE = "onecloud"
+TROUBLED = "onecloud-status"
+FAULT_LABEL = "cloudpods.lab/fault"
+MODULE = "cloudpods.diagnostics.status_info"
+# Another one in each run: the audit log is the lab's.
+READER = f"status-reader-{os.getpid()}"
+
+
+@dataclass
+class Status:
+    """What one call of the module returned and left."""
+
+    result: dict[str, Any]
+    folder: Path
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / "ledger.jsonl").read_text().splitlines()]
+
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        return [json.loads(path.read_text()) for path in sorted(self.folder.rglob("status.json"))]
+
+    def of(self, component: str) -> list[dict[str, Any]]:
+        return [document for document in self.documents if document["instance"]["component"] == component]
+
+    def reasons(self, instance: str) -> dict[tuple[str, int], str]:
+        """(endpoint, sample) -> reason."""
+        rows = [row for row in self.rows if row["instance"] == instance and row["capture"].startswith("status:")]
+        found = {(row["capture"][7:], row["sequence"]): row["reason"] for row in rows}
+        assert len(found) == len(rows)
+        return found
+
+
+def read_status(kubeconfig: str, folder: Path, *arguments: str, **options: Any) -> Status:
+    """One call of the installed module, by Ansible, as a user makes it."""
+    given = {"kubeconfig": kubeconfig, "output": str(folder / "part"), **options}
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(installed()),
+        "ANSIBLE_FORCE_COLOR": "0",
+        "ANSIBLE_HOME": str(folder / "ansible"),
+    }
+    command = ["ansible", "localhost", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}"]
+    command += ["-m", MODULE, "-a", json.dumps(given), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    head, _arrow, shown = done.stdout.partition(" => ")
+    assert head.endswith("SUCCESS"), done.stdout + done.stderr
+    return Status(json.loads(shown), folder / "part")
+
+
+def kubeconfig_of(world: World, user: str, namespace: str) -> str:
+    """The kubeconfig of a user who has the published Role for audits, and no more."""
+    role = (ROOT / "docs" / "rbac-audit.yml").read_text().replace("namespace: onecloud", f"namespace: {namespace}")
+    manifest = Path(world.kubeconfig).with_name(f"{user}.yml")
+    manifest.write_text(role)
+    world.kubectl("apply", "-f", str(manifest))
+    world.kubectl("-n", namespace, "delete", "rolebinding", user, "--ignore-not-found")
+    world.kubectl("-n", namespace, "create", "rolebinding", user, "--role=cloudpods-audit", f"--user={user}")
+    return world.lab("kubeconfig", "--user", user).strip()
+
+
+def asked(world: World, user: str) -> list[tuple[str, str, str]]:
+    """(verb, resource/subresource, path) of everything that this user asked the API server for."""
+    found = []
+    for event in world.audit():
+        if event["user"].get("username") == user and event["stage"] == "ResponseComplete":
+            named = event.get("objectRef", {})
+            resource = "/".join(part for part in (named.get("resource"), named.get("subresource")) if part)
+            found.append((event["verb"], resource, event["requestURI"]))
+    return found
+
+
+# Nothing is wrong
+
+
+@pytest.fixture(scope="module")
+def read(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Status, dict, dict]:
+    """Everything of everybody, twice, by a user of its own; and all containers before and after."""
+    kubeconfig = kubeconfig_of(healthy, READER, NAMESPACE)
+    before = healthy.containers(NAMESPACE)
+    options = {"samples": 2, "interval": 3, "log_seconds": 86400, "certificates": True, "return_documents": "always"}
+    status = read_status(kubeconfig, tmp_path_factory.mktemp("healthy"), **options)
+    return status, before, healthy.containers(NAMESPACE)
+
+
+def test_every_replica_answers_everything_that_it_has(healthy, read):
+    status, _before, _after = read
+    pods = {pod["metadata"]["name"] for pod in healthy.pods(NAMESPACE, "app")}
+    assert {document["instance"]["name"] for document in status.documents} == pods
+    assert (status.result["found"], status.result["counts"]["failed"]) == (len(pods), 0)
+    for document in status.documents:
+        http = component_of(document["instance"]["component"]).http
+        offered = http.endpoints if http else ()
+        assert document["expected"] == [name for name in ENDPOINTS if name in offered]
+        assert status.reasons(document["instance"]["name"]) == {
+            **{(name, number): "recorded" for name in offered for number in (1, 2)},
+            **{(name, 1): "not_offered" for name in ENDPOINTS if name not in offered},
+        }
+        assert [set(offered) - set(sample) for sample in document["samples"]] == [set()] * (2 if offered else 0)
+        assert {missing["endpoint"] for missing in document["missing"]} <= {"certificate"}  # without TLS
+
+
+def test_what_components_answer_differs_as_the_catalog_says(read):
+    status, _before, _after = read
+    has = {document["instance"]["component"]: set(document["expected"]) for document in status.documents}
+    every = set(ENDPOINTS)
+    assert has["region"] == has["keystone"] == has["glance"] == every
+    assert has["apigateway"] == has["host"] == has["host-image"] == has["esxi-agent"] == every - {"db_stats"}
+    assert has["scheduler"] == {"ping", "version"}
+    assert has["monitor"] == every - {"process_stats"}
+    assert has["webconsole"] == every - {"process_stats", "db_stats"}
+    assert has["mcp-server"] == every - {"stats", "db_stats"}
+    assert has["host-deployer"] == has["etcd"] == has["web"] == set()
+
+
+def test_the_api_server_saw_one_read_for_each_row_and_nothing_else(healthy, read):
+    status, before, after = read
+    requests = asked(healthy, READER)
+    assert {(verb, resource) for verb, resource, _path in requests} == {
+        ("list", "pods"), ("list", "deployments"), ("list", "daemonsets"), ("get", "pods/proxy"), ("get", "pods/log"),
+    }  # fmt: skip
+    proxied = collections.Counter(
+        (path.split("/pods/")[1].split("/")[0].removeprefix("https:").split(":")[0], path.partition("/proxy")[2])
+        for _verb, resource, path in requests
+        if resource == "pods/proxy"
+    )
+    rows = [row for row in status.rows if row["capture"].startswith("status:") and row["status"] == "complete"]
+    assert proxied == collections.Counter((row["instance"], f"/{row['capture'][7:]}") for row in rows)
+    assert not [path for _verb, _resource, path in requests if path.partition("?")[0].endswith("switch")]
+    assert before == after
+    assert status.result["changed"] is False
+
+
+def test_nothing_of_the_services_state_was_switched(healthy, read):
+    assert read
+    for pod in healthy.pods(NAMESPACE, "app=scheduler"):
+        log = healthy.kubectl("-n", NAMESPACE, "logs", pod["metadata"]["name"])
+        assert "SWITCHED" not in log
+        assert "Forbidden default handler" not in log
+
+
+def test_the_window_shows_what_was_asked_in_between(read):
+    status, _before, _after = read
+    for document in status.of("region"):
+        window = document["window"]
+        assert (window["reset"], window["restarted"], window["errors_5xx"]) == (False, False, 0)
+        # One of each in between, by us; what kubelet or others ask is more.
+        requests = {path["path"]: path["requests"] for path in window["paths"]}
+        assert {f"/{name}" for name in ENDPOINTS} <= set(requests)
+        assert window["requests"] == sum(requests.values())
+        assert 2.0 < window["seconds"] < 8.0
+
+
+def test_bodies_documents_certificates_and_logs_are_kept(read):
+    status, _before, _after = read
+    schemas = ROOT / "docs" / "schemas"
+    jsonschema.validate(status.rows, {"items": json.loads((schemas / "ledger-row.schema.json").read_text())})
+    document_schema = json.loads((schemas / "status.schema.json").read_text())
+    for row in status.rows:
+        if row["capture"].startswith("status:") and row["status"] == "complete":
+            assert (status.folder / row["path"]).stat().st_size == row["bytes"] > 0
+    for document in status.documents:
+        jsonschema.validate(document, document_schema)
+    for document in status.of("region"):
+        assert document["certificate"]["subject"] == "CN=default-region"
+        assert document["log"]["bytes"] > 0
+        assert document["log"]["patterns"] == []
+    (cluster,) = status.folder.glob("*/cluster.json")
+    found = json.loads(cluster.read_text())
+    jsonschema.validate(found, json.loads((schemas / "cluster-status.schema.json").read_text()))
+    assert found["workloads_known"] is True
+    wanted = {workload["name"]: (workload["desired"], workload["ready"]) for workload in found["workloads"]}
+    assert wanted["default-region"] == (3, 3)
+    assert wanted["default-host"] == (2, 2)
+    assert status.result["documents"] == sorted(
+        status.documents, key=lambda document: [each["instance"]["name"] for each in status.result["documents"]].index(
+            document["instance"]["name"])
+    )  # fmt: skip
+
+
+def test_check_mode_reads_and_leaves_nothing(healthy, tmp_path):
+    status = read_status(healthy.kubeconfig, tmp_path, "--check", components=["scheduler"])
+    assert [document["expected"] for document in status.result["documents"]] == [["ping", "version"]]
+    assert not status.folder.exists()
+
+
+# Something is wrong
+
+
+STATUSES = {
+    403: "user_agent_refused",
+    404: "no_endpoint",
+    429: "queue_full",
+    504: "process_timeout",
+    500: "server_error",
+    302: "redirected",
+    400: "unexpected_status",
+}
+SAID = b'{"class":"SomeError","details":"as said"}'
+
+
+@pytest.fixture(scope="module")
+def refused(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> Status:
+    """One call for peers in a pod's network that answer with these statuses; each passes for a pod of its own cluster."""
+    (pod, *_others) = healthy.pods(NAMESPACE, "app=host-image")
+    (node,) = [node for node in healthy.nodes if node["name"] == pod["spec"]["nodeName"]]
+    instance = {"component": "host-image", "name": pod["metadata"]["name"], "namespace": NAMESPACE}
+    given = []
+    with contextlib.ExitStack() as peers:
+        for code in STATUSES:
+            listener = socket_in(node["netns"], socket.AF_INET)
+            listener.bind(("", 0))
+            said = with_length(SAID, status=b"%d Some Words" % code)
+            server = peers.enter_context(peer(said, listener=listener))
+            # Asked without TLS, on the first port that its container declares.
+            given.append({**instance, "cluster": f"c{code}", "ports": [server.port]})
+        folder = tmp_path_factory.mktemp("refused")
+        return read_status(healthy.kubeconfig, folder, instances=given, endpoints=["ping", "stats"])
+
+
+@pytest.mark.parametrize("code", STATUSES)
+def test_each_error_of_a_service_comes_through_the_api_server_as_its_own(refused, code):
+    rows = [row for row in refused.rows if row["cluster"] == f"c{code}"]
+    expected = [("status:ping", STATUSES[code]), ("status:stats", STATUSES[code])]
+    assert [(row["capture"], row["reason"]) for row in rows] == expected
+    for row in rows:
+        assert row["details"]["http_status"] == code
+        assert (refused.folder / row["path"]).read_bytes() == SAID
+        assert str(code) in row["message"]
+    (document,) = [each for each in refused.documents if each["instance"]["cluster"] == f"c{code}"]
+    assert document["samples"][0]["taken"] == {}
+    assert [missing["reason"] for missing in document["missing"]] == [STATUSES[code]] * 2
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What is wrong with a region, and the reason that /stats and each other endpoint then have."""
+
+    behaviour: dict[str, Any]
+    stats: str
+    others: str = "recorded"
+
+
+ONLY_STATS = {"http_fault_path": "/stats"}
+TROUBLES = {
+    "well": Trouble({}, "recorded"),
+    "hang": Trouble({"http_fault": "hang"}, "no_answer", "no_answer"),
+    "hang-stats": Trouble({"http_fault": "hang", **ONLY_STATS}, "no_answer"),
+    "deaf": Trouble({"http": "deaf"}, "no_answer", "no_answer"),
+    "off": Trouble({"http": "off"}, "connection_refused", "connection_refused"),
+    "plain": Trouble({"http": "plain"}, "tls_failed", "tls_failed"),
+    "drip": Trouble({"http_fault": "drip", **ONLY_STATS}, "body_cut"),
+    "huge": Trouble({"http_fault": "huge", **ONLY_STATS}, "body_too_large"),
+    "bad-json": Trouble({"http_fault": "bad-json", **ONLY_STATS}, "not_json"),
+    "bad-utf8": Trouble({"http_fault": "bad-utf8", **ONLY_STATS}, "not_json"),
+    "empty": Trouble({"http_fault": "empty", **ONLY_STATS}, "not_json"),
+    "html": Trouble({"http_fault": "html", **ONLY_STATS}, "not_json"),
+    "gzip": Trouble({"http_fault": "gzip", **ONLY_STATS}, "recorded"),
+    "cut": Trouble({"http_fault": "cut", **ONLY_STATS}, "body_cut"),
+    "short": Trouble({"http_fault": "short", **ONLY_STATS}, "body_cut"),
+    "reset": Trouble({"http_fault": "reset", **ONLY_STATS}, "connection_broken"),
+    "close": Trouble({"http_fault": "close", **ONLY_STATS}, "connection_broken"),
+    "redirect": Trouble({"http_fault": "redirect", **ONLY_STATS}, "redirected"),
+    "unavailable": Trouble({"http_fault": "unavailable", **ONLY_STATS}, "server_error"),
+    "other-name": Trouble({"cert_name": "other.example"}, "recorded"),
+}
+LARGEST = 1 << 20
+TIMEOUT = 12
+
+
+@pytest.fixture(scope="module")
+def cluster(world: World) -> apply.Cluster:
+    return apply.Cluster.connect(world.kubeconfig)
+
+
+def planted(behaviours: dict[str, dict[str, Any]]) -> Set:
+    """One region for each of these, in a namespace of its own."""
+    made, expected = [manifests.namespace(TROUBLED), manifests.config_map("region", namespace=TROUBLED)], []
+    for name, behaviour in behaviours.items():
+        options = {"behaviour": behaviour, "extra_labels": {FAULT_LABEL: name}, "pod_extra": {"initContainers": []}}
+        made.append(manifests.deployment("region", namespace=TROUBLED, suffix=name, **options))
+        expected.append(expectation(made[-1], speaks=False))
+    return Set(TROUBLED, made, expected)
+
+
+@pytest.fixture(scope="module")
+def troubled(world: World, cluster: apply.Cluster) -> Iterator[World]:
+    wanted = planted({name: trouble.behaviour for name, trouble in TROUBLES.items()})
+    apply.apply(cluster, wanted)
+    apply.wait(cluster, wanted)
+    yield world
+    apply.delete(cluster, TROUBLED)
+
+
+def fault_of(world: World) -> dict[str, str]:
+    """Pod -> what was planted in it."""
+    return {pod["metadata"]["name"]: pod["metadata"]["labels"][FAULT_LABEL] for pod in world.pods(TROUBLED)}
+
+
+@pytest.fixture(scope="module")
+def faults(troubled: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Status, dict[str, str]]:
+    """All of them read in one call: (what came of it, fault -> pod)."""
+    options = {"namespaces": [TROUBLED], "components": ["region"], "timeout": TIMEOUT, "max_bytes": LARGEST}
+    status = read_status(troubled.kubeconfig, tmp_path_factory.mktemp("faults"), certificates=True, **options)
+    return status, {fault: pod for pod, fault in fault_of(troubled).items()}
+
+
+@pytest.mark.parametrize("fault", TROUBLES)
+def test_every_fault_has_its_reason_and_spoils_nothing_else(faults, fault):
+    status, pods = faults
+    trouble = TROUBLES[fault]
+    assert status.reasons(pods[fault]) == {
+        **{(name, 1): trouble.others for name in ENDPOINTS},
+        ("stats", 1): trouble.stats,
+    }
+
+
+def test_every_question_has_its_row_and_says_what_to_do(faults):
+    status, pods = faults
+    assert len(status.rows) == len(pods) * (len(ENDPOINTS) + 1)
+    for row in status.rows:
+        assert row["status"] == "complete" or "Next:" in row["message"]
+        assert row["bytes"] <= LARGEST
+        assert row["message"].isprintable()
+
+
+def test_what_hangs_costs_its_share_and_no_more(faults):
+    status, pods = faults
+    spent = {
+        fault: sum(row["duration"] for row in status.rows if row["instance"] == pod) for fault, pod in pods.items()
+    }
+    assert max(spent.values()) < TIMEOUT + 2
+    assert spent["hang"] > TIMEOUT - 1
+    (row,) = [row for row in status.rows if row["instance"] == pods["hang-stats"] and row["reason"] == "no_answer"]
+    assert row["duration"] < TIMEOUT / 3
+
+
+def test_a_certificate_in_another_name_is_shown(faults):
+    status, pods = faults
+    (document,) = [each for each in status.documents if each["instance"]["name"] == pods["other-name"]]
+    assert document["certificate"]["subject"] != "CN=default-region"
+
+
+def test_one_bad_service_names_itself_in_the_table(faults):
+    status, pods = faults
+    (line,) = [line for line in status.result["table"] if line.startswith("region ")]
+    assert line.split()[1] == str(len(pods))
+    assert "no_answer" in line
+
+
+def test_a_replica_deleted_in_mid_run_is_gone_and_a_new_container_is_seen(troubled, tmp_path):
+    pods = {fault: pod for pod, fault in fault_of(troubled).items()}
+    victim, restarting = pods["well"], pods["other-name"]
+
+    def harm() -> None:
+        # Once the first sample of both was read.
+        part = tmp_path / "part"
+        for pod in (victim, restarting):
+            while not list(part.glob(f"*/region/{pod}/db_stats-1.json")):
+                if over.wait(0.1):
+                    return
+        troubled.kubectl("-n", TROUBLED, "delete", "pod", victim, "--grace-period=0", "--force")
+        troubled.kubectl("-n", TROUBLED, "exec", restarting, "--", "/bin/sh", "-c", "kill -TERM 1")
+
+    over = threading.Event()
+    thread = threading.Thread(target=harm)
+    thread.start()
+    options = {
+        "namespaces": [TROUBLED],
+        "components": ["region"],
+        "timeout": TIMEOUT,
+        "endpoints": ["ping", "db_stats"],
+    }
+    status = read_status(troubled.kubeconfig, tmp_path, samples=2, interval=8, **options)
+    over.set()
+    thread.join()
+    assert status.reasons(victim) == {
+        ("ping", 1): "recorded", ("db_stats", 1): "recorded", ("ping", 2): "gone", ("db_stats", 2): "gone",
+    }  # fmt: skip
+    by_name = {document["instance"]["name"]: document for document in status.documents}
+    assert by_name[victim]["window"] is None
+    restarted = by_name[restarting]
+    assert restarted["instance"]["restarts"] == 1
+    assert (restarted["window"]["restarted"], restarted["window"]["reset"]) == (True, True)
