@@ -159,28 +159,28 @@ class Transport(abc.ABC):
         deadline.check()
         return self._get(instance, target, deadline, max_bytes)
 
+    @abc.abstractmethod
     def _get(self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int) -> HttpAnswer:
         """http_get() after its checks."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def certificate(self, instance: Instance, target: HttpTarget, deadline: Deadline) -> bytes | None:
         """The certificate (DER) that the instance shows on its port; None where it shows none, or cannot be seen from
         here."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def read_log(self, instance: Instance, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
         """What it wrote in the last so many seconds, the newest max_bytes of it, without the runtime's wrapping.
 
         Where lines were left out, it begins with a whole line all the same. CaptureError when there is no log.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def workloads(self, selection: Selection, deadline: Deadline) -> list[Workload]:
         """The Deployments and DaemonSets of the selection; nothing where the transport knows no such thing.
 
         CaptureError when they cannot be listed: forbidden, unreachable.
         """
-        raise NotImplementedError
 
     def close(self) -> None:
         """Let go of connections, where there are any."""

@@ -32,6 +32,9 @@ class KeystoneTransport(UrlTransport):
         self._tls = _context(settings)
         self._refusing: set[tuple[str, str]] = set()
 
+    def close(self) -> None:
+        self._login.forget()
+
     def discover(self, selection: Selection, deadline: Deadline) -> Discovery:
         found = Discovery()
         try:

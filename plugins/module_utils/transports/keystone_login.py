@@ -131,19 +131,23 @@ class Login:
         """The catalog as Keystone says it. CaptureError, DeadlineExceeded."""
         return self._logged_in(deadline, "").service_catalog.catalog
 
+    def forget(self) -> None:
+        """The next question logs in anew."""
+        self._access = None
+
     def _logged_in(self, deadline: Deadline, ended: str) -> Any:
         if not self._lock.acquire(timeout=deadline.remaining()):
             raise DeadlineExceeded(deadline.scope)
         try:
             access = self._access
             if access is None or access.auth_token == ended or (self._has_time and access.will_expire_soon()):
-                self._access = in_time(deadline, lambda: self._log_in(deadline))
-                self._has_time = not self._access.will_expire_soon()
+                self._access, self._has_time = in_time(deadline, lambda: self._log_in(deadline))
             return self._access
         finally:
             self._lock.release()
 
-    def _log_in(self, deadline: Deadline) -> Any:
+    def _log_in(self, deadline: Deadline) -> tuple[Any, bool]:
+        """What the library makes of Keystone's answer, and whether its times are of use."""
         errors = self._library.exceptions
         try:
             with self._requests.Session() as connections:
@@ -157,13 +161,14 @@ class Login:
                 )
                 access = self._plugin().get_access(session)
                 _checked(access.auth_token, access.service_catalog.catalog)
-                return access
+                return access, not access.will_expire_soon()
         except (errors.Unauthorized, errors.Forbidden) as error:
             raise CaptureError(Reason.AUTH_FAILED, self._safe(error)) from None
-        except errors.SSLFailure as error:
-            raise CaptureError(Reason.TLS_FAILED, self._safe(error)) from None
         except (errors.ClientException, self._requests.RequestException, OSError) as error:
-            raise CaptureError(Reason.UNREACHABLE, "Keystone: " + self._safe(error)) from None
+            # The library's own name for it has changed over time.
+            is_tls = isinstance(error.__context__, self._requests.exceptions.SSLError)
+            reason = Reason.TLS_FAILED if is_tls else Reason.UNREACHABLE
+            raise CaptureError(reason, "Keystone: " + self._safe(error)) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CaptureError(Reason.NOT_JSON, "Keystone: " + self._safe(error)) from None
 

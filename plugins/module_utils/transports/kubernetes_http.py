@@ -28,6 +28,7 @@ _TEXTS = (
     ("connection refused", Reason.CONNECTION_REFUSED),
     ("tls handshake timeout", Reason.NO_ANSWER),
     ("tls:", Reason.TLS_FAILED),
+    ("http response to https client", Reason.TLS_FAILED),
     ("x509:", Reason.TLS_FAILED),
     ("malformed http", Reason.NOT_HTTP),
     ("awaiting response headers", Reason.NO_ANSWER),

@@ -31,6 +31,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.b
 
 USR1 = 1 << 9
 HEADER = b"goroutine profile: total "
+PLENTY = 8 << 20
 
 
 class World(abc.ABC):
@@ -38,7 +39,7 @@ class World(abc.ABC):
 
     patience: seconds in which anything that is expected has happened. slack: seconds by which a call may come back
     later than its deadline. moment: seconds in which a dump that is to come has come.
-    has_runtime: commands can be run where the services are.
+    has_runtime: commands can be run where the services are. gone: what is said of the port of a service that has ended.
     """
 
     transport: Transport
@@ -46,12 +47,14 @@ class World(abc.ABC):
     slack = 1.0
     moment = 1.5
     has_runtime = True
+    gone: tuple[Reason, ...] = (Reason.GONE,)
 
     @abc.abstractmethod
     def start(self, component: str, behaviour: str = "") -> Any:
         """Start a service and wait until it has its signal handlers.
 
-        behaviour: what STANDIN means to the stand-in services; used here are "log_rate=N", "usr1=ignore".
+        behaviour: what STANDIN means to the stand-in services; used here are "log_rate=N", "usr1=ignore", and in
+        conformance_http.py "http=…", "http_fault=…" and "version_branch=…".
         """
 
     @abc.abstractmethod
@@ -305,6 +308,62 @@ def test_the_version_is_what_the_binary_prints(world):
     assert failed.value.verdict.reason is Reason.NO_RUNTIME_CLI
 
 
+# The log, read back
+
+
+def test_what_was_written_is_read_back(world):
+    _service, instance = started(world, behaviour="log_rate=20")
+    take_dump(world, instance)
+    text = world.transport.read_log(instance, 600, world.deadline(), PLENTY)
+    reader = DumpReader()
+    reader.feed(text)
+    assert reader.state is ReaderState.COMPLETE
+
+
+def test_of_a_log_the_newest_is_read_back(world):
+    _service, instance = started(world, behaviour="log_rate=50")
+    take_dump(world, instance)
+    deadline = world.deadline()
+    before = b""
+    while len(before) <= 1000:
+        before = world.transport.read_log(instance, 600, deadline, PLENTY)
+    little, after = (world.transport.read_log(instance, 600, deadline, limit) for limit in (1000, PLENTY))
+    assert 0 < len(little) <= 1000
+    place = after.rindex(little)
+    assert after[place - 1 : place] == b"\n"
+    assert place + len(little) >= len(before)
+
+
+def test_a_log_is_read_back_so_far_and_no_further(world):
+    service, instance = started(world, behaviour="log_rate=5")
+    begun = world.transport.read_log(instance, 600, world.deadline(), PLENTY)
+    threading.Event().wait(5.0)
+    recent = world.transport.read_log(instance, 2, world.deadline(), PLENTY)
+    whole = world.transport.read_log(instance, 600, world.deadline(), PLENTY)
+    assert world.is_alive(service)
+    assert whole.startswith(begun)
+    assert 0 < len(recent) < len(whole) - len(begun)
+
+
+def test_what_is_gone_has_no_log_to_read(world):
+    service, instance = started(world)
+    world.end(service)
+    with pytest.raises(CaptureError) as failed:
+        world.transport.read_log(instance, 600, world.deadline(), PLENTY)
+    assert failed.value.verdict.reason is Reason.GONE
+
+
+# Workloads
+
+
+def test_workloads_are_those_asked_for(world):
+    started(world)
+    wanted = select(components=["region"])
+    assert {one.component for one in world.transport.workloads(wanted, world.deadline())} <= {"region"}
+    if not world.transport.lists_workloads:
+        assert world.transport.workloads(wanted, world.deadline()) == []
+
+
 # Deadlines
 
 
@@ -338,6 +397,7 @@ def test_nothing_is_begun_after_the_deadline(world):
         lambda: world.transport.discover(select(components=["region"]), over),
         lambda: world.transport.open_log(instance, over),
         lambda: world.transport.open_process(instance, over),
+        lambda: world.transport.read_log(instance, 600, over, PLENTY),
     ):
         with pytest.raises(DeadlineExceeded), in_time(world, over):
             begin()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -70,7 +71,7 @@ JSON = {"content-type": "application/json"}
 
 def healthy(target: HttpTarget) -> HttpAnswer:
     """What a service without troubles and without traffic says."""
-    body = BODIES.get(target.path)
+    body = BODIES.get("/db_stats" if target.path.startswith("/db_stats/") else target.path)
     if body is None:
         return HttpAnswer(404, JSON, b'{"class":"NotFoundError","code":404,"details":"Handler not found"}')
     return HttpAnswer(200, JSON if body.startswith(b"{") else {"content-type": "text/plain"}, body)
@@ -96,9 +97,11 @@ class Service:
     certificate: bytes | None = None
     ended: bool = False
     changed: threading.Condition = field(default_factory=threading.Condition)
+    times: list[tuple[float, int]] = field(default_factory=list)
 
     def write(self, data: bytes) -> None:
         with self.changed:
+            self.times.append((time.monotonic(), len(self.log)))
             self.log += data
             self.changed.notify_all()
 
@@ -130,6 +133,12 @@ def hang(deadline: Deadline) -> None:
 def stuck(_deadline: Deadline) -> None:
     """Does not even mind the deadline."""
     threading.Event().wait()
+
+
+def no_answer(deadline: Deadline) -> None:
+    """Accepts the question and says nothing, as a hung service does."""
+    threading.Event().wait(deadline.remaining())
+    raise CaptureError(Reason.NO_ANSWER)
 
 
 def raises(error: Exception) -> Callable[[Deadline], None]:
@@ -230,8 +239,11 @@ class FakeTransport(Transport):
         return self._begin("certificate", instance.name, deadline).certificate
 
     def read_log(self, instance, seconds, deadline, max_bytes):
-        del seconds
-        log = self._begin("read_log", instance.name, deadline).log
+        service = self._begin("read_log", instance.name, deadline)
+        since = time.monotonic() - seconds
+        recent = [place for moment, place in service.times if moment >= since]
+        older = any(moment < since for moment, _place in service.times)
+        log = service.log[recent[0] if recent else len(service.log) :] if older else service.log
         if len(log) <= max_bytes:
             return log
         return log[-max_bytes - 1 :].partition(b"\n")[2]

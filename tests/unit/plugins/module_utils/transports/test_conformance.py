@@ -8,12 +8,21 @@ from __future__ import annotations
 import threading
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import component_of
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import HostTransport
 from conformance import *  # noqa: F403  # pylint: disable=wildcard-import,unused-wildcard-import
 from conformance import World
-from fake_transport import LOG_LINE, USR1, FakeTransport
+from conformance_http import *  # noqa: F403  # pylint: disable=wildcard-import,unused-wildcard-import
+from fake_transport import LOG_LINE, USR1, FakeTransport, no_answer, raises
 from nodes import RUNS, WHY_NOT, Node
 from standins import Machine
+
+
+def any_port(component):
+    """Their own ports may be taken on this machine, and several of one kind run on it."""
+    return ("--port", "0") if component_of(component).http else ()
 
 
 class HostWorld(World):
@@ -24,7 +33,7 @@ class HostWorld(World):
         self.transport = HostTransport(binary_dirs=[self.machine.binaries])
 
     def start(self, component, behaviour=""):
-        return self.machine.start(component, behaviour)
+        return self.machine.start(component, behaviour, any_port(component))
 
     def end(self, service):
         service.stop()
@@ -51,7 +60,7 @@ class ContainerWorld(World):
         self.transport = HostTransport(binary_dirs=[self.machine.binaries], layout=self.node.layout)
 
     def start(self, component, behaviour=""):
-        return self.node.start(component, behaviour)
+        return self.node.start(component, behaviour, arguments=any_port(component))
 
     def end(self, service):
         service.standin.stop()
@@ -65,6 +74,22 @@ class ContainerWorld(World):
     def close(self):
         self.transport.close()
         self.node.stop()
+
+
+HTTP_FAULTS = {
+    "hang": no_answer,
+    "drip": no_answer,
+    "reset": raises(CaptureError(Reason.CONNECTION_BROKEN)),
+    "close": raises(CaptureError(Reason.CONNECTION_BROKEN)),
+    "off": raises(CaptureError(Reason.CONNECTION_REFUSED)),
+    "plain": raises(CaptureError(Reason.TLS_FAILED)),
+}
+HTTP_ANSWERS = {
+    "unavailable": HttpAnswer(503, {}, b"unavailable"),
+    "redirect": HttpAnswer(302, {"location": "/switch"}, b""),
+    "cut": HttpAnswer(200, {}, b"{", whole=False, cut_by="end"),
+    "short": HttpAnswer(200, {}, b"{", whole=False, cut_by="end"),
+}
 
 
 class FakeWorld(World):
@@ -81,7 +106,20 @@ class FakeWorld(World):
         rate = int(words.get("log_rate", 1))
         if rate:
             threading.Thread(target=self._chatter, args=(service, 1 / rate), daemon=True).start()
+        self._make_http(service, words)
         return service
+
+    def _make_http(self, service, words):
+        fault = words.get("http_fault", words.get("http"))
+        if fault in HTTP_FAULTS:
+            service.faults["http_get"] = HTTP_FAULTS[fault]
+        if fault in HTTP_ANSWERS:
+            service.answer = lambda _target: HTTP_ANSWERS[fault]
+        if "version_branch" in words:
+            service.answer = lambda _target: HttpAnswer(200, {}, words["version_branch"].encode() + b"(1)")
+        offered = component_of(service.instance.component).http
+        if offered and offered.scheme == "https" and fault != "deaf":
+            service.certificate = b"\x30\x82\x00\x01\x00"
 
     def _chatter(self, service, pause):
         while not service.ended and not self._closed.wait(pause):

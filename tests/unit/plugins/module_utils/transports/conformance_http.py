@@ -1,0 +1,209 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every transport must do of HTTP, and every fake of one. For use see conformance.py, whose World it needs.
+
+Also for transports that reach nothing but HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import PATHS, component_of, endpoint_path
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget
+from conformance import in_time, started
+
+PLENTY = 1 << 20
+
+
+def target(component="region", endpoint="ping", database=""):
+    """What the catalog says of a component's endpoint."""
+    offered = component_of(component).http
+    return HttpTarget(offered.scheme, offered.port, endpoint_path(endpoint, database))
+
+
+def ask(world, instance, wanted=None, seconds=0.0, max_bytes=PLENTY):
+    return world.transport.http_get(instance, wanted or target(), world.deadline(seconds), max_bytes)
+
+
+def reason_of(act):
+    with pytest.raises(CaptureError) as failed:
+        act()
+    return failed.value.verdict.reason
+
+
+def outcome_of(act):
+    """Why an answer is not whole ("" where it is), or the reason for none."""
+    try:
+        return act().cut_by
+    except CaptureError as error:
+        return error.verdict.reason
+
+
+def test_a_service_answers(world):
+    _service, instance = started(world)
+    answer = ask(world, instance)
+    assert (answer.status, answer.body, answer.whole, answer.cut_by) == (200, b"pong", True, "")
+    assert all(name == name.lower() for name in answer.headers)
+
+
+@pytest.mark.parametrize("component", ["region", "cloudmon", "monitor", "scheduler", "mcp-server"])
+def test_a_component_answers_all_that_the_catalog_says(world, component):
+    _service, instance = started(world, component)
+    for endpoint in component_of(component).http.endpoints:
+        answer = ask(world, instance, target(component, endpoint))
+        assert (endpoint, answer.status, answer.whole) == (endpoint, 200, True)
+        if endpoint not in ("ping", "version"):
+            assert isinstance(json.loads(answer.body), dict)
+
+
+def test_each_instance_is_asked_itself(world):
+    services = [started(world, behaviour=f"version_branch=release/{number}") for number in range(3)]
+    answers = [ask(world, instance, target(endpoint="version")).body for _service, instance in services]
+    assert [answer.partition(b"(")[0] for answer in answers] == [b"release/0", b"release/1", b"release/2"]
+
+
+UNSAFE = [
+    "/switch",
+    "/",
+    "",
+    "ping",
+    "//ping",
+    "/ping/",
+    "/ping\n",
+    "/PING",
+    "/stats?help",
+    "/stats#x",
+    "/stats/../switch",
+    "/db_stats/",
+    "/db_stats/a/b",
+    "/db_stats/..",
+    "/db_stats/a?b",
+    "/db_stats/a b",
+    "/db_stats/" + "a" * 65,
+    "/db_stats/a\n",
+    "/ping HTTP/1.1\r\nX: y",
+    "/debug/pprof/goroutine",
+    "/app-options",
+]
+
+
+def test_nothing_but_the_catalogs_paths_can_be_requested(world):
+    _service, instance = started(world, "scheduler")
+    usual = target("scheduler")
+    for path in UNSAFE:
+        with pytest.raises(ValueError, match="may be requested"):
+            world.transport.http_get(instance, HttpTarget(usual.scheme, usual.port, path), world.deadline(), PLENTY)
+
+
+def test_the_limit_of_the_size_is_kept(world):
+    _service, instance = started(world)
+    size = len(ask(world, instance, target(endpoint="version")).body)
+    for limit, complete in ((size + 1, True), (size, True), (size - 1, False), (1, False)):
+        answer = ask(world, instance, target(endpoint="version"), max_bytes=limit)
+        assert (len(answer.body), answer.whole) == (min(size, limit), complete)
+        assert answer.cut_by == ("" if complete else "size")
+
+
+@pytest.mark.parametrize(("fault", "status"), [("unavailable", 503), ("redirect", 302)])
+def test_any_status_is_an_answer(world, fault, status):
+    _service, instance = started(world, behaviour=f"http_fault={fault}")
+    assert ask(world, instance).status == status
+
+
+@pytest.mark.parametrize("fault", ["cut", "short"])
+def test_a_body_cut_short_is_not_taken_for_whole(world, fault):
+    _service, instance = started(world, behaviour=f"http_fault={fault}")
+    # Somebody in between may not hand on the beginning.
+    assert outcome_of(lambda: ask(world, instance, target(endpoint="stats"))) in ("end", Reason.CONNECTION_BROKEN)
+
+
+@pytest.mark.parametrize("fault", ["reset", "close"])
+def test_a_connection_that_breaks_is_no_answer(world, fault):
+    _service, instance = started(world, behaviour=f"http_fault={fault}")
+    assert reason_of(lambda: ask(world, instance)) is Reason.CONNECTION_BROKEN
+
+
+def test_silence_costs_the_deadline_and_no_more(world):
+    _service, instance = started(world, behaviour="http_fault=hang")
+    deadline = world.deadline(1.0)
+    with in_time(world, deadline):
+        assert reason_of(lambda: world.transport.http_get(instance, target(), deadline, PLENTY)) is Reason.NO_ANSWER
+    assert deadline.expired
+
+
+def test_a_dripping_answer_costs_the_deadline_and_no_more(world):
+    _service, instance = started(world, behaviour="http_fault=drip")
+    deadline = world.deadline(1.5)
+    with in_time(world, deadline):
+        outcome = outcome_of(lambda: world.transport.http_get(instance, target(endpoint="stats"), deadline, PLENTY))
+    assert outcome in ("time", Reason.NO_ANSWER)
+    assert deadline.expired
+
+
+def test_a_port_without_a_listener(world):
+    _service, instance = started(world, behaviour="http=off")
+    assert reason_of(lambda: ask(world, instance)) is Reason.CONNECTION_REFUSED
+
+
+def test_tls_where_there_is_none(world):
+    _service, instance = started(world, behaviour="http=plain")
+    # A Go service tells it in plain HTTP, which is not TLS.
+    assert reason_of(lambda: ask(world, instance)) is Reason.TLS_FAILED
+
+
+def test_nothing_is_asked_after_the_deadline(world):
+    _service, instance = started(world)
+    with pytest.raises(DeadlineExceeded):
+        world.transport.http_get(instance, target(), Deadline(0.0, "test"), PLENTY)
+
+
+def test_many_questions_at_once(world):
+    instances = [started(world)[1] for _number in range(3)]
+    bodies = []
+
+    def ask_one(instance):
+        bodies.append(ask(world, instance).body)
+
+    threads = [threading.Thread(target=ask_one, args=(instance,)) for instance in instances * 5]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(world.patience * 2)
+    assert bodies == [b"pong"] * 15
+
+
+def test_what_is_gone_does_not_answer(world):
+    service, instance = started(world)
+    world.end(service)
+    assert reason_of(lambda: ask(world, instance)) in world.gone
+
+
+def test_a_certificate_is_shown_where_there_is_one(world):
+    _service, instance = started(world)
+    seen = world.transport.certificate(instance, target(), world.deadline())
+    # One long sequence, with its length in the two bytes after the first two (DER).
+    assert seen[:2] == b"\x30\x82"
+    assert len(seen) == 4 + int.from_bytes(seen[2:4], "big")
+    _service, plain = started(world, "mcp-server")
+    assert world.transport.certificate(plain, target("mcp-server"), world.deadline()) is None
+
+
+def test_no_certificate_costs_the_deadline_and_no_more(world):
+    _service, instance = started(world, behaviour="http=deaf")
+    begun = time.monotonic()
+    assert world.transport.certificate(instance, target(), world.deadline(1.0)) is None
+    assert time.monotonic() - begun < 1.0 + world.slack
+
+
+def test_every_path_that_can_be_made_is_safe_to_ask_for(world):
+    _service, instance = started(world)
+    for endpoint in PATHS:
+        assert ask(world, instance, target(endpoint=endpoint)).status == 200
+    assert ask(world, instance, target(endpoint="db_stats", database="click_house-1")).status == 200
