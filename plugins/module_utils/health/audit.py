@@ -19,10 +19,10 @@ from .documents import (
     compact,
     component_document,
     nameless_cluster,
+    names_transport,
     status_of,
 )
 from .evaluate import NOT_APPLICABLE, OUTCOMES, UNKNOWN, Finding, Outcome, judge
-from .expressions import Functions
 from .needs import ELSEWHERE, HERE, NOT_ASKED, OF_CLUSTER, Availability, availability, cluster_availability, overall
 from .rules import CLUSTER, COMPONENT, FLEET, INSTANCE, Rule, RuleSet
 from .shapes import ShapeError, loads
@@ -66,7 +66,7 @@ class Audit:
         self.tally: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(dict)
         self.gaps: dict[tuple[str, str], dict[tuple[str, str], Gap]] = defaultdict(dict)
         self.looked_at: list[str] = []
-        self._functions = Functions(thresholds)
+        self._bound = {rule.id: rule.expression.bind(thresholds) for rule in rules.rules}
         self._seen: set[tuple[str, ...]] = set()
         self._of_instance = rules.of_scope(INSTANCE)
         # What each of the wider rules needs of an instance.
@@ -80,16 +80,23 @@ class Audit:
 
     # --- what comes in ---
 
-    def add(self, path: str, data: bytes) -> None:
-        """Take one file of a part or bundle; path is relative to its root. What is malformed becomes a gap."""
+    def add(self, path: str, data: bytes, may_wait: bool = False) -> bool:
+        """Take one file of a part or bundle; path is relative to its root. What is malformed becomes a gap.
+
+        may_wait: it will be given again when everything else was; then False says that it has to be, because it takes
+        its cluster's cluster.json to know how it was reached.
+        """
         try:
             raw = loads(data)
             if path.rpartition("/")[2] == CLUSTER_FILE:
                 self.add_cluster(raw)
+            elif may_wait and path.partition("/")[0] not in self.clusters and not names_transport(raw):
+                return False
             else:
                 self.add_status(path, raw)
         except ShapeError as error:
             self.cannot_use(path, str(error))
+        return True
 
     def cannot_use(self, path: str, message: str) -> None:
         """Note a document that is there and cannot be used: nothing is known of whatever it tells of."""
@@ -146,7 +153,7 @@ class Audit:
     # --- judging ---
 
     def _judge(self, rule: Rule, document: dict[str, Any], available: Availability) -> Outcome:
-        return judge(rule, document, available, self.thresholds, self._functions)
+        return judge(rule, document, available, self.thresholds, self._bound[rule.id])
 
     def _count(self, rule: Rule, place: tuple[str, str], outcome: Outcome, instance: str) -> None:
         counts = self.tally[place].setdefault(rule.id, [0] * len(OUTCOMES))

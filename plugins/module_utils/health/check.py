@@ -102,21 +102,31 @@ def _files(path: str) -> Iterator[tuple[str, IO[bytes]]]:
 def _read_part(audit: Audit, path: str) -> None:
     """Everything that one part or bundle holds. Where it cannot be read to its end, what was read counts, and that it
     is not all is noted."""
-    found = 0
+    name = os.path.basename(path.rstrip("/"))
     try:
-        for name, stream in _files(path):
-            if name.rpartition("/")[2] in (STATUS_FILE, CLUSTER_FILE):
-                found += 1
-                data = stream.read(MAX_DOCUMENT + 1)
-                if len(data) > MAX_DOCUMENT:
-                    audit.cannot_use(name, f"it is larger than {MAX_DOCUMENT} bytes")
-                else:
-                    audit.add(name, data)
-    except _UNREADABLE as error:
-        audit.cannot_use(os.path.basename(path.rstrip("/")), f"cannot be read: {error}")
-    else:
+        waiting: set[str] = set()
+        found = 0
+        for place, data in _documents(path):
+            found += 1
+            if len(data) > MAX_DOCUMENT:
+                audit.cannot_use(place, f"it is larger than {MAX_DOCUMENT} bytes")
+            elif not audit.add(place, data, may_wait=True):
+                waiting.add(place)
         if not found:
-            audit.cannot_use(os.path.basename(path.rstrip("/")), "there is no status document in it")
+            audit.cannot_use(name, "there is no status document in it")
+        # Parts have cluster.json before the instances'; in an archive of another order they are read again.
+        for place, data in _documents(path) if waiting else ():
+            if place in waiting:
+                audit.add(place, data)
+    except _UNREADABLE as error:
+        audit.cannot_use(name, f"cannot be read: {error}")
+
+
+def _documents(path: str) -> Iterator[tuple[str, bytes]]:
+    """(path, content) of each document that audits read; of one that is too large, a byte more than it may have."""
+    for name, stream in _files(path):
+        if name.rpartition("/")[2] in (STATUS_FILE, CLUSTER_FILE):
+            yield name, stream.read(MAX_DOCUMENT + 1)
 
 
 def _baseline(path: str) -> dict[str, Any]:

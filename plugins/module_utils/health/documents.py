@@ -98,6 +98,11 @@ def status_of(raw: Any, path: str, transport: str = "", now: str = "") -> Status
     return status
 
 
+def names_transport(raw: Any) -> bool:
+    """Whether a status document says itself how its instance was reached."""
+    return isinstance(raw, dict) and bool(raw.get("transport"))
+
+
 def cluster_of(raw: Any) -> dict[str, Any]:
     """The document of one access point. ShapeError when it is none."""
     _check_format(raw, CLUSTER_FORMAT)
@@ -212,14 +217,24 @@ def _judge_log(log: dict[str, Any] | None, workers: dict[str, Any] | None) -> No
 
 
 def _drop_idle(made: dict[str, Any]) -> None:
-    """Leave out pools that do nothing, of which a healthy service has dozens; `pools` keeps their number."""
+    """Leave out pools that do nothing, of which a healthy service has dozens; `pools` keeps their number. And list the
+    paths with errors apart, of which there are mostly none among hundreds."""
     workers = made["latest"]["worker_stats"]
     if workers is not None:
         workers["pools"] = len(workers["workers"])
         workers["workers"] = [
             pool for pool in workers["workers"] if pool["active"] or pool["queue"] or pool["detached"]
         ]
+    window = made["window"]
+    if window is None:
+        return
+    if window["paths"] is not None:
+        window["failing_paths"] = [path for path in window["paths"] if path["errors_5xx"]]
+    if window["workers"]:
+        window["workers"] = [pool for pool in window["workers"] if any(pool[figure] for figure in _IDLE)]
 
+
+_IDLE = ("queue_first", "queue_last", "active_first", "active_last", "detached_first", "detached_last")
 
 # What of an instance's document the wider scopes see: enough to compare replicas, and small for thousands of them.
 _COMPACT_WINDOW = (

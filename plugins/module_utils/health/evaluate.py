@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Sequence
 
 from ..bundle.report import printable
-from .expressions import EvaluationError, Functions
+from .expressions import Bound, EvaluationError
 from .needs import GAP, NOT_ASKED, Availability
 from .rules import AT_MOST, CRITICAL, PLACE_FIELDS, SUBJECT, VALUE, WARNING, Rule
 
@@ -76,10 +76,12 @@ def judge(
     document: dict[str, Any],
     available: Availability,
     thresholds: dict[str, Any],
-    functions: Functions,
+    bound: Bound,
 ) -> Outcome:
-    """What the rule says of the document. What it finds in part of the data is found; silence counts only where all the
-    data was there."""
+    """What the rule says of the document. bound: its expression, with these thresholds.
+
+    What it finds in part of the data is found; silence counts only where all the data was there.
+    """
     transport = document.get("transport")
     if rule.transports and transport == "":
         return Outcome(UNKNOWN, reason="it is not known how this was reached")
@@ -90,7 +92,7 @@ def judge(
     if available.decisive:
         return Outcome(UNKNOWN, reason=available.reason)
     try:
-        items = rule.expression.items(document, functions)
+        items = bound.items(document)
         found, unclear = _weigh(rule, items, document, thresholds)
     except EvaluationError as error:
         return Outcome(

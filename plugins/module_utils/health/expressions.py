@@ -18,6 +18,7 @@ try:
     import jmespath
     from jmespath.exceptions import JMESPathError
     from jmespath.functions import Functions as Builtin
+    from jmespath.parser import ParsedResult
 except ImportError:
     # Modules say so before they call anything of this (missing_required_lib).
     HAS_JMESPATH = False
@@ -38,17 +39,30 @@ class Expression:
     """A checked expression. fields: of the items it gives. thresholds: that it asks for. words: names of fields that it
     reads anywhere."""
 
+    source: str
     parsed: Any
     fields: frozenset[str]
     thresholds: frozenset[str]
     words: frozenset[str]
 
-    def items(self, document: Any, functions: Functions) -> list[dict[str, Any]]:
+    def bind(self, thresholds: dict[str, Any]) -> Bound:
+        """The expression with the thresholds' values in their places: they are the same for every document."""
+        return Bound(ParsedResult(self.source, _with_values(self.parsed.parsed, thresholds)))
+
+
+class Bound:
+    """An expression that is ready to be evaluated on many documents."""
+
+    def __init__(self, parsed: Any) -> None:
+        self._parsed = parsed
+        # All that jmespath asks of it is call_function(), whatever its class.
+        functions: Any = Functions()
+        self._options = jmespath.Options(custom_functions=functions)
+
+    def items(self, document: Any) -> list[dict[str, Any]]:
         """What the rule finds in the document. EvaluationError when that cannot be said."""
-        # All that is asked of it is call_function(), whatever its class.
-        custom: Any = functions
         try:
-            result = self.parsed.search(document, options=jmespath.Options(custom_functions=custom))
+            result = self._parsed.search(document, options=self._options)
         except (JMESPathError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             # jmespath's own, and what its functions let through for values of other types.
             raise EvaluationError(f"{type(error).__name__}: {error}") from error
@@ -59,16 +73,13 @@ class Expression:
 
 
 class Functions:
-    """What expressions may call: jmespath's functions, and a few for thresholds, arithmetic and comparing replicas."""
+    """What expressions may call: jmespath's functions, and a few for arithmetic and for comparing replicas."""
 
-    def __init__(self, thresholds: dict[str, Any]) -> None:
-        self._thresholds = thresholds
+    def __init__(self) -> None:
         self._builtin = Builtin()
 
     def call_function(self, name: str, arguments: list[Any]) -> Any:
         """jmespath's interpreter calls this."""
-        if name == "threshold":
-            return self._thresholds[arguments[0]]
         own = OWN.get(name)
         return own(*arguments) if own else self._builtin.call_function(name, arguments)
 
@@ -150,7 +161,7 @@ def compile_expression(source: str) -> Expression:
     fields = _fields(parsed.parsed)
     if fields is None:
         raise ExpressionError("it has to end in named fields, as in […].{subject: name, value: count}")
-    return Expression(parsed, fields, frozenset(thresholds), words)
+    return Expression(source.strip(), parsed, fields, frozenset(thresholds), words)
 
 
 def _walk(node: Any) -> Iterator[dict[str, Any]]:
@@ -159,6 +170,16 @@ def _walk(node: Any) -> Iterator[dict[str, Any]]:
         current = todo.pop()
         yield current
         todo += [child for child in current.get("children", []) if isinstance(child, dict)]
+
+
+def _with_values(node: Any, thresholds: dict[str, Any]) -> Any:
+    """The same tree with each call of threshold() replaced by its value."""
+    if node["type"] == "function_expression" and node["value"] == "threshold":
+        return {"type": "literal", "value": thresholds[_literal_name(node["children"][0])], "children": []}
+    children = [
+        _with_values(child, thresholds) if isinstance(child, dict) else child for child in node.get("children", [])
+    ]
+    return dict(node, children=children)
 
 
 def _check_call(node: dict[str, Any]) -> None:

@@ -95,7 +95,6 @@ class Rule:
     scope: str
     needs: tuple[str, ...]
     expression: Expression
-    source: str
     severity: str
     levels: Levels | None
     message: str
@@ -277,7 +276,6 @@ class _RuleReader:
             scope=given["scope"],
             needs=self._needs(expression),
             expression=expression,
-            source=given["expression"].strip(),
             severity=severity,
             levels=levels,
             message=self._message(expression),

@@ -4,7 +4,8 @@
 """What JSON from elsewhere has to look like before anything is concluded from it. Pure.
 
 A shape is a function: it takes a value and the name of its place, and returns the value made of plain, bounded parts,
-or raises ShapeError. Nothing is repaired: a number that is not one must not become 0, which would look healthy.
+or raises ShapeError, whose message begins with the place. Nothing is repaired: a number that is not one must not become
+0, which would look healthy.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ LONGEST_TEXT = 2000
 LONGEST_LIST = 20000
 # The services' counters are int64. Beyond that it is nonsense, and products of such numbers may overflow.
 LARGEST_NUMBER = 2**63
+_NUMBERS = (int, float)
 
 
 class ShapeError(ValueError):
@@ -38,7 +40,7 @@ def loads(data: bytes) -> Any:
 
 def number(value: Any, place: str) -> Any:
     """A finite number of a sensible size; a truth value is none."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if type(value) not in _NUMBERS:
         raise ShapeError(f"{place} is not a number")
     if not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
         raise ShapeError(f"{place} is out of any sensible range")
@@ -50,7 +52,8 @@ def text(value: Any, place: str) -> Any:
     because no file can hold them."""
     if not isinstance(value, str):
         raise ShapeError(f"{place} is not text")
-    return value[:LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
+    cut = value[:LONGEST_TEXT]
+    return cut if cut.isascii() else cut.encode("utf-8", "replace").decode("utf-8")
 
 
 def name(value: Any, place: str) -> Any:
@@ -101,13 +104,21 @@ def record(needed: dict[str, Shape], optional: dict[str, Shape] | None = None, *
         if not isinstance(value, dict):
             raise ShapeError(f"{place} is not an object")
         made = {}
-        for key, inner in needed.items():
-            if key not in value:
-                raise ShapeError(f"{place} lacks {key}")
-            made[key] = inner(value[key], f"{place}.{key}")
-        for key, inner in others.items():
-            given = value.get(key)
-            made[key] = defaults.get(key) if given is None else inner(given, f"{place}.{key}")
+        try:
+            for key, inner in needed.items():
+                made[key] = inner(value[key], key)
+            for key, inner in others.items():
+                given = value.get(key)
+                if given is None:
+                    made[key] = defaults.get(key)
+                elif inner is number and type(given) in _NUMBERS and -LARGEST_NUMBER <= given <= LARGEST_NUMBER:
+                    made[key] = given  # most of what there is: worth not calling anything for
+                else:
+                    made[key] = inner(given, key)
+        except KeyError as error:
+            raise ShapeError(f"{place} lacks {error.args[0]}") from error
+        except ShapeError as error:
+            raise ShapeError(f"{place}.{error}") from error
         return made
 
     return shape
