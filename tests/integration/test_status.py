@@ -235,7 +235,7 @@ SAID = b'{"class":"SomeError","details":"as said"}'
 
 @pytest.fixture(scope="module")
 def refused(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> Status:
-    """One call for peers in a pod's network that answer with these statuses; each passes for a pod of its own cluster."""
+    """One call for peers in a pod's network that answer with these statuses, each as a pod of its own cluster."""
     (pod, *_others) = healthy.pods(NAMESPACE, "app=host-image")
     (node,) = [node for node in healthy.nodes if node["name"] == pod["spec"]["nodeName"]]
     instance = {"component": "host-image", "name": pod["metadata"]["name"], "namespace": NAMESPACE}
