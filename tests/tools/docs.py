@@ -20,11 +20,13 @@ import sys
 from pathlib import Path
 
 import collection
+import endpoints_page
 import reasons
 from workspace import ROOT, checkout_cache, locked
 
 # Page in docs/ -> what makes it.
 PAGES = {
+    "endpoints.md": endpoints_page.page,
     "reasons.md": reasons.page,
 }
 # References into Ansible's own documentation, which is not here.

@@ -169,7 +169,7 @@ class Login:
             is_tls = isinstance(error.__context__, self._requests.exceptions.SSLError)
             reason = Reason.TLS_FAILED if is_tls else Reason.UNREACHABLE
             raise CaptureError(reason, "Keystone: " + self._safe(error)) from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CaptureError(Reason.NOT_JSON, "Keystone: " + self._safe(error)) from None
 
     def _plugin(self) -> Any:

@@ -111,7 +111,7 @@ def problem_of(reply: HttpAnswer) -> CaptureError | None:
 def _status_object(body: bytes) -> dict[str, Any] | None:
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if isinstance(document, dict) and document.get("kind") == "Status" and document.get("apiVersion") == "v1":
         return document

@@ -3,8 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import re
+
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import catalog
+from hypothesis import given
+from hypothesis import strategies as st
 
 DOCUMENTED = {
     "kvm_server": {"region", "host", "host-deployer"},
@@ -51,3 +55,103 @@ def test_binary_paths_are_exact():
         "/b/apigateway",
         "/b/yunionapi",
     ]
+
+
+# What components answer over HTTP
+
+APPSRV = {"ping", "version", "stats", "worker_stats", "process_stats"}
+WITH_DATABASE = APPSRV | {"db_stats"}
+OFFERED = {
+    "keystone": (30500, WITH_DATABASE),
+    "region": (30888, WITH_DATABASE),
+    "glance": (30292, WITH_DATABASE),
+    "scheduler": (30887, {"ping", "version"}),
+    "webconsole": (30899, {"ping", "version", "stats", "worker_stats"}),
+    "monitor": (30093, {"ping", "version", "stats", "worker_stats", "db_stats"}),
+    "mcp-server": (30876, {"ping", "version", "worker_stats", "process_stats"}),
+    "apigateway": (30300, APPSRV),
+    "cloudmon": (30931, APPSRV),
+    "vpcagent": (30932, APPSRV),
+    "s3gateway": (30884, APPSRV),
+    "host": (8885, APPSRV),
+    "host-image": (48885, APPSRV),
+    "esxi-agent": (30883, APPSRV),
+    "baremetal-agent": (8879, APPSRV),
+}
+SILENT = {"host-deployer", "host-health", "lbagent", "region-dns", "host-sdnagent", "climc", "web", "etcd", "itsm"}
+
+
+@pytest.mark.parametrize("name", OFFERED)
+def test_what_a_component_answers(name):
+    offered = catalog.COMPONENTS[name].http
+    assert (offered.port, set(offered.endpoints)) == OFFERED[name]
+    assert offered.scheme == ("http" if name in ("mcp-server", "host-image") else "https")
+
+
+@pytest.mark.parametrize("name", sorted(SILENT))
+def test_who_answers_nothing(name):
+    assert catalog.http_of(catalog.component_of(name), [80]) is None
+
+
+def test_endpoints_and_ports_are_well_formed():
+    offered = [component.http for component in catalog.COMPONENTS.values() if component.http]
+    assert len({one.port for one in offered}) == len(offered)
+    named = [one.service_type for one in offered if one.service_type]
+    assert len(set(named)) == len(named)
+    for one in offered:
+        # In the order of the table, each once.
+        assert [name for name in catalog.ENDPOINTS if name in one.endpoints] == list(one.endpoints)
+
+
+def test_service_types_are_those_of_keystones_catalog():
+    types = {component.http.service_type: name for name, component in catalog.COMPONENTS.items() if component.http}
+    documented = {"identity": "keystone", "compute_v2": "region", "image": "glance", "log": "logger"}
+    documented.update({"ansible": "ansibleserver", "k8s": "kubeserver", "scheduler": "scheduler", "meter": "meter"})
+    assert documented.items() <= types.items()
+    for name in ("host", "host-image", "esxi-agent", "baremetal-agent"):
+        assert catalog.COMPONENTS[name].http.service_type == ""
+
+
+def test_an_unknown_component_is_asked_on_the_port_that_it_declares():
+    unknown = catalog.component_of("newone")
+    assert catalog.http_of(unknown, [31234, 31235]) == catalog.Http(
+        31234, tuple(sorted(APPSRV, key=list(catalog.PATHS).index))
+    )
+    assert catalog.http_of(unknown) is None
+    # What the catalog says of a known one is not overruled by a pod.
+    assert catalog.http_of(catalog.component_of("region"), [1]).port == 30888
+
+
+def test_paths_are_made_of_the_list_only():
+    made = [catalog.endpoint_path(name) for name in catalog.ENDPOINTS]
+    made += [catalog.endpoint_path("db_stats", name) for name in ("click", "click_house-1", "A" * 64)]
+    assert made[0] == "/ping"
+    assert made[-3] == "/db_stats/click"
+    assert all(catalog.is_safe_path(path) for path in made)
+
+
+@pytest.mark.parametrize("name", ["switch", "", "/ping", "app-options", "debug/pprof/goroutine", "PING", "ping "])
+def test_no_other_endpoint_has_a_path(name):
+    with pytest.raises(ValueError, match="db_stats"):
+        catalog.endpoint_path(name)
+
+
+@pytest.mark.parametrize(
+    "database", ["../switch", "a/b", "..", ".", "a b", "a?b", "a#b", "a%2fb", "a\n", "é", "A" * 65]
+)
+def test_a_database_is_a_name_and_no_more(database):
+    with pytest.raises(ValueError, match="has no database"):
+        catalog.endpoint_path("db_stats", database)
+    assert not catalog.is_safe_path("/db_stats/" + database)
+
+
+def test_only_db_stats_has_databases():
+    with pytest.raises(ValueError, match="has no database"):
+        catalog.endpoint_path("stats", "db")
+
+
+@given(st.text(alphabet="/abdst_.-%?#\n\r 0", max_size=20) | st.text(max_size=30))
+def test_a_safe_path_is_one_that_can_be_made(path):
+    made = {catalog.endpoint_path(name) for name in catalog.ENDPOINTS}
+    by_name = path.startswith("/db_stats/") and re.fullmatch("[A-Za-z0-9_-]{1,64}", path[len("/db_stats/") :])
+    assert catalog.is_safe_path(path) == (path in made or bool(by_name))

@@ -291,8 +291,9 @@ def token_said(body):
             Reason.NOT_JSON,
         ),
         (b"", Reason.UNREACHABLE),
+        (with_length(b"[" * 100_000, b"Content-Type: application/json"), Reason.NOT_JSON),
     ],
-    ids=["503", "404", "302", "text", "a list", "no object", "no time", "no token", "closed"],
+    ids=["503", "404", "302", "text", "a list", "no object", "no time", "no token", "closed", "a deep one"],
 )
 def test_a_keystone_that_says_something_else(said, reason):
     with peer(said) as server:
