@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlencode
@@ -19,6 +20,7 @@ from kubernetes.stream.ws_client import WSClient
 
 TOTAL = re.compile(rb"^goroutine profile: total (\d+)$", re.MULTILINE)
 BLOCK = re.compile(rb"^(\d+) @ 0x", re.MULTILINE)
+PATIENCE = 20.0  # seconds
 SCRIPT = 'for p in /proc/[0-9]*; do [ "$(readlink $p/exe)" = /opt/yunion/bin/region ] && kill -USR1 ${p#/proc/}; done'
 
 
@@ -31,11 +33,13 @@ def capture(api: client.CoreV1Api, namespace: str, pod: str, folder: Path) -> bo
     headers = {setting["key"]: setting["value"] for setting in configuration.auth_settings().values()}
     session = WSClient(configuration, url, headers, capture_all=False, binary=True)
     session.run_forever(timeout=30)
-    data = b""
+    data, end = b"", time.monotonic() + PATIENCE
     for chunk in log.stream(65536):
         data += chunk
         total = TOTAL.search(data)
-        # The blocks are counted in what follows the header; a log line inside a block line hides it: then read on.
+        # A log line inside a block's first line hides it, so that the sum is never reached.
+        if time.monotonic() > end:
+            break
         if total and sum(map(int, BLOCK.findall(data, total.end()))) >= int(total[1]):
             break
     log.close()
@@ -45,9 +49,10 @@ def capture(api: client.CoreV1Api, namespace: str, pod: str, folder: Path) -> bo
 
 def main() -> None:
     kubeconfig, namespace, label, folder, threads = sys.argv[1:6]
-    config.load_kube_config(kubeconfig)
-    client.Configuration.get_default_copy().connection_pool_maxsize = int(threads) * 2
-    api = client.CoreV1Api()
+    configuration = client.Configuration()
+    config.load_kube_config(kubeconfig, client_configuration=configuration)
+    configuration.connection_pool_maxsize = int(threads) * 2
+    api = client.CoreV1Api(client.ApiClient(configuration))
     pods = [pod.metadata.name for pod in api.list_namespaced_pod(namespace, label_selector=label).items]
     with ThreadPoolExecutor(int(threads)) as pool:
         done = list(pool.map(lambda pod: capture(api, namespace, pod, Path(folder)), pods))

@@ -1,0 +1,180 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an audit costs: 40 pods of the running lab beside two other ways, and fleets of up to 5,000 pods.
+
+Usage: audit.py [--rounds N] [--skip-slow] [--skip-fleet]. Prints Markdown. A fleet is simulated: several API servers
+(fleet/main.go) list the pods, and answer their HTTP side with the bodies of one real region.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ways import HERE, Way, deploy, lab_state, playbook, table
+
+sys.path.insert(0, str(HERE.parent / "tools"))
+
+from workspace import ROOT, cache
+
+NAMESPACE, LABEL, PODS = "onecloud-bench", "app=region", 40
+ENDPOINTS = ("ping", "version", "stats", "worker_stats", "process_stats", "db_stats")
+SAMPLES, INTERVAL = 2, 1
+FLEETS = (1000, 2500, 5000)
+CLUSTERS = 5
+BODIES = ROOT / "tests" / "unit" / "fixtures" / "region-healthy"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--skip-slow", action="store_true", help="leave out the playbook of loops")
+    parser.add_argument("--skip-fleet", action="store_true", help="leave out the simulated fleets")
+    asked = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    try:
+        measure_lab(asked, folder)
+        if not asked.skip_fleet:
+            measure_fleets(folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def measure_lab(asked: argparse.Namespace, folder: Path) -> None:
+    """The whole audit of the lab's pods, and others' ways to ask the same questions of them, without a verdict."""
+    state = lab_state()
+    kubeconfig = state["kubeconfig"]
+    deploy("bench", kubeconfig)
+    ours = Way(
+        "this collection: `ansible-playbook audit_health`",
+        playbook(
+            "cloudpods.diagnostics.audit_health",
+            kubeconfig=kubeconfig,
+            cloudpods_namespace=NAMESPACE,
+            cloudpods_components=["region"],
+            cloudpods_interval=INTERVAL,
+            cloudpods_output=str(folder / "ours"),
+        ),
+    )
+    with kubectl_proxy(state["kubectl"], kubeconfig) as proxy:
+        ways = compare(asked, ours, others(state, proxy, folder), folder)
+    questions = f"{len(ENDPOINTS)} endpoints, {SAMPLES} samples {INTERVAL} s apart"
+    print(f"### Audit of {PODS} pods ({questions})\n\n{table(ways)}\n")
+
+
+def others(state: dict, proxy: str, folder: Path) -> tuple[Way, Way]:
+    """A shell loop and a playbook of loops."""
+    bodies = folder / "bodies"
+    bodies.mkdir()
+    script = [state["kubectl"], state["kubeconfig"], NAMESPACE, LABEL, proxy, str(bodies), str(SAMPLES), *ENDPOINTS]
+    curl = Way("`kubectl proxy` and curl in a shell loop", ["sh", str(HERE / "curl_loop.sh"), *script], "bodies only")
+    loops = Way(
+        "a playbook of kubernetes.core and `uri` loops",
+        playbook(
+            str(HERE / "uri_loops.yml"),
+            bench_kubeconfig=state["kubeconfig"],
+            bench_namespace=NAMESPACE,
+            bench_label=LABEL,
+            bench_proxy=proxy,
+            bench_endpoints=ENDPOINTS,
+            bench_samples=SAMPLES,
+        ),
+        "bodies only",
+    )
+    return curl, loops
+
+
+def compare(asked: argparse.Namespace, ours: Way, others: tuple[Way, Way], folder: Path) -> list[Way]:
+    """Run ours and the shell loop alternately, and the slow one once."""
+    curl, loops = others
+    for _round in range(asked.rounds):
+        ours.run()
+        ours.proven = read_bodies(folder / "ours", PODS)
+        curl.run()
+    if asked.skip_slow:
+        return [ours, curl]
+    loops.run()
+    return [ours, curl, loops]
+
+
+@contextlib.contextmanager
+def kubectl_proxy(kubectl: str, kubeconfig: str) -> Iterator[str]:
+    """A proxy to the API server while it is needed; its URL."""
+    command = [kubectl, "--kubeconfig", kubeconfig, "proxy", "--port=0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            yield "http://" + server.stdout.readline().split()[-1]
+        finally:
+            server.terminate()
+
+
+def read_bodies(output: Path, pods: int) -> str:
+    """How many questions to the services were answered wholly, by the ledger; removes the bundle."""
+    (bundle,) = [path for path in output.iterdir() if path.is_dir()]
+    rows = [json.loads(line) for line in (bundle / "ledger.jsonl").read_text().splitlines()]
+    asked = [row for row in rows if row["capture"].startswith("status:")]
+    answered = [row for row in asked if row["status"] == "complete"]
+    if len(answered) != pods * len(ENDPOINTS) * SAMPLES:
+        raise SystemExit(f"{len(answered)} answers: {sorted({row['message'] for row in asked})[:3]}")
+    shutil.rmtree(output)
+    return f"{len(answered)} answers, verdict"
+
+
+def measure_fleets(folder: Path) -> None:
+    """The same over several clusters at once, growing."""
+    program = built_fleet()
+    lines = ["| pods | wall s | controller CPU s | CPU ms per pod | peak MiB of a process |", "|---|---|---|---|---|"]
+    for pods in FLEETS:
+        with contextlib.ExitStack() as stack:
+            urls = [stack.enter_context(cluster(program, pods // CLUSTERS)) for _number in range(CLUSTERS)]
+            inventory = folder / "inventory.json"
+            local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+            hosts = {f"cloud-{number}": {**local, "host": url} for number, url in enumerate(urls)}
+            inventory.write_text(json.dumps({"cloudpods": {"hosts": hosts}}))
+            command = playbook(
+                "cloudpods.diagnostics.audit_health",
+                cloudpods_components=["region"],
+                cloudpods_interval=INTERVAL,
+                cloudpods_log_seconds=0,
+                cloudpods_certificates=False,
+                cloudpods_output=str(folder / "fleet"),
+            )
+            way = Way(f"{pods} pods", [*command, "-i", str(inventory)])
+            way.run(K8S_AUTH_KUBECONFIG=os.devnull)
+            read_bodies(folder / "fleet", pods)
+        lines.append(
+            f"| {pods} | {way.wall[0]:.1f} | {way.cpu[0]:.1f} | {way.cpu[0] / pods * 1000:.2f} | {way.mib[0]:.0f} |"
+        )
+    print(f"### Audit of a simulated fleet, {CLUSTERS} clusters\n\n" + "\n".join(lines) + "\n")
+
+
+def built_fleet() -> Path:
+    """The program that stands for an API server."""
+    program = cache() / "bench" / "fleet"
+    environment = {**os.environ, "GOCACHE": str(cache() / "go-build"), "GOTOOLCHAIN": "local"}
+    subprocess.run(["go", "build", "-o", program, "."], cwd=HERE / "fleet", check=True, env=environment)
+    return program
+
+
+@contextlib.contextmanager
+def cluster(program: Path, pods: int) -> Iterator[str]:
+    """A simulated cluster; its URL."""
+    server = subprocess.Popen([program, str(pods), BODIES], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with server:
+        assert server.stdout is not None
+        yield server.stdout.readline().strip()
+        server.communicate()
+
+
+if __name__ == "__main__":
+    main()
