@@ -4,6 +4,7 @@
 """Deploy a set of stand-ins on the lab, or take it away.
 
     python3 tests/lab/deploy/apply.py healthy|trouble|bench [--namespace NS] [--wait] [--delete] [--kubeconfig FILE]
+    python3 tests/lab/deploy/apply.py health --trouble NAME [--namespace NS] …    `--trouble list` lists them
 
 Applying is idempotent (server-side apply). `--wait` returns when every pod is in the state that is expected of it, and
 when those that speak have said that their signal traps are registered. Deleting ends with the namespace gone.
@@ -25,9 +26,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from kubernetes import client, config
 from lablib.core import LabError, say, wait_for
 
-from deploy import states
+from deploy import health, states
 from deploy.expectations import Object, complaint, pods_of, ready
-from deploy.sets import NAMESPACES, SETS, Expectation, Set
+from deploy.sets import HEALTH, NAMESPACES, SETS, Expectation, Set
 
 WAIT_SECONDS = 240.0
 DELETE_GRACE_SECONDS = 1  # also for pods that would take an hour
@@ -163,18 +164,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set", choices=sorted(SETS))
     parser.add_argument("--namespace", help="instead of the set's own")
+    parser.add_argument("--trouble", default=health.NONE, help="of the set `health`: its one trouble, or `list`")
     parser.add_argument("--wait", action="store_true", help="return when every pod is as expected")
     parser.add_argument("--delete", action="store_true", help="take it away instead")
     parser.add_argument("--kubeconfig", default=os.environ.get("KUBECONFIG"))
     parser.add_argument("--context")
     asked = parser.parse_args()
+    if asked.trouble == "list":
+        print("\n".join(f"{each.name:24}{each.component:10}{each.about}" for each in health.TROUBLES))
+        return
+    if asked.trouble != health.NONE and (asked.set != HEALTH or asked.trouble not in health.BY_NAME):
+        parser.error(f"--trouble is one of the set {HEALTH}: {', '.join(health.BY_NAME)}")
+    options = {"name": asked.trouble} if asked.set == HEALTH else {}
     namespace = asked.namespace or NAMESPACES[asked.set]
     try:
         cluster = Cluster.connect(asked.kubeconfig, asked.context)
         if asked.delete:
             delete(cluster, namespace)
         else:
-            wanted = SETS[asked.set](namespace)
+            wanted = SETS[asked.set](namespace, **options)
             apply(cluster, wanted)
             if asked.wait:
                 wait(cluster, wanted)

@@ -51,7 +51,20 @@ def complaint(expectation: Expectation, workload: Object | None, pods: list[Obje
         pods = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     wanted = workload["status"]["desiredNumberScheduled"] if expectation.count == ONE_A_NODE else expectation.count
     found = sorted(states.state_of(pod) for pod in pods)
-    return "" if found == [expectation.state] * wanted else f"{name} wants {wanted} {expectation.state}, has {found}"
+    if len(found) != wanted or (expectation.state != states.ANY and set(found) - {expectation.state}):
+        return f"{name} wants {wanted} {expectation.state}, has {found}"
+    return _complaint_of_pods(expectation, pods)
+
+
+def _complaint_of_pods(expectation: Expectation, pods: list[Object]) -> str:
+    """What is not yet as expected of the right number of pods in the right state."""
+    for pod in pods:
+        name = pod["metadata"]["name"]
+        if expectation.ready is not None and states.is_ready(pod) is not expectation.ready:
+            return f"{name} is {'not ' if expectation.ready else ''}ready"
+        if states.restarts_of(pod) < expectation.restarts:
+            return f"{name} was restarted {states.restarts_of(pod)} times, not {expectation.restarts}"
+    return ""
 
 
 def _settled(expectation: Expectation, workload: Object) -> bool:

@@ -132,8 +132,10 @@ def fault_manifests(fault: Fault, namespace: str) -> list[Manifest]:
     else:
         workload = manifests.deployment(component, suffix=name, **options)
         workload["spec"]["strategy"] = {"type": "Recreate"}  # a new pod that never runs must not keep the old one
+    spec = (workload if fault.bare else workload["spec"]["template"])["spec"]
+    if fault.behaviour.get("http") == "off":
+        spec["containers"] = [manifests.without_http(each) for each in spec["containers"]]
     if fault.containers:
-        spec = workload["spec"]["template"]["spec"]
         spec["containers"] = [renamed(spec["containers"][0], each) for each in fault.containers]
     return [manifests.config_map(component, namespace=namespace, suffix=name, extra=fault.config), workload]
 

@@ -122,6 +122,7 @@ def template(
     environment = [{"name": "STANDIN", "value": behaviour_text(behaviour)}] if behaviour else []
     service, *beside = made.containers
     first = container(service, images.name(component, variant), made, environment)
+    first.update(ports_and_probe(made))
     others = [container(each, images.name(each.name), made, []) for each in beside]
     if slave:
         first["command"] = [*first["command"], "--is-slave-node"]
@@ -157,9 +158,32 @@ def container(made: Container, image: str, component: Component, environment: li
     }
 
 
+def ports_and_probe(component: Component) -> Manifest:
+    """What a service's container has for its HTTP side. The periods are shorter than the operator's: so is the lab."""
+    made: Manifest = {}
+    if component.ports and component.kind != DAEMON_SET:
+        made["ports"] = [{"containerPort": port, "protocol": "TCP"} for port in component.ports]
+    if component.probe:
+        request = {"path": "/ping", "port": component.ports[0], "scheme": "HTTPS"}
+        made["readinessProbe"] = {"httpGet": request, "periodSeconds": 1, "timeoutSeconds": 3, "failureThreshold": 2}
+        if component.kind == DAEMON_SET:
+            local = {"httpGet": {**request, "host": "localhost"}, "periodSeconds": 1, "failureThreshold": 300}
+            made["startupProbe"] = local
+    return made
+
+
+def without_http(container: Manifest) -> Manifest:
+    """A container of a service that listens nowhere."""
+    return {key: value for key, value in container.items() if key not in {"ports", "readinessProbe", "startupProbe"}}
+
+
 def init_container(service: Manifest) -> Manifest:
     """The init container of a service: the same command, which ends when the database is in order."""
-    return {**service, "name": "init", "command": [*service["command"], "--auto-sync-table", "--exit-after-db-init"]}
+    return {
+        **without_http(service),
+        "name": "init",
+        "command": [*service["command"], "--auto-sync-table", "--exit-after-db-init"],
+    }
 
 
 def config_items(component: Component) -> list[dict[str, str]]:

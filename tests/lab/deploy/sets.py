@@ -11,13 +11,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from deploy import health as clouds
 from deploy import manifests, states
 from deploy.components import COMPONENTS, DAEMON_SET, POD
 from deploy.faults import FAULTS, fault_manifests
 from deploy.manifests import Behaviour, Manifest
 
-HEALTHY, TROUBLE, BENCH = "healthy", "trouble", "bench"
-NAMESPACES = {HEALTHY: "onecloud", TROUBLE: "onecloud-trouble", BENCH: "onecloud-bench"}
+HEALTHY, TROUBLE, BENCH, HEALTH = "healthy", "trouble", "bench", "health"
+NAMESPACES = {
+    HEALTHY: "onecloud",
+    TROUBLE: "onecloud-trouble",
+    BENCH: "onecloud-bench",
+    HEALTH: "onecloud-health",
+}
 
 ONE_A_NODE = -1  # as the number of pods of a workload: as many as there are nodes
 
@@ -28,7 +34,8 @@ ETCD_POD = "default-etcd-x7k2p"
 class Expectation:
     """What a workload's pods come to. kind, name: of the workload. count: pods, or ONE_A_NODE.
 
-    speaks: their logs say that the signal traps are registered.
+    speaks: their logs say that the signal traps are registered. ready: the kubelet says that they are, or are not
+    (None: it does not matter). restarts: at least so many, of each pod.
     """
 
     kind: str
@@ -36,6 +43,8 @@ class Expectation:
     count: int = 1
     state: str = states.RUNNING
     speaks: bool = True
+    ready: bool | None = None
+    restarts: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,9 +74,9 @@ def healthy(namespace: str = NAMESPACES[HEALTHY]) -> Set:
         made.append(manifests.config_map(component, namespace=namespace))
         workload = _workload(component, namespace)
         made.append(workload)
-        expected.append(expectation(workload, speaks=component not in _SILENT))
+        expected.append(expectation(workload, speaks=component not in _SILENT, ready=True))
     slave = manifests.deployment("region", slave=True, namespace=namespace, config=manifests.full_name("region"))
-    return Set(namespace, [*made, slave], [*expected, expectation(slave)])
+    return Set(namespace, [*made, slave], [*expected, expectation(slave, ready=True)])
 
 
 def _workload(component: str, namespace: str) -> Manifest:
@@ -77,7 +86,8 @@ def _workload(component: str, namespace: str) -> Manifest:
     if kind == POD:
         member = {"etcd_cluster": "default-etcd", "etcd_node": ETCD_POD}
         return manifests.pod(component, name=ETCD_POD, namespace=namespace, extra_labels=member)
-    return manifests.deployment(component, namespace=namespace, replicas=_REPLICAS.get(component, 1))
+    replicas = _REPLICAS.get(component, 1)
+    return manifests.deployment(component, namespace=namespace, replicas=replicas, behaviour=clouds.LOAD.get(component))
 
 
 def trouble(namespace: str = NAMESPACES[TROUBLE]) -> Set:
@@ -98,7 +108,23 @@ def bench(namespace: str = NAMESPACES[BENCH], replicas: int = 40, behaviour: Beh
     return Set(namespace, made, [expectation(workload)])
 
 
-SETS = {HEALTHY: healthy, TROUBLE: trouble, BENCH: bench}
+def health(namespace: str = NAMESPACES[HEALTH], name: str = clouds.NONE) -> Set:
+    """A small cloud with one trouble (deploy.health). ValueError when there is no such trouble."""
+    planted = clouds.trouble_of(name)
+    made, expected, configured = [manifests.namespace(namespace)], [], set()
+    for part in clouds.cloud(planted, namespace):
+        if part.component not in configured:
+            configured.add(part.component)
+            made.append(manifests.config_map(part.component, namespace=namespace))
+        made.append(part.workload)
+        outcome: dict[str, Any] = {"ready": True}
+        if part.in_trouble:
+            outcome = {"state": planted.state, "ready": planted.ready, "restarts": planted.restarts}
+        expected.append(expectation(part.workload, **outcome))
+    return Set(namespace, made, expected)
+
+
+SETS = {HEALTHY: healthy, TROUBLE: trouble, BENCH: bench, HEALTH: health}
 
 
 def expectation(workload: Manifest, **options: Any) -> Expectation:

@@ -16,6 +16,7 @@ CRASH_LOOP = "crash-loop"  # a container waits to be restarted once more
 NO_IMAGE = "no-image"  # an image cannot be had
 TERMINATING = "terminating"  # was deleted, and its containers still run
 OTHER = "other"  # on its way
+ANY = "any"  # as an expectation: now this, now that
 
 _NO_IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"}
 
@@ -41,3 +42,15 @@ def state_of(pod: Pod) -> str:
 def _waiting_reasons(status: dict[str, Any]) -> set[str]:
     statuses = (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or [])
     return {each.get("state", {}).get("waiting", {}).get("reason", "") for each in statuses}
+
+
+def is_ready(pod: Pod) -> bool:
+    """Whether the kubelet says that all of a pod's containers are ready."""
+    conditions = pod.get("status", {}).get("conditions") or []
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def restarts_of(pod: Pod) -> int:
+    """How often the containers of a pod were started again, together."""
+    statuses = pod.get("status", {}).get("containerStatuses") or []
+    return sum(each.get("restartCount", 0) for each in statuses)

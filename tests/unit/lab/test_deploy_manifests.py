@@ -61,6 +61,35 @@ def test_region_is_what_the_operator_makes() -> None:
     assert service["command"] == ["/opt/yunion/bin/region", "--config", "/etc/yunion/region.conf"]
     assert init["command"] == [*service["command"], "--auto-sync-table", "--exit-after-db-init"]
     assert service["env"] == [{"name": "STANDIN", "value": "log_rate=300 log_hostile=true"}]
+    assert service["ports"] == [{"containerPort": 30888, "protocol": "TCP"}]
+    assert service["readinessProbe"]["httpGet"] == {"path": "/ping", "port": 30888, "scheme": "HTTPS"}
+    assert not {"ports", "readinessProbe"} & set(init)
+    assert "livenessProbe" not in service
+
+
+def test_who_is_probed() -> None:
+    probed = {name for name in COMPONENTS if "readinessProbe" in services_container(name)}
+    assert probed == {"keystone", "region", "glance", "apigateway", "host"}
+
+
+def test_what_shares_the_network_of_a_node_declares_no_port_of_it() -> None:
+    declaring = {name for name in COMPONENTS if "ports" in services_container(name)}
+    assert not declaring & {name for name, made in COMPONENTS.items() if made.kind == DAEMON_SET}
+    assert services_container("host")["startupProbe"]["httpGet"]["host"] == "localhost"
+    assert [each["containerPort"] for each in services_container("keystone")["ports"]] == [30500, 30357]
+
+
+def services_container(component: str) -> dict[str, Any]:
+    found: dict[str, Any] = manifests.template(component, config="x")["spec"]["containers"][0]
+    return found
+
+
+@pytest.mark.parametrize("name", ["two-processes", "wrong-container", "carrier"])
+def test_faults_that_share_a_port_do_not_listen(name: str) -> None:
+    made = faults.fault_manifests(faults.BY_NAME[name], "ns")[-1]
+    for container in made["spec"]["template"]["spec"]["containers"]:
+        assert {"name": "STANDIN", "value": "http=off"} in container["env"]
+        assert not {"ports", "readinessProbe", "startupProbe"} & set(container)
 
 
 def test_a_slave_is_read_only_and_has_no_init_container() -> None:

@@ -94,6 +94,32 @@ def test_complaint(workload: dict[str, Any] | None, pods: list[Any], says: str) 
     assert complaint(REGION, workload, pods) == says
 
 
+def watched(state: dict[str, Any], *, is_ready: bool = False, restarts: int = 0) -> dict[str, Any]:
+    """A pod called `p` with what the kubelet says of it."""
+    made: dict[str, Any] = pod(state, metadata={"name": "p"})
+    made["status"]["conditions"] = [{"type": "Ready", "status": str(is_ready)}]
+    made["status"]["containerStatuses"][0]["restartCount"] = restarts
+    return made
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "says"),
+    [
+        ({"ready": True}, watched(RUN, is_ready=True), ""),
+        ({"ready": True}, watched(RUN), "p is not ready"),
+        ({"ready": False}, watched(RUN, is_ready=True), "p is ready"),
+        ({"ready": False}, watched(RUN), ""),
+        ({"restarts": 2}, watched(RUN, restarts=1), "p was restarted 1 times, not 2"),
+        ({"restarts": 2}, watched(RUN, restarts=2), ""),
+        ({"state": states.ANY, "restarts": 1}, watched(BACKOFF, restarts=1), ""),
+        ({"state": states.ANY, "restarts": 1}, watched(BACKOFF), "p was restarted 0 times, not 1"),
+    ],
+)
+def test_readiness_and_restarts(wanted: dict[str, Any], found: dict[str, Any], says: str) -> None:
+    one = Expectation("Deployment", "default-region", 1, **wanted)
+    assert complaint(one, deployment(updatedReplicas=1), [found]) == says
+
+
 def test_a_daemon_set_wants_a_pod_on_each_node_that_there_is() -> None:
     hosts = Expectation("DaemonSet", "default-host", ONE_A_NODE)
     seen = {"observedGeneration": 2, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2}
