@@ -103,8 +103,10 @@ class Audit:
         self.problems.append((path, message))
         parts = path.split("/")
         self.unusable[parts[0]] += 1
-        place = (parts[0], parts[1]) if len(parts) == 4 else (parts[0], "") if len(parts) == 2 else ("", "")
-        self._gap(place, DOCUMENT_GAP, f"{parts[-1]} cannot be used: {message}", parts[-2] if len(parts) > 1 else "")
+        # <cluster>/<component>/<instance>/status.json, or one of an access point or of a whole part.
+        of_instance = len(parts) == 4 and parts[-1] == STATUS_FILE
+        place = (parts[0], parts[1]) if of_instance else (parts[0], "") if len(parts) > 1 else ("", "")
+        self._gap(place, DOCUMENT_GAP, f"{parts[-1]} cannot be used: {message}", parts[2] if of_instance else "")
 
     def cannot_reach(self, cluster: str, error: str) -> None:
         """Note an access point that brought nothing."""

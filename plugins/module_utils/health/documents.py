@@ -85,7 +85,7 @@ def status_of(raw: Any, path: str, transport: str = "", now: str = "") -> Status
         for endpoint in SAMPLED
     }
     status.times_read = {endpoint: sum(1 for sample in samples if endpoint in sample) for endpoint in SAMPLED}
-    # A section that is broken in the newest sample is not replaced by an older one.
+    # An endpoint that any sample has in a broken form is not judged by the others.
     made["latest"].update({endpoint: None for endpoint in SAMPLED if endpoint in status.broken})
     taken = [sample["at"] for sample in samples if "at" in sample]
     collected = raw.get("collected")
@@ -151,9 +151,10 @@ def _object(value: Any, place: str) -> dict[str, Any]:
 
 def _mark_last(made: dict[str, Any], samples: int, status: Status) -> None:
     """Say of each endpoint that was not read whether it was so in the newest sample."""
-    newest = max([samples] + [entry["sample"] for entry in made["missing"] if entry["endpoint"] in SAMPLED])
+    sampled = {id(entry) for entry in made["missing"] if entry["endpoint"].partition("/")[0] in SAMPLED}
+    newest = max([samples] + [entry["sample"] for entry in made["missing"] if id(entry) in sampled])
     for entry in made["missing"]:
-        entry["newest"] = entry["endpoint"] not in SAMPLED or entry["sample"] == newest
+        entry["newest"] = id(entry) not in sampled or entry["sample"] == newest
     status.windowed = newest > 1 or made["window"] is not None
 
 

@@ -25,6 +25,8 @@ OF_CLUSTER = (WORKLOADS, DISCOVERY)
 
 # Nothing is expected of these any more; that they are there at all is for a rule about states to judge.
 ENDED = (State.TERMINATING.value, State.TERMINATED.value)
+# It was not asked for, because this component, or this way of reaching it, does not have it.
+_NOT_TO_BE_HAD = (Reason.NOT_OFFERED.value, Reason.NO_CERTIFICATE.value, Reason.HTTP_ONLY.value)
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,19 @@ def _log(status: Status, need: str, needs: Sequence[str]) -> Availability:
 
 
 def _lookup(status: Status, need: str, value: Any) -> Availability:
-    if value is not None:
-        return HERE
     if need in status.broken:
         return Availability(GAP, f"{need} is malformed: {status.broken[need]}")
-    if status.instance["state"] in ENDED:
+    # Of a service with several databases, "db_stats/<name>" may be missing where db_stats is not.
+    missing = [entry for entry in status.document["missing"] if entry["endpoint"].partition("/")[0] == need]
+    if value is not None:
+        named = [entry for entry in missing if entry["newest"] and entry["endpoint"] != need]
+        return Availability(GAP, f"{named[0]['endpoint']} was not read ({named[0]['reason']})") if named else HERE
+    if status.instance["state"] in ENDED or any(entry["reason"] in _NOT_TO_BE_HAD for entry in missing):
         return ELSEWHERE
-    reasons = [entry["reason"] for entry in status.document["missing"] if entry["endpoint"] == need]
-    if Reason.NOT_OFFERED.value in reasons:
-        return ELSEWHERE
-    if reasons or need in status.document["expected"]:
-        return Availability(GAP, f"{need} was not read ({reasons[-1] if reasons else status.instance['state']})")
+    if missing:
+        return Availability(GAP, f"{need} was not read ({missing[-1]['reason']})")
+    if any(name.partition("/")[0] == need for name in status.document["expected"]):
+        return Availability(GAP, f"{need} was not read ({status.instance['state']})")
     return ELSEWHERE
 
 

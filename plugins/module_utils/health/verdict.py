@@ -93,7 +93,7 @@ def finding_document(finding: Finding, rule: Rule) -> dict[str, Any]:
 def cover(findings: Iterable[Finding], rules: dict[str, Rule]) -> tuple[list[Finding], list[tuple[Finding, str]]]:
     """Of several findings on one trouble only that is told which says most.
 
-    (told, [(covered, id of the covering rule)])
+    (told, [(covered, id of a rule that covers it, of one that is told where there is one)])
 
     A finding is covered where a rule that covers its rule found something of at least the same severity in the same
     place and on the same subject; one that names no instance (or subject) is about all of them.
@@ -106,20 +106,22 @@ def cover(findings: Iterable[Finding], rules: dict[str, Rule]) -> tuple[list[Fin
     found: dict[tuple[str, str, str], list[Finding]] = defaultdict(list)
     for one in findings:
         found[one.cluster, one.component, one.rule].append(one)
-    told, covered = [], []
-    for one in findings:
-        by = next(
-            (
-                name
-                for name in coverers[one.rule]
-                if any(_says_more(other, one) for other in found[one.cluster, one.component, name])
-            ),
-            "",
-        )
-        if by:
-            covered.append((one, by))
-        else:
-            told.append(one)
+    by = [
+        [
+            other
+            for name in coverers[one.rule]
+            for other in found[one.cluster, one.component, name]
+            if _says_more(other, one)
+        ]
+        for one in findings
+    ]
+    told = [one for one, others in zip(findings, by) if not others]
+    names = {id(one) for one in told}
+    covered = [
+        (one, next((other for other in others if id(other) in names), others[0]).rule)
+        for one, others in zip(findings, by)
+        if others
+    ]
     return told, covered
 
 

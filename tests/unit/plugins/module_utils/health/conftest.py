@@ -1,0 +1,20 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The builders of these tests are importable by name: `clouds`. The shipped rules are read once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check import read_rules
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """The rules that the role ships."""
+    return read_rules([str(Path(__file__).parents[5] / "roles" / "audit_health" / "files" / "rules")])
