@@ -107,8 +107,9 @@ EXAMPLES = r"""
 - name: Name them
   ansible.builtin.debug:
     msg: >-
-      {{ pools.documents | map(attribute='samples') | flatten | map(attribute='worker_stats.workers') | flatten
-         | selectattr('queue', 'gt', 0) | map(attribute='name') | list }}
+      {{ pools.documents | map(attribute='samples') | flatten | selectattr('worker_stats', 'defined')
+         | map(attribute='worker_stats.workers') | flatten | selectattr('queue', 'gt', 0)
+         | map(attribute='name') | list }}
 
 - name: The same on a node, without the API server, with the words in the logs of the last ten minutes
   cloudpods.diagnostics.status_info:
