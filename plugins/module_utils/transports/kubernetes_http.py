@@ -41,7 +41,7 @@ _TEXTS = (
 _UNREACHED = "error trying to reach service: "
 _BUSY_PAUSE_SECONDS = 1.0
 # Small, for what does not fill one is lost when the connection breaks.
-_CHUNK = 1 << 10
+_CHUNK = 1 << 12
 
 
 def proxy_path(instance: Instance, target: HttpTarget) -> str:

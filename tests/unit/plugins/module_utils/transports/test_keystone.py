@@ -281,7 +281,6 @@ def token_said(body):
             Reason.UNREACHABLE,
         ),
         (with_length(b"{}", status=b"404 Not Found"), Reason.UNREACHABLE),
-        (with_length(b"", b"Location: /v3/auth/elsewhere", status=b"302 Found"), Reason.UNREACHABLE),
         (with_length(b"not JSON at all"), Reason.UNREACHABLE),
         (with_length(b"[]", b"Content-Type: application/json"), Reason.UNREACHABLE),
         (token_said({"token": []}), Reason.NOT_JSON),
@@ -293,7 +292,7 @@ def token_said(body):
         (b"", Reason.UNREACHABLE),
         (with_length(b"[" * 100_000, b"Content-Type: application/json"), Reason.NOT_JSON),
     ],
-    ids=["503", "404", "302", "text", "a list", "no object", "no time", "no token", "closed", "a deep one"],
+    ids=["503", "404", "text", "a list", "no object", "no time", "no token", "closed", "a deep one"],
 )
 def test_a_keystone_that_says_something_else(said, reason):
     with peer(said) as server:
@@ -301,6 +300,16 @@ def test_a_keystone_that_says_something_else(said, reason):
     assert verdict.reason is reason, verdict.message
     assert verdict.message.isprintable()
     assert len(server.heads) == 1
+
+
+@pytest.mark.parametrize("status", [b"302 Found", b"307 Temporary Redirect"])
+def test_a_keystone_that_points_elsewhere_is_not_followed(status):
+    with peer(token_said(GOOD_TOKEN)) as other:
+        location = b"Location: http://127.0.0.1:%d/v3/auth/tokens" % other.port
+        with peer(with_length(b"", location, status=status)) as server:
+            verdict = problem_of(Settings(f"http://127.0.0.1:{server.port}/v3", USER, PASSWORD))[1]
+    assert verdict.reason is Reason.UNREACHABLE
+    assert (len(server.heads), other.heads) == (1, [])
 
 
 @pytest.mark.parametrize("act", [never, drip(with_length(b"{}"), 0.2)], ids=["silence", "a byte a moment"])
