@@ -153,6 +153,8 @@ def compile_expression(source: str) -> Expression:
     nodes = list(_walk(parsed.parsed))
     thresholds = set()
     for node in nodes:
+        if node["type"] == "subexpression" and node["children"][0]["type"] == "multi_select_list":
+            raise ExpressionError("[a].{…} asks the list itself for fields, which it never has: write [a][].{…}")
         if node["type"] == "function_expression":
             _check_call(node)
             if node["value"] == "threshold":

@@ -103,16 +103,12 @@ def cover(findings: Iterable[Finding], rules: dict[str, Rule]) -> tuple[list[Fin
     for rule in rules.values():
         for name in rule.covers:
             coverers[name].append(rule.id)
-    found: dict[tuple[str, str, str], list[Finding]] = defaultdict(list)
+    found: dict[tuple[str, ...], list[Finding]] = defaultdict(list)
     for one in findings:
         found[one.cluster, one.component, one.rule].append(one)
+        found[one.cluster, one.component, one.rule, one.instance].append(one)
     by = [
-        [
-            other
-            for name in coverers[one.rule]
-            for other in found[one.cluster, one.component, name]
-            if _says_more(other, one)
-        ]
+        [other for name in coverers[one.rule] for other in _near(found, one, name) if _says_more(other, one)]
         for one in findings
     ]
     told = [one for one, others in zip(findings, by) if not others]
@@ -125,10 +121,17 @@ def cover(findings: Iterable[Finding], rules: dict[str, Rule]) -> tuple[list[Fin
     return told, covered
 
 
+def _near(found: dict[tuple[str, ...], list[Finding]], one: Finding, rule: str) -> list[Finding]:
+    """What that rule found at the instance of a finding, or at the component as a whole."""
+    place = (one.cluster, one.component, rule)
+    if not one.instance:
+        return found.get(place, [])
+    return found.get((*place, one.instance), []) + found.get((*place, ""), [])
+
+
 def _says_more(other: Finding, one: Finding) -> bool:
-    same_instance = other.instance == one.instance or not (other.instance and one.instance)
     same_subject = other.subject == one.subject or not (other.subject and one.subject)
-    return same_instance and same_subject and VERDICTS.index(other.severity) >= VERDICTS.index(one.severity)
+    return same_subject and VERDICTS.index(other.severity) >= VERDICTS.index(one.severity)
 
 
 def _unknown(audit: Audit, rules: dict[str, Rule]) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def workload(component="region", desired=1, ready=1, **more: Any) -> dict[str, A
     return dict(vars(Workload(component=component, desired=desired, ready=ready, **named)))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def answers() -> str:
     """One sample of a real, healthy region, read as status_info reads it; as JSON."""
     sample: dict[str, Any] = {"ping": {"answered": True, "duration_ms": 4.0}}
