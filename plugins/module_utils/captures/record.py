@@ -39,7 +39,7 @@ class Question:
         return self.name if self.endpoint in (CERTIFICATE, LOG) else f"status:{self.name}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Turn:
     """A number of questions that one thread puts to an instance, one after the other. number: of the sample."""
 

@@ -118,18 +118,20 @@ def _stats(body: bytes) -> dict[str, Any]:
     """Totals since start. Of the paths, only those are kept that were ever requested: most never are."""
     fields = Fields(json_object(body), "the document")
     entries = fields.items("paths")
-    kept: list[dict[str, Any]] = []
-    used = 0
-    for number, entry in enumerate(entries[:MAX_PATHS]):
-        inner = Fields(entry, f"paths[{number}]")
-        hits = _hits(inner)
-        if hits["hits_2xx"] or hits["hits_4xx"] or hits["hits_5xx"]:
-            used += 1
-            if len(kept) < MAX_KEPT_PATHS:
-                kept.append({**{name: inner.text(name) for name in ("method", "path", "name")}, **hits})
-    left_out = used - len(kept) + max(0, len(entries) - MAX_PATHS)
+    used = [number for number, entry in enumerate(entries[:MAX_PATHS]) if not _is_idle(entry)]
+    kept = [_path(Fields(entries[number], f"paths[{number}]")) for number in used[:MAX_KEPT_PATHS]]
+    left_out = len(used) - len(kept) + max(0, len(entries) - MAX_PATHS)
     document = {**_hits(fields), "paths": kept, "paths_total": len(entries)}
     return {**document, "paths_left_out": left_out} if left_out else document
+
+
+def _is_idle(entry: Any) -> bool:
+    """A path without requests. There are thousands of them, and there is nothing more to check."""
+    return isinstance(entry, dict) and entry.get("hit.2XX") == entry.get("hit.4XX") == entry.get("hit.5XX") == 0
+
+
+def _path(fields: Fields) -> dict[str, Any]:
+    return {"method": fields.text("method"), "path": fields.text("path"), "name": fields.text("name"), **_hits(fields)}
 
 
 def _worker_stats(body: bytes) -> dict[str, Any]:
