@@ -226,7 +226,9 @@ MEANINGS: dict[Reason, Meaning] = {
     ),
     Reason.GONE: _meaning(Status.FAILED, "the instance disappeared during the run", "run again"),
     Reason.LOG_UNAVAILABLE: _meaning(
-        Status.FAILED, "the log cannot be followed, so nothing was sent", "see kubectl logs -f on this container"
+        Status.FAILED,
+        "the log cannot be read (and without it no signal is sent)",
+        "see kubectl logs -f on this container, or its file on the node",
     ),
     Reason.EXEC_FAILED: _meaning(
         Status.FAILED, "a command could not be run in the container", "see kubectl exec on this container"
@@ -305,7 +307,7 @@ MEANINGS: dict[Reason, Meaning] = {
         Status.SKIPPED, "no port is known on which it could be asked", "declare the container's port"
     ),
     Reason.HTTP_ONLY: _meaning(
-        Status.REFUSED,
+        Status.SKIPPED,
         "this transport reaches only the HTTP port of a service",
         "use cloudpods_transport kubernetes or host",
     ),
