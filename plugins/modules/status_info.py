@@ -76,6 +76,14 @@ options:
       - How many bytes of one answer, and of one log, to read at most. Of a log the newest are read.
     type: int
     default: 8388608
+  bodies:
+    description:
+      - Which of the bodies that were received to keep.
+      - V(unread) keeps only those that no document could be made of. The documents hold what is in the others, but for
+        paths without requests; of thousands of instances, the files cost more time than the reading.
+    type: str
+    choices: [all, unread]
+    default: all
   return_documents:
     description:
       - Whether to return the documents. They always are in the files, unless in check mode.
@@ -227,6 +235,7 @@ STATUS = {
     "certificates": {"type": "bool", "default": False},
     "log_seconds": {"type": "int", "default": 0},
     "max_bytes": {"type": "int", "default": 8 << 20},
+    "bodies": {"type": "str", "choices": ["all", "unread"], "default": "all"},
     "return_documents": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
 }
 MAX_DOCUMENTS = {"auto": 50, "always": sys.maxsize, "never": 0}

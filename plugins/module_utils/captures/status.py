@@ -47,6 +47,7 @@ class Options:
     """What to ask. timeout is per instance and sample, interval from start to start of samples, both in seconds.
 
     log_seconds: how far back to read the log; 0 for not at all. max_bytes bounds one body and one window of log.
+    bodies: "all", or only the "unread" ones that no document was made of.
     ValueError says what is wrong with an option.
     """
 
@@ -60,6 +61,7 @@ class Options:
     concurrency: int = 40
     node_concurrency: int = 20
     max_bytes: int = 8 << 20
+    bodies: str = "all"
 
     def __post_init__(self) -> None:
         for name in ("samples", "concurrency", "node_concurrency", "max_bytes"):
@@ -264,7 +266,10 @@ class _Reader:
         reading = read(question.endpoint, got.status, got.headers, got.body, got.cut_by)
         answer.outcome, answer.document = reading.outcome, reading.document
         good = reading.document is not None
-        answer.kept = got.body if good else got.body[:KEPT_OF_BAD_BODY]
+        if not good:
+            answer.kept = got.body[:KEPT_OF_BAD_BODY]
+        elif self._options.bodies == "all":
+            answer.kept = got.body
         ending = "json" if good and question.endpoint not in TEXTS else "txt"
         answer.file = f"{question.name.replace('/', '.')}-{turn.number}.{ending}"
 

@@ -370,6 +370,16 @@ def test_bodies_are_kept_also_when_they_cannot_be_read_but_not_without_end(trans
     assert ran.document(service)["samples"][0].keys() == {"at", "elapsed_seconds", "taken"}
 
 
+def test_only_bodies_that_could_not_be_read_are_kept_when_that_is_asked_for(transport, tmp_path):
+    answer = lambda target: HttpAnswer(500, {}, b"oops") if target.path == "/stats" else healthy(target)  # noqa: E731
+    transport.add("region", answer=answer)
+    ran = ask(transport, tmp_path, bodies="unread")
+    assert [row.capture for row in ran.rows() if row.path] == ["status:stats"]
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
+        "cluster.json", "ledger.jsonl", "stats-1.txt", "status.json",
+    ]  # fmt: skip
+
+
 def test_the_log_is_searched_and_its_row_says_how_much_of_it(transport, tmp_path):
     line = b"[warning 2026-11-23 00:22:28 appsrv.(*SWorkerManager).Run(workers.go:266)]P: queue full, task dropped\n"
     service = transport.add("region", log=line * 3)
