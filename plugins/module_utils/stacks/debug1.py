@@ -40,6 +40,9 @@ _STAMP = re.compile(rb"\d{4}/\d\d/\d\d |\d{4}-\d\d-\d\d[ T]|\d\d:\d\d:\d\d|\d{6}
 LOG_LINE = re.compile(rb"[\[{\x1b]|[IWEF]\d{4} \d\d:|" + _STAMP.pattern)
 # What no log line begins with: after a number it means that the number may have been lengthened unnoticed.
 _NO_BEGINNING = frozenset(b" \t.,:;-/_%)]}+")
+_WORD = re.compile(rb"[A-Za-z]{3}")  # fewer letters after a number are likelier somebody's 0x47, 5f or 3s
+# A line that goes on with a frame which seems to have ended: if both are there, one of them is somebody's.
+_REMAINDER = re.compile(rb"\n|\t*(?:[^\t\n]+\+0x[0-9a-f]+\t+)?[^\t\n]+:\d+\n")
 
 
 class Row(NamedTuple):
@@ -137,11 +140,16 @@ def number_end(line: bytes, start: int, end: int, hexadecimal: bool = False) -> 
     for position in range(max(start + 1, end - 6), end + 1):
         if _STAMP.match(line, position):
             return position
-    if not tail or tail[0] in _NO_BEGINNING:
+    if not tail or tail[0] in _NO_BEGINNING or (tail.isalpha() and not _WORD.match(line, end)):
         return None
     if hexadecimal and tail.islower() and line[end - 1] in b"abcdef":
         return None
     return end
+
+
+def is_remainder(line: bytes) -> bool:
+    """Whether the line could be the rest of a frame before it, for which somebody's text was taken."""
+    return _REMAINDER.fullmatch(line) is not None
 
 
 def columns(row: Row) -> tuple[int, int] | None:

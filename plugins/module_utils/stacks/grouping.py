@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from .debug1 import QUOTED, Block, Row
+from .live import has_writer
 from .model import Dump, Frame, Group, ParseError
 from .reader import DumpReader, ReaderState
 
@@ -61,14 +62,20 @@ def groups_of(blocks: list[Block]) -> list[Group]:
 
 
 def dump_of(reader: DumpReader, line: int = 1, source: str | None = None) -> Dump:
-    """What a reader has read so far, in any state; `line` is where its dump begins in the input."""
+    """What a reader has read so far, in any state; `line` is where its dump begins in the input.
+
+    That the blocks add up to some total is no proof if the goroutine that writes the dump is in none of them.
+    """
+    problems = reader.problems
+    if not problems and not has_writer(reader):
+        problems = ["the goroutine that wrote it is not in it"]
     return Dump(
         form="debug1",
         total=reader.total,
         goroutines=sum(block.count for block in reader.blocks),
-        complete=reader.state is ReaderState.COMPLETE,
+        complete=reader.state is ReaderState.COMPLETE and not problems,
         groups=groups_of(reader.blocks),
-        errors=[ParseError(line, None, problem) for problem in reader.problems],
+        errors=[ParseError(line, None, problem) for problem in problems],
         line=line,
         source=source,
     )

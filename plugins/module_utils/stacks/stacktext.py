@@ -26,7 +26,9 @@ MARK = b"goroutine "
 MOST_DIGITS = 18  # longer numbers are nobody's, and Python refuses to read very long ones
 HEADER = re.compile(rb"goroutine (\d{1,18})((?: \w+=\w+)*) \[([^\n]*?)\](?: \{([^\n]*)\})?:$")
 LIKE_HEADER = re.compile(rb"goroutine (\d{1,18})(?: \w+=\w+)* \[")
-_LOCATION = re.compile(rb"\t([^\n]+):(\d{1,18})(?: \+0x[0-9a-f]+)?(?: fp=0x[0-9a-f]+ sp=0x[0-9a-f]+)?(?: pc=0x[0-9a-f]+)?$")
+_LOCATION = re.compile(
+    rb"\t([^\n]+):(\d{1,18})(?: \+0x[0-9a-f]+)?(?: fp=0x[0-9a-f]+ sp=0x[0-9a-f]+)?(?: pc=0x[0-9a-f]+)?$"
+)
 _UNAVAILABLE = b"\tgoroutine running on other thread; stack unavailable"
 _CREATED = re.compile(rb"created by (.+?)(?: in goroutine \d+)?$")
 _ELIDED = re.compile(rb"\.\.\.(?:additional|\d+) frames elided\.\.\.$")

@@ -14,7 +14,7 @@ CORPUS = {f"{path.parent.name}/{path.stem}": path.read_bytes() for path in sorte
 HEALTHY = Path(__file__).parents[3] / "fixtures" / "region-healthy"
 REGION1 = (HEALTHY / "dump.log").read_bytes()
 REGION2 = (HEALTHY / "pprof_goroutine2").read_bytes()
-LOG = b"[info 2026-11-23 00:22:28 appsrv.(*Application).ServeHTTP(appsrv.go:212)] 200 3f2a GET /servers (10.0.0.1) 3.2ms\n"
+LOG = b"[info 2026-11-23 00:22:28 appsrv.(*Application).ServeHTTP(appsrv.go:212)] 200 3f2a GET /v1 (10.0.0.1) 3ms\n"
 PRINTED = CORPUS["go1.27/stack"]  # what a service logs of an error, with debug.Stack()'s text
 
 

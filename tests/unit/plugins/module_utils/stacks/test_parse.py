@@ -94,7 +94,9 @@ def test_labels_waits_and_creators_are_read():
 
 
 @pytest.mark.parametrize("name", ["go1.27/debug1", "go1.27/debug2", "go1.27/quit", "go1.19/panic", "go1.27/stack"])
-@pytest.mark.parametrize("around", [LOG, b"\n\n", b"call(0x1)\n\t/y.go:1 +0x2\n", b"\x1b[31m\xff\x00\n", b"x" * 70000 + b"\n"])
+@pytest.mark.parametrize(
+    "around", [LOG, b"\n\n", b"call(0x1)\n\t/y.go:1 +0x2\n", b"\x1b[31m\xff\x00\n", b"x" * 70000 + b"\n"]
+)
 def test_whatever_stands_around_it(name, around):
     alone = parse(CORPUS[name]).dumps
     result = parse(around + CORPUS[name] + b"\n" + around)
@@ -149,7 +151,8 @@ def test_a_stack_at_the_end_of_a_message_line():
 
 
 def test_a_panic_of_one_goroutine_that_nobody_printed():
-    data = b"http: panic serving 10.0.0.1:80: boom\ngoroutine 9 [running]:\nnet/http.(*conn).serve.func1()\n\t/s.go:1 +0x2\n"
+    data = b"http: panic serving 10.0.0.1:80: boom\ngoroutine 9 [running]:\nnet/http.(*conn).serve.func1()\n"
+    data += b"\t/s.go:1 +0x2\n"
     data += b"created by net/http.(*Server).Serve in goroutine 1\n\t/s.go:9 +0x4\n" + LOG
     assert found(data * 3) == [("stack", 1)] * 3
 
@@ -185,13 +188,17 @@ def test_a_lost_line_shows():
     assert (dump.complete, [error.goroutine for error in dump.errors]) == (None, [20])
 
 
-@pytest.mark.parametrize("data", [b"goroutine " + b"9" * 5000 + b" [running]:\n", b"goroutine profile: total " + b"9" * 5000])
+@pytest.mark.parametrize(
+    "data", [b"goroutine " + b"9" * 5000 + b" [running]:\n", b"goroutine profile: total " + b"9" * 5000]
+)
 def test_absurd_numbers(data):
     assert parse(data).errors != []
 
 
 def test_a_new_word_in_a_header_is_text():
-    data = CORPUS["go1.27/debug2"].replace(b"goroutine 20 [chan receive]:", b"goroutine 20 [chan receive, synctest bubble 1]:")
+    data = CORPUS["go1.27/debug2"].replace(
+        b"goroutine 20 [chan receive]:", b"goroutine 20 [chan receive, synctest bubble 1]:"
+    )
     (dump,) = parse(data).dumps
     assert (dump.goroutines, dump.errors) == (35, [])
     assert "chan receive, synctest bubble 1" in {group.state for group in dump.groups}
@@ -205,17 +212,25 @@ def test_dumps_beyond_the_bound_are_told(monkeypatch):
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.lists(st.sampled_from([*REGION2.split(b"\n\n")[:9], LOG, b"panic: x", b"", b"exit status 2", PRINTED, b"\t"]), max_size=30))
+@given(
+    st.lists(
+        st.sampled_from([*REGION2.split(b"\n\n")[:9], LOG, b"panic: x", b"", b"exit status 2", PRINTED, b"\t"]),
+        max_size=30,
+    )
+)
 def test_no_goroutine_is_lost_or_counted_twice(pieces):
     data = b"\n\n".join(pieces)
     assert sum(dump.goroutines for dump in parse(data).dumps) == headers(data)
 
 
 SCRAPS = [
-    b"\n", b"\r\n", b"\t", b"goroutine ", b"goroutine 7 [running]:\n", b"goroutine 7 gp=0x1 m=nil [select]:\n", b"9" * 30,
+    b"\n", b"\r\n", b"\t", b"goroutine ", b"goroutine 7 [running]:\n", b"9" * 30,
+    b"goroutine 7 gp=0x1 m=nil [select]:\n",
     b"goroutine profile: total 3\n", b"2 @ 0x1 0x2\n", b"#\t0x1\tmain.x+0x1\t/x.go:1\n", b"# labels: {\"a\":\"\\x\"}\n",
-    b"main.x(0x1)\n\t/x.go:1 +0x1\n", b"created by x in goroutine 1\n\t/x.go:1\n", b"[pod/a/b] ", b"a-1 b ", b"\xff", b"\x00",
-    b"2026-01-02T03:04:05.1Z ", b"stderr F ", b'{"log":"goroutine 1 [x]:\\n","stream":1}\n', b"SIGQUIT: quit\n", b"panic: ",
+    b"main.x(0x1)\n\t/x.go:1 +0x1\n", b"created by x in goroutine 1\n\t/x.go:1\n", b"[pod/a/b] ", b"a-1 b ", b"\xff",
+    b"\x00",
+    b"2026-01-02T03:04:05.1Z ", b"stderr F ", b'{"log":"goroutine 1 [x]:\\n","stream":1}\n', b"SIGQUIT: quit\n",
+    b"panic: ",
     LOG, b"-----\n", b"...additional frames elided...\n", b"[originating from goroutine 1]:\n", b"\\", b'"',
 ]  # fmt: skip
 

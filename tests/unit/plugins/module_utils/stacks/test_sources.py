@@ -71,7 +71,9 @@ def mixed(*logs: bytes) -> bytes:
     return b"".join(itertools.chain.from_iterable(lines))
 
 
-@pytest.mark.parametrize("prefix", [b"[pod/%s/region] ", b"[pod/%s/region] " + TIME, b"%s region ", b"%s region " + TIME])
+@pytest.mark.parametrize(
+    "prefix", [b"[pod/%s/region] ", b"[pod/%s/region] " + TIME, b"%s region ", b"%s region " + TIME]
+)
 def test_the_lines_of_several_pods_are_told_apart(prefix):
     texts = {b"default-region-1": REGION1, b"default-region-2": REGION2, b"web-0": CORPUS["go1.27/quit"]}
     quiet = prefixed(prefix % b"quiet-1", LOG * 50)
@@ -146,7 +148,9 @@ def test_more_sources_than_are_told_apart(monkeypatch):
     ]
 
 
-@pytest.mark.parametrize("record", [b'{"log":"goroutine 1 [x]:\\n"}\n', b'{"log":3,"stream":4}\n', b'{"log":[[[[\n', b'{"a\n'])
+@pytest.mark.parametrize(
+    "record", [b'{"log":"goroutine 1 [x]:\\n"}\n', b'{"log":3,"stream":4}\n', b'{"log":[[[[\n', b'{"a\n']
+)
 def test_records_that_are_none(record):
     data = docker(LOG) + record + docker(REGION1)
     assert [(dump.goroutines, dump.complete) for dump in parse(data).dumps if dump.form == "debug1"] == [(145, True)]
