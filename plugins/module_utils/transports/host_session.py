@@ -85,7 +85,7 @@ def _open_pidfd(pid: int) -> int | None:
         return None
     try:
         return os.pidfd_open(pid)
-    except ProcessLookupError as error:
+    except (ProcessLookupError, FileNotFoundError) as error:  # the latter, on newer kernels: the number of no process
         raise CaptureError(Reason.GONE, f"process {pid} has ended") from error
     except OSError as error:
         if error.errno in _NO_PIDFD:

@@ -107,7 +107,7 @@ def kill(group: str, *, seconds: float = 30) -> None:
 
     def none_left() -> bool:
         for pid in members(group):
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # newer kernels: the number of no process
                 handle = os.pidfd_open(pid)
                 try:
                     if pid in members(group):  # checked again now that the pidfd pins the pid

@@ -53,7 +53,7 @@ class Process:
 
     def send(self, number: signal.Signals) -> None:
         """Signal exactly this process; nothing happens when it is gone."""
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # newer kernels: the number of no process
             handle = os.pidfd_open(self.pid)
             try:
                 if self.alive():  # checked after the pidfd pins the pid, so it cannot change hands in between
