@@ -19,6 +19,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.docum
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.window import window
 
 NOW = "2026-01-02T04:00:00.000Z"
+# The rules that the role ships.
+RULES = str(Path(__file__).parents[5] / "roles" / "audit_health" / "files" / "rules")
 SAMPLES = Path(__file__).parents[1] / "status" / "samples"
 ENDPOINTS = ["ping", "version", "stats", "worker_stats", "process_stats", "db_stats"]
 

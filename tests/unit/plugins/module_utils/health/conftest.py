@@ -17,4 +17,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 @pytest.fixture(scope="session")
 def shipped():
     """The rules that the role ships."""
-    return read_rules([str(Path(__file__).parents[5] / "roles" / "audit_health" / "files" / "rules")])
+    from clouds import RULES  # noqa: PLC0415 - importable from here on
+
+    return read_rules([RULES])

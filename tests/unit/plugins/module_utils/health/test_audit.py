@@ -1,0 +1,367 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Audits: findings and gaps become verdicts, and what is not known is never ok."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.audit import Audit
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.evaluate import MAX_ITEMS, shown, worst
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.verdict import (
+    affected,
+    failure,
+    health_document,
+)
+from clouds import NOW, audit_of, cluster, health_of, instance, rule, rules_of, status, told, workload
+
+RESTARTED = rule()
+SILENT = status(expected=["ping"], missing=[{"endpoint": "ping", "sample": 1, "reason": "no_answer"}])
+ASKS_PING = rule(id="asks_ping", needs=["ping"], expression="[latest.ping][?!answered].{value: answered}")
+FINE = status(expected=["ping"], samples=[{"ping": {"answered": True}}])
+
+
+def verdicts(document):
+    return {
+        (one["cluster"], component["component"]): component["verdict"]
+        for one in document["clusters"]
+        for component in one["components"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("rules", "documents", "verdict"),
+    [
+        ([RESTARTED], [FINE], "ok"),
+        ([RESTARTED], [status(instance(restarts=1))], "warning"),
+        ([rule(severity="critical")], [status(instance(restarts=1))], "critical"),
+        ([ASKS_PING], [FINE], "ok"),
+        ([ASKS_PING], [SILENT], "unknown"),
+        ([ASKS_PING, RESTARTED], [{**SILENT, "instance": instance(restarts=1)}], "warning"),
+        # No rule looks at it.
+        ([ASKS_PING], [status()], "unknown"),
+        ([rule(applies_to={"components": ["host"]})], [FINE], "unknown"),
+        # There is nothing to look at.
+        ([RESTARTED], [], "unknown"),
+    ],
+)
+def test_the_verdict_is_the_worst_of_what_is_known(rules, documents, verdict):
+    document = health_of(rules_of(*rules), cluster(), *documents)
+    assert document["verdict"] == verdict
+    if documents:
+        assert verdicts(document) == {("c", "region"): verdict}
+
+
+def test_an_audit_of_nothing_is_unknown():
+    assert health_of(rules_of(RESTARTED))["verdict"] == "unknown"
+
+
+def test_verdicts_go_from_components_to_clusters_to_the_fleet():
+    documents = [
+        cluster("c"),
+        cluster("d"),
+        status(instance(cluster="c")),
+        status(instance(cluster="d")),
+        status(instance("host", "host-1", "d", restarts=2)),
+    ]
+    document = health_of(rules_of(RESTARTED), *documents)
+    assert verdicts(document) == {("c", "region"): "ok", ("d", "host"): "warning", ("d", "region"): "ok"}
+    assert [(one["cluster"], one["verdict"]) for one in document["clusters"]] == [("c", "ok"), ("d", "warning")]
+    assert document["verdict"] == "warning"
+    assert document["counts"] == {
+        "clusters": 2,
+        "components": 3,
+        "instances": 3,
+        "critical": 0,
+        "warning": 1,
+        "unknown": 0,
+    }
+
+
+def test_a_finding_has_its_evidence():
+    levels = {"compare": "at_least", "warning": "few", "critical": "many"}
+    thresholds = {name: {"default": at, "unit": "u", "what": "w"} for name, at in (("few", 2), ("many", 5))}
+    loaded = rules_of(
+        rule(severity=None, levels=levels, scenario="deadlock", message="{instance}: {value} >= {threshold}"),
+        thresholds=thresholds,
+    )
+    (finding,) = health_of(loaded, cluster(), status(instance(restarts=3)))["findings"]
+    assert finding == {
+        "key": "some_rule|c|region|region-1|",
+        "rule": "some_rule",
+        "title": "T",
+        "severity": "warning",
+        "scope": "instance",
+        "cluster": "c",
+        "component": "region",
+        "instance": "region-1",
+        "subject": "",
+        "value": 3,
+        "threshold": 2,
+        "message": "region-1: 3 >= 2",
+        "fields": {},
+        "advice": "A",
+        "reference": "R",
+        "scenario": "deadlock",
+        "artifact": "c/region/region-1/status.json",
+        "change": "",
+    }
+    assert told(health_of(loaded, cluster(), status(instance(restarts=5)))) == [("critical", "some_rule")]
+    assert told(health_of(loaded, cluster(), status(instance(restarts=1)))) == []
+    assert told(health_of(loaded, cluster(), status(instance(restarts=1)), few=1)) == [("warning", "some_rule")]
+
+
+def test_at_most_compares_the_other_way():
+    levels = {"compare": "at_most", "warning": "few"}
+    loaded = rules_of(rule(severity=None, levels=levels), thresholds={"few": {"default": 2, "unit": "u", "what": "w"}})
+    assert told(health_of(loaded, cluster(), status(instance(restarts=2)))) == [("warning", "some_rule")]
+    assert told(health_of(loaded, cluster(), status(instance(restarts=3)))) == []
+
+
+def test_a_figure_that_is_missing_is_unknown():
+    loaded = rules_of(
+        rule(
+            severity=None,
+            levels={"compare": "at_least", "warning": "few"},
+            expression="instance.{value: last_ended_seconds}",
+        ),
+        thresholds={"few": {"default": 2, "unit": "u", "what": "w"}},
+    )
+    document = health_of(loaded, cluster(), status())
+    assert document["verdict"] == "unknown"
+    assert document["unknown"][0]["reason"] == "a figure that it compares is missing"
+
+
+def test_a_rule_that_cannot_be_evaluated_is_unknown_and_says_why():
+    loaded = rules_of(rule(expression="[@][?sum(instance.name) > `0`].{value: cluster}"))
+    document = health_of(loaded, cluster(), status())
+    assert document["verdict"] == "unknown"
+    assert "cannot be evaluated on this data: JMESPathTypeError" in document["unknown"][0]["reason"]
+
+
+COMPARES = rule(
+    id="compares",
+    scope="component",
+    needs=["process_stats"],
+    expression="""instances[?latest.process_stats.goroutines > `100`]
+        .{value: latest.process_stats.goroutines, instance: instance.name}""",
+    message="{instance}",
+)
+
+
+def replica(name, goroutines=None, **more):
+    samples = [{"process_stats": {"goroutines": goroutines, "heap_alloc_bytes": 1}}] if goroutines else []
+    return status(instance(name=name), expected=["process_stats"], samples=samples, **more)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "verdict"),
+    [
+        ([replica("a", 5), replica("b", 6)], "ok"),
+        ([replica("a", 5), replica("b")], "unknown"),
+        # What is found in part of the data is found.
+        ([replica("a", 500), replica("b")], "warning"),
+        ([status()], "unknown"),
+    ],
+)
+def test_wider_rules_are_unknown_where_an_instance_is(replicas, verdict):
+    assert health_of(rules_of(COMPARES), cluster(), *replicas)["verdict"] == verdict
+
+
+MISSING = rule(
+    id="missing", scope="cluster", needs=["discovery"], expression="absent[].{component: @}", message="{component}"
+)
+
+
+def test_what_could_not_be_listed_is_not_missing():
+    document = health_of(rules_of(MISSING), cluster(components=["region", "host"]), status())
+    assert [(one["component"], one["cluster"]) for one in document["findings"]] == [("host", "c")]
+    assert verdicts(document)["c", "host"] == "warning"
+    forbidden = cluster(components=["region", "host"], problems=[{"place": "ns", "reason": "forbidden"}])
+    document = health_of(rules_of(MISSING), forbidden, status())
+    assert (told(document), document["verdict"]) == ([], "unknown")
+    assert {one["rule"] for one in document["unknown"]} == {"(discovery)", "missing", "(nothing)"}
+
+
+def test_an_instance_whose_document_is_broken_is_not_missing_and_not_ok():
+    audit = Audit(rules_of(MISSING, RESTARTED), {}, NOW)
+    audit.add("c/cluster.json", json.dumps(cluster(components=["region", "host"])).encode())
+    audit.add("c/region/region-1/status.json", json.dumps(status()).encode())
+    audit.add("c/host/host-1/status.json", b"{")
+    audit.finish()
+    document = health_document(audit)
+    assert told(document) == []
+    assert verdicts(document) == {("c", "region"): "ok", ("c", "host"): "unknown"}
+    assert document["verdict"] == "unknown"
+    assert document["problems"][0]["place"] == "c/host/host-1/status.json"
+
+
+def test_an_access_point_that_brought_nothing_is_unknown():
+    audit = Audit(rules_of(RESTARTED), {}, NOW)
+    audit.add_cluster(cluster())
+    audit.add_status("p", status())
+    audit.cannot_reach("d", "no route to host")
+    audit.finish()
+    document = health_document(audit)
+    assert [(one["cluster"], one["verdict"], one["error"]) for one in document["clusters"]] == [
+        ("c", "ok", ""),
+        ("d", "unknown", "no route to host"),
+    ]
+    assert document["verdict"] == "unknown"
+
+
+def test_without_the_word_of_the_access_point_the_way_is_not_known():
+    only_kubernetes = rule(applies_to={"transports": ["kubernetes"]})
+    document = health_of(rules_of(only_kubernetes), status())
+    assert document["unknown"][0]["reason"] == "it is not known how this was reached"
+    assert health_of(rules_of(only_kubernetes), status(transport="kubernetes"))["verdict"] == "ok"
+    assert health_of(rules_of(only_kubernetes), cluster(transport="host"), status())["verdict"] == "unknown"
+
+
+def test_an_instance_counts_once():
+    document = health_of(rules_of(RESTARTED), cluster(), status(), status(instance(restarts=9)))
+    assert document["counts"]["instances"] == 1
+    assert (told(document), len(document["problems"])) == ([], 1)
+
+
+def test_machines_of_one_cluster_are_one_cluster():
+    loads = [workload()]
+    first = cluster(components=["region"], workloads=loads)
+    second = cluster(components=["host"], workloads_known=False, named=True)
+    audit = audit_of(rules_of(MISSING), first, second, status())
+    merged = audit.clusters["c"]
+    assert (merged["components"], merged["workloads_known"], merged["named"]) == (["region", "host"], False, True)
+
+
+def test_many_findings_of_one_rule_are_bounded_and_the_rest_is_counted():
+    many = rule(needs=["worker_stats"], expression="latest.worker_stats.workers[].{subject: name, value: queue}")
+    workers = [
+        {"name": f"P{n}", "active": 1, "max": 1, "detached": 0, "queue": n, "queue_capacity": 9} for n in range(500)
+    ]
+    base = status(expected=["worker_stats"], samples=[{"worker_stats": {"workers": workers}}])
+    document = health_of(rules_of(many), cluster(), base)
+    assert len(document["findings"]) == MAX_ITEMS
+    assert max(one["value"] for one in document["findings"]) == 499
+    assert document["problems"][0]["message"] == f"some_rule: {500 - MAX_ITEMS} more findings are not listed"
+
+
+GENERAL = rule(id="general", expression="instance.{value: restarts}")
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected", "covered"),
+    [
+        ([rule(covers=["general"]), GENERAL], ["some_rule"], [("general", "some_rule")]),
+        ([rule(), GENERAL], ["general", "some_rule"], []),
+        # One that weighs less does not hide one that weighs more.
+        ([rule(covers=["general"]), {**GENERAL, "severity": "critical"}], ["general", "some_rule"], []),
+        # Another pool is another trouble; one of no pool is about all of them.
+        (
+            [
+                rule(covers=["general"], expression="instance.{subject: 'P'}", message="m"),
+                {**GENERAL, "expression": "instance.{subject: 'Q'}", "message": "m"},
+            ],
+            ["general", "some_rule"],
+            [],
+        ),
+        (
+            [rule(covers=["general"], expression="instance.{subject: 'P'}", message="m"), GENERAL],
+            ["some_rule"],
+            [("general", "some_rule")],
+        ),
+        # A component's finding is about all its instances.
+        (
+            [rule(scope="component", covers=["general"], expression="{value: `1`}"), GENERAL],
+            ["some_rule"],
+            [("general", "some_rule")],
+        ),
+        # What is told is named, not what is hidden itself.
+        (
+            [
+                rule(id="top", covers=["middle"]),
+                {**GENERAL, "id": "middle", "covers": ["general"]},
+                GENERAL,
+                rule(id="other", covers=["general"]),
+            ],
+            ["other", "top"],
+            [("general", "other"), ("middle", "top")],
+        ),
+    ],
+)
+def test_of_one_trouble_the_finding_that_says_most_is_told(rules, expected, covered):
+    document = health_of(rules_of(*rules), cluster(), status(instance(restarts=1)))
+    assert [one["rule"] for one in document["findings"]] == expected
+    assert [(one["rule"], one["covered_by"]) for one in document["covered"]] == covered
+
+
+def test_another_instances_finding_covers_nothing():
+    fires = rule(covers=["general"], expression="[instance][?name == 'region-1'].{value: restarts}")
+    document = health_of(rules_of(fires, GENERAL), cluster(), status(), status(instance(name="region-2")))
+    assert [(one["rule"], one["instance"]) for one in document["findings"]] == [
+        ("general", "region-2"),
+        ("some_rule", "region-1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "fails_on"),
+    [
+        ("ok", []),
+        ("unknown", ["unknown"]),
+        ("warning", ["warning", "unknown"]),
+        ("critical", ["critical", "warning", "unknown"]),
+    ],
+)
+def test_the_policy_says_what_fails(verdict, fails_on):
+    documents = {
+        "ok": [RESTARTED, FINE],
+        "unknown": [ASKS_PING, SILENT],
+        "warning": [RESTARTED, status(instance(restarts=1))],
+        "critical": [rule(severity="critical"), status(instance(restarts=1))],
+    }
+    own, of = documents[verdict]
+    document = health_of(rules_of(own), cluster(), of)
+    assert document["verdict"] == verdict
+    assert [policy for policy in ("none", "critical", "warning", "unknown") if failure(document, policy)] == fails_on
+    if fails_on:
+        assert failure(document, "unknown").startswith(f"The verdict is {verdict}: 1 {verdict}. The first: c/region")
+
+
+def test_the_affected_components_are_those_of_critical_findings():
+    rules = rules_of(rule(severity="critical"), rule(id="mild", expression="[instance][?ready].{value: restarts}"))
+    documents = [
+        status(instance(restarts=1)),
+        status(instance("host", "host-1")),
+        status(instance("logger", "l", "d", restarts=1)),
+    ]
+    document = health_of(rules, cluster(), cluster("d"), *documents)
+    assert affected(document, "critical") == [
+        {"cluster": "c", "components": ["region"]},
+        {"cluster": "d", "components": ["logger"]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "?"),
+        (True, "yes"),
+        (640, "640"),
+        (2.0, "2"),
+        (9.7199999, "9.72"),
+        (1e20, "1e+20"),
+        ([1, 2, 3, 4, 5, 6, 7], "1, 2, 3, 4, 5, and 2 more"),
+        ("a\x1b[31mb\n", "a?[31mb?"),
+        ("x" * 500, "x" * 300 + "…"),
+        ({"a": 1}, '{"a": 1}'),
+    ],
+)
+def test_values_for_people(value, text):
+    assert shown(value) == text
+
+
+def test_worst():
+    assert worst(["ok", "critical", "unknown"]) == "critical"
+    assert worst([]) == "ok"

@@ -1,0 +1,217 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Audits from files to files."""
+
+from __future__ import annotations
+
+import io
+import json
+import stat
+import tarfile
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import pack_part
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import seal_bundle
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health import check as check_module
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check import (
+    CheckError,
+    Request,
+    check,
+    read_rules,
+    write_reports,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import RuleError
+from clouds import NOW, cluster, file_of, instance, rule, status, told
+
+NEEDS_KUBERNETES = rule(applies_to={"transports": ["kubernetes"]})
+
+
+@pytest.fixture
+def rules(tmp_path):
+    path = tmp_path / "rules" / "own.yml"
+    path.parent.mkdir()
+    path.write_text(file_of(NEEDS_KUBERNETES)[1])
+    (path.parent / "README").write_text("not a rule")
+    return str(path.parent)
+
+
+def make_part(root, *statuses, of=None):
+    """A part as status_info leaves it."""
+    for document in (of or cluster(), *statuses):
+        inside = document.get("instance", {})
+        folder = root / inside.get("cluster", document.get("cluster", ""))
+        if inside:
+            folder = folder / inside["component"] / inside["name"]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ("status.json" if inside else "cluster.json")).write_text(json.dumps(document))
+        (folder / "stats-1.json").write_text("{raw")
+    return str(root)
+
+
+def pack(path, names_and_data):
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in names_and_data:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return str(path)
+
+
+def run(rules, *paths, **more):
+    return check(Request(paths, [rules], **more), NOW)[1]
+
+
+TWO = (status(instance(restarts=1)), status(instance(name="region-2")))
+
+
+def test_a_folder_an_archive_and_a_bundle_are_read_alike(tmp_path, rules):
+    part = make_part(tmp_path / "part", *TWO)
+    of_folder = run(rules, part)
+    assert told(of_folder) == [("warning", "some_rule")]
+    assert (of_folder["counts"]["instances"], of_folder["problems"]) == (2, [])
+    archive = pack_part(part)
+    assert run(rules, archive) == of_folder
+    sealed = seal_bundle(str(tmp_path / "run"), [archive], [], {"id": "run"})
+    assert run(rules, sealed.folder) == of_folder
+    assert run(rules, sealed.archive) == of_folder
+
+
+def test_the_order_in_an_archive_does_not_matter(tmp_path, rules):
+    files = [
+        ("part/c/region/region-1/status.json", json.dumps(TWO[0]).encode()),
+        ("part/c/cluster.json", json.dumps(cluster()).encode()),
+        ("part/c/region/region-2/status.json", json.dumps(TWO[1]).encode()),
+    ]
+    of_order = run(rules, pack(tmp_path / "1.tar.gz", files))
+    assert of_order["unknown"] == []
+    assert run(rules, pack(tmp_path / "2.tar.gz", reversed(files))) == of_order
+
+
+def test_several_parts_are_one_fleet(tmp_path, rules):
+    first = make_part(tmp_path / "1", *TWO)
+    second = make_part(tmp_path / "2", status(instance(cluster="d")), of=cluster("d"))
+    document = run(rules, first, second, absent=[{"cluster": "e", "error": "no route"}])
+    assert [(one["cluster"], one["verdict"]) for one in document["clusters"]] == [
+        ("c", "warning"),
+        ("d", "ok"),
+        ("e", "unknown"),
+    ]
+
+
+def test_an_archive_that_is_cut_short_is_not_ok(tmp_path, rules):
+    archive = pack_part(make_part(tmp_path / "part", TWO[1]))
+    with open(archive, "rb+") as stream:
+        stream.truncate(len(stream.read()) - 12)
+    document = run(rules, archive)
+    assert (document["verdict"], told(document)) == ("unknown", [])
+    assert "cannot be read" in document["problems"][0]["message"]
+    assert document["counts"]["instances"] == 1
+
+
+@pytest.mark.parametrize("make", [lambda path: path.write_bytes(b"x"), lambda path: path.mkdir(), lambda _path: None])
+def test_a_part_that_is_none_is_not_ok(tmp_path, rules, make):
+    make(tmp_path / "part")
+    document = run(rules, make_part(tmp_path / "good", TWO[1]), str(tmp_path / "part"))
+    assert document["verdict"] == "unknown"
+    assert [one["place"] for one in document["problems"]] == ["part"]
+
+
+def test_a_link_out_of_a_part_is_not_followed(tmp_path, rules):
+    part = make_part(tmp_path / "part", TWO[1])
+    (tmp_path / "secret").write_text(json.dumps(TWO[0]))
+    (tmp_path / "part" / "c" / "region" / "region-3").mkdir()
+    (tmp_path / "part" / "c" / "region" / "region-3" / "status.json").symlink_to(tmp_path / "secret")
+    document = run(rules, part)
+    assert (document["verdict"], told(document)) == ("unknown", [])
+
+
+def test_a_document_that_is_too_large_is_not_read(tmp_path, rules, monkeypatch):
+    monkeypatch.setattr(check_module, "MAX_DOCUMENT", 2000)
+    part = make_part(tmp_path / "part", dict(TWO[0], filler="x" * 3000), TWO[1])
+    document = run(rules, part)
+    assert [one["place"] for one in document["problems"]] == ["c/region/region-1/status.json"]
+    assert document["verdict"] == "unknown"
+
+
+def test_a_name_that_is_no_text_does_no_harm(tmp_path, rules):
+    archive = pack(tmp_path / "1.tar.gz", [("part/c\udcff/region/x\udcff/status.json", b"{")])
+    audit, document = check(Request([archive], [rules]), NOW)
+    assert document["verdict"] == "unknown"
+    write_reports(str(tmp_path / "out"), audit, document, "unknown")
+
+
+def test_rules_come_from_files_and_folders_in_order(tmp_path, rules):
+    own = tmp_path / "own.yml"
+    own.write_text(file_of(rule(id="own"))[1])
+    assert [one.id for one in read_rules([rules, str(own)]).rules] == ["some_rule", "own"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read"),
+        ("rules: [", "not YAML"),
+        (file_of(rule(severity="bad"))[1], "some_rule: 'severity' is 'bad'"),
+        (
+            file_of(rule(examples=[{"expect": "warning", "status": {}}]))[1],
+            "some_rule: example 1: expected warning, came silent",
+        ),
+    ],
+)
+def test_rules_that_cannot_be_used_are_errors_that_name_the_file(tmp_path, text, message):
+    path = tmp_path / "bad.yml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(RuleError) as caught:
+        read_rules([str(path)])
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+    with pytest.raises(CheckError, match=r"bad\.yml"):
+        check(Request([], [str(path)]), NOW)
+
+
+def test_an_unknown_threshold_is_an_error(tmp_path, rules):
+    with pytest.raises(CheckError, match="there is no threshold 'x'"):
+        run(rules, make_part(tmp_path / "part"), thresholds={"x": 1})
+
+
+def test_a_baseline_is_a_file_or_in_a_bundle(tmp_path, rules):
+    part = make_part(tmp_path / "part", *TWO)
+    audit, document = check(Request([part], [rules]), NOW)
+    write_reports(str(tmp_path / "out"), audit, document, "critical")
+    sealed = seal_bundle(str(tmp_path / "run"), [part, str(tmp_path / "out")], [], {"id": "run"})
+    for baseline in (sealed.folder, sealed.archive, str(tmp_path / "run" / "health.json")):
+        again = run(rules, sealed.folder, baseline=baseline)
+        assert [one["change"] for one in again["findings"]] == ["same"]
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"format": "cloudpods.diagnostics/health", "version": 2}'])
+def test_a_baseline_that_cannot_be_used_is_an_error(tmp_path, rules, text):
+    path = tmp_path / "health.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(CheckError, match=r"the baseline .* cannot be used"):
+        run(rules, make_part(tmp_path / "part", *TWO), baseline=str(path))
+
+
+def test_a_bundle_without_health_is_no_baseline(tmp_path, rules):
+    part = make_part(tmp_path / "part", *TWO)
+    with pytest.raises(CheckError, match=r"it has no health\.json"):
+        run(rules, part, baseline=part)
+
+
+def test_reports_are_private_and_whole(tmp_path, rules):
+    audit, document = check(Request([make_part(tmp_path / "part", *TWO)], [rules]), NOW)
+    files = write_reports(str(tmp_path / "out"), audit, document, "critical")
+    assert [path.rpartition("/")[2] for path in files] == [
+        "health.json",
+        "health.md",
+        "health.junit.xml",
+        "health.prom",
+    ]
+    assert json.loads((tmp_path / "out" / "health.json").read_text()) == json.loads(json.dumps(document))
+    for path in (tmp_path / "out").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert path.stat().st_size > 0
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
