@@ -31,7 +31,7 @@ ENDPOINTS = ("ping", "version", "stats", "worker_stats", "process_stats", "db_st
 SAMPLES, INTERVAL = 2, 1
 FLEETS = (1000, 2500, 5000)
 CLUSTERS = 5
-BODIES = ROOT / "tests" / "unit" / "fixtures" / "region-healthy"
+BODIES = ROOT / "tests" / "unit" / "plugins" / "module_utils" / "status" / "samples"
 
 
 def main() -> None:

@@ -102,7 +102,7 @@ def _component_section(component: str, rows: Sequence[LedgerRow], versions: Coun
     if groups:
         lines += ["Largest groups of stacks, over all dumps of the component:", ""]
     for count, dumps, head, frames in groups:
-        lines += [f"{count} goroutines in {dumps} dumps{head}", "", "```text"]
+        lines += [f"{_number(count, 'goroutine')} in {_number(dumps, 'dump')}{head}", "", "```text"]
         lines += [printable(frame).replace("```", "'''") for frame in frames[:FRAMES_SHOWN]]
         if len(frames) > FRAMES_SHOWN:
             lines.append(f"... {len(frames) - FRAMES_SHOWN} more frames")
@@ -114,6 +114,10 @@ def _component_section(component: str, rows: Sequence[LedgerRow], versions: Coun
         if entry.path
     ] or ["- none"]
     return [*lines, ""]
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _largest_groups(rows: Iterable[LedgerRow], load: Loader) -> list[tuple[int, int, str, list[str]]]:
