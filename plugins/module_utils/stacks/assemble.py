@@ -97,7 +97,7 @@ class Assembler:
         if finished:
             self._settle(max(finished, key=self._likelihood))
             self._unbroken = data != b"\n"
-        elif data == b"\n" and block is not None and not block.whole and block.may_end():
+        elif data == b"\n" and block is not None and not block.whole and block.may_end() and not self._goes_on():
             self._settle_end(block)
             self._unbroken = self._end_unbroken = unbroken
         else:
@@ -118,6 +118,10 @@ class Assembler:
                 else:
                     grown.append(after)
         return finished, grown
+
+    def _goes_on(self) -> bool:
+        """Whether a frame has surely begun, so that an empty line is not the block's end."""
+        return any(thread.block is None and thread.total is None and not thread.guesses for thread in self._threads)
 
     def _is_rival(self, data: bytes, number: int) -> bool:
         """Whether a line that is nobody's shows that another than the right one was taken for a part of the dump."""
