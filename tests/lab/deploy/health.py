@@ -60,6 +60,7 @@ def _on_the_wire(fault: str, about: str, path: str = "/worker_stats") -> Trouble
     return Trouble(f"answer-{fault}", about, "notify", {"http_fault": fault, "http_fault_path": path})
 
 
+_ONCE = "/dev/shm/standin"  # noqa: S108 a pod's, not a container's
 _MUTE = {"http_slow": "forever", "http_timeout": "forever"}
 
 TROUBLES = (
@@ -96,13 +97,15 @@ TROUBLES = (
     # Kubernetes.
     Trouble("not-ready", "its readiness probe gets no answer", ready=False,
             behaviour={"http_fault": "hang", "http_fault_path": "/ping", "http_rate": 5}),
-    Trouble("restarting", "ends three seconds after each start", state=states.ANY, ready=None, restarts=2,
-            behaviour={"life": "3s"}),
+    Trouble("restarted", "ended once and was started again", restarts=1,
+            behaviour={"life": "3s", "once": _ONCE, "http_rate": 5}),
+    Trouble("restarting", "ends five seconds after each start", state=states.ANY, ready=None, restarts=2,
+            behaviour={"life": "5s", "http_rate": 5}),
     Trouble("crash-loop", "ends at once", state=states.CRASH_LOOP, ready=False, restarts=1,
             behaviour={"start": "crash"}),
-    Trouble("oom-killed", "outgrows its memory limit", state=states.ANY, ready=None, restarts=1,
-            behaviour={"heap_growth": 40}, container={"resources": {"requests": {"memory": "0"},
-                                                                    "limits": {"memory": "64Mi"}}}),
+    Trouble("oom-killed", "outgrew its memory limit once and was started again", restarts=1,
+            behaviour={"heap_growth": 40, "once": _ONCE, "http_rate": 5},
+            container={"resources": {"requests": {"memory": "0"}, "limits": {"memory": "64Mi"}}}),
     Trouble("scaled-to-zero", "notify has no replicas", "notify", replicas=0),
     Trouble("missing", "notify is not deployed", "notify", replicas=NOT_THERE),
     # No answer, or none that can be read, from a pod that is ready.

@@ -227,8 +227,8 @@ func TestRequestsAreCountedAndLogged(t *testing.T) {
 		method, path, counter string
 		want                  int
 	}{
-		{"GET", "/servers", "hit.2XX", 2}, {"GET", "/servers", "hit.5XX", 2}, {"GET", "/servers/.*", "hit.2XX", 1},
-		{"POST", "/servers", "hit.5XX", 1}, {"*", "*", "hit.4XX", 1},
+		{"GET", "/servers", "hit.2XX", 2}, {"GET", "/servers", "hit.5XX", 2}, {"GET", "/servers/.*", "hit.5XX", 1},
+		{"POST", "/servers", "hit.2XX", 1}, {"*", "*", "hit.4XX", 1},
 	} {
 		if got := s.hits(c.method, c.path, c.counter); got != c.want {
 			t.Errorf("%s %s %s: %d, want %d", c.method, c.path, c.counter, got, c.want)
@@ -464,10 +464,19 @@ func TestPlantedPoolsAndDatabases(t *testing.T) {
 			return process("goroutine_num") > goroutines+100 && process("mem_size") > 39<<20
 		})
 	})
-	t.Run("life", func(t *testing.T) {
-		s := serving(t, "region", "life=100ms")
-		if code, _ := s.end(); code != 1 {
+	t.Run("life, once", func(t *testing.T) {
+		behaviour := "life=300ms heap_growth=100 once=" + filepath.Join(t.TempDir(), "once")
+		if code, _ := serving(t, "region", behaviour).end(); code != 1 {
 			t.Errorf("exit %d", code)
+		}
+		s := serving(t, "region", behaviour)
+		select {
+		case <-s.ended:
+			t.Error("ended again")
+		case <-time.After(600 * time.Millisecond):
+		}
+		if heap := s.document("/process_stats")["process_stats"].(map[string]any)["mem_size"].(float64); heap > 20<<20 {
+			t.Errorf("grew again, to %v bytes", heap)
 		}
 	})
 }

@@ -39,6 +39,9 @@ func run(r role.Role, b behaviour.Behaviour, o options.Options) {
 	if b.Start == "crash" {
 		log.Fatalf("Fail to init: %s cannot reach its database: invalid connection", r.Name)
 	}
+	if b.Once != "" {
+		b = onlyOnce(b)
+	}
 	db := openDatabase(r, b)
 	profiling := o.Profiling || !b.AtLeast("3.10")
 	// Whoever has another router in front registers pprof there.
@@ -59,6 +62,21 @@ func run(r role.Role, b behaviour.Behaviour, o options.Options) {
 	stopped := make(chan struct{})
 	registerTraps(r, b, stopped)
 	serve(r, b, o, servers.New(app, b, profiling), stopped)
+}
+
+// onlyOnce takes back what is to happen in the first life of a container only. The file that tells
+// must be where it outlives the container: the pod's /dev/shm does.
+func onlyOnce(b behaviour.Behaviour) behaviour.Behaviour {
+	file, err := os.OpenFile(b.Once, os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case err == nil:
+		file.Close() // there is nothing in it
+	case os.IsExist(err):
+		b.Life, b.HeapGrowth = 0, 0
+	default:
+		refuse(err)
+	}
+	return b
 }
 
 // openDatabase opens the pool of a service with a schema. db_wait makes the database mute and its

@@ -183,7 +183,7 @@ func (app *Application) addResources() {
 
 // resource is the handler of all ordinary requests: it asks the database and answers.
 func (app *Application) resource(w http.ResponseWriter, r *http.Request) {
-	if app.b.HTTPSlow > 0 && r.URL.Path == app.mainPath() {
+	if app.b.HTTPSlow > 0 && r.Method == http.MethodGet && r.URL.Path == app.mainPath() {
 		callProvider(app.b.HTTPSlow)
 	}
 	if app.DB != nil {
@@ -192,9 +192,8 @@ func (app *Application) resource(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	// Every so manyeth of a hundred, evenly.
-	n, percent := app.served.Add(1), int64(app.b.HTTPErrors)
-	if n*percent/100 > (n-1)*percent/100 {
+	// So many of each hundred, evenly over them and over whatever comes in turns.
+	if app.served.Add(1)*61%100 < int64(app.b.HTTPErrors) {
 		httperrors.Send(w, http.StatusInternalServerError, "InternalServerError", "invalid connection")
 		return
 	}

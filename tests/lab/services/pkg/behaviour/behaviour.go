@@ -32,6 +32,7 @@ type Behaviour struct {
 	Init      string        // done | stuck | fail
 	Start     string        // run | crash
 	Life      time.Duration // after which it ends with 1; 0 for no end
+	Once      string        // a file: where it exists, life and heap_growth are over
 	TrapDelay time.Duration // from the start to the registration of the signal traps
 	Shutdown  time.Duration // how long a graceful stop takes
 	Stderr    string        // a path that replaces the standard error
@@ -208,6 +209,7 @@ func Parse(text string) (Behaviour, error) {
 		"heap_growth":     number(&b.HeapGrowth),
 		"spin":            number(&b.Spin),
 		"contend":         number(&b.Contend),
+		"once":            plain(&b.Once),
 		"life":            duration(&b.Life),
 		"heap_most":       number(&b.HeapMost),
 		"http_burst":      number(&b.HTTPBurst),
