@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The log of a process whose standard error is the systemd journal, by way of journalctl.
 
-The journal is a stream of entries with cursors: the cursor of its newest entry, taken before the signal, is the place
-from which it is followed. Sources: journalctl(1), systemd.exec(5) on $JOURNAL_STREAM.
+The journal is a stream of entries with cursors: the cursor of the process's newest entry, taken before the signal, is
+the place from which it is followed. Sources: journalctl(1), systemd.exec(5) on $JOURNAL_STREAM.
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ from .base import LogStream
 from .host_exec import ENVIRONMENT, find_program, run_bounded, stop
 from .host_logs import CHUNK, Mark, describe_sink
 from .host_proc import ProcFs, translated
+from .journal_text import JournalText
 from .newest import Newest
 
 # How often a silent journal makes us look whether the process still lives, and how much later than its end its
 # last words may be in the journal. In seconds.
 LIFE_CHECK_SECONDS = 0.5
 CLOCK_SLACK = 1.0
-# To get the newest bytes so many lines are asked for: one has a head of some 80 bytes.
-LINE_BYTES = 80
 
 
 class JournalMark(Mark):
-    """The newest entry of the journal, when this was made. CaptureError where there is no journal for the process."""
+    """The process's newest entry, when this was made. CaptureError where there is no journal for the process."""
 
     def __init__(self, procfs: ProcFs, process: Process, deadline: Deadline) -> None:
         program = find_program("journalctl")
@@ -44,7 +43,8 @@ class JournalMark(Mark):
         self._own = [f"_PID={process.pid}", "_TRANSPORT=stdout"]
         if not self._is_journal(deadline):
             raise CaptureError(Reason.STDERR_LOST, f"stderr is {describe_sink(process.stderr)}")
-        newest = self._newest([], deadline)
+        # One of the process's own: after the cursor of another entry, journalctl leaves out the first that matches.
+        newest = self._newest(["--boot", *self._own], deadline)
         self._place = ["--after-cursor=" + newest["__CURSOR"]] if newest else ["--boot"]
 
     def _is_journal(self, deadline: Deadline) -> bool:
@@ -77,9 +77,8 @@ class JournalMark(Mark):
 
     def read_back(self, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
         """What the process wrote in the last so many seconds, the newest max_bytes of it."""
-        lines = max(1, max_bytes // LINE_BYTES)
-        command = [self._program, "--quiet", "--no-pager", "--output=cat", "--all", f"--lines={lines}"]
-        command += [f"--since=-{seconds}s", *self._own]
+        # With --since, --lines would mean the oldest ones to some versions.
+        command = [self._program, "--quiet", "--no-pager", "--output=cat", "--all", f"--since=-{seconds}s", *self._own]
         newest = Newest(max_bytes)
         with translated(Reason.LOG_UNAVAILABLE), JournalStream(command, self._procfs, self._process, deadline) as log:
             data = log.read()
@@ -107,6 +106,7 @@ class JournalStream(LogStream):
             env=ENVIRONMENT,
             start_new_session=True,
         )
+        self._text = JournalText()
         self._poll = select.poll()
         if self._program.stdout is not None:
             self._poll.register(self._program.stdout, select.POLLIN)
@@ -117,10 +117,13 @@ class JournalStream(LogStream):
             # Looked at before waiting: what the process wrote last comes within the wait after its end.
             ended = not self._procfs.is_alive(self._process)
             if self._poll.poll(1000 * min(LIFE_CHECK_SECONDS, self._deadline.remaining())):
-                return os.read(self._program.stdout.fileno(), CHUNK)
-            if ended:
+                data = os.read(self._program.stdout.fileno(), CHUNK)
+                text = self._text.feed(data)
+                if text or not data:
+                    return text
+            elif ended:
                 break
-        return b""
+        return self._text.feed(b"")
 
     def close(self) -> None:
         stop(self._program)

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
+import journal
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Reason
@@ -16,6 +18,7 @@ from conformance import *  # noqa: F403  # pylint: disable=wildcard-import,unuse
 from conformance import World
 from conformance_http import *  # noqa: F403  # pylint: disable=wildcard-import,unused-wildcard-import
 from fake_transport import LOG_LINE, USR1, FakeTransport, no_answer, raises
+from journal import Journal
 from nodes import RUNS, WHY_NOT, Node
 from standins import Machine
 
@@ -92,6 +95,24 @@ HTTP_ANSWERS = {
 }
 
 
+class JournalWorld(HostWorld):
+    """Stand-in services as processes of this machine, whose standard error is the journal."""
+
+    def __init__(self, folder) -> None:
+        super().__init__(folder)
+        self.journal = Journal(self.machine)
+        self.path = os.environ["PATH"]
+        os.environ["PATH"] = f"{self.journal.tools}{os.pathsep}{self.path}"
+
+    def start(self, component, behaviour=""):
+        return self.journal.start(component, behaviour, any_port(component))
+
+    def close(self):
+        super().close()
+        self.journal.close()
+        os.environ["PATH"] = self.path
+
+
 class FakeWorld(World):
     """Services in memory."""
 
@@ -138,10 +159,15 @@ class FakeWorld(World):
         self._closed.set()
 
 
+IN_JOURNAL = pytest.param(
+    JournalWorld, marks=pytest.mark.skipif(not journal.RUNS, reason=journal.WHY_NOT), id="journal"
+)
 IN_CONTAINERS = pytest.param(ContainerWorld, marks=pytest.mark.skipif(not RUNS, reason=WHY_NOT), id="containers")
 
 
-@pytest.fixture(params=[pytest.param(HostWorld, id="host"), IN_CONTAINERS, pytest.param(FakeWorld, id="fake")])
+@pytest.fixture(
+    params=[pytest.param(HostWorld, id="host"), IN_CONTAINERS, IN_JOURNAL, pytest.param(FakeWorld, id="fake")]
+)
 def world(request, tmp_path):
     world = request.param(tmp_path)
     yield world

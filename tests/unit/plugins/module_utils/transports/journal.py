@@ -1,0 +1,54 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A journal of the test's own: journald with a /run of its own, and a journalctl that reads there. It takes root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from standins import UP, Machine, Standin, wait_until
+
+JOURNALD = "/lib/systemd/systemd-journald"
+RUNS = os.geteuid() == 0 and os.path.exists(JOURNALD) and all(map(shutil.which, ("journalctl", "systemd-cat")))
+WHY_NOT = "takes root, journald and systemd-cat"
+MOUNTS = f"mount --make-rprivate / && mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal && exec {JOURNALD}"
+
+
+@dataclass
+class Journal:
+    """Starts stand-ins whose standard error it is."""
+
+    machine: Machine
+
+    def __post_init__(self) -> None:
+        self._journald = subprocess.Popen(["unshare", "--mount", "sh", "-c", MOUNTS], stderr=subprocess.DEVNULL)
+        self._inside = ("nsenter", f"--mount=/proc/{self._journald.pid}/ns/mnt")
+        socket = f"/proc/{self._journald.pid}/root/run/systemd/journal/stdout"
+        # Before it has a /run of its own, the path leads to the machine's.
+        own_run = os.stat("/run").st_dev
+        wait_until(lambda: os.path.exists(socket) and os.stat(socket).st_dev != own_run, "journald to listen")
+        self.tools = self.machine.folder / "tools"
+        self.tools.mkdir()
+        script = self.tools / "journalctl"
+        script.write_text('#!/bin/sh\nexec {} {} {} "$@"\n'.format(*self._inside, shutil.which("journalctl")))
+        script.chmod(0o755)
+
+    def start(self, component: str, behaviour: str, arguments: tuple[str, ...]) -> Standin:
+        launcher = (*self._inside, "systemd-cat", "--level-prefix=false")
+        standin = self.machine.start(component, behaviour, arguments, wait=False, launcher=launcher)
+        wait_until(lambda: any(word in self.of(standin) for word in UP) or not standin.alive, f"{component} to start")
+        return standin
+
+    def of(self, standin: Standin) -> bytes:
+        """All that is in the journal of a stand-in."""
+        command = [Path(self.tools) / "journalctl", "--quiet", "--output=cat", f"_PID={standin.pid}"]
+        return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+
+    def close(self) -> None:
+        self._journald.terminate()
+        self._journald.wait()

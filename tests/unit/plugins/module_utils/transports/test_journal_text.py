@@ -1,0 +1,62 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.reader import DumpReader, ReaderState
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.journal_text import JournalText
+
+CORPUS = Path(__file__).parents[1] / "stacks" / "corpus"
+DUMPS = sorted(CORPUS.glob("*/debug1.txt"))
+BEFORE, AFTER = (
+    b"[info 2026-01-02 03:04:05 main.f(main.go:1)] before\n",
+    b"[info 2026-01-02 03:04:06 main.f(main.go:1)] x\n",
+)
+
+
+def as_journal(text):
+    """What is left of a text in a journal."""
+    return b"".join(line + b"\n" for line in text.split(b"\n") if line)
+
+
+@pytest.mark.parametrize("path", DUMPS, ids=[path.parent.name for path in DUMPS])
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_a_dump_comes_back_as_it_was_written(path, size):
+    dump = path.read_bytes()
+    kept = as_journal(BEFORE + dump + AFTER)
+    assert b"\n\n" in dump
+    assert b"\n\n" not in kept
+    text = JournalText()
+    back = b"".join(text.feed(kept[start : start + size]) for start in range(0, len(kept), size)) + text.feed(b"")
+    assert back == BEFORE + dump + AFTER
+    reader = DumpReader()
+    reader.feed(back)
+    assert reader.state is ReaderState.COMPLETE
+
+
+def test_two_dumps_one_after_the_other():
+    dump = DUMPS[-1].read_bytes()
+    text = JournalText()
+    assert text.feed(as_journal(dump + AFTER + dump + AFTER)) == dump + AFTER + dump + AFTER
+
+
+def test_a_line_of_the_log_between_two_frames_ends_nothing():
+    frames = b"#\t0x1\tmain.f+0x1\t/a.go:1\n" + AFTER + b"#\t0x2\tmain.g+0x1\t/a.go:2\n"
+    written = b"goroutine profile: total 2\n1 @ 0x1\n" + frames + b"\n1 @ 0x2\n\n" + AFTER
+    assert JournalText().feed(as_journal(written)) == written
+
+
+@pytest.mark.parametrize(
+    "text", [b"3 @ 0x1\n4 @ 0x2\n", b"#\tx\nword\n", b"goroutine profile: total many\n3 @ 0x1\n2 @ 0x1\n"]
+)
+def test_what_is_no_dump_is_left_alone(head):
+    text = head + b"3 @ 0x1\n4 @ 0x2\n"
+    assert JournalText().feed(text) == text
+
+
+def test_what_has_no_end_is_given_at_the_end():
+    text = JournalText()
+    assert (text.feed(b"a\nb"), text.feed(b""), text.feed(b"")) == (b"a\n", b"b", b"")
