@@ -22,12 +22,14 @@ from pathlib import Path
 import collection
 import endpoints_page
 import reasons
+import rules_page
 from workspace import ROOT, checkout_cache, locked
 
 # Page in docs/ -> what makes it.
 PAGES = {
     "endpoints.md": endpoints_page.page,
     "reasons.md": reasons.page,
+    "rules.md": rules_page.page,
 }
 # References into Ansible's own documentation, which is not here.
 NOT_HERE = "suppress_warnings=ref.ref"

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check import read_rules
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.examples import (
     failed_examples,
     lacking_examples,
 )
-from clouds import audit_of, cluster, health_of, healthy, instance, pool, status, told, workload
+from clouds import RULES, audit_of, cluster, health_of, healthy, instance, pool, status, told, workload
 
+PAGE = Path(__file__).parents[5] / "docs" / "rules.md"
 GET_POOL = "HttpGetRequestWorkerManager"
 
 
@@ -28,6 +31,13 @@ def test_every_rule_is_shown_to_fire_to_be_silent_and_to_be_unknown(shipped):
 def test_every_file_that_is_shipped_is_one_of_rules(shipped):
     folder = Path(shipped.rules[0].file).parent
     assert {Path(rule.file).name for rule in shipped.rules} == {path.name for path in folder.iterdir()}
+
+
+def test_the_rule_that_the_page_shows_works(shipped, tmp_path):
+    (shown,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (tmp_path / "own.yml").write_text(shown)
+    both = read_rules([RULES, str(tmp_path / "own.yml")])
+    assert [rule.id for rule in both.rules][len(shipped.rules) :] == ["my_pool_waits"]
 
 
 def whole(*statuses, **more):
