@@ -25,6 +25,7 @@ from .base import HttpAnswer
 # whitelist_filter.go, and pkg/util/httputils).
 USER_AGENT = "cloudpods.diagnostics yunioncloud-go/201708"
 CONNECT_SECONDS = 5.0
+HANDSHAKE_SECONDS = 5.0
 CHUNK = 1 << 16
 SHOWN = 200
 HEADER_KEPT = 1000
@@ -77,9 +78,10 @@ def get(
 
 
 def certificate(connect: Connect, deadline: Deadline, server_name: str = "") -> bytes | None:
-    """The certificate (DER) that is shown, whoever made it; None when no TLS connection comes about."""
+    """The certificate (DER) that is shown, whoever made it; None when no TLS connection comes about soon."""
+    soon = deadline.child(HANDSHAKE_SECONDS, "handshake")
     try:
-        with _connection(connect, unverified(), deadline, server_name) as sock:
+        with _connection(connect, unverified(), soon, server_name) as sock:
             return sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
     except CaptureError:
         return None

@@ -302,6 +302,12 @@ def test_a_certificate_of_another_name_is_no_hindrance_and_can_be_seen():
     assert seen == ssl.PEM_cert_to_DER_cert(pem(context))
 
 
+def test_a_port_that_hangs_does_not_cost_all_of_the_deadline(monkeypatch):
+    monkeypatch.setattr(http, "HANDSHAKE_SECONDS", 0.5)
+    with peer(never) as server, within(1.5):
+        assert http.certificate(http.to_address(["127.0.0.1"], server.port), Deadline(60.0, "test")) is None
+
+
 def test_there_is_no_certificate_where_there_is_no_tls():
     with peer(never) as server, within(1.5):
         assert http.certificate(http.to_address(["127.0.0.1"], server.port), Deadline(0.7, "test")) is None
