@@ -50,7 +50,7 @@ rules:
     applies_to:                   # optional: components, except, transports
       components: [my-service]
     needs: [worker_stats]         # what has to be there for silence to mean ok
-    expression: latest.worker_stats.workers[?name == 'mine'].{subject: name, value: queue}
+    expression: "latest.worker_stats.workers[?name == 'mine'].{subject: name, value: queue}"
     levels: {compare: at_least, warning: my_pool_queue}     # or: severity: warning
     message: "{subject}: {value} tasks wait (threshold {threshold})"
     advice: See who fills it.
