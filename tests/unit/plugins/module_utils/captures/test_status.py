@@ -16,6 +16,7 @@ import jsonschema
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures import status
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.record import Question, Record, Turn
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status import Options, Report, read_all
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS, PATHS, component_of
@@ -28,6 +29,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
     Workload,
     verdict,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import row as row_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, HttpAnswer
 from capturing import SLACK, everything, stuck, with_state
 from fake_transport import BODIES, FakeTransport, hang, healthy, raises
@@ -245,6 +247,35 @@ def test_a_restart_between_samples_is_seen(transport, tmp_path):
     assert document["window"]["requests"] is None
     assert document["instance"]["restarts"] == 2  # as it was seen last
     assert transport.calls.count(("discover", "")) == 2
+
+
+@pytest.mark.parametrize("change", [{"restarts": 1}, {"container_id": "cid-other"}, {}])
+def test_a_new_container_is_told_by_its_id_or_its_number(transport, tmp_path, change):
+    service = transport.add("region")
+
+    def become(_deadline):
+        service.instance = dataclasses.replace(service.instance, **change)
+
+    service.faults["/version"] = become
+    ran = ask(transport, tmp_path, samples=2)
+    assert ran.document(service)["window"]["restarted"] is bool(change)
+
+
+def test_what_comes_after_a_turn_was_given_up_changes_nothing(tmp_path):
+    instance = FakeTransport().add("region").instance
+    turn = Turn(1, (Question("ping"), Question("stats")))
+    store = Store(str(tmp_path))
+    record = Record(instance, [turn], store)
+    record.begin(turn)
+    record.answer(turn, Question("ping"), row_of(instance, "status:ping", verdict(Reason.RECORDED)), {"answered": True})
+    record.end(turn, verdict(Reason.NO_ANSWER))
+    before = record.document(None, None), list(store.rows)
+    record.answer(turn, Question("stats"), row_of(instance, "status:stats", verdict(Reason.RECORDED)), {"hits_2xx": 1})
+    record.end(turn, verdict(Reason.ERROR))
+    assert (record.document(None, None), store.rows) == before
+    assert [(entry.capture, entry.reason) for entry in store.rows] == [
+        ("status:ping", "recorded"), ("status:stats", "no_answer"),
+    ]  # fmt: skip
 
 
 def test_nobody_looks_again_after_one_sample(transport, tmp_path):
@@ -479,6 +510,35 @@ def test_nothing_found_is_a_run_as_well(transport, tmp_path):
     ran = ask(transport, tmp_path, selection=selection, found=Discovery())
     assert [(row.component, row.reason) for row in ran.rows()] == [("region", "not_deployed")]
     assert ran.cluster["cluster"] == "c1"
+
+
+class Crowd:
+    """A fault that only counts how many are in it at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = self.most = 0
+
+    def __call__(self, _deadline) -> None:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        threading.Event().wait(0.02)
+        with self._lock:
+            self._now -= 1
+
+
+def test_no_more_instances_of_a_node_and_logs_are_read_at_once_than_may_be(transport, tmp_path, monkeypatch):
+    monkeypatch.setattr(status, "LOGS_AT_A_TIME", 3)
+    one_node, other_node, logs = Crowd(), Crowd(), Crowd()
+    for number in range(16):
+        crowd = (one_node, other_node)[number % 2]
+        transport.add("region", node=f"n{number % 2}", faults={"/ping": crowd, "read_log": logs})
+    ran = ask(transport, tmp_path, node_concurrency=2, timeout=10.0, endpoints=("ping",), log_seconds=9)
+    assert {row.reason for row in ran.rows()} == {"recorded"}
+    assert (one_node.most, other_node.most) == (2, 2)
+    ask(transport, tmp_path / "again", node_concurrency=20, timeout=10.0, endpoints=(), log_seconds=9)
+    assert logs.most == 3
 
 
 FAULTS = {

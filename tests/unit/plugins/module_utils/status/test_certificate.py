@@ -41,6 +41,11 @@ def test_a_certificate_is_read(year):
     }
 
 
+def test_years_of_two_digits_begin_with_1950():
+    begins, ends = (datetime.datetime(1950, month, 1, tzinfo=UTC) for month in (1, 6))
+    assert certificate_document(made("a", "b", begins, ends), NOW)["not_after"] == "1950-06-01T00:00:00Z"
+
+
 def test_one_that_has_ended_has_less_than_no_days_left():
     der = made("a", "b", NOW - datetime.timedelta(days=9), NOW - datetime.timedelta(hours=36))
     assert certificate_document(der, NOW)["days_left"] == -1.5

@@ -121,8 +121,9 @@ def test_a_restart_that_was_seen_is_a_reset_whatever_the_counters_say():
     assert window(samples, restarted=None)["reset"] is False
 
 
-def test_sums_of_floats_that_differ_in_the_last_digits_are_no_reset():
-    samples = [sample(0, stats=stats(ok=9, spent=1e9)), sample(9, stats=stats(ok=9, spent=1e9 - 0.3))]
+@pytest.mark.parametrize(("before", "after"), [(1e12, 1e12 - 300), (1e3, 1e3 - 0.3)])
+def test_sums_of_floats_that_differ_in_the_last_digits_are_no_reset(before, after):
+    samples = [sample(0, stats=stats(ok=9, spent=before)), sample(9, stats=stats(ok=9, spent=after))]
     found = window(samples)
     assert (found["reset"], found["requests"], found["mean_duration_ms"]) == (False, 0, None)
 
@@ -133,6 +134,13 @@ def test_what_was_left_out_before_is_not_taken_for_new():
     found = window([sample(0, stats=first), sample(1, stats=last)])
     assert [entry["path"] for entry in found["paths"]] == ["/a"]
     assert found["requests"] == 2
+
+
+def test_what_was_left_out_afterwards_did_not_go_back():
+    first = stats(path("/a", ok=1), path("/b", ok=2), ok=3)
+    last = {**stats(path("/a", ok=3), ok=5), "paths_left_out": 1}
+    found = window([sample(0, stats=first), sample(1, stats=last)])
+    assert (found["reset"], found["requests"]) == (False, 2)
 
 
 @pytest.mark.parametrize(
