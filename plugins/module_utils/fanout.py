@@ -120,7 +120,7 @@ class Gate:
         self._missing = parties
         self._patience = patience
         self._opens: Deadline | None = None
-        self._open = parties == 0
+        self._open = False
 
     @contextlib.contextmanager
     def party(self) -> Iterator[Callable[[Deadline], None]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -62,7 +63,7 @@ def place_of(name: str, options: Mapping[str, Any]) -> str:
 
 def adapted(task: Task, folder: Path) -> Task:
     """The example in a test's folder, without another user, and without long waits."""
-    task = json.loads(json.dumps(task).replace("/var/tmp/", f"{folder}/"))  # noqa: S108 what the examples name
+    task = json.loads(re.sub(r"(/var)?/tmp/|/etc/cloudpods/", lambda _found: f"{folder}/", json.dumps(task)))
     task.pop("become", None)
     for name in task:
         if name.startswith(OURS) and "interval" in task[name]:
@@ -71,7 +72,11 @@ def adapted(task: Task, folder: Path) -> Task:
 
 
 def run(
-    tasks: Iterable[Task], folder: Path, defaults: Mapping[str, Any] | None = None, **environment: str
+    tasks: Iterable[Task],
+    folder: Path,
+    defaults: Mapping[str, Any] | None = None,
+    variables: Mapping[str, Any] | None = None,
+    **environment: str,
 ) -> list[dict[str, Any]]:
     """Run examples as one play on this machine; what each task returned. AssertionError with the output if it fails.
 
@@ -86,7 +91,7 @@ def run(
         "hosts": "localhost",
         "connection": "local",
         "gather_facts": False,
-        "vars": {"ansible_python_interpreter": sys.executable},
+        "vars": {"ansible_python_interpreter": sys.executable, **(variables or {})},
         "module_defaults": {GROUP: dict(defaults or {})},
         "tasks": [*made, {"name": "Keep what they returned", "ansible.builtin.copy": keep}],
     }

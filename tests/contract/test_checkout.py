@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -31,16 +31,20 @@ LONG = {"plugins/module_utils/model.py"}
 MOST_PLAYBOOK_LINES = 20
 
 
-def tracked(*patterns: str) -> list[str]:
-    """The files under version control, and those that are about to be."""
-    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
-    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
-    return sorted({name for name in names if (ROOT / name).exists()})
+def files(folder: str = ".") -> list[str]:
+    """The files of the checkout, without what .gitignore names."""
+    ignored = {".git", *(line.strip("/") for line in (ROOT / ".gitignore").read_text().split())}
+    found = []
+    for path in (ROOT / folder).rglob("*"):
+        name = path.relative_to(ROOT)
+        if path.is_file() and not any(fnmatchcase(part, pattern) for part in name.parts for pattern in ignored):
+            found.append(str(name))
+    return sorted(found)
 
 
 def test_every_source_has_the_licence_header():
     bare = []
-    for name in tracked():
+    for name in files():
         text = (ROOT / name).read_text(errors="replace")
         if Path(name).suffix in SOURCES and text and not name.startswith(NO_HEADER):
             head = text.splitlines()[:6]
@@ -50,11 +54,11 @@ def test_every_source_has_the_licence_header():
 
 
 def test_no_file_of_the_plugins_is_long():
-    lengths = {name: len((ROOT / name).read_text().splitlines()) for name in tracked("plugins")}
+    lengths = {name: len((ROOT / name).read_text().splitlines()) for name in files("plugins")}
     assert {name for name, length in lengths.items() if length > MOST_LINES} == LONG
 
 
-@pytest.mark.parametrize("name", tracked("playbooks"))
+@pytest.mark.parametrize("name", files("playbooks"))
 def test_a_playbook_is_short(name):
     lines = [line for line in (ROOT / name).read_text().splitlines() if line.strip() and not line.startswith("#")]
     assert len(lines) < MOST_PLAYBOOK_LINES

@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
-import sys
+import re
+import shutil
 from pathlib import Path
 
 import pytest
-
-from workspace import ROOT
-
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(ROOT / "tests" / "unit" / "plugins" / "module_utils" / "transports"))
-
 from examples import CLUSTER, HOST, KEYSTONE, NOWHERE, at, examples, modules, run
 from standins import Machine
+
+from workspace import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +44,17 @@ def test_stacks_are_captured_on_this_machine_then_sealed_and_verified(machine, t
     (dumped,) = run(tasks, tmp_path, {"binary_dirs": [machine.binaries], "output": str(tmp_path / "stacks")})
     assert (dumped["signals"], dumped["counts"]["complete"]) == (2, 4)
     assert all(standin.alive for standin in machine.running)
-    sealed, verified = run(at(NOWHERE, examples("bundle_seal") + examples("bundle_verify")), tmp_path)
+    shutil.copy(machine.running[0].log, tmp_path / "region.log")
+    later = [task for module in ("bundle_seal", "bundle_verify", "stack_analysis") for task in examples(module)]
+    sealed, verified, log, most, bundle = run(later, tmp_path)
     assert Path(sealed["archive"]).exists()
     assert (verified["intact"], verified["missing"], verified["changed"]) == (True, [], False)
+    assert [dump["complete"] for dump in log["dumps"]] == ["true"]
+    largest = log["dumps"][0]["groups"][0]
+    assert most["msg"] == f"{largest['count']} in {largest['functions'][0]}"
+    assert sorted(dump["goroutines"] for dump in bundle["dumps"]) == sorted(
+        int(total) for total in re.findall(r"(\d+) goroutines", " ".join(sealed["table"]))
+    )
 
 
 def test_what_runs_on_this_machine_is_found(machine, tmp_path):
@@ -59,3 +64,21 @@ def test_what_runs_on_this_machine_is_found(machine, tmp_path):
         assert {one["component"] for one in instances} == {"region", "host"}
         assert {one["process"]["pid"] for one in instances} == {standin.pid for standin in machine.running}
     assert (listed["changed"], read["changed"]) == (False, False)
+
+
+def test_what_was_collected_is_judged(call, tmp_path):
+    """With the rules that docs/rules.md shows as the user's own, compared with an earlier audit."""
+    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "rules.md").read_text(), re.DOTALL)
+    (tmp_path / "own-rules.yml").write_text(example)
+    role = ROOT / "roles" / "audit_health"
+    call("status_info", output=str(tmp_path / "status"), samples=2, interval=0.01)
+    call(
+        "health_check",
+        paths=[str(tmp_path / "status")],
+        rules=[str(role / "files" / "rules")],
+        output=str(tmp_path / "h"),
+    )
+    call("bundle_seal", path=str(tmp_path / "20260101T030405Z-audit"), parts=[str(tmp_path / "h")])
+    judged, failed = run(examples("health_check"), tmp_path, variables={"role_path": str(role)})
+    assert (judged["failure"], failed["skipped"]) == ("", True)
+    assert {Path(name).name for name in judged["files"]} >= {"health.json", "health.md"}

@@ -54,6 +54,7 @@ ROOMS: dict[str, Room] = {
     "model.py": Room(),
     "deadline.py": Room(system=THREADS),
     "fanout.py": Room(ours=("deadline",), system=THREADS),
+    "stacks/files.py": Room(ours=("stacks.*",), system=FILES),
     "stacks/*": Room(ours=("stacks.*",)),
     "status/*": Room(ours=("status.*", "model", "log_patterns", "bundle.report")),
     # On the controller only, so with libraries.
@@ -71,7 +72,7 @@ ROOMS: dict[str, Room] = {
     "transports/base.py": Room(ours=WORDS),
     "transports/probe.py": Room(ours=("model", "transports.base")),
     "transports/host_logs.py": Room(ours=(*TRANSPORT, "transports.host*", "stacks.logtext"), system=EVERYTHING),
-    "transports/host*": Room(ours=(*TRANSPORT, "transports.host*"), system=EVERYTHING),
+    "transports/host*": Room(ours=(*TRANSPORT, "transports.host*", "transports.journal_text"), system=EVERYTHING),
     "transports/kubernetes*": Room(
         ours=(*TRANSPORT, "transports.kubernetes*", "transports.probe"), lazily=KUBERNETES, system=EVERYTHING
     ),

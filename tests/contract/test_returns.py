@@ -7,21 +7,14 @@ from __future__ import annotations
 
 import importlib
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.testing import patch_module_args
 
 from workspace import ROOT
-
-sys.path.insert(0, str(ROOT / "tests" / "unit" / "plugins" / "module_utils" / "transports"))
-
-from fake_transport import FakeTransport
 
 MODULES = "ansible_collections.cloudpods.diagnostics.plugins.modules."
 RULES = str(ROOT / "roles" / "audit_health" / "files" / "rules")
@@ -35,46 +28,6 @@ TYPES = {
     "path": str,
     "raw": object,
 }
-
-
-class Ended(Exception):
-    """The module has returned; what, and whether it failed."""
-
-    def __init__(self, failed: bool, result: dict[str, Any]) -> None:
-        super().__init__(result.get("msg", ""))
-        self.failed = failed
-        self.result = result
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
-    """Run a module's main(), with services in memory where it would reach a cluster."""
-
-    def end(failed: bool):
-        def ended(_module: AnsibleModule, **result: Any) -> None:
-            raise Ended(failed, result)
-
-        return ended
-
-    def run(name: str, check_mode: bool = False, **params: Any) -> Ended:
-        module = importlib.import_module(MODULES + name)
-        if hasattr(module, "transport_of"):
-            monkeypatch.setattr(module, "transport_of", lambda *_params, **_named: cloud())
-        with patch_module_args({**params, "_ansible_check_mode": check_mode}), pytest.raises(Ended) as ended:
-            module.main()
-        return ended.value
-
-    monkeypatch.setattr(AnsibleModule, "exit_json", end(False))
-    monkeypatch.setattr(AnsibleModule, "fail_json", end(True))
-    return run
-
-
-def cloud() -> FakeTransport:
-    """A service that dumps, one that does not, and a node's."""
-    transport = FakeTransport()
-    for component in ("region", "scheduler", "host"):
-        transport.add(component)
-    return transport
 
 
 def differences(documented: dict[str, Any], result: dict[str, Any], place: str = "") -> list[str]:
@@ -127,6 +80,11 @@ CALLS: dict[str, list[tuple[str, dict[str, Any], bool]]] = {
         ("check mode", {"path": "{sealed}"}, True),
         ("not intact", {"path": "{dumps}", "fail": False}, False),
     ],
+    "stack_analysis": [
+        ("plain", {"paths": ["{dumps}", "{dumps}/ledger.jsonl"], "max_groups": 1}, False),
+        ("check mode", {"paths": ["{dumps}"], "patterns": ["stack-*.txt"]}, True),
+        ("nothing there", {"paths": ["{new}"]}, False),
+    ],
     "health_check": [
         ("plain", {"paths": ["{status}"], "rules": [RULES], "output": "{new}"}, False),
         ("check mode", {"paths": ["{status}"], "rules": [RULES], "output": "{new}"}, True),
@@ -140,7 +98,7 @@ def test_every_module_is_called_here():
 
 
 @pytest.fixture
-def folders(call: Callable[..., Ended], tmp_path: Path) -> dict[str, str]:
+def folders(call: Callable[..., Any], tmp_path: Path) -> dict[str, str]:
     """What modules leave for others."""
     made = {name: str(tmp_path / name) for name in ("new", "dumps", "copy", "sealed", "status")}
     call("stack_dump", output=made["dumps"])
@@ -191,6 +149,7 @@ def test_a_failed_verification_returns_what_is_documented_as_always_returned(cal
         ("stack_dump", {"count": 0}, "count has to be 1 or more"),
         ("stack_dump", {"output": "{dumps}"}, "already holds a ledger"),
         ("stack_dump", {"instances": [{"name": "pod"}]}, "an instance lacks cluster, component"),
+        ("stack_analysis", {"paths": ["{dumps}"], "max_bytes": 0}, "max_bytes more than 0"),
         ("bundle_seal", {"path": "{dumps}/ledger.jsonl"}, "could not be sealed"),
         ("bundle_verify", {"path": "{new}"}, "not intact"),
     ],

@@ -1,0 +1,113 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The conformance suites against the Kubernetes transport and a real API server: each service is a pod of its own."""
+
+# ruff: noqa: E402 - pytest has to know what it shall rewrite before it is imported
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api
+from world import ROOT
+
+sys.path.insert(0, str(ROOT / "tests" / "lab"))
+sys.path.insert(0, str(ROOT / "tests" / "unit" / "plugins" / "module_utils" / "transports"))
+pytest.register_assert_rewrite("conformance", "conformance_http")
+
+from conformance import *  # noqa: F403  # pylint: disable=wildcard-import,unused-wildcard-import
+from conformance import World
+from conformance_http import *  # noqa: F403  # pylint: disable=wildcard-import,unused-wildcard-import
+from deploy import manifests, states
+from deploy.apply import Cluster
+from deploy.expectations import ready
+from lablib.core import wait_for
+
+STARTS, ENDS = 60.0, 60.0  # seconds
+# None of them shares the node's network, where their ports may be taken; and what has ended stays so.
+POD = {"initContainers": [], "hostNetwork": False, "restartPolicy": "Never", "terminationGracePeriodSeconds": 1}
+
+
+class KubernetesWorld(World):
+    """Pods in a namespace of their own."""
+
+    patience = 30.0
+    slack = 2.0
+    moment = 3.0
+    gone = (Reason.GONE, Reason.UNREACHABLE)
+
+    def __init__(self, cluster: Cluster, namespace: str, kubeconfig: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._pods = f"/api/v1/namespaces/{namespace}/pods"
+        self._numbers = itertools.count(1)
+        self._configured: set[str] = set()
+        self.transport = KubernetesTransport(Api({"kubeconfig": kubeconfig}, 40), "c1", [namespace])
+        cluster.apply(manifests.namespace(namespace))
+
+    def start(self, component, behaviour=""):
+        """The pod, once its log says that the traps are registered."""
+        if component not in self._configured:
+            self._cluster.apply(manifests.config_map(component, namespace=self._namespace))
+            self._configured.add(component)
+        name = f"{component}-{next(self._numbers)}"
+        words = dict(word.split("=", 1) for word in behaviour.split())
+        self._cluster.apply(
+            manifests.pod(component, name=name, namespace=self._namespace, behaviour=words, pod_extra=POD)
+        )
+        return wait_for(f"pod {name}", lambda: self._started(name), seconds=STARTS)
+
+    def _started(self, name):
+        pod = self._get(name)
+        return pod if states.state_of(pod) == states.RUNNING and ready(self._cluster.log(pod)) else None
+
+    def _get(self, name):
+        return self._cluster.call("GET", f"{self._pods}/{name}")
+
+    def end(self, service):
+        name = service["metadata"]["name"]
+        self._cluster.call("DELETE", f"{self._pods}/{name}")
+        wait_for(f"pod {name} to go", lambda: self._get(name) is None, seconds=ENDS)
+
+    def is_alive(self, service):
+        now = self._get(service["metadata"]["name"])
+        return now is not None and states.state_of(now) == states.RUNNING and containers(now) == containers(service)
+
+    def is_it(self, service, instance):
+        return instance.name == service["metadata"]["name"]
+
+    def close(self):
+        """Let all go, without waiting for it."""
+        self.transport.close()
+        now = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
+        self._cluster.call("DELETE", self._pods, body=now)
+        self._cluster.call("DELETE", f"/api/v1/namespaces/{self._namespace}")
+
+
+def containers(pod) -> list[tuple[str, int]]:
+    return [(status["containerID"], status["restartCount"]) for status in pod["status"]["containerStatuses"]]
+
+
+@pytest.fixture(scope="module")
+def namespaces() -> Iterator[list[tuple[Cluster, str]]]:
+    """Those that were made; in the end all of them are gone."""
+    made: list[tuple[Cluster, str]] = []
+    yield made
+    for cluster, name in made:
+        path = f"/api/v1/namespaces/{name}"
+        wait_for(f"namespace {name} to go", lambda c=cluster, p=path: c.call("GET", p) is None, seconds=ENDS)
+
+
+@pytest.fixture
+def world(world, namespaces) -> Iterator[KubernetesWorld]:
+    """A namespace of the lab."""
+    namespaces.append((Cluster.connect(world.kubeconfig), f"conformance-{len(namespaces) + 1}"))
+    made = KubernetesWorld(*namespaces[-1], world.kubeconfig)
+    yield made
+    made.close()
