@@ -93,6 +93,8 @@ options:
     default: auto
 notes:
   - RV(ignore:changed) is always false.
+  - Behind one address, such as O(transport=keystone) and O(transport=url) ask, there may be several replicas, and each
+    sample may be of another one. Counters that go back show it; where they do not, the rates are of no one replica.
   - O(timeout) is the deadline of one instance and sample. A question that hangs takes its share of it only.
 seealso:
   - module: cloudpods.diagnostics.service_info

@@ -329,9 +329,17 @@ def _look_again(
     for record in asked:
         before, now = record.instance, seen.get(_key(record.instance))
         if now is not None:
-            same = (before.container_id, before.restarts) == (now.container_id, now.restarts)
-            result[_key(before)] = now, not same
+            result[_key(before)] = now, _is_other(before, now)
     return result
+
+
+def _is_other(before: Instance, now: Instance) -> bool | None:
+    """Whether another container or process runs now under the same name; None where neither can be seen."""
+    if before.process and now.process:
+        return (before.process.pid, before.process.start_time) != (now.process.pid, now.process.start_time)
+    if not before.container_id:
+        return None
+    return (before.container_id, before.restarts) != (now.container_id, now.restarts)
 
 
 def _keep_cluster(

@@ -13,7 +13,6 @@ from .documents import CLASSES
 DURATION_SLACK_MS = 1.0
 DURATION_SLACK_RATIO = 1e-9
 
-
 Span = Tuple[Dict[str, Any], Dict[str, Any], float]
 
 
@@ -28,7 +27,7 @@ def window(samples: Sequence[dict[str, Any]], restarted: bool | None = None) -> 
     if not any(spans.values()):
         return None
     seconds = next(round(span[2], 3) for span in spans.values() if span)
-    reset = bool(restarted) or _any_went_back(spans)
+    reset = bool(restarted) or _any_went_back(samples)
     result: dict[str, Any] = {"seconds": seconds, "reset": reset, "restarted": restarted}
     result.update(_requests(spans["stats"], reset))
     result["databases"] = _databases(spans["db_stats"], reset)
@@ -48,15 +47,20 @@ def _span(samples: Sequence[dict[str, Any]], endpoint: str) -> Span | None:
     return first[endpoint], last[endpoint], last["taken"][endpoint] - first["taken"][endpoint]
 
 
-def _any_went_back(spans: dict[str, Span | None]) -> bool:
-    stats, databases = spans["stats"], spans["db_stats"]
-    if stats and (_hits_went_back(stats[0], stats[1]) or _a_path_went_back(stats[0], stats[1])):
+def _any_went_back(samples: Sequence[dict[str, Any]]) -> bool:
+    """Whether any counter did, from one sample to the next."""
+    stats = [sample["stats"] for sample in samples if "stats" in sample]
+    if any(_hits_went_back(*pair) or _a_path_went_back(*pair) for pair in zip(stats, stats[1:])):
         return True
-    if not databases:
-        return False
-    before, after = (_by_name(document["databases"]) for document in databases[:2])
+    databases = [_by_name(sample["db_stats"]["databases"]) for sample in samples if "db_stats" in sample]
     counters = ("wait_count", "wait_duration_ns")
-    return any(after[key][name] < before[key][name] for key in before if key in after for name in counters)
+    return any(
+        after[key][name] < before[key][name]
+        for before, after in zip(databases, databases[1:])
+        for key in before
+        if key in after
+        for name in counters
+    )
 
 
 def _hits_went_back(before: dict[str, Any], after: dict[str, Any]) -> bool:

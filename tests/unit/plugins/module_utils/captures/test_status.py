@@ -24,6 +24,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
     CaptureError,
     LedgerRow,
+    Process,
     Reason,
     State,
     Workload,
@@ -249,16 +250,30 @@ def test_a_restart_between_samples_is_seen(transport, tmp_path):
     assert transport.calls.count(("discover", "")) == 2
 
 
-@pytest.mark.parametrize("change", [{"restarts": 1}, {"container_id": "cid-other"}, {}])
-def test_a_new_container_is_told_by_its_id_or_its_number(transport, tmp_path, change):
-    service = transport.add("region")
+PROCESS = Process(7, 100)
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "restarted"),
+    [
+        ({}, {"restarts": 1}, True),
+        ({}, {"container_id": "cid-other"}, True),
+        ({}, {}, False),
+        ({"process": PROCESS}, {"process": Process(7, 101)}, True),
+        ({"process": PROCESS, "container_id": ""}, {}, False),
+        ({"container_id": ""}, {}, None),  # all that is known of it is its address
+    ],
+)
+def test_a_new_container_or_process_is_told(transport, tmp_path, before, change, restarted):
+    service = transport.add("region", **before)
 
     def become(_deadline):
         service.instance = dataclasses.replace(service.instance, **change)
 
     service.faults["/version"] = become
     ran = ask(transport, tmp_path, samples=2)
-    assert ran.document(service)["window"]["restarted"] is bool(change)
+    assert ran.document(service)["window"]["restarted"] is restarted
+    assert ran.document(service)["window"]["reset"] is bool(restarted)
 
 
 def test_what_comes_after_a_turn_was_given_up_changes_nothing(tmp_path):

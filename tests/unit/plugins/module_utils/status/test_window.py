@@ -114,6 +114,13 @@ def test_a_counter_that_goes_back_is_a_reset_and_no_rates_are_made_up(case):
     assert (found["paths"], found["databases"]) == ([], None)
 
 
+def test_a_reset_between_samples_in_the_middle_is_one_even_when_more_was_counted_since():
+    samples = [sample(at, stats=stats(ok=number)) for at, number in ((0, 10), (5, 3), (10, 50))]
+    assert window(samples)["reset"] is True
+    waits = [sample(at, db_stats={"databases": [database(waits=n)]}) for at, n in ((0, 10), (5, 3), (10, 50))]
+    assert window(waits)["databases"] is None
+
+
 def test_a_restart_that_was_seen_is_a_reset_whatever_the_counters_say():
     samples = [sample(0, stats=stats(ok=1)), sample(9, stats=stats(ok=1000))]
     assert window(samples, restarted=True)["requests"] is None
