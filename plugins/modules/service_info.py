@@ -117,7 +117,8 @@ instances:
       description: The pod's IP address; empty where there is none.
       type: str
     last_end:
-      description: How the container before this one ended, for example C(OOMKilled, exit code 137); empty if it did not.
+      description:
+        - How the container before this one ended, for example C(OOMKilled, exit code 137); empty if it did not.
       type: str
     last_ended:
       description: When the container before this one ended (RFC 3339, UTC).

@@ -461,8 +461,11 @@ def test_an_error_of_a_transport_is_a_row_of_its_instance(transport, tmp_path, c
 
 
 def test_an_error_after_all_was_recorded_adds_no_row(transport, tmp_path, monkeypatch):
+    def broken(_session):
+        raise OSError(9, "Bad file descriptor")
+
     transport.add("region")
-    monkeypatch.setattr("fake_transport.FakeSession.close", lambda _session: [][0])
+    monkeypatch.setattr("fake_transport.FakeSession.close", broken)
     ran = capture(transport, tmp_path)
     assert [(row.capture, row.reason) for row in ran.report.rows] == [("stack", "proven"), ("version", "recorded")]
 
