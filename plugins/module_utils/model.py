@@ -498,6 +498,11 @@ class LedgerRow:
             for f in dataclasses.fields(cls):
                 if not isinstance(getattr(entry, f.name), _TYPES.get(f.name, str)):
                     raise ValueError(f"{f.name} is of another type")
+            for key, kind in _TYPES_OF_DETAILS.items():
+                if key in entry.details and not isinstance(entry.details[key], kind):
+                    raise ValueError(f"{key} in its details is of another type")
+            if not all(isinstance(text, str) for text in entry.details.get("version", {}).values()):
+                raise ValueError("its version holds more than text")
             if Verdict(Reason(entry.reason), "").status.value != entry.status:
                 raise ValueError("its status does not follow from its reason")
         except (TypeError, ValueError) as error:
@@ -511,6 +516,8 @@ class LedgerRow:
 
 # Of the fields of a row that are not text.
 _TYPES: dict[str, Any] = {"sequence": int, "bytes": int, "duration": (int, float), "details": dict}
+# Of what others read out of the details of a row.
+_TYPES_OF_DETAILS = {"total": int, "goroutines": int, "groups": int, "parsed": str, "signal_sent": str, "version": dict}
 
 
 def row(

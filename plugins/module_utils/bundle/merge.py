@@ -70,7 +70,7 @@ def _take(bundle: str, files: Iterator[tuple[str, IO[bytes]]]) -> list[LedgerRow
         if not _PATH.match(path) or path == MANIFEST:
             raise ValueError(f"a part holds a file with an unsafe name: {path!r}")
         if path == LEDGER:
-            rows = [LedgerRow.from_dict(json.loads(line)) for line in stream.read().splitlines()]
+            rows = [_row(line) for line in stream.read().splitlines()]
             continue
         target = os.path.join(bundle, *path.split("/"))
         if os.path.lexists(target):
@@ -81,6 +81,18 @@ def _take(bundle: str, files: Iterator[tuple[str, IO[bytes]]]) -> list[LedgerRow
             os.fchmod(out.fileno(), FILE_MODE)
             shutil.copyfileobj(stream, out, 1 << 20)
     return rows
+
+
+def _row(line: bytes) -> LedgerRow:
+    """A row of a part's ledger, which names nothing outside of the bundle. ValueError when it is none."""
+    try:
+        entry = LedgerRow.from_dict(json.loads(line))
+    except RecursionError as error:
+        raise ValueError("a row of the ledger is nested too deeply") from error
+    for path in (entry.path, entry.details.get("parsed", "")):
+        if path and not _PATH.match(path):
+            raise ValueError(f"a row of the ledger names a file with an unsafe name: {path!r}")
+    return entry
 
 
 def seal(bundle: str, run: dict[str, Any]) -> str:

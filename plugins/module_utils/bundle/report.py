@@ -126,13 +126,27 @@ def _largest_groups(rows: Iterable[LedgerRow], load: Loader) -> list[tuple[int, 
     dumps: Counter[tuple[str, tuple[str, ...]]] = Counter()
     for entry in rows:
         seen = set()
-        for group in (load(entry.details["parsed"]) or {}).get("groups", []):
+        for group in _groups_of(load(entry.details["parsed"])):
             frames = tuple(f"{called}  {at}" for called, at in zip(group["functions"], group["locations"]))
             key = (f" [{group['state']}]" if group.get("state") else "", frames)
             counts[key] += group["count"]
             seen.add(key)
         dumps.update(seen)
     return [(count, dumps[key], printable(key[0]), list(key[1])) for key, count in counts.most_common(LARGEST_GROUPS)]
+
+
+def _groups_of(document: dict[str, Any] | None) -> Iterable[dict[str, Any]]:
+    """The groups of a parsed dump that are what they should be: the file may come from anywhere."""
+    groups = (document or {}).get("groups")
+    for group in groups if isinstance(groups, list) else []:
+        if (
+            isinstance(group, dict)
+            and isinstance(group.get("count"), int)
+            and isinstance(group.get("state"), (str, type(None)))
+        ):
+            lists = group.get("functions"), group.get("locations")
+            if all(isinstance(texts, list) and all(isinstance(text, str) for text in texts) for texts in lists):
+                yield group
 
 
 def _not_captured(rows: Sequence[LedgerRow]) -> list[str]:

@@ -70,7 +70,7 @@ def _loader(folder: str) -> Any:
         try:
             with open(os.path.join(folder, *path.split("/")), "rb") as stream:
                 document = json.loads(stream.read())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             # The report is made of what can be read; that the file is bad is for verify to say.
             return None
         return document if isinstance(document, dict) else None
