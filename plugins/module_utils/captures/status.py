@@ -154,14 +154,15 @@ def _record(instance: Instance, options: Options, store: Store) -> Record:
     if offered:
         turns = [Turn(number, tuple(offered)) for number in range(1, options.samples + 1)]
     once = []
-    if options.certificates and target_of(instance, PING):
+    http = target_of(instance, PING)
+    if options.certificates and http and http.scheme == "https":
         once.append(Question(CERTIFICATE))
     if options.log_seconds:
         once.append(Question(LOG))
     if once:
         turns.append(Turn(1, tuple(once), sample=False))
     record = Record(instance, turns, store)
-    known = instance.component in COMPONENTS or target_of(instance, PING)
+    known = instance.component in COMPONENTS or http
     reason = Reason.NOT_OFFERED if known else Reason.NO_PORT
     record.note([question for question in options.questions if question not in offered], verdict(reason))
     return record
