@@ -13,8 +13,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any, Iterable
 
+from ..bundle.store import safe_name
 from .documents import (
     cluster_document,
+    cluster_named_in,
     cluster_of,
     compact,
     component_document,
@@ -90,7 +92,7 @@ class Audit:
             raw = loads(data)
             if path.rpartition("/")[2] == CLUSTER_FILE:
                 self.add_cluster(raw)
-            elif may_wait and path.partition("/")[0] not in self.clusters and not names_transport(raw):
+            elif may_wait and cluster_named_in(raw) not in self.clusters and not names_transport(raw):
                 return False
             else:
                 self.add_status(path, raw)
@@ -102,6 +104,8 @@ class Audit:
         """Note a document that is there and cannot be used: nothing is known of whatever it tells of."""
         self.problems.append((path, message))
         parts = path.split("/")
+        # Names in paths are made safe, so that the cluster's own may be another one.
+        parts[0] = next((name for name in self.clusters if safe_name(name) == parts[0]), parts[0])
         self.unusable[parts[0]] += 1
         # <cluster>/<component>/<instance>/status.json, or one of an access point or of a whole part.
         of_instance = len(parts) == 4 and parts[-1] == STATUS_FILE
@@ -135,8 +139,7 @@ class Audit:
 
     def add_status(self, path: str, raw: Any) -> None:
         """Take what status.json holds. ShapeError when not even the instance can be told from it."""
-        transport = self._cluster(path.partition("/")[0])["transport"]
-        status = status_of(raw, path, transport, self.now)
+        status = status_of(raw, path, self._cluster(cluster_named_in(raw))["transport"], self.now)
         document, instance = status.document, status.instance
         key = (instance["cluster"], instance["component"], instance["namespace"], instance["name"])
         if key in self._seen:

@@ -87,15 +87,21 @@ def status_of(raw: Any, path: str, transport: str = "", now: str = "") -> Status
     status.times_read = {endpoint: sum(1 for sample in samples if endpoint in sample) for endpoint in SAMPLED}
     # An endpoint that any sample has in a broken form is not judged by the others.
     made["latest"].update({endpoint: None for endpoint in SAMPLED if endpoint in status.broken})
-    taken = [sample["at"] for sample in samples if "at" in sample]
-    collected = raw.get("collected")
-    status.at = taken[-1] if taken else collected if isinstance(collected, str) else ""
+    moments = [*(sample.get("at") for sample in reversed(samples)), raw.get("collected")]
+    status.at = next((moment for moment in moments if _is_moment(moment)), "")
     _mark_last(made, len(samples), status)
     _add_ages(instance, status.at or now)
     _add_course(made["latest"], samples)
     _judge_log(made["log"], made["latest"]["worker_stats"])
     _drop_idle(made)
     return status
+
+
+def cluster_named_in(raw: Any) -> str:
+    """The cluster that a status document is about, "" where it does not say so."""
+    instance = raw.get("instance") if isinstance(raw, dict) else None
+    found = instance.get("cluster") if isinstance(instance, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def names_transport(raw: Any) -> bool:
@@ -137,8 +143,7 @@ def _samples(raw: Any, status: Status) -> list[dict[str, Any]]:
             value = _section(given, endpoint, SAMPLE[endpoint], status)
             if value is not None:
                 sample[endpoint] = value
-        if isinstance(given.get("at"), str):
-            sample["at"] = given["at"]
+        sample["at"] = given.get("at")
         samples.append(sample)
     return samples
 
@@ -170,6 +175,10 @@ def seconds_between(earlier: str, later: str) -> float | None:
         return (_moment(later) - _moment(earlier)).total_seconds()
     except (ValueError, OverflowError):
         return None
+
+
+def _is_moment(stamp: Any) -> bool:
+    return isinstance(stamp, str) and seconds_between(stamp, stamp) is not None
 
 
 def _moment(stamp: str) -> datetime.datetime:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any, Sequence
 
@@ -116,7 +117,7 @@ def _weigh(
     for item in items:
         severity, threshold = rule.severity, None
         value = item.get(VALUE)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             value = None
         if rule.levels is not None:
             if value is None:
@@ -136,7 +137,9 @@ def _finding(rule: Rule, item: dict[str, Any], document: dict[str, Any], weight:
         "instance": document.get("instance", {}).get("name", ""),
     }
     place = {key: shown(item[key]) if item.get(key) is not None else own[key] for key in PLACE_FIELDS}
-    texts = {key: shown(part) for key, part in item.items()}
+    # Where an expression gives several kinds of items, one need not have all the fields of the message.
+    texts = dict.fromkeys(rule.expression.fields, "?")
+    texts.update((key, shown(part)) for key, part in item.items())
     texts.update({key: printable(text) for key, text in place.items()}, threshold=shown(threshold))
     return Finding(
         rule=rule.id,
@@ -162,7 +165,7 @@ def shown(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        return str(int(value)) if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
     if isinstance(value, list):
         more = [f"and {len(value) - _LISTED} more"] if len(value) > _LISTED else []
         return _cut(", ".join([shown(part) for part in value[:_LISTED]] + more))
@@ -174,7 +177,10 @@ def _cut(text: str) -> str:
 
 
 def _rounded(value: Any) -> Any:
-    return round(value, 6) if isinstance(value, float) else value
+    """A number as JSON can hold it."""
+    if not isinstance(value, float):
+        return value
+    return round(value, 6) if math.isfinite(value) else None
 
 
 def _bounded(value: Any) -> Any:

@@ -110,7 +110,8 @@ def record(needed: dict[str, Shape], optional: dict[str, Shape] | None = None, *
             for key, inner in others.items():
                 given = value.get(key)
                 if given is None:
-                    made[key] = defaults.get(key)
+                    default = defaults.get(key)
+                    made[key] = list(default) if isinstance(default, list) else default
                 elif inner is number and type(given) in _NUMBERS and -LARGEST_NUMBER <= given <= LARGEST_NUMBER:
                     made[key] = given  # most of what there is: worth not calling anything for
                 else:

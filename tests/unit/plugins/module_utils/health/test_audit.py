@@ -235,6 +235,53 @@ def test_machines_of_one_cluster_are_one_cluster():
     assert (merged["components"], merged["workloads_known"], merged["named"]) == (["region", "host"], False, True)
 
 
+def test_clusters_that_say_little_do_not_share_what_others_say():
+    bare = {key: value for key, value in cluster("d").items() if key not in ("workloads", "problems")}
+    again = {**bare, "workloads": [workload()], "problems": [{"place": "p", "reason": "gone"}]}
+    audit = audit_of(rules_of(MISSING), bare, again, {**bare, "cluster": "e"})
+    assert (len(audit.clusters["d"]["workloads"]), audit.clusters["e"]["workloads"]) == (1, [])
+    assert audit.clusters["e"]["problems"] == []
+
+
+def test_a_cluster_whose_name_no_path_can_hold_is_known_all_the_same():
+    loaded = rules_of(rule(applies_to={"transports": ["kubernetes"]}), MISSING)
+    audit = Audit(loaded, {}, NOW)
+    audit.add("a_b/cluster.json", json.dumps(cluster("a b", ["region", "host"])).encode())
+    audit.add("a_b/region/region-1/status.json", json.dumps(status(instance(cluster="a b"))).encode())
+    audit.add("a_b/host/host-1/status.json", b"{")
+    audit.finish()
+    document = health_document(audit)
+    assert verdicts(document) == {("a b", "host"): "unknown", ("a b", "region"): "ok"}
+    assert told(document) == []
+
+
+@pytest.mark.parametrize("word", ["nan", "inf", "-inf"])
+def test_figures_that_are_none_are_unknown_and_never_written(word):
+    levels = {"compare": "at_least", "warning": "few"}
+    loaded = rules_of(
+        rule(id="compares", severity=None, levels=levels, expression="instance.{value: to_number(node)}"),
+        rule(id="tells", expression="instance.{value: to_number(node), more: to_number(node)}", message="{more}"),
+        thresholds={"few": {"default": 2, "unit": "u", "what": "w"}},
+    )
+    document = health_of(loaded, cluster(), status(instance(node=word)))
+    (finding,) = document["findings"]
+    assert (finding["value"], finding["fields"], finding["message"]) == (None, {"more": None}, word)
+    assert document["unknown"][0]["rule"] == "compares"
+
+
+def test_items_of_several_kinds_need_not_have_all_fields():
+    kinds = rule(expression="[instance.{a: restarts}, instance.{b: node}]", message="{a} {b}")
+    document = health_of(rules_of(kinds), cluster(), status(instance(restarts=2)))
+    assert [one["message"] for one in document["findings"]] == ["2 ?", "? n1"]
+
+
+def test_what_is_no_moment_is_not_told():
+    document = health_of(rules_of(RESTARTED), cluster(), status(samples=[{"at": "x" * 9}], collected="soon"))
+    assert document["collected"] == {"first": "", "last": ""}
+    known = status(samples=[{"at": "x"}], collected="2026-01-02T03:00:00Z")
+    assert health_of(rules_of(RESTARTED), cluster(), known)["collected"]["first"] == "2026-01-02T03:00:00Z"
+
+
 def test_many_findings_of_one_rule_are_bounded_and_the_rest_is_counted():
     many = rule(needs=["worker_stats"], expression="latest.worker_stats.workers[].{subject: name, value: queue}")
     workers = [
