@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 from .debug1 import QUOTED, Block, Row
 from .live import has_writer
@@ -45,7 +46,9 @@ def frame_of(row: Row) -> Frame:
     """The frame of a row; an address without a symbol stands for its function."""
     if row.function is None:
         return Frame(f"0x{row.pc:x}", "?", 0)
-    return Frame(text(row.function[: row.function.rindex(b"+0x")]), text(row.file), row.line)
+    # Interned: the same few places come again in every dump.
+    function = sys.intern(text(row.function[: row.function.rindex(b"+0x")]))
+    return Frame(function, sys.intern(text(row.file)), row.line)
 
 
 def groups_of(blocks: list[Block]) -> list[Group]:

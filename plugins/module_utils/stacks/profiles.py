@@ -10,6 +10,8 @@ to be complete, what stood within it was text.
 
 from __future__ import annotations
 
+from typing import Iterator
+
 from .reader import DumpReader, ReaderState
 
 _MOST_OPEN = 8
@@ -52,7 +54,7 @@ class _Candidate:
             self.reader.feed(b"")
 
 
-def read_profiles(data: bytes, headers: list[int]) -> list[tuple[int, DumpReader]]:
+def read_profiles(data: bytes, headers: list[int]) -> Iterator[tuple[int, DumpReader]]:
     """The dumps that begin at these offsets, in ascending order, without those that are text within another."""
     found: list[_Candidate] = []
     going: list[_Candidate] = []
@@ -64,16 +66,22 @@ def read_profiles(data: bytes, headers: list[int]) -> list[tuple[int, DumpReader
         going, ended = _go_on(going)
         for candidate in ended:
             candidate.close(data)
+        if not going:
+            yield from _kept(found)
+            found = []
     for candidate in going:
         candidate.close(data)
-    kept: list[tuple[int, DumpReader]] = []
+    yield from _kept(found)
+
+
+def _kept(candidates: list[_Candidate]) -> Iterator[tuple[int, DumpReader]]:
+    """Those of candidates that stand within one another that are dumps."""
     complete_to = 0
-    for candidate in found:
+    for candidate in candidates:
         if candidate.is_complete or candidate.start >= complete_to:
-            kept.append((candidate.start, candidate.reader))
+            yield candidate.start, candidate.reader
         if candidate.is_complete:
             complete_to = max(complete_to, candidate.end)
-    return kept
 
 
 def _go_on(candidates: list[_Candidate]) -> tuple[list[_Candidate], list[_Candidate]]:
