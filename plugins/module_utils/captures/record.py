@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is asked of one instance for its status, and what of it has been read: every question has one row for each time.
 
-Documents are held as JSON text: of thousands of instances, Python's own objects would take many times the memory.
+Samples are held as compressed JSON: of thousands of instances, Python's own objects would take many times the memory.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import zlib
 from dataclasses import dataclass
 from typing import Any, Iterable, Sequence
 
@@ -110,9 +111,10 @@ class Record:
                         turn, question, row(self.instance, question.capture, unanswered, turn.number, started=now)
                     )
             self._store.record(self._rows[turn])
+            self._rows[turn] = []
             document = self._documents.pop(turn, None)
             if document is not None:
-                self._samples[turn.number] = json_bytes(document)
+                self._samples[turn.number] = zlib.compress(json_bytes(document), 1)
             self._ended[turn].set()
 
     def refuse(self, outcome: Verdict) -> None:
@@ -128,7 +130,7 @@ class Record:
     def document(self, after: Instance | None, restarted: bool | None) -> dict[str, Any]:
         """status.json. after: the instance as it was seen last, where somebody looked again."""
         with self._lock:
-            samples = [json.loads(self._samples[number]) for number in sorted(self._samples)]
+            samples = [json.loads(zlib.decompress(self._samples[number])) for number in sorted(self._samples)]
             return {
                 "format": FORMAT,
                 "version": VERSION,
