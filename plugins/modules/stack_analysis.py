@@ -143,8 +143,18 @@ dumps:
           description: The labels that the service gave them for profiling.
           type: dict
         created_by:
-          description: The function that started them, with RV(ignore:file) and RV(ignore:line); null if not told.
+          description: The call that started them; null where the dump does not tell.
           type: dict
+          contains:
+            function:
+              description: The function, without arguments.
+              type: str
+            file:
+              description: The source file.
+              type: str
+            line:
+              description: The line in it.
+              type: int
         ids:
           description: The goroutines' ids, the first hundred in the dump; empty for V(debug1).
           type: list
