@@ -32,8 +32,8 @@ requirements:
 options:
   paths:
     description:
-      - What to judge, namely parts that M(cloudpods.diagnostics.status_info) left, or sealed bundles; folders or archives.
-      - They are read as they are. Nothing is unpacked, and none of them is changed.
+      - What to judge, namely parts that M(cloudpods.diagnostics.status_info) left, or sealed bundles.
+      - They are folders or archives, and are read as they are. Nothing is unpacked, and none of them is changed.
     type: list
     elements: path
     required: true
@@ -68,18 +68,19 @@ options:
         required: true
   baseline:
     description:
-      - An earlier run's C(health.json), or the bundle that holds it. Each finding is then new, worse, the same or better,
-        and what is no more found is listed as gone, or as not seen where this time it could not be looked for.
+      - An earlier run's C(health.json), or the bundle that holds it. Each finding is then new, worse, the same or
+        better, and what is no more found is listed as gone, or as not seen where this time it could not be looked for.
     type: path
   output:
     description:
-      - The folder to write C(health.json), C(health.md), C(health.junit.xml) and C(health.prom) into. It is made private
-        to the user.
+      - The folder to write C(health.json), C(health.md), C(health.junit.xml) and C(health.prom) into. It is made
+        private to the user.
       - M(cloudpods.diagnostics.bundle_seal) takes it as one more part. Without it, nothing is written.
     type: path
   fail_on:
     description:
-      - From which verdict on the run counts as failed, which RV(failure) then says. The reports are written all the same.
+      - From which verdict on the run counts as failed, which RV(failure) then says. The reports are written all the
+        same.
       - V(unknown) means that everything but V(ok) is a failure; V(none) never fails.
     type: str
     choices: [none, critical, warning, unknown]
@@ -118,7 +119,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 verdict:
-  description: The verdict on the fleet, V(ok), V(unknown), V(warning) or V(critical); the worse, the later in this list.
+  description: The verdict on the fleet. From best to worst V(ok), V(unknown), V(warning), V(critical).
   returned: success
   type: str
   sample: warning
