@@ -24,10 +24,10 @@ from typing import NamedTuple
 
 # Longer numbers are nobody's, and Python refuses to read very long ones.
 HEADER = re.compile(rb"goroutine profile: total (\d{1,18})(?!\d)")
-HEAD = re.compile(rb"(\d{1,18}) @((?: 0x[0-9a-f]+)*)")
+HEAD = re.compile(rb"(\d{1,18}) @((?: 0x[0-9a-f]{1,32}){0,4096})")  # Go has at most 1024 in a stack
 QUOTED = rb'"(?:[^"\\\n]|\\.)*"'
 LABELS = re.compile(rb"# labels: (\{(?:%s:%s(?:, )?)*\})" % (QUOTED, QUOTED))
-PC = re.compile(rb"0x([0-9a-f]+)")
+PC = re.compile(rb"0x([0-9a-f]{1,32})(?![0-9a-f])")
 TABS = re.compile(rb"\t+")
 FUNCTION = re.compile(rb"[^\t\n]+?\+0x([0-9a-f]+)")
 # A source file's name ends in an extension or is a stand-in of the runtime's; a //line directive may name anything.

@@ -10,6 +10,7 @@ from .stacktext import Goroutine, labels_of_header
 
 # writeGoroutineStacks in runtime/pprof gives up at a buffer of this size and writes what fits.
 DEBUG2_LIMIT = 64 << 20
+MOST_ERRORS = 1000
 
 
 class _Entry:
@@ -76,12 +77,13 @@ class Run:
 
     def damage(self, offset: int, goroutine: bytes | None, message: str) -> None:
         """Note what proves that the dump is not complete."""
-        self.errors.append((offset, goroutine, message))
         self.is_damaged = True
+        self.note(offset, goroutine, message)
 
     def note(self, offset: int, goroutine: bytes | None, message: str) -> None:
-        """Note what makes it doubtful."""
-        self.errors.append((offset, goroutine, message))
+        """Note what makes it doubtful; only the first ones of many."""
+        if len(self.errors) < MOST_ERRORS:
+            self.errors.append((offset, goroutine, message))
 
     def dump(self, is_single: bool = False) -> Dump:
         """The model; its lines and those of its errors are still offsets."""

@@ -101,9 +101,3 @@ def test_each_oddity_alone(piece, regions, slow):
     data = generated(7, 300, (piece,))
     assert parse(data) == slow(data)
     assert any(regions)
-
-
-def test_one_line_of_a_hundred_megabytes_is_no_trouble():
-    """Text in which every position could be a beginning takes time by its size only."""
-    data = b"goroutine " * 2_000_000
-    assert parse(data).dumps == []

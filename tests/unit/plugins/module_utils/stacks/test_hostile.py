@@ -1,0 +1,68 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Input made to keep the parser busy takes time by its size only, and leaves a result of bounded size."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.parse import parse
+from dumps import LOG, REGION1
+
+CUT = REGION1[:5000]
+OPEN = b"goroutine 5 [select]:\nmain.x(0x1)\n\t/x.go:1 +0x1\n"
+# What stands at the beginning, and what comes again and again after it.
+HOSTILE = {
+    "headers": (b"", b"goroutine 1 [running]:\n"),
+    "headers of one id": (b"", b"goroutine 7 [select]:\n"),
+    "headers that are none": (OPEN, b"goroutine 1 [x\n"),
+    "headers in one line": (b"", b"goroutine "),
+    "prefixes in one line": (b"", b"a a goroutine 1 [x] "),
+    "panics": (b"", b"panic: \ngoroutine 1 [x\n"),
+    "debug=1 headers": (b"", b"goroutine profile: total 5\n"),
+    "a log after a cut dump": (CUT, LOG),
+    "beginnings of frames": (CUT, b"#\t0x\n"),
+    "beginnings of blocks": (CUT, b"1 @ 0x1 0x2\n#\t"),
+    "padding": (REGION1[: REGION1.index(b"\t\t") + 1], b"\t" * 8 + b"[info x]\n"),
+    "addresses": (b"goroutine profile: total 5\n1 @", b" 0x1"),
+    "frames of many addresses": (
+        b"goroutine profile: total 5\n1 @" + b" 0x1" * 4000 + b"\n",
+        b"#\t0x9\tmain.a+0x1\t/x.go:1\n",
+    ),
+    "digits": (CUT + b"#\t0x", b"f"),
+    "calls without locations": (OPEN, b"hello (x)\n"),
+    "stacks within a stack": (OPEN, b"x: goroutine 1 [running]:\n"),
+    "ancestors": (OPEN, b"[originating from goroutine 1]:\n"),
+    "docker records": (b"", b'{"log":"goroutine 1 [x]:\\n"}\n'),
+    "brackets": (b'{"log":"goroutine 1 [x]:\\n"}\n{"log":', b"["),
+}
+
+
+def seconds(data: bytes) -> float:
+    began = time.process_time()
+    parse(data)
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_time_grows_as_the_size_does(name):
+    start, again = HOSTILE[name]
+    small, large = (start + again * (size // len(again)) for size in (40_000, 320_000))
+    # Eight times the size; were it quadratic, 64 times as long.
+    assert seconds(large) < 24 * max(seconds(small), 0.01)
+
+
+def test_many_sources():
+    data = b"".join(b"[pod/a%d/b] goroutine 1 [x]:\n" % number for number in range(5000))
+    result = parse(data)
+    assert len(result.dumps) == 1000
+    assert result.errors
+
+
+def test_the_result_is_bounded():
+    result = parse(OPEN + b"goroutine 1 [x\n" * 50_000)
+    assert len(json.dumps(result.to_dict())) < 1 << 20
+    assert result.complete is False
