@@ -153,7 +153,7 @@ def _pc(thread: Thread, line: bytes, at: int, block: Block) -> _Cell:
         index = block.locate(pc)
         if index is not None:
             return thread._replace(step=PAD1, pc=pc, index=index), at + 2 + size
-    if any(row.index is not None for row in block.rows):
+    if block.located:
         return None
     end = debug1.number_end(line, match.start(1), match.end(), hexadecimal=True)
     if end is None:

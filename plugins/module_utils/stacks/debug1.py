@@ -64,6 +64,7 @@ class Block:
         self.addresses = addresses
         self.labels: bytes | None = None
         self.rows: list[Row] = []
+        self.located = False  # any of its rows is one of its addresses
         self.next = 0  # index of the first address whose frame has not come yet
         self.whole = False  # its closing empty line was read
         self.problems: list[str] = []
@@ -83,6 +84,7 @@ class Block:
             if self.rows and row.index > self.next:
                 self.problems.append(f"{row.index - self.next} frames are missing before 0x{row.pc:x}")
             self.next = row.index + 1
+            self.located = True
         elif self.addresses or row.pc:  # a stack without addresses is written as one frame at 0
             self.problems.append(f"the frame at 0x{row.pc:x} is not among the addresses")
         self.rows.append(row)

@@ -10,7 +10,7 @@ import sys
 
 from .debug1 import QUOTED, Block, Row
 from .live import has_writer
-from .model import Dump, Frame, Group, ParseError
+from .model import MOST_ERRORS, Dump, Frame, Group, ParseError
 from .reader import DumpReader, ReaderState
 
 _PAIR = re.compile(rb"(%s):(%s)" % (QUOTED, QUOTED))
@@ -78,7 +78,7 @@ def dump_of(reader: DumpReader, line: int = 1, source: str | None = None) -> Dum
         goroutines=sum(block.count for block in reader.blocks),
         complete=reader.state is ReaderState.COMPLETE and not problems,
         groups=groups_of(reader.blocks),
-        errors=[ParseError(line, None, problem) for problem in problems],
+        errors=[ParseError(line, None, problem) for problem in problems[:MOST_ERRORS]],
         line=line,
         source=source,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+MOST_ERRORS = 1000  # kept of one dump, the first ones
 IDS_KEPT = 100  # goroutine ids kept in a group, the first ones in the dump
 
 

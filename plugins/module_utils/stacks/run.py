@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from .model import IDS_KEPT, Dump, Group, ParseError
+from .model import IDS_KEPT, MOST_ERRORS, Dump, Group, ParseError
 from .stacktext import Goroutine, labels_of_header
 
 # writeGoroutineStacks in runtime/pprof gives up at a buffer of this size and writes what fits.
 DEBUG2_LIMIT = 64 << 20
-MOST_ERRORS = 1000
 
 
 class _Entry:
