@@ -55,6 +55,14 @@ def test_time_grows_as_the_size_does(name):
     assert seconds(large) < 24 * max(seconds(small), 0.01)
 
 
+def test_many_frames_of_many_addresses():
+    def block(count: int) -> bytes:
+        rows = b"#\t0x9\tmain.a+0x1\t/x.go:1\n"
+        return b"goroutine profile: total 5\n1 @" + b" 0x1" * count + b"\n" + rows * (count // 8)
+
+    assert seconds(block(320_000)) < 24 * max(seconds(block(40_000)), 0.01)
+
+
 def test_many_sources():
     data = b"".join(b"[pod/a%d/b] goroutine 1 [x]:\n" % number for number in range(5000))
     result = parse(data)

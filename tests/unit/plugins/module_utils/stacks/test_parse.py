@@ -144,6 +144,21 @@ def test_a_printed_stack_within_a_dump_is_another_dump():
         assert [error for dump in result.dumps for error in dump.errors] == []
 
 
+def test_a_printed_stack_with_a_creator_and_no_empty_line_after_it():
+    inner = PRINTED.rstrip(b"\n") + b"\ncreated by main.start in goroutine 1\n\t/src/generator/main.go:87 +0x3d\n"
+    lines = CORPUS["go1.27/debug2"].splitlines(keepends=True)
+    whole = parse(b"".join(lines)).dumps[0]
+    for at in range(20, 60):
+        dumps = parse(b"".join(lines[:at]) + inner + b"".join(lines[at:])).dumps
+        assert [dump.goroutines for dump in dumps if dump.form == "stack"] == [1]
+        assert [dump.groups for dump in dumps if dump.form == "debug2"] == [whole.groups], at
+
+
+def test_dumps_whose_beginning_is_lost_are_told_apart_by_their_ids():
+    rest = REGION2.partition(b"\n\n")[2]
+    assert found(rest + b"\n" + rest) == [("debug2", 170)] * 2
+
+
 def test_a_stack_at_the_end_of_a_message_line():
     data = PRINTED.replace(b"\ngoroutine", b": goroutine")
     assert found(LOG + data + LOG) == [("stack", 1)]
@@ -154,7 +169,8 @@ def test_a_panic_of_one_goroutine_that_nobody_printed():
     data = b"http: panic serving 10.0.0.1:80: boom\ngoroutine 9 [running]:\nnet/http.(*conn).serve.func1()\n"
     data += b"\t/s.go:1 +0x2\n"
     data += b"created by net/http.(*Server).Serve in goroutine 1\n\t/s.go:9 +0x4\n" + LOG
-    assert found(data * 3) == [("stack", 1)] * 3
+    data = b"".join(data.replace(b"goroutine 9", b"goroutine %d" % number) for number in (9, 10, 11))
+    assert found(data) == [("stack", 1)] * 3
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", LOG, b"\x00" * 1000, b"\x1f\x8b\x08" + b"\xff" * 50])

@@ -110,6 +110,35 @@ def test_what_is_called_complete_is_the_dump(case):
     assert reader.state is not ReaderState.COMPLETE or reader.dump == dump or not has_writer(reader)
 
 
+# The second block's stack is cut at the depth that Go records, so that its last frame is no goexit.
+EVERYWHERE = b"""goroutine profile: total 4
+2 @ 0x10 0x20 0x99
+#	0xf	main.a+0x1		/a.go:1
+#	0x1f	main.bbb+0x100000	/a.go:2
+
+1 @ 0x40 0x50 0x60
+#	0x3f	main.d+0x1	/a.go:4
+#	0x4f	main.d+0x2	/a.go:5
+#	0x5f	main.d+0x3	/a.go:6
+
+1 @ 0x70 0x80 0x99
+#	0x6f	runtime/pprof.write+0x1	/p.go:1
+#	0x7f	main.main+0x1		/a.go:9
+
+"""
+
+
+@pytest.mark.parametrize("text", USUAL + NASTY)
+def test_a_line_before_each_cell(text):
+    assert read(EVERYWHERE).state is ReaderState.COMPLETE
+    for place in range(1, len(cells(EVERYWHERE)) - 10):
+        reader = read(interleave(EVERYWHERE, {place: text}))
+        if text in USUAL:
+            assert reader.state is ReaderState.COMPLETE, (place, reader.problems)
+        if reader.state is ReaderState.COMPLETE and has_writer(reader):
+            assert reader.dump == EVERYWHERE, place
+
+
 @SLOW
 @given(streams(USUAL), st.data())
 def test_a_cut_stream_is_never_complete(case, data):

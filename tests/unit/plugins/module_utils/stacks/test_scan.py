@@ -75,6 +75,7 @@ ODD = [
     b"goroutine 82 gp=0x1 m=nil [select]:\nmain.x(0x1)\n\t/x.go:1 +0x2\ncreated by main.main in goroutine 1\n\t/x.go:3",
     b"goroutine 83 [select] {k: \"v\"}:\nmain.x(0x1)\n\t/x.go:1 +0x2\ncreated by main.main in goroutine 1\n\t/x.go:3",
     b"goroutine 84 [select]:\nmain.x(an odd argument)\n\t/x.go:1 +0x2\ncreated by main.main\n\t/x.go:3 +0x1",
+    b"goroutine 87 [select]:\nmain.x(0x1\nlog line)\n\t/x.go:1 +0x2\ncreated by main.main\n\t/x.go:3 +0x1",
     b"goroutine 85 [select]:\n...additional frames elided...\ncreated by main.main\n\t/x.go:3 +0x1",
     b"goroutine 5007 [select]:\nmain.x()\n\t/x.go:1 +0x2\ncreated by main.main\n\t/x.go:3 +0x1",
     b"\tgoroutine running on other thread; stack unavailable", b"rax    0x1", CORPUS["go1.27/deadlock"],
