@@ -43,6 +43,7 @@ STATUS_TRANSPORT = dict(
 KEYSTONE = {
     "keystone": {
         "type": "dict",
+        "no_log": False,  # the secrets in it are marked
         "options": {
             "auth_url": {"type": "str"},
             "username": {"type": "str"},

@@ -80,8 +80,7 @@ class Fields:
     def number(self, name: str) -> float:
         """A finite number that is not negative."""
         value: Any = self._data.get(name)
-        # Exactly these types: true is an integer, too.
-        if type(value) is not int and type(value) is not float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self._bad(name, "a number")
         if not 0 <= value <= MAX_INTEGER:
             raise BadValue(f"{self._where}: {name} is out of range")

@@ -35,7 +35,7 @@ class Script(LogStream):
     def read(self) -> bytes:
         piece = self._pieces.pop(0) if self._pieces else b""
         if isinstance(piece, Exception):
-            raise piece
+            raise piece  # pylint: disable=raising-bad-type
         return piece
 
     def close(self) -> None:

@@ -417,7 +417,9 @@ def test_bodies_are_kept_also_when_they_cannot_be_read_but_not_without_end(trans
 
 
 def test_only_bodies_that_could_not_be_read_are_kept_when_that_is_asked_for(transport, tmp_path):
-    answer = lambda target: HttpAnswer(500, {}, b"oops") if target.path == "/stats" else healthy(target)  # noqa: E731
+    def answer(target):
+        return HttpAnswer(500, {}, b"oops") if target.path == "/stats" else healthy(target)
+
     transport.add("region", answer=answer)
     ran = ask(transport, tmp_path, bodies="unread")
     assert [row.capture for row in ran.rows() if row.path] == ["status:stats"]

@@ -271,7 +271,10 @@ def test_what_the_log_says_of_a_full_pool_is_told_with_the_pool(shipped):
 
 def versions(branch, component="region", name="c"):
     text = f"{branch}(2de295222d26082106)"
-    change = lambda sample, _n: sample["version"].update(text=text, branch=branch)  # noqa: E731
+
+    def change(sample, _number):
+        sample["version"].update(text=text, branch=branch)
+
     return healthy(instance(component, f"{component}-1", name), change=change)
 
 

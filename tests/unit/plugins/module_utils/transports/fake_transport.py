@@ -252,7 +252,7 @@ class FakeTransport(Transport):
         deadline.check()
         self.calls.append(("workloads", ""))
         if isinstance(self.deployed, CaptureError):
-            raise self.deployed
+            raise self.deployed  # pylint: disable=raising-bad-type
         return [one for one in self.deployed if one.component in selection.names]
 
 

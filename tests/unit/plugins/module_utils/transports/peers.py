@@ -85,7 +85,11 @@ def peer(
     """A peer that acts so, or says these bytes, for as long as the block."""
     if isinstance(act, bytes):
         said = act
-        act = lambda _peer, connection: connection.sendall(said)  # noqa: E731
+
+        def say(_peer: Peer, connection: socket.socket) -> None:
+            connection.sendall(said)
+
+        act = say
     server = Peer(act, tls, listens, listener)
     try:
         yield server
