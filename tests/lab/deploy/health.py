@@ -74,11 +74,11 @@ TROUBLES = (
     Trouble("workers-detached", "hundreds of requests hang, and the pool looks idle",
             behaviour={"http_slow": "forever", "http_timeout": "2s", "http_storm": 300}),
     Trouble("pool-busy", "one cron job takes for ever; the watchdog counts", behaviour={
-        "pool": "CronJobWorkers", "pool_tasks": 1, "watchdog": "2s", "http_rate": 5}),
+        "pool": "CronJobWorkers", "pool_tasks": 1, "watchdog": "500ms", "http_rate": 5}),
     # The database.
     Trouble("db-exhausted", "all connections in use for ever, others wait", behaviour={"db_wait": 20, "db_conns": 4}),
     Trouble("db-waiting", "requests come in bursts and wait for the few connections",
-            behaviour={"db_max": 2, "db_latency": "20ms", "http_rate": 24, "http_burst": 8}),
+            behaviour={"db_max": 2, "db_latency": "60ms", "http_rate": 2, "http_burst": 8}),
     # Requests.
     Trouble("errors", "three of ten requests end with 500", behaviour={"http_rate": 20, "http_errors": 30}),
     Trouble("slow-path", "GET /servers takes three seconds", behaviour={"http_rate": 2, "http_slow": "3s"}),
@@ -107,7 +107,7 @@ TROUBLES = (
             behaviour={"heap_growth": 40, "once": _ONCE, "http_rate": 5},
             container={"resources": {"requests": {"memory": "0"}, "limits": {"memory": "64Mi"}}}),
     Trouble("scaled-to-zero", "notify has no replicas", "notify", replicas=0),
-    Trouble("missing", "notify is not deployed", "notify", replicas=NOT_THERE),
+    Trouble("missing", "scheduler is not deployed", "scheduler", replicas=NOT_THERE),
     # No answer, or none that can be read, from a pod that is ready.
     Trouble("hung", "takes connections and never answers", "notify", {"http_fault": "hang"}),
     Trouble("deaf", "takes connections and does not even read", "notify", {"http": "deaf"}),
