@@ -211,6 +211,8 @@ class StackCapture:
             attempt.sent = session.signal(taken.process)
             taken.dump = LiveDump(self._options.max_bytes)
             taken.outcome = taken.dump.read(self._transport, instance, log, attempt.sent, deadline)
+            if not session.confirmed and taken.dump.reader.total is None:
+                taken.outcome = verdict(Reason.NO_DUMP, "the connection ended, so the signal may not have arrived")
             taken.session = session
         except CaptureError as error:
             taken.outcome = error.verdict

@@ -65,9 +65,13 @@ class LogStream(abc.ABC):
 
 
 class ProcessSession(abc.ABC):
-    """A foot in the door of one instance's container: looked around, nothing done yet."""
+    """A foot in the door of one instance's container: looked around, nothing done yet.
+
+    confirmed: whether it is known that the signal was sent. Where the connection ended with the order, it may have been.
+    """
 
     facts = ProbeFacts()
+    confirmed = True
 
     @abc.abstractmethod
     def signal(self, process: Process) -> datetime.datetime:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import re
 import socket
 from typing import Any
 
@@ -37,6 +38,10 @@ EXEC_TEXTS = (
     ("no route to host", Reason.UNREACHABLE),
     ("deadline exceeded", Reason.UNREACHABLE),
 )
+
+
+# The API server repeats the whole command, which is no use to anybody.
+_COMMAND = re.compile(r"(error executing command) \[.*\]", re.DOTALL)
 
 
 def reason_of(text: str) -> Reason:
@@ -95,7 +100,12 @@ class ExecSession(ProcessSession):
     def signal(self, process: Process) -> datetime.datetime:
         self._say(f"signal {process.pid} {process.start_time}")
         sent_at = utc_now()
-        event = self._wait_for("sent", "unsent", "changed")
+        try:
+            event = self._wait_for("sent", "unsent", "changed")
+        except CaptureError:
+            # A service that dies of the signal takes the container and its last word along.
+            self.confirmed = False
+            return sent_at
         if event == "changed":
             raise CaptureError(Reason.PROCESS_CHANGED, f"process {process.pid}")
         if event == "unsent":
@@ -146,7 +156,7 @@ class ExecSession(ProcessSession):
 
     def _failure(self, status: bytes) -> CaptureError:
         """The script has ended although it was still needed."""
-        text = status_text(status) if status else "the connection closed"
+        text = _COMMAND.sub(r"\1", status_text(status)) if status else "the connection closed"
         try:
             succeeded = json.loads(status).get("status") == "Success"
         except (ValueError, AttributeError):

@@ -194,3 +194,17 @@ def test_a_log_without_a_dump_is_kept_as_it_is(tmp_path):
     assert (row.reason, row.path.rsplit("/", 1)[1]) == ("no_dump", "stack-1.log")
     assert ran.artifact(row) == NOISE
     assert "total" not in row.details
+
+
+def test_a_signal_whose_arrival_nobody_tells_is_not_claimed(tmp_path):
+    transport = FakeTransport()
+    transport.add("region", on_signal=lambda service: service.end(), confirms=False)
+    row = capture(transport, tmp_path).only()
+    assert (row.reason, "may not have arrived" in row.message) == ("no_dump", True)
+    assert row.details["signal_sent"]
+
+
+def test_a_dump_proves_that_the_signal_arrived(tmp_path):
+    transport = FakeTransport()
+    transport.add("region", on_signal=answers(DUMP), confirms=False)
+    assert capture(transport, tmp_path).only().status == "complete"

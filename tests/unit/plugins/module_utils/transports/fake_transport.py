@@ -89,6 +89,7 @@ class Service:
     instance: Instance
     facts: ProbeFacts
     on_signal: Callable[[Service], None] = lambda service: service.write(dump_text())
+    confirms: bool = True
     version: bytes = VERSION
     faults: dict[str, Callable[[Deadline], None]] = field(default_factory=dict)
     log: bytes = LOG_LINE
@@ -292,6 +293,7 @@ class FakeSession(ProcessSession):
             raise CaptureError(Reason.PROCESS_CHANGED, f"process {process.pid}")
         moment = utc_now()
         service.on_signal(service)
+        self.confirmed = service.confirms
         return moment
 
     def version(self, process):
