@@ -67,7 +67,7 @@ class LogStream(abc.ABC):
 class ProcessSession(abc.ABC):
     """A foot in the door of one instance's container: looked around, nothing done yet.
 
-    confirmed: whether it is known that the signal was sent. Where the connection ended with the order, it may have been.
+    confirmed: whether it is known that the signal was sent; it may have been where the connection ended meanwhile.
     """
 
     facts = ProbeFacts()
