@@ -73,8 +73,8 @@ TROUBLES = (
             behaviour={"pool": "CronJobWorkers", "pool_tasks": 4, "pool_rate": 5}),
     Trouble("workers-detached", "hundreds of requests hang, and the pool looks idle",
             behaviour={"http_slow": "forever", "http_timeout": "2s", "http_storm": 300}),
-    Trouble("pool-busy", "one cron job takes for ever; the watchdog counts", behaviour={
-        "pool": "CronJobWorkers", "pool_tasks": 1, "watchdog": "500ms", "http_rate": 5}),
+    Trouble("pool-busy", "cron jobs take for ever, and two wait; the watchdog counts", behaviour={
+        "pool": "CronJobWorkers", "pool_tasks": 6, "watchdog": "200ms", "http_rate": 5}),
     # The database.
     Trouble("db-exhausted", "all connections in use for ever, others wait", behaviour={"db_wait": 20, "db_conns": 4}),
     Trouble("db-waiting", "requests come in bursts and wait for the few connections",
