@@ -147,6 +147,7 @@ def measure_fleets(folder: Path) -> None:
                 cloudpods_interval=INTERVAL,
                 cloudpods_log_seconds=0,
                 cloudpods_certificates=False,
+                cloudpods_bodies="unread",
                 cloudpods_output=str(folder / "fleet"),
             )
             way = Way(f"{pods} pods", [*command, "-i", str(inventory)])

@@ -164,7 +164,8 @@ def bench(runner: Runner) -> None:
         sys.exit(reason)
     try:
         if runner.run(LAB_BUILD) and runner.run(LAB_UP):
-            runner.shown("bench", BENCH)
+            for command in BENCH:
+                runner.shown(" ".join(command), command)
     finally:
         take_down(runner)
 
