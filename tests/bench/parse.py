@@ -117,6 +117,7 @@ def measure(folder: Path, given: list[Input], rounds: int) -> None:
 
 
 def report(given: list[Input]) -> None:
+    print("### Parsing\n")
     print(
         "| input | MB | goroutines | s, best (median) | MB/s | gostackparse s | ours / theirs | peak memory / input |"
     )
