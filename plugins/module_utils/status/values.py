@@ -14,8 +14,10 @@ MAX_INTEGER = (1 << 63) - 1
 MAX_DIGITS = 400
 MAX_TEXT = 300
 
-# Turning digits into an integer takes time that grows with their square.
-_ENDLESS = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1))
+# Turning digits into an integer takes time that grows with their square. With one digit for all, they are found by
+# plain comparison, many times as fast as by an expression.
+_ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
+_ENDLESS = b"0" * (MAX_DIGITS + 1)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -40,7 +42,7 @@ def text_of(body: bytes) -> str:
 def json_object(body: bytes) -> dict[str, Any]:
     """The JSON object that a body is. BadValue when it is none: no NaN, no endless numbers, no bottomless nesting."""
     try:
-        if _ENDLESS.search(body):
+        if _ENDLESS in body.translate(_ONE_DIGIT):
             raise BadValue(f"a number of more than {MAX_DIGITS} digits")
         document = json.loads(text_of(body), parse_constant=_no_constant)
     except BadValue:

@@ -48,19 +48,24 @@ def _span(samples: Sequence[dict[str, Any]], endpoint: str) -> Span | None:
 
 
 def _any_went_back(samples: Sequence[dict[str, Any]]) -> bool:
-    """Whether any counter did, from one sample to the next."""
+    """Whether any counter did, from one sample to the next, or all in all: one between may lack it."""
     stats = [sample["stats"] for sample in samples if "stats" in sample]
-    if any(_hits_went_back(*pair) or _a_path_went_back(*pair) for pair in zip(stats, stats[1:])):
+    if any(_hits_went_back(*pair) or _a_path_went_back(*pair) for pair in _pairs(stats)):
         return True
     databases = [_by_name(sample["db_stats"]["databases"]) for sample in samples if "db_stats" in sample]
     counters = ("wait_count", "wait_duration_ns")
     return any(
         after[key][name] < before[key][name]
-        for before, after in zip(databases, databases[1:])
+        for before, after in _pairs(databases)
         for key in before
         if key in after
         for name in counters
     )
+
+
+def _pairs(documents: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each document and its next one, and the first and the last."""
+    return [*zip(documents, documents[1:]), *zip(documents[:1], documents[-1:])]
 
 
 def _hits_went_back(before: dict[str, Any], after: dict[str, Any]) -> bool:

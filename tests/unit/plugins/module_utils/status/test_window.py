@@ -121,6 +121,12 @@ def test_a_reset_between_samples_in_the_middle_is_one_even_when_more_was_counted
     assert window(waits)["databases"] is None
 
 
+def test_a_reset_is_one_even_when_a_sample_between_lacks_the_database():
+    read = [{"databases": [database(waits=5)]}, {"databases": []}, {"databases": [database(waits=1)]}]
+    found = window([sample(at, db_stats=one) for at, one in enumerate(read)])
+    assert (found["reset"], found["databases"]) == (True, None)
+
+
 def test_a_restart_that_was_seen_is_a_reset_whatever_the_counters_say():
     samples = [sample(0, stats=stats(ok=1)), sample(9, stats=stats(ok=1000))]
     assert window(samples, restarted=True)["requests"] is None
