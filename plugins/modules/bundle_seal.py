@@ -143,7 +143,7 @@ def main() -> None:
         archive=sealed.archive,
         counts=count_by_status(sealed.rows),
         failure=failure(sealed.rows, params["fail_on"]),
-        table=[*sealed.table, "", f"bundle: {sealed.archive}"],
+        table=[*sealed.table, *([""] if sealed.table else []), f"bundle: {sealed.archive}"],
     )
 
 
