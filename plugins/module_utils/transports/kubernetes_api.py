@@ -14,6 +14,7 @@ import contextlib
 import json
 import socket
 import ssl
+import threading
 from typing import Any, Iterator, Sequence
 from urllib.parse import urlencode, urlsplit
 
@@ -23,6 +24,9 @@ from .base import SetupError
 
 CONNECT_SECONDS = 10.0
 CHUNK = 1 << 16
+# What may be over in a moment (0: no answer, or a broken one), and how many seconds to wait before each further try.
+PASSING = (0, 429, 502, 503, 504)
+PAUSES = (0.3, 0.6, 1.2)
 
 # HTTP status of the API server -> reason. What is not listed is the target not answering.
 REASONS = {401: Reason.FORBIDDEN, 403: Reason.FORBIDDEN, 404: Reason.GONE, 410: Reason.GONE}
@@ -89,72 +93,74 @@ class Api:
         return headers
 
     def get_json(self, path: str, query: dict[str, str], deadline: Deadline) -> dict[str, Any]:
-        """One GET. Busy answers and broken connections are tried again, within the deadline. ApiProblem otherwise."""
-        retries = self._urllib3.Retry(total=3, backoff_factor=0.3, status_forcelist=(429, 502, 503, 504), redirect=0)
+        """One GET. Busy answers and broken connections are tried again, within the deadline.
+
+        ApiProblem, DeadlineExceeded.
+        """
+        for pause in PAUSES:
+            try:
+                return self._get_json(path, query, deadline)
+            except ApiProblem as problem:
+                if problem.code not in PASSING:
+                    raise
+            threading.Event().wait(min(pause, deadline.remaining()))
+        return self._get_json(path, query, deadline)
+
+    def _get_json(self, path: str, query: dict[str, str], deadline: Deadline) -> dict[str, Any]:
+        stream = self.open_any(f"{path}?{urlencode(query)}", {}, deadline)
+        body = _whole(stream, deadline)
+        if stream.status != 200:
+            raise ApiProblem(stream.status, status_text(body))
+        if stream.broken:
+            raise ApiProblem(0, "the connection broke in the middle of the answer", broken=True)
         try:
-            response = self._request(path, query, deadline, retries, deadline.remaining(), preload_content=True)
-            document = json.loads(response.data)
+            document = json.loads(body)
         except ValueError as error:
-            raise ApiProblem(0, f"the answer is not JSON: {error}") from error
+            raise ApiProblem(stream.status, f"the answer is not JSON: {error}") from error
         if not isinstance(document, dict):
-            raise ApiProblem(0, "the answer is not an object")
+            raise ApiProblem(stream.status, "the answer is not an object")
         return document
 
     def open_stream(self, path: str, query: dict[str, str], deadline: Deadline, patience: float) -> Stream | None:
-        """One GET whose body is read as it comes; None when no byte of an answer came within patience seconds."""
-        patience = min(patience, deadline.remaining())
+        """One GET whose body is read as it comes; None when no byte of an answer came within patience seconds.
+
+        ApiProblem, DeadlineExceeded.
+        """
         try:
-            response = self._request(path, query, deadline, False, patience, preload_content=False)
+            stream = self._send(f"{path}?{urlencode(query)}", {}, deadline, min(patience, deadline.remaining()))
         except _NoAnswerYet:
             return None
-        return Stream(response, self._errors)
+        if stream.status != 200:
+            raise ApiProblem(stream.status, status_text(_whole(stream, deadline)))
+        return stream
 
     def open_any(self, path: str, headers: dict[str, str], deadline: Deadline) -> Stream:
         """One GET with these headers besides, whatever its status; tried once. ApiProblem, DeadlineExceeded."""
         try:
-            response = self._send(path, {}, deadline, False, deadline.remaining(), False, headers)
+            return self._send(path, headers, deadline, deadline.remaining())
         except _NoAnswerYet as error:
             raise DeadlineExceeded(deadline.scope) from error
-        return Stream(response, self._errors)
 
-    def _request(
-        self, path: str, query: dict[str, str], deadline: Deadline, retries: Any, patience: float, preload_content: bool
-    ) -> Any:
-        response = self._send(path, query, deadline, retries, patience, preload_content, {})
-        if response.status != 200:
-            body = response.data
-            response.release_conn()
-            raise ApiProblem(response.status, status_text(body))
-        return response
-
-    def _send(
-        self,
-        path: str,
-        query: dict[str, str],
-        deadline: Deadline,
-        retries: Any,
-        patience: float,
-        preload_content: bool,
-        headers: dict[str, str],
-    ) -> Any:
+    def _send(self, path: str, headers: dict[str, str], deadline: Deadline, patience: float) -> Stream:
+        """Send a GET once, and wait so many seconds for the beginning of the answer."""
         deadline.check()
         timeout = self._urllib3.Timeout(connect=min(CONNECT_SECONDS, deadline.remaining()), read=max(patience, 0.001))
-        url = self._configuration.host.rstrip("/") + path + ("?" + urlencode(query) if query else "")
         try:
-            return self._pool.request(
+            response = self._pool.request(
                 "GET",
-                url,
+                self._configuration.host.rstrip("/") + path,
                 headers=dict(self._request_headers(), **headers),
-                retries=retries,
+                retries=False,
                 redirect=False,
                 timeout=timeout,
-                preload_content=preload_content,
+                preload_content=False,
             )
         except self._urllib3.exceptions.ReadTimeoutError as error:
             raise _NoAnswerYet(0, f"no answer within {patience:.0f} s") from error
         except self._errors as error:
             broken = isinstance(error, self._urllib3.exceptions.ProtocolError)
             raise ApiProblem(0, _short(error), broken) from error
+        return Stream(response, self._errors)
 
     def websocket_options(self, path: str, query: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """What a WebSocket client needs to connect to a path: url, sslopt, and keyword arguments of its connect()."""
@@ -231,6 +237,14 @@ class Stream:
 
     def close(self) -> None:
         self._response.close()
+
+
+def _whole(stream: Stream, deadline: Deadline) -> bytes:
+    """All that comes. DeadlineExceeded when that takes too long, however it comes."""
+    with contextlib.closing(stream), deadline.guard(stream.cut_off):
+        body = b"".join(stream.chunks())
+    deadline.check()
+    return body
 
 
 def _short(error: BaseException) -> str:

@@ -13,6 +13,7 @@ import contextlib
 import datetime
 import json
 import re
+import select
 import socket
 from typing import Any
 
@@ -48,6 +49,11 @@ def reason_of(text: str) -> Reason:
     """The reason behind a failed exec, from what the cluster says about it."""
     lowered = text.lower()
     return next((reason for part, reason in EXEC_TEXTS if part in lowered), Reason.EXEC_FAILED)
+
+
+def _buffered(connection: Any) -> int:
+    """Bytes that TLS has read and nobody has asked for: select() does not see them."""
+    return int(connection.pending()) if hasattr(connection, "pending") else 0
 
 
 class ExecSession(ProcessSession):
@@ -98,6 +104,7 @@ class ExecSession(ProcessSession):
         self._cleanup.close()
 
     def signal(self, process: Process) -> datetime.datetime:
+        self._take_what_came()
         self._say(f"signal {process.pid} {process.start_time}")
         sent_at = utc_now()
         try:
@@ -117,6 +124,12 @@ class ExecSession(ProcessSession):
         self._wait_for("version_ends")
         return self._reader.version
 
+    def _take_what_came(self) -> None:
+        """Whoever has ended already is not given an order. CaptureError says how it ended."""
+        connection = self._connection.sock
+        while connection is not None and (_buffered(connection) or select.select([connection], [], [], 0)[0]):
+            self._receive()
+
     def _say(self, command: str) -> None:
         try:
             self._connection.send_binary(STDIN + command.encode() + b"\n")
@@ -135,7 +148,7 @@ class ExecSession(ProcessSession):
 
     def _receive(self) -> None:
         try:
-            opcode, data = self._connection.recv_data()
+            opcode, data = self._connection.recv_data(control_frame=True)
         except (self._websocket.WebSocketException, OSError, AttributeError) as error:
             # websocket-client trips over the socket that the cut-off took away (AttributeError).
             self._deadline.check()
@@ -143,7 +156,7 @@ class ExecSession(ProcessSession):
         if opcode == self._websocket.ABNF.OPCODE_CLOSE:
             self._deadline.check()
             raise self._failure(b"")
-        if not data:
+        if not data or opcode in (self._websocket.ABNF.OPCODE_PING, self._websocket.ABNF.OPCODE_PONG):
             return
         channel, payload = data[0], data[1:]
         if channel == STDOUT:
