@@ -167,6 +167,8 @@ while read -r $wait_for command pid start; do
       wait "$child"
       code=$?
       kill "$watcher" 2>/dev/null
+      # Until it is gone it may read what is said next.
+      wait "$watcher" 2>/dev/null
       exec 3<&-
       printf '\n'
       say version_ends "$code" ;;

@@ -366,6 +366,18 @@ def test_output_of_the_binary_cannot_pass_for_the_scripts(shell, machine):
     service.wait_for_dump()
 
 
+def test_what_is_said_after_the_version_is_heard_whole(shell, machine):
+    """Whoever watches over the binary that prints its version listens to the same standard input."""
+    machine.start("region")
+    with converse(shell, machine) as talk:
+        process = the_one(talk.facts)
+        for _attempt in range(30):
+            talk.say(f"version {process.pid}")
+            assert talk.wait_for("version_ends") == "version_ends"
+            talk.say(f"signal {process.pid} {process.start_time + 1}")
+            assert talk.wait_for("sent", "unsent", "changed") == "changed"
+
+
 # The reader alone
 
 SAID = [
