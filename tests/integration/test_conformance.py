@@ -38,7 +38,7 @@ class KubernetesWorld(World):
     """Pods in a namespace of their own."""
 
     patience = 30.0
-    slack = 2.0
+    slack = 4.0
     moment = 3.0
     gone = (Reason.GONE, Reason.UNREACHABLE)
 

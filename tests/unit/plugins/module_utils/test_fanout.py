@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 PATIENCE = 10.0  # seconds in which anything that is expected has happened
-SLACK = 1.0
+SLACK = 3.0
 
 
 def soon() -> Deadline:
@@ -203,26 +203,26 @@ def visit(gate: Gate, deadline: Deadline) -> None:
 
 
 def test_the_gate_opens_after_its_patience_and_stays_open():
-    gate = Gate(3, 0.2)
+    gate = Gate(3, 1.0)
     begun = time.monotonic()
     together(*[lambda: visit(gate, soon())] * 2)
-    assert 0.2 <= time.monotonic() - begun <= 0.2 + SLACK
+    assert 1.0 <= time.monotonic() - begun <= 1.0 + SLACK
     begun = time.monotonic()
     visit(gate, soon())
-    assert time.monotonic() - begun < 0.1
+    assert time.monotonic() - begun < 1.0
 
 
 def test_patience_begins_with_the_first_arrival():
-    gate = Gate(3, 1.0)
-    threading.Event().wait(0.2)
+    gate = Gate(3, 2.0)
+    threading.Event().wait(0.5)
     begun = time.monotonic()
 
     def later():
-        threading.Event().wait(0.8)
+        threading.Event().wait(1.8)
         visit(gate, soon())
 
     together(lambda: visit(gate, soon()), later)
-    assert 1.0 <= time.monotonic() - begun < 1.7
+    assert 2.0 <= time.monotonic() - begun < 3.7
 
 
 def test_a_deadline_that_passes_at_the_gate_lets_nobody_through():

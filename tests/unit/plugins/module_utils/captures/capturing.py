@@ -23,8 +23,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.b
 from fake_transport import FakeTransport, Service, dump_text
 
 # Seconds: of one instance, and by which a run may be late on a busy machine.
-TIMEOUT = 0.5
-SLACK = 1.5
+TIMEOUT = 1.0
+SLACK = 3.0
 DUMP = dump_text(goroutines=40, groups=4)
 HALF = DUMP[: DUMP.index(b"1 @ ", DUMP.index(b"main.work1"))]  # two of the four groups
 

@@ -37,7 +37,7 @@ from fake_transport import BODIES, FakeTransport, hang, healthy, raises
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-TIMEOUT = 0.6
+TIMEOUT = 1.0
 SCHEMAS = Path(__file__).parents[5] / "docs" / "schemas"
 
 
@@ -225,17 +225,17 @@ class Counting:
 
 def test_samples_are_an_interval_apart_from_start_to_start_for_all_together(transport, tmp_path):
     services = [transport.add("region", answer=Counting()) for _number in range(3)]
-    slow = transport.add("region", faults={"/stats": lambda _deadline: threading.Event().wait(0.2) and None})
-    ran = ask(transport, tmp_path, samples=3, interval=0.5, timeout=5.0)
+    slow = transport.add("region", faults={"/stats": lambda _deadline: threading.Event().wait(0.8) and None})
+    ran = ask(transport, tmp_path, samples=3, interval=1.0, timeout=5.0)
     for service in services:
         document = ran.document(service)
         elapsed = [sample["elapsed_seconds"] for sample in document["samples"]]
-        assert elapsed == pytest.approx([0, 0.5, 1.0], abs=0.3)
+        assert elapsed == pytest.approx([0, 1.0, 2.0], abs=0.7)
         window = document["window"]
         assert (window["requests"], window["reset"], window["restarted"]) == (20, False, False)
-        assert window["requests_per_second"] == pytest.approx(20, rel=0.3)
-    assert ran.document(slow)["samples"][2]["elapsed_seconds"] == pytest.approx(1.0, abs=0.3)
-    assert ran.seconds < 1.0 + 0.2 + SLACK
+        assert window["requests_per_second"] == pytest.approx(10, rel=0.4)
+    assert ran.document(slow)["samples"][2]["elapsed_seconds"] == pytest.approx(2.0, abs=0.7)
+    assert ran.seconds < 2.0 + 0.8 + SLACK
     assert len(ran.reasons(instance=services[0].instance.name)) == 3 * len(ENDPOINTS)
 
 
@@ -317,7 +317,7 @@ def test_a_replica_that_is_deleted_in_mid_run_is_gone_and_not_asked_on(transport
 def test_an_endpoint_that_hangs_has_its_share_and_takes_nothing_from_the_others(transport, tmp_path):
     hung = transport.add("region", faults={"/ping": hang, "/worker_stats": hang})
     well = transport.add("region")
-    ran = ask(transport, tmp_path, samples=2, concurrency=2, timeout=1.2)
+    ran = ask(transport, tmp_path, samples=2, concurrency=2, timeout=2.4)
     for number in (1, 2):
         reasons = {name: ran.reasons(instance=hung.instance.name)[name, number] for name in ENDPOINTS}
         assert reasons == {
@@ -325,7 +325,7 @@ def test_an_endpoint_that_hangs_has_its_share_and_takes_nothing_from_the_others(
             "ping": "no_answer",
             "worker_stats": "no_answer",
         }
-    assert ran.rows(capture="status:ping", instance=hung.instance.name)[0].duration == pytest.approx(0.2, abs=0.15)
+    assert ran.rows(capture="status:ping", instance=hung.instance.name)[0].duration == pytest.approx(0.4, abs=0.3)
     assert set(ran.reasons(instance=well.instance.name).values()) == {"recorded"}
     assert [(item["endpoint"], item["sample"]) for item in ran.document(hung)["missing"]] == [
         ("ping", 1), ("worker_stats", 1), ("ping", 2), ("worker_stats", 2),

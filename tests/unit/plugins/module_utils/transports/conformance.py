@@ -44,7 +44,7 @@ class World(abc.ABC):
 
     transport: Transport
     patience = 15.0
-    slack = 1.0
+    slack = 3.0
     moment = 1.5
     has_runtime = True
     gone: tuple[Reason, ...] = (Reason.GONE,)

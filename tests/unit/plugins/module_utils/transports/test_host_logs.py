@@ -211,7 +211,7 @@ def test_silence_ends_with_the_deadline(writer):
     begun = time.monotonic()
     with followed(StderrFile(PROCFS, writer.process), 0.3) as stream, pytest.raises(DeadlineExceeded):
         stream.read()
-    assert 0.3 <= time.monotonic() - begun < 1.0
+    assert 0.3 <= time.monotonic() - begun < 5.0
 
 
 def test_waiting_costs_little(writer):

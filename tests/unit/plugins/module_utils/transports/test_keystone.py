@@ -320,7 +320,7 @@ def test_a_keystone_that_hangs_costs_the_deadline_and_no_more(act):
         with contextlib.suppress(DeadlineExceeded):
             found = transport.discover(select(components=["region"]), deadline(1.0))
             assert [verdict.reason for _place, verdict in found.problems] == [Reason.UNREACHABLE]
-        assert time.monotonic() - begun < 2.0
+        assert time.monotonic() - begun < 5.0
 
 
 # Tokens at work
