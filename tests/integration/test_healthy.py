@@ -99,7 +99,7 @@ def test_the_dumps_are_one_snapshot(captured, healthy):
     ]
     ready = [moment for moment in ready if begun <= moment <= max(sent)]
     assert len(ready) == len(sent)
-    assert max(ready) <= min(sent) or (min(sent) - min(ready)).total_seconds() > GATE_PATIENCE
+    assert max(ready) <= min(sent) or (min(sent) - min(ready)).total_seconds() > Options().gate_patience
 
 
 def test_the_version_is_read_once_per_image_and_known_for_all(captured):
