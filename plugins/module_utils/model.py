@@ -104,6 +104,11 @@ class Reason(str, enum.Enum):
     AUTH_FAILED = "auth_failed"
     NO_CATALOG_ENTRY = "no_catalog_entry"
     NO_CERTIFICATE = "no_certificate"
+    PROFILE_WHOLE = "profile_whole"
+    PROFILE_EMPTY = "profile_empty"
+    PROFILE_CUT = "profile_cut"
+    PROFILE_BAD = "profile_bad"
+    NOT_READ_HERE = "not_read_here"
 
 
 @dataclass(frozen=True)
@@ -325,6 +330,21 @@ MEANINGS: dict[Reason, Meaning] = {
         Status.SKIPPED,
         "no certificate can be seen from here",
         "the port may be without TLS; the transport host sees what the instances of its node show",
+    ),
+    Reason.PROFILE_WHOLE: _meaning(Status.COMPLETE, "read to its end, and nothing is missing"),
+    Reason.PROFILE_EMPTY: _meaning(Status.COMPLETE, "read to its end, and there is nothing in it"),
+    Reason.PROFILE_CUT: _meaning(
+        Status.PARTIAL,
+        "its end is missing",
+        "what came is kept; take it again, with fewer seconds where it was cut by time",
+    ),
+    Reason.PROFILE_BAD: _meaning(
+        Status.PARTIAL, "it is not what was asked for, or damaged", "what came is kept; look into it, and take it again"
+    ),
+    Reason.NOT_READ_HERE: _meaning(
+        Status.PARTIAL,
+        "the gzip stream is whole, the protobuf was not read on this machine",
+        "module profile_analysis reads it on the controller",
     ),
 }
 

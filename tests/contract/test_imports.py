@@ -57,6 +57,9 @@ ROOMS: dict[str, Room] = {
     "stacks/files.py": Room(ours=("stacks.*",), system=FILES),
     "stacks/*": Room(ours=("stacks.*",)),
     "status/*": Room(ours=("status.*", "model", "log_patterns", "bundle.report")),
+    # Bytes are judged on a node, too: without the library, less is proven.
+    "profiles/pprof_proto.py": Room(lazily=frozenset(("google.protobuf",))),
+    "profiles/*": Room(ours=("profiles.*", "model", "stacks.*")),
     # On the controller only, so with libraries.
     "health/*": Room(
         ours=("health.*", "model", "catalog", "log_patterns", "bundle.*"),

@@ -1,0 +1,211 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a capture of /debug/pprof is worth: whether it is proven that nothing is missing. Never raises on any bytes.
+
+What cannot be seen in the bytes is not claimed: cmdline and a goroutine profile with debug=2 have no end mark, and
+a trace that is cut exactly where one of its generations ends is a whole shorter one. For these the caller has to
+know that the answer came whole.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Callable
+
+from ..model import Reason, Status, Verdict, verdict
+from ..stacks.parse import parse
+from . import trace
+from .model import Limits, Profile, ProfileError
+from .pprof_proto import ProtobufMissing
+from .read import read
+from .unpack import Unpacked, unpack
+
+# What the profiles of each kind count, by the names of their sample types.
+COUNTS: dict[str, frozenset[str]] = {
+    "cpu": frozenset(("samples", "cpu")),
+    "heap": frozenset(("alloc_objects", "alloc_space", "inuse_objects", "inuse_space")),
+    "allocs": frozenset(("alloc_objects", "alloc_space", "inuse_objects", "inuse_space")),
+    "goroutine": frozenset(("goroutine",)),
+    "threadcreate": frozenset(("threadcreate",)),
+    "block": frozenset(("contentions", "delay")),
+    "mutex": frozenset(("contentions", "delay")),
+}
+_EMPTY = {
+    "cpu": "no function was seen on a processor while it was taken: the process was idle",
+    "block": "the services never switch block profiles on (runtime.SetBlockProfileRate), so there is nothing",
+    "mutex": "the services never switch mutex profiles on (runtime.SetMutexProfileFraction), so there is nothing",
+}
+_NO_CHANGE = "no stack is in it; a difference over some seconds is empty where nothing changed"
+_MOST_DEBUG2 = 64 << 20  # net/http/pprof writes no more of it
+_LAST_FRAME = re.compile(rb"\n(created by |main\.main\()[^\n]*\n\t[^\n]+:\d+(?: \+0x[0-9a-f]+)?\n\Z")
+_ADDRESSES = re.compile(rb"num_symbols: \d+\n(?:0x[0-9a-f]+ [^\n]*\n)*")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A reason, its message for people, and what was found: plain JSON values.
+
+    details of a profile: sample_types [[type, unit], ...], samples, stacks, totals [one a type], duration (seconds),
+    time (nanoseconds since 1970), notes. Of a trace: version, batches (or events), generations. Of a dump of
+    goroutines: total (debug=1), goroutines, groups.
+    """
+
+    reason: Reason
+    message: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def status(self) -> Status:
+        return self.verdict.status
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict(self.reason, self.message)
+
+
+def prove(kind: str, data: bytes, limits: Limits | None = None) -> Proof:
+    """The proof of what /debug/pprof answered. ValueError for a kind that there is not.
+
+    kind: one of COUNTS, or goroutine_debug1, goroutine_debug2, trace, cmdline, index, symbol.
+    """
+    if kind in COUNTS:
+        return prove_profile(kind, data, limits or Limits())[0]
+    if kind not in _OTHERS:
+        raise ValueError(f"there is no kind of profile {kind}")
+    if not data:
+        return _proof(Reason.PROFILE_CUT, "the answer is empty")
+    return _OTHERS[kind](data)
+
+
+def prove_profile(kind: str, data: bytes, limits: Limits) -> tuple[Proof, Profile | None]:
+    """The proof, and the profile where one could be read. kind "": any."""
+    unpacked = unpack(data, limits.content)
+    if unpacked.is_cut:
+        return _proof(Reason.PROFILE_CUT, f"the gzip stream of {len(data)} bytes is not whole"), None
+    try:
+        profile = read(unpacked.content if unpacked.is_whole else _bare(data, unpacked), limits)
+    except ProtobufMissing as missing:
+        return _unread(unpacked, missing), None
+    except ProfileError as error:
+        return _proof(Reason.PROFILE_BAD, unpacked.problem or str(error)), None
+    details = facts(profile)
+    if unpacked.problem:
+        return Proof(*_words(Reason.PROFILE_BAD, unpacked.problem), details), profile
+    if kind and {one.type for one in profile.sample_types} != COUNTS[kind]:
+        counts = ", ".join(one.type for one in profile.sample_types)
+        return Proof(*_words(Reason.PROFILE_BAD, f"it is no profile of {kind}: it counts {counts}"), details), profile
+    if not profile.stacks:
+        return Proof(*_words(Reason.PROFILE_EMPTY, _EMPTY.get(kind, _NO_CHANGE)), details), profile
+    return Proof(*_words(Reason.PROFILE_WHOLE, f"{len(profile.stacks)} samples"), details), profile
+
+
+def facts(profile: Profile) -> dict[str, Any]:
+    """What a ledger row says of a profile, as plain values."""
+    return {
+        "sample_types": [list(kind) for kind in profile.sample_types],
+        "samples": len(profile.stacks),
+        "stacks": len(set(profile.stacks)),
+        "totals": [sum(map(abs, column)) for column in profile.values],
+        "duration": round(profile.duration / 1e9, 3),
+        "time": profile.time,
+        "notes": list(profile.notes),
+    }
+
+
+def kind_of(profile: Profile) -> str:
+    """The kind that counts the same; heap for allocs and block for mutex, which look alike; "" for any other."""
+    counted = {one.type for one in profile.sample_types}
+    return next((kind for kind, counts in COUNTS.items() if counts == counted), "")
+
+
+def _bare(data: bytes, unpacked: Unpacked) -> bytes:
+    """A profile that is not compressed may be read, too (but nothing would show that its end is missing)."""
+    return unpacked.content or data
+
+
+def _unread(unpacked: Unpacked, missing: ProtobufMissing) -> Proof:
+    if unpacked.is_whole:
+        return _proof(Reason.NOT_READ_HERE, str(missing))
+    return _proof(Reason.PROFILE_BAD, unpacked.problem)
+
+
+def _words(reason: Reason, detail: str) -> tuple[Reason, str]:
+    return reason, verdict(reason, detail).message
+
+
+def _proof(reason: Reason, detail: str, details: dict[str, Any] | None = None) -> Proof:
+    return Proof(*_words(reason, detail), details or {})
+
+
+def _debug1(data: bytes) -> Proof:
+    found = parse(data)
+    dump = found.dumps[0] if found.dumps else None
+    if dump is None or dump.form != "debug1" or len(found.dumps) > 1:
+        return _proof(Reason.PROFILE_BAD, "it is not one dump of goroutines with their total")
+    details = {"total": dump.total, "goroutines": dump.goroutines, "groups": len(dump.groups)}
+    if dump.complete:
+        return _proof(Reason.PROVEN, "", details)
+    seen = f"{dump.goroutines} of {dump.total} goroutines are there"
+    return _proof(Reason.PROFILE_CUT if dump.goroutines < (dump.total or 0) else Reason.DAMAGED, seen, details)
+
+
+def _debug2(data: bytes) -> Proof:
+    found = parse(data)
+    dump = found.dumps[0] if found.dumps else None
+    if dump is None or dump.form != "debug2" or len(found.dumps) > 1:
+        return _proof(Reason.PROFILE_BAD, "it is not one dump of goroutines with their states")
+    details = {"goroutines": dump.goroutines, "groups": len(dump.groups)}
+    if len(data) >= _MOST_DEBUG2:
+        return _proof(Reason.PROFILE_CUT, f"the service writes no more than {_MOST_DEBUG2} bytes of it", details)
+    if _LAST_FRAME.search(data[-8192:]) is None:
+        return _proof(Reason.PROFILE_CUT, f"after {dump.goroutines} goroutines the last one does not end", details)
+    if dump.complete is False or found.errors:
+        errors = [error.message for error in (*dump.errors, *found.errors)]
+        return _proof(Reason.DAMAGED, errors[0] if errors else "", details)
+    said = f"{dump.goroutines} goroutines, the last of which ends well (their total is not stated)"
+    return _proof(Reason.PROFILE_WHOLE, said, details)
+
+
+def _trace(data: bytes) -> Proof:
+    try:
+        found = trace.check(data)
+    except trace.TraceCut as error:
+        return _proof(Reason.PROFILE_CUT, str(error))
+    except trace.TraceBad as error:
+        return _proof(Reason.PROFILE_BAD, str(error))
+    said = f"{found.parts} {found.unit} in the format of Go {found.version}"
+    details = {"version": found.version, found.unit: found.parts, "generations": found.generations}
+    return _proof(Reason.PROFILE_WHOLE, said, details)
+
+
+def _cmdline(data: bytes) -> Proof:
+    return _proof(Reason.RECORDED, "", {"arguments": data.count(b"\0") + 1})
+
+
+def _index(data: bytes) -> Proof:
+    if b"/debug/pprof/" not in data[:4096]:
+        return _proof(Reason.PROFILE_BAD, "it is not the index of pprof")
+    if not data.rstrip().endswith(b"</html>"):
+        return _proof(Reason.PROFILE_CUT, "the page does not end")
+    return _proof(Reason.RECORDED, "")
+
+
+def _symbol(data: bytes) -> Proof:
+    if _ADDRESSES.fullmatch(data):
+        return _proof(Reason.RECORDED, "", {"names": data.count(b"\n") - 1})
+    if not data.endswith(b"\n") and b"num_symbols: ".startswith(data[:13]):
+        return _proof(Reason.PROFILE_CUT, "its last line does not end")
+    return _proof(Reason.PROFILE_BAD, "it is not an answer of symbol")
+
+
+_OTHERS: dict[str, Callable[[bytes], Proof]] = {
+    "goroutine_debug1": _debug1,
+    "goroutine_debug2": _debug2,
+    "trace": _trace,
+    "cmdline": _cmdline,
+    "index": _index,
+    "symbol": _symbol,
+}
+KINDS = (*COUNTS, *_OTHERS)

@@ -1,0 +1,182 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the bytes of a profile to its columns. Any bytes are a profile or a ProfileError, within the limits."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any, Iterable
+
+from . import pprof_proto
+from .model import Function, Labels, Limits, Line, Location, Profile, ProfileError, Stack, ValueType
+
+_MOST_LINES = 1000  # calls that are inlined into one place
+_KEPT = 4096  # bytes of a name that are kept
+
+
+def read(content: bytes, limits: Limits) -> Profile:
+    """The profile in this (unpacked) protobuf. ProfileError when it is none; ProtobufMissing where none can be read."""
+    if len(content) > limits.content:
+        raise ProfileError(f"it has {len(content)} bytes, more than {limits.content}")
+    try:
+        return _Reader(content, limits).profile()
+    except pprof_proto.decode_errors() as error:
+        raise ProfileError(f"it is not a whole protobuf of a profile ({error})") from error
+
+
+class _Reader:
+    """One profile while it is read: its tables, and what its references mean."""
+
+    def __init__(self, content: bytes, limits: Limits) -> None:
+        self.limits = limits
+        self.outline = pprof_proto.reader("Profile")(content)
+        for table in ("sample_type", "sample", "mapping", "location", "function", "string_table"):
+            if len(getattr(self.outline, table)) > limits.samples:
+                raise ProfileError(f"its table {table} has more than {limits.samples} entries")
+        self.strings = self.outline.string_table
+        self.texts: dict[int, str] = {}
+
+    def profile(self) -> Profile:
+        outline = self.outline
+        types = [self.value_type(message) for message in outline.sample_type]
+        if not types or len(types) > 64:
+            raise ProfileError(f"it has {len(types)} sample types")
+        functions, function_ids = self.functions()
+        locations, location_ids = self.locations(function_ids)
+        profile = Profile(
+            types,
+            [],
+            [],
+            locations,
+            functions,
+            period_type=self.value_type(outline.period_type),
+            period=outline.period,
+            time=outline.time_nanos,
+            duration=outline.duration_nanos,
+        )
+        self.samples(profile, location_ids)
+        wanted = self.text(outline.default_sample_type)
+        names = [kind.type for kind in types]
+        profile.default = names.index(wanted) if wanted in names else len(names) - 1
+        if self.text(outline.drop_frames):
+            profile.notes.append("its request to drop some frames is not followed")
+        return profile
+
+    def text(self, index: int) -> str:
+        if index in self.texts:
+            return self.texts[index]
+        if index == 0 and not self.strings:
+            return ""
+        if not 0 <= index < len(self.strings):
+            raise ProfileError(f"it refers to text {index}, and has {len(self.strings)}")
+        raw: bytes = self.strings[index]
+        found = raw[:_KEPT].decode("utf-8", "replace") + ("..." if len(raw) > _KEPT else "")
+        self.texts[index] = found
+        return found
+
+    def value_type(self, message: bytes) -> ValueType:
+        kind = pprof_proto.reader("ValueType")(message)
+        return ValueType(self.text(kind.type), self.text(kind.unit))
+
+    def functions(self) -> tuple[list[Function], dict[int, int]]:
+        parse = pprof_proto.reader("Function")
+        found: list[Function] = []
+        ids: dict[int, int] = {}
+        for message in self.outline.function:
+            one = parse(message)
+            if one.id in ids or not one.id:
+                raise ProfileError(f"two functions have the id {one.id}" if one.id else "a function has no id")
+            ids[one.id] = len(found)
+            found.append(Function(self.text(one.name), self.text(one.filename)))
+        return found, ids
+
+    def mappings(self) -> dict[int, tuple[str, int]]:
+        parse = pprof_proto.reader("Mapping")
+        found = {0: ("", 0)}
+        for message in self.outline.mapping:
+            one = parse(message)
+            if one.id in found:
+                raise ProfileError(f"two mappings have the id {one.id}")
+            found[one.id] = (self.text(one.filename), one.memory_start)
+        return found
+
+    def locations(self, functions: dict[int, int]) -> tuple[list[Location], dict[int, int]]:
+        parse, parse_line = pprof_proto.reader("Location"), pprof_proto.reader("Line")
+        mappings = self.mappings()
+        found: list[Location] = []
+        ids: dict[int, int] = {}
+        for message in self.outline.location:
+            if len(message) > self.limits.message:
+                raise ProfileError(f"a place has {len(message)} bytes")
+            one = parse(message)
+            if one.id in ids or not one.id:
+                raise ProfileError(f"two places have the id {one.id}" if one.id else "a place has no id")
+            if one.mapping_id not in mappings or len(one.line) > _MOST_LINES:
+                raise ProfileError(f"place {one.id} has no mapping, or more than {_MOST_LINES} lines")
+            ids[one.id] = len(found)
+            binary, start = mappings[one.mapping_id]
+            lines = tuple(self.line(parse_line(line), functions) for line in one.line)
+            found.append(Location(one.address, lines, binary, start))
+        return found, ids
+
+    @staticmethod
+    def line(message: Any, functions: dict[int, int]) -> Line:
+        if not message.function_id:
+            return Line(-1, message.line)
+        if message.function_id not in functions:
+            raise ProfileError(f"it refers to function {message.function_id}, which it does not have")
+        return Line(functions[message.function_id], message.line)
+
+    def samples(self, profile: Profile, locations: dict[int, int]) -> None:
+        """Fill in stacks, values and labels."""
+        parse, most = pprof_proto.reader("Sample"), self.limits.message
+        width = len(profile.sample_types)
+        get = locations.__getitem__
+        rows: list[list[int]] = []
+        same: dict[Stack, Stack] = {}
+        references = labels = 0
+        for message in self.outline.sample:
+            if len(message) > most:
+                raise ProfileError(f"a sample has {len(message)} bytes")
+            one = parse(message)
+            row = list(one.value)
+            if len(row) != width:
+                raise ProfileError(f"a sample has {len(row)} values, not {width}")
+            try:
+                stack = tuple(map(get, one.location_id))
+            except KeyError as error:
+                raise ProfileError(f"it refers to place {error}, which it does not have") from None
+            if one.label:
+                labels += len(one.label)
+                profile.labels[len(rows)] = self.labels(one.label)
+            references += len(stack)
+            if references > self.limits.references or labels > self.limits.labels:
+                raise ProfileError(
+                    f"its samples have more than {self.limits.references} frames or {self.limits.labels} labels"
+                )
+            rows.append(row)
+            profile.stacks.append(same.setdefault(stack, stack))
+        profile.values = [list(column) for column in zip(*rows)] or [[] for _type in range(width)]
+
+    def labels(self, messages: Iterable[bytes]) -> Labels:
+        found = []
+        for message in messages:
+            one = pprof_proto.reader("Label")(message)
+            value = self.text(one.str) if one.str else f"{one.num} {self.text(one.num_unit)}".rstrip()
+            found.append((self.text(one.key), value))
+        return tuple(sorted(found))
+
+
+def addresses_without_names(profile: Profile) -> list[int]:
+    """The addresses in its stacks that no function stands for, each once."""
+    used = set(chain.from_iterable(set(profile.stacks)))
+    found = (profile.locations[index] for index in sorted(used))
+    return sorted(
+        {
+            place.address
+            for place in found
+            if place.address
+            and not any(line.function >= 0 and profile.functions[line.function].name for line in place.lines)
+        }
+    )
