@@ -489,6 +489,26 @@ func TestFaultsOnTheWire(t *testing.T) {
 				t.Errorf("%d bytes, %v", len(body), err)
 			}
 		},
+		"forbidden": func(t *testing.T, _ service, status int, _ string, _ http.Header, _ error) {
+			if status != 403 {
+				t.Error(status)
+			}
+		},
+		"bomb http_fault_size=50": func(t *testing.T, _ service, _ int, body string, _ http.Header, err error) {
+			if !strings.HasPrefix(body, "\x1f\x8b") || len(body) > 1<<18 || err != nil {
+				t.Errorf("%d bytes, %v", len(body), err)
+			}
+		},
+		"random http_fault_size=3": func(t *testing.T, _ service, _ int, body string, _ http.Header, err error) {
+			if !strings.HasPrefix(body, "\x1f\x8b") || len(body) < 3<<20 || err != nil {
+				t.Errorf("%d bytes, %v", len(body), err)
+			}
+		},
+		"hostile": func(t *testing.T, _ service, _ int, body string, _ http.Header, err error) {
+			if !strings.HasPrefix(body, "\x1f\x8b") || err != nil {
+				t.Errorf("%d bytes, %v", len(body), err)
+			}
+		},
 		"bad-json": func(t *testing.T, _ service, status int, body string, _ http.Header, err error) {
 			if json.Valid([]byte(body)) || status != 200 || err != nil {
 				t.Errorf("%q %v", body, err)
@@ -552,6 +572,32 @@ func TestFaultsOnTheWire(t *testing.T) {
 				t.Errorf("another path: %d", status)
 			}
 		})
+	}
+}
+
+func TestAServiceThatDiesInMidAnswer(t *testing.T) {
+	t.Parallel()
+	s := serving(t, "notify", "http_fault_path=/worker_stats http_fault=die")
+	if _, body, _, err := s.ask("GET", "/worker_stats", ""); body == "" || err == nil {
+		t.Errorf("%q %v", body, err)
+	}
+	if code, _ := s.end(); code != 1 {
+		t.Errorf("exit %d", code)
+	}
+}
+
+func TestAnAnswerWithoutEnd(t *testing.T) {
+	t.Parallel()
+	s := serving(t, "notify", "http_fault_path=/version http_fault=endless")
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "GET /version HTTP/1.1\r\nHost: x\r\nUser-Agent: "+agent+"\r\n\r\n")
+	conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	if read, err := io.CopyN(io.Discard, conn, 8<<20); err != nil {
+		t.Errorf("%d bytes, %v", read, err)
 	}
 }
 

@@ -161,7 +161,8 @@ var (
 	releases     = []string{"3.8", "3.9", "3.10", "3.11", "4.0"}
 	serveValues  = []string{"on", "off", "plain", "deaf"}
 	faultValues  = []string{"hang", "drip", "huge", "bad-json", "bad-utf8", "empty", "html", "gzip", "cut",
-		"short", "reset", "close", "redirect", "unavailable"}
+		"short", "reset", "close", "redirect", "unavailable",
+		"forbidden", "die", "bomb", "random", "endless", "hostile"}
 	usr1Values = []string{"dump", "none", "ignore", "exit", "restart", "reload", "reopen"}
 )
 
