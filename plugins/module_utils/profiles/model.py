@@ -91,13 +91,10 @@ class Profile:
     notes: list[str] = field(default_factory=list)
 
     def index_of(self, name: str | None) -> int:
-        """The sample type of this name, or the default one. ValueError for a name that there is not.
-
-        "inuse_" may be left out, as `go tool pprof` has it.
-        """
+        """The sample type of this name, or the default one. ValueError for a name that there is not."""
         if not name:
             return self.default
         for index, kind in enumerate(self.sample_types):
-            if kind.type in (name, f"inuse_{name}"):
+            if kind.type == name:
                 return index
         raise ValueError(f"there is no sample type {name}, only {', '.join(kind.type for kind in self.sample_types)}")

@@ -1,0 +1,47 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The file format of speedscope (https://www.speedscope.app): all sample types of a profile in one file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .model import ValueType
+from .tree import Tree
+
+SCHEMA = "https://www.speedscope.app/file-format-schema.json"
+# Units by the names that it knows; all others are shown as plain numbers.
+_UNITS = {
+    "bytes": "bytes",
+    "nanoseconds": "nanoseconds",
+    "microseconds": "microseconds",
+    "milliseconds": "milliseconds",
+}
+
+
+def speedscope(tree: Tree, kinds: list[ValueType], name: str, default: int) -> dict[str, Any]:
+    """The document; stacks are from the outermost function inwards. Only what is positive can be shown in it."""
+    frames = [{"name": name, "file": file} if file else {"name": name} for name, file in zip(tree.names, tree.files)]
+    return {
+        "$schema": SCHEMA,
+        "name": name,
+        "exporter": "cloudpods.diagnostics",
+        "activeProfileIndex": default,
+        "shared": {"frames": frames},
+        "profiles": [_profile(tree, index, kind) for index, kind in enumerate(kinds)],
+    }
+
+
+def _profile(tree: Tree, index: int, kind: ValueType) -> dict[str, Any]:
+    ends = [node for node, value in enumerate(tree.own[index]) if value > 0 and node]
+    weights = [tree.own[index][node] for node in ends]
+    return {
+        "type": "sampled",
+        "name": kind.type,
+        "unit": _UNITS.get(kind.unit, "none"),
+        "startValue": 0,
+        "endValue": sum(weights),
+        "samples": [tree.path(node) for node in ends],
+        "weights": weights,
+    }

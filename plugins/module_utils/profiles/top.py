@@ -1,0 +1,129 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which functions used the most: the table of `go tool pprof -top`, value by value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, NamedTuple, Sequence
+
+from .frames import Frames, printable
+from .model import Profile, ValueType
+from .units import Scale, percent, percent_text, scale_of_table
+
+
+class Row(NamedTuple):
+    """One function. flat: what it used itself; cum: with all that it called, counted once where it recurs."""
+
+    function: str
+    file: str
+    flat: int
+    cum: int
+
+
+@dataclass
+class Top:
+    """The functions of one sample type, the largest flat value first. total: what percentages are of."""
+
+    kind: ValueType
+    total: int
+    rows: list[Row]
+
+    @property
+    def scale(self) -> Scale:
+        return scale_of_table(self.kind.unit, [row.flat or row.cum for row in self.rows], self.total)
+
+    def first(self) -> Row | None:
+        return self.rows[0] if self.rows and self.rows[0].flat else None
+
+    def to_dict(self, most: int | None = None) -> dict[str, Any]:
+        """Plain values. Rows beyond `most` are left out, and their number is in functions_left_out."""
+        scale, sums, functions = self.scale, 0, []
+        for row in self.rows[:most]:
+            sums += row.flat
+            functions.append(
+                {
+                    "function": row.function,
+                    "file": row.file,
+                    "flat": row.flat,
+                    "flat_percent": round(percent(row.flat, self.total), 2),
+                    "flat_text": scale.text(row.flat),
+                    "sum_percent": round(percent(sums, self.total), 2),
+                    "cum": row.cum,
+                    "cum_percent": round(percent(row.cum, self.total), 2),
+                    "cum_text": scale.text(row.cum),
+                }
+            )
+        return {
+            "type": printable(self.kind.type),
+            "unit": printable(self.kind.unit),
+            "total": self.total,
+            "total_text": scale.text(self.total),
+            "functions": functions,
+            "functions_left_out": len(self.rows) - len(functions),
+        }
+
+    def lines(self, most: int | None = None) -> list[str]:
+        """The table as text."""
+        scale, sums = self.scale, 0
+        lines = [f"{'flat':>10} {'flat':>5}% {'sum':>5}% {'cum':>10} {'cum':>5}%"]
+        for row in self.rows[:most]:
+            sums += row.flat
+            lines.append(
+                f"{scale.text(row.flat):>10} {percent_text(row.flat, self.total)} {percent_text(sums, self.total)} "
+                f"{scale.text(row.cum):>10} {percent_text(row.cum, self.total)}  {row.function}"
+            )
+        return lines
+
+
+def tops(profile: Profile, frames: Frames, totals: Sequence[int] | None = None) -> list[Top]:
+    """The table of each sample type. totals: what percentages are of, where that is not the profile's own sum."""
+    count = len(frames.names)
+    stacks, columns = by_stack(profile)
+    flats = [[0] * count for _column in columns]
+    cums = [[0] * count for _column in columns]
+    functions_of = frames.of.__getitem__
+    pairs = list(zip(columns, flats, cums))
+    for index, stack in enumerate(stacks):
+        if not stack:
+            continue
+        functions = set(chain.from_iterable(map(functions_of, stack)))
+        leaf = frames.of[stack[0]][-1]
+        for column, flat, cum in pairs:
+            value = column[index]
+            if value:
+                flat[leaf] += value
+                for function in functions:
+                    cum[function] += value
+    own = [sum(map(abs, column)) for column in profile.values]
+    return [
+        Top(kind, total, _rows(frames, flat, cum))
+        for kind, total, flat, cum in zip(profile.sample_types, totals or own, flats, cums)
+    ]
+
+
+def by_stack(profile: Profile) -> tuple[list[tuple[int, ...]], list[list[int]]]:
+    """The stacks, each once, and for each sample type the sum of each stack's values."""
+    indices: dict[tuple[int, ...], int] = {}
+    places = [indices.setdefault(stack, len(indices)) for stack in profile.stacks]
+    if len(indices) == len(places):
+        return profile.stacks, profile.values
+    columns = []
+    for values in profile.values:
+        column = [0] * len(indices)
+        for place, value in zip(places, values):
+            column[place] += value
+        columns.append(column)
+    return list(indices), columns
+
+
+def _rows(frames: Frames, flat: list[int], cum: list[int]) -> list[Row]:
+    rows = [
+        Row(name, file, own, whole)
+        for name, file, own, whole in zip(frames.names, frames.files, flat, cum)
+        if own or whole
+    ]
+    rows.sort(key=lambda row: (-abs(row.flat), row.function, -abs(row.cum)))
+    return rows

@@ -1,0 +1,79 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stacks put together to a tree of calls, from the outermost function inwards; its size is bounded."""
+
+from __future__ import annotations
+
+from .frames import Frames
+from .model import Profile
+from .top import by_stack
+
+MOST_NODES = 1_000_000
+
+
+class Tree:
+    """Node 0 is all; node n > 0 is a call of function[n] by node parent[n], which comes before it.
+
+    own[t][n]: what the stacks that end there have of sample type t. cut: stacks whose inner part was left out since
+    the tree would have grown over its bound; what they have is at the last call that is in it.
+    """
+
+    def __init__(self, profile: Profile, frames: Frames, most: int = MOST_NODES) -> None:
+        self.names = frames.names
+        self.files = frames.files
+        self.function = [-1]
+        self.parent = [-1]
+        self.cut = 0
+        stacks, columns = by_stack(profile)
+        ends = self._grow(stacks, frames.of, most)
+        self.own = [self._place(ends, column) for column in columns]
+
+    def _grow(self, stacks: list[tuple[int, ...]], functions_of: list[tuple[int, ...]], most: int) -> list[int]:
+        """Add the stacks; the node at which each ends."""
+        children: dict[int, dict[int, int]] = {0: {}}
+        function, parent = self.function, self.parent
+        ends = []
+        for stack in stacks:
+            node = 0
+            for place in reversed(stack):
+                for call in functions_of[place]:
+                    known = children.get(node)
+                    if known is None:
+                        known = children[node] = {}
+                    below = known.get(call)
+                    if below is None:
+                        if len(function) > most:
+                            break
+                        below = known[call] = len(function)
+                        function.append(call)
+                        parent.append(node)
+                    node = below
+                else:
+                    continue
+                self.cut += 1
+                break
+            ends.append(node)
+        return ends
+
+    def _place(self, ends: list[int], column: list[int]) -> list[int]:
+        own = [0] * len(self.function)
+        for node, value in zip(ends, column):
+            own[node] += value
+        return own
+
+    def sums(self, values: list[int]) -> list[int]:
+        """For each node its own value and those of all below it."""
+        sums = list(values)
+        parent = self.parent
+        for node in range(len(sums) - 1, 0, -1):
+            sums[parent[node]] += sums[node]
+        return sums
+
+    def path(self, node: int) -> list[int]:
+        """The functions from the outermost to that of the node."""
+        path = []
+        while node > 0:
+            path.append(self.function[node])
+            node = self.parent[node]
+        return path[::-1]
