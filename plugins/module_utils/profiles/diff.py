@@ -1,0 +1,112 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two profiles, before and after, or of a good and a slow replica: what differs, as `go tool pprof -diff_base`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+from .frames import Frames
+from .model import Line, Profile, Stack
+from .top import Top, tops
+from .tree import Tree
+
+
+class Difference(NamedTuple):
+    """tops: of each sample type, the values of now less those of before; percentages are of what was before.
+
+    tree: own has what is now of each type, and after those of all, what was before.
+    """
+
+    tops: list[Top]
+    tree: Tree
+
+
+def diff(profile: Profile, base: Profile, normalize: bool = False) -> Difference:
+    """What changed from base to profile. ValueError where they do not count the same.
+
+    normalize: the profile is scaled so that it has as much of each type as base.
+    """
+    if profile.sample_types != base.sample_types:
+        theirs, ours = (", ".join(kind.type for kind in one.sample_types) for one in (base, profile))
+        raise ValueError(f"the profiles do not count the same: {ours}, and before {theirs}")
+    if normalize:
+        profile = _scaled(profile, base)
+    joined = _joined(profile, base)
+    frames = Frames(joined)
+    count, before = len(profile.stacks), len(base.stacks)
+    changes = replace(
+        joined,
+        values=[now + [-value for value in then] for now, then in zip(profile.values, base.values)],
+    )
+    totals = [sum(map(abs, then)) or sum(map(abs, now)) for now, then in zip(profile.values, base.values)]
+    both = replace(
+        joined,
+        values=[
+            *(now + [0] * before for now in profile.values),
+            *([0] * count + then for then in base.values),
+        ],
+    )
+    return Difference(tops(changes, frames, totals), Tree(both, frames))
+
+
+def _joined(profile: Profile, base: Profile) -> Profile:
+    """The stacks of both, the places and functions of base behind those of the other; without values."""
+    functions, places = len(profile.functions), len(profile.locations)
+    moved = [
+        place._replace(
+            lines=tuple(
+                Line(line.function + functions if line.function >= 0 else -1, line.line) for line in place.lines
+            )
+        )
+        for place in base.locations
+    ]
+    return replace(
+        profile,
+        functions=profile.functions + base.functions,
+        locations=profile.locations + moved,
+        stacks=profile.stacks + [tuple([place + places for place in stack]) for stack in base.stacks],
+        values=[],
+        labels={},
+    )
+
+
+def _scaled(profile: Profile, base: Profile) -> Profile:
+    """Each value in the ratio of the sums, rounded sample by sample, as pprof does it: equal samples are one first."""
+    profile = _merged(profile)
+    ratios = [sum(then) / sum(now) if sum(now) else 0.0 for now, then in zip(profile.values, base.values)]
+    if all(ratio == 1 for ratio in ratios):
+        return profile
+    columns = [
+        values if ratio == 1 else [_round(value * ratio) for value in values]
+        for values, ratio in zip(profile.values, ratios)
+    ]
+    scaled = [column for column, ratio in zip(columns, ratios) if ratio != 1]
+    kept = [index for index in range(len(profile.stacks)) if any(column[index] for column in scaled)]
+    return replace(
+        profile,
+        stacks=[profile.stacks[index] for index in kept],
+        values=[[column[index] for index in kept] for column in columns],
+        labels={},
+    )
+
+
+def _merged(profile: Profile) -> Profile:
+    indices: dict[tuple[Stack, object], int] = {}
+    columns: list[list[int]] = [[] for _type in profile.values]
+    for number, stack in enumerate(profile.stacks):
+        index = indices.setdefault((stack, profile.labels.get(number)), len(indices))
+        for column, values in zip(columns, profile.values):
+            if index == len(column):
+                column.append(values[number])
+            else:
+                column[index] += values[number]
+    return replace(profile, stacks=[stack for stack, _labels in indices], values=columns, labels={})
+
+
+def _round(value: float) -> int:
+    """Half away from zero, as Go does."""
+    return int(math.copysign(math.floor(abs(value) + 0.5), value))

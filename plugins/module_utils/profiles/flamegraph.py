@@ -1,0 +1,120 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A flame graph as one HTML page that needs nothing else, with a bounded number of frames."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from .flamegraph_page import PAGE
+from .frames import printable
+from .model import ValueType
+from .tree import Tree
+
+MOST_FRAMES = 10_000  # shown of one sample type
+_ALL, _REST = -1, -2  # what is no function
+
+
+class _Frame(NamedTuple):
+    """One frame: a node of the tree, or (rest) several small ones with their parent in common, put together."""
+
+    nodes: tuple[int, ...]
+    depth: int
+    rest: bool = False
+
+
+def flamegraph(tree: Tree, kinds: list[ValueType], title: str, first: int, notes: list[str], most: int) -> str:
+    """The page. first: the sample type to begin with. most: frames of one sample type, the largest ones."""
+    graphs = []
+    for index, kind in enumerate(kinds):
+        own = [max(value, 0) for value in tree.own[index]]
+        sums = tree.sums(own)
+        frames, notice = _frames(tree, sums, most)
+        graphs.append(dict(_graph(tree, kind, frames, own, sums, sums), notes=notice))
+    return _page(tree, graphs, title, first, notes, diff=False)
+
+
+def diff_flamegraph(tree: Tree, kinds: list[ValueType], title: str, first: int, notes: list[str], most: int) -> str:
+    """The page of a difference. tree.own has what is now of each type, and after those of all, what was before.
+
+    A frame is as wide as the larger of both, so that what has gone is still seen.
+    """
+    graphs = []
+    for index, kind in enumerate(kinds):
+        now, before = tree.own[index], tree.own[len(kinds) + index]
+        widths = tree.sums([max(one, other, 0) for one, other in zip(now, before)])
+        values, base = tree.sums(now), tree.sums(before)
+        frames, notice = _frames(tree, widths, most)
+        graph = dict(_graph(tree, kind, frames, now, values, widths), notes=notice, base=_column(frames, base))
+        graph["delta"] = [value - other for value, other in zip(graph["value"], graph["base"])]
+        graphs.append(graph)
+    return _page(tree, graphs, title, first, notes, diff=True)
+
+
+def _frames(tree: Tree, widths: list[int], most: int) -> tuple[list[_Frame], list[str]]:
+    """The frames, each before those below it, these with the widest first; and what is to be said of them."""
+    order = sorted((node for node in range(1, len(widths)) if widths[node]), key=lambda node: (-widths[node], node))
+    kept = {0, *order[:most]}
+    below: dict[int, list[int]] = {}
+    hidden: dict[int, list[int]] = {}
+    for node in order:
+        if tree.parent[node] in kept:
+            (below if node in kept else hidden).setdefault(tree.parent[node], []).append(node)
+    frames = []
+    waiting = [_Frame((0,), 0)]
+    while waiting:
+        frame = waiting.pop()
+        frames.append(frame)
+        if frame.rest:
+            continue
+        (node,) = frame.nodes
+        if node in hidden:
+            waiting.append(_Frame(tuple(hidden[node]), frame.depth + 1, rest=True))
+        waiting.extend(_Frame((child,), frame.depth + 1) for child in reversed(below.get(node, [])))
+    if len(order) <= most:
+        return frames, []
+    return frames, [f"The {most} largest of {len(order)} frames are shown, smaller ones are put together."]
+
+
+def _column(frames: list[_Frame], values: list[int]) -> list[int]:
+    return [sum([values[node] for node in frame.nodes]) for frame in frames]
+
+
+def _graph(
+    tree: Tree, kind: ValueType, frames: list[_Frame], own: list[int], sums: list[int], widths: list[int]
+) -> dict[str, Any]:
+    """The frames as columns. name: a function of the tree, _ALL or _REST; merged: how many are put together."""
+    return {
+        "type": printable(kind.type),
+        "unit": printable(kind.unit),
+        "depth": [frame.depth for frame in frames],
+        "name": [_REST if frame.rest else tree.function[frame.nodes[0]] for frame in frames],
+        "merged": [len(frame.nodes) if frame.rest else 0 for frame in frames],
+        "width": _column(frames, widths),
+        "value": _column(frames, sums),
+        "own": _column(frames, own),
+    }
+
+
+def _page(tree: Tree, graphs: list[dict[str, Any]], title: str, first: int, notes: list[str], diff: bool) -> str:
+    """The page with these graphs; only names that are used go along."""
+    used = sorted({name for graph in graphs for name in graph["name"] if name >= 0})
+    places = {name: place for place, name in enumerate(used, 1)}
+    places.update({_ALL: 0, _REST: -1})
+    for graph in graphs:
+        graph["name"] = [places[name] for name in graph["name"]]
+    cut = [f"Of {tree.cut} stacks the innermost calls are left out."] if tree.cut else []
+    document = {
+        "title": printable(title),
+        "notes": [*notes, *cut],
+        "diff": diff,
+        "first": first,
+        "names": ["all", *(tree.names[name] for name in used)],
+        "files": ["", *(tree.files[name] for name in used)],
+        "trees": graphs,
+    }
+    # Nothing in it may end the script element or begin a comment.
+    text = json.dumps(document, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
+    return PAGE.replace("@DATA@", text)
