@@ -48,8 +48,8 @@ h1 { font-size: 17px; margin: 0 }
 </div>
 <div id="graph" role="group" aria-label="Flame graph: the outermost functions on top"></div>
 <div id="about" role="status"></div>
-<p class="help">Click or Enter: zoom in. Escape: out again. Arrows: move. /: search. The width is the share of the
-whole; colours only tell functions apart<span id="legend"></span>.</p>
+<p class="help">Click or Enter: zoom in. Escape: out again. Arrows: move. /: search. <span id="legend">The width is
+the share of the whole; colours only tell functions apart.</span></p>
 <script id="data" type="application/json">@DATA@</script>
 <script>
 "use strict";
@@ -75,7 +75,7 @@ function colour(node) {
   if (data.diff) {
     const part = tree.most ? tree.delta[node] / tree.most : 0;
     const light = 92 - 37 * Math.sqrt(Math.abs(part));
-    return part ? "hsl(" + (part > 0 ? 4 : 215) + ",80%," + light + "%)" : "#ddd";
+    return Math.abs(part) > .002 ? "hsl(" + (part > 0 ? 4 : 215) + ",80%," + light + "%)" : "#ddd";
   }
   let hash = 7;
   for (const letter of data.names[tree.name[node]].replace(/\.[^./]*$/, "")) {
@@ -185,7 +185,7 @@ function beside(node, step) {
   return node;
 }
 at("title").textContent = document.title = data.title;
-if (data.diff) at("legend").textContent = ", red has grown and blue has shrunk; the width is the larger of both";
+if (data.diff) at("legend").textContent = "Red has grown, blue has shrunk; the width is the larger of both.";
 data.trees.forEach((one, index) => at("type").append(new Option(one.type, index)));
 at("type").value = data.first;
 at("type").addEventListener("change", () => show(Number(at("type").value)));

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Any, Iterable
 
 from . import pprof_proto
@@ -166,17 +165,3 @@ class _Reader:
             value = self.text(one.str) if one.str else f"{one.num} {self.text(one.num_unit)}".rstrip()
             found.append((self.text(one.key), value))
         return tuple(sorted(found))
-
-
-def addresses_without_names(profile: Profile) -> list[int]:
-    """The addresses in its stacks that no function stands for, each once."""
-    used = set(chain.from_iterable(set(profile.stacks)))
-    found = (profile.locations[index] for index in sorted(used))
-    return sorted(
-        {
-            place.address
-            for place in found
-            if place.address
-            and not any(line.function >= 0 and profile.functions[line.function].name for line in place.lines)
-        }
-    )
