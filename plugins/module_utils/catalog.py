@@ -43,6 +43,10 @@ PATHS = {
 ENDPOINTS = tuple(PATHS)
 _DATABASE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
+# What a component has of /debug/pprof where it is switched on: all of it, its exact paths only (no named profiles:
+# goroutine, heap …), nothing, or not known.
+PPROF_ALL, PPROF_EXACT, PPROF_NONE, PPROF_UNKNOWN = "all", "exact", "none", "unknown"
+
 _ROUTER = ("ping", "version", "stats", "worker_stats")
 _APPSRV = (*_ROUTER, "process_stats")
 
@@ -52,7 +56,8 @@ class Http:
     """What a component answers over HTTP, on its own port.
 
     endpoints: names of PATHS, in their order. service_type: its name in Keystone's catalog, "" where it has no entry
-    there. suffix: the path that its URL there ends in, and that these endpoints are not below.
+    there. suffix: the path that its URL there ends in, and that these endpoints are not below. pprof: what it has of
+    /debug/pprof.
     """
 
     port: int
@@ -60,6 +65,7 @@ class Http:
     service_type: str = ""
     suffix: str = ""
     scheme: str = "https"
+    pprof: str = PPROF_ALL
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,11 @@ def _with_database(port: int, service_type: str, suffix: str = "") -> Http:
     return Http(port, ENDPOINTS, service_type, suffix)
 
 
+def _elsewhere(port: int, service_type: str) -> Http:
+    """The same, from a repository of its own."""
+    return Http(port, ENDPOINTS, service_type, pprof=PPROF_UNKNOWN)
+
+
 _COMPONENTS = (
     Component("keystone", http=_with_database(30500, "identity", "/v3")),
     Component("region", http=_with_database(30888, "compute_v2")),
@@ -108,7 +119,9 @@ _COMPONENTS = (
     Component("notify", http=_with_database(30777, "notify")),
     Component("yunionconf", http=_with_database(30889, "yunionconf")),
     # Its application is mounted below /webconsole/ only, and so the database's figures are not to be had.
-    Component("webconsole", containers=("web", "webconsole"), http=Http(30899, _ROUTER, "webconsole")),
+    Component(
+        "webconsole", containers=("web", "webconsole"), http=Http(30899, _ROUTER, "webconsole", pprof=PPROF_EXACT)
+    ),
     Component(
         "apigateway",
         containers=("api", "apigateway"),
@@ -136,28 +149,40 @@ _COMPONENTS = (
     Component("host-deployer"),
     Component("host-health", carriers=("host",)),
     # Not built on the common framework.
-    Component("scheduler", usr1=NEVER, instead=_QUIT_INSTEAD, http=Http(30887, ("ping", "version"), "scheduler")),
-    Component("monitor", usr1=NEVER, instead=_QUIT_INSTEAD, http=Http(30093, (*_ROUTER, "db_stats"), "monitor")),
+    Component(
+        "scheduler",
+        usr1=NEVER,
+        instead=_QUIT_INSTEAD,
+        http=Http(30887, ("ping", "version"), "scheduler", pprof=PPROF_EXACT),
+    ),
+    Component(
+        "monitor",
+        usr1=NEVER,
+        instead=_QUIT_INSTEAD,
+        http=Http(30093, (*_ROUTER, "db_stats"), "monitor", pprof=PPROF_EXACT),
+    ),
     Component("lbagent", usr1=NEVER, instead="its only full dump is SIGQUIT, which ends the process"),
     # /stats makes its handler panic: never ask for it.
     Component(
         "mcp-server",
         usr1=NEVER,
         instead="its only full dump is SIGQUIT, which ends the process",
-        http=Http(30876, ("ping", "version", "worker_stats", "process_stats"), "mcp-server", scheme="http"),
+        http=Http(
+            30876, ("ping", "version", "worker_stats", "process_stats"), "mcp-server", scheme="http", pprof=PPROF_NONE
+        ),
     ),
     Component("region-dns", usr1=RELOADS, instead="read its log; CoreDNS has its own pprof plugin"),
     Component("host-sdnagent", containers=("sdnagent",), binaries=("sdnagent",), usr1=UNKNOWN, carriers=("host",)),
     # From repositories of their own. What cloudmon asks of them is what they are known to answer.
-    Component("kubeserver", usr1=UNKNOWN, http=Http(30442, _ROUTER, "k8s", "/api")),
-    Component("meter", usr1=UNKNOWN, http=_with_database(30909, "meter")),
-    Component("billing", usr1=UNKNOWN, http=_with_database(30404, "billing")),
-    Component("yunionagent", usr1=UNKNOWN, http=Http(30898, service_type="yunionagent")),
-    Component("autoupdate", usr1=UNKNOWN, http=_with_database(30981, "autoupdate")),
-    Component("bastionhost", usr1=UNKNOWN, http=_with_database(30983, "bastionhost")),
-    Component("suggestion", usr1=UNKNOWN, http=_with_database(30987, "suggestion")),
-    Component("report", usr1=UNKNOWN, http=_with_database(30967, "report")),
-    Component("extdb", usr1=UNKNOWN, http=_with_database(30991, "extdb")),
+    Component("kubeserver", usr1=UNKNOWN, http=Http(30442, _ROUTER, "k8s", "/api", pprof=PPROF_UNKNOWN)),
+    Component("meter", usr1=UNKNOWN, http=_elsewhere(30909, "meter")),
+    Component("billing", usr1=UNKNOWN, http=_elsewhere(30404, "billing")),
+    Component("yunionagent", usr1=UNKNOWN, http=Http(30898, service_type="yunionagent", pprof=PPROF_UNKNOWN)),
+    Component("autoupdate", usr1=UNKNOWN, http=_elsewhere(30981, "autoupdate")),
+    Component("bastionhost", usr1=UNKNOWN, http=_elsewhere(30983, "bastionhost")),
+    Component("suggestion", usr1=UNKNOWN, http=_elsewhere(30987, "suggestion")),
+    Component("report", usr1=UNKNOWN, http=_elsewhere(30967, "report")),
+    Component("extdb", usr1=UNKNOWN, http=_elsewhere(30991, "extdb")),
     Component("climc", usr1=MAY_DIE, instead="it is a shell, not a service"),
     Component("web", usr1=MAY_DIE, instead="it is nginx; read its log"),
     Component("host-ovn-controller", containers=("ovn-controller",), usr1=MAY_DIE, instead="use ovs-appctl"),
@@ -244,7 +269,7 @@ def http_of(component: Component, ports: Sequence[int] = ()) -> Http | None:
     TCP ports that it declares.
     """
     if component.http is None and component.name not in COMPONENTS and ports:
-        return Http(ports[0])
+        return Http(ports[0], pprof=PPROF_UNKNOWN)
     return component.http
 
 

@@ -44,22 +44,25 @@ class Room:
     system: frozenset[str] = frozenset()
 
 
-WORDS = ("model", "catalog", "deadline")
+WORDS = ("model", "catalog", "deadline", "pprof")
 TRANSPORT = (*WORDS, "transports.base", "transports.http", "transports.newest")
 
 # The first pattern that matches a file's name below module_utils is its room.
 ROOMS: dict[str, Room] = {
     "catalog.py": Room(),
     "log_patterns.py": Room(),
+    "pprof.py": Room(),
     "model.py": Room(),
     "deadline.py": Room(system=THREADS),
     "fanout.py": Room(ours=("deadline",), system=THREADS),
     "stacks/files.py": Room(ours=("stacks.*",), system=FILES),
     "stacks/*": Room(ours=("stacks.*",)),
-    "status/*": Room(ours=("status.*", "model", "log_patterns", "bundle.report")),
+    "status/*": Room(ours=("status.*", "model", "watch.*", "bundle.report")),
+    "watch/*": Room(ours=("watch.*", "log_patterns", "bundle.report", "status.values")),
     # Bytes are judged on a node, too: without the library, less is proven.
     "profiles/pprof_proto.py": Room(lazily=frozenset(("google.protobuf",))),
-    "profiles/*": Room(ours=("profiles.*", "model", "stacks.*")),
+    "profiles/files.py": Room(ours=("profiles.*", "model", "bundle.*"), system=FILES),
+    "profiles/*": Room(ours=("profiles.*", "model", "stacks.*", "bundle.report")),
     # On the controller only, so with libraries.
     "health/*": Room(
         ours=("health.*", "model", "catalog", "log_patterns", "bundle.*"),

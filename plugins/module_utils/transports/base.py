@@ -12,11 +12,12 @@ from __future__ import annotations
 import abc
 import datetime
 from dataclasses import dataclass, field
-from typing import Any, Sequence
+from typing import Any, Callable, Optional, Sequence
 
 from ..catalog import Selection, is_safe_path
 from ..deadline import Deadline
 from ..model import Instance, Process, Verdict, Workload
+from ..pprof import SYMBOL_PATH, is_profile_path, is_symbol_question
 
 
 @dataclass
@@ -94,11 +95,15 @@ class ProcessSession(abc.ABC):
 
 @dataclass(frozen=True)
 class HttpTarget:
-    """What is asked of an instance's HTTP port: only GET, and only a path that the catalog names as safe to read."""
+    """What is asked of an instance's HTTP port: only a path that the catalog names as safe to read.
+
+    body: what is posted (addresses to name, and nothing else); b"" for a GET.
+    """
 
     scheme: str
     port: int
     path: str
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,10 @@ class HttpAnswer:
     body: bytes
     whole: bool = True
     cut_by: str = ""
+
+
+# Takes a body as it comes, so that a large one is never held whole.
+Sink = Optional[Callable[[bytes], None]]
 
 
 class SetupError(Exception):
@@ -151,21 +160,35 @@ class Transport(abc.ABC):
     def open_process(self, instance: Instance, deadline: Deadline) -> ProcessSession:
         """Look for the instance's process and gather what must be known before a signal may be sent."""
 
-    def http_get(self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int) -> HttpAnswer:
+    def http_get(
+        self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int, sink: Sink = None
+    ) -> HttpAnswer:
         """One GET to the instance itself (not to its Service). Any HTTP status is an answer; no redirect is followed.
+
+        sink: is given the body of a success, up to max_bytes and as it came (nothing is decompressed); that of the
+        answer then is empty.
 
         ValueError for a path that the catalog does not name: nothing else can be requested, by whatever mistake.
         CaptureError when there is no answer: connection_refused, connection_broken, tls_failed, no_answer,
         unreachable, gone, forbidden. An answer whose body stops coming at the deadline is one that is not whole.
         """
-        if not is_safe_path(target.path):
+        if target.body or not (is_safe_path(target.path) or is_profile_path(target.path)):
             raise ValueError(f"'{target.path}' is not one of the paths that may be requested")
         deadline.check()
-        return self._get(instance, target, deadline, max_bytes)
+        return self._exchange(instance, target, deadline, max_bytes, sink)
+
+    def http_post(self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int) -> HttpAnswer:
+        """The one POST there is: it asks for the names of addresses. As http_get() in all else."""
+        if target.path != SYMBOL_PATH or not is_symbol_question(target.body):
+            raise ValueError(f"nothing but addresses may be posted, and not to '{target.path}'")
+        deadline.check()
+        return self._exchange(instance, target, deadline, max_bytes, None)
 
     @abc.abstractmethod
-    def _get(self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int) -> HttpAnswer:
-        """http_get() after its checks."""
+    def _exchange(
+        self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int, sink: Sink
+    ) -> HttpAnswer:
+        """http_get() and http_post() after their checks."""
 
     @abc.abstractmethod
     def certificate(self, instance: Instance, target: HttpTarget, deadline: Deadline) -> bytes | None:

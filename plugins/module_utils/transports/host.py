@@ -19,7 +19,17 @@ from ..catalog import BINARY_DIR, Component, Selection, binary_paths, component_
 from ..deadline import Deadline
 from ..model import CaptureError, Instance, Process, Reason, State, Workload, verdict
 from . import http
-from .base import Discovery, HttpAnswer, HttpTarget, LogStream, ProbeFacts, ProcessSession, Transport, sort_instances
+from .base import (
+    Discovery,
+    HttpAnswer,
+    HttpTarget,
+    LogStream,
+    ProbeFacts,
+    ProcessSession,
+    Sink,
+    Transport,
+    sort_instances,
+)
 from .host_containers import Containers, Layout, Placement, memory_room, placement_of
 from .host_journal import JournalMark
 from .host_logs import ContainerLog, FileMark, LogFiles, Mark, StderrFile, describe_sink
@@ -184,10 +194,13 @@ class HostTransport(Transport):
                 return JournalMark(self._procfs, process, deadline).read_back(seconds, deadline, max_bytes)
             return read_back(self._log_files(instance, process, link), seconds, deadline, max_bytes)
 
-    def _get(self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int) -> HttpAnswer:
+    def _exchange(
+        self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int, sink: Sink
+    ) -> HttpAnswer:
         connect = connect_to(self._procfs, _process_of(instance), target.port)
         tls = http.unverified() if target.scheme == "https" else None
-        return http.get(connect, target.path, deadline, max_bytes, tls, {"Host": "localhost"})
+        headers = {"Host": "localhost"}
+        return http.get(connect, target, deadline, max_bytes, tls, headers, sink=sink)
 
     def certificate(self, instance: Instance, target: HttpTarget, deadline: Deadline) -> bytes | None:
         if target.scheme != "https":

@@ -1,8 +1,8 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One GET over a connection of one's own, to a peer that may do anything: nothing it does outlives the deadline, and
-no more than so many bytes of it are kept.
+"""One question over a connection of one's own, to a peer that may do anything: nothing it does outlives the deadline,
+and no more than so many bytes of it are kept.
 
 Standard library only: this runs on nodes.
 """
@@ -19,7 +19,7 @@ from typing import Callable, Iterator, Mapping, Sequence
 
 from ..deadline import Deadline
 from ..model import CaptureError, Reason
-from .base import HttpAnswer
+from .base import HttpAnswer, HttpTarget, Sink
 
 # Services answer these questions only to user agents that contain the second word (cloudpods pkg/appsrv,
 # whitelist_filter.go, and pkg/util/httputils).
@@ -53,27 +53,33 @@ def to_address(addresses: Sequence[str], port: int, open_one: OpenOne = _open_on
 
 def get(
     connect: Connect,
-    path: str,
+    target: HttpTarget,
     deadline: Deadline,
     max_bytes: int,
     tls: ssl.SSLContext | None,
     headers: Mapping[str, str],
     server_name: str = "",
+    sink: Sink = None,
 ) -> HttpAnswer:
-    """One GET. headers must name the Host. tls: None for plain HTTP; server_name: whom a certificate has to name, where
-    it is looked at. CaptureError when there is no answer."""
+    """One GET of the target's path, or a POST of its body. headers must name the Host. tls: None for plain HTTP;
+    server_name: whom a certificate has to name, where it is looked at. sink: as of Transport.http_get().
+
+    CaptureError when there is no answer.
+    """
     with _connection(connect, tls, deadline, server_name) as sock:
         client = http.client.HTTPConnection("localhost")
         client.sock = sock
         fixed = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
         with _translated(deadline):
-            client.request("GET", path, headers=dict(fixed, **headers))
+            method = "POST" if target.body else "GET"
+            client.request(method, target.path, target.body or None, dict(fixed, **headers))
             response = client.getresponse()
         with response:
             if deadline.expired:
                 # A head that was cut off looks like one that has ended.
                 raise CaptureError(Reason.NO_ANSWER)
-            body, cut_by = _read_body(response, deadline, max_bytes)
+            into = sink if succeeded(response.status) else None
+            body, cut_by = _read_body(response, deadline, max_bytes, into)
     return answer(response.status, response.getheaders(), body, cut_by, max_bytes)
 
 
@@ -87,13 +93,18 @@ def certificate(connect: Connect, deadline: Deadline, server_name: str = "") -> 
         return None
 
 
+def succeeded(status: int) -> bool:
+    """Whether the body of an answer is what was asked for."""
+    return 200 <= status < 300
+
+
 def answer(status: int, headers: Sequence[tuple[str, str]], body: bytes, cut_by: str, max_bytes: int) -> HttpAnswer:
     """The answer that these bytes of a body are, decompressed where they came compressed although not asked for."""
     named: dict[str, str] = {}
     for name, value in headers:
         kept = value[:HEADER_KEPT]
         named[name.lower()] = f"{named[name.lower()]}, {kept}" if name.lower() in named else kept
-    if named.get("content-encoding", "").lower() in ("gzip", "x-gzip", "deflate"):
+    if body and named.get("content-encoding", "").lower() in ("gzip", "x-gzip", "deflate"):
         body, cut_by = _decompressed(body, cut_by, max_bytes)
     return HttpAnswer(status, named, body, not cut_by, cut_by)
 
@@ -164,12 +175,14 @@ def shown(error: object) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text[:SHOWN])
 
 
-def _read_body(response: http.client.HTTPResponse, deadline: Deadline, max_bytes: int) -> tuple[bytes, str]:
-    """The body as far as it came and was wanted, and why that is not all of it ("" when it is)."""
+def _read_body(response: http.client.HTTPResponse, deadline: Deadline, max_bytes: int, sink: Sink) -> tuple[bytes, str]:
+    """The body as far as it came and was wanted, and why that is not all of it ("" when it is). With a sink, the body
+    is given to that."""
     expected = None if response.chunked else response.length
     # One byte more than wanted tells a body of exactly that size from a larger one. (read1() does not count.)
     enough = max_bytes + 1 if expected is None else min(max_bytes + 1, expected)
     chunks: list[bytes] = []
+    take = sink or chunks.append
     size, broken = 0, False
     while size < enough:
         try:
@@ -179,11 +192,11 @@ def _read_body(response: http.client.HTTPResponse, deadline: Deadline, max_bytes
             break
         if not data:
             break
-        chunks.append(data)
+        take(data[: max_bytes - size])
         size += len(data)
     body = b"".join(chunks)
     if size > max_bytes:
-        return body[:max_bytes], "size"
+        return body, "size"
     if size == expected or (expected is None and not broken and not deadline.expired):
         return body, ""
     return body, "time" if deadline.expired else "end"

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from ..catalog import Component, Selection
 from ..deadline import Deadline
 from ..model import CaptureError, Instance, Reason, verdict
-from .base import Discovery, HttpAnswer, HttpTarget, SetupError, sort_instances
+from .base import Discovery, HttpAnswer, HttpTarget, SetupError, Sink, sort_instances
 from .keystone_login import Login, Settings, urls_in
 from .url import UrlTransport
 
@@ -59,14 +59,16 @@ class KeystoneTransport(UrlTransport):
         service_type = component.http.service_type if component.http else component.name
         return urls_in(catalog, service_type, self._settings.region_name, self._settings.interface)
 
-    def _get(self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int) -> HttpAnswer:
+    def _exchange(
+        self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int, sink: Sink
+    ) -> HttpAnswer:
         token = self._login.token(deadline)
-        answer = self._ask(instance, target, deadline, max_bytes, self._tls, {"X-Auth-Token": token})
+        answer = self._ask(instance, target, deadline, max_bytes, sink, self._tls, {"X-Auth-Token": token})
         key = instance.component, instance.name
         if answer.status == 401 and key not in self._refusing:
             # It may have ended meanwhile, whatever was said of its time.
             token = self._login.token(deadline, ended=token)
-            answer = self._ask(instance, target, deadline, max_bytes, self._tls, {"X-Auth-Token": token})
+            answer = self._ask(instance, target, deadline, max_bytes, sink, self._tls, {"X-Auth-Token": token})
             if answer.status == 401:
                 # It does not want any: no more logins for it.
                 self._refusing.add(key)

@@ -20,7 +20,7 @@ from ..catalog import BINARY_DIR, Selection, binary_paths, component_of, label_v
 from ..deadline import Deadline, DeadlineExceeded
 from ..model import CaptureError, Instance, Reason, Workload, utc_now
 from . import http, probe
-from .base import Discovery, HttpAnswer, HttpTarget, LogStream, ProcessSession, Transport, sort_instances
+from .base import Discovery, HttpAnswer, HttpTarget, LogStream, ProcessSession, Sink, Transport, sort_instances
 from .kubernetes_api import Api, ApiProblem, Stream
 from .kubernetes_exec import ExecSession
 from .kubernetes_http import ask, proxy_path
@@ -144,8 +144,10 @@ class KubernetesTransport(Transport):
         query += [("command", argument) for argument in arguments]
         return ExecSession(self._api.websocket_options(path, query), word, deadline)
 
-    def _get(self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int) -> HttpAnswer:
-        return ask(self._api, proxy_path(instance, target), deadline, max_bytes)
+    def _exchange(
+        self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int, sink: Sink
+    ) -> HttpAnswer:
+        return ask(self._api, proxy_path(instance, target), deadline, max_bytes, target.body, sink)
 
     def certificate(self, instance: Instance, target: HttpTarget, deadline: Deadline) -> bytes | None:
         if target.scheme != "https" or not instance.address:

@@ -134,21 +134,27 @@ class Api:
             raise ApiProblem(stream.status, status_text(_whole(stream, deadline)))
         return stream
 
-    def open_any(self, path: str, headers: dict[str, str], deadline: Deadline) -> Stream:
-        """One GET with these headers besides, whatever its status; tried once. ApiProblem, DeadlineExceeded."""
+    def open_any(self, path: str, headers: dict[str, str], deadline: Deadline, posted: bytes = b"") -> Stream:
+        """One GET with these headers besides, or a POST of these bytes, whatever its status; tried once.
+
+        ApiProblem, DeadlineExceeded.
+        """
         try:
-            return self._send(path, headers, deadline, deadline.remaining())
+            return self._send(path, headers, deadline, deadline.remaining(), posted)
         except _NoAnswerYet as error:
             raise DeadlineExceeded(deadline.scope) from error
 
-    def _send(self, path: str, headers: dict[str, str], deadline: Deadline, patience: float) -> Stream:
-        """Send a GET once, and wait so many seconds for the beginning of the answer."""
+    def _send(
+        self, path: str, headers: dict[str, str], deadline: Deadline, patience: float, posted: bytes = b""
+    ) -> Stream:
+        """Send a GET or POST once, and wait so many seconds for the beginning of the answer."""
         deadline.check()
         timeout = self._urllib3.Timeout(connect=min(CONNECT_SECONDS, deadline.remaining()), read=max(patience, 0.001))
         try:
             response = self._pool.request(
-                "GET",
+                "POST" if posted else "GET",
                 self._configuration.host.rstrip("/") + path,
+                body=posted or None,
                 headers=dict(self._request_headers(), **headers),
                 retries=False,
                 redirect=False,

@@ -15,8 +15,8 @@ from typing import Any
 
 from ..deadline import Deadline, DeadlineExceeded
 from ..model import CaptureError, Instance, Reason
-from .base import HttpAnswer, HttpTarget
-from .http import SHOWN, USER_AGENT, answer, shown
+from .base import HttpAnswer, HttpTarget, Sink
+from .http import SHOWN, USER_AGENT, answer, shown, succeeded
 from .kubernetes_api import REASONS, Api, ApiProblem
 
 # Where the API server throttles its users it says this, not a Status object (priority-and-fairness.go).
@@ -51,14 +51,17 @@ def proxy_path(instance: Instance, target: HttpTarget) -> str:
     return f"{pod}/proxy{target.path}"
 
 
-def ask(api: Api, path: str, deadline: Deadline, max_bytes: int) -> HttpAnswer:
-    """One GET of a pod's path. CaptureError when the pod does not answer, or the API server does not let us ask it."""
+def ask(api: Api, path: str, deadline: Deadline, max_bytes: int, posted: bytes = b"", sink: Sink = None) -> HttpAnswer:
+    """One GET of a pod's path, or a POST of these bytes. sink: as of Transport.http_get().
+
+    CaptureError when the pod does not answer, or the API server does not let us ask it.
+    """
     headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
     try:
-        reply = _read(api, path, headers, deadline, max_bytes)
+        reply = _read(api, path, headers, deadline, max_bytes, posted, sink)
         while _is_busy(reply) and deadline.remaining() > _BUSY_PAUSE_SECONDS:
             threading.Event().wait(_BUSY_PAUSE_SECONDS)
-            reply = _read(api, path, headers, deadline, max_bytes)
+            reply = _read(api, path, headers, deadline, max_bytes, posted, sink)
     except ApiProblem as problem:
         # That is how it hands on an answer that breaks off before it is worth a packet.
         reason = Reason.CONNECTION_BROKEN if problem.broken else problem.reason
@@ -71,23 +74,28 @@ def ask(api: Api, path: str, deadline: Deadline, max_bytes: int) -> HttpAnswer:
     return reply
 
 
-def _read(api: Api, path: str, headers: dict[str, str], deadline: Deadline, max_bytes: int) -> HttpAnswer:
-    stream = api.open_any(path, headers, deadline)
+def _read(
+    api: Api, path: str, headers: dict[str, str], deadline: Deadline, max_bytes: int, posted: bytes, sink: Sink
+) -> HttpAnswer:
+    stream = api.open_any(path, headers, deadline, posted)
     body = bytearray()
+    take = sink if sink is not None and succeeded(stream.status) else body.extend
+    size = 0
     try:
         with deadline.guard(stream.cut_off):
             for data in stream.chunks(_CHUNK):
-                body += data
-                if len(body) > max_bytes:
+                take(data[: max(0, max_bytes - size)])
+                size += len(data)
+                if size > max_bytes:
                     break
     finally:
         stream.close()
     cut_by = ""
-    if len(body) > max_bytes:
+    if size > max_bytes:
         cut_by = "size"
     elif stream.broken:
         cut_by = "time" if deadline.expired else "end"
-    return answer(stream.status, stream.headers, bytes(body[:max_bytes]), cut_by, max_bytes)
+    return answer(stream.status, stream.headers, bytes(body), cut_by, max_bytes)
 
 
 def _is_busy(reply: HttpAnswer) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Mapping, NoReturn, Sequence
 from urllib.parse import urlsplit
 
@@ -16,7 +16,17 @@ from ..catalog import Selection, component_of
 from ..deadline import Deadline
 from ..model import CaptureError, Instance, Reason, Workload
 from . import http
-from .base import Discovery, HttpAnswer, HttpTarget, LogStream, ProcessSession, SetupError, Transport, sort_instances
+from .base import (
+    Discovery,
+    HttpAnswer,
+    HttpTarget,
+    LogStream,
+    ProcessSession,
+    SetupError,
+    Sink,
+    Transport,
+    sort_instances,
+)
 
 _PREFIX = re.compile(r"[A-Za-z0-9._~/-]*")
 _VERSION = re.compile(r"/v\d+(\.\d+)?\Z")
@@ -100,8 +110,10 @@ class UrlTransport(Transport):
         except KeyError as error:
             raise CaptureError(Reason.GONE, f"no URL of {instance.name} is known here") from error
 
-    def _get(self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int) -> HttpAnswer:
-        return self._ask(instance, target, deadline, max_bytes, http.unverified(), {})
+    def _exchange(
+        self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int, sink: Sink
+    ) -> HttpAnswer:
+        return self._ask(instance, target, deadline, max_bytes, sink, http.unverified(), {})
 
     def _ask(
         self,
@@ -109,6 +121,7 @@ class UrlTransport(Transport):
         target: HttpTarget,
         deadline: Deadline,
         max_bytes: int,
+        sink: Sink,
         tls: ssl.SSLContext,
         headers: Mapping[str, str],
     ) -> HttpAnswer:
@@ -116,12 +129,13 @@ class UrlTransport(Transport):
         place = self._place(instance)
         return http.get(
             http.to_address([place.host], place.port),
-            place.prefix + target.path,
+            replace(target, path=place.prefix + target.path),
             deadline,
             max_bytes,
             tls if place.scheme == "https" else None,
             dict(headers, Host=place.host_header),
             place.host,
+            sink,
         )
 
     def certificate(self, instance: Instance, target: HttpTarget, deadline: Deadline) -> bytes | None:

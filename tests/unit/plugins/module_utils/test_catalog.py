@@ -115,7 +115,7 @@ def test_service_types_are_those_of_keystones_catalog():
 def test_an_unknown_component_is_asked_on_the_port_that_it_declares():
     unknown = catalog.component_of("newone")
     assert catalog.http_of(unknown, [31234, 31235]) == catalog.Http(
-        31234, tuple(sorted(APPSRV, key=list(catalog.PATHS).index))
+        31234, tuple(sorted(APPSRV, key=list(catalog.PATHS).index)), pprof=catalog.PPROF_UNKNOWN
     )
     assert catalog.http_of(unknown) is None
     # What the catalog says of a known one is not overruled by a pod.

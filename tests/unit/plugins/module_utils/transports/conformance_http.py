@@ -16,6 +16,12 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import PATHS, component_of, endpoint_path
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import (
+    KINDS,
+    SYMBOL_PATH,
+    profile_path,
+    symbol_questions,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget
 from conformance import in_time, started
 
@@ -89,7 +95,11 @@ UNSAFE = [
     "/db_stats/" + "a" * 65,
     "/db_stats/a\n",
     "/ping HTTP/1.1\r\nX: y",
-    "/debug/pprof/goroutine",
+    "/debug/pprof",
+    "/debug/pprof/goroutine?debug=3",
+    "/debug/pprof/heap?seconds=601",
+    "/debug/pprof/profile",
+    "/debug/pprof/../../switch",
     "/app-options",
 ]
 
@@ -100,6 +110,51 @@ def test_nothing_but_the_catalogs_paths_can_be_requested(world):
     for path in UNSAFE:
         with pytest.raises(ValueError, match="may be requested"):
             world.transport.http_get(instance, HttpTarget(usual.scheme, usual.port, path), world.deadline(), PLENTY)
+
+
+def test_nothing_but_addresses_can_be_posted(world):
+    _service, instance = started(world)
+    for path, body in [("/ping", b"0x1"), ("/debug/pprof/symbol", b""), ("/debug/pprof/symbol", b"0x1+x")]:
+        wanted = HttpTarget("https", 30888, path, body)
+        with pytest.raises(ValueError, match="nothing but addresses"):
+            world.transport.http_post(instance, wanted, world.deadline(), PLENTY)
+    with pytest.raises(ValueError, match="may be requested"):
+        ask(world, instance, HttpTarget("https", 30888, "/debug/pprof/symbol", b"0x1"))
+
+
+def test_a_sink_takes_the_body_of_a_success_up_to_the_limit(world):
+    _service, instance = started(world)
+    whole = ask(world, instance, target(endpoint="version")).body
+    for limit, cut_by in ((PLENTY, ""), (len(whole), ""), (5, "size")):
+        taken = bytearray()
+        answer = world.transport.http_get(
+            instance, target(endpoint="version"), world.deadline(), limit, taken.extend
+        )
+        assert (answer.status, answer.body, answer.cut_by) == (200, b"", cut_by)
+        assert taken == whole[:limit]
+
+
+def test_a_sink_takes_nothing_of_an_error(world):
+    _service, instance = started(world)
+    taken = []
+    wanted = HttpTarget("https", 30888, profile_path("goroutine"))
+    answer = world.transport.http_get(instance, wanted, world.deadline(), PLENTY, taken.append)
+    assert (answer.status, taken) == (404, [])
+    assert b"not found" in answer.body.lower()
+
+
+def test_profiles_and_the_names_of_addresses(world):
+    _service, instance = started(world, behaviour="release=3.9")
+    for kind in KINDS:
+        if not KINDS[kind].timed:
+            assert ask(world, instance, HttpTarget("https", 30888, profile_path(kind))).status == 200
+    begun = time.monotonic()
+    assert ask(world, instance, HttpTarget("https", 30888, profile_path("trace", 1))).status == 200
+    assert time.monotonic() - begun >= 1.0
+    (question,) = symbol_questions([0x1, 0x401000])
+    wanted = HttpTarget("https", 30888, SYMBOL_PATH, question)
+    answer = world.transport.http_post(instance, wanted, world.deadline(), PLENTY)
+    assert (answer.status, answer.body.splitlines()[0]) == (200, b"num_symbols: 1")
 
 
 def test_the_limit_of_the_size_is_kept(world):

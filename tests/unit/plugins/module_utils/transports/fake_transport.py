@@ -223,7 +223,7 @@ class FakeTransport(Transport):
     def open_process(self, instance, deadline) -> ProcessSession:
         return FakeSession(self, self._begin("open_process", instance.name, deadline), deadline)
 
-    def _get(self, instance, target, deadline, max_bytes):
+    def _exchange(self, instance, target, deadline, max_bytes, sink):
         self.asked.append((instance.name, target.path))
         service = self._begin("http_get", instance.name, deadline)
         if service.port not in (None, target.port):
@@ -232,7 +232,10 @@ class FakeTransport(Transport):
             service.faults[target.path](deadline)
         answer = service.answer(target)
         if len(answer.body) > max_bytes:
-            return replace(answer, body=answer.body[:max_bytes], whole=False, cut_by="size")
+            answer = replace(answer, body=answer.body[:max_bytes], whole=False, cut_by="size")
+        if sink is not None and 200 <= answer.status < 300:
+            sink(answer.body)
+            answer = replace(answer, body=b"")
         return answer
 
     def certificate(self, instance, target, deadline):

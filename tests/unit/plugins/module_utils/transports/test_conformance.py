@@ -20,6 +20,7 @@ from conformance_http import *  # noqa: F403  # pylint: disable=wildcard-import,
 from fake_transport import LOG_LINE, USR1, FakeTransport, no_answer, raises
 from journal import Journal
 from nodes import RUNS, WHY_NOT, Node
+from profiling import profiling
 from standins import Machine
 
 
@@ -136,6 +137,9 @@ class FakeWorld(World):
             service.faults["http_get"] = HTTP_FAULTS[fault]
         if fault in HTTP_ANSWERS:
             service.answer = lambda _target: HTTP_ANSWERS[fault]
+        if words.get("release") == "3.9":
+            service.answer = profiling
+            service.faults["/debug/pprof/trace?seconds=1"] = lambda _deadline: threading.Event().wait(1.0)
         if "version_branch" in words:
             service.answer = lambda _target: HttpAnswer(200, {}, words["version_branch"].encode() + b"(1)")
         offered = component_of(service.instance.component).http

@@ -18,6 +18,7 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import http
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget
 from peers import OK, after, closed_port, drip, flood, never, peer, pem, reset, server_tls, with_length
 
 LIMIT = 1 << 20
@@ -35,7 +36,7 @@ class Nobody:
 def ask(server, seconds=10.0, limit=LIMIT, tls=None, path="/stats"):
     context = http.unverified() if (server.tls if tls is None else tls) else None
     connect = http.to_address(["127.0.0.1"], server.port)
-    return http.get(connect, path, Deadline(seconds, "test"), limit, context, {"Host": "region"})
+    return http.get(connect, HttpTarget("http", 1, path), Deadline(seconds, "test"), limit, context, {"Host": "region"})
 
 
 def reason_of(server, **options):
@@ -320,5 +321,7 @@ def test_there_is_no_certificate_where_there_is_no_tls():
 def test_the_first_address_with_a_listener_is_taken():
     with peer(with_length(b"pong")) as server:
         connect = http.to_address(["127.0.0.2", "127.0.0.1"], server.port)
-        answer = http.get(connect, "/ping", Deadline(5.0, "test"), LIMIT, None, {"Host": "region"})
+        answer = http.get(
+            connect, HttpTarget("http", 1, "/ping"), Deadline(5.0, "test"), LIMIT, None, {"Host": "region"}
+        )
     assert answer.body == b"pong"

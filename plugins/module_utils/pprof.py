@@ -1,0 +1,124 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The profiles of Go's net/http/pprof, as data: what each is called, where it is, what it costs, and its one safe path.
+
+Sources: Go's net/http/pprof (pprof.go) for paths and parameters; cloudpods pkg/appsrv (handlers.go), pkg/webconsole,
+pkg/monitor and pkg/scheduler for what of it is registered (catalog.py says where). "seconds" on a named profile makes
+it the difference of two, and excludes "debug"; "gc" is read for heap only.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Sequence
+
+ROOT = "/debug/pprof/"
+SYMBOL_PATH = ROOT + "symbol"
+# Of what a service may be asked for at all, however much it is forced.
+MOST_SECONDS = 600
+# Of one question to symbol.
+MOST_ADDRESSES = 200
+CAPTURE_PREFIX = "profile:"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of profile.
+
+    path: below ROOT. file: the artifact's name. exact: it has a handler of its own, and so is also there where only the
+    exact paths are registered. timed: it runs for so many seconds that are asked for, and costs all that time.
+    delta: with seconds it is the difference over them. debug: the form of it, 0 for the binary one. about: for people.
+    """
+
+    name: str
+    path: str
+    file: str
+    exact: bool = False
+    timed: bool = False
+    delta: bool = False
+    debug: int = 0
+    about: str = ""
+
+    @property
+    def capture(self) -> str:
+        """Its name in the ledger."""
+        return CAPTURE_PREFIX + self.name
+
+
+# In the order in which they are asked for: what costs least comes first.
+_KINDS = (
+    Kind("index", "", "index.html", exact=True, about="the list of profiles"),
+    Kind("cmdline", "cmdline", "cmdline.txt", exact=True, about="the command line"),
+    Kind("symbol", "symbol", "symbol.txt", exact=True, about="whether addresses can be named"),
+    Kind("goroutine", "goroutine", "goroutine.pb.gz", delta=True, about="goroutines by stack"),
+    Kind("goroutine_debug1", "goroutine", "goroutine-debug1.txt", debug=1, about="goroutines by stack, as text"),
+    Kind("goroutine_debug2", "goroutine", "goroutine-debug2.txt", debug=2, about="each goroutine with state and wait"),
+    Kind("threadcreate", "threadcreate", "threadcreate.pb.gz", delta=True, about="what made threads"),
+    Kind("block", "block", "block.pb.gz", delta=True, about="what goroutines waited for"),
+    Kind("mutex", "mutex", "mutex.pb.gz", delta=True, about="who held contended locks"),
+    Kind("heap", "heap", "heap.pb.gz", delta=True, about="memory in use"),
+    Kind("allocs", "allocs", "allocs.pb.gz", delta=True, about="memory allocated since start"),
+    Kind("cpu", "profile", "cpu.pb.gz", exact=True, timed=True, about="where processor time goes"),
+    Kind("trace", "trace", "trace.out", exact=True, timed=True, about="what the scheduler did"),
+)
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _KINDS}
+
+SETS: dict[str, tuple[str, ...]] = {
+    "quick": ("goroutine", "goroutine_debug1", "goroutine_debug2", "heap"),
+    "cpu": ("cpu",),
+    "full": tuple(KINDS),
+}
+
+_SECONDS = r"[1-9]\d{0,2}"
+_NAMED = "|".join(sorted({kind.path for kind in _KINDS if kind.delta} - {"heap"}))
+_SAFE = re.compile(
+    rf"{ROOT}(?:|cmdline|symbol|(?:profile|trace)\?seconds={_SECONDS}|(?:{_NAMED}|heap)(?:\?seconds={_SECONDS})?"
+    rf"|goroutine\?debug=[12]|heap\?(?:seconds={_SECONDS}&)?gc=1)\Z",
+    re.ASCII,
+)
+_ADDRESSES = re.compile(rb"0x[0-9a-f]{1,16}(?:\+0x[0-9a-f]{1,16})*\Z")
+
+
+def profile_path(kind: str, seconds: int = 0, gc: bool = False) -> str:
+    """The path of a kind of profile. seconds: how long it is to run, or over which time to take the difference.
+
+    ValueError for a kind that there is not, or for what it does not take.
+    """
+    if kind not in KINDS:
+        raise ValueError("unknown kind of profile '{}'; the known ones are: {}".format(kind, ", ".join(KINDS)))
+    known = KINDS[kind]
+    words = []
+    if seconds:
+        words.append(f"seconds={seconds:d}")
+    if known.debug:
+        words.append(f"debug={known.debug}")
+    if gc:
+        words.append("gc=1")
+    path = ROOT + known.path + ("?" + "&".join(words) if words else "")
+    if not is_profile_path(path):
+        raise ValueError(f"{kind} cannot be asked for with {' and '.join(words) or 'no seconds'}")
+    return path
+
+
+def is_profile_path(path: str) -> bool:
+    """Whether this is a path that profile_path() can make."""
+    match = _SAFE.match(path)
+    seconds = re.search(r"seconds=(\d+)", path)
+    return match is not None and (seconds is None or int(seconds.group(1)) <= MOST_SECONDS)
+
+
+def symbol_questions(addresses: Sequence[int]) -> list[bytes]:
+    """The bodies to post to symbol for these addresses, so many at a time."""
+    unique = sorted(set(addresses))
+    for address in unique:
+        if not 0 <= address < 1 << 64:
+            raise ValueError(f"{address:#x} is no address")
+    starts = range(0, len(unique), MOST_ADDRESSES)
+    return ["+".join(f"{one:#x}" for one in unique[start : start + MOST_ADDRESSES]).encode() for start in starts]
+
+
+def is_symbol_question(body: bytes) -> bool:
+    """Whether this is a body that symbol_questions() can make."""
+    return body.count(b"+") < MOST_ADDRESSES and _ADDRESSES.match(body) is not None
