@@ -28,9 +28,14 @@ PART_TOP = "part"
 def pack_part(root: str) -> str:
     """Make one private tar.gz beside the folder for the transfer, remove the folder; the archive's path."""
     archive_path = root.rstrip("/") + ".tar.gz"
-    _write_archive(root, PART_TOP, archive_path)
+    pack_to(root, archive_path)
     shutil.rmtree(root)
     return archive_path
+
+
+def pack_to(root: str, archive_path: str) -> None:
+    """Make one private tar.gz of the part in the folder root; what was there under that name is replaced as a whole."""
+    _write_archive(root, PART_TOP, archive_path)
 
 
 def _write_archive(root: str, top: str, archive_path: str) -> None:
@@ -56,12 +61,22 @@ def merge_part(bundle: str, part: str) -> list[LedgerRow]:
         rows = _take(bundle, folder_files(part))
         shutil.rmtree(part)
         return rows
-    try:
-        rows = _take(bundle, archive_files(part))
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"the part {os.path.basename(part)} cannot be read: {error}") from error
+    rows = unpack_part(bundle, part)
     os.unlink(part)
     return rows
+
+
+def unpack_part(folder: str, part: str) -> list[LedgerRow]:
+    """Take the files of a packed part into a folder, and leave the part; its rows. ValueError for a bad one."""
+    try:
+        return _take(folder, archive_files(part))
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"the part {os.path.basename(part)} cannot be read: {error}") from error
+
+
+def read_ledger(data: bytes) -> list[LedgerRow]:
+    """The rows of a part's ledger. ValueError when a line is none, or names anything outside of the part."""
+    return [_row(line) for line in data.splitlines()]
 
 
 def _take(bundle: str, files: Iterator[tuple[str, IO[bytes]]]) -> list[LedgerRow]:
@@ -70,7 +85,7 @@ def _take(bundle: str, files: Iterator[tuple[str, IO[bytes]]]) -> list[LedgerRow
         if not _PATH.match(path) or path == MANIFEST:
             raise ValueError(f"a part holds a file with an unsafe name: {path!r}")
         if path == LEDGER:
-            rows = [_row(line) for line in stream.read().splitlines()]
+            rows = read_ledger(stream.read())
             continue
         target = os.path.join(bundle, *path.split("/"))
         if os.path.lexists(target):

@@ -34,8 +34,8 @@ COUNTS: dict[str, frozenset[str]] = {
 }
 _EMPTY = {
     "cpu": "no function was seen on a processor while it was taken: the process was idle",
-    "block": "the services never switch block profiles on (runtime.SetBlockProfileRate), so there is nothing",
-    "mutex": "the services never switch mutex profiles on (runtime.SetMutexProfileFraction), so there is nothing",
+    "block": "the services never switch such profiles on (runtime.SetBlockProfileRate), so there is nothing",
+    "mutex": "the services never switch such profiles on (runtime.SetMutexProfileFraction), so there is nothing",
 }
 _NO_CHANGE = "no stack is in it; a difference over some seconds is empty where nothing changed"
 _MOST_DEBUG2 = 64 << 20  # net/http/pprof writes no more of it
@@ -97,7 +97,7 @@ def prove_profile(kind: str, data: bytes, limits: Limits) -> tuple[Proof, Profil
         counts = ", ".join(one.type for one in profile.sample_types)
         return Proof(*_words(Reason.PROFILE_BAD, f"it is no profile of {kind}: it counts {counts}"), details), profile
     if not profile.stacks:
-        return Proof(*_words(Reason.PROFILE_EMPTY, _EMPTY.get(kind, _NO_CHANGE)), details), profile
+        return Proof(*_words(Reason.PROFILE_EMPTY, _EMPTY.get(kind or kind_of(profile), _NO_CHANGE)), details), profile
     return Proof(*_words(Reason.PROFILE_WHOLE, f"{len(profile.stacks)} samples"), details), profile
 
 

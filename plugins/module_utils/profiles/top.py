@@ -13,6 +13,8 @@ from .frames import Frames, printable
 from .model import Profile, ValueType
 from .units import Scale, percent, percent_text, scale_of_table
 
+_GO = ("runtime.", "internal/", "sync.", "syscall.", "time.", "net.", "net/", "os.", "os/", "bufio.", "crypto/", "io.")
+
 
 class Row(NamedTuple):
     """One function. flat: what it used itself; cum: with all that it called, counted once where it recurs."""
@@ -34,9 +36,6 @@ class Top:
     @property
     def scale(self) -> Scale:
         return scale_of_table(self.kind.unit, [row.flat or row.cum for row in self.rows], self.total)
-
-    def first(self) -> Row | None:
-        return self.rows[0] if self.rows and self.rows[0].flat else None
 
     def to_dict(self, most: int | None = None) -> dict[str, Any]:
         """Plain values. Rows beyond `most` are left out, and their number is in functions_left_out."""
@@ -102,6 +101,21 @@ def tops(profile: Profile, frames: Frames, totals: Sequence[int] | None = None) 
         Top(kind, total, _rows(frames, flat, cum))
         for kind, total, flat, cum in zip(profile.sample_types, totals or own, flats, cums)
     ]
+
+
+def waiting_in(profile: Profile, frames: Frames, index: int) -> tuple[str, int]:
+    """Of goroutines, where most of them wait: the innermost function that is not Go's own, and how many wait there.
+
+    What they are in themselves is nearly always runtime.gopark.
+    """
+    counts: dict[str, int] = {}
+    stacks, columns = by_stack(profile)
+    for stack, value in zip(stacks, columns[index]):
+        inwards = (frames.names[function] for place in stack for function in reversed(frames.of[place]))
+        function = next((name for name in inwards if not name.startswith(_GO)), "")
+        counts[function] = counts.get(function, 0) + value
+    counts.pop("", None)
+    return max(((name, count) for name, count in counts.items()), key=lambda one: one[1], default=("", 0))
 
 
 def by_stack(profile: Profile) -> tuple[list[tuple[int, ...]], list[list[int]]]:

@@ -1,0 +1,201 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One profile, read: its proof, its tables, and the files that people and other tools read instead of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Sequence
+
+from ..bundle.report import columns
+from .diff import diff
+from .flamegraph import MOST_FRAMES, diff_flamegraph, flamegraph
+from .folded import folded
+from .frames import Frames, printable
+from .model import Limits, Profile
+from .proof import COUNTS, Proof, kind_of, prove_profile
+from .speedscope import speedscope
+from .top import Top, tops, waiting_in
+from .tree import Tree
+from .units import percent
+
+TOP_FORMAT, DIFF_FORMAT, FORMAT_VERSION = "cloudpods.diagnostics/profile-top", "cloudpods.diagnostics/profile-diff", 1
+TOP_TEXT, TOP_JSON, FOLDED, SPEEDSCOPE, FLAME = ".top.txt", ".top.json", ".folded", ".speedscope.json", ".flame.html"
+DIFF_TEXT, DIFF_JSON, DIFF_FLAME = ".diff.top.txt", ".diff.top.json", ".diff.flame.html"
+_ENDINGS = (".gz", ".pb", ".pprof", ".prof")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How profiles are read. sample_type: the one to show first, or the profile's own; frames: of a flame graph."""
+
+    sample_type: str | None = None
+    normalize: bool = False
+    frames: int = MOST_FRAMES
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass
+class Reading:
+    """What was made of one profile.
+
+    kind: "" where it counts what no profile of Go counts. tops: of each sample type; first: index of the one to show.
+    files: contents by the end of their names. change: the table of what changed since the base profile.
+    busiest: the function that used the most, or where most goroutines wait; and how much that is.
+    problem: why there is no difference, or no table.
+    """
+
+    proof: Proof
+    kind: str = ""
+    tops: list[Top] = field(default_factory=list)
+    first: int = 0
+    files: dict[str, bytes] = field(default_factory=dict)
+    change: Top | None = None
+    busiest: tuple[str, int] = ("", 0)
+    problem: str = ""
+
+    @property
+    def top(self) -> Top | None:
+        return self.tops[self.first] if self.tops else None
+
+    @property
+    def busiest_percent(self) -> float:
+        return round(percent(self.busiest[1], self.top.total), 2) if self.top else 0.0
+
+
+def stem(name: str) -> str:
+    """A file's name without what says that it is a profile: cpu of cpu.pb.gz."""
+    for ending in _ENDINGS:
+        if name.endswith(ending) and len(name) > len(ending):
+            name = name[: -len(ending)]
+    return name
+
+
+def read_one(name: str, kind: str, data: bytes, settings: Settings, base: bytes | None = None) -> Reading:
+    """Read a profile, and make its files. Never raises on any bytes.
+
+    name: a title for people. kind: what it must be, "" for any. base: another profile, to tell the difference from.
+    """
+    proof, profile = prove_profile(kind, data, settings.limits)
+    reading = Reading(proof, kind)
+    if profile is None:
+        reading.problem = proof.message
+        return reading
+    reading.kind = kind or _kind(name, profile)
+    try:
+        reading.first = profile.index_of(settings.sample_type)
+    except ValueError as error:
+        reading.problem = str(error)
+        reading.first = profile.default
+    _make(reading, name, profile, settings)
+    if base is not None:
+        _compare(reading, name, profile, base, settings)
+    return reading
+
+
+def _kind(name: str, profile: Profile) -> str:
+    """By what it counts, and where two kinds count the same, by its name."""
+    counted = kind_of(profile)
+    named = stem(name.rpartition("/")[2]).partition("-")[0]
+    return named if counted and COUNTS.get(named) == COUNTS[counted] else counted
+
+
+def _make(reading: Reading, name: str, profile: Profile, settings: Settings) -> None:
+    frames = Frames(profile)
+    reading.tops = tops(profile, frames)
+    reading.busiest = _busiest(reading, profile, frames)
+    tree = Tree(profile, frames)
+    title = f"{name} ({reading.kind})" if reading.kind else name
+    notes = [*profile.notes, *([] if reading.proof.status == "complete" else [reading.proof.message])]
+    about = {
+        "format": TOP_FORMAT,
+        "version": FORMAT_VERSION,
+        "kind": reading.kind,
+        "reason": reading.proof.reason.value,
+        "time": profile.time,
+        "duration": round(profile.duration / 1e9, 3),
+        "first": reading.first,
+        "types": [top.to_dict() for top in reading.tops],
+    }
+    page = flamegraph(tree, profile.sample_types, title, reading.first, notes, settings.frames)
+    reading.files = {
+        TOP_TEXT: _text(reading.tops, reading.first, [title, *notes]),
+        TOP_JSON: _json(about),
+        FOLDED: folded(tree, reading.first).encode("utf-8", "replace"),
+        SPEEDSCOPE: _json(speedscope(tree, profile.sample_types, title, reading.first)),
+        FLAME: page.encode("utf-8", "replace"),
+    }
+
+
+def _busiest(reading: Reading, profile: Profile, frames: Frames) -> tuple[str, int]:
+    if reading.kind == "goroutine":
+        return waiting_in(profile, frames, reading.first)
+    rows = reading.tops[reading.first].rows
+    return (rows[0].function, rows[0].flat) if rows and rows[0].flat else ("", 0)
+
+
+def _compare(reading: Reading, name: str, profile: Profile, base: bytes, settings: Settings) -> None:
+    proof, before = prove_profile("", base, settings.limits)
+    if before is None:
+        reading.problem = f"the profile to compare with cannot be read: {proof.message}"
+        return
+    try:
+        difference = diff(profile, before, settings.normalize)
+    except ValueError as error:
+        reading.problem = str(error)
+        return
+    reading.change = difference.tops[reading.first]
+    title = f"{name}: change"
+    notes = ["The profile is scaled to the sum of the one before."] if settings.normalize else []
+    if proof.status != "complete":
+        notes.append(f"Before: {proof.message}")
+    about = {
+        "format": DIFF_FORMAT,
+        "version": FORMAT_VERSION,
+        "normalized": settings.normalize,
+        "first": reading.first,
+        "types": [top.to_dict() for top in difference.tops],
+    }
+    page = diff_flamegraph(difference.tree, profile.sample_types, title, reading.first, notes, settings.frames)
+    reading.files.update(
+        {
+            DIFF_TEXT: _text(difference.tops, reading.first, [title, *notes]),
+            DIFF_JSON: _json(about),
+            DIFF_FLAME: page.encode("utf-8", "replace"),
+        }
+    )
+
+
+def _text(found: list[Top], first: int, head: list[str]) -> bytes:
+    """The tables of all sample types, that of the first one first."""
+    lines = [printable(line) for line in head]
+    for top in sorted(found, key=lambda top: top is not found[first]):
+        lines += ["", f"{printable(top.kind.type)}: {top.scale.text(top.total)} in all", *top.lines()]
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+
+
+def table(profiles: Sequence[dict[str, Any]]) -> list[str]:
+    """The entries of profile_analysis as lines for people: of each profile its first function."""
+    if not profiles:
+        return []
+    cells = [["component", "instance", "kind", "status", "of all", "function"]]
+    for one in profiles:
+        where = one["instance"] or one["path"].rpartition("/")[2]
+        known = bool(one["top_function"])
+        cells.append(
+            [
+                one["component"] or "-",
+                where,
+                one["kind"] or "-",
+                one["status"],
+                f"{one['top_percent']:.1f}%" if known else "-",
+                one["top_function"] if known else one["reason"],
+            ]
+        )
+    return [printable(line) for line in columns(cells)]
