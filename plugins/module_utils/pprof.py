@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Sequence
 
 ROOT = "/debug/pprof/"
 SYMBOL_PATH = ROOT + "symbol"
@@ -109,16 +108,6 @@ def is_profile_path(path: str) -> bool:
     return match is not None and (seconds is None or int(seconds.group(1)) <= MOST_SECONDS)
 
 
-def symbol_questions(addresses: Sequence[int]) -> list[bytes]:
-    """The bodies to post to symbol for these addresses, so many at a time."""
-    unique = sorted(set(addresses))
-    for address in unique:
-        if not 0 <= address < 1 << 64:
-            raise ValueError(f"{address:#x} is no address")
-    starts = range(0, len(unique), MOST_ADDRESSES)
-    return ["+".join(f"{one:#x}" for one in unique[start : start + MOST_ADDRESSES]).encode() for start in starts]
-
-
 def is_symbol_question(body: bytes) -> bool:
-    """Whether this is a body that symbol_questions() can make."""
+    """Whether this is so many addresses at most, joined with "+"."""
     return body.count(b"+") < MOST_ADDRESSES and _ADDRESSES.match(body) is not None

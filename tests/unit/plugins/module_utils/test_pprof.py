@@ -9,6 +9,7 @@ import re
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import catalog, pprof
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import symbols
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,19 +71,11 @@ def test_kinds_that_cost_come_last_and_sets_are_of_them():
         assert set(names) <= set(pprof.KINDS)
 
 
-def test_addresses_are_asked_for_in_batches_each_once():
-    questions = pprof.symbol_questions([*range(1, 502), 5, 2**64 - 1])
-    assert [question.count(b"+") + 1 for question in questions] == [200, 200, 102]
-    assert questions[0].startswith(b"0x1+0x2+0x3+")
-    assert questions[-1].endswith(b"+0xffffffffffffffff")
-    assert all(pprof.is_symbol_question(question) for question in questions)
-    assert pprof.symbol_questions([]) == []
-
-
-@pytest.mark.parametrize("address", [-1, 2**64])
-def test_what_is_no_address_is_not_asked_for(address):
-    with pytest.raises(ValueError, match="is no address"):
-        pprof.symbol_questions([address])
+def test_batches_of_addresses_are_questions_to_symbol():
+    batches = list(symbols.batches([*range(1, 502), 2**64 - 1]))
+    assert len(batches) == 3
+    assert all(pprof.is_symbol_question(batch.encode()) for batch in batches)
+    assert not pprof.is_symbol_question(f"{batches[0]}+0x1".encode())
 
 
 @pytest.mark.parametrize(

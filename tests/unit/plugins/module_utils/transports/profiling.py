@@ -23,7 +23,12 @@ TYPES = {
     "threadcreate": [("threadcreate", "count")],
     "block": [("contentions", "count"), ("delay", "nanoseconds")],
     "profile": [("samples", "count"), ("cpu", "nanoseconds")],
-    "heap": [("alloc_objects", "count"), ("alloc_space", "bytes"), ("inuse_objects", "count"), ("inuse_space", "bytes")],
+    "heap": [
+        ("alloc_objects", "count"),
+        ("alloc_space", "bytes"),
+        ("inuse_objects", "count"),
+        ("inuse_space", "bytes"),
+    ],
 }
 TYPES["allocs"], TYPES["mutex"] = TYPES["heap"], TYPES["block"]
 DEBUG2 = b"goroutine 1 [chan receive, 5 minutes]:\nmain.main()\n\t/src/main.go:7 +0x1d\n"
