@@ -21,8 +21,9 @@ class LogPattern:
 
     texts: any of them, exactly so, in the message. severity: what it weighs that it is seen at all. meaning: for
     people. form: an expression that the message has to begin with besides, where the texts alone might be quoted in
-    another message. Its group "pool" is the worker pool that the message names, "cycles" how many rounds of the
-    watchdog (30 s each) that pool has been busy for.
+    another message. Its group "pool" is the worker pool that the message names; watch/pools.py reads the others.
+    level: the least at which it is printed: what says it below is somebody's quotation. bare: it also comes in lines
+    without the log's header, or in a later line of a message. after: how many lines after it belong to a sample.
     """
 
     id: str
@@ -30,9 +31,13 @@ class LogPattern:
     severity: str
     meaning: str
     form: str = ""
+    level: str = "warning"
+    bare: bool = False
+    after: int = 2
 
 
 _NAME = r"\[?(?P<pool>[^\]:\s]{1,100})\]?:? "
+_STACK = 24  # lines of a panic's stack that tell where it was
 
 LOG_PATTERNS = (
     LogPattern(
@@ -40,13 +45,15 @@ LOG_PATTERNS = (
         ("queue full, task dropped",),
         CRITICAL,
         "a worker pool's queue is full: tasks are lost, clients get 429",
-        _NAME + "queue full, task dropped",
+        # Old releases do not name the pool.
+        f"(?:{_NAME})?queue full, task dropped",
     ),
     LogPattern(
         "stucking",
         (" stucking for a while",),
         CRITICAL,
         "more than 50 tasks wait behind the task that is named: the oldest one that runs",
+        r"work \[(?P<since>[^\]\n]{0,80})\](?P<task>.*?) stucking for a while",
     ),
     LogPattern(
         "busy_cycles",
@@ -60,26 +67,39 @@ LOG_PATTERNS = (
         ("BUSY activeWork ",),
         WARNING,
         "no worker of a pool is free, and more than 10 tasks wait",
-        _NAME + "BUSY activeWork ",
+        _NAME
+        + r"BUSY activeWork (?P<active>\d{1,9}) detachedWork (?P<detached>\d{1,9})"
+        + r" max (?P<max>\d{1,9}) queue: (?P<queue>\d{1,9})",
     ),
     LogPattern(
         "detached",
         ("detach worker ",),
         WARNING,
         "a request ran into the process timeout; its goroutine goes on running outside of the pool",
-        "detach worker .{1,500}? due to reason ",
+        # The worker is "#12(0xc000123456, detach) GET /servers", and the task in brackets comes again.
+        r"detach worker (?P<task>.{1,2000}?) due to reason (?P<reason>\S{1,100})(?: after (?P<after>\S{1,40}))?",
     ),
     LogPattern(
         "request_queue_full", ("Request queue is full",), CRITICAL, "a client was sent away with 429, too many requests"
     ),
     LogPattern("process_timeout", ("request process timeout",), WARNING, "a client was sent away with 504, timeout"),
-    LogPattern("handler_panic", ("WorkerManager exec callback error",), CRITICAL, "a handler or pool task panicked"),
-    LogPattern("queue_hook", ("queueInitHook fail", "queueEmptyHook fail"), WARNING, "a worker pool's hook failed"),
-    LogPattern("task_panic", (" PANIC on stage ",), CRITICAL, "an asynchronous task panicked"),
-    LogPattern("task_stage_lost", ("not found??? ...",), WARNING, "an asynchronous task or its object is gone"),
-    LogPattern("local_task", ("LocalTaskRun error: ",), CRITICAL, "a local task panicked"),
     LogPattern(
-        "delayed_task", ("DelayTask panic: ", "DelayTaskWithoutReqctx panic: "), CRITICAL, "a delayed task panicked"
+        "handler_panic",
+        ("WorkerManager exec callback error",),
+        CRITICAL,
+        "a handler or pool task panicked",
+        after=_STACK,
+    ),
+    LogPattern("queue_hook", ("queueInitHook fail", "queueEmptyHook fail"), WARNING, "a worker pool's hook failed"),
+    LogPattern("task_panic", (" PANIC on stage ",), CRITICAL, "an asynchronous task panicked", after=_STACK),
+    LogPattern("task_stage_lost", ("not found??? ...",), WARNING, "an asynchronous task or its object is gone"),
+    LogPattern("local_task", ("LocalTaskRun error: ",), CRITICAL, "a local task panicked", after=_STACK),
+    LogPattern(
+        "delayed_task",
+        ("DelayTask panic: ", "DelayTaskWithoutReqctx panic: "),
+        CRITICAL,
+        "a delayed task panicked",
+        after=_STACK,
     ),
     LogPattern(
         "cron_panic",
@@ -87,6 +107,7 @@ LOG_PATTERNS = (
         CRITICAL,
         "a cron job failed with a panic",
         "CronJob task .{1,200}? run error: ",
+        after=_STACK,
     ),
     LogPattern("schema_not_in_sync", ("database schema not in sync",), CRITICAL, "the database has an older schema"),
     LogPattern(
@@ -94,12 +115,14 @@ LOG_PATTERNS = (
         ("invalid connection", "bad connection", "Too many connections"),
         CRITICAL,
         "connections to the database break, or it takes no more of them",
+        bare=True,
     ),
     LogPattern(
         "db_lock",
         ("Lock wait timeout exceeded", "Deadlock found when trying to get lock"),
         CRITICAL,
         "the database gave up waiting for a lock",
+        bare=True,
     ),
     LogPattern(
         "etcd_lease",
@@ -126,12 +149,21 @@ LOG_PATTERNS = (
     ),
     LogPattern("esxi_disks", ("Waiting for esxi disks",), WARNING, "disks of ESXi do not disconnect: no end"),
     LogPattern("cannot_listen", ("ListAndServer fail",), CRITICAL, "the port or the certificate cannot be used"),
-    LogPattern("runtime_fatal", ("fatal error: ",), CRITICAL, "the Go runtime ended the process", "fatal error: "),
+    LogPattern(
+        "runtime_fatal",
+        ("fatal error: ",),
+        CRITICAL,
+        "the Go runtime ended the process",
+        "fatal error: ",
+        bare=True,
+        after=_STACK,
+    ),
     LogPattern(
         "planned_exit",
         ("exitFlag is set, to exit", "going to restart the program"),
         INFO,
         "a restart that was planned, after a change of options",
+        level="info",
     ),
     LogPattern(
         "user_agent",

@@ -1,0 +1,270 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the lines about a worker pool add up to. Pure; bounded whatever comes."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import times
+from .redact import shown
+
+WATCHDOG_SECONDS = 30.0  # the services look at their pools so often
+MAX_TASKS = 20
+MAX_POINTS = 120
+MAX_REASONS = 10
+# Of one pool's intervals so many are kept to tell how long one is; shorter or longer ones are no watchdog's.
+_INTERVALS, _SHORTEST, _LONGEST = 32, 0.05, 600.0
+# Tasks that are named within so many seconds are the oldest of several pools at the same time.
+_TOGETHER = 10.0
+
+
+@dataclass
+class Seen:
+    """How often something was said, first and last when."""
+
+    count: int = 0
+    first: float | None = None
+    last: float | None = None
+
+    def add(self, moment: float | None) -> None:
+        self.count += 1
+        if moment is not None:
+            self.first = moment if self.first is None else min(self.first, moment)
+            self.last = moment if self.last is None else max(self.last, moment)
+
+    def document(self) -> dict[str, Any]:
+        return {"count": self.count, "first": times.utc(self.first), "last": times.utc(self.last)}
+
+
+@dataclass
+class Series:
+    """Values over time, thinned out where they are many: each of the kept ones stands for `stride`."""
+
+    points: list[tuple[float | None, int]] = field(default_factory=list)
+    most: int = 0
+    stride: int = 1
+    _number: int = 0
+
+    def add(self, moment: float | None, value: int) -> None:
+        self.most = max(self.most, value)
+        if self._number % self.stride == 0:
+            self.points.append((moment, value))
+            if len(self.points) > MAX_POINTS:
+                self.points = self.points[::2]
+                self.stride *= 2
+        self._number += 1
+
+    def document(self) -> dict[str, Any]:
+        points = [{"time": times.utc(moment), "value": value} for moment, value in self.points]
+        return {"most": self.most, "stride": self.stride, "points": points}
+
+
+@dataclass
+class Cycles:
+    """The watchdog's "busy for N cycles": N grows by one each round, and begins anew once the pool was idle.
+
+    reports: lines since the last time it was idle; first and last: (moment, N) of them; drained: how often N fell.
+    """
+
+    seen: Seen = field(default_factory=Seen)
+    reports: int = 0
+    first: tuple[float | None, int] = (None, 0)
+    last: tuple[float | None, int] = (None, 0)
+    most: int = 0
+    drained: int = 0
+    series: Series = field(default_factory=Series)
+    _intervals: deque[float] = field(default_factory=lambda: deque(maxlen=_INTERVALS))
+
+    def add(self, moment: float | None, number: int) -> None:
+        self.seen.add(moment)
+        self.series.add(moment, number)
+        before, value = self.last
+        if number <= value:
+            self.drained += 1
+            self.reports = 0
+        elif self.reports and moment is not None and before is not None:
+            interval = (moment - before) / (number - value)
+            if _SHORTEST <= interval <= _LONGEST:
+                self._intervals.append(interval)
+        if not self.reports:
+            self.first = (moment, number)
+        self.last = (moment, number)
+        self.most = max(self.most, number)
+        self.reports += 1
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds from round to round as its lines show it; None before two of them were seen."""
+        return statistics.median(self._intervals) if self._intervals else None
+
+    def restart(self) -> None:
+        """The process is another one, which counts from the beginning."""
+        self.reports, self.first, self.last = 0, (None, 0), (None, 0)
+
+    def document(self) -> dict[str, Any]:
+        ends = {
+            name: {"time": times.utc(moment), "cycles": number}
+            for name, (moment, number) in (("first", self.first), ("last", self.last))
+        }
+        count = {"lines": self.seen.count, "since_idle": self.reports, "most": self.most, "drained": self.drained}
+        return {**count, **ends, "interval": self.interval, "series": self.series.document()}
+
+
+@dataclass
+class Task:
+    """A task that was named as the oldest that runs. started: when it began, as the line says."""
+
+    text: str
+    started: float | None
+    seen: Seen = field(default_factory=Seen)
+
+    @property
+    def span(self) -> float:
+        """For how long it has been named, in seconds."""
+        if self.seen.first is None or self.seen.last is None:
+            return 0.0
+        return self.seen.last - self.seen.first
+
+    @property
+    def age(self) -> float:
+        """How long it ran, when it was named last: from its start, where the line tells it."""
+        if self.started is None or self.seen.last is None:
+            return self.span
+        return max(self.span, self.seen.last - self.started)
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "task": self.text,
+            "started": times.utc(self.started),
+            "age": round(self.age, 3),
+            **self.seen.document(),
+        }
+
+
+@dataclass
+class Tasks:
+    """The oldest tasks that "stucking for a while" names: hundreds of lines may name one."""
+
+    seen: Seen = field(default_factory=Seen)
+    different: int = 0
+    _tasks: dict[tuple[str, str], Task] = field(default_factory=dict)
+
+    def add(self, moment: float | None, since: str, text: str) -> None:
+        self.seen.add(moment)
+        key = (since, text[:500])
+        task = self._tasks.get(key)
+        if task is None:
+            self.different += 1
+            if len(self._tasks) >= MAX_TASKS:
+                del self._tasks[min(self._tasks, key=lambda each: self._tasks[each].span)]
+            task = self._tasks[key] = Task(shown(text.strip()), times.of_go_time(since))
+        task.seen.add(moment)
+
+    @property
+    def oldest(self) -> Task | None:
+        """Of those that were named at the end, the one that ran longest; None where there is none."""
+        end = self.seen.last
+        current = [
+            task
+            for task in self._tasks.values()
+            if end is None or (task.seen.last is not None and end - task.seen.last <= _TOGETHER)
+        ]
+        return max(current, key=lambda task: task.age, default=None)
+
+    def restart(self) -> None:
+        self._tasks.clear()
+
+    def document(self) -> dict[str, Any]:
+        tasks = sorted(self._tasks.values(), key=lambda task: (-task.age, task.text))
+        return {**self.seen.document(), "different": self.different, "tasks": [task.document() for task in tasks]}
+
+
+@dataclass
+class Pool:
+    """One worker pool. The name is "" for what is said without one: the oldest task, detached workers.
+
+    lost: tasks that found the queue full; refused: clients that were told so.
+    """
+
+    name: str
+    lost: Seen = field(default_factory=Seen)
+    refused: Seen = field(default_factory=Seen)
+    waiting: Seen = field(default_factory=Seen)
+    queue: Series = field(default_factory=Series)
+    most_workers: int = 0
+    cycles: Cycles = field(default_factory=Cycles)
+    detached: Seen = field(default_factory=Seen)
+    detached_now: Seen = field(default_factory=Seen)
+    reasons: dict[str, int] = field(default_factory=dict)
+    longest: float = 0.0
+    tasks: Tasks = field(default_factory=Tasks)
+
+    def queue_full(self, moment: float | None, _groups: dict[str, str]) -> None:
+        self.lost.add(moment)
+
+    def request_queue_full(self, moment: float | None, _groups: dict[str, str]) -> None:
+        self.refused.add(moment)
+
+    def busy(self, moment: float | None, groups: dict[str, str]) -> None:
+        self.waiting.add(moment)
+        self.queue.add(moment, int(groups["queue"]))
+        self.most_workers = max(self.most_workers, int(groups["max"]))
+
+    def busy_cycles(self, moment: float | None, groups: dict[str, str]) -> None:
+        self.cycles.add(moment, int(groups["cycles"]))
+
+    def stucking(self, moment: float | None, groups: dict[str, str]) -> None:
+        self.tasks.add(moment, groups.get("since", ""), groups.get("task", ""))
+
+    def detach(self, moment: float | None, groups: dict[str, str]) -> None:
+        self.detached.add(moment)
+        self.detached_now.add(moment)
+        reason = shown(groups["reason"], 60)
+        if reason in self.reasons or len(self.reasons) < MAX_REASONS:
+            self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        self.longest = max(self.longest, times.of_duration(groups.get("after", "")) or 0.0)
+
+    def restart(self) -> None:
+        """The process is another one: what waited is gone with the old one, what was lost stays lost."""
+        self.cycles.restart()
+        self.tasks.restart()
+        self.detached_now = Seen()
+
+    @property
+    def last(self) -> float | None:
+        """When anything was said about it last."""
+        parts = (self.lost, self.refused, self.waiting, self.cycles.seen, self.detached, self.tasks.seen)
+        return max((part.last for part in parts if part.last is not None), default=None)
+
+    def document(self) -> dict[str, Any]:
+        made: dict[str, Any] = {"name": self.name}
+        for name in ("lost", "refused", "waiting", "detached"):
+            seen: Seen = getattr(self, name)
+            if seen.count:
+                made[name] = seen.document()
+        if self.waiting.count:
+            made["waiting"].update(workers=self.most_workers, queue=self.queue.document())
+        if self.detached.count:
+            made["detached"].update(reasons=self.reasons, longest=self.longest)
+        if self.cycles.seen.count:
+            made["cycles"] = self.cycles.document()
+        if self.tasks.seen.count:
+            made["oldest_tasks"] = self.tasks.document()
+        return made
+
+
+# Which pattern tells a pool what; other patterns are only counted.
+READERS = {
+    "queue_full": Pool.queue_full,
+    "cancel_queue_full": Pool.queue_full,
+    "request_queue_full": Pool.request_queue_full,
+    "busy": Pool.busy,
+    "busy_cycles": Pool.busy_cycles,
+    "stucking": Pool.stucking,
+    "detached": Pool.detach,
+}
