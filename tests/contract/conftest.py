@@ -18,6 +18,7 @@ from ansible.module_utils.testing import patch_module_args
 from workspace import ROOT
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(ROOT / "tests" / "unit" / "plugins" / "module_utils" / "profiles"))
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "plugins" / "module_utils" / "transports"))
 
 from fake_transport import FakeTransport

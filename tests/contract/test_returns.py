@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pprofs import packed
 
 from workspace import ROOT
 
@@ -54,8 +55,8 @@ def returned(name: str) -> dict[str, Any]:
     return dict(yaml.safe_load(importlib.import_module(MODULES + name).RETURN))
 
 
-# module -> the ways in which it is called: (what they are, options, check mode). {dumps}, {sealed}, {status}: what the
-# fixture `folders` makes; {new} is not there yet.
+# module -> the ways in which it is called: (what they are, options, check mode). {dumps}, {sealed}, {status} and
+# {profiles}: what the fixture `folders` makes; {new} is not there yet.
 CALLS: dict[str, list[tuple[str, dict[str, Any], bool]]] = {
     "service_info": [
         ("plain", {}, False),
@@ -85,6 +86,15 @@ CALLS: dict[str, list[tuple[str, dict[str, Any], bool]]] = {
         ("check mode", {"paths": ["{dumps}"], "patterns": ["stack-*.txt"]}, True),
         ("nothing there", {"paths": ["{new}"]}, False),
     ],
+    "profile_analysis": [
+        (
+            "plain",
+            {"paths": ["{profiles}"], "output": "{new}", "base": "{profiles}/old.pb.gz", "max_functions": 1},
+            False,
+        ),
+        ("check mode", {"paths": ["{profiles}"], "output": "{new}"}, True),
+        ("nothing there", {"paths": ["{new}", "{profiles}/ledger.jsonl"]}, False),
+    ],
     "health_check": [
         ("plain", {"paths": ["{status}"], "rules": [RULES], "output": "{new}"}, False),
         ("check mode", {"paths": ["{status}"], "rules": [RULES], "output": "{new}"}, True),
@@ -100,11 +110,15 @@ def test_every_module_is_called_here():
 @pytest.fixture
 def folders(call: Callable[..., Any], tmp_path: Path) -> dict[str, str]:
     """What modules leave for others."""
-    made = {name: str(tmp_path / name) for name in ("new", "dumps", "copy", "sealed", "status")}
+    made = {name: str(tmp_path / name) for name in ("new", "dumps", "copy", "sealed", "status", "profiles")}
     call("stack_dump", output=made["dumps"])
     shutil.copytree(made["dumps"], made["copy"])
     call("bundle_seal", path=made["sealed"], parts=[made["copy"]])
     call("status_info", output=made["status"], samples=2, interval=0.01)
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "old.pb.gz").write_bytes(packed(stacks=[((1, 10), ("main.a", "main.main"))]))
+    (tmp_path / "profiles" / "new.pb.gz").write_bytes(packed(stacks=[((3, 30), ("main.b", "main.main"))]))
+    (tmp_path / "profiles" / "cut.pb.gz").write_bytes(packed(stacks=[((3, 30), ("main.b",))])[:-9])
     return made
 
 
@@ -150,6 +164,8 @@ def test_a_failed_verification_returns_what_is_documented_as_always_returned(cal
         ("stack_dump", {"output": "{dumps}"}, "already holds a ledger"),
         ("stack_dump", {"instances": [{"name": "pod"}]}, "an instance lacks cluster, component"),
         ("stack_analysis", {"paths": ["{dumps}"], "max_bytes": 0}, "max_bytes more than 0"),
+        ("profile_analysis", {"paths": ["{profiles}"], "max_frames": 0}, "max_frames and max_bytes more than 0"),
+        ("profile_analysis", {"paths": ["{profiles}"], "base": "{new}"}, "the base"),
         ("bundle_seal", {"path": "{dumps}/ledger.jsonl"}, "could not be sealed"),
         ("bundle_verify", {"path": "{new}"}, "not intact"),
     ],

@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 import zlib
 from dataclasses import dataclass, field, replace
-from typing import IO, Any
+from typing import Any
 
 from ..bundle.manifest import MANIFEST, archive_files
 from ..bundle.merge import pack_to, read_ledger, unpack_part
@@ -70,7 +70,7 @@ def analyse(request: Request) -> dict[str, Any]:
     for path in request.paths:
         try:
             _analyse_path(path, request, base, outcome, _unused(safe_name(os.path.basename(path.rstrip("/"))), names))
-        except (_Unusable, ValueError, EOFError, tarfile.TarError, zlib.error) as error:
+        except (ValueError, EOFError, tarfile.TarError, zlib.error) as error:
             outcome.failed(path, str(error))
     return {"profiles": outcome.profiles, "errors": outcome.errors}
 
@@ -79,7 +79,7 @@ class WriteError(Exception):
     """A report cannot be written; the message says why."""
 
 
-class _Unusable(Exception):
+class _Unusable(ValueError):
     """A path that cannot be read; the message says why."""
 
 
@@ -160,7 +160,7 @@ def _archive(path: str, request: Request, base: _Base, outcome: _Outcome, output
             if not _matches(name, request.patterns):
                 continue
             try:
-                data = _read(stream, request.max_bytes)
+                data = _bounded(stream.read(request.max_bytes + 1), request.max_bytes)
             except _Unusable as error:
                 outcome.failed(os.path.join(path, name), str(error))
                 continue
@@ -257,7 +257,7 @@ class _Base:
         elif tarfile_like(path):
             for name, stream in archive_files(path):
                 if _matches(name, request.patterns):
-                    self._by_path[name] = _read(stream, request.max_bytes)
+                    self._by_path[name] = _bounded(stream.read(request.max_bytes + 1), request.max_bytes)
         else:
             self._only = _read_file(path, request.max_bytes)
         for name in self._by_path:
@@ -299,17 +299,18 @@ def _matches(path: str, patterns: list[str]) -> bool:
 
 def _read_file(path: str, most: int) -> bytes:
     try:
-        # Not to hang on a FIFO that nobody writes to, nor to leave the folder by a link.
+        # Not to hang on a FIFO that nobody writes to.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise _Unusable("is not a regular file")
-            return _read(stream, most)
+            is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+            data = stream.read(most + 1) if is_file else b""
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         raise _Unusable(f"cannot be read: {error.strerror if isinstance(error, OSError) else error}") from error
+    if not is_file:
+        raise _Unusable("is not a regular file")
+    return _bounded(data, most)
 
 
-def _read(stream: IO[bytes], most: int) -> bytes:
-    data = stream.read(most + 1)
+def _bounded(data: bytes, most: int) -> bytes:
     if len(data) > most:
         raise _Unusable(f"has more than {most} bytes (max_bytes)")
     return data
