@@ -109,6 +109,10 @@ class Reason(str, enum.Enum):
     PROFILE_CUT = "profile_cut"
     PROFILE_BAD = "profile_bad"
     NOT_READ_HERE = "not_read_here"
+    PROFILING_OFF = "profiling_off"
+    NOT_REGISTERED = "not_registered"
+    POOL_SATURATED = "pool_saturated"
+    POOL_UNKNOWN = "pool_unknown"
 
 
 @dataclass(frozen=True)
@@ -345,6 +349,27 @@ MEANINGS: dict[Reason, Meaning] = {
         Status.PARTIAL,
         "the gzip stream is whole, the protobuf was not read on this machine",
         "module profile_analysis reads it on the controller",
+    ),
+    Reason.PROFILING_OFF: _meaning(
+        Status.FAILED,
+        "profiling is off in this service: it has no /debug/pprof",
+        "set enable_app_profiling: true in its ConfigMap or configuration file and restart it (as an option in Keystone"
+        " it has no effect); meanwhile capture_stacks works without it",
+    ),
+    Reason.NOT_REGISTERED: _meaning(
+        Status.SKIPPED,
+        "this service has only the exact paths of pprof, and no named profiles",
+        "cpu, trace, symbol, cmdline and index are what it has",
+    ),
+    Reason.POOL_SATURATED: _meaning(
+        Status.REFUSED,
+        "the service's workers for GET requests are busy, and the question would wait behind the others",
+        "capture its stacks, which needs no worker; cloudpods_profile_force asks all the same",
+    ),
+    Reason.POOL_UNKNOWN: _meaning(
+        Status.REFUSED,
+        "it cannot be seen whether the service has a worker to spare for so long",
+        "see why /worker_stats cannot be read; cloudpods_profile_force asks all the same",
     ),
 }
 

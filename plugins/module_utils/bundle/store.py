@@ -8,12 +8,13 @@ Pure but for the file system. Names come from clusters, so they are hostile: the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import threading
-from typing import Any, Iterable, Sequence
+from typing import Any, Callable, Iterable, Iterator, Sequence
 
 from ..model import Artifact, LedgerRow
 
@@ -58,6 +59,48 @@ def write_file(path: str, data: bytes) -> None:
         raise
 
 
+class Spool:
+    """A private file that is written piece by piece under a temporary name. It is there when it is kept, or never.
+
+    size: bytes so far. Not for several threads at a time.
+    """
+
+    def __init__(self, path: str, name: str, check: Callable[[], None]) -> None:
+        self._path = path
+        self._name = name
+        self._check = check
+        self._temporary = f"{path}.{os.getpid()}-{threading.get_ident()}.part"
+        self._hash = hashlib.sha256()
+        self.size = 0
+        descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE)
+        self._stream = os.fdopen(descriptor, "w+b")
+        os.fchmod(descriptor, FILE_MODE)
+
+    def write(self, data: bytes) -> None:
+        self._stream.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+
+    def content(self) -> bytes:
+        """What was written so far."""
+        self._stream.flush()
+        self._stream.seek(0)
+        return self._stream.read()
+
+    def keep(self) -> Artifact:
+        """Give it its name, and close it."""
+        self._stream.close()
+        self._check()
+        os.replace(self._temporary, self._path)
+        return Artifact(self._name, self.size, self._hash.hexdigest())
+
+    def close(self) -> None:
+        """Remove what was not kept. May be called more than once."""
+        self._stream.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._temporary)
+
+
 def json_bytes(document: Any, indent: int | None = None) -> bytes:
     """Stable JSON. With an indent it reads better, and is made by Python's slow encoder: for small documents only."""
     return (json.dumps(document, indent=indent, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8", "replace")
@@ -81,12 +124,27 @@ class Store:
 
     def keep(self, folders: Sequence[str], name: str, data: bytes) -> Artifact:
         """Write one artifact below the root; its path is relative to the root, with "/"."""
+        parts = self._place(folders, name)
+        write_file(os.path.join(self.root, *parts), data)
+        return Artifact("/".join(parts), len(data), hashlib.sha256(data).hexdigest())
+
+    @contextlib.contextmanager
+    def spool(self, folders: Sequence[str], name: str) -> Iterator[Spool]:
+        """One artifact that comes piece by piece, which is not held in memory; removed unless it is kept."""
+        parts = self._place(folders, name)
+        made = Spool(os.path.join(self.root, *parts), "/".join(parts), self._check_open)
+        try:
+            yield made
+        finally:
+            made.close()
+
+    def _place(self, folders: Sequence[str], name: str) -> list[str]:
+        """The safe parts of a path, whose folder is there."""
         parts = [safe_name(folder) for folder in folders] + [safe_name(name)]
         with self._lock:
             self._check_open()
             make_directory(os.path.join(self.root, *parts[:-1]))
-        write_file(os.path.join(self.root, *parts), data)
-        return Artifact("/".join(parts), len(data), hashlib.sha256(data).hexdigest())
+        return parts
 
     def record(self, rows: Iterable[LedgerRow]) -> None:
         """Append rows to the ledger, on disk at once: what was seen survives whatever happens next."""

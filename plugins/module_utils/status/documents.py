@@ -42,11 +42,11 @@ class Reading:
 
 def read(endpoint: str, status: int, headers: dict[str, str], body: bytes, cut_by: str = "") -> Reading:
     """What an answer says. cut_by: why the body is not whole ("size", "time", "end"), "" where it is."""
-    refusal = _by_status(status, headers, body)
+    refusal = refusal_of(status, headers, body)
     if refusal is not None:
         return Reading(refusal)
     if cut_by:
-        return Reading(_cut(cut_by, len(body)))
+        return Reading(cut_verdict(cut_by, len(body)))
     try:
         document = _PARSERS[endpoint](body)
     except BadValue as error:
@@ -54,7 +54,7 @@ def read(endpoint: str, status: int, headers: dict[str, str], body: bytes, cut_b
     return Reading(verdict(Reason.RECORDED, _worth_saying(document)), document)
 
 
-def _by_status(status: int, headers: dict[str, str], body: bytes) -> Verdict | None:
+def refusal_of(status: int, headers: dict[str, str], body: bytes) -> Verdict | None:
     """The verdict on an answer that is not one of success."""
     if 200 <= status < 300:
         return None
@@ -74,7 +74,8 @@ def _said(status: int, body: bytes) -> str:
     return f"{status} {clean(words, 160)}" if isinstance(words, str) and words else str(status)
 
 
-def _cut(cut_by: str, size: int) -> Verdict:
+def cut_verdict(cut_by: str, size: int) -> Verdict:
+    """The verdict on a body of which so many bytes came; cut_by: why no more."""
     if cut_by == "size":
         return verdict(Reason.BODY_TOO_LARGE, f"it was read up to {size} bytes")
     why = "the deadline passed" if cut_by == "time" else "it stopped short"

@@ -85,3 +85,37 @@ def test_nothing_is_written_after_the_end(tmp_path):
     with pytest.raises(RuntimeError):
         kept.record([row(INSTANCE, "stack", verdict(Reason.PROVEN))])
     assert [p.name for p in tmp_path.iterdir()] == [store.LEDGER]
+
+
+def test_what_is_spooled_is_there_when_it_is_kept_and_private(tmp_path):
+    kept = store.Store(str(tmp_path))
+    with kept.spool(["c", "region", "pod"], "cpu.pb.gz") as spool:
+        spool.write(b"first ")
+        spool.write(b"second")
+        assert (spool.content(), spool.size) == (b"first second", 12)
+        (temporary,) = (tmp_path / "c" / "region" / "pod").iterdir()
+        assert mode(temporary) == 0o600
+        assert temporary.name != "cpu.pb.gz"
+        spool.write(b"!")
+        artifact = spool.keep()
+    path = tmp_path / artifact.path
+    assert path.read_bytes() == b"first second!"
+    assert (artifact.size, artifact.sha256) == (13, hashlib.sha256(b"first second!").hexdigest())
+    assert [each.name for each in path.parent.iterdir()] == ["cpu.pb.gz"]
+
+
+def test_what_is_spooled_and_not_kept_leaves_nothing(tmp_path):
+    kept = store.Store(str(tmp_path))
+    with pytest.raises(KeyError), kept.spool(["c"], "x") as spool:
+        spool.write(b"first")
+        raise KeyError
+    kept.finish([])
+    assert list((tmp_path / "c").iterdir()) == []
+
+
+def test_nothing_spooled_comes_into_a_store_that_is_closed(tmp_path):
+    kept = store.Store(str(tmp_path))
+    with pytest.raises(RuntimeError, match="closed"), kept.spool(["c"], "x") as spool:
+        kept.finish([])
+        spool.keep()
+    assert list((tmp_path / "c").iterdir()) == []
