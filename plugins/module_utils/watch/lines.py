@@ -134,8 +134,10 @@ def find(data: bytes, patterns: Patterns, start: int = 0, stamped: bool = False)
 
 def _in_line(data: bytes, begin: int, end: int, patterns: Patterns, stamped: bool) -> Iterator[Found]:
     line = take_apart(data[begin:end], stamped)
-    for pattern in patterns.items:
-        if not any(text in line.message for text in pattern.texts) or not _may_say(pattern, line):
+    message = line.message
+    said_by = {pattern.id: pattern for text, pattern in patterns.texts if text in message}
+    for pattern in said_by.values():
+        if not _may_say(pattern, line):
             continue
         said = line
         if not line.is_headed and not pattern.bare:

@@ -35,14 +35,19 @@ _RANKS = {byte: rank for rank, byte in enumerate(_FREQUENT)}
 
 @dataclass
 class Patterns:
-    """A set of patterns. prefilter finds, in bytes, a place in each line that holds any of the texts, and no other."""
+    """A set of patterns. prefilter finds, in bytes, a place in each line that holds any of the texts, and no other.
+
+    texts: each with its pattern, in the order of the patterns; forms: their expressions, by id.
+    """
 
     items: Sequence[LogPattern]
     prefilter: re.Pattern[bytes] = field(init=False)
+    texts: list[tuple[str, LogPattern]] = field(init=False)
     forms: dict[str, re.Pattern[str]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.prefilter = re.compile(_prefilter([text.encode() for item in self.items for text in item.texts]))
+        self.texts = [(text, item) for item in self.items for text in item.texts]
+        self.prefilter = re.compile(_prefilter([text.encode() for text, _item in self.texts]))
         self.forms = {item.id: re.compile(item.form, re.DOTALL) for item in self.items if item.form}
 
 

@@ -84,9 +84,12 @@ def _seconds(text: str) -> int | None:
 
 def utc(moment: float | None) -> str:
     """A moment for people and documents: "2026-11-23T00:22:28Z"; "" for none."""
-    if moment is None:
-        return ""
+    return "" if moment is None else _text(int(moment))
+
+
+@functools.lru_cache(maxsize=256)
+def _text(second: int) -> str:
     try:
-        return datetime.datetime.fromtimestamp(int(moment), datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return datetime.datetime.fromtimestamp(second, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):
         return ""

@@ -55,14 +55,23 @@ class Limits:
 
 @dataclass(frozen=True)
 class Hit:
-    """A line that says a pattern's text. number: cycles, or how many tasks wait; 0 where it tells neither."""
+    """A line that says a pattern's text.
+
+    moment: in seconds since 1970 (UTC), None where it tells none. message: as it was said, so not to be shown; text
+    may be. number: cycles, or how many tasks wait; 0 where it tells neither.
+    """
 
     pattern_id: str
     severity: str
     pool: str
     moment: float | None
-    text: str
+    message: str
     number: int = 0
+
+    @property
+    def text(self) -> str:
+        """The message for people: one printable line without secrets."""
+        return shown(self.message)
 
 
 class Watcher:
@@ -215,7 +224,7 @@ class Watcher:
             self._contexts.add(sample, data, found.end + 1)
         self._minutes.add_hit(found.moment, pattern.severity)
         number = int(found.groups.get("cycles") or found.groups.get("queue") or 0)
-        return Hit(pattern.id, pattern.severity, name, found.moment, shown(found.message), number)
+        return Hit(pattern.id, pattern.severity, name, found.moment, found.message, number)
 
     def _interval(self) -> float:
         known = [pool.cycles.interval for pool in self._pools.values() if pool.cycles.interval is not None]
