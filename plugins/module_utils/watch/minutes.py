@@ -3,20 +3,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How many lines were written in each minute, and how many of them tell of trouble. Pure.
 
-Lines are not taken apart for it: with stamps, two counts over the whole block tell whether all its lines are of the
-minute before, and only where one begins is each line looked at. What is counted is exact all the same.
+Lines are not taken apart for it: where stamps stand before them, one count tells whether all lines of a block are of
+the minute that the block before ended with. What is counted is exact all the same.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 from ..log_patterns import CRITICAL, INFO, WARNING
 from . import times
 
 MAX_MINUTES = 3000
-_STAMPS = re.compile(rb"\n(?:(\d{4}-\d\d-\d\dT\d\d:\d\d):\d\d(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d))?")
+_STAMPS = re.compile(rb"\n(?:(\d{4}-\d\d-\d\dT\d\d:\d\d)(?::\d\d(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d))?)?")
 _HEADERS = re.compile(
     rb"\n(?:(?:\x1b\[[0-9;]*m)?\[[a-zA-Z]{1,8}\]? "
     rb"(\d\d(?:\d\d)?[-/]?\d\d[-/]?\d\d \d\d:\d\d):\d\d(?: (Z|[+-]\d\d:?\d\d))?)?"
@@ -28,38 +29,46 @@ class Minutes:
     """Counts by minute (UTC). What comes after MAX_MINUTES different ones is counted, but not by minute."""
 
     def __init__(self, stamped: bool) -> None:
-        self._stamped = stamped
         self._expression = _STAMPS if stamped else _HEADERS
         self._current = b""  # as it stands in the log
-        self._minute = ""
+        self._names: dict[bytes, str] = {b"": ""}  # what stands in the log, and the minute that it is
         self._counts: dict[str, list[int]] = {}
         self.left_out = 0
 
     def add_lines(self, data: bytes, start: int, end: int, lines: int) -> None:
         """Count the whole lines data[start:end], so many of them; data[start - 1] is a newline."""
-        if self._stamped and self._current and data.count(b"\n" + self._current, start - 1, end) == lines:
-            self._add(0, lines)
+        if self._current and data.count(b"\n" + self._current, start - 1, end - 1) == lines:
+            self._add(self._names.get(self._current), 0, lines)
             return
-        count = 0
-        for written, zone in self._expression.findall(data, start - 1, end - 1):
-            if written and written != self._current:
-                if count:
-                    self._add(0, count)
-                self._current, count = written, 0
-                moment = times.date_in(written.decode() + ":00" + (zone.decode() or "Z"))[1]
-                self._minute = times.utc(moment)[:16]
-            count += 1
-        self._add(0, count)
+        told = self._expression.findall(data, start - 1, end - 1)
+        counts = Counter(told)
+        if (b"", b"") in counts:  # such a line belongs to the minute of the one before it
+            for written, zone in told:
+                self._count(written, zone, 1)
+        else:
+            for (written, zone), number in counts.items():
+                self._count(written, zone, number)
+            self._current = told[-1][0]
+
+    def _count(self, written: bytes, zone: bytes, number: int) -> None:
+        if written:
+            self._begin(written, zone)
+        self._add(self._names.get(self._current), 0, number)
+
+    def _begin(self, written: bytes, zone: bytes) -> None:
+        self._current = written
+        if written not in self._names and len(self._names) <= MAX_MINUTES:
+            moment = times.date_in(written.decode() + ":00" + (zone.decode() or "Z"))[1]
+            self._names[written] = times.utc(moment)[:16]
 
     def add_hit(self, moment: float | None, severity: str) -> None:
-        """Count a hit in its own minute, or in that of the lines around it where it tells none."""
-        self._add(_COLUMNS.index(severity), 1, times.utc(moment)[:16])
+        """Count a hit in its own minute; in minute "" where it tells none."""
+        self._add(times.utc(moment)[:16], _COLUMNS.index(severity), 1)
 
-    def _add(self, column: int, number: int, minute: str = "") -> None:
-        minute = minute or self._minute
-        counts = self._counts.get(minute)
-        if counts is None:
-            if len(self._counts) >= MAX_MINUTES:
+    def _add(self, minute: str | None, column: int, number: int) -> None:
+        counts = self._counts.get(minute or "")
+        if minute is None or counts is None:
+            if minute is None or len(self._counts) >= MAX_MINUTES:
                 self.left_out += number
                 return
             counts = self._counts[minute] = [0] * len(_COLUMNS)

@@ -28,9 +28,11 @@ MAX_FORM = 1000
 _ID = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _KEYS = {"id", "texts", "severity", "meaning", "form"}
 
-# The bytes of logs, the most frequent first; what is not among them is rarer than all.
-_FREQUENT = b" 0123456789:-./etsaionrlducmphgvTSfykb,_()[]\"'=&wPGMACERINDBLOVFxqjzHKUWYJQXZ?!%"
-_RANKS = {byte: rank for rank, byte in enumerate(_FREQUENT)}
+# The bytes of logs, the most frequent first, each taken for a tenth rarer than the one before it; what is not among
+# them is the rarest.
+_FREQUENT = b" 0123456789-:./eatsrionlcdupmbgf_,()[]\"'=&vTSGPEAMRykwhINDCBOVFLHUWxKqjzYJQXZ?!%"
+_FREQUENCIES = {byte: 0.9**rank for rank, byte in enumerate(_FREQUENT)}
+_RARE = 0.9 ** len(_FREQUENT)
 
 
 @dataclass
@@ -52,12 +54,25 @@ class Patterns:
 
 
 def _prefilter(texts: Sequence[bytes]) -> bytes:
-    by_pivot: dict[bytes, list[bytes]] = {}
-    for text in dict.fromkeys(texts):
-        at = max(range(len(text)), key=lambda index: _RANKS.get(text[index], len(_RANKS)))
-        before, pivot, after = re.escape(text[:at]), re.escape(text[at : at + 1]), re.escape(text[at + 1 :])
-        by_pivot.setdefault(pivot, []).append(b"(?<=%s%s)%s" % (before, pivot, after))
-    return b"|".join(b"%s(?:%s)" % (pivot, b"|".join(rests)) for pivot, rests in sorted(by_pivot.items()))
+    by_pivot = {}
+    left = set(texts)
+    while left:
+        # The letter that costs least for each text that it finds.
+        costs = {
+            pivot: _FREQUENCIES.get(pivot, _RARE) / sum(pivot in text for text in left) for pivot in set(b"".join(left))
+        }
+        pivot = min(costs, key=lambda byte: (costs[byte], byte))
+        by_pivot[pivot] = sorted(text for text in left if pivot in text)
+        left.difference_update(by_pivot[pivot])
+    return b"|".join(_around(pivot, found) for pivot, found in by_pivot.items())
+
+
+def _around(pivot: int, texts: Sequence[bytes]) -> bytes:
+    """An expression for this byte where any of the texts is around it."""
+    letter = bytes([pivot])
+    parts = [text.partition(letter) for text in texts]
+    rests = [b"(?<=%s)%s" % (re.escape(before + letter), re.escape(after)) for before, _letter, after in parts]
+    return b"%s(?:%s)" % (re.escape(letter), b"|".join(rests))
 
 
 def load_patterns(own: Sequence[dict[str, Any]] = ()) -> Patterns:

@@ -3,7 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import tracemalloc
@@ -367,3 +366,10 @@ def test_a_pool_that_is_waiting_for_hours_is_thinned_out():
     assert queue["most"] == 49
     assert 60 <= len(queue["points"]) <= 120
     assert queue["stride"] == 64
+
+
+@pytest.mark.parametrize("broken", [b"2026-11-23T00:01", b"2026-11-23T00:01:99Z x", b"2026-11-23T00:01:0", b"x", b""])
+def test_minutes_of_broken_stamps_do_not_depend_on_the_cuts(broken):
+    data = access(59) + broken + b"\n" + access(61) + access(62)
+    for cut in range(len(data)):
+        assert watch(data[:cut], data[cut:]).document()["minutes"] == watch(data).document()["minutes"]

@@ -1,0 +1,140 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pictures of the counts by minute: an SVG that needs nothing else, and a few characters for a table. Pure."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from html import escape
+from typing import Any, Sequence
+
+from ..log_patterns import CRITICAL, INFO, WARNING
+from ..status.values import clean
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+MAX_BARS = 240
+_BAR, _GAP_BAR, _HEIGHT, _LEFT, _TOP, _FOOT = 6, 1, 60, 64, 34, 30
+_SERIES = (
+    ("hits", (CRITICAL, WARNING, INFO), {CRITICAL: "#c62828", WARNING: "#ef9a00", INFO: "#5c8bb0"}),
+    ("lines", ("lines",), {"lines": "#8a8f98"}),
+)
+_STYLE = (
+    "text{font:11px sans-serif;fill:#333}.title{font-weight:bold;font-size:13px}"
+    "@media(prefers-color-scheme:dark){svg{background:#1c1e22}text{fill:#ddd}}"
+)
+
+
+def by_time(minutes: Sequence[dict[str, Any]], most: int = MAX_BARS) -> tuple[list[dict[str, Any]], int]:
+    """The minutes of log.json without holes between them, in at most so many bars; and how many minutes a bar is."""
+    known = {_number(each["minute"]): each for each in minutes if each["minute"]}
+    if not known:
+        return [], 1
+    # Of a log that jumps over years, the minutes that hold lines: the time between them is not shown.
+    first, last = min(known), max(known)
+    numbers = range(first, last + 1) if last - first < len(known) * most else sorted(known)
+    width = math.ceil(len(numbers) / most)
+    bars = []
+    for start in range(0, len(numbers), width):
+        part = numbers[start : start + width]
+        sums = {
+            name: sum(known[number][name] for number in part if number in known)
+            for name in ("lines", INFO, WARNING, CRITICAL)
+        }
+        bars.append({"minute": _text(part[0]), **sums})
+    return bars, width
+
+
+def sparkline(minutes: Sequence[dict[str, Any]], width: int = 20) -> str:
+    """What tells of trouble by minute, as characters; "" where nothing does."""
+    bars, _minutes = by_time(minutes, width)
+    counts = [bar[WARNING] + bar[CRITICAL] for bar in bars]
+    if not any(counts):
+        return ""
+    top = len(_BLOCKS) / math.log1p(max(counts))
+    return "".join(_BLOCKS[min(int(math.log1p(count) * top), len(_BLOCKS) - 1)] if count else " " for count in counts)
+
+
+def picture(title: str, minutes: Sequence[dict[str, Any]], gaps: Sequence[dict[str, Any]] = ()) -> str:
+    """An SVG of the minutes of log.json: hits by severity above, lines below, both on a logarithmic scale; a grey band
+    stands where a gap is."""
+    bars, each = by_time(minutes)
+    width = _LEFT + max(len(bars) * (_BAR + _GAP_BAR), 240) + 12
+    height = _TOP + len(_SERIES) * (_HEIGHT + _FOOT)
+    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img"><style>{_STYLE}</style>',
+        f'<title>{_escaped(title)}</title><text class="title" x="8" y="18">{_escaped(title)}</text>',
+    ]
+    for row, (name, stack, colours) in enumerate(_SERIES):
+        bottom = _TOP + row * (_HEIGHT + _FOOT) + _HEIGHT
+        parts += _bands(bars, gaps, bottom)
+        parts += _chart(bars, name, stack, colours, bottom)
+    if bars:
+        unit = "minute" if each == 1 else f"{each} minutes"
+        foot = f"{bars[0]['minute']} to {bars[-1]['minute']} UTC, one bar is {unit}"
+    else:
+        foot = "no line tells its time"
+    parts.append(f'<text x="{_LEFT}" y="{height - 8}">{_escaped(foot)}</text></svg>')
+    return "\n".join(parts) + "\n"
+
+
+def _chart(
+    bars: Sequence[dict[str, Any]], name: str, stack: Sequence[str], colours: dict[str, str], bottom: int
+) -> list[str]:
+    sums = [sum(bar[part] for part in stack) for bar in bars]
+    most = max(sums, default=0)
+    parts = [
+        f'<text x="8" y="{bottom - _HEIGHT + 10}">{name}</text><text x="8" y="{bottom}">max {most}</text>',
+        f'<line x1="{_LEFT}" y1="{bottom}" x2="{_LEFT + len(bars) * (_BAR + _GAP_BAR)}" y2="{bottom}" stroke="#999"/>',
+    ]
+    for place, (bar, total) in enumerate(zip(bars, sums)):
+        if not total:
+            continue
+        tall, low = _HEIGHT * math.log1p(total) / math.log1p(most), float(bottom)
+        label = ", ".join(f"{bar[part]} {part}" for part in stack if bar[part])
+        parts.append(f"<g><title>{bar['minute']}: {label}</title>")
+        for part in stack:
+            size = tall * bar[part] / total
+            if size:
+                low -= size
+                parts.append(
+                    f'<rect x="{_x(place)}" y="{low:.1f}" width="{_BAR}" height="{size:.1f}" fill="{colours[part]}"/>'
+                )
+        parts.append("</g>")
+    return parts
+
+
+def _bands(bars: Sequence[dict[str, Any]], gaps: Sequence[dict[str, Any]], bottom: int) -> list[str]:
+    """Where something was not seen."""
+    parts = []
+    for gap in gaps:
+        since, until = (str(gap.get(name, ""))[:16] for name in ("since", "until"))
+        inside = [
+            place for place, bar in enumerate(bars) if since <= bar["minute"] and (not until or bar["minute"] <= until)
+        ]
+        if since and inside:
+            x, end = _x(inside[0]), _x(inside[-1]) + _BAR
+            shape = (
+                f'<rect x="{x}" y="{bottom - _HEIGHT}" width="{end - x}" height="{_HEIGHT}" fill="#999" opacity="0.35">'
+            )
+            parts.append(f"{shape}<title>{_escaped('not seen: ' + str(gap.get('message', '')))}</title></rect>")
+    return parts
+
+
+def _x(place: int) -> int:
+    return _LEFT + place * (_BAR + _GAP_BAR)
+
+
+def _escaped(text: str) -> str:
+    return escape(clean(text))
+
+
+def _number(minute: str) -> int:
+    moment = datetime.datetime.strptime(minute + "+0000", "%Y-%m-%dT%H:%M%z")
+    return int(moment.timestamp()) // 60
+
+
+def _text(number: int) -> str:
+    return datetime.datetime.fromtimestamp(number * 60, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M")

@@ -1,0 +1,58 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people read after logs were watched: the table of verdicts, and the lines that were found. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+from ..bundle.report import columns, printable
+from .verdicts import HEALTHY, Judgement
+
+MAX_EVIDENCE = 120
+MAX_INSTANCES = 10  # of one component, with what is wrong with each
+_INDENT = "  "
+
+
+def verdict_table(components: Sequence[Judgement], sparks: dict[str, str] | None = None) -> list[str]:
+    """One line a component (see verdicts.component_verdict), and below it one for each instance that is not healthy.
+
+    sparks: for names of components or instances what picture.sparkline() made of their minutes.
+    """
+    sparks = sparks or {}
+    rows = []
+    for component in components:
+        bad = [part for part in component.parts if part.verdict != HEALTHY]
+        said = "" if bad or not component.evidence else component.evidence[0]
+        rows.append(
+            [component.name, str(len(component.parts)), component.verdict, sparks.get(component.name, ""), said]
+        )
+        rows += [_instance(part, sparks) for part in bad[:MAX_INSTANCES]]
+        if len(bad) > MAX_INSTANCES:
+            rows.append([f"{_INDENT}and {len(bad) - MAX_INSTANCES} more", "", "", "", ""])
+    lines = columns([["component", "instances", "verdict", "trouble by minute", "evidence"], *rows]) if rows else []
+    return [printable(line) for line in lines]
+
+
+def _instance(part: Judgement, sparks: dict[str, str]) -> list[str]:
+    said = part.evidence[0] if part.evidence else ""
+    said = said if len(said) <= MAX_EVIDENCE else said[: MAX_EVIDENCE - 1] + "…"
+    ended = " (over)" if part.over else ""
+    return [f"{_INDENT}{part.name}", "", part.verdict + ended, sparks.get(part.name, ""), said]
+
+
+def windows_text(document: dict[str, Any]) -> str:
+    """The lines of log.json that were kept, each with those around it, as a text file."""
+    parts = []
+    for pattern in document["patterns"]:
+        head = f"{pattern['id']} ({pattern['severity']}), {pattern['count']} times"
+        if pattern["first"]:
+            head += f", from {pattern['first']} to {pattern['last']}"
+        parts += [f"## {head}", f"## {pattern['meaning']}", ""]
+        for sample in pattern["samples"]:
+            parts += [f"  {line}" for line in sample["before"]]
+            parts += [f"> {sample['line']}"]
+            parts += [f"  {line}" for line in sample["after"]]
+            parts += [""]
+    return "\n".join(printable(line) for line in parts)
