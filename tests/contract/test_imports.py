@@ -72,7 +72,8 @@ ROOMS: dict[str, Room] = {
     "bundle/*": Room(ours=("bundle.*", "model"), system=FILES | THREADS),
     "captures/judge.py": Room(ours=("model", "catalog", "transports.base")),
     "captures/*": Room(
-        ours=("captures.*", *WORDS, "fanout", "transports.base", "bundle.*", "stacks.*", "status.*"),
+        ours=("captures.*", *WORDS, "fanout", "transports.base", "bundle.*", "stacks.*", "status.*",
+              "profiles.proof", "profiles.symbols"),
         system=THREADS,
     ),
     "transports/base.py": Room(ours=WORDS),

@@ -69,7 +69,7 @@ class Spool:
         self._path = path
         self._name = name
         self._check = check
-        self._temporary = f"{path}.{os.getpid()}-{threading.get_ident()}.part"
+        self._temporary = f"{path}.{os.getpid()}-{threading.get_ident()}.spool"
         self._hash = hashlib.sha256()
         self.size = 0
         descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE)
@@ -88,8 +88,8 @@ class Spool:
         return self._stream.read()
 
     def keep(self) -> Artifact:
-        """Give it its name, and close it."""
-        self._stream.close()
+        """Give it its name."""
+        self._stream.flush()
         self._check()
         os.replace(self._temporary, self._path)
         return Artifact(self._name, self.size, self._hash.hexdigest())
@@ -97,6 +97,10 @@ class Spool:
     def close(self) -> None:
         """Remove what was not kept. May be called more than once."""
         self._stream.close()
+        self.remove()
+
+    def remove(self) -> None:
+        """The same from another thread, while this one may still write: into nothing, from now on."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._temporary)
 
@@ -119,6 +123,7 @@ class Store:
         self.root = root
         self._lock = threading.Lock()
         self._closed = False
+        self._spools: set[Spool] = set()
         self.rows: list[LedgerRow] = []
         make_directory(root)
 
@@ -133,10 +138,14 @@ class Store:
         """One artifact that comes piece by piece, which is not held in memory; removed unless it is kept."""
         parts = self._place(folders, name)
         made = Spool(os.path.join(self.root, *parts), "/".join(parts), self._check_open)
+        with self._lock:
+            self._spools.add(made)
         try:
             yield made
         finally:
             made.close()
+            with self._lock:
+                self._spools.discard(made)
 
     def _place(self, folders: Sequence[str], name: str) -> list[str]:
         """The safe parts of a path, whose folder is there."""
@@ -162,6 +171,8 @@ class Store:
         what was counted."""
         with self._lock:
             self._closed = True
+            for spool in self._spools:
+                spool.remove()
             write_file(self._ledger, ledger_bytes(rows))
 
     @property

@@ -31,7 +31,11 @@ TYPES = {
     ],
 }
 TYPES["allocs"], TYPES["mutex"] = TYPES["heap"], TYPES["block"]
-DEBUG2 = b"goroutine 1 [chan receive, 5 minutes]:\nmain.main()\n\t/src/main.go:7 +0x1d\n"
+DEBUG2 = (
+    b"goroutine 7 [running]:\nruntime/pprof.writeGoroutineStacks({0x1, 0x2})\n\t/go/pprof.go:9 +0x6a\n"
+    b"created by net/http.(*Server).Serve in goroutine 1\n\t/go/server.go:3 +0x4b\n\n"
+    b"goroutine 1 [chan receive, 5 minutes]:\nmain.main()\n\t/src/main.go:7 +0x1d\n"
+)
 CMDLINE = b"/opt/yunion/bin/region\0--config\0/etc/yunion/region.conf\0--sql-password\0very-secret"
 INDEX = b"<html>\n<head>\n<title>/debug/pprof/</title>\n</head>\n<body>\n/debug/pprof/\n</body>\n</html>\n"
 
