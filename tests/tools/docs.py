@@ -19,6 +19,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import patterns_page
+
 import collection
 import endpoints_page
 import reasons
@@ -28,6 +30,7 @@ from workspace import ROOT, checkout_cache, locked
 # Page in docs/ -> what makes it.
 PAGES = {
     "endpoints.md": endpoints_page.page,
+    "log-patterns.md": patterns_page.page,
     "reasons.md": reasons.page,
     "rules.md": rules_page.page,
 }

@@ -196,7 +196,7 @@ RULES = (
     Rule(
         "tasks_wait",
         BUSY,
-        "Tasks waited, requests ran into the timeout, or the watchdog found the pool busy; or it is idle after more.",
+        "Tasks waited, requests ran into the timeout, or the watchdog found the pool busy; or what was worse is over.",
         _waits,
     ),
 )

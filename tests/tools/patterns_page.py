@@ -1,0 +1,77 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The page docs/log-patterns.md, what is looked for in logs and what it tells, made from the code (see docs.py)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+import collection
+
+sys.path.insert(0, str(collection.link()))
+
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.log_patterns import LOG_PATTERNS
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.pools import WATCHDOG_SECONDS
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import (
+    DRAIN_ROUNDS,
+    OTHER_RULES,
+    RULES,
+    VERDICTS,
+)
+
+HEAD = """# Log patterns and verdicts
+
+What is looked for in the logs of the services, and what it adds up to. This page is made by `make docs`.
+
+## Patterns
+
+A pattern is seen where a message of the service itself says it. What only quotes it does not count: a request's line
+with what a client sent, a message that has the text elsewhere than it is printed, one below the level at which it is
+printed, a goroutine dump. A log line that was written into a dump does.
+
+{patterns}
+
+Patterns of your own have an `id` and `texts`, and may have `severity` (`info`, `warning`, `critical`), `meaning` and
+`form`, a regular expression that the message has to begin with; its group `pool` names the pool. They are looked for
+whatever the level, and in a request's line where they have a form. One that is `critical` keeps an instance from being
+called healthy.
+
+## Verdicts
+
+A verdict is the worst that was proved: {order}, the better first.
+A component has that of its worst instance. The first rule of the worst verdict that holds gives it; what the others say
+is in the evidence.
+
+{rules}
+
+The watchdog of the services looks every {seconds:.0f} s which pools have something to do; where its lines show another
+interval, that one is taken. A pool of which it has said nothing for {rounds} rounds was idle in between: what was stuck
+is busy and over then, while tasks that were lost stay lost. Lines that name no pool (the oldest task, detached workers)
+are over when the watchdog says nothing of any pool.
+
+Only lost tasks, and what is stuck at this moment, are certain before the time to watch has passed. A gap (a stream that
+was lost, a rotation that was missed, a flood of which a part was skipped) makes nothing healthy and takes nothing back.
+"""
+
+
+def page() -> str:
+    """The text of the page."""
+    patterns = [
+        [f"`{each.id}`", each.severity, "<br>".join(f"`{text.strip()}`" for text in each.texts), each.meaning]
+        for each in LOG_PATTERNS
+    ]
+    rules = [[f"`{rule.id}`", rule.verdict, rule.when] for rule in RULES]
+    rules += [[f"`{name}`", verdict, when] for name, (verdict, when) in OTHER_RULES.items()]
+    return HEAD.format(
+        patterns=_table(["pattern", "severity", "any of these texts", "what it means"], patterns),
+        rules=_table(["rule", "verdict", "when"], rules),
+        order=", ".join(f"`{verdict}`" for verdict in VERDICTS),
+        seconds=WATCHDOG_SECONDS,
+        rounds=DRAIN_ROUNDS,
+    )
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join("| {} |".format(" | ".join(cells)) for cells in [heads, ["---"] * len(heads), *rows])
