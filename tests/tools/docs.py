@@ -19,10 +19,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import patterns_page
-
 import collection
 import endpoints_page
+import patterns_page
 import reasons
 import rules_page
 from workspace import ROOT, checkout_cache, locked

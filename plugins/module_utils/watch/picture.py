@@ -15,7 +15,7 @@ from ..status.values import clean
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 MAX_BARS = 240
-_BAR, _GAP_BAR, _HEIGHT, _LEFT, _TOP, _FOOT = 6, 1, 60, 64, 34, 30
+_BAR, _GAP_BAR, _HEIGHT, _LEFT, _TOP, _FOOT = 6, 1, 60, 84, 34, 30
 _SERIES = (
     ("hits", (CRITICAL, WARNING, INFO), {CRITICAL: "#c62828", WARNING: "#ef9a00", INFO: "#5c8bb0"}),
     ("lines", ("lines",), {"lines": "#8a8f98"}),
@@ -60,7 +60,7 @@ def picture(title: str, minutes: Sequence[dict[str, Any]], gaps: Sequence[dict[s
     """An SVG of the minutes of log.json: hits by severity above, lines below, both on a logarithmic scale; a grey band
     stands where a gap is."""
     bars, each = by_time(minutes)
-    width = _LEFT + max(len(bars) * (_BAR + _GAP_BAR), 240) + 12
+    width = _LEFT + max(len(bars) * (_BAR + _GAP_BAR), 380) + 12
     height = _TOP + len(_SERIES) * (_HEIGHT + _FOOT)
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     parts = [
