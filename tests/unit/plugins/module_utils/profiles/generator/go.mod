@@ -1,0 +1,3 @@
+module example.org/services/profiled
+
+go 1.24

@@ -1,0 +1,3 @@
+module example.org/services/tracer
+
+go 1.19
