@@ -369,7 +369,7 @@ func TestAStuckDatabaseFillsThePoolThenDetachesItsWorkers(t *testing.T) {
 	}
 	s.saw("WorkerManager HttpGetRequestWorkerManager has been busy for 3 cycles...")
 	s.saw("detach worker ")
-	if said := regexp.MustCompile(`detach worker HttpGetRequestWorkerManager-\d+\(GET /servers\) due to reason timeout after `).FindAllString(s.text.String(), -1); len(said) == 0 {
+	if said := regexp.MustCompile(`detach worker #\d+\(0x[0-9a-f]+, detach\) GET /servers\(GET /servers\) due to reason timeout after `).FindAllString(s.text.String(), -1); len(said) == 0 {
 		t.Error("no word of the detached workers")
 	}
 	s.until("all wait for the database", func() bool { return s.db()["wait_count"] == 593.0 })

@@ -88,7 +88,7 @@ func (wm *SWorkerManager) scheduleWithLock() {
 	switch queued := len(wm.queue); {
 	case queued > stuckQueue && !wm.hidesStuck:
 		oldest := wm.active[0]
-		log.Warningf("work [%s]%s stucking for a while", oldest.start.UTC(), oldest.task.Dump())
+		log.Warningf("work [%s]%s stucking for a while", oldest.start, oldest.task.Dump())
 	case queued > busyQueue:
 		log.Warningf("[%s] BUSY activeWork %d detachedWork %d max %d queue: %d",
 			wm.name, len(wm.active), len(wm.detached), wm.max, queued)
@@ -158,8 +158,9 @@ func (worker *SWorker) Detach(task IWorkerTask, reason string) {
 		return
 	}
 	wm.detached[worker] = struct{}{}
-	log.Warningf("detach worker %s(%s) due to reason %s after %s",
-		fmt.Sprintf("%s-%d", wm.name, worker.id), task.Dump(), reason, time.Since(worker.start))
+	// Like the services: the worker's own name has its task, too, and nothing names the pool.
+	name := fmt.Sprintf("#%d(%p, detach) %s", worker.id, worker, task.Dump())
+	log.Warningf("detach worker %s(%s) due to reason %s after %s", name, task.Dump(), reason, time.Since(worker.start))
 	wm.scheduleWithLock()
 }
 
