@@ -54,6 +54,7 @@ ROOMS: dict[str, Room] = {
     "pprof.py": Room(),
     "model.py": Room(),
     "deadline.py": Room(system=THREADS),
+    "progress.py": Room(system=FILES | THREADS),
     "fanout.py": Room(ours=("deadline",), system=THREADS),
     "stacks/files.py": Room(ours=("stacks.*",), system=FILES),
     "stacks/*": Room(ours=("stacks.*",)),
@@ -72,8 +73,8 @@ ROOMS: dict[str, Room] = {
     "bundle/*": Room(ours=("bundle.*", "model"), system=FILES | THREADS),
     "captures/judge.py": Room(ours=("model", "catalog", "transports.base")),
     "captures/*": Room(
-        ours=("captures.*", *WORDS, "fanout", "transports.base", "bundle.*", "stacks.*", "status.*",
-              "profiles.proof", "profiles.symbols"),
+        ours=("captures.*", *WORDS, "fanout", "progress", "transports.base", "bundle.*", "stacks.*", "status.*",
+              "profiles.model", "profiles.proof", "profiles.symbols"),
         system=THREADS,
     ),
     "transports/base.py": Room(ours=WORDS),

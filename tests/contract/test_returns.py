@@ -72,6 +72,12 @@ CALLS: dict[str, list[tuple[str, dict[str, Any], bool]]] = {
         ("plain", {"output": "{new}", "samples": 2, "interval": 0.01, "log_seconds": 60}, False),
         ("check mode", {}, True),
     ],
+    "profile_dump": [
+        ("plain", {"output": "{new}", "addresses": ["0x401000"]}, False),
+        ("archive", {"output": "{new}", "archive": True, "profile_set": "full", "cpu_seconds": 1}, False),
+        ("check mode", {"profile_set": "full"}, True),
+        ("nothing there", {"output": "{new}", "components": ["glance"]}, False),
+    ],
     "bundle_seal": [
         ("plain", {"path": "{new}", "parts": ["{dumps}"]}, False),
         ("one is absent", {"path": "{new}", "absent": [{"cluster": "c2", "error": "no route"}]}, False),
@@ -163,6 +169,9 @@ def test_a_failed_verification_returns_what_is_documented_as_always_returned(cal
         ("stack_dump", {"count": 0}, "count has to be 1 or more"),
         ("stack_dump", {"output": "{dumps}"}, "already holds a ledger"),
         ("stack_dump", {"instances": [{"name": "pod"}]}, "an instance lacks cluster, component"),
+        ("profile_dump", {"profile_set": "cpu", "cpu_seconds": 90}, "have to be forced"),
+        ("profile_dump", {"addresses": ["4a1b2c"]}, "written as 0x4a1b2c"),
+        ("profile_dump", {"addresses_of": "{new}"}, "No such file"),
         ("stack_analysis", {"paths": ["{dumps}"], "max_bytes": 0}, "max_bytes more than 0"),
         ("profile_analysis", {"paths": ["{profiles}"], "max_frames": 0}, "max_frames and max_bytes more than 0"),
         ("profile_analysis", {"paths": ["{profiles}"], "base": "{new}"}, "the base"),

@@ -13,6 +13,7 @@ from ..model import LedgerRow, Status
 
 STACK, VERSION = "stack", "version"
 STATUS_PREFIX = "status:"  # of the captures that are questions to a service's HTTP side
+PROFILE_PREFIX = "profile:"
 LARGEST_GROUPS = 5
 FRAMES_SHOWN = 12
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")

@@ -12,7 +12,7 @@ from typing import Any, Sequence
 
 from ..model import Instance, LedgerRow, Reason, Status, count_by_status, row, utc_now, utc_text, verdict
 from .merge import merge_part, seal
-from .report import STACK, STATUS_PREFIX, VERSION, issue, table
+from .report import PROFILE_PREFIX, STACK, STATUS_PREFIX, VERSION, issue, table
 from .store import LEDGER, ledger_bytes, make_directory, write_file
 
 ISSUE = "issue.md"
@@ -49,15 +49,16 @@ def seal_bundle(folder: str, parts: Sequence[str], absent: Sequence[dict[str, st
     counts = count_by_status(rows)
     about = dict(run, sealed=utc_text(utc_now()), rows=len(rows), **counts)
     write_file(os.path.join(folder, LEDGER), ledger_bytes(rows))
-    if not _of_audit_only(rows):
+    if not _without_stacks(rows):
         write_file(os.path.join(folder, ISSUE), issue(about, rows, _loader(folder)).encode("utf-8", "replace"))
     return Sealed(folder, seal(folder, about), rows, table(rows))
 
 
-def _of_audit_only(rows: Sequence[LedgerRow]) -> bool:
-    """Whether no stack was asked for: then the report is the audit's own."""
+def _without_stacks(rows: Sequence[LedgerRow]) -> bool:
+    """Whether something else than stacks was asked for: then the report is that of an audit, or those of profiles."""
     captures = {entry.capture for entry in rows}
-    return STACK not in captures and any(capture.startswith(STATUS_PREFIX) for capture in captures)
+    others = (STATUS_PREFIX, PROFILE_PREFIX)
+    return STACK not in captures and any(capture.startswith(others) for capture in captures)
 
 
 def _place_row(cluster: str, reason: Reason, detail: str) -> LedgerRow:

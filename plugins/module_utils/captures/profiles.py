@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, Sequence
 
 from ..bundle.store import Store
-from ..catalog import PPROF_EXACT, PPROF_NONE, Selection, component_of, endpoint_path, http_of
+from ..catalog import PPROF_EXACT, PPROF_NONE, Http, Selection, component_of, endpoint_path, http_of
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Caps, run
 from ..model import CaptureError, Instance, LedgerRow, Reason, Status, Verdict, row, utc_now, utc_text, verdict
-from ..pprof import CAPTURE_PREFIX, KINDS, MOST_SECONDS, Kind, profile_path
+from ..pprof import KINDS, MOST_SECONDS, Kind, profile_path
 from ..profiles.symbols import batches
 from ..status.documents import read
 from ..transports.base import Discovery, Transport
@@ -25,7 +25,7 @@ from . import cost
 from .judge import refuse_by_state
 from .record import unfinished
 from .run import discovery_rows
-from .subject import NAMES, Subject
+from .subject import Subject, captures_of
 from .take import SMALL_BYTES, Taker
 
 # Longer ones have to be forced.
@@ -106,10 +106,10 @@ def take_all(
     store.record(discovery_rows(found, selection, cluster))
     subjects = []
     for instance in found.instances:
-        subject, refused = _subject(instance, options, store)
+        http, kinds, refused = _asked(instance, options)
         store.record(refused)
-        if subject is not None:
-            subjects.append(subject)
+        if http is not None:
+            subjects.append(Subject(instance, http, kinds, bool(options.addresses), store))
     session = _Session(transport, store, options, deadline)
     work = [(subject, False) for subject in subjects]
     work += [(subject, True) for subject in _in_turns(subjects)]
@@ -122,40 +122,38 @@ def take_all(
 
 
 def would_take(
-    found: Discovery, selection: Selection, options: Options, store: Store, cluster: str
+    found: Discovery, selection: Selection, options: Options, cluster: str
 ) -> tuple[list[LedgerRow], cost.Plan]:
     """The rows of a check mode run, and the plan. Touches nothing."""
     rows = discovery_rows(found, selection, cluster)
     asked = []
     for instance in found.instances:
-        subject, refused = _subject(instance, options, store)
+        http, kinds, refused = _asked(instance, options)
         rows += refused
-        if subject is not None:
+        if http is not None:
             outcome = verdict(Reason.CHECK_MODE, "it would be asked for")
-            captures = subject.captures(timed=False) + subject.captures(timed=True)
-            rows += [row(instance, capture, outcome) for capture in captures]
-            asked.append((instance, [*subject.snapshots, *subject.timed]))
+            rows += [row(instance, capture, outcome) for capture in captures_of(kinds, bool(options.addresses))]
+            asked.append((instance, kinds))
     return rows, cost.plan(asked, options.seconds, options.max_replicas_at_once, options.gc)
 
 
-def _subject(instance: Instance, options: Options, store: Store) -> tuple[Subject | None, list[LedgerRow]]:
-    """The instance with what is asked of it (None: nothing), and rows for what is not."""
-    wanted = options.wanted
-    captures = [kind.capture for kind in wanted] + ([CAPTURE_PREFIX + NAMES] if options.addresses else [])
+def _asked(instance: Instance, options: Options) -> tuple[Http | None, list[Kind], list[LedgerRow]]:
+    """Where the instance is asked (None: not at all) and for which kinds, and rows for those that it is not."""
     started = utc_text(utc_now())
 
-    def rows(names: Sequence[str], outcome: Verdict) -> list[LedgerRow]:
-        return [row(instance, name, outcome, started=started) for name in names]
+    def rows(captures: Sequence[str], outcome: Verdict) -> list[LedgerRow]:
+        return [row(instance, capture, outcome, started=started) for capture in captures]
 
+    everything = captures_of(options.wanted, bool(options.addresses))
     http = http_of(component_of(instance.component), instance.ports)
     if http is None or http.pprof == PPROF_NONE:
-        return None, rows(captures, verdict(Reason.NOT_OFFERED, "it has no /debug/pprof"))
+        return None, [], rows(everything, verdict(Reason.NOT_OFFERED, "it has no /debug/pprof"))
     refusal = refuse_by_state(instance)
     if refusal is not None:
-        return None, rows(captures, refusal.verdict)
-    has = [kind for kind in wanted if kind.exact or http.pprof != PPROF_EXACT]
-    lacks = [kind.capture for kind in wanted if kind not in has]
-    return Subject(instance, http, has, bool(options.addresses), store), rows(lacks, verdict(Reason.NOT_REGISTERED))
+        return None, [], rows(everything, refusal.verdict)
+    has = [kind for kind in options.wanted if kind.exact or http.pprof != PPROF_EXACT]
+    lacks = [kind.capture for kind in options.wanted if kind not in has]
+    return http, has, rows(lacks, verdict(Reason.NOT_REGISTERED))
 
 
 def _in_turns(subjects: Sequence[Subject]) -> list[Subject]:

@@ -18,6 +18,11 @@ from ..transports.base import HttpTarget
 NAMES = "names"
 
 
+def captures_of(kinds: Sequence[Kind], names: bool) -> list[str]:
+    """What these are called in the ledger. names: with the names of addresses."""
+    return [kind.capture for kind in kinds] + ([CAPTURE_PREFIX + NAMES] if names else [])
+
+
 class Subject:
     """One instance, and the kinds that are asked of it. Safe to use from several threads.
 
@@ -33,7 +38,6 @@ class Subject:
         self.names = names
         self.closed: Verdict | None = None
         self.touched = False
-        self.begun = threading.Event()
         self.looked_at = threading.Event()
         self._store = store
         self._lock = threading.Lock()
@@ -41,9 +45,7 @@ class Subject:
 
     def captures(self, timed: bool) -> list[str]:
         """What rows a turn has to leave."""
-        kinds = self.timed if timed else self.snapshots
-        names = [CAPTURE_PREFIX + NAMES] if self.names and not timed else []
-        return [kind.capture for kind in kinds] + names
+        return captures_of(self.timed, names=False) if timed else captures_of(self.snapshots, self.names)
 
     def target(self, path: str, body: bytes = b"") -> HttpTarget:
         """On the component's own port, or on the first that its container declares if that one is not among them."""

@@ -443,7 +443,7 @@ def test_forced_profiles_may_be_long():
 # The plan
 
 
-def test_the_plan_says_what_is_asked_of_whom_and_for_how_long(transport, tmp_path):
+def test_the_plan_says_what_is_asked_of_whom_and_for_how_long(transport):
     for _replica in range(3):
         transport.add("region", answer=profiling)
     transport.add("scheduler", answer=profiling)
@@ -451,7 +451,7 @@ def test_the_plan_says_what_is_asked_of_whom_and_for_how_long(transport, tmp_pat
     selection = everything(transport)
     found = discover(transport, selection, Deadline(5))
     options = profiles.Options(ALL, cpu_seconds=10, trace_seconds=2, max_replicas_at_once=2)
-    rows, plan = profiles.would_take(found, selection, options, Store(str(tmp_path)), "c1")
+    rows, plan = profiles.would_take(found, selection, options, "c1")
     assert transport.asked == []
     assert plan.seconds == 24
     assert any(line.startswith("region: 3 instances: index, cmdline") and "about 24 s" in line for line in plan.lines)
@@ -465,9 +465,9 @@ def test_the_plan_says_what_is_asked_of_whom_and_for_how_long(transport, tmp_pat
     }  # fmt: skip
 
 
-def test_a_plan_for_nobody_says_so(transport, tmp_path):
+def test_a_plan_for_nobody_says_so(transport):
     transport.add("climc")
     selection = everything(transport)
     found = discover(transport, selection, Deadline(5))
-    plan = profiles.would_take(found, selection, profiles.Options(ALL), Store(str(tmp_path)), "c1")[1]
+    plan = profiles.would_take(found, selection, profiles.Options(ALL), "c1")[1]
     assert (plan.seconds, plan.lines) == (0, ["Nothing is asked of any instance."])

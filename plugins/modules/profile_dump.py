@@ -1,0 +1,357 @@
+#!/usr/bin/python
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module profile_dump: see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: profile_dump
+short_description: Take profiles of Cloudpods services
+version_added: 0.1.0
+description:
+  - Takes the profiles of Go's C(/debug/pprof) from every instance of the selected components itself, and proves that
+    each is whole.
+  - Profiling is off by default in Cloudpods since 3.10.4. Where it is, a row of the ledger says how to switch it on.
+  - Of one instance, one profile is taken after the other, snapshots first. A service that has no worker to spare is
+    not asked, for it would answer in the same pool of workers that is already busy.
+  - A profile that is cut is kept as far as it came, and is never said to be complete.
+author:
+  - cloudpods.diagnostics contributors (@cloudpods)
+extends_documentation_fragment:
+  - cloudpods.diagnostics.attributes
+  - cloudpods.diagnostics.attributes.actiongroup
+  - cloudpods.diagnostics.selection
+  - cloudpods.diagnostics.keystone
+  - cloudpods.diagnostics.transport
+  - cloudpods.diagnostics.fanout
+  - cloudpods.diagnostics.part
+  - kubernetes.core.k8s_auth_options
+attributes:
+  check_mode:
+    support: full
+    details:
+      - In check mode no service is asked and nothing is written; RV(plan) and RV(would) say what would be done.
+  diff_mode:
+    support: none
+options:
+  profile_set:
+    description:
+      - Which profiles to take, unless O(kinds) says it.
+      - V(quick) is goroutines (also as text, with states and waits) and heap, V(cpu) a CPU profile, V(full) everything.
+    type: str
+    choices: [quick, cpu, full]
+    default: quick
+  kinds:
+    description:
+      - Exactly these profiles. The index is always asked for, and first, since it tells whether profiling is on.
+      - V(goroutine_debug1) and V(goroutine_debug2) are the goroutines as text. V(symbol) is whether the service can
+        name addresses.
+      - V(block) and V(mutex) are always empty, since no Cloudpods service switches them on.
+    type: list
+    elements: str
+    choices:
+      - index
+      - cmdline
+      - symbol
+      - goroutine
+      - goroutine_debug1
+      - goroutine_debug2
+      - threadcreate
+      - block
+      - mutex
+      - heap
+      - allocs
+      - cpu
+      - trace
+    default: []
+  cpu_seconds:
+    description:
+      - How long a CPU profile runs. More than 60 needs O(force).
+    type: int
+    default: 10
+  trace_seconds:
+    description:
+      - How long a trace runs. More than 10 needs O(force).
+    type: int
+    default: 1
+  delta_seconds:
+    description:
+      - Take the named profiles (goroutine, heap, …, not those as text) as the difference over so many seconds. With
+        V(0) they are snapshots.
+    type: int
+    default: 0
+  gc:
+    description:
+      - Whether the service is to collect its garbage before the heap profile, so that only what is in use is in it.
+    type: bool
+    default: false
+  addresses:
+    description:
+      - Addresses of functions to name, as C(0x4a1b2c). The names are in RV(names).
+    type: list
+    elements: str
+    default: []
+  addresses_of:
+    description:
+      - A file with a dump of goroutines (C(debug=1)) or a profile, whose addresses without names to name.
+      - It must be of the same build of the service, and lie on the machine that the module runs on.
+    type: path
+  force:
+    description:
+      - Ask also where no worker is to spare or where that cannot be seen, and for more seconds.
+      - This can make a service in trouble worse.
+    type: bool
+    default: false
+  max_replicas_at_once:
+    description:
+      - Of how many replicas of a component to take a CPU profile or a trace at a time.
+    type: int
+    default: 1
+  max_bytes:
+    description:
+      - How many bytes of one profile to read at most.
+    type: int
+    default: 67108864
+notes:
+  - RV(ignore:changed) is true when a CPU profile or a trace was begun at a service, or its garbage collected. Nothing
+    of these lasts. Snapshots change nothing.
+  - O(timeout) is the deadline of one profile, besides the seconds that it runs for. What would not end before
+    O(deadline) is not begun.
+  - Where protobuf is not installed, as on most nodes, profiles are kept with V(not_read_here);
+    M(cloudpods.diagnostics.profile_analysis) reads them on the controller.
+  - Behind one address, such as O(transport=keystone) and O(transport=url) ask, there may be several replicas; each
+    question may be answered by another one, and the figures of its workers as well.
+seealso:
+  - module: cloudpods.diagnostics.profile_analysis
+  - module: cloudpods.diagnostics.stack_dump
+"""
+
+EXAMPLES = r"""
+- name: Where the processor time goes in the services behind a slow system
+  cloudpods.diagnostics.profile_dump:
+    scenario: slow_system
+    profile_set: cpu
+    output: /var/tmp/profiles
+  register: profiles
+
+- name: What each function used
+  cloudpods.diagnostics.profile_analysis:
+    paths: [/var/tmp/profiles]
+    in_place: true
+
+- name: What a heap gained within a minute, on a node and without the API server
+  cloudpods.diagnostics.profile_dump:
+    transport: host
+    components: [host]
+    kinds: [heap]
+    delta_seconds: 60
+  become: true
+
+- name: What an address of a dump stands for
+  cloudpods.diagnostics.profile_dump:
+    components: [region]
+    kinds: [symbol]
+    addresses: ['0x4a1b2c']
+  register: named
+"""
+
+RETURN = r"""
+output:
+  description: The folder with profiles and ledger; empty with O(archive=true) and in check mode.
+  returned: success
+  type: str
+archive:
+  description: The packed folder, with O(archive=true) and outside of check mode; else empty.
+  returned: success
+  type: str
+counts:
+  description: How many rows of the ledger have each status.
+  returned: success
+  type: dict
+  sample: {complete: 24, partial: 0, refused: 1, failed: 0, skipped: 2}
+table:
+  description: Per component what became of the profiles, as lines for people.
+  returned: success
+  type: list
+  elements: str
+cluster:
+  description: The cluster's name.
+  returned: success
+  type: str
+found:
+  description: How many instances there are.
+  returned: success
+  type: int
+plan:
+  description: What is asked of whom, for how long, and what it costs, as lines for people.
+  returned: success
+  type: list
+  elements: str
+seconds:
+  description: About how many seconds of profiling that is; answers take their time besides.
+  returned: success
+  type: float
+touched:
+  description: At how many instances a CPU profile or a trace was begun, or garbage collected.
+  returned: success
+  type: int
+names:
+  description: The names of O(addresses) and of those in O(addresses_of), by instance.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    cluster:
+      description: The cluster's name.
+      type: str
+    component:
+      description: The component's name.
+      type: str
+    instance:
+      description: Who named it.
+      type: str
+    address:
+      description: The address, in hexadecimal.
+      type: str
+    name:
+      description: The function that it is in.
+      type: str
+would:
+  description: In check mode, what would be asked of which instance.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    cluster:
+      description: The cluster's name.
+      type: str
+    namespace:
+      description: The pod's namespace.
+      type: str
+    component:
+      description: The component's name.
+      type: str
+    instance:
+      description: The pod's name, or component and process id.
+      type: str
+    capture:
+      description: Which profile, for example V(profile:heap).
+      type: str
+    status:
+      description: V(skipped) where it would be asked for or there is none, V(refused) where it would not.
+      type: str
+    reason:
+      description: A word of the documented vocabulary.
+      type: str
+    message:
+      description: What would be done, or why not.
+      type: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments import (
+    FANOUT,
+    KEYSTONE,
+    PART,
+    SELECTION,
+    STATUS_TRANSPORT,
+    argument_spec,
+    instances_of,
+    secret_values,
+    selection_of,
+    transport_of,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import leave_part, new_part
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.profile_report import profile_table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.addresses import (
+    addresses_from,
+    addresses_in,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles import (
+    Options,
+    Report,
+    take_all,
+    would_take,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS, SETS
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, SetupError
+
+PROFILES = {
+    "profile_set": {"type": "str", "choices": list(SETS), "default": "quick"},
+    "kinds": {"type": "list", "elements": "str", "choices": list(KINDS), "default": []},
+    "cpu_seconds": {"type": "int", "default": 10},
+    "trace_seconds": {"type": "int", "default": 1},
+    "delta_seconds": {"type": "int", "default": 0},
+    "gc": {"type": "bool", "default": False},
+    "addresses": {"type": "list", "elements": "str", "default": []},
+    "addresses_of": {"type": "path"},
+    "force": {"type": "bool", "default": False},
+    "max_replicas_at_once": {"type": "int", "default": 1},
+    "max_bytes": {"type": "int", "default": 64 << 20},
+}
+WOULD = ("cluster", "namespace", "component", "instance", "capture", "status", "reason", "message")
+
+
+def options_of(params: dict[str, Any]) -> Options:
+    """What to take. ValueError when an option makes no sense; OSError of the file."""
+    addresses = addresses_from(params["addresses"])
+    if params["addresses_of"]:
+        with open(params["addresses_of"], "rb") as stream:
+            addresses += addresses_in(stream.read(params["max_bytes"]))
+    given = {name: params[name] for name in Options.__dataclass_fields__}
+    return Options(**dict(given, kinds=params["kinds"] or SETS[params["profile_set"]], addresses=addresses))
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """The module's result for these options. ValueError and SetupError as the functions it calls; OSError of files."""
+    selection = selection_of(params)
+    options = options_of(params)
+    deadline = Deadline(params["deadline"])
+    transport = transport_of(params, options.concurrency)
+    given = instances_of(params)
+    found = Discovery(given) if given else discover(transport, selection, deadline)
+    rows, plan = would_take(found, selection, options, transport.cluster)
+    result: dict[str, Any] = {"output": "", "archive": "", "would": []}
+    if check_mode:
+        report = Report(rows)
+        result["would"] = [{key: getattr(entry, key) for key in WOULD} for entry in rows]
+    else:
+        store = new_part(params["output"])
+        report = take_all(transport, found, selection, store, options, deadline)
+        result.update(leave_part(store, params["archive"]))
+    transport.close()
+    return dict(
+        result,
+        changed=bool(report.touched),
+        counts=count_by_status(report.rows),
+        table=profile_table(report.rows),
+        cluster=transport.cluster,
+        found=len(found.instances),
+        plan=plan.lines,
+        seconds=plan.seconds,
+        touched=report.touched,
+        names=report.names,
+    )
+
+
+def main() -> None:
+    """Wire options to the work, and its result to Ansible."""
+    spec = argument_spec(SELECTION, STATUS_TRANSPORT, KEYSTONE, FANOUT, PART, PROFILES)
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module.no_log_values.update(secret_values(module.params))
+    try:
+        result = run(module.params, module.check_mode)
+    except (SetupError, ValueError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
