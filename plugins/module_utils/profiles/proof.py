@@ -154,7 +154,8 @@ def _debug1(data: bytes) -> Proof:
 def _debug2(data: bytes) -> Proof:
     found = parse(data)
     dump = found.dumps[0] if found.dumps else None
-    if dump is None or dump.form != "debug2" or len(found.dumps) > 1:
+    # A single goroutine is taken for a stack in a log.
+    if dump is None or dump.form not in ("debug2", "stack") or len(found.dumps) > 1:
         return _proof(Reason.PROFILE_BAD, "it is not one dump of goroutines with their states")
     details = {"goroutines": dump.goroutines, "groups": len(dump.groups)}
     if len(data) >= _MOST_DEBUG2:

@@ -1,0 +1,191 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is proved of an answer of /debug/pprof: whole only when it is, and every cut seen that the bytes can show."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import sys
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Reason, Status
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import pprof_proto
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.proof import COUNTS, KINDS, prove
+from pprofs import CPU, HEAP, packed, profile
+
+TRACES = sorted((Path(__file__).parent / "traces").glob("*.trace"))
+WHOLE = {
+    **dict.fromkeys(("cpu", "heap", "allocs", "goroutine", "threadcreate"), Reason.PROFILE_WHOLE),
+    **dict.fromkeys(("block", "mutex"), Reason.PROFILE_EMPTY),
+    "goroutine_debug1": Reason.PROVEN,
+    "goroutine_debug2": Reason.PROFILE_WHOLE,
+    "trace": Reason.PROFILE_WHOLE,
+    **dict.fromkeys(("cmdline", "index", "symbol"), Reason.RECORDED),
+}
+STACKS = [((1, 10), ("main.a", "main.main"))]
+
+
+def cuts(data: bytes, most: int = 400):
+    """Every cut of few bytes; of more, those near the ends and some between."""
+    lengths = range(len(data))
+    if len(data) > most:
+        lengths = sorted({*lengths[:100], *lengths[-150:], *random.Random(len(data)).sample(lengths, most - 250)})
+    return [data[:length] for length in lengths]
+
+
+def test_the_kinds_are_all_there():
+    assert set(WHOLE) == set(KINDS)
+    with pytest.raises(ValueError, match="no kind of profile heaps"):
+        prove("heaps", b"")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_service_answers_is_whole(served, kind):
+    proof = prove(kind, served[kind].read_bytes())
+    assert (proof.reason, proof.status) == (WHOLE[kind], Status.COMPLETE)
+    assert proof.verdict.message == proof.message
+    assert proof.message.endswith(".")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("cmdline", "goroutine_debug2", "trace")])
+def test_no_cut_is_whole(served, kind):
+    data = served[kind].read_bytes()
+    seen = {prove(kind, cut).reason for cut in cuts(data)}
+    assert seen <= {Reason.PROFILE_CUT, Reason.PROFILE_BAD, Reason.DAMAGED}
+    assert Reason.PROFILE_CUT in seen
+
+
+def test_a_cut_in_the_states_of_goroutines_is_seen_but_between_two_of_them(served):
+    data = served["goroutine_debug2"].read_bytes()
+    ends = {at + 1 for at in range(len(data)) if data.startswith(b"\n\ngoroutine ", at)}
+    whole = {len(cut) for cut in cuts(data, 1000) if prove("goroutine_debug2", cut).status is Status.COMPLETE}
+    assert whole <= ends
+    assert ends
+
+
+@pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
+def test_no_cut_of_a_trace_is_whole_in_any_format(path):
+    data = path.read_bytes()
+    proof = prove("trace", data)
+    assert (proof.reason, proof.details["generations"]) == (Reason.PROFILE_WHOLE, 1)
+    assert {prove("trace", cut).reason for cut in cuts(data, 6000 if len(data) < 10_000 else 300)} == {
+        Reason.PROFILE_CUT
+    }
+
+
+def test_the_trace_of_a_service_ends_where_a_generation_does(served):
+    """A cut exactly there is a shorter trace: that the answer came whole is the transport's to know."""
+    data = served["trace"].read_bytes()
+    generations = prove("trace", data).details["generations"]
+    whole = [cut for cut in (data[:length] for length in range(len(data))) if data[len(cut) - 1 : len(cut)] == b"\x34"]
+    assert sum(prove("trace", cut).status is Status.COMPLETE for cut in whole) == generations - 1
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", Reason.PROFILE_CUT),
+        (b"go 1.2", Reason.PROFILE_CUT),
+        (b"go 1.26 trace\0\0\0", Reason.PROFILE_CUT),
+        (b"go 1.5 trace\0\0\0\0" + b"x" * 40, Reason.PROFILE_BAD),
+        (b"go 1.26 trace\0\0\0\x07", Reason.PROFILE_BAD),
+        (b"go 1.26 trace\0\0\0\x01\x01\x01\x01\xff\xff\xff\x7f", Reason.PROFILE_BAD),
+        (b"go 1.26 trace\0\0\0\x01" + b"\xff" * 80, Reason.PROFILE_BAD),
+        (b"go 1.21 trace\0\0\0\x3f", Reason.PROFILE_BAD),
+        (b"<html>404</html>", Reason.PROFILE_BAD),
+    ],
+)
+def test_what_is_no_whole_trace(data, reason):
+    assert prove("trace", data).reason is reason
+
+
+@pytest.mark.parametrize("kind", COUNTS)
+def test_an_empty_profile_is_complete_and_says_why(kind):
+    types = {"cpu": CPU, "heap": HEAP, "allocs": HEAP}.get(kind, [(name, "count") for name in sorted(COUNTS[kind])])
+    proof = prove(kind, packed(types))
+    assert (proof.reason, proof.status) == (Reason.PROFILE_EMPTY, Status.COMPLETE)
+    words = {"cpu": "idle", "block": "SetBlockProfileRate", "mutex": "SetMutexProfileFraction"}.get(
+        kind, "nothing changed"
+    )
+    assert words in proof.message
+
+
+def test_a_difference_over_some_seconds_without_change_is_empty(served):
+    """As net/http/pprof writes it: the same profile, with no sample."""
+    data = packed(HEAP, [], period=524288)
+    assert prove("heap", data).details["totals"] == [0, 0, 0, 0]
+    assert prove("heap", served["heap"].read_bytes()).details["samples"] > 0
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"<html>forbidden</html>", "not compressed"),
+        (packed(stacks=STACKS) + b"x", "1 bytes come after the end"),
+        (packed(stacks=STACKS)[:-8] + b"\0\0\0\0" + packed(stacks=STACKS)[-4:], "damaged"),
+        (packed(stacks=STACKS)[:-4] + b"\0\0\0\x01", "damaged"),
+        (gzip.compress(b"\xff\xff\xff"), "not a whole protobuf"),
+        (gzip.compress(profile(stacks=STACKS)[:-3]), "not a whole protobuf"),
+        (gzip.compress(b""), "0 sample types"),
+        (packed(HEAP, [((1, 2, 3, 4), ("main.a",))]), "it is no profile of cpu: it counts alloc_objects"),
+        (profile(stacks=STACKS), "not compressed"),
+    ],
+)
+def test_what_is_no_profile(data, words):
+    proof = prove("cpu", data)
+    assert (proof.reason, proof.status) == (Reason.PROFILE_BAD, Status.PARTIAL)
+    assert words in proof.message
+
+
+@pytest.mark.parametrize("limit", [1 << 10, 1 << 20])
+def test_a_bomb_is_unpacked_only_to_its_limit(limit):
+    bomb = gzip.compress(bytes(200 << 20), 1)
+    assert len(bomb) < 1 << 20
+    tracemalloc.start()
+    proof = prove("heap", bomb, Limits(content=limit))
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
+    assert proof.reason is Reason.PROFILE_BAD
+    assert f"more than {limit}" in proof.message
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (packed(stacks=STACKS), Reason.NOT_READ_HERE),
+        (packed(stacks=STACKS)[:-1], Reason.PROFILE_CUT),
+        (packed(stacks=STACKS) + b"x", Reason.PROFILE_BAD),
+        (b"<html>", Reason.PROFILE_BAD),
+    ],
+)
+def test_without_protobuf_nothing_is_called_whole(monkeypatch, data, reason):
+    monkeypatch.setattr(pprof_proto, "_classes", {})
+    monkeypatch.setitem(sys.modules, "google.protobuf", None)
+    proof = prove("cpu", data)
+    assert (proof.reason, proof.status) == (reason, Status.PARTIAL)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "reason"),
+    [
+        ("goroutine_debug1", b"goroutine profile: total 1\n", Reason.PROFILE_CUT),
+        ("goroutine_debug1", b"not found", Reason.PROFILE_BAD),
+        ("goroutine_debug2", b"goroutine 1 [running]:\nmain.main()\n\t/x.go:3 +0x1\n", Reason.PROFILE_WHOLE),
+        ("goroutine_debug2", b"goroutine 1 [running]:\nmain.main()\n\t/x.go:3 +0x1", Reason.PROFILE_CUT),
+        ("goroutine_debug2", b"goroutine 9 [running]:\nmain.f()\n\t/x.go:3 +0x1\n", Reason.PROFILE_CUT),
+        ("goroutine_debug2", b"not found", Reason.PROFILE_BAD),
+        ("index", b"<html><title>/debug/pprof/</title>", Reason.PROFILE_CUT),
+        ("index", b"<html>nginx</html>", Reason.PROFILE_BAD),
+        ("symbol", b"num_symbols: 1\n0x10 main.main\n", Reason.RECORDED),
+        ("symbol", b"num_symbols: 1\n0x10 main.ma", Reason.PROFILE_CUT),
+        ("symbol", b"num_symbols: 1\n<script>\n", Reason.PROFILE_BAD),
+        ("cmdline", b"", Reason.PROFILE_CUT),
+    ],
+)
+def test_answers_in_text(kind, data, reason):
+    assert prove(kind, data).reason is reason
