@@ -48,7 +48,7 @@ class Proof:
     """A reason, its message for people, and what was found: plain JSON values.
 
     details of a profile: sample_types [[type, unit], ...], samples, stacks, totals [one a type], duration (seconds),
-    time (nanoseconds since 1970), notes. Of a trace: version, batches (or events), generations. Of a dump of
+    time (nanoseconds since 1970), notes. Of a trace: go (its format), batches (or events), generations. Of a dump of
     goroutines: total (debug=1), goroutines, groups.
     """
 
@@ -177,7 +177,7 @@ def _trace(data: bytes) -> Proof:
     except trace.TraceBad as error:
         return _proof(Reason.PROFILE_BAD, str(error))
     said = f"{found.parts} {found.unit} in the format of Go {found.version}"
-    details = {"version": found.version, found.unit: found.parts, "generations": found.generations}
+    details = {"go": found.version, found.unit: found.parts, "generations": found.generations}
     return _proof(Reason.PROFILE_WHOLE, said, details)
 
 
