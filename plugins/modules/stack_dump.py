@@ -160,6 +160,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import Options
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress, shown
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, SetupError
 
 DUMP = {
@@ -170,7 +171,7 @@ DUMP = {
 WOULD = ("cluster", "namespace", "component", "instance", "status", "reason", "message")
 
 
-def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[str, Any]:
     """The module's result for these options. ValueError and SetupError as the functions it calls; OSError of output."""
     selection = selection_of(params)
     options = Options(**{name: params[name] for name in Options.__dataclass_fields__ if name in params})
@@ -184,7 +185,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         result["would"] = [{key: getattr(entry, key) for key in WOULD} for entry in report.rows]
     else:
         store = new_part(params["output"])
-        report = capture_all(transport, found, selection, store, options, deadline)
+        report = capture_all(transport, found, selection, store, options, deadline, progress)
         result.update(leave_part(store, params["archive"]))
     transport.close()
     return dict(
@@ -202,8 +203,10 @@ def main() -> None:
     spec = argument_spec(SELECTION, TRANSPORT, FANOUT, PART, DUMP)
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     module.no_log_values.update(secret_values(module.params))
+    progress = Progress()
     try:
-        result = run(module.params, module.check_mode)
+        with shown(progress, module.params["deadline"]):
+            result = run(module.params, module.check_mode, progress)
     except (SetupError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

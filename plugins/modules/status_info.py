@@ -226,6 +226,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.sta
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress, shown
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.report import status_table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, SetupError
 
@@ -243,7 +244,7 @@ STATUS = {
 MAX_DOCUMENTS = {"auto": 50, "always": sys.maxsize, "never": 0}
 
 
-def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[str, Any]:
     """The module's result for these options. ValueError and SetupError as the functions it calls; OSError of output."""
     selection = selection_of(params, everything=True)
     options = Options(**{name: params[name] for name in Options.__dataclass_fields__})
@@ -254,7 +255,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
     def read(store: Store) -> Report:
         most = MAX_DOCUMENTS[params["return_documents"]]
-        return read_all(transport, found, selection, store, options, deadline, most)
+        return read_all(transport, found, selection, store, options, deadline, most, progress)
 
     if check_mode:
         with tempfile.TemporaryDirectory(prefix="cloudpods-") as folder:
@@ -281,8 +282,10 @@ def main() -> None:
     spec = argument_spec(SELECTION, STATUS_TRANSPORT, KEYSTONE, FANOUT, PART, STATUS)
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     module.no_log_values.update(secret_values(module.params))
+    progress = Progress()
     try:
-        result = run(module.params, module.check_mode)
+        with shown(progress, module.params["deadline"]):
+            result = run(module.params, module.check_mode, progress)
     except (SetupError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

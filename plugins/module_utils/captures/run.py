@@ -14,6 +14,7 @@ from ..catalog import Selection, component_of
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Gate, Outcome, run
 from ..model import Instance, LedgerRow, Reason, Status, Verdict, row, utc_moment, utc_now, utc_text, verdict
+from ..progress import Progress
 from ..transports.base import Discovery, Transport, sort_instances
 from .attempt import STACK, VERSION, Attempt
 from .judge import refuse_early
@@ -60,10 +61,17 @@ def discovery_rows(found: Discovery, selection: Selection, cluster: str) -> list
 
 
 def capture_all(
-    transport: Transport, found: Discovery, selection: Selection, store: Store, options: Options, deadline: Deadline
+    transport: Transport,
+    found: Discovery,
+    selection: Selection,
+    store: Store,
+    options: Options,
+    deadline: Deadline,
+    progress: Progress | None = None,
 ) -> Report:
     """Capture from every instance found. Every instance has a row for each dump asked for, and one for its version."""
     report = Report()
+    progress = progress or Progress()
     cluster = found.instances[0].cluster if found.instances else ""
     store.record(discovery_rows(found, selection, cluster))
     targets = []
@@ -74,9 +82,10 @@ def capture_all(
         else:
             store.record(_rows_without_capture(instance, refusal.verdict, range(1, options.count + 1)))
     capture = StackCapture(transport, store, options)
+    progress.expect("dumps", options.count * len(targets))
     for sequence in range(1, options.count + 1):
         begun = Deadline(options.interval, "interval")
-        _one_round(capture, targets, sequence, store, options, deadline)
+        _one_round(capture, targets, sequence, store, options, deadline, progress)
         if sequence < options.count:
             # The interval runs from start to start.
             threading.Event().wait(min(begun.remaining(), deadline.remaining()))
@@ -108,6 +117,7 @@ def _one_round(
     store: Store,
     options: Options,
     deadline: Deadline,
+    progress: Progress,
 ) -> None:
     attempts: list[tuple[Attempt, Gate]] = []
     for start in range(0, len(targets), options.concurrency):
@@ -120,7 +130,7 @@ def _one_round(
         with gate.party() as arrive:
             capture.capture(attempt, arrive, deadline)
 
-    for outcome in run(attempts, work, options.concurrency, deadline):
+    for outcome in run(attempts, progress.counting("dumps", work), options.concurrency, deadline):
         _account_for(outcome.target[0], outcome)
 
 

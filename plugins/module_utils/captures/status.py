@@ -22,6 +22,7 @@ from ..catalog import COMPONENTS, ENDPOINTS, Selection, component_of, endpoint_p
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Caps, run
 from ..model import CaptureError, Instance, LedgerRow, Reason, Verdict, Workload, row, utc_now, utc_text, verdict
+from ..progress import Progress
 from ..status.certificate import certificate_document
 from ..status.documents import read
 from ..status.logwords import log_document
@@ -98,12 +99,14 @@ def read_all(
     options: Options,
     deadline: Deadline,
     max_documents: int = 0,
+    progress: Progress | None = None,
 ) -> Report:
     """Read the status of every instance found, and leave status.json of each, cluster.json, and the raw bodies.
 
     Up to so many instances, the report holds their documents as well.
     """
     cluster = found.instances[0].cluster if found.instances else transport.cluster
+    progress = progress or Progress()
     store.record(discovery_rows(found, selection, cluster))
     _keep_cluster(transport, found, selection, store, cluster, deadline)
     records = [_record(instance, options, store) for instance in found.instances]
@@ -112,7 +115,8 @@ def read_all(
     numbers = range(max((len(record.turns) for record in asked), default=0))
     # Sample by sample, so that the first of all instances come before the second of any.
     work = [(record, number) for number in numbers for record in asked if number < len(record.turns)]
-    for outcome in run(work, reader.take, options.concurrency, deadline):
+    progress.expect("readings", len(work))
+    for outcome in run(work, progress.counting("readings", reader.take), options.concurrency, deadline):
         record, number = outcome.target
         if outcome.error is not None or not outcome.finished:
             record.end(record.turns[number], unfinished(outcome.error, outcome.started))

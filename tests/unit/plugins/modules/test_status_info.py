@@ -15,6 +15,7 @@ import pytest
 import yaml
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import COMPONENTS, ENDPOINTS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 from ansible_collections.cloudpods.diagnostics.plugins.modules import status_info
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "module_utils" / "transports"))
@@ -33,7 +34,7 @@ def run(check_mode: bool = False, **given):
     """run() with the defaults of the module's own argument spec."""
     names = ("SELECTION", "STATUS_TRANSPORT", "KEYSTONE", "FANOUT", "PART", "STATUS")
     defaults = {name: option.get("default") for group in names for name, option in getattr(status_info, group).items()}
-    return status_info.run({**defaults, **given}, check_mode)
+    return status_info.run({**defaults, **given}, check_mode, Progress())
 
 
 def test_everything_is_read_by_default_also_what_does_not_dump(transport, tmp_path):

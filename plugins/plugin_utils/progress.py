@@ -1,0 +1,185 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Action plugins that show signs of life while their module runs: a line on the terminal every ten seconds.
+
+    cluster-a  log_watch  40 s of at most 600 s: 12 streams, 18,234 lines, 3 hits
+
+The module runs exactly as it would without. The line goes to standard error, and only when that is a terminal on which
+nothing else is to be read by a program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible import constants, context
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action.normal import ActionModule as NormalAction
+from ansible.utils.display import Display
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import FILE_VARIABLE
+
+EVERY_SECONDS = 10.0
+# The user's variable for another interval; 0 for no lines.
+EVERY_VARIABLE = "cloudpods_progress_seconds"
+# So many hosts at most show a line in the same ten seconds; where more run at once, they take turns.
+HOSTS_AT_ONCE = 10
+MAX_FILE_BYTES = 4096
+MAX_COUNTS = 12
+NAME = re.compile(r"[a-z][a-z ]{0,29}\Z")
+# What prints for people on standard output. Everything else may be read by a program.
+FOR_PEOPLE = frozenset(
+    ("default", "ansible.builtin.default", "minimal", "ansible.builtin.minimal", "yaml", "community.general.yaml",
+     "debug", "ansible.posix.debug", "unixy", "community.general.unixy")
+)  # fmt: skip
+
+
+def terminal_of(descriptor: int) -> int | None:
+    """Which terminal (its device number) a descriptor is connected to, or None."""
+    try:
+        return os.fstat(descriptor).st_rdev if os.isatty(descriptor) else None
+    except OSError:
+        return None
+
+
+# Seen when this is imported, which the strategy does before it forks: the workers of ansible-core have no terminal.
+# Imported by a worker all the same, it sees none, and nothing is shown.
+STDOUT_TERMINAL, STDERR_TERMINAL = terminal_of(1), terminal_of(2)
+
+
+def may_show(stdout: int | None, stderr: int | None, callback: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether lines on standard error reach a person, and nothing but a person.
+
+    stdout, stderr: their terminals. A runner (AWX, ansible-navigator, ansible-rulebook) gives Ansible a terminal of its
+    own and reads events from it with a callback of its own: on the same terminal nothing may come between.
+    """
+    if stderr is None:
+        return False
+    return stdout != stderr or (callback in FOR_PEOPLE and not arguments.get("one_line"))
+
+
+def turns(host: str, hosts: list[str], forks: int, every: float) -> tuple[float, float]:
+    """Seconds until a host shows its first line, and between its lines."""
+    rounds = -(-min(len(hosts), forks) // HOSTS_AT_ONCE) or 1
+    mine = hosts.index(host) % rounds if host in hosts else 0
+    return every * (1 + mine), every * rounds
+
+
+def line(host: str, module: str, elapsed: float, document: Mapping[str, Any]) -> str:
+    """What is shown. document: what read_document returns."""
+    text = f"{host}  {module}  {elapsed:.0f} s"
+    if "seconds" in document:
+        text += f" of at most {document['seconds']:.0f} s"
+    counts = ", ".join(f"{_number(count)} {name}" for name, count in document.get("counts", {}).items())
+    return f"{text}: {counts}" if counts else text
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The progress file, or {} while there is none and when it is not what our modules write."""
+    try:
+        with path.open("rb") as file:
+            document = json.loads(file.read(MAX_FILE_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return document if _is_progress(document) else {}
+
+
+def _is_progress(document: Any) -> bool:
+    if not isinstance(document, dict) or not isinstance(document.get("counts"), dict):
+        return False
+    counts = document["counts"]
+    return (
+        isinstance(document.get("seconds"), (int, float))
+        and 0 <= document["seconds"] < 1e9
+        and len(counts) <= MAX_COUNTS
+        and all(NAME.match(name) and _is_count(count) for name, count in counts.items())
+    )
+
+
+def _is_count(count: Any) -> bool:
+    numbers = count if isinstance(count, list) and len(count) == 2 else [count]
+    return all(isinstance(number, int) and 0 <= number < 10**15 for number in numbers)
+
+
+def _number(count: int | list[int]) -> str:
+    return f"{count:,}" if isinstance(count, int) else f"{count[0]:,} of {count[1]:,}"
+
+
+@contextlib.contextmanager
+def file_for_module() -> Iterator[Path]:
+    """The path of a file that the module writes to, in a private folder that lasts as long as the block.
+
+    A worker of ansible-core runs one task, and a module on this machine inherits the environment that is set here.
+    Elsewhere, and as another user, it does not, and the line shows the time alone: to look over a connection that is in
+    use is not safe. Where no folder can be made, nothing comes of it either: the module still runs.
+    """
+    with contextlib.ExitStack() as stack:
+        path = Path(os.devnull, "none")
+        with contextlib.suppress(OSError):
+            folder = tempfile.TemporaryDirectory(dir=constants.DEFAULT_LOCAL_TMP, ignore_cleanup_errors=True)
+            path = Path(stack.enter_context(folder), "progress.json")
+        before = os.environ.get(FILE_VARIABLE)
+        os.environ[FILE_VARIABLE] = str(path)
+        try:
+            yield path
+        finally:
+            os.environ.pop(FILE_VARIABLE)
+            if before is not None:
+                os.environ[FILE_VARIABLE] = before
+
+
+class ProgressAction(NormalAction):  # type: ignore[misc]  # of a library without types
+    """The action of an ordinary module, with signs of life."""
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The module's result, whatever it is."""
+        task_vars = task_vars or {}
+        every = self._interval(task_vars)
+        callback = constants.DEFAULT_STDOUT_CALLBACK
+        seen = may_show(STDOUT_TERMINAL, STDERR_TERMINAL, callback, context.CLIARGS)
+        if not every or not seen or self._task.async_val:
+            return self._run_module(tmp, task_vars)
+        ended = threading.Event()
+        with file_for_module() as path:
+            thread = threading.Thread(target=self._show, args=(path, task_vars, every, ended), daemon=True)
+            thread.start()
+            try:
+                return self._run_module(tmp, task_vars)
+            finally:
+                ended.set()
+                # No line after the module's end.
+                thread.join()
+
+    def _run_module(self, tmp: Any, task_vars: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        return result
+
+    def _interval(self, task_vars: Mapping[str, Any]) -> float:
+        given = self._templar.template(task_vars.get(EVERY_VARIABLE, EVERY_SECONDS))
+        try:
+            every = float(given)
+        except (TypeError, ValueError):
+            every = -1.0
+        if not 0 <= every < float("inf"):
+            raise AnsibleActionFail(f"{EVERY_VARIABLE} has to be a number of seconds, or 0, not {given!r}")
+        return every
+
+    def _show(self, path: Path, task_vars: Mapping[str, Any], every: float, ended: threading.Event) -> None:
+        host = str(task_vars.get("inventory_hostname", ""))
+        module = self._task.action.rpartition(".")[2]
+        hosts = list(task_vars.get("ansible_play_batch", []))
+        wait, every = turns(host, hosts, context.CLIARGS.get("forks") or constants.DEFAULT_FORKS, every)
+        begun = time.monotonic()
+        while not ended.wait(wait):
+            shown = line(host, module, time.monotonic() - begun, read_document(path))
+            Display().display(shown, stderr=True, screen_only=True)
+            wait = every

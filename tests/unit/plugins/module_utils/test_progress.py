@@ -1,0 +1,99 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The counts of a run, and the file that keeps up with them."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils import progress as under_test
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import FILE_VARIABLE, Progress, shown
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    path = tmp_path / "progress.json"
+    monkeypatch.setenv(FILE_VARIABLE, str(path))
+    monkeypatch.setattr(under_test, "WRITE_EVERY_SECONDS", 0.01)
+    return path
+
+
+def until(path, wanted):
+    """Wait until the file says this."""
+    end = time.monotonic() + 20
+    seen = None
+    while seen != wanted and time.monotonic() < end:
+        seen = json.loads(path.read_bytes()) if path.exists() else None
+        threading.Event().wait(0.005)
+    assert seen == wanted
+
+
+def test_the_file_keeps_up_with_the_counts_and_is_private(path):
+    progress = Progress()
+    with shown(progress, 600):
+        progress.report(streams=12, lines=3)
+        until(path, {"seconds": 600, "counts": {"streams": 12, "lines": 3}})
+        progress.report(lines=7, dumps=(1, 4))
+        until(path, {"seconds": 600, "counts": {"streams": 12, "lines": 7, "dumps": [1, 4]}})
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_every_end_of_counted_work_is_a_step():
+    progress = Progress()
+    progress.expect("dumps", 2)
+    progress.expect("dumps", 1)
+    assert progress.counts() == {"dumps": (0, 3)}
+    done = []
+    progress.counting("dumps", done.append)("one")
+    with pytest.raises(ZeroDivisionError):
+        progress.counting("dumps", lambda number: number / 0)(2)
+    assert (done, progress.counts()) == (["one"], {"dumps": (2, 3)})
+
+
+def test_steps_of_many_threads_are_all_counted():
+    progress = Progress()
+    threads = [threading.Thread(target=lambda: [progress.step("dumps") for _ in range(2000)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert progress.counts() == {"dumps": (16000, 0)}
+
+
+def test_what_is_only_counted_has_no_steps():
+    progress = Progress()
+    progress.report(lines=3)
+    with pytest.raises(ValueError, match="lines"):
+        progress.step("lines")
+
+
+def test_nothing_is_written_where_nobody_asks(monkeypatch):
+    monkeypatch.delenv(FILE_VARIABLE, raising=False)
+    threads = threading.active_count()
+    with shown(Progress(), 600):
+        assert threading.active_count() == threads
+
+
+def test_a_file_that_cannot_be_written_disturbs_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv(FILE_VARIABLE, str(tmp_path / "missing" / "progress.json"))
+    progress = Progress()
+    before = set(threading.enumerate())
+    with shown(progress, 600):
+        for thread in set(threading.enumerate()) - before:
+            thread.join(20)
+        progress.report(lines=1)
+        assert set(threading.enumerate()) <= before
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("path")
+def test_the_writer_ends_with_the_block():
+    before = set(threading.enumerate())
+    with shown(Progress(), 600):
+        (writer,) = set(threading.enumerate()) - before
+    writer.join(20)
+    assert not writer.is_alive()
