@@ -46,19 +46,20 @@ class Kind:
         return CAPTURE_PREFIX + self.name
 
 
-# In the order in which they are asked for: what costs least comes first.
+# In the order in which they are asked for: what costs least comes first, and memory before what takes much of it to
+# answer (the text of all goroutines), which would be seen in it.
 _KINDS = (
     Kind("index", "", "index.html", exact=True, about="the list of profiles"),
     Kind("cmdline", "cmdline", "cmdline.txt", exact=True, about="the command line"),
     Kind("symbol", "symbol", "symbol.txt", exact=True, about="whether addresses can be named"),
+    Kind("heap", "heap", "heap.pb.gz", delta=True, about="memory in use"),
+    Kind("allocs", "allocs", "allocs.pb.gz", delta=True, about="memory allocated since start"),
     Kind("goroutine", "goroutine", "goroutine.pb.gz", delta=True, about="goroutines by stack"),
     Kind("goroutine_debug1", "goroutine", "goroutine-debug1.txt", debug=1, about="goroutines by stack, as text"),
     Kind("goroutine_debug2", "goroutine", "goroutine-debug2.txt", debug=2, about="each goroutine with state and wait"),
     Kind("threadcreate", "threadcreate", "threadcreate.pb.gz", delta=True, about="what made threads"),
     Kind("block", "block", "block.pb.gz", delta=True, about="what goroutines waited for"),
     Kind("mutex", "mutex", "mutex.pb.gz", delta=True, about="who held contended locks"),
-    Kind("heap", "heap", "heap.pb.gz", delta=True, about="memory in use"),
-    Kind("allocs", "allocs", "allocs.pb.gz", delta=True, about="memory allocated since start"),
     Kind("cpu", "profile", "cpu.pb.gz", exact=True, timed=True, about="where processor time goes"),
     Kind("trace", "trace", "trace.out", exact=True, timed=True, about="what the scheduler did"),
 )

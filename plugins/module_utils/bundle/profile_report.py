@@ -1,7 +1,8 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people read after profiles were taken: what there is of each component, and what kept the others. Pure."""
+"""What people read after profiles were taken: what there is of each component, what kept the others, and the function
+that used the most. Pure; names of functions come from hostile places."""
 
 from __future__ import annotations
 
@@ -9,11 +10,20 @@ from collections import Counter
 from typing import Sequence
 
 from ..model import LedgerRow, Status
-from .report import PROFILE_PREFIX, columns, printable
+from .report import PROFILE_PREFIX, columns, places, printable
+
+# Of which profile the function is shown: the first of these that tells of one.
+_TELLING = ("cpu", "heap", "goroutine", "allocs")
+_LONGEST_NAME = 80
 
 
 def profile_table(rows: Sequence[LedgerRow]) -> list[str]:
-    """Per component its instances, what became of the profiles that were asked for, and the most frequent reasons."""
+    """The lines of profile_lines(), and what is to be said of places."""
+    return profile_lines(rows) + places(rows)
+
+
+def profile_lines(rows: Sequence[LedgerRow]) -> list[str]:
+    """Per component its instances, what became of the profiles that were asked for, and what to know first."""
     profiles = [entry for entry in rows if entry.capture.startswith(PROFILE_PREFIX)]
     heads = ["component", "instances", *(status.value for status in Status), "finding"]
     body = []
@@ -22,17 +32,29 @@ def profile_table(rows: Sequence[LedgerRow]) -> list[str]:
         counts = Counter(entry.status for entry in own)
         instances = {(entry.cluster, entry.namespace, entry.instance) for entry in own}
         numbers = [str(counts[status.value]) if counts[status.value] else "-" for status in Status]
-        body.append([component, str(len(instances)), *numbers, _finding(own)])
+        words = [word for word in (_top(own), _troubles(own)) if word]
+        body.append([component, str(len(instances)), *numbers, "; ".join(words)])
     lines = columns([heads, *body]) if body else []
-    lines += [
-        f"{entry.cluster}{'/' + entry.component if entry.component else ''}: {entry.message}"
-        for entry in rows
-        if not entry.instance
-    ]
     return [printable(line) for line in lines]
 
 
-def _finding(rows: Sequence[LedgerRow]) -> str:
+def _top(rows: Sequence[LedgerRow]) -> str:
+    """The function that used the most over all instances, of the most telling kind of profile that was analysed."""
+    for kind in _TELLING:
+        sums: Counter[str] = Counter()
+        most: dict[str, float] = {}
+        for entry in rows:
+            name, percent = entry.details.get("top_function"), entry.details.get("top_percent")
+            if entry.capture == PROFILE_PREFIX + kind and name and isinstance(name, str) and isinstance(percent, float):
+                sums[name] += percent  # type: ignore[assignment]
+                most[name] = max(most.get(name, 0.0), percent)
+        for name, _sum in sums.most_common(1):
+            shown = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+            return f"{shown} {most[name]:.0f}% of {kind}"
+    return ""
+
+
+def _troubles(rows: Sequence[LedgerRow]) -> str:
     """Why not all is complete, each reason with the instances that it concerns."""
     concerned: dict[str, set[tuple[str, str, str]]] = {}
     for entry in rows:

@@ -33,12 +33,16 @@ def table(rows: Sequence[LedgerRow]) -> list[str]:
         numbers = [str(counts[status.value]) if counts[status.value] else "-" for status in Status]
         body.append([component, str(instances), *numbers, finding(own)])
     lines = columns([heads, *body]) if body else []
-    lines += [
-        f"{entry.cluster}{'/' + entry.component if entry.component else ''}: {entry.message}"
+    return [printable(line) for line in lines] + places(rows)
+
+
+def places(rows: Sequence[LedgerRow]) -> list[str]:
+    """What is to be said of places rather than of instances."""
+    return [
+        printable(f"{entry.cluster}{'/' + entry.component if entry.component else ''}: {entry.message}")
         for entry in rows
         if not entry.instance
     ]
-    return [printable(line) for line in lines]
 
 
 def finding(rows: Sequence[LedgerRow]) -> str:

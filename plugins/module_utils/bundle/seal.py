@@ -12,6 +12,7 @@ from typing import Any, Sequence
 
 from ..model import Instance, LedgerRow, Reason, Status, count_by_status, row, utc_now, utc_text, verdict
 from .merge import merge_part, seal
+from .profile_report import profile_lines
 from .report import PROFILE_PREFIX, STACK, STATUS_PREFIX, VERSION, issue, table
 from .store import LEDGER, ledger_bytes, make_directory, write_file
 
@@ -51,7 +52,7 @@ def seal_bundle(folder: str, parts: Sequence[str], absent: Sequence[dict[str, st
     write_file(os.path.join(folder, LEDGER), ledger_bytes(rows))
     if not _without_stacks(rows):
         write_file(os.path.join(folder, ISSUE), issue(about, rows, _loader(folder)).encode("utf-8", "replace"))
-    return Sealed(folder, seal(folder, about), rows, table(rows))
+    return Sealed(folder, seal(folder, about), rows, profile_lines(rows) + table(rows))
 
 
 def _without_stacks(rows: Sequence[LedgerRow]) -> bool:

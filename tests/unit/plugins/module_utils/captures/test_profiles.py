@@ -145,7 +145,7 @@ def test_snapshots_change_nothing_and_garbage_collection_does(transport, tmp_pat
 def test_differences_are_asked_for_with_their_seconds(transport, tmp_path):
     transport.add("region", "r", answer=profiling)
     rows = take(transport, tmp_path, ["heap", "goroutine_debug2"], delta_seconds=3).rows()
-    assert paths(transport)[-2:] == ["/debug/pprof/goroutine?debug=2", "/debug/pprof/heap?seconds=3"]
+    assert paths(transport)[-2:] == ["/debug/pprof/heap?seconds=3", "/debug/pprof/goroutine?debug=2"]
     assert rows["heap"].details["seconds"] == 3
     assert "seconds" not in rows["goroutine_debug2"].details
 
@@ -310,13 +310,13 @@ def test_so_many_replicas_of_a_component_at_a_time_and_all_components_at_once(tr
 
 def test_one_that_hangs_is_asked_no_more_and_takes_nothing_from_the_others(transport, tmp_path):
     hung = transport.add("region", "hung", answer=profiling)
-    hung.faults["/debug/pprof/heap"] = no_answer
+    hung.faults["/debug/pprof/mutex"] = no_answer
     for number in range(3):
         transport.add("keystone", f"good-{number}", answer=profiling)
     ran = take(transport, tmp_path, concurrency=2)
     assert ran.seconds < 4.0
-    assert ran.reasons("hung")["heap"] == ran.reasons("hung")["allocs"] == ran.reasons("hung")["cpu"] == "no_answer"
-    assert paths(transport, "hung")[-1] == "/debug/pprof/heap"
+    assert ran.reasons("hung")["mutex"] == ran.reasons("hung")["trace"] == ran.reasons("hung")["cpu"] == "no_answer"
+    assert paths(transport, "hung")[-1] == "/debug/pprof/mutex"
     assert ran.reasons("hung")["block"] == "profile_empty"
     assert "nothing more after it" in ran.rows("hung")["cpu"].message
     for number in range(3):
@@ -379,11 +379,11 @@ def test_a_run_without_time_for_it_does_not_begin_what_takes_long(transport, tmp
 def test_what_does_not_end_at_the_runs_deadline_is_left_behind_with_a_row(transport, tmp_path):
     with stuck() as fault:
         service = transport.add("region", "r", answer=profiling)
-        service.faults["/debug/pprof/heap"] = fault
+        service.faults["/debug/pprof/mutex"] = fault
         ran = take(transport, tmp_path, deadline=1.0)
         assert ran.seconds < 5.0
         assert ran.reasons()["block"] == "profile_empty"
-        assert (ran.reasons()["heap"], ran.reasons()["cpu"]) == ("no_answer", "run_deadline")
+        assert (ran.reasons()["mutex"], ran.reasons()["cpu"]) == ("no_answer", "run_deadline")
         before = sorted(path.name for path in tmp_path.rglob("*.*"))
     assert sorted(path.name for path in tmp_path.rglob("*.*")) == before
 
@@ -392,7 +392,7 @@ def test_a_pod_that_goes_in_mid_run_is_gone(transport, tmp_path):
     service = transport.add("region", "r", answer=profiling)
     service.faults["/debug/pprof/block"] = raises(CaptureError(Reason.GONE))
     reasons = take(transport, tmp_path).reasons()
-    assert (reasons["goroutine"], reasons["block"], reasons["heap"], reasons["trace"]) == (
+    assert (reasons["goroutine"], reasons["block"], reasons["mutex"], reasons["trace"]) == (
         "profile_whole", "gone", "gone", "gone",
     )  # fmt: skip
 
