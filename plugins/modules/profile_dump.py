@@ -281,6 +281,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS, SETS
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress, shown
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, SetupError
 
 PROFILES = {
@@ -309,7 +310,7 @@ def options_of(params: dict[str, Any]) -> Options:
     return Options(**dict(given, kinds=params["kinds"] or SETS[params["profile_set"]], addresses=addresses))
 
 
-def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[str, Any]:
     """The module's result for these options. ValueError and SetupError as the functions it calls; OSError of files."""
     selection = selection_of(params)
     options = options_of(params)
@@ -324,7 +325,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         result["would"] = [{key: getattr(entry, key) for key in WOULD} for entry in rows]
     else:
         store = new_part(params["output"])
-        report = take_all(transport, found, selection, store, options, deadline)
+        report = take_all(transport, found, selection, store, options, deadline, progress)
         result.update(leave_part(store, params["archive"]))
     transport.close()
     return dict(
@@ -346,8 +347,10 @@ def main() -> None:
     spec = argument_spec(SELECTION, STATUS_TRANSPORT, KEYSTONE, FANOUT, PART, PROFILES)
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     module.no_log_values.update(secret_values(module.params))
+    progress = Progress()
     try:
-        result = run(module.params, module.check_mode)
+        with shown(progress, module.params["deadline"]):
+            result = run(module.params, module.check_mode, progress)
     except (SetupError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

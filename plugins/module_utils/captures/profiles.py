@@ -19,6 +19,7 @@ from ..fanout import Caps, run
 from ..model import CaptureError, Instance, LedgerRow, Reason, Status, Verdict, row, utc_now, utc_text, verdict
 from ..pprof import KINDS, MOST_SECONDS, Kind, profile_path
 from ..profiles.symbols import batches
+from ..progress import Progress
 from ..status.documents import read
 from ..transports.base import Discovery, Transport
 from . import cost
@@ -99,9 +100,16 @@ class Report:
 
 
 def take_all(
-    transport: Transport, found: Discovery, selection: Selection, store: Store, options: Options, deadline: Deadline
+    transport: Transport,
+    found: Discovery,
+    selection: Selection,
+    store: Store,
+    options: Options,
+    deadline: Deadline,
+    progress: Progress | None = None,
 ) -> Report:
     """Take the profiles of every instance found. Each has a row for each kind, whatever came of it."""
+    progress = progress or Progress()
     cluster = found.instances[0].cluster if found.instances else transport.cluster
     store.record(discovery_rows(found, selection, cluster))
     subjects = []
@@ -113,7 +121,8 @@ def take_all(
     session = _Session(transport, store, options, deadline)
     work = [(subject, False) for subject in subjects]
     work += [(subject, True) for subject in _in_turns(subjects)]
-    for outcome in run(work, session.turn, options.concurrency, deadline):
+    progress.expect("readings", len(work))
+    for outcome in run(work, progress.counting("readings", session.turn), options.concurrency, deadline):
         subject, timed = outcome.target
         if outcome.error is not None or not outcome.finished:
             subject.end(subject.captures(timed), unfinished(outcome.error, outcome.started))
