@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from .frames import Frames
-from .model import Line, Profile, Stack
+from .model import Line, Profile
 from .top import Top, tops
 from .tree import Tree
 
@@ -75,8 +75,7 @@ def _joined(profile: Profile, base: Profile) -> Profile:
 
 
 def _scaled(profile: Profile, base: Profile) -> Profile:
-    """Each value in the ratio of the sums, rounded sample by sample, as pprof does it: equal samples are one first."""
-    profile = _merged(profile)
+    """Each value in the ratio of the sums, rounded sample by sample, as pprof does it."""
     ratios = [sum(then) / sum(now) if sum(now) else 0.0 for now, then in zip(profile.values, base.values)]
     if all(ratio == 1 for ratio in ratios):
         return profile
@@ -92,19 +91,6 @@ def _scaled(profile: Profile, base: Profile) -> Profile:
         values=[[column[index] for index in kept] for column in columns],
         labels={},
     )
-
-
-def _merged(profile: Profile) -> Profile:
-    indices: dict[tuple[Stack, object], int] = {}
-    columns: list[list[int]] = [[] for _type in profile.values]
-    for number, stack in enumerate(profile.stacks):
-        index = indices.setdefault((stack, profile.labels.get(number)), len(indices))
-        for column, values in zip(columns, profile.values):
-            if index == len(column):
-                column.append(values[number])
-            else:
-                column[index] += values[number]
-    return replace(profile, stacks=[stack for stack, _labels in indices], values=columns, labels={})
 
 
 def _round(value: float) -> int:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from .frames import Frames
 from .model import Profile
 from .top import by_stack
@@ -31,28 +33,25 @@ class Tree:
 
     def _grow(self, stacks: list[tuple[int, ...]], functions_of: list[tuple[int, ...]], most: int) -> list[int]:
         """Add the stacks; the node at which each ends."""
-        children: dict[int, dict[int, int]] = {0: {}}
+        width = len(self.names)
+        edges: dict[int, int] = {}  # node * width + function -> the node of that call
+        find = edges.get
         function, parent = self.function, self.parent
         ends = []
         for stack in stacks:
             node = 0
-            for place in reversed(stack):
-                for call in functions_of[place]:
-                    known = children.get(node)
-                    if known is None:
-                        known = children[node] = {}
-                    below = known.get(call)
-                    if below is None:
-                        if len(function) > most:
-                            break
-                        below = known[call] = len(function)
-                        function.append(call)
-                        parent.append(node)
-                    node = below
-                else:
-                    continue
-                self.cut += 1
-                break
+            for call in chain.from_iterable(map(functions_of.__getitem__, reversed(stack))):
+                edge = node * width + call
+                below = find(edge)
+                if below is None:
+                    below = len(function)
+                    if below > most:
+                        self.cut += 1
+                        break
+                    edges[edge] = below
+                    function.append(call)
+                    parent.append(node)
+                node = below
             ends.append(node)
         return ends
 

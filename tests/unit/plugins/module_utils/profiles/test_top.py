@@ -130,6 +130,13 @@ def test_recursion_inlining_and_names_in_common():
     assert folded(tree, 2) == "b;a;b;a 2\na;y;x 3\n"
 
 
+def test_labels_are_read_with_their_samples(profiled):
+    found = made(stacks=[((1, 1), ("a",)), ((1, 1), ("a",))], labels={1: {"task": "3", "kind": "x\n"}})
+    assert found.labels == {1: (("kind", "x\n"), ("task", "3"))}
+    real = opened(profiled["cpu"])
+    assert {("kind", "sync;cloud\n"), ("task", "1")} <= {pair for labels in real.labels.values() for pair in labels}
+
+
 def test_a_tree_that_grows_too_large_keeps_the_sums():
     found = made(stacks=[((1, 10), tuple(f"f{call}" for call in range(number, 100))) for number in range(50)])
     whole, cut = Tree(found, Frames(found)), Tree(found, Frames(found), most=20)

@@ -1,0 +1,3 @@
+module example.org/services/profiler
+
+go 1.24

@@ -1,0 +1,89 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names for addresses: asked for in bounded batches, read out of hostile answers, put where they are missing."""
+
+from __future__ import annotations
+
+import gzip
+import re
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import symbols
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.frames import Frames
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_proto import reader
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.read import read
+from hypothesis import given
+from hypothesis import strategies as st
+from pprofs import make
+
+
+def test_addresses_are_asked_for_in_batches():
+    asked = list(symbols.batches([*range(1, 451), 5, 6]))
+    assert [batch.count("+") + 1 for batch in asked] == [200, 200, 50]
+    assert asked[0].startswith("0x1+0x2+0x3+")
+    assert max(map(len, symbols.batches(range(2**64 - 400, 2**64)))) < 4000
+    assert list(symbols.batches([])) == []
+
+
+@pytest.mark.parametrize("addresses", [range(1, 20_002), [0], [-1], [2**64]])
+def test_what_cannot_be_asked_for(addresses):
+    with pytest.raises(ValueError, match="address"):
+        list(symbols.batches(addresses))
+
+
+def test_an_answer_is_read_as_far_as_it_is_one():
+    answer = b"num_symbols: 1\n0x10 main.main\n0x11 a b\nx 0x12 main.no\n<b>\n0x13\n0x14 cut"
+    assert symbols.parse_symbol_answer(answer) == {16: "main.main", 17: "a b"}
+
+
+@given(st.binary(max_size=200))
+def test_any_answer_is_read(data):
+    symbols.parse_symbol_answer(data)
+    symbols.name_dump(data, {})
+
+
+def stripped(data: bytes) -> bytes:
+    """A profile of the service without the names of functions, as C code or a stripped binary has them."""
+    outline = reader("Profile")(gzip.decompress(data))
+    places = [reader("Location")(message) for message in outline.location]
+    del outline.location[:], outline.function[:]
+    outline.location.extend(
+        make("Location", id=one.id, mapping_id=one.mapping_id, address=one.address) for one in places
+    )
+    return outline.SerializeToString()
+
+
+def test_a_profile_without_names_gets_those_of_the_service(served):
+    whole = read(gzip.decompress(served["goroutine"].read_bytes()), Limits())
+    assert symbols.addresses_of_profile(whole) == []
+    bare = read(stripped(served["goroutine"].read_bytes()), Limits())
+    wanted = symbols.addresses_of_profile(bare)
+    used = {whole.locations[place] for stack in whole.stacks for place in stack}
+    assert wanted == sorted({place.address for place in used})
+    names = {place.address: whole.functions[place.lines[-1].function].name for place in used}
+    named = symbols.name_profile(bare, names)
+    assert symbols.addresses_of_profile(named) == []
+    assert set(Frames(named).names) <= {*names.values(), "[region]", "<unknown>"}
+    assert [
+        tuple(named.functions[named.locations[place].lines[0].function].name for place in stack)
+        for stack in named.stacks
+    ] == [tuple(names[bare.locations[place].address] for place in stack) for stack in bare.stacks]
+
+
+def test_a_dump_without_names_gets_those_of_the_service(served):
+    dump = served["goroutine_debug1"].read_bytes()
+    rows = {
+        int(pc, 16): name
+        for pc, name in re.findall(r"^#\t(0x[0-9a-f]+)\t+(.+)\+0x[0-9a-f]+\t", dump.decode(), re.MULTILINE)
+    }
+    bare = re.sub(rb"^#\t.*\n", b"", dump, flags=re.MULTILINE)
+    wanted = symbols.addresses_of_dump(bare)
+    assert set(rows) <= set(wanted)
+    assert not set(symbols.addresses_of_dump(dump)) & set(rows)
+    stacks = symbols.name_dump(bare, rows)
+    assert sum(count for count, _stack in stacks) == int(re.match(rb"goroutine profile: total (\d+)", dump)[1])
+    assert symbols.name_dump(dump, {}) == stacks
+    assert any("troubles.contend" in name for _count, stack in stacks for name in stack)
+    assert symbols.name_dump(b"1 @ 0x11 0x21\n", {0x10: "main.f"}) == [(1, ["main.f", "0x20"])]
