@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import statistics
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +15,8 @@ WATCHDOG_SECONDS = 30.0  # the services look at their pools so often
 MAX_TASKS = 20
 MAX_POINTS = 120
 MAX_REASONS = 10
-# Of one pool's intervals so many are kept to tell how long one is; shorter or longer ones are no watchdog's.
-_INTERVALS, _SHORTEST, _LONGEST = 32, 0.05, 600.0
+# Shorter or longer intervals are no watchdog's.
+_SHORTEST, _LONGEST = 0.05, 600.0
 # Tasks that are named within so many seconds are the oldest of several pools at the same time.
 _TOGETHER = 10.0
 
@@ -69,6 +67,7 @@ class Cycles:
     """The watchdog's "busy for N cycles": N grows by one each round, and begins anew once the pool was idle.
 
     reports: lines since the last time it was idle; first and last: (moment, N) of them; drained: how often N fell.
+    interval: seconds from round to round as the lines show it; None before they do.
     """
 
     seen: Seen = field(default_factory=Seen)
@@ -78,29 +77,25 @@ class Cycles:
     most: int = 0
     drained: int = 0
     series: Series = field(default_factory=Series)
-    _intervals: deque[float] = field(default_factory=lambda: deque(maxlen=_INTERVALS))
+    interval: float | None = None
 
     def add(self, moment: float | None, number: int) -> None:
         self.seen.add(moment)
         self.series.add(moment, number)
-        before, value = self.last
-        if number <= value:
+        if number <= self.last[1]:
             self.drained += 1
             self.reports = 0
-        elif self.reports and moment is not None and before is not None:
-            interval = (moment - before) / (number - value)
-            if _SHORTEST <= interval <= _LONGEST:
-                self._intervals.append(interval)
         if not self.reports:
             self.first = (moment, number)
         self.last = (moment, number)
+        began, value = self.first
+        if moment is not None and began is not None and number > value:
+            # Over all reports, since a header tells only whole seconds.
+            interval = (moment - began) / (number - value)
+            if _SHORTEST <= interval <= _LONGEST:
+                self.interval = interval
         self.most = max(self.most, number)
         self.reports += 1
-
-    @property
-    def interval(self) -> float | None:
-        """Seconds from round to round as its lines show it; None before two of them were seen."""
-        return statistics.median(self._intervals) if self._intervals else None
 
     def restart(self) -> None:
         """The process is another one, which counts from the beginning."""

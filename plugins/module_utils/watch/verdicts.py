@@ -233,16 +233,22 @@ def judge_pool(pool: Pool, situation: Situation) -> Judgement | None:
     return Judgement(verdict, first, tuple(evidence), over, pool.name)
 
 
-def worst(judgements: Iterable[Judgement]) -> Judgement | None:
-    """The one with the worst verdict; of several the first that is not over."""
-    return max(judgements, key=lambda each: (VERDICTS.index(each.verdict), not each.over), default=None)
+_ORDER = {rule.id: place for place, rule in enumerate(RULES)}
+
+
+def by_weight(judgements: Iterable[Judgement]) -> list[Judgement]:
+    """The worst first; of equal ones those that are not over, then by the order of the rules and by name."""
+    return sorted(
+        judgements,
+        key=lambda each: (-VERDICTS.index(each.verdict), each.over, _ORDER.get(each.rule, len(RULES)), each.name),
+    )
 
 
 def component_verdict(instances: Sequence[Judgement], name: str = "") -> Judgement:
     """The worst of its instances, and how many of them have which verdict."""
-    bad = worst(instances)
-    if bad is None:
+    if not instances:
         return Judgement(UNKNOWN, "not_read", ("no instance was watched",), name=name)
+    bad = by_weight(instances)[0]
     counts = {verdict: sum(each.verdict == verdict for each in instances) for verdict in reversed(VERDICTS)}
     summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     evidence = [f"{summary} of {_number(len(instances), 'instance')}"]

@@ -27,11 +27,10 @@ from .verdicts import (
     FIRST_ROUNDS,
     OTHER_RULES,
     STUCK,
-    VERDICTS,
     Judgement,
     Situation,
+    by_weight,
     judge_pool,
-    worst,
 )
 
 FORMAT, VERSION = "cloudpods.diagnostics/log", 1
@@ -144,10 +143,11 @@ class Watcher:
         situation = self._situation(now)
         judged = (judge_pool(pool, situation) for _, pool in sorted(self._pools.items()))
         parts = tuple(part for part in judged if part is not None)
-        bad = worst(parts)
         gaps = tuple(f"not seen: {gap['message']} ({gap['kind']})" for gap in self._gaps)[-3:]
-        if bad is not None:
-            said = [f"{part.name or NO_POOL}: {text}" for part in _by_weight(parts) for text in part.evidence]
+        if parts:
+            weighed = by_weight(parts)
+            bad = weighed[0]
+            said = [f"{part.name or NO_POOL}: {text}" for part in weighed for text in part.evidence]
             evidence = (*said[:MAX_EVIDENCE], *self._troubles(), *gaps)
             return Judgement(bad.verdict, bad.rule, evidence, bad.over, name, parts)
         rule, evidence = self._without_pools(situation.now)
@@ -264,10 +264,6 @@ class Watcher:
         return sorted(
             self._counted.values(), key=lambda each: (-weight(each.pattern.severity), -each.seen.count, each.pattern.id)
         )
-
-
-def _by_weight(parts: tuple[Judgement, ...]) -> list[Judgement]:
-    return sorted(parts, key=lambda part: (-VERDICTS.index(part.verdict), part.over, part.name))
 
 
 class _Partial:

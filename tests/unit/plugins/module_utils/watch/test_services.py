@@ -1,0 +1,142 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stand-ins of each release print for the real reasons, watched as it comes."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import time
+
+import pytest
+import standins
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import Watcher
+
+POOL = "HttpGetRequestWorkerManager"
+# The region of facts J, in the small: its timeout comes after three seconds, its watchdog twice a second.
+STORM = "db_latency=forever http_storm=760 http_timeout=3s watchdog=500ms log_rate=20"
+
+
+@pytest.fixture
+def machine(tmp_path):
+    machine = standins.Machine(tmp_path)
+    yield machine
+    machine.stop()
+
+
+class Following:
+    """A watcher that is fed with a log while it is written."""
+
+    def __init__(self, log, stamped: bool = False) -> None:
+        self.watcher = Watcher(load_patterns(), stamped)
+        self.watcher.opened(time.time())
+        self.data = b""
+        self._log = log
+
+    def until(self, holds) -> None:
+        standins.wait_until(lambda: self._read() or holds(self.watcher.document()), "what the log should tell")
+
+    def _read(self) -> None:
+        with open(self._log, "rb") as file:
+            file.seek(len(self.data))
+            while data := file.read(70_001):
+                self.data += data
+                self.watcher.feed(data)
+
+    def pool(self, name: str) -> dict:
+        (pool,) = [pool for pool in self.watcher.document()["pools"] if pool["name"] == name]
+        return pool
+
+
+def cycles(document: dict) -> int:
+    return max((pool["cycles"]["most"] for pool in document["pools"] if "cycles" in pool), default=0)
+
+
+def counts(document: dict) -> dict:
+    return {pattern["id"]: pattern["count"] for pattern in document["patterns"]}
+
+
+@pytest.mark.parametrize("release", ["3.8", "3.10", "3.11"])
+def test_a_storm_on_a_stuck_database(machine, release):
+    service = machine.start("region", f"{STORM} release={release}", ("--port", "0"))
+    follow = Following(service.log)
+    follow.until(lambda document: counts(document).get("queue_full", 0) == 112)
+    found = follow.watcher.verdict(time.time())
+    assert (found.verdict, found.rule) == ("dropping", "tasks_lost")
+    assert follow.watcher.is_certain(time.time())
+    # In the middle of it, a dump.
+    service.process.send_signal(signal.SIGUSR1)
+    follow.until(lambda document: counts(document).get("detached", 0) == 648 and cycles(document) >= 6)
+    document = follow.watcher.document()
+    seen = counts(document)
+    assert follow.data.count(b"goroutine profile: total ") == 1
+    for name, text in {"queue_full": b"queue full, task dropped", "stucking": b"stucking for a while",
+                       "detached": b" due to reason timeout", "busy": b"BUSY activeWork"}.items():  # fmt: skip
+        assert seen.get(name, 0) == follow.data.count(text), name
+    # Releases before 3.11 never get to the message about the oldest task.
+    assert ("stucking" in seen) == (release == "3.11")
+    assert follow.pool(POOL)["lost"]["count"] == 112
+    unnamed = follow.pool("")
+    assert unnamed["detached"]["count"] == 648
+    assert unnamed["detached"]["reasons"] == {"timeout": 648}
+    assert document["watchdog_seconds"] == pytest.approx(0.5, abs=0.25)
+    parts = {part.name: part for part in follow.watcher.verdict(time.time()).parts}
+    assert {name: part.verdict for name, part in parts.items()} == {POOL: "dropping", "": "dropping"}
+    assert any("648 workers detached" in said for said in parts[""].evidence)
+
+
+def test_one_oldest_task_is_one_finding(machine):
+    service = machine.start("region", "pool=TaskWorkerManager pool_tasks=70 watchdog=500ms", ("--port", "0"))
+    began = time.time()
+    follow = Following(service.log)
+    follow.until(lambda document: cycles(document) >= 4)
+    (task,) = follow.pool("")["oldest_tasks"]["tasks"]
+    assert task["count"] == counts(follow.watcher.document())["stucking"] > 1
+    assert task["task"]
+    started = time.mktime(time.strptime(task["started"], "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
+    assert abs(started - began) < 10
+    found = follow.watcher.verdict(time.time())
+    assert (found.verdict, found.over) == ("busy", False)
+    follow.until(lambda document: cycles(document) >= 10)
+    stuck = {part.name: part.rule for part in follow.watcher.verdict(time.time()).parts if part.verdict == "stuck"}
+    assert stuck == {"TaskWorkerManager": "cycles_grow"}
+
+
+def test_a_pool_that_drains_is_busy_and_over(machine):
+    service = machine.start(
+        "region", "pool=TaskWorkerManager pool_tasks=40 pool_time=300ms watchdog=200ms", ("--port", "0")
+    )
+    follow = Following(service.log)
+    follow.until(lambda document: cycles(document) >= 10)
+    assert follow.watcher.verdict(time.time()).verdict == "stuck"
+    follow.until(lambda _document: follow.watcher.verdict(time.time()).over)
+    found = follow.watcher.verdict(time.time())
+    assert (found.verdict, found.rule) == ("busy", "cycles_grow")
+
+
+def test_a_healthy_service_is_quiet_to_the_watcher(machine):
+    service = machine.start("region", "log_rate=200 log_hostile=true http_rate=50", ("--port", "0"))
+    follow = Following(service.log)
+    follow.until(lambda document: document["lines"] > 600)
+    assert follow.watcher.document()["patterns"] == []
+    assert follow.watcher.verdict(time.time()).rule == "too_short"
+    assert follow.watcher.verdict(time.time() + 60).verdict == "healthy"
+
+
+def test_on_a_terminal_the_same_is_read(machine):
+    leader, follower = pty.openpty()
+    try:
+        machine.start("region", STORM, ("--port", "0"), stderr=follower)
+        os.close(follower)
+        watcher, data = Watcher(load_patterns(), stamped=False), b""
+        while counts(watcher.document()).get("queue_full", 0) < 112:
+            data += (part := os.read(leader, 65536))
+            watcher.feed(part)
+        assert b"\x1b[0;33m[W " in data
+        assert counts(watcher.document())["queue_full"] == 112
+        assert [pool["name"] for pool in watcher.document()["pools"] if "lost" in pool] == [POOL]
+    finally:
+        os.close(leader)
