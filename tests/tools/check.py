@@ -26,7 +26,20 @@ from pathlib import Path
 
 import collection
 import make_venv
-from steps import BENCH, FAST_TESTS, LAB_BUILD, LAB_DOWN, LAB_TESTS, LAB_UP, LINT, MOLECULE, SANITY, SKIP_CODE, Step
+from steps import (
+    BENCH,
+    FAST_TESTS,
+    LAB_BUILD,
+    LAB_DOWN,
+    LAB_TESTS,
+    LAB_UP,
+    LINT,
+    MOLECULE,
+    PAGES,
+    SANITY,
+    SKIP_CODE,
+    Step,
+)
 from workspace import ROOT, cache, checkout_cache
 
 PATIENCE = 30.0  # seconds an interrupted command gets for its own cleaning up
@@ -138,10 +151,12 @@ def no_lab() -> str:
     return ""
 
 
-def with_lab(runner: Runner, static: Sequence[Step], paths: Sequence[str]) -> None:
-    """Build the test cluster beside the static checks, run the tests on it, and take it down."""
+def with_lab(runner: Runner, static: Sequence[Step], paths: Sequence[str], then: Sequence[Step] = ()) -> None:
+    """Build the test cluster beside the static checks, run those that come after them and the tests on the cluster,
+    and take it down."""
     reason = no_lab()
     runner.static([*static] if reason else [LAB_BUILD, *static])
+    runner.static(then)
     if not reason and LAB_BUILD.name in runner.failed:
         reason = "it could not be built, see above"
     try:
@@ -185,8 +200,8 @@ TARGETS = {
     "sanity": lambda runner: runner.static(SANITY),
     "unit": lambda runner: runner.pytest(FAST_TESTS),
     "integration": lambda runner: with_lab(runner, [], LAB_TESTS),
-    "test-fast": lambda runner: (runner.static(LINT), runner.pytest(FAST_TESTS)),
-    "test": lambda runner: with_lab(runner, [*SANITY, *LINT], [*FAST_TESTS, *LAB_TESTS]),
+    "test-fast": lambda runner: (runner.static(LINT), runner.static(PAGES), runner.pytest(FAST_TESTS)),
+    "test": lambda runner: with_lab(runner, [*SANITY, *LINT], [*FAST_TESTS, *LAB_TESTS], PAGES),
     "bench": bench,
 }
 

@@ -56,6 +56,8 @@ LINT = (
     Step("gofmt", python("tests/tools/system_lint.py", "gofmt")),
     Step("go vet, go test", python("tests/tools/system_lint.py", "go")),
 )
+# After those above: it may install packages, as some of them do.
+PAGES = (Step("pages in a browser", python("tests/tools/browser.py")),)
 SANITY = (Step("ansible-test sanity", python("tests/tools/sanity.py")),)
 
 LAB_BUILD = Step("lab build", python("tests/lab/lab.py", "build"))

@@ -1,0 +1,52 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A browser, and the reports of a service's profiles. tests/tools/browser.py sees to it that there is one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+import browser as tools
+from workspace import ROOT
+
+UNIT = ROOT / "tests" / "unit" / "plugins" / "module_utils"
+sys.path.insert(0, str(UNIT / "transports"))
+sys.path.insert(0, str(UNIT / "profiles"))
+
+import golang
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=tools.browser(), args=tools.flags())
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(chromium) -> Iterator[Page]:
+    """A page that may ask nobody for anything, and on which nothing may go wrong."""
+    context = chromium.new_context(viewport={"width": 1000, "height": 700}, offline=True)
+    page = context.new_page()
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on(
+        "request",
+        lambda request: wrong.append(request.url) if not request.url.startswith(("file:", "data:", "blob:")) else None,
+    )
+    yield page
+    context.close()
+    assert wrong == []
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory) -> dict[str, Path]:
+    return golang.take(tmp_path_factory.mktemp("machine"), tmp_path_factory.mktemp("served"))
