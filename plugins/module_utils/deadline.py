@@ -37,6 +37,13 @@ class Watchdog:
         self._callbacks: dict[int, Callable[[], None]] = {}
         self._tickets = itertools.count()
         self._thread: threading.Thread | None = None
+        self.hurried = False
+
+    def hurry(self) -> None:
+        """Call all callbacks now, and those to come as they come."""
+        with self._condition:
+            self.hurried = True
+            self._condition.notify()
 
     def at(self, moment: float, callback: Callable[[], None]) -> int:
         """Call callback once when the clock reaches moment; the ticket cancels it."""
@@ -67,7 +74,7 @@ class Watchdog:
                     heapq.heappop(self._heap)
                     continue
                 wait = moment - self._clock()
-                if wait > 0:
+                if wait > 0 and not self.hurried:
                     self._condition.wait(wait)
                     continue
                 heapq.heappop(self._heap)
@@ -99,13 +106,17 @@ class Deadline:
     def child(self, seconds: float, scope: str) -> Deadline:
         return Deadline(seconds, scope, self._clock, self)
 
+    def cancel(self) -> None:
+        """From now on it has passed, and so have those of its parents and children."""
+        self._watchdog.hurry()
+
     def remaining(self) -> float:
         """Seconds left, never negative."""
-        return max(0.0, self._moment - self._clock())
+        return 0.0 if self._watchdog.hurried else max(0.0, self._moment - self._clock())
 
     @property
     def expired(self) -> bool:
-        return self._clock() >= self._moment
+        return self._watchdog.hurried or self._clock() >= self._moment
 
     def check(self) -> None:
         """DeadlineExceeded when the moment has passed."""

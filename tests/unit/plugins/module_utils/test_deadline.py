@@ -173,3 +173,29 @@ def test_an_earlier_moment_is_not_held_up_by_a_later_one():
     far = Deadline(60.0, watchdog=watchdog)
     with far.guard(pytest.fail), Deadline(0.05, watchdog=watchdog).guard(log.of("near")):
         log.wait(1)
+
+
+def test_who_is_told_to_end_has_no_time_left_and_is_cut_off_at_once():
+    log = Log()
+    run = Deadline(3600.0)
+    child = run.child(1800.0, "instance")
+    with run.guard(log.of("run")), child.guard(log.of("child")):
+        assert not child.expired
+        run.cancel()
+        log.wait(2)
+    assert sorted(log.names) == ["child", "run"]
+    assert (run.remaining(), child.remaining()) == (0.0, 0.0)
+    with pytest.raises(DeadlineExceeded):
+        child.check()
+    # Also what begins only now.
+    late = run.child(60.0, "late")
+    with late.guard(log.of("late")):
+        log.wait(3)
+    assert late.expired
+    run.cancel()
+
+
+def test_the_deadlines_of_others_go_on():
+    run, other = Deadline(3600.0), Deadline(3600.0)
+    run.cancel()
+    assert (run.expired, other.expired) == (True, False)
