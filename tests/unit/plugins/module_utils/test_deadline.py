@@ -190,7 +190,7 @@ def test_who_is_told_to_end_has_no_time_left_and_is_cut_off_at_once():
     # Also what begins only now.
     late = run.child(60.0, "late")
     with late.guard(log.of("late")):
-        log.wait(3)
+        log.wait(1)
     assert late.expired
     run.cancel()
 
