@@ -15,9 +15,8 @@ from playwright.sync_api import Page, sync_playwright
 import browser as tools
 from workspace import ROOT
 
-UNIT = ROOT / "tests" / "unit" / "plugins" / "module_utils"
-sys.path.insert(0, str(UNIT / "transports"))
-sys.path.insert(0, str(UNIT / "profiles"))
+sys.path.insert(0, str(ROOT / "tests" / "unit" / "plugins" / "module_utils" / "transports"))
+sys.path.insert(0, str(ROOT / "tests" / "unit" / "plugins" / "module_utils" / "profiles"))
 
 import golang
 

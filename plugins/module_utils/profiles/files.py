@@ -69,9 +69,13 @@ def analyse(request: Request) -> dict[str, Any]:
     names: set[str] = set()
     for path in request.paths:
         try:
-            _analyse_path(path, request, base, outcome, _unused(safe_name(os.path.basename(path.rstrip("/"))), names))
-        except (ValueError, EOFError, tarfile.TarError, zlib.error) as error:
+            _analyse_path(
+                path, request, base, outcome, _unused(safe_name(stem(os.path.basename(path.rstrip("/")))), names)
+            )
+        except ValueError as error:
             outcome.failed(path, str(error))
+        except (EOFError, tarfile.TarError, zlib.error) as error:
+            outcome.failed(path, f"cannot be read: {error}")
     return {"profiles": outcome.profiles, "errors": outcome.errors}
 
 
@@ -87,14 +91,21 @@ def _analyse_path(path: str, request: Request, base: _Base, outcome: _Outcome, n
     output = os.path.join(request.output, name) if request.output else ""
     if os.path.isdir(path):
         if request.in_place:
-            _check_open(path)
+            _check_open(os.path.exists(os.path.join(path, MANIFEST)))
         _folder(path, request, base, outcome, path if request.in_place else output)
     elif not tarfile_like(path):
-        _file(path, request, base, outcome)
+        _file(path, request, base, outcome, name)
     elif request.in_place:
         _part_in_place(path, request, base, outcome)
     else:
         _archive(path, request, base, outcome, output)
+
+
+def _names_in_archive(path: str) -> set[str]:
+    try:
+        return {name for name, _stream in archive_files(path)}
+    except OSError as error:
+        raise _Unusable(f"cannot be read: {error}") from error
 
 
 def tarfile_like(path: str) -> bool:
@@ -102,18 +113,21 @@ def tarfile_like(path: str) -> bool:
     return path.endswith((".tar.gz", ".tgz"))
 
 
-def _check_open(folder: str) -> None:
-    if os.path.exists(os.path.join(folder, MANIFEST)):
+def _check_open(sealed: bool) -> None:
+    if sealed:
         raise _Unusable("it is a sealed bundle, which must not change: give an output folder instead")
 
 
-def _file(path: str, request: Request, base: _Base, outcome: _Outcome) -> None:
-    """A profile by its own name; its reports go into the output folder, or beside it."""
+def _file(path: str, request: Request, base: _Base, outcome: _Outcome, name: str) -> None:
+    """A profile by its own path; its reports go into the output folder under a name, or beside it."""
     data = _read_file(path, request.max_bytes)
-    name = os.path.basename(path)
-    reading = read_one(_printable(name), "", data, request.settings, base.find(name))
-    folder = os.path.dirname(path) if request.in_place else request.output
-    outcome.profiles.append(_entry(_printable(path), reading, None, _write(folder, name, reading), request))
+    title = os.path.basename(path)
+    reading = read_one(_printable(title), "", data, request.settings, base.find(title))
+    if request.in_place:
+        files = _write(os.path.dirname(path) or ".", safe_name(stem(title)), reading)
+    else:
+        files = _write(request.output, name, reading)
+    outcome.profiles.append(_entry(_printable(path), reading, None, files, request))
 
 
 def _folder(folder: str, request: Request, base: _Base, outcome: _Outcome, output: str, shown: str = "") -> None:
@@ -138,10 +152,10 @@ def _folder(folder: str, request: Request, base: _Base, outcome: _Outcome, outpu
 
 def _part_in_place(path: str, request: Request, base: _Base, outcome: _Outcome) -> None:
     """A packed part is unpacked, read and packed anew; until the new one is whole, the old one stays."""
+    _check_open(MANIFEST in _names_in_archive(path))
     scratch = tempfile.mkdtemp(prefix="cloudpods-", dir=os.path.dirname(path) or ".")
     try:
         rows = unpack_part(scratch, path)
-        _check_open(scratch)
         write_file(os.path.join(scratch, LEDGER), ledger_bytes(rows))
         _folder(scratch, request, base, outcome, scratch, path)
         pack_to(scratch, path)
@@ -176,7 +190,7 @@ def _one(
     title = f"{row.component} {row.instance} {stem(os.path.basename(path))}" if row else path
     reading = read_one(_printable(title), _kind_of_row(row), data, request.settings, base.find(path))
     parts = [safe_name(part) for part in path.split("/")]
-    files = _write(os.path.join(output, *parts[:-1]) if output else "", os.path.basename(path), reading)
+    files = _write(os.path.join(output, *parts[:-1]) if output else "", stem(parts[-1]), reading)
     return reading, _entry(path, reading, row, files, request)
 
 
@@ -225,14 +239,14 @@ def _entry(path: str, reading: Reading, row: LedgerRow | None, files: list[str],
 
 
 def _write(folder: str, name: str, reading: Reading) -> list[str]:
-    """The reports beside or in the folder; "" writes nothing."""
+    """Write the reports into the folder ("": nowhere), their names beginning with this one; their paths."""
     if not folder or not reading.files:
         return []
     paths = []
     try:
         make_directory(folder)
         for ending, content in reading.files.items():
-            paths.append(os.path.join(folder, safe_name(stem(name)) + ending))
+            paths.append(os.path.join(folder, name + ending))
             write_file(paths[-1], content)
     except OSError as error:
         raise WriteError(f"no report can be written: {error}") from error

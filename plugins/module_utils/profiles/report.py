@@ -24,7 +24,7 @@ from .units import percent
 TOP_FORMAT, DIFF_FORMAT, FORMAT_VERSION = "cloudpods.diagnostics/profile-top", "cloudpods.diagnostics/profile-diff", 1
 TOP_TEXT, TOP_JSON, FOLDED, SPEEDSCOPE, FLAME = ".top.txt", ".top.json", ".folded", ".speedscope.json", ".flame.html"
 DIFF_TEXT, DIFF_JSON, DIFF_FLAME = ".diff.top.txt", ".diff.top.json", ".diff.flame.html"
-_ENDINGS = (".gz", ".pb", ".pprof", ".prof")
+_ENDINGS = (".gz", ".tgz", ".tar", ".pb", ".pprof", ".prof")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Reading:
 
 
 def stem(name: str) -> str:
-    """A file's name without what says that it is a profile: cpu of cpu.pb.gz."""
+    """A file's name without what says that it is a profile or an archive: cpu of cpu.pb.gz."""
     for ending in _ENDINGS:
         if name.endswith(ending) and len(name) > len(ending):
             name = name[: -len(ending)]
