@@ -11,6 +11,7 @@ import (
 	"math/rand"
 	"net/http"
 	"os"
+	"time"
 
 	"cloudpods.lab/services/pkg/behaviour"
 	"cloudpods.lab/services/pkg/httperrors"
@@ -40,6 +41,7 @@ func die(w http.ResponseWriter, r *http.Request, inner http.Handler, _ behaviour
 	if err := flush(w); err != nil {
 		return err
 	}
+	time.Sleep(time.Second) // for those on the way to hand on what there is
 	log.Errorf("Fault die: the process ends")
 	os.Exit(1)
 	return nil
