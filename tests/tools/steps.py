@@ -64,7 +64,12 @@ LAB_BUILD = Step("lab build", python("tests/lab/lab.py", "build"))
 LAB_UP = Step("lab up", python("tests/lab/lab.py", "up"))
 LAB_DOWN = Step("lab down", python("tests/lab/lab.py", "down"))
 MOLECULE = Step("molecule", python("tests/tools/scenarios.py"))
-BENCH = (python("tests/bench/capture.py"), python("tests/bench/audit.py"), python("tests/bench/parse.py"))
+BENCH = (
+    python("tests/bench/capture.py"),
+    python("tests/bench/audit.py"),
+    python("tests/bench/parse.py"),
+    python("tests/bench/watch.py"),
+)
 
 FAST_TESTS = ("tests/unit", "tests/contract")
 LAB_TESTS = ("tests/integration",)
