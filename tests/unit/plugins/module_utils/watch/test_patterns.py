@@ -1,0 +1,164 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import re
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.log_patterns import LOG_PATTERNS
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch import times
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.lines import find
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import LEVELS, load_patterns
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.redact import shown
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import Watcher
+from hypothesis import given
+from hypothesis import strategies as st
+from said import access, line
+
+OWN = {"id": "slow_query", "texts": ["slow query took "]}
+
+
+@pytest.mark.parametrize("pattern", LOG_PATTERNS, ids=lambda pattern: pattern.id)
+def test_shipped_patterns_are_as_they_should_be(pattern):
+    assert re.fullmatch("[a-z][a-z_]*", pattern.id)
+    assert pattern.texts
+    assert all(len(text) >= 10 for text in pattern.texts)
+    assert pattern.level in LEVELS
+    assert pattern.meaning
+
+
+def test_own_patterns_are_found_besides_the_shipped_ones():
+    own = {**OWN, "texts": ["slow query took ", "très long"], "severity": "critical", "meaning": "the database is slow"}
+    watcher = Watcher(load_patterns([own]))
+    hits = watcher.feed(
+        line(1, " slow query took 3 s", "info") + line(2, " très long", "debug") + b"bare slow query took 4 s\n"
+        + line(3, " etcd keepalive failed") + line(4, " slow query")
+    )  # fmt: skip
+    assert [hit.pattern_id for hit in hits] == ["slow_query"] * 3 + ["etcd_lease"]
+    assert watcher.verdict().evidence[0] == "slow_query, 3 times: the database is slow"
+
+
+def test_an_own_form_may_name_the_pool_and_read_access_lines():
+    own = [
+        {"id": "mine", "texts": ["is at its end"], "form": r"pool (?P<pool>\w+) is at its end"},
+        {"id": "slow", "texts": ["GET /servers"], "form": r"\S+ \d+ \S+ GET .*\) \d{2,}\."},
+        {"id": "quoted", "texts": ["GET /servers"]},
+    ]
+    patterns = load_patterns(own)
+    data = line(1, " pool A is at its end") + line(2, " the pool A is at its end") + access(3)
+    told = [(hit.pattern.id, hit.groups) for hit in find(data, patterns, stamped=True)]
+    assert told == [("mine", {"pool": "A"}), ("slow", {})]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("text", "pattern 1: has to be a mapping"),
+        ({"texts": ["abc"]}, "pattern 1: id has to be"),
+        ({**OWN, "id": "Slow"}, "pattern 1: id has to be"),
+        ({**OWN, "id": "a" * 41}, "pattern 1: id has to be"),
+        ({**OWN, "id": "queue_full"}, "pattern 1: the id 'queue_full' is already taken"),
+        ({"id": "x"}, r"pattern 1 \(x\): texts has to be a list"),
+        ({"id": "x", "texts": []}, r"pattern 1 \(x\): texts has to be a list"),
+        ({"id": "x", "texts": ["abc"] * 21}, r"pattern 1 \(x\): texts has to be a list"),
+        ({"id": "x", "texts": ["ab"]}, r"pattern 1 \(x\): each text has to be one line"),
+        ({"id": "x", "texts": ["a\nb"]}, r"pattern 1 \(x\): each text has to be one line"),
+        ({"id": "x", "texts": [7]}, r"pattern 1 \(x\): each text has to be one line"),
+        ({"id": "x", "texts": ["ab\ud800"]}, r"pattern 1 \(x\): a text is not Unicode"),
+        ({**OWN, "severity": "bad"}, r"pattern 1 \(slow_query\): severity has to be one of info, warning, critical"),
+        ({**OWN, "form": "("}, r"pattern 1 \(slow_query\): form is not an expression: "),
+        ({**OWN, "form": "x" * 1001}, r"pattern 1 \(slow_query\): meaning and form have to be text"),
+        ({**OWN, "meaning": 7}, r"pattern 1 \(slow_query\): meaning and form have to be text"),
+        ({**OWN, "colour": "red"}, r"pattern 1 \(slow_query\): does not have colour; there are form, id, meaning"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_pattern_is_said(wrong, says):
+    with pytest.raises(ValueError, match=says):
+        load_patterns([wrong])
+
+
+def test_the_second_of_two_with_one_id_is_named():
+    with pytest.raises(ValueError, match="pattern 2: the id 'slow_query' is already taken"):
+        load_patterns([OWN, OWN])
+    with pytest.raises(ValueError, match="there are 101 patterns"):
+        load_patterns([{**OWN, "id": f"p{number}"} for number in range(101)])
+
+
+@given(st.lists(st.text(st.sampled_from("ab [].?*\\é%k"), min_size=3, max_size=6), min_size=1, max_size=8), st.data())
+def test_any_texts_are_found_wherever_they_are(texts, data):
+    patterns = load_patterns([{"id": "own", "texts": texts}])
+    text = data.draw(st.sampled_from(texts))
+    around = data.draw(st.text(st.sampled_from("ab [].?*\\é%k\n"), max_size=10))
+    raw = f"{around}{text}{around}".encode()
+    places = [match.start() for match in patterns.prefilter.finditer(raw)]
+    assert any(raw.rfind(b"\n", 0, place) == raw.rfind(b"\n", 0, len(around.encode())) for place in places)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["x password=hunter2 y", 'params: {"password":"hunter2"}', "admin_Password: hunter2", "token = hunter2",
+     "database dialect: mysql sqlStr: u:hunter2@tcp(1.2.3.4)", "secret_key:hunter2", "Authorization: Bearer hunter2",
+     "dial root:hunter2@tcp(10.0.0.1:3306)/yunioncloud", "GET https://admin:hunter2@10.0.0.1/x",
+     "sent Bearer hunter2hunter2", "key gAAAAABhunter2hunter2hunter2hunter2hunter2hunter2=="],
+)  # fmt: skip
+def test_samples_hold_no_secrets(said):
+    assert "hunter2" not in shown(said)
+    assert "***" in shown(said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["GET /servers/0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0 (10.40.1.7:54321:region) 12.34ms",
+     "WorkerManager HttpGetRequestWorkerManager has been busy for 7 cycles...",
+     "work [2026-11-23 00:22:28.1 +0000 UTC m=+5.1]GET /servers stucking for a while"],
+)  # fmt: skip
+def test_what_is_no_secret_is_shown(said):
+    assert shown(said) == said
+
+
+def test_samples_are_printable():
+    assert shown("a\x1b[2J\x00\u2028b") == "a?[2J??b"
+    assert len(shown("y " * 9000)) == 240
+
+
+MOMENT = 1795393348.0  # 2026-11-23T00:22:28Z
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-23 00:22:28.123456789 +0000 UTC m=+12.345678901", MOMENT + 0.123456789),
+        ("2026-11-23 00:22:28 +0000 UTC", MOMENT),
+        ("2026-11-23 08:22:28.5 +0800 CST", MOMENT + 0.5),
+        ("2026-11-22 19:52:28 -0430 -0430 m=-1.0", MOMENT),
+        ("2026-11-23 00:22:28 +0000", MOMENT),
+        ("2026-13-23 00:22:28 +0000 UTC", None),
+        ("2026-02-30 00:22:28 +0000 UTC", None),
+        ("0001-01-01 00:00:00 +0000 UTC", -62135596800.0),
+        ("2026-11-23 00:22:28", None),
+        ("", None),
+    ],
+)
+def test_times_of_go(text, moment):
+    assert times.of_go_time(text) == (pytest.approx(moment) if moment else moment)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("59.9s", 59.9), ("1m0.5s", 60.5), ("2h3m4s", 7384), ("12.5ms", 0.0125), ("7µs", 7e-6), ("0s", 0), ("1x", None)],
+)
+def test_durations_of_go(text, seconds):
+    assert times.of_duration(text) == (pytest.approx(seconds) if seconds else seconds)
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_time_or_none(text):
+    for read in (times.of_stamp, times.of_go_time, times.of_duration):
+        assert read(text) is None or isinstance(read(text), float)
+    assert isinstance(times.date_in(text), tuple)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_any_moment_is_shown_or_none(moment):
+    assert re.fullmatch(r"(?:\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?", times.utc(moment))
