@@ -28,7 +28,7 @@ class DeadlineExceeded(Exception):
 
 
 class Watchdog:
-    """Runs callbacks at given moments, on one daemon thread that starts with the first of them."""
+    """Runs callbacks at given moments, on one daemon thread that starts with the first of them, and ends in a hurry."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
@@ -68,6 +68,9 @@ class Watchdog:
             callback = None
             with self._condition:
                 while not self._heap:
+                    if self.hurried:
+                        self._thread = None
+                        return
                     self._condition.wait()
                 moment, ticket = self._heap[0]
                 if ticket not in self._callbacks:

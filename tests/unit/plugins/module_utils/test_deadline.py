@@ -195,6 +195,20 @@ def test_who_is_told_to_end_has_no_time_left_and_is_cut_off_at_once():
     run.cancel()
 
 
+def test_nothing_runs_on_after_the_end():
+    before = set(threading.enumerate())
+    log = Log()
+    run = Deadline(3600.0)
+    with run.guard(log.of("run")):
+        (thread,) = set(threading.enumerate()) - before
+        run.cancel()
+        log.wait(1)
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    with run.guard(log.of("late")):
+        log.wait(1)
+
+
 def test_the_deadlines_of_others_go_on():
     run, other = Deadline(3600.0), Deadline(3600.0)
     run.cancel()
