@@ -18,7 +18,7 @@ help:  ## this list
 demo:  ## capture the stacks of a few stand-in services on this machine, without root
 	$(call in_venv,demo) ANSIBLE_COLLECTIONS_PATH=$$($(PYTHON) tests/tools/collection.py link) tests/demo/run.sh
 
-.PHONY: test test-fast lint sanity unit integration bench
+.PHONY: test test-fast lint sanity pages unit integration bench
 test:  ## everything; with the test cluster as root on Debian
 	$(CHECK) test
 test-fast:  ## lint, unit and contract tests; no cluster, no root
@@ -27,6 +27,8 @@ lint:  ## every linter
 	$(CHECK) lint
 sanity:  ## ansible-test sanity
 	$(CHECK) sanity
+pages:  ## look at flame graphs, and at our files in speedscope, in a real browser
+	$(CHECK) pages
 unit:  ## unit and contract tests
 	$(CHECK) unit
 integration:  ## integration tests and molecule scenarios on the test cluster

@@ -78,7 +78,7 @@ options:
     default: 10000
   max_bytes:
     description:
-      - How much of each profile is read, in bytes after unpacking. Reading takes up to twenty times as much memory.
+      - How much of each profile is read, in bytes after unpacking. Reading takes up to forty times as much memory.
     type: int
     default: 67108864
 seealso:

@@ -10,7 +10,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import pack_part
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from examples import CLUSTER, HOST, KEYSTONE, NOWHERE, at, examples, modules, run
+from pprofs import CPU, HEAP, packed
 from standins import Machine
 
 from workspace import ROOT
@@ -64,6 +67,23 @@ def test_what_runs_on_this_machine_is_found(machine, tmp_path):
         assert {one["component"] for one in instances} == {"region", "host"}
         assert {one["process"]["pid"] for one in instances} == {standin.pid for standin in machine.running}
     assert (listed["changed"], read["changed"]) == (False, False)
+
+
+def test_profiles_are_read_and_compared(tmp_path):
+    stacks = [((3, 30), ("main.hash", "main.main")), ((1, 10), ("main.sort", "main.main"))]
+    (tmp_path / "region.pb.gz").write_bytes(packed(CPU, stacks))
+    for bundle, grown in (("20260102T030000Z-profiles", 1), ("20260102T040000Z-profiles", 5)):
+        store = Store(str(tmp_path / bundle))
+        heap = packed(HEAP, [((1, 1, 1, grown << 20), ("main.keep", "main.main"))])
+        store.keep(["cloud-a", "region", f"region-{grown}"], "heap.pb.gz", heap)
+        pack_part(store.root)
+    read, said, compared = run(examples("profile_analysis"), tmp_path)
+    assert said["msg"] == "75.0 % in main.hash"
+    assert (read["errors"], compared["errors"]) == ([], [])
+    (change,) = (one["diff"]["functions"][0] for one in compared["profiles"])
+    assert (change["function"], change["flat_text"]) == ("main.keep", "4MB")
+    assert (tmp_path / "grown" / "20260102T040000Z-profiles").is_dir()
+    assert (tmp_path / "region" / "region.flame.html").exists()
 
 
 def test_what_was_collected_is_judged(call, tmp_path):

@@ -63,7 +63,7 @@ def speedscope() -> Path:
         if not (release / "index.html").exists():
             if not shutil.which("npm"):
                 raise Absent("there is no npm, and speedscope comes from it: `apt install npm`")
-            install = ["npm", "install", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund"]
+            install = ["npm", "install", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund"]
             subprocess.run([*install, f"speedscope@{SPEEDSCOPE}"], check=True, stdout=sys.stderr)
     return release
 

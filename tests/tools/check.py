@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the checks of steps.py.
 
-    python3 tests/tools/check.py lint|sanity|unit|integration|test-fast|test|bench
+    python3 tests/tools/check.py lint|sanity|pages|unit|integration|test-fast|test|bench
 
 Static checks come first, as many at once as there are processors; each prints one line, a failed one
 with its whole output, and none hides a later one. pytest comes last and closes with its counts.
@@ -198,6 +198,7 @@ def take_down(runner: Runner) -> None:
 TARGETS = {
     "lint": lambda runner: runner.static(LINT),
     "sanity": lambda runner: runner.static(SANITY),
+    "pages": lambda runner: runner.static(PAGES),
     "unit": lambda runner: runner.pytest(FAST_TESTS),
     "integration": lambda runner: with_lab(runner, [], LAB_TESTS),
     "test-fast": lambda runner: (runner.static(LINT), runner.static(PAGES), runner.pytest(FAST_TESTS)),

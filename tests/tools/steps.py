@@ -68,6 +68,7 @@ BENCH = (
     python("tests/bench/capture.py"),
     python("tests/bench/audit.py"),
     python("tests/bench/parse.py"),
+    python("tests/bench/profiles.py"),
     python("tests/bench/watch.py"),
 )
 
