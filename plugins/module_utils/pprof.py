@@ -29,6 +29,7 @@ class Kind:
     path: below ROOT. file: the artifact's name. exact: it has a handler of its own, and so is also there where only the
     exact paths are registered. timed: it runs for so many seconds that are asked for, and costs all that time.
     delta: with seconds it is the difference over them. debug: the form of it, 0 for the binary one. about: for people.
+    row: its name in the ledger, where that is another one.
     """
 
     name: str
@@ -39,11 +40,12 @@ class Kind:
     delta: bool = False
     debug: int = 0
     about: str = ""
+    row: str = ""
 
     @property
     def capture(self) -> str:
         """Its name in the ledger."""
-        return CAPTURE_PREFIX + self.name
+        return self.row or CAPTURE_PREFIX + self.name
 
 
 # In the order in which they are asked for: what costs least comes first, and memory before what takes much of it to

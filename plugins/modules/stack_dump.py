@@ -46,6 +46,17 @@ options:
       - Seconds from the start of one dump to the start of the next.
     type: float
     default: 10.0
+  method:
+    description:
+      - V(signal) is the dump that answers SIGUSR1. V(pprof) asks C(/debug/pprof) for the goroutines instead, where
+        profiling is on, and sends no signal. V(both) does both, the signal first.
+      - V(auto) sends the signal, and afterwards asks for the goroutines where profiling is on and a worker is to spare.
+        Where they cannot be had, nothing is said of it.
+      - By C(/debug/pprof), each goroutine is told with its state and the minutes that it waits. Where the API server is
+        on the way, it takes the right to C(pods/proxy).
+    type: str
+    choices: [auto, signal, pprof, both]
+    default: auto
   max_bytes:
     description:
       - How many bytes of log to read for one dump at most.
@@ -167,6 +178,7 @@ DUMP = {
     "count": {"type": "int", "default": 1},
     "interval": {"type": "float", "default": 10.0},
     "max_bytes": {"type": "int", "default": 256 << 20},
+    "method": {"type": "str", "choices": ["auto", "signal", "pprof", "both"], "default": "auto"},
 }
 WOULD = ("cluster", "namespace", "component", "instance", "status", "reason", "message")
 

@@ -14,6 +14,8 @@ from ..model import LedgerRow, Status
 STACK, VERSION = "stack", "version"
 STATUS_PREFIX = "status:"  # of the captures that are questions to a service's HTTP side
 PROFILE_PREFIX = "profile:"
+STACK_PPROF = "stack:pprof"  # the goroutines by /debug/pprof
+LONGEST_WAITS = 5
 LARGEST_GROUPS = 5
 FRAMES_SHOWN = 12
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -23,7 +25,7 @@ Loader = Callable[[str], Optional[Dict[str, Any]]]
 
 def table(rows: Sequence[LedgerRow]) -> list[str]:
     """The closing table: per component the instances, what became of its captures, and the most notable finding."""
-    captures = [entry for entry in rows if entry.capture == STACK]
+    captures = _dumps(rows)
     heads = ["component", "instances"] + [status.value for status in Status] + ["finding"]
     body = []
     for component in sorted({entry.component for entry in captures}):
@@ -34,6 +36,16 @@ def table(rows: Sequence[LedgerRow]) -> list[str]:
         body.append([component, str(instances), *numbers, finding(own)])
     lines = columns([heads, *body]) if body else []
     return [printable(line) for line in lines] + places(rows)
+
+
+def _dumps(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
+    """The dumps that answer a signal; of components without any, those by /debug/pprof."""
+    signalled = {entry.component for entry in rows if entry.capture == STACK}
+    return [
+        entry
+        for entry in rows
+        if entry.capture == STACK or (entry.capture == STACK_PPROF and entry.component not in signalled)
+    ]
 
 
 def places(rows: Sequence[LedgerRow]) -> list[str]:
@@ -53,7 +65,7 @@ def finding(rows: Sequence[LedgerRow]) -> str:
     troubled = Counter(entry.reason for entry in rows if entry.status != Status.COMPLETE.value)
     if troubled:
         return ", ".join(f"{count} {reason}" for reason, count in troubled.most_common(3))
-    totals = [int(entry.details.get("total", 0)) for entry in rows]
+    totals = [int(entry.details.get("total") or entry.details.get("goroutines", 0)) for entry in rows]
     if len(set(totals)) == 1:
         return f"{totals[0]} goroutines" + (" each" if len(totals) > 1 else "")
     return f"{min(totals)}-{max(totals)} goroutines each"
@@ -72,13 +84,15 @@ def printable(text: str) -> str:
 
 def issue(run: dict[str, Any], rows: Sequence[LedgerRow], load: Loader) -> str:
     """The report to paste into an issue, in Markdown. load(path) gives a parsed dump (or None) of the bundle."""
-    captures = [entry for entry in rows if entry.capture == STACK]
+    captures = _dumps(rows)
     lines = ["# Goroutine dumps of Cloudpods services", ""]
     lines += [f"- {key}: {inline(str(value))}" for key, value in run.items() if value not in ("", [], None)]
     lines += ["", "```text", *table(rows), "```", ""]
     for component in sorted({entry.component for entry in captures}):
         own = [entry for entry in captures if entry.component == component]
         lines += _component_section(component, own, _versions(rows, component), load)
+        timed = [entry for entry in rows if entry.capture == STACK_PPROF and entry.component == component]
+        lines += _wait_section(timed, load)
     lines += _not_captured(rows)
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -140,6 +154,24 @@ def _largest_groups(rows: Iterable[LedgerRow], load: Loader) -> list[tuple[int, 
     return [(count, dumps[key], printable(key[0]), list(key[1])) for key, count in counts.most_common(LARGEST_GROUPS)]
 
 
+def _wait_section(rows: Sequence[LedgerRow], load: Loader) -> list[str]:
+    """Who has waited for longest, as only /debug/pprof tells it."""
+    found = []
+    for entry in rows:
+        for group in _groups_of(load(str(entry.details.get("parsed", "")))):
+            minutes = group.get("wait_minutes_max")
+            if isinstance(minutes, int) and minutes > 0 and group["functions"]:
+                found.append((minutes, group["count"], str(group.get("state") or ""), group["functions"][0], entry))
+    if not found:
+        return []
+    found.sort(key=lambda item: (-item[0], -item[1]))
+    lines = ["Longest waits, by /debug/pprof:", ""]
+    for minutes, count, state, function, entry in found[:LONGEST_WAITS]:
+        words = f"{_number(count, 'goroutine')} in {function}: {state}, {_number(minutes, 'minute')}"
+        lines.append(f"- {inline(words)} ({inline(entry.instance)})")
+    return [*lines, ""]
+
+
 def _groups_of(document: dict[str, Any] | None) -> Iterable[dict[str, Any]]:
     """The groups of a parsed dump that are what they should be: the file may come from anywhere."""
     groups = (document or {}).get("groups")
@@ -155,7 +187,7 @@ def _groups_of(document: dict[str, Any] | None) -> Iterable[dict[str, Any]]:
 
 
 def _not_captured(rows: Sequence[LedgerRow]) -> list[str]:
-    concerned = [entry for entry in rows if entry.capture == STACK or not entry.instance]
+    concerned = [entry for entry in rows if entry.capture in (STACK, STACK_PPROF) or not entry.instance]
     missing = [entry for entry in concerned if entry.status != Status.COMPLETE.value]
     if not missing:
         return []

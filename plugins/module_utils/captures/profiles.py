@@ -13,21 +13,20 @@ from dataclasses import dataclass, field
 from typing import Any, Sequence
 
 from ..bundle.store import Store
-from ..catalog import PPROF_EXACT, PPROF_NONE, Http, Selection, component_of, endpoint_path, http_of
+from ..catalog import PPROF_EXACT, PPROF_NONE, Http, Selection, component_of, http_of
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Caps, run
-from ..model import CaptureError, Instance, LedgerRow, Reason, Status, Verdict, row, utc_now, utc_text, verdict
+from ..model import Instance, LedgerRow, Reason, Status, Verdict, row, utc_now, utc_text, verdict
 from ..pprof import KINDS, MOST_SECONDS, Kind, profile_path
 from ..profiles.symbols import batches
 from ..progress import Progress
-from ..status.documents import read
 from ..transports.base import Discovery, Transport
 from . import cost
 from .judge import refuse_by_state
 from .record import unfinished
 from .run import discovery_rows
 from .subject import Subject, captures_of
-from .take import SMALL_BYTES, Taker
+from .take import Taker, look_at_pool
 
 # Longer ones have to be forced.
 LONGEST = {"cpu": 60, "trace": 10}
@@ -233,17 +232,7 @@ class _Session:
             subject.end(subject.captures(timed=True), subject.closed)
 
     def _pool(self, subject: Subject) -> tuple[cost.Pool | None, str]:
-        """The workers of the service, or why they cannot be seen."""
-        if not cost.has_pool(subject.http):
-            return None, ""
-        target = subject.target(endpoint_path(cost.WORKERS))
-        try:
-            got = self._transport.http_get(subject.instance, target, self._within(self._options.timeout), SMALL_BYTES)
-        except CaptureError as error:
-            return None, error.verdict.message
-        reading = read(cost.WORKERS, got.status, got.headers, got.body, got.cut_by)
-        pool = cost.pool_of(reading.document)
-        return pool, "" if pool else reading.outcome.message
+        return look_at_pool(self._transport, subject, self._within(self._options.timeout))
 
     def _refuse(self, subject: Subject, pool: cost.Pool | None, problem: str, timed: bool) -> None:
         if cost.has_pool(subject.http) and not self._options.force:
@@ -264,7 +253,7 @@ class _Session:
             details["pool"] = pool.details
         subject.touched = subject.touched or kind.timed or (self._options.gc and kind.name == "heap")
         deadline = self._within(seconds + self._options.timeout)
-        entry = self._taker.take(subject, kind, self._options.path(kind), deadline, details)
+        entry = self._taker.take(subject, kind, self._options.path(kind), deadline, details, kind is INDEX)
         subject.record(entry)
         outcome = Verdict(Reason(entry.reason), entry.message)
         if kind is INDEX and outcome.status is Status.FAILED:

@@ -16,6 +16,7 @@ from ..fanout import Gate, Outcome, run
 from ..model import Instance, LedgerRow, Reason, Status, Verdict, row, utc_moment, utc_now, utc_text, verdict
 from ..progress import Progress
 from ..transports.base import Discovery, Transport, sort_instances
+from .also import STACK_PPROF, take_goroutines
 from .attempt import STACK, VERSION, Attempt
 from .judge import refuse_early
 from .stacks import Options, StackCapture
@@ -75,7 +76,7 @@ def capture_all(
     cluster = found.instances[0].cluster if found.instances else ""
     store.record(discovery_rows(found, selection, cluster))
     targets = []
-    for instance in found.instances:
+    for instance in found.instances if options.method != "pprof" else ():
         refusal = refuse_early(component_of(instance.component), instance)
         if refusal is None:
             targets.append(instance)
@@ -83,12 +84,14 @@ def capture_all(
             store.record(_rows_without_capture(instance, refusal.verdict, range(1, options.count + 1)))
     capture = StackCapture(transport, store, options)
     progress.expect("dumps", options.count * len(targets))
-    for sequence in range(1, options.count + 1):
+    for sequence in range(1, options.count + 1 if targets else 1):
         begun = Deadline(options.interval, "interval")
         _one_round(capture, targets, sequence, store, options, deadline, progress)
         if sequence < options.count:
             # The interval runs from start to start.
             threading.Event().wait(min(begun.remaining(), deadline.remaining()))
+    if options.method != "signal":
+        take_goroutines(transport, found.instances, store, options, deadline)
     rows = _with_versions(store.rows, targets)
     rows = _with_restarts(rows, targets, transport, deadline)
     store.finish(rows)
@@ -103,7 +106,10 @@ def would_capture(found: Discovery, selection: Selection, options: Options) -> l
     """The rows of a check mode run: what would be refused, and what would be signalled. Touches nothing."""
     cluster = found.instances[0].cluster if found.instances else ""
     rows = discovery_rows(found, selection, cluster)
-    for instance in found.instances:
+    if options.method in ("pprof", "both"):
+        outcome = verdict(Reason.CHECK_MODE, "the goroutines would be asked for by /debug/pprof")
+        rows += [row(instance, STACK_PPROF, outcome) for instance in found.instances]
+    for instance in found.instances if options.method != "pprof" else ():
         refusal = refuse_early(component_of(instance.component), instance)
         outcome = refusal.verdict if refusal else verdict(Reason.CHECK_MODE, "SIGUSR1 would be sent, the log followed")
         rows += [row(instance, STACK, outcome, number) for number in range(1, options.count + 1)]

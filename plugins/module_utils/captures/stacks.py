@@ -46,7 +46,11 @@ REOPENINGS = 3
 
 @dataclass(frozen=True)
 class Options:
-    """How to capture. timeout is per instance and dump, in seconds; max_bytes bounds one log window."""
+    """How to capture. timeout is per instance and dump, in seconds; max_bytes bounds one log window.
+
+    method: signal; pprof (the goroutines by /debug/pprof instead); both; auto (the signal, and the other where it can
+    be had for little).
+    """
 
     timeout: float = 30.0
     count: int = 1
@@ -55,6 +59,7 @@ class Options:
     node_concurrency: int = 20
     max_bytes: int = 256 << 20
     gate_patience: float = 5.0
+    method: str = "signal"
 
     def __post_init__(self) -> None:
         for name in ("count", "concurrency", "node_concurrency", "max_bytes"):

@@ -14,15 +14,16 @@ import time
 from typing import Any
 
 from ..bundle.store import Spool, Store, json_bytes
-from ..catalog import NEVER, PPROF_EXACT, component_of
+from ..catalog import NEVER, PPROF_EXACT, component_of, endpoint_path
 from ..deadline import Deadline, DeadlineExceeded
 from ..model import Artifact, CaptureError, Instance, LedgerRow, Reason, Verdict, row, utc_now, utc_text, verdict
-from ..pprof import CAPTURE_PREFIX, KINDS, SYMBOL_PATH, Kind
+from ..pprof import CAPTURE_PREFIX, SYMBOL_PATH, Kind
 from ..profiles.proof import prove
 from ..profiles.symbols import batches, parse_symbol_answer
 from ..stacks.parse import parse
-from ..status.documents import cut_verdict, refusal_of
+from ..status.documents import cut_verdict, read, refusal_of
 from ..transports.base import HttpAnswer, Transport
+from . import cost
 from .cmdline import without_secrets
 from .subject import NAMES, Subject
 
@@ -43,8 +44,16 @@ class Taker:
         self._run_deadline = run_deadline
         self._proofs = threading.Semaphore(PROOFS_AT_A_TIME)
 
-    def take(self, subject: Subject, kind: Kind, path: str, deadline: Deadline, details: dict[str, Any]) -> LedgerRow:
-        """One profile. details: what the row is to say besides."""
+    def take(
+        self,
+        subject: Subject,
+        kind: Kind,
+        path: str,
+        deadline: Deadline,
+        details: dict[str, Any],
+        is_first: bool = False,
+    ) -> LedgerRow:
+        """One profile. details: what the row is to say besides. is_first: it is not known whether profiling is on."""
         started, clock = utc_text(utc_now()), time.monotonic()
         target = subject.target(path)
         details["port"] = target.port
@@ -63,16 +72,14 @@ class Taker:
                 if raw:
                     shown, details["hidden"] = without_secrets(bytes(raw))
                     spool.write(shown)
-                outcome, artifact = self._answered(subject, kind, got, spool, details)
+                refused = _refused(subject, got, is_first)
+                outcome, artifact = (refused, None) if refused else self._answered(subject, kind, got, spool, details)
         return row(subject.instance, kind.capture, outcome, 1, artifact, started, time.monotonic() - clock, details)
 
     def _answered(
         self, subject: Subject, kind: Kind, got: HttpAnswer, spool: Spool, details: dict[str, Any]
     ) -> tuple[Verdict, Artifact | None]:
-        """The verdict on an answer, and its file, which is there before anything is made of it."""
-        refused = _refused(subject, kind, got)
-        if refused is not None:
-            return refused, None
+        """The verdict on an answer of success, and its file, which is there before anything is made of it."""
         artifact = spool.keep() if spool.size else None
         if got.cut_by == "time" and self._run_deadline.expired:
             return verdict(Reason.BODY_CUT, f"the deadline of the whole run passed after {spool.size} bytes"), artifact
@@ -101,7 +108,7 @@ class Taker:
                 target = subject.target(SYMBOL_PATH, batch.encode())
                 got = self._transport.http_post(subject.instance, target, deadline, SMALL_BYTES)
                 details["http_status"] = got.status
-                refused = _refused(subject, KINDS["symbol"], got)
+                refused = _refused(subject, got, is_first=False)
                 if refused is not None or got.cut_by:
                     outcome = refused or cut_verdict(got.cut_by, len(got.body))
                     break
@@ -131,14 +138,28 @@ def _folders(instance: Instance) -> list[str]:
     return [instance.cluster, instance.component, instance.name]
 
 
-def _refused(subject: Subject, kind: Kind, got: HttpAnswer) -> Verdict | None:
+def look_at_pool(transport: Transport, subject: Subject, deadline: Deadline) -> tuple[cost.Pool | None, str]:
+    """The workers of the service, or why they cannot be seen. DeadlineExceeded."""
+    if not cost.has_pool(subject.http):
+        return None, ""
+    target = subject.target(endpoint_path(cost.WORKERS))
+    try:
+        got = transport.http_get(subject.instance, target, deadline, SMALL_BYTES)
+    except CaptureError as error:
+        return None, error.verdict.message
+    reading = read(cost.WORKERS, got.status, got.headers, got.body, got.cut_by)
+    pool = cost.pool_of(reading.document)
+    return pool, "" if pool else reading.outcome.message
+
+
+def _refused(subject: Subject, got: HttpAnswer, is_first: bool) -> Verdict | None:
     """The verdict on an answer that is none of success; None for one of success."""
     outcome = refusal_of(got.status, got.headers, got.body)
     if outcome is None:
         return None
     # A scheduler wants a token for every path that it does not know.
     is_unknown = got.status == 404 or (got.status == 401 and subject.http.pprof == PPROF_EXACT)
-    if is_unknown and kind.name == "index":
+    if is_unknown and is_first:
         return verdict(Reason.PROFILING_OFF, _left(subject.instance))
     return verdict(Reason.NOT_REGISTERED, f"{got.status}") if is_unknown else outcome
 

@@ -60,7 +60,7 @@ def test_the_schema_of_rows_refuses_what_is_not_one(change):
 
 def test_every_reason_has_a_meaning_and_what_is_not_complete_says_what_to_do():
     assert set(MEANINGS) == set(Reason)
-    silent = {Reason.PROVEN, Reason.RECORDED, Reason.SAME_IMAGE}
+    silent = {Reason.PROVEN, Reason.RECORDED, Reason.SAME_IMAGE, Reason.PROFILE_WHOLE, Reason.PROFILE_EMPTY}
     by_nature = {Reason.NEVER_DUMPS, Reason.RELOADS, Reason.MAY_DIE}  # the catalog says what to use instead
     skipped = {Reason.NOT_DEPLOYED, Reason.CHECK_MODE, Reason.STACK_NOT_TAKEN, Reason.NOT_OFFERED}
     without = {reason for reason, meaning in MEANINGS.items() if not meaning.next_step}
