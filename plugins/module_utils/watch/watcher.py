@@ -158,8 +158,7 @@ class Watcher:
 
         That all is well is only sure at the end.
         """
-        found = self.verdict(now)
-        return found.verdict == DROPPING or (found.verdict == STUCK and not found.over)
+        return self.verdict(now).verdict in (STUCK, DROPPING)
 
     def document(self, now: float | None = None) -> dict[str, Any]:
         """For log.json."""

@@ -128,7 +128,8 @@ def test_the_oldest_task_may_be_told_in_many_lines(rows):
     assert hit.groups["task"] == task
     assert hit.moment == MOMENT
     assert found("\n" + late(f" user said: {task}\nwork [x]y stucking for a while")) == []
-    assert found("\n" + late(f" work [2026-11-23 00:22:20 +0000 UTC]{task}\n#\t0x1\tx+0x1 stucking for a while")) == []
+    for row in ("#\t0x1\tx+0x1 stucking for a while", "#\t0x1\tx+0x1\t/x.go:1\ny stucking for a while"):
+        assert found("\n" + late(f" work [2026-11-23 00:22:20 +0000 UTC]{task}\n{row}")) == []
 
 
 def test_of_a_long_line_beginning_and_end_are_looked_at():

@@ -94,6 +94,13 @@ def test_samples_have_the_lines_around_them_and_no_secrets():
     assert sample["after"] == [f"{head}3 {CALLER}] after {number} password=***" for number in (0, 1)]
 
 
+def test_a_pool_that_was_idle_counts_anew():
+    cycles = the_pool(watch(*growing(2, 7), busy_for(400, 2), busy_for(430, 3)))["cycles"]
+    assert (cycles["drained"], cycles["since_idle"], cycles["most"]) == (1, 2, 7)
+    assert (cycles["first"]["cycles"], cycles["last"]["cycles"]) == (2, 3)
+    assert [point["value"] for point in cycles["series"]["points"]] == [2, 3, 4, 5, 6, 7, 2, 3]
+
+
 def test_hundreds_of_lines_that_name_one_task_are_one_finding():
     watcher = watch(*(stucking(10 + number / 100, 5) for number in range(300)), stucking(14, 9, "GET /other"))
     tasks = the_pool(watcher, "")["oldest_tasks"]
@@ -205,6 +212,7 @@ VERDICTS = {
     "grew to ten, then idle": (growing(2, 10), 330, "busy", "cycles_grow", True),
     "one report of a high number": ([busy_for(1, 1923)], 5, "busy", "tasks_wait", False),
     "grew, idle, grows again": ([*growing(2, 12), busy_for(400, 2)], 402, "busy", "tasks_wait", False),
+    "a high number, idle, a high number": ([busy_for(1, 15), busy_for(400, 11)], 401, "busy", "tasks_wait", False),
     "grows fast where the watchdog is fast": (growing(2, 10, 1), 9, "stuck", "cycles_grow", False),
     "idle soon where the watchdog is fast": (growing(2, 10, 1), 12, "busy", "cycles_grow", True),
     "the oldest task for 59 s": ([stucking(64, 5)], 65, "busy", "tasks_wait", False),
@@ -309,6 +317,18 @@ def test_any_bytes_make_a_printable_document(data, stamped):
     assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u202e]", text)
 
 
+@pytest.mark.parametrize("longer", [-2, -1, 0, 1, 2, 40, lines.LONGEST])
+def test_a_long_line_is_the_same_in_one_piece_and_in_many(longer):
+    begin = line(1, " Too many connections ")[:-1]
+    rest = "".join(f"{number}," for number in range(lines.LONGEST)).encode()
+    data = begin + rest[: lines.LONGEST + longer - len(begin)] + b"\n"
+    whole, parts = Watcher(SHIPPED), Watcher(SHIPPED)
+    (hit,) = whole.feed(data)
+    assert (len(data) - 1 <= lines.LONGEST) == (lines.MIDDLE.decode() not in hit.message)
+    assert [each for start in range(0, len(data), 999) for each in parts.feed(data[start : start + 999])] == [hit]
+    assert parts.document() == whole.document()
+
+
 def memory(watcher: Watcher, feeds) -> int:
     """The most bytes that the watcher took while it was fed."""
     tracemalloc.start()
@@ -342,22 +362,25 @@ def test_pools_tasks_and_minutes_without_end_are_bounded():
     assert sum(pool.get("lost", {"count": 0})["count"] for pool in document["pools"]) == 2000
     assert OTHERS in {pool["name"] for pool in document["pools"]}
     assert the_pool(watcher, OTHERS)["waiting"]["count"] > 1980
+    oldest = the_pool(watcher, "")["oldest_tasks"]
+    assert (oldest["count"], oldest["different"], len(oldest["tasks"])) == (2000, 2000, 20)
     assert watcher.verdict().verdict == "dropping"
     assert len(json.dumps(document)) < 1 << 20
 
 
 def test_minutes_without_end_are_counted_and_not_kept():
     watcher = Watcher(SHIPPED)
-    years = [
-        f"{year}-{month:02d}-{day:02d}T00:00:00Z x\n"
-        for year in range(1000, 1020)
+    days = [
+        f"{year}-{month:02d}-{day:02d}T00"
+        for year in range(1000, 1003)
         for month in range(1, 13)
         for day in range(1, 29)
     ]
-    watcher.feed("".join(years).encode())
+    feeds = ["".join(f"{day}:{minute:02d}:00Z x\n" for minute in range(20)).encode() for day in days]
+    assert memory(watcher, feeds) < 2 << 20
     document = watcher.document()
     assert len(document["minutes"]) == 3000
-    assert document["left_out"]["minutes"] == len(years) - 3000
+    assert document["left_out"]["minutes"] == len(days) * 20 - 3000
 
 
 def test_a_pool_that_is_waiting_for_hours_is_thinned_out():
