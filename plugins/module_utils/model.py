@@ -113,6 +113,7 @@ class Reason(str, enum.Enum):
     NOT_REGISTERED = "not_registered"
     POOL_SATURATED = "pool_saturated"
     POOL_UNKNOWN = "pool_unknown"
+    LOG_GAP = "log_gap"
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,9 @@ def _meaning(status: Status, what: str, next_step: str = "") -> Meaning:
 MEANINGS: dict[Reason, Meaning] = {
     Reason.PROVEN: _meaning(Status.COMPLETE, "the counts of all blocks add up to the total that the dump states"),
     Reason.RECORDED: _meaning(Status.COMPLETE, "read and kept"),
+    Reason.LOG_GAP: _meaning(
+        Status.PARTIAL, "a part of the log was not seen", "see the gaps in log.json; watch again, or on the node itself"
+    ),
     Reason.SAME_IMAGE: _meaning(Status.COMPLETE, "read once for this image id; the path names where"),
     Reason.CUT_SHORT: _meaning(
         Status.PARTIAL, "the deadline passed in the middle of the dump", "raise cloudpods_timeout and run again"

@@ -16,8 +16,9 @@ from typing import Any, Callable, Optional, Sequence
 
 from ..catalog import Selection, is_safe_path
 from ..deadline import Deadline
-from ..model import Instance, Process, Verdict, Workload
+from ..model import CaptureError, Instance, Process, Reason, Verdict, Workload
 from ..pprof import SYMBOL_PATH, is_profile_path, is_symbol_question
+from .follow import LogFollow, Look
 
 
 @dataclass
@@ -201,6 +202,15 @@ class Transport(abc.ABC):
 
         Where lines were left out, it begins with a whole line all the same. CaptureError when there is no log.
         """
+
+    def follow_log(self, instance: Instance, seconds: int, look: Look, deadline: Deadline) -> LogFollow:
+        """Follow the log until the deadline, beginning with what was written in the last so many seconds, also by the
+        container before this one. Nothing is read before its events are asked for.
+
+        CaptureError where this transport reaches no logs.
+        """
+        del instance, seconds, look, deadline
+        raise CaptureError(Reason.HTTP_ONLY)
 
     @abc.abstractmethod
     def workloads(self, selection: Selection, deadline: Deadline) -> list[Workload]:

@@ -21,8 +21,10 @@ from ..deadline import Deadline, DeadlineExceeded
 from ..model import CaptureError, Instance, Reason, Workload, utc_now
 from . import http, probe
 from .base import Discovery, HttpAnswer, HttpTarget, LogStream, ProcessSession, Sink, Transport, sort_instances
+from .follow import LogFollow, Look
 from .kubernetes_api import Api, ApiProblem, Stream
 from .kubernetes_exec import ExecSession
+from .kubernetes_follow import PodFollow
 from .kubernetes_http import ask, proxy_path
 from .kubernetes_pods import WORKLOAD_KINDS, instances_of, workload_of
 from .newest import Newest
@@ -164,6 +166,9 @@ class KubernetesTransport(Transport):
             if newest.seen < limit or lines == 1:
                 return newest.text()
             lines = max(1, lines // (2 * LOG_EXCESS))
+
+    def follow_log(self, instance: Instance, seconds: int, look: Look, deadline: Deadline) -> LogFollow:
+        return PodFollow(self._api, instance, seconds, look, deadline)
 
     def _tail(
         self, instance: Instance, seconds: int, lines: int, limit: int, deadline: Deadline, max_bytes: int

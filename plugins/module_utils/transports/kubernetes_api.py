@@ -223,11 +223,12 @@ class Stream:
         self.headers: list[tuple[str, str]] = list(response.headers.items())
         self.broken = False
 
-    def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
-        """The bytes; ends at the end of the body, and also when the connection breaks or is cut off."""
+    def chunks(self, size: int = CHUNK, silence: float | None = None) -> Iterator[bytes]:
+        """The bytes; ends at the end of the body, and also when the connection breaks or is cut off, or when nothing
+        has come for so many seconds of silence."""
         try:
             # The read timeout of the request was meant for the headers; from here on the deadline's guard rules.
-            self._socket().settimeout(None)
+            self._socket().settimeout(silence)
             yield from self._response.stream(size, decode_content=False)
         except (*self._errors, AttributeError, ValueError):
             # urllib3 trips over attributes that the cut-off took away from under it.

@@ -1,0 +1,328 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Watching the logs of all instances of an access point at once: back in time, then live, to a verdict.
+
+Each log has a thread that waits for its next bytes. What they say, and what it adds up to, is the room watch/; what it
+sets off is reaction.py. One list call every few seconds shows which instances come and go.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Sequence
+
+from ..bundle.store import Store, json_bytes
+from ..catalog import Selection
+from ..deadline import Deadline
+from ..log_patterns import CRITICAL, INFO
+from ..model import CaptureError, Instance, LedgerRow, Reason, Verdict, row, utc_now, utc_text, verdict
+from ..progress import Progress
+from ..transports.base import Discovery, Transport
+from ..transports.follow import Changed, Ended, Event, Gap, Lines, LogFollow, Opened
+from ..watch.patterns import Patterns, load_patterns
+from ..watch.picture import picture, sparkline
+from ..watch.report import verdict_table, windows_text
+from ..watch.verdicts import VERDICTS, Judgement, by_weight, component_verdict
+from ..watch.watcher import NOT_READABLE, Hit, Watcher
+from .judge import refuse_by_state
+from .reaction import Options as OnHit
+from .reaction import Reaction
+from .roster import Key, Roster, key_of
+from .run import discovery_rows
+
+LOG_WATCH = "log_watch"
+FIRST_HIT, VERDICT, DURATION = "first_hit", "verdict", "duration"
+UNTIL = (FIRST_HIT, VERDICT, DURATION)
+# How often the counts are told, and a log in trouble is judged, in seconds.
+REPORT_SECONDS, JUDGE_SECONDS = 1.0, 1.0
+# So many seconds the threads have to end when they are told to.
+GRACE_SECONDS = 5.0
+MAX_STREAMS = 2000
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to watch. since: how far back to begin, duration: how long to watch live, both in seconds.
+
+    until: when to end before that; see UNTIL. patterns: the user's own. on_hit: what a hit sets off.
+    ValueError says what is wrong with an option.
+    """
+
+    since: int = 600
+    duration: float = 60.0
+    until: str = VERDICT
+    patterns: Sequence[dict[str, Any]] = ()
+    on_hit: OnHit = field(default_factory=OnHit)
+
+    def __post_init__(self) -> None:
+        for name in ("since", "duration"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} has to be 0 or more, not {getattr(self, name)}")
+        if self.until not in UNTIL:
+            raise ValueError(f"until has to be one of {', '.join(UNTIL)}")
+        load_patterns(self.patterns)
+
+
+@dataclass
+class Report:
+    """What a watch saw: rows, the verdicts by component (the worst first), the table for people, and what hits set
+    off. ended: why it ended, one of UNTIL."""
+
+    rows: list[LedgerRow] = field(default_factory=list)
+    verdicts: list[Judgement] = field(default_factory=list)
+    table: list[str] = field(default_factory=list)
+    captures: list[dict[str, Any]] = field(default_factory=list)
+    changed: bool = False
+    ended: str = DURATION
+
+    @property
+    def verdict(self) -> str:
+        """The worst of all."""
+        return self.verdicts[0].verdict if self.verdicts else VERDICTS[1]
+
+
+class Watched:
+    """One instance whose log is followed. lock: of all but the follower."""
+
+    def __init__(self, instance: Instance, patterns: Patterns, follower: LogFollow) -> None:
+        self.instance = instance
+        self.follower = follower
+        self.lock = threading.Lock()
+        self.watcher = Watcher(patterns, follower.stamped)
+        self.opened = False
+        self.outcome: Verdict | None = None
+        self.started = utc_now()
+        self.clock = time.monotonic()
+        self.judged = 0.0
+
+    def take(self, event: Event) -> list[Hit]:
+        """What an event of the log adds to what is known."""
+        with self.lock:
+            if isinstance(event, Lines):
+                return self.watcher.feed(event.data)
+            if isinstance(event, Opened):
+                self.opened = True
+                self.watcher.opened(event.since)
+            elif isinstance(event, Gap):
+                self.watcher.gap(event.kind, event.message, event.since, event.until)
+            elif isinstance(event, Changed):
+                self.watcher.container_changed(event.container_id, event.restarts, time.time())
+            elif isinstance(event, Ended):
+                self.outcome = event.outcome
+        return []
+
+    def is_certain(self, now: float) -> bool:
+        """See Watcher; asked for at most once a second."""
+        with self.lock:
+            if now - self.judged < JUDGE_SECONDS:
+                return False
+            self.judged = now
+            return self.watcher.is_certain()
+
+
+class LogWatch:
+    """One watch of an access point. run() once."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        found: Discovery,
+        selection: Selection,
+        store: Store,
+        options: Options,
+        deadline: Deadline,
+        progress: Progress | None = None,
+        on_hit: Callable[[Instance, Hit], None] | None = None,
+    ) -> None:
+        self._transport = transport
+        self._selection = selection
+        self._store = store
+        self._options = options
+        self._patterns = load_patterns(options.patterns)
+        self._watching = deadline.child(options.duration, "watch")
+        self._progress = progress or Progress()
+        self._told = on_hit
+        self._roster = Roster(transport, selection, found)
+        self._reaction = Reaction(transport, store, options.on_hit, deadline)
+        self._watched: dict[Key, Watched] = {}
+        self._threads: list[threading.Thread] = []
+        self._end = threading.Event()
+        self._ended = DURATION
+        self._found = found
+        self._left_out: set[Key] = set()
+
+    def run(self) -> Report:
+        """Watch, capture what hits set off, and account for every instance."""
+        cluster = self._found.instances[0].cluster if self._found.instances else self._transport.cluster
+        self._store.record(discovery_rows(self._found, self._selection, cluster))
+        lister = threading.Thread(target=self._list, name="roster", daemon=True)
+        self._begin(self._found.instances)
+        lister.start()
+        begun = time.monotonic()
+        while not self._end.wait(min(REPORT_SECONDS, self._watching.remaining())) and not self._watching.expired:
+            self._tell(time.monotonic() - begun)
+        self._roster.close()
+        for watched in list(self._watched.values()):
+            watched.follower.stop()
+        grace = Deadline(GRACE_SECONDS, "end")
+        for thread in [*self._threads, lister]:
+            thread.join(grace.remaining())
+        self._tell(time.monotonic() - begun)
+        self._reaction.wait()
+        return self._report()
+
+    def stop(self) -> None:
+        """End soon. From any thread."""
+        self._end.set()
+
+    def _list(self) -> None:
+        while not self._watching.expired and not self._roster.closed:
+            self._begin(self._roster.turn(self._watching))
+
+    def _begin(self, instances: Sequence[Instance]) -> None:
+        """Follow those of these instances that are not followed yet."""
+        for instance in instances:
+            key = key_of(instance)
+            if key in self._watched or self._watching.expired or self._roster.closed:
+                continue
+            if len(self._watched) >= MAX_STREAMS:
+                self._leave_out(instance, verdict(Reason.ERROR, f"more than {MAX_STREAMS} logs at once"))
+                continue
+            try:
+                follower = self._transport.follow_log(
+                    instance,
+                    self._options.since,
+                    lambda deadline, wanted=key: self._roster.look(wanted, deadline),  # type: ignore[misc]
+                    self._watching,
+                )
+            except CaptureError as error:
+                self._leave_out(instance, error.verdict)
+                continue
+            watched = self._watched[key] = Watched(instance, self._patterns, follower)
+            thread = threading.Thread(target=self._follow, args=(watched,), name=f"log-{instance.name}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _leave_out(self, instance: Instance, outcome: Verdict) -> None:
+        if key_of(instance) not in self._left_out:
+            self._left_out.add(key_of(instance))
+            self._store.record([row(instance, LOG_WATCH, outcome, started=utc_text(utc_now()))])
+
+    def _follow(self, watched: Watched) -> None:
+        try:
+            for event in watched.follower.events():
+                hits = watched.take(event)
+                for hit in hits:
+                    self._hit(watched, hit)
+                if hits and watched.is_certain(time.monotonic()):
+                    self._certain(watched, hits[-1])
+        except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
+            # Kept, not swallowed: the other logs are watched on, and the row says so.
+            watched.take(Gap(NOT_READABLE, f"{type(error).__name__}: {error}"))
+            watched.outcome = verdict(Reason.ERROR, f"{type(error).__name__}: {error}")
+
+    def _hit(self, watched: Watched, hit: Hit) -> None:
+        if self._told is not None:
+            self._told(watched.instance, hit)
+        if hit.severity == CRITICAL:
+            self._react(watched, hit)
+        if self._options.until == FIRST_HIT and hit.severity != INFO:
+            self._finish(FIRST_HIT)
+
+    def _certain(self, watched: Watched, hit: Hit) -> None:
+        self._react(watched, hit)
+        if self._options.until == VERDICT:
+            self._finish(VERDICT)
+
+    def _react(self, watched: Watched, hit: Hit) -> None:
+        self._reaction.hit(watched.instance, hit.pool, hit.pattern_id, hit.moment, lambda: self._roster.instances)
+
+    def _finish(self, why: str) -> None:
+        if not self._end.is_set():
+            self._ended = why
+            self._end.set()
+
+    def _tell(self, elapsed: float) -> None:
+        watchers = [watched.watcher for watched in list(self._watched.values())]
+        self._progress.report(
+            streams=len(watchers),
+            lines=sum(each.lines for each in watchers),
+            bytes=sum(each.bytes for each in watchers),
+            hits=sum(each.hits for each in watchers),
+            elapsed=(int(elapsed), int(self._options.duration)),
+        )
+
+    def _report(self) -> Report:
+        report = Report(ended=self._ended)
+        now = time.time()
+        instances: dict[str, list[Judgement]] = {}
+        sparks: dict[str, str] = {}
+        for watched in sorted(self._watched.values(), key=lambda each: key_of(each.instance)):
+            with watched.lock:
+                found, spark = self._account_for(watched, now)
+            instances.setdefault(watched.instance.component, []).append(found)
+            sparks[watched.instance.name] = spark
+        report.verdicts = by_weight(component_verdict(parts, name) for name, parts in instances.items())
+        report.table = verdict_table(report.verdicts, sparks)
+        report.captures = [done.document() for done in self._reaction.done]
+        report.changed = any(done.signals or done.touched for done in self._reaction.done)
+        report.rows = self._reaction.rows(self._store.rows)
+        self._store.finish(report.rows)
+        return report
+
+    def _account_for(self, watched: Watched, now: float) -> tuple[Judgement, str]:
+        """The artifacts and the row of one instance; its verdict, and its minutes as characters."""
+        instance, watcher = watched.instance, watched.watcher
+        watcher.flush()
+        found = watcher.verdict(now, instance.name)
+        document = {"instance": instance.as_dict(), **watcher.document(now)}
+        folders = [instance.cluster, instance.component, instance.name]
+        artifact = self._store.keep(folders, "log.json", json_bytes(document))
+        if watcher.hits:
+            self._store.keep(folders, "log-windows.txt", windows_text(document).encode("utf-8", "replace"))
+        counts = {"minutes": document["minutes"], "gaps": document["gaps"], "left_out": document["left_out"]}
+        self._store.keep(folders, "counts.json", json_bytes(counts))
+        drawn = picture(f"{instance.component} {instance.name}", document["minutes"], document["gaps"])
+        self._store.keep(folders, "picture.svg", drawn.encode("utf-8", "replace"))
+        details = {
+            "verdict": found.verdict,
+            "rule": found.rule,
+            "evidence": list(found.evidence),
+            "lines": watcher.lines,
+            "bytes": watcher.bytes,
+            "hits": watcher.hits,
+            "gaps": watcher.gaps,
+            "container_changes": watcher.restarts,
+        }
+        self._store.record(
+            [
+                row(
+                    instance,
+                    LOG_WATCH,
+                    _outcome(watched),
+                    1,
+                    artifact,
+                    utc_text(watched.started),
+                    time.monotonic() - watched.clock,
+                    details,
+                )
+            ]
+        )
+        return found, sparkline(document["minutes"])
+
+
+def _outcome(watched: Watched) -> Verdict:
+    """What became of the watching of one log."""
+    if watched.outcome is not None and watched.outcome.reason not in (Reason.GONE,):
+        return watched.outcome
+    if not watched.opened and not watched.watcher.bytes:
+        refusal = refuse_by_state(watched.instance)
+        if refusal is not None:
+            return refusal.verdict
+        return watched.outcome or verdict(Reason.LOG_UNAVAILABLE, "it could not be opened in time")
+    if watched.watcher.gaps:
+        return verdict(Reason.LOG_GAP, f"{watched.watcher.gaps} times")
+    return verdict(Reason.RECORDED, "it went while it was watched" if watched.outcome else "")

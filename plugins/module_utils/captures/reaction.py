@@ -1,0 +1,147 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Capturing while the trouble is there: what a hit in a log sets off."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Sequence
+
+from ..bundle.store import Store
+from ..catalog import Selection, component_of
+from ..deadline import Deadline
+from ..model import Instance, LedgerRow, Reason, row, utc_now, utc_text, verdict
+from ..transports.base import Discovery, Transport
+from . import profiles, run, stacks, status
+from .shared import SharedStore, settled
+
+CAPTURE_STACKS, CAPTURE_PROFILES, STATUS = "capture_stacks", "capture_profiles", "status"
+ACTIONS = (CAPTURE_STACKS, CAPTURE_PROFILES, STATUS)
+# What costs a service nothing that it would feel.
+PROFILE_KINDS = ("goroutine", "heap")
+# The instance that was hit, and so many replicas of it at most.
+MAX_SUSPECTS = 20
+# A hit that is older is history: what is captured now would show something else.
+FRESH_SECONDS = 60.0
+ON_HIT = "on_hit"
+
+
+@dataclass(frozen=True)
+class Options:
+    """actions: of ACTIONS. cooldown: seconds in which a pool of a component sets nothing off again. timeout: of one
+    instance and capture, in seconds. ValueError says what is wrong."""
+
+    actions: Sequence[str] = ()
+    cooldown: float = 300.0
+    timeout: float = 30.0
+    concurrency: int = 40
+    node_concurrency: int = 20
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.actions) - set(ACTIONS))
+        if unknown:
+            raise ValueError(f"on_hit does not know {', '.join(unknown)}; there are {', '.join(ACTIONS)}")
+        if self.cooldown < 0:
+            raise ValueError(f"cooldown has to be 0 or more, not {self.cooldown}")
+
+
+@dataclass
+class Done:
+    """What one hit set off. delay: seconds from the hit's being seen to the beginning of the capture."""
+
+    instance: str
+    pool: str
+    pattern: str
+    started: str
+    delay: float
+    signals: int = 0
+    touched: int = 0
+    error: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """For results: what was done, and why."""
+        return dict(vars(self))
+
+
+@dataclass
+class Reaction:
+    """Captures of one run that hits set off, each on a thread of its own. Safe to use from several threads."""
+
+    transport: Transport
+    store: Store
+    options: Options
+    deadline: Deadline
+    done: list[Done] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: dict[tuple[str, str], float] = {}
+        self._stores: list[SharedStore] = []
+        self._threads: list[threading.Thread] = []
+
+    def hit(
+        self, instance: Instance, pool: str, pattern: str, moment: float | None, replicas: Callable[[], list[Instance]]
+    ) -> bool:
+        """Capture the instance and its replicas now, unless the pool had its turn; whether a capture was begun."""
+        seen = time.monotonic()
+        if not self.options.actions or (moment is not None and time.time() - moment > FRESH_SECONDS):
+            return False
+        key = (instance.component, pool)
+        with self._lock:
+            last = self._last.get(key)
+            if (last is not None and seen - last < self.options.cooldown) or self.deadline.expired:
+                return False
+            self._last[key] = seen
+            done = Done(instance.name, pool, pattern, utc_text(utc_now()), 0.0)
+            self.done.append(done)
+            number = len(self.done)
+            thread = threading.Thread(
+                target=self._capture, args=(done, number, instance, replicas, seen), name=f"hit-{number}", daemon=True
+            )
+            self._threads.append(thread)
+        thread.start()
+        return True
+
+    def wait(self) -> None:
+        """Until all that was begun has ended, or the deadline has passed."""
+        for thread in list(self._threads):
+            thread.join(self.deadline.remaining())
+
+    def rows(self, recorded: Sequence[LedgerRow]) -> list[LedgerRow]:
+        """The rows of the run, with those of the captures in their final form."""
+        with self._lock:
+            return settled(recorded, self._stores)
+
+    def _capture(
+        self, done: Done, number: int, instance: Instance, replicas: Callable[[], list[Instance]], seen: float
+    ) -> None:
+        others = [one for one in replicas() if one.component == instance.component and one != instance]
+        suspects = [instance, *others][:MAX_SUSPECTS]
+        found = Discovery(suspects)
+        selection = Selection((component_of(instance.component),))
+        done.delay = round(time.monotonic() - seen, 3)
+        for step, action in enumerate(self.options.actions):
+            store = SharedStore(self.store, number)
+            with self._lock:
+                self._stores.append(store)
+            try:
+                self._act(action, done, found, selection, store)
+            except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
+                # Kept, not swallowed: the watching goes on, and the ledger says what went wrong.
+                done.error = f"{action}: {type(error).__name__}: {error}"
+                outcome = verdict(Reason.ERROR, done.error)
+                self.store.record([row(instance, ON_HIT, outcome, number + step, started=done.started)])
+
+    def _act(self, action: str, done: Done, found: Discovery, selection: Selection, store: SharedStore) -> None:
+        shared = {name: getattr(self.options, name) for name in ("timeout", "concurrency", "node_concurrency")}
+        if action == CAPTURE_STACKS:
+            report = run.capture_all(self.transport, found, selection, store, stacks.Options(**shared), self.deadline)
+            done.signals += report.signals
+        elif action == CAPTURE_PROFILES:
+            wanted = profiles.Options(PROFILE_KINDS, **shared)
+            done.touched += profiles.take_all(self.transport, found, selection, store, wanted, self.deadline).touched
+        else:
+            status.read_all(self.transport, found, selection, store, status.Options(**shared), self.deadline)

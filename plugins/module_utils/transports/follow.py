@@ -1,0 +1,148 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Following a log for long: what a follower tells, whichever transport it is of, and what all of them share.
+
+A log ends and goes on: streams are cut, files are rotated, containers restart. A follower goes on as well, gives each
+line once, and names what it could not see.
+"""
+
+from __future__ import annotations
+
+import abc
+import threading
+from dataclasses import dataclass
+from typing import Any, Callable, Iterator, Union
+
+from ..deadline import Deadline
+from ..model import Instance, Verdict
+
+# Kinds of gaps; watch/watcher.py knows the same.
+STREAM_LOST, ROTATION_MISSED, SKIPPED, NOT_READABLE = "stream_lost", "rotation_missed", "skipped", "not_readable"
+# Who reads so many seconds behind what is written will not catch up: he goes on with what is written now.
+LAG_SECONDS = 30.0
+# Of a line without end so much is held back; what is longer is passed on as it comes.
+LONGEST_HELD = 1 << 20
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The log is proved to be readable, from that moment on (seconds since 1970)."""
+
+    since: float
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Bytes of the log: whole lines, but for one that is longer than LONGEST_HELD."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A part of the log that was not seen; since and until are seconds since 1970 where they are known."""
+
+    kind: str
+    message: str
+    since: float | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True)
+class Changed:
+    """From here on another container or process writes."""
+
+    container_id: str
+    restarts: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Nothing more will come, and why."""
+
+    outcome: Verdict
+
+
+Event = Union[Opened, Lines, Gap, Changed, Ended]
+# How the instance is now; None where it is gone. CaptureError and DeadlineExceeded where that cannot be seen.
+Look = Callable[[Deadline], "Instance | None"]
+
+
+class LogFollow(abc.ABC):
+    """The log of one instance, as far back as was asked for and then live, until it is stopped or the deadline passes.
+
+    stamped: whether each line begins with a stamp of RFC 3339 and a blank.
+    """
+
+    stamped = True
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._stopped = threading.Event()
+
+    @abc.abstractmethod
+    def events(self) -> Iterator[Event]:
+        """What happens, as it happens; to be called once. Nothing that a target does is an exception."""
+
+    def stop(self) -> None:
+        """Let events() end soon. From any thread; may be called more than once."""
+        self._stopped.set()
+        self._cut_off()
+
+    def _cut_off(self) -> None:
+        """End a blocked read."""
+        return
+
+    @property
+    def _is_over(self) -> bool:
+        return self._stopped.is_set() or self._deadline.expired
+
+    def _wait(self, seconds: float) -> None:
+        self._stopped.wait(min(seconds, self._deadline.remaining()))
+
+    def __enter__(self) -> LogFollow:
+        return self
+
+    def __exit__(self, *unused: Any) -> None:
+        self.stop()
+
+
+class WholeLines:
+    """Cuts bytes where lines end. Sans-I/O.
+
+    is_inside: the beginning of a line that is not finished was passed on already, since it is too long to be held.
+    """
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+        self.is_inside = False
+
+    def feed(self, data: bytes) -> bytes:
+        """The lines that are whole by now."""
+        end = data.rfind(b"\n") + 1
+        if not end:
+            self._rest += data
+            if len(self._rest) <= LONGEST_HELD:
+                return b""
+            self.is_inside = True
+            return self._take()
+        whole = self._take() + data[:end]
+        self._rest += data[end:]
+        self.is_inside = False
+        return whole
+
+    def end(self) -> bytes:
+        """The log ends here: what there is of its last line."""
+        return self._take()
+
+    def drop(self) -> bytes:
+        """Forget what is held back, since it will come again; the end of a line that was begun."""
+        self._rest.clear()
+        inside, self.is_inside = self.is_inside, False
+        return b"\n" if inside else b""
+
+    def _take(self) -> bytes:
+        taken = bytes(self._rest)
+        self._rest.clear()
+        return taken

@@ -1,0 +1,301 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The log of a pod's container, followed for long through the API server.
+
+A stream of it ends for many reasons while the container runs on: the API server restarts, a proxy has a timeout, an old
+kubelet rotates the file. The next one begins at the last second that was seen; that it holds the last line that was
+seen proves that nothing is missing in between. The kubelet reads the newest file of a container only, so a line that
+was rotated away meanwhile does not come again: then a gap is named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from typing import Generator, Iterator
+
+from ..deadline import Deadline, DeadlineExceeded
+from ..model import CaptureError, Instance, Reason, verdict
+from . import follow
+from .follow import Changed, Ended, Event, Gap, Lines, LogFollow, Look, Opened, WholeLines
+from .kubernetes_api import Api, ApiProblem, Stream
+from .seam import Seam, Stamp, stamp_of
+
+# A quiet stream may be a dead one: after so many seconds of silence it is opened and proved anew.
+SILENCE_SECONDS = 60.0
+# How long a stream that has something to show may take to show it, and one short answer may take.
+ANSWER_SECONDS = 15.0
+# Between two tries, from the first to the last, in seconds.
+PAUSE, LONGEST_PAUSE = 0.2, 5.0
+# A stream that lasted so long is no reason to wait before the next one.
+STEADY_SECONDS = 5.0
+FIRST_BYTES, LAST_BYTES = 200, 1 << 16
+_REFUSED = (401, 403)
+# A reader that lags is given so many seconds to catch up: after a stall what came meanwhile is read fast.
+CATCH_UP_SECONDS = 10.0
+
+
+class _NoBytes(ApiProblem):
+    """Nothing came in time: a stream of an empty log says nothing, and neither does one of a hung node."""
+
+
+class PodFollow(LogFollow):
+    """See follow.LogFollow. seconds: how far back to begin."""
+
+    def __init__(self, api: Api, instance: Instance, seconds: int, look: Look, deadline: Deadline) -> None:
+        super().__init__(deadline)
+        self._api = api
+        self._instance = instance
+        self._window = time.time() - seconds
+        self._look = look
+        self._seam = Seam()
+        self._stream: Stream | None = None
+        self._opened = False
+        self._pause = PAUSE
+        # Whether the next stream begins with the first line of the log.
+        self._from_start = False
+        # How far the node's clock and the way of a line put its stamp behind ours, at least.
+        self._least_behind = math.inf
+        self._lags_since: float | None = None
+        # Since when nothing can be read (on the clock of time.time()), and why.
+        self._lost: tuple[float, str] | None = None
+
+    def events(self) -> Iterator[Event]:
+        if self._instance.restarts and self._ended_in_window():
+            yield from self._read_previous(self._instance)
+            yield Changed(self._instance.container_id, self._instance.restarts)
+            self._seam, self._from_start = Seam(), True
+        while not self._is_over:
+            began = time.monotonic()
+            try:
+                quiet = (yield from self._read_stream()) if self._instance.container_id else False
+            except ApiProblem as problem:
+                if problem.code in _REFUSED:
+                    yield Gap(follow.NOT_READABLE, problem.text)
+                    yield Ended(verdict(Reason.FORBIDDEN, problem.text))
+                    return
+                quiet = self._lose(problem.text)
+            except DeadlineExceeded as error:
+                quiet = self._lose(str(error))
+            if not quiet and not self._is_over:
+                steady = time.monotonic() - began > STEADY_SECONDS
+                self._pause = PAUSE if steady else min(2 * self._pause, LONGEST_PAUSE)
+                if (yield from self._look_again()):
+                    return
+        if self._lost is not None:
+            since, why = self._lost
+            yield Gap(follow.STREAM_LOST, f"the log could not be read to the end: {why}", since, time.time())
+
+    def _look_again(self) -> Generator[Event, None, bool]:
+        """A stream ended: find out what became of the container. Returns whether it is gone."""
+        now = self._seen()
+        if now is None:
+            yield Ended(verdict(Reason.GONE, "it is gone"))
+            return True
+        if now.container_id and now.container_id != self._instance.container_id:
+            yield from self._change(now)
+            self._pause = PAUSE
+        else:
+            self._instance = now
+            self._wait(self._pause)
+        return False
+
+    def _ended_in_window(self) -> bool:
+        stamp = stamp_of(self._instance.last_ended.encode())
+        return stamp is not None and (stamp.moment or 0.0) >= self._window
+
+    def _seen(self) -> Instance | None:
+        """The instance as it is now; as it was where that cannot be told."""
+        try:
+            return self._look(self._deadline)
+        except (CaptureError, DeadlineExceeded) as error:
+            self._lose(str(error))
+            return self._instance
+
+    def _lose(self, why: str) -> bool:
+        """Remember since when nothing can be read. False: it is no mere silence."""
+        if self._lost is None:
+            self._lost = (self._last_moment or time.time(), why)
+        return False
+
+    @property
+    def _last_moment(self) -> float | None:
+        return self._seam.last.moment if self._seam.last else None
+
+    def _change(self, now: Instance) -> Iterator[Event]:
+        """Another container took the place: the rest of the old one's log, then the new one's from its beginning."""
+        before = self._instance
+        if self._opened:
+            yield from self._read_previous(now)
+        if before.container_id and now.restarts > before.restarts + 1:
+            count = now.restarts - before.restarts - 1
+            yield Gap(follow.STREAM_LOST, f"{count} containers between this one and the one before were not seen")
+        if before.container_id:
+            yield Changed(now.container_id, now.restarts)
+        self._instance, self._seam, self._from_start, self._lost = now, Seam(), True, None
+
+    def _read_previous(self, now: Instance) -> Iterator[Event]:
+        """What was not seen yet of the log of the container before this one."""
+        query = {"previous": "true", **self._since()}
+        since = self._last_moment
+        self._seam.begin()
+        lines = WholeLines()
+        try:
+            with self._opening(query, ANSWER_SECONDS) as stream:
+                for data in stream.chunks(silence=ANSWER_SECONDS):
+                    yield from self._pass_on(lines.feed(data))
+                broken = stream.broken
+            yield from self._pass_on(lines.end() + b"\n" if not broken else lines.drop())
+            if broken or not self._seam.joins:
+                yield Gap(follow.STREAM_LOST, "the end of the log of the container before is missing", since)
+        except (ApiProblem, DeadlineExceeded) as error:
+            text = f"the end of the log of the container before restart {now.restarts} cannot be read: {error}"
+            yield Gap(follow.STREAM_LOST, text, since)
+
+    def _since(self) -> dict[str, str]:
+        """From where the next stream has to begin."""
+        if self._seam.last is not None:
+            return {"sinceTime": self._seam.last.text}
+        if self._from_start:
+            return {}
+        return {"sinceTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._window))}
+
+    def _read_stream(self) -> Generator[Event, None, bool]:
+        """One stream, to its end. Returns whether it only was quiet: then there is nothing else to find out."""
+        if self._seam.last is None:
+            opened = self._prove()
+            if opened is None:
+                return False
+            self._lost = None
+            if not self._opened:
+                self._opened = True
+                yield Opened(opened)
+        try:
+            return (yield from self._follow())
+        except _NoBytes:
+            if self._seam.last is None:
+                return True
+            raise
+
+    def _follow(self) -> Generator[Event, None, bool]:
+        query = {"follow": "true", **self._since()}
+        before = self._seam.last
+        self._seam.begin()
+        self._least_behind, self._lags_since = math.inf, None
+        lines = WholeLines()
+        # The stream of an empty log says nothing, not even that it is open.
+        patience = ANSWER_SECONDS if before else SILENCE_SECONDS
+        began = time.monotonic()
+        with self._opening(query, patience) as stream:
+            for data in stream.chunks(silence=SILENCE_SECONDS):
+                new = self._seam.take(lines.feed(data))
+                if self._seam.joins is not None:
+                    yield from self._joined(before)
+                    before = None
+                if new:
+                    yield Lines(new)
+                    if self._lags():
+                        yield from self._jump()
+                        return True
+                if self._is_over:
+                    break
+        rest = lines.drop()
+        if rest:
+            yield Lines(rest)
+        if before is not None:
+            raise ApiProblem(0, "the log does not show the line that it ended with before")
+        return stream.broken and time.monotonic() - began >= SILENCE_SECONDS
+
+    def _joined(self, before: Stamp | None) -> Iterator[Event]:
+        """The stream shows whether it goes on where the one before ended."""
+        self._lost = None
+        if before is not None and not self._seam.joins:
+            until = self._last_moment
+            text = "the file of the log was rotated while it was not read"
+            yield Gap(follow.ROTATION_MISSED, text, before.moment, until)
+
+    def _prove(self) -> float | None:
+        """That the log can be read, and since when it is seen. Makes sure that a stream of it has something to show.
+
+        None where the container has no log yet.
+        """
+        first = self._short({"limitBytes": str(FIRST_BYTES)})
+        last = self._short({"tailLines": "1", "limitBytes": str(LAST_BYTES)})
+        if first is None or last is None:
+            return None
+        oldest, newest = stamp_of(first), stamp_of(last)
+        now = time.time()
+        if newest is None or newest.moment is None:
+            return now
+        if not self._from_start and newest.moment < self._window:
+            # It is older than what is asked for, and shows where that begins.
+            self._seam.note(last.rstrip(b"\n") + b"\n")
+        # What was rotated away before is not seen.
+        return max(self._window, (oldest.moment if oldest else None) or now)
+
+    def _short(self, query: dict[str, str]) -> bytes | None:
+        """One short answer of the log; None where the container has not come so far."""
+        try:
+            with self._opening(query, ANSWER_SECONDS) as stream:
+                data = b"".join(stream.chunks(silence=ANSWER_SECONDS))
+                if stream.broken:
+                    raise ApiProblem(0, "the connection broke while the log was read")
+                return data
+        except ApiProblem as problem:
+            if problem.code == 400:
+                return None
+            raise
+
+    @contextlib.contextmanager
+    def _opening(self, query: dict[str, str], patience: float) -> Iterator[Stream]:
+        """A stream of the log; ApiProblem also where nothing came in time."""
+        path = f"/api/v1/namespaces/{self._instance.namespace}/pods/{self._instance.name}/log"
+        query = dict(query, container=self._instance.container, timestamps="true")
+        stream = self._api.open_stream(path, query, self._deadline, patience)
+        if stream is None:
+            raise _NoBytes(0, f"no answer within {patience:.0f} s")
+        self._stream = stream
+        try:
+            with self._deadline.guard(stream.cut_off):
+                if self._stopped.is_set():
+                    stream.cut_off()
+                yield stream
+        finally:
+            self._stream = None
+            stream.close()
+
+    def _pass_on(self, block: bytes) -> Iterator[Event]:
+        new = self._seam.take(block) if block.strip() else b""
+        if new:
+            yield Lines(new)
+
+    def _lags(self) -> bool:
+        """Whether reading fell behind writing, and cannot catch up."""
+        moment = self._last_moment
+        if moment is None:
+            return False
+        behind = time.time() - moment
+        self._least_behind = min(self._least_behind, behind)
+        if behind - self._least_behind <= follow.LAG_SECONDS:
+            self._lags_since = None
+            return False
+        self._lags_since = self._lags_since or time.monotonic()
+        return time.monotonic() - self._lags_since > CATCH_UP_SECONDS
+
+    def _jump(self) -> Iterator[Event]:
+        """Go on with the newest line."""
+        since = self._last_moment
+        self._seam = Seam()
+        last = self._short({"tailLines": "1", "limitBytes": str(LAST_BYTES)})
+        newest = stamp_of(last) if last else None
+        if last and newest:
+            self._seam.note(last.rstrip(b"\n") + b"\n")
+        text = "more is written than can be read: only a sample of it was seen"
+        yield Gap(follow.SKIPPED, text, since, newest.moment if newest else None)
+
+    def _cut_off(self) -> None:
+        stream = self._stream
+        if stream is not None:
+            stream.cut_off()
