@@ -86,6 +86,13 @@ def test_the_trace_of_a_service_ends_where_a_generation_does(served):
     assert sum(prove("trace", cut).status is Status.COMPLETE for cut in whole) == generations - 1
 
 
+@pytest.mark.parametrize("path", [path for path in TRACES if path.stem >= "go1.22"], ids=lambda path: path.stem)
+def test_a_generation_that_has_begun_has_to_end(path):
+    batch = b"\x01\x07\x01\x01\x02\x09\x09"
+    proof = prove("trace", path.read_bytes() + batch)
+    assert (proof.reason, "what ends a generation is missing" in proof.message) == (Reason.PROFILE_CUT, True)
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
