@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch import lines
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import OTHERS, Limits, Watcher
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from said import CALLER, POOL, SAID, TASK, access, busy_for, detached, dropped, line, stucking, waiting
 
@@ -282,6 +282,7 @@ EVERYTHING += [line(63, " Too many connections " + "y" * size) for size in (line
 EVERYTHING += [dump(dropped(2)[31:])[:3000]]
 
 
+@settings(deadline=None, max_examples=200)
 @given(
     st.lists(st.sampled_from(EVERYTHING) | st.binary(max_size=30), max_size=30).map(b"".join),
     st.booleans(),
@@ -307,6 +308,7 @@ def test_how_the_bytes_are_cut_changes_nothing(data, stamped, cuts):
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(EVERYTHING) | st.binary(max_size=100), max_size=20).map(b"".join), st.booleans())
 def test_any_bytes_make_a_printable_document(data, stamped):
     watcher = Watcher(SHIPPED, stamped)
