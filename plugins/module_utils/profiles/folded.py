@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from .tree import Tree
 
+MOST_BYTES = 64 << 20
 
-def folded(tree: Tree, index: int) -> str:
-    """The stacks of one sample type. A semicolon in a name becomes a colon, since it would end the name."""
+
+def folded(tree: Tree, index: int, most: int = MOST_BYTES) -> tuple[str, int]:
+    """The stacks of one sample type, and how many were left out, the text being over its size.
+
+    A semicolon in a name becomes a colon, since it would end the name.
+    """
     names = [name.replace(";", ":") for name in tree.names]
     own = tree.own[index]
-    lines = [
-        f"{';'.join([names[function] for function in tree.path(node)])} {value}\n"
-        for node, value in enumerate(own)
-        if value and node
-    ]
-    return "".join(lines)
+    ends = [node for node, value in enumerate(own) if value and node]
+    lines, size = [], 0
+    for number, node in enumerate(ends):
+        lines.append(f"{';'.join([names[function] for function in tree.path(node)])} {own[node]}\n")
+        size += len(lines[-1])
+        if size > most:
+            return "".join(lines), len(ends) - number - 1
+    return "".join(lines), 0

@@ -20,12 +20,15 @@ class ProfileError(ValueError):
 class Limits:
     """How much of a profile is read; a real one of a service has a hundredth of it.
 
-    content: bytes of it, unpacked. samples: also for each other table. references: from samples to places, in all.
-    labels: in all. message: bytes of one sample or one place.
+    content: bytes of it, unpacked. samples: also for each other table. functions: those with a name. depth: places in a
+    stack (Go has at most 1024). references: from samples to calls, in all. labels: in all. message: bytes of one sample
+    or one place.
     """
 
     content: int = 64 << 20
     samples: int = 2_000_000
+    functions: int = 200_000
+    depth: int = 4096
     references: int = 24_000_000
     labels: int = 1_000_000
     message: int = 1 << 16

@@ -11,7 +11,10 @@ from . import pprof_proto
 from .model import Function, Labels, Limits, Line, Location, Profile, ProfileError, Stack, ValueType
 
 _MOST_LINES = 1000  # calls that are inlined into one place
+_FEW_LINES = 8  # which need not be counted stack by stack
 _KEPT = 4096  # bytes of a name that are kept
+_KEPT_OF_FILE = 1024
+_LONGEST_TYPE = 100
 
 
 def read(content: bytes, limits: Limits) -> Profile:
@@ -33,6 +36,8 @@ class _Reader:
         for table in ("sample_type", "sample", "mapping", "location", "function", "string_table"):
             if len(getattr(self.outline, table)) > limits.samples:
                 raise ProfileError(f"its table {table} has more than {limits.samples} entries")
+        if len(self.outline.function) > limits.functions:
+            raise ProfileError(f"its table function has more than {limits.functions} entries")
         self.strings = self.outline.string_table
         self.texts: dict[int, str] = {}
 
@@ -76,7 +81,10 @@ class _Reader:
 
     def value_type(self, message: bytes) -> ValueType:
         kind = pprof_proto.reader("ValueType")(message)
-        return ValueType(self.text(kind.type), self.text(kind.unit))
+        found = ValueType(self.text(kind.type), self.text(kind.unit))
+        if max(map(len, found)) > _LONGEST_TYPE:
+            raise ProfileError(f"a sample type has a name of more than {_LONGEST_TYPE} characters")
+        return found
 
     def functions(self) -> tuple[list[Function], dict[int, int]]:
         parse = pprof_proto.reader("Function")
@@ -87,7 +95,7 @@ class _Reader:
             if one.id in ids or not one.id:
                 raise ProfileError(f"two functions have the id {one.id}" if one.id else "a function has no id")
             ids[one.id] = len(found)
-            found.append(Function(self.text(one.name), self.text(one.filename)))
+            found.append(Function(self.text(one.name), self.text(one.filename)[:_KEPT_OF_FILE]))
         return found, ids
 
     def mappings(self) -> dict[int, tuple[str, int]]:
@@ -129,19 +137,21 @@ class _Reader:
 
     def samples(self, profile: Profile, locations: dict[int, int]) -> None:
         """Fill in stacks, values and labels."""
-        parse, most = pprof_proto.reader("Sample"), self.limits.message
+        parse, limits = pprof_proto.reader("Sample"), self.limits
         width = len(profile.sample_types)
         get = locations.__getitem__
+        calls = [max(1, len(place.lines)) for place in profile.locations]
+        counted = max(calls, default=1) > _FEW_LINES
         rows: list[list[int]] = []
         same: dict[Stack, Stack] = {}
         references = labels = 0
         for message in self.outline.sample:
-            if len(message) > most:
+            if len(message) > limits.message:
                 raise ProfileError(f"a sample has {len(message)} bytes")
             one = parse(message)
             row = list(one.value)
-            if len(row) != width:
-                raise ProfileError(f"a sample has {len(row)} values, not {width}")
+            if len(row) != width or len(one.location_id) > limits.depth:
+                raise ProfileError(f"a sample has {len(row)} values, not {width}, or {len(one.location_id)} frames")
             try:
                 stack = tuple(map(get, one.location_id))
             except KeyError as error:
@@ -149,11 +159,9 @@ class _Reader:
             if one.label:
                 labels += len(one.label)
                 profile.labels[len(rows)] = self.labels(one.label)
-            references += len(stack)
-            if references > self.limits.references or labels > self.limits.labels:
-                raise ProfileError(
-                    f"its samples have more than {self.limits.references} frames or {self.limits.labels} labels"
-                )
+            references += sum(map(calls.__getitem__, stack)) if counted else len(stack)
+            if references > limits.references or labels > limits.labels:
+                raise ProfileError(f"its samples have more than {limits.references} frames or {limits.labels} labels")
             rows.append(row)
             profile.stacks.append(same.setdefault(stack, stack))
         profile.values = [list(column) for column in zip(*rows)] or [[] for _type in range(width)]

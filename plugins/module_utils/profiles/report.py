@@ -24,6 +24,7 @@ from .units import percent
 TOP_FORMAT, DIFF_FORMAT, FORMAT_VERSION = "cloudpods.diagnostics/profile-top", "cloudpods.diagnostics/profile-diff", 1
 TOP_TEXT, TOP_JSON, FOLDED, SPEEDSCOPE, FLAME = ".top.txt", ".top.json", ".folded", ".speedscope.json", ".flame.html"
 DIFF_TEXT, DIFF_JSON, DIFF_FLAME = ".diff.top.txt", ".diff.top.json", ".diff.flame.html"
+_MOST_ROWS = 10_000  # of a table as JSON
 _ENDINGS = (".gz", ".tgz", ".tar", ".pb", ".pprof", ".prof")
 
 
@@ -117,13 +118,16 @@ def _make(reading: Reading, name: str, profile: Profile, settings: Settings) -> 
         "time": profile.time,
         "duration": round(profile.duration / 1e9, 3),
         "first": reading.first,
-        "types": [top.to_dict() for top in reading.tops],
+        "types": [top.to_dict(_MOST_ROWS) for top in reading.tops],
     }
+    stacks, left_out = folded(tree, reading.first)
+    if left_out:
+        notes.append(f"The file {FOLDED} is without {left_out} stacks: it would be too long.")
     page = flamegraph(tree, profile.sample_types, title, reading.first, notes, settings.frames)
     reading.files = {
         TOP_TEXT: _text(reading.tops, reading.first, [title, *notes]),
         TOP_JSON: _json(about),
-        FOLDED: folded(tree, reading.first).encode("utf-8", "replace"),
+        FOLDED: stacks.encode("utf-8", "replace"),
         SPEEDSCOPE: _json(speedscope(tree, profile.sample_types, title, reading.first)),
         FLAME: page.encode("utf-8", "replace"),
     }
@@ -156,7 +160,7 @@ def _compare(reading: Reading, name: str, profile: Profile, base: bytes, setting
         "version": FORMAT_VERSION,
         "normalized": settings.normalize,
         "first": reading.first,
-        "types": [top.to_dict() for top in difference.tops],
+        "types": [top.to_dict(_MOST_ROWS) for top in difference.tops],
     }
     page = diff_flamegraph(difference.tree, profile.sample_types, title, reading.first, notes, settings.frames)
     reading.files.update(

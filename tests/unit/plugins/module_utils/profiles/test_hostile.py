@@ -103,7 +103,8 @@ def test_reports_are_made_of_whatever_was_read(stacks, before):
 
 
 TYPES = [make("ValueType")]
-LIMITS = Limits(content=1 << 20, samples=1000, references=5000, labels=500, message=1 << 12)
+INLINED = [make("Location", id=1, line=[b""] * 20)]
+LIMITS = Limits(content=1 << 20, samples=1000, functions=500, depth=3000, references=5000, labels=500, message=1 << 12)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,11 @@ LIMITS = Limits(content=1 << 20, samples=1000, references=5000, labels=500, mess
         ({"sample": [make("Sample", value=[1], location_id=[7])]}, "refers to place 7"),
         ({"sample": [make("Sample", value=[1, 2])]}, "a sample has 2 values, not 1"),
         ({"sample": [make("Sample", value=[1], location_id=[1] * 5000)]}, "a sample has 5"),
-        ({"sample": [make("Sample", value=[1], location_id=[1] * 4000)] * 2}, "more than 5000 frames"),
+        ({"sample": [make("Sample", value=[1], location_id=[1] * 3001)]}, "or 3001 frames"),
+        ({"sample": [make("Sample", value=[1], location_id=[1] * 2600)] * 2}, "more than 5000 frames"),
+        ({"location": INLINED, "sample": [make("Sample", value=[1], location_id=[1] * 251)]}, "more than 5000 frames"),
+        ({"function": [make("Function", id=at + 1) for at in range(501)]}, "its table function has more than 500"),
+        ({"string_table": [b"", b"x" * 101], "sample_type": [make("ValueType", type=1)]}, "more than 100 characters"),
         ({"sample": [make("Sample", value=[1], label=[b""] * 400)] * 2}, "or 500 labels"),
         ({"sample": [b"\xff"]}, "not a whole protobuf"),
         ({"location": [make("Location", id=2, line=[b""] * 1001)]}, "more than 1000 lines"),

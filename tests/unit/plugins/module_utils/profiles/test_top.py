@@ -103,7 +103,7 @@ def test_folded_stacks_and_speedscope_hold_the_stacks_of_go_tool_pprof(profiles,
     tree, index = Tree(found, frames), found.index_of(sample_type)
     expected = traces(profiles[name], sample_type)
     assert expected
-    lines = [line.rpartition(" ") for line in folded(tree, index).splitlines()]
+    lines = [line.rpartition(" ") for line in folded(tree, index)[0].splitlines()]
     assert {tuple(stack.split(";")): int(value) for stack, _blank, value in lines} == expected
     document = speedscope(tree, found.sample_types, name, index)
     shown = document["profiles"][document["activeProfileIndex"]]
@@ -127,7 +127,8 @@ def test_recursion_inlining_and_names_in_common():
         ("y", 0, 30),
     ]
     tree = Tree(found, Frames(found))
-    assert folded(tree, 2) == "b;a;b;a 2\na;y;x 3\n"
+    assert folded(tree, 2) == ("b;a;b;a 2\na;y;x 3\n", 0)
+    assert folded(tree, 2, most=5) == ("b;a;b;a 2\n", 1)
 
 
 def test_labels_are_read_with_their_samples(profiled):
