@@ -74,7 +74,7 @@ ROOMS: dict[str, Room] = {
     "captures/judge.py": Room(ours=("model", "catalog", "transports.base")),
     "captures/*": Room(
         ours=("captures.*", *WORDS, "fanout", "progress", "transports.base", "bundle.*", "stacks.*", "status.*",
-              "profiles.model", "profiles.proof", "profiles.symbols"),
+              "profiles.model", "profiles.proof", "profiles.symbols", "transports.follow", "watch.*", "log_patterns"),
         system=THREADS,
     ),
     "transports/base.py": Room(ours=WORDS),

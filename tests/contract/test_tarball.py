@@ -23,6 +23,7 @@ FOR_USERS = {
     "README.md",
     "changelogs",
     "docs",
+    "extensions",
     "meta",
     "playbooks",
     "plugins",
@@ -47,7 +48,7 @@ def test_nothing_hidden_or_cached_is_in_it(names):
 
 
 def test_every_plugin_role_and_page_that_git_knows_is_in_it(names):
-    folders = ["docs", "meta", "playbooks", "plugins", "roles"]
+    folders = ["docs", "extensions/eda", "meta", "playbooks", "plugins", "roles"]
     tracked = subprocess.run(["git", "ls-files", *folders], cwd=ROOT, check=True, capture_output=True, text=True)
     there = [name for name in tracked.stdout.splitlines() if (ROOT / name).exists()]
     assert there

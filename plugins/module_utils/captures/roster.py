@@ -10,7 +10,7 @@ from typing import Tuple
 
 from ..catalog import Selection
 from ..deadline import Deadline, DeadlineExceeded
-from ..model import CaptureError, Instance, Reason
+from ..model import CaptureError, Instance, Reason, Verdict
 from ..transports.base import Discovery, Transport
 from .run import discover
 
@@ -44,6 +44,12 @@ class Roster:
         """As they were seen last."""
         with self._condition:
             return list(self._found.instances)
+
+    @property
+    def problems(self) -> list[tuple[str, Verdict]]:
+        """What could not be looked at then."""
+        with self._condition:
+            return list(self._found.problems)
 
     def look(self, key: Key, deadline: Deadline) -> Instance | None:
         """The instance as it is now, None when it is gone. CaptureError when that cannot be seen; DeadlineExceeded."""
