@@ -47,16 +47,21 @@ def take_goroutines(
         elif not quiet:
             subject.end([STACK_PPROF], refused)
 
-    def work(subject: Subject) -> None:
+    def work(subject: Subject) -> Verdict | None:
         seconds = UNASKED_SECONDS if quiet else options.timeout
         try:
             with nodes.hold(subject.instance.node, deadline):
-                _take(taker, transport, subject, deadline.child(seconds, "instance"), quiet)
+                return _take(taker, transport, subject, deadline.child(seconds, "instance"), quiet)
         except DeadlineExceeded:
+            outcome = verdict(Reason.RUN_DEADLINE)
             if not quiet:
-                subject.end([STACK_PPROF], verdict(Reason.RUN_DEADLINE))
+                subject.end([STACK_PPROF], outcome)
+            return outcome
 
-    for ended in run(subjects, work, options.concurrency, deadline):
+    # Unasked, it is tried once whether it is allowed at all.
+    first, others = (subjects[:1], subjects[1:]) if quiet else ([], subjects)
+    forbidden = [ended.result for ended in run(first, work, 1, deadline) if _is_forbidden(ended.result)]
+    for ended in run(others if not forbidden else [], work, options.concurrency, deadline):
         if not quiet and (ended.error is not None or not ended.finished):
             ended.target.end([STACK_PPROF], unfinished(ended.error, ended.started))
 
@@ -72,7 +77,12 @@ def _asked(instance: Instance) -> tuple[Http, Verdict | None]:
     return http, verdict(Reason.NOT_REGISTERED) if http.pprof == PPROF_EXACT else None
 
 
-def _take(taker: Taker, transport: Transport, subject: Subject, deadline: Deadline, quiet: bool) -> None:
+def _is_forbidden(outcome: Verdict | None) -> bool:
+    return outcome is not None and outcome.reason is Reason.FORBIDDEN
+
+
+def _take(taker: Taker, transport: Transport, subject: Subject, deadline: Deadline, quiet: bool) -> Verdict | None:
+    """Ask one. What kept it from being asked, or from being seen."""
     pool, problem = look_at_pool(transport, subject, deadline.child(deadline.remaining() / 2, "instance"))
     refused: Verdict | None = None
     if cost.has_pool(subject.http):
@@ -84,3 +94,4 @@ def _take(taker: Taker, transport: Transport, subject: Subject, deadline: Deadli
             subject.record(entry)
     elif not quiet:
         subject.end([STACK_PPROF], refused)
+    return problem or refused

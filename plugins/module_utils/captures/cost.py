@@ -56,14 +56,14 @@ def pool_of(document: Mapping[str, Any] | None) -> Pool | None:
     return None
 
 
-def refusal(pool: Pool | None, problem: str, timed: bool) -> Verdict | None:
+def refusal(pool: Pool | None, problem: Verdict | None, timed: bool) -> Verdict | None:
     """What speaks against a question now; None when nothing does.
 
     pool: None where it could not be seen, and then problem says why. timed: it would hold a worker for seconds, so it
     must not be the last free one.
     """
     if pool is None:
-        return verdict(Reason.POOL_UNKNOWN, problem) if timed else None
+        return verdict(Reason.POOL_UNKNOWN, problem.message if problem else "") if timed else None
     spare = pool.max - pool.active
     if pool.queue or pool.detached >= max(1, pool.max) or spare < 1:
         return verdict(Reason.POOL_SATURATED, str(pool))

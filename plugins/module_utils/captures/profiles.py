@@ -231,10 +231,10 @@ class _Session:
         if subject.closed is not None:
             subject.end(subject.captures(timed=True), subject.closed)
 
-    def _pool(self, subject: Subject) -> tuple[cost.Pool | None, str]:
+    def _pool(self, subject: Subject) -> tuple[cost.Pool | None, Verdict | None]:
         return look_at_pool(self._transport, subject, self._within(self._options.timeout))
 
-    def _refuse(self, subject: Subject, pool: cost.Pool | None, problem: str, timed: bool) -> None:
+    def _refuse(self, subject: Subject, pool: cost.Pool | None, problem: Verdict | None, timed: bool) -> None:
         if cost.has_pool(subject.http) and not self._options.force:
             subject.closed = cost.refusal(pool, problem, timed)
 

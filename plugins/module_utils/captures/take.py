@@ -138,18 +138,18 @@ def _folders(instance: Instance) -> list[str]:
     return [instance.cluster, instance.component, instance.name]
 
 
-def look_at_pool(transport: Transport, subject: Subject, deadline: Deadline) -> tuple[cost.Pool | None, str]:
+def look_at_pool(transport: Transport, subject: Subject, deadline: Deadline) -> tuple[cost.Pool | None, Verdict | None]:
     """The workers of the service, or why they cannot be seen. DeadlineExceeded."""
     if not cost.has_pool(subject.http):
-        return None, ""
+        return None, None
     target = subject.target(endpoint_path(cost.WORKERS))
     try:
         got = transport.http_get(subject.instance, target, deadline, SMALL_BYTES)
     except CaptureError as error:
-        return None, error.verdict.message
+        return None, error.verdict
     reading = read(cost.WORKERS, got.status, got.headers, got.body, got.cut_by)
     pool = cost.pool_of(reading.document)
-    return pool, "" if pool else reading.outcome.message
+    return pool, None if pool else reading.outcome
 
 
 def _refused(subject: Subject, got: HttpAnswer, is_first: bool) -> Verdict | None:

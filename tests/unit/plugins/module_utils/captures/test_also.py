@@ -83,6 +83,14 @@ def test_where_it_cannot_be_had_auto_says_nothing_and_both_says_why(transport, t
     assert (ran.only().reason, ran.only(PPROF).reason) == ("proven", reason)
 
 
+def test_what_is_forbidden_is_tried_once(transport, tmp_path):
+    for _replica in range(5):
+        transport.add("region", answer=profiling, faults=WITHOUT["forbidden"][1])
+    ran = capture(transport, tmp_path, method="auto")
+    assert len(ran.rows(reason="proven")) == 5
+    assert len(transport.asked) == 1
+
+
 def test_of_a_service_that_does_not_tell_how_busy_it_is_auto_asks_nothing_more(transport, tmp_path):
     transport.add("region", "r", answer=profiling, faults={"/worker_stats": no_answer})
     capture(transport, tmp_path / "auto", method="auto")
