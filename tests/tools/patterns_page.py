@@ -48,8 +48,8 @@ is in the evidence.
 
 The watchdog of the services looks every {seconds:.0f} s which pools have something to do; where its lines show another
 interval, that one is taken. A pool of which it has said nothing for {rounds} rounds was idle in between: what was stuck
-is busy and over then, while tasks that were lost stay lost. Lines that name no pool (the oldest task, detached workers)
-are over when the watchdog says nothing of any pool.
+is busy and over then, while tasks that were lost stay lost. A time that was not seen does not count as silence. Lines
+that name no pool (the oldest task, detached workers) are over when the watchdog says nothing of any pool.
 
 Only lost tasks, and what is stuck at this moment, are certain before the time to watch has passed. A gap (a stream that
 was lost, a rotation that was missed, a flood of which a part was skipped) makes nothing healthy and takes nothing back.

@@ -9,6 +9,7 @@ proved. `unknown` is what is left where nothing bad was seen, but not everything
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Sequence
 
@@ -55,22 +56,22 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Situation:
-    """What the rules look at. pools: all of the instance; interval: of its watchdog, as far as its lines show it.
+    """What the rules look at.
 
-    silence(moment): the seconds from then to now, None where either is not known.
+    interval: of the watchdog, as far as its lines show it. growing: it speaks of some pool of the instance still.
+    blind: until when something was not seen; what was not seen was not silent.
     """
 
     now: float | None
     interval: float
     growing: bool = False
-
-    def silence(self, moment: float | None) -> float | None:
-        return None if moment is None or self.now is None else self.now - moment
+    blind: float = -math.inf
 
     def is_over(self, moment: float | None) -> bool:
         """Whether the watchdog was silent for so long since then that the pool must have been idle."""
-        silence = self.silence(moment)
-        return silence is not None and silence > DRAIN_ROUNDS * self.interval
+        if moment is None or self.now is None:
+            return False
+        return self.now - max(moment, self.blind) > DRAIN_ROUNDS * self.interval
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ end only its beginning and its end are kept, of pools, tasks, samples and minute
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..log_patterns import CRITICAL
@@ -93,6 +94,7 @@ class Watcher:
         self._pools: dict[str, Pool] = {}
         self._gaps: deque[dict[str, Any]] = deque(maxlen=limits.gaps)
         self._containers: deque[dict[str, Any]] = deque(maxlen=limits.containers)
+        self._blind = -math.inf
         self._opened: float | None = None
         self._first: float | None = None
         self._last: float | None = None
@@ -124,10 +126,11 @@ class Watcher:
         return self._block(self._partial.take()) if self._partial else []
 
     def gap(self, kind: str, message: str, since: float | None = None, until: float | None = None) -> None:
-        """A part of the log was not seen. ValueError for a kind that is none of GAPS."""
+        """A part of the log was not seen, up to now where until is None. ValueError for a kind not in GAPS."""
         if kind not in GAPS:
             raise ValueError(f"'{kind}' is no kind of gap; there are {', '.join(GAPS)}")
         self.gaps += 1
+        self._blind = max(self._blind, math.inf if until is None else until)
         times_of = {"since": times.utc(since), "until": times.utc(until)}
         self._gaps.append({"kind": kind, "message": clean(message), **times_of})
 
@@ -231,11 +234,11 @@ class Watcher:
 
     def _situation(self, now: float | None) -> Situation:
         now = self._last if now is None else now
-        still = Situation(now, self._interval())
+        still = Situation(now, self._interval(), blind=self._blind)
         growing = any(
             pool.cycles.reports > 0 and not still.is_over(pool.cycles.last[0]) for pool in self._pools.values()
         )
-        return Situation(now, still.interval, growing)
+        return replace(still, growing=growing)
 
     def _without_pools(self, now: float | None) -> tuple[str, tuple[str, ...]]:
         """The rule of OTHER_RULES that holds where no pool is in trouble, and its evidence."""

@@ -246,6 +246,22 @@ def test_a_gap_makes_nothing_healthy_and_takes_nothing_back(case):
     assert "not seen: the stream ended (stream_lost)" in found.evidence
 
 
+OVER = [case for case in VERDICTS if VERDICTS[case][4]]
+
+
+@pytest.mark.parametrize("until", [0, None])
+@pytest.mark.parametrize("case", OVER)
+def test_what_was_not_seen_was_not_silent(case, until):
+    parts, second, _verdict, _rule, _over = VERDICTS[case]
+    watcher = watch(*parts)
+    before = watcher.verdict()
+    watcher.gap("stream_lost", "the stream ended", START + second - 1, None if until is None else START + second)
+    found = watcher.verdict(START + second)
+    assert (found.verdict, found.rule, found.over) == (before.verdict, before.rule, False)
+    # Once it is seen again, silence counts from there.
+    assert watcher.verdict(START + second + 80).over == (until is not None)
+
+
 @pytest.mark.parametrize("case", VERDICTS)
 def test_only_what_more_watching_cannot_better_is_certain(case):
     parts, second, verdict, _rule, over = VERDICTS[case]
