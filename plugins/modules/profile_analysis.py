@@ -82,6 +82,7 @@ options:
     type: int
     default: 67108864
 seealso:
+  - module: cloudpods.diagnostics.profile_dump
   - module: cloudpods.diagnostics.stack_analysis
 """
 
@@ -210,7 +211,7 @@ profiles:
       description: Why there is no table, or no difference; else empty.
       type: str
     files:
-      description: The reports that were written.
+      description: The reports that were written, shaped as RV(profiles[].path).
       type: list
       elements: str
 errors:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import pprof_proto
 from pprofs import packed
 
 from workspace import ROOT
@@ -77,6 +79,11 @@ CALLS: dict[str, list[tuple[str, dict[str, Any], bool]]] = {
         ("archive", {"output": "{new}", "archive": True, "profile_set": "full", "cpu_seconds": 1}, False),
         ("check mode", {"profile_set": "full"}, True),
         ("nothing there", {"output": "{new}", "components": ["glance"]}, False),
+    ],
+    "log_watch": [
+        ("plain", {"output": "{new}", "duration": 0.5, "on_hit": ["capture_stacks"]}, False),
+        ("check mode", {"duration": 0.5, "until": "first_hit", "on_hit": ["status"]}, True),
+        ("nothing there", {"output": "{new}", "components": ["glance"], "duration": 0.1}, False),
     ],
     "bundle_seal": [
         ("plain", {"path": "{new}", "parts": ["{dumps}"]}, False),
@@ -183,6 +190,14 @@ def test_a_module_fails_with_a_message(call, folders, name, params, words):
     ended = call(name, **filled(params, folders))
     assert ended.failed
     assert words in ended.result["msg"]
+
+
+def test_where_profiles_cannot_be_read_the_missing_library_is_named(call, folders, monkeypatch):
+    monkeypatch.setattr(pprof_proto, "_classes", {})
+    monkeypatch.setitem(sys.modules, "google.protobuf", None)
+    ended = call("profile_analysis", paths=[folders["profiles"]])
+    assert ended.failed
+    assert "protobuf" in ended.result["msg"]
 
 
 @pytest.mark.parametrize("check_mode", [False, True])

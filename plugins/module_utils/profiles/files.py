@@ -93,7 +93,7 @@ def _analyse_path(path: str, request: Request, base: _Base, outcome: _Outcome, n
         if request.in_place:
             _check_open(os.path.exists(os.path.join(path, MANIFEST)))
         _folder(path, request, base, outcome, path if request.in_place else output)
-    elif not tarfile_like(path):
+    elif not _is_archive(path):
         _file(path, request, base, outcome, name)
     elif request.in_place:
         _part_in_place(path, request, base, outcome)
@@ -108,7 +108,7 @@ def _names_in_archive(path: str) -> set[str]:
         raise _Unusable(f"cannot be read: {error}") from error
 
 
-def tarfile_like(path: str) -> bool:
+def _is_archive(path: str) -> bool:
     """Whether a file is an archive, by its name."""
     return path.endswith((".tar.gz", ".tgz"))
 
@@ -131,7 +131,7 @@ def _file(path: str, request: Request, base: _Base, outcome: _Outcome, name: str
 
 
 def _folder(folder: str, request: Request, base: _Base, outcome: _Outcome, output: str, shown: str = "") -> None:
-    """All profiles of a folder, by their ledger and by their names. shown: what it is called to people."""
+    """All profiles of a folder, by their ledger and by their names. shown: the part that is unpacked in it, if any."""
     ledger = os.path.join(folder, LEDGER)
     rows = read_ledger(_read_file(ledger, _MOST_LEDGER)) if os.path.isfile(ledger) else []
     by_path = {row.path: row for row in rows if row.path}
@@ -143,7 +143,10 @@ def _folder(folder: str, request: Request, base: _Base, outcome: _Outcome, outpu
             outcome.failed(os.path.join(shown or folder, path), str(error))
             continue
         readings[path], entry = _one(path, data, by_path.get(path), request, base, output)
-        outcome.profiles.append(dict(entry, path=_printable(os.path.join(shown or folder, path))))
+        entry["path"] = _printable(os.path.join(shown or folder, path))
+        if shown:
+            entry["files"] = [shown + file[len(folder) :] for file in entry["files"]]
+        outcome.profiles.append(entry)
     if request.in_place and rows:
         write_file(
             ledger, ledger_bytes(_completed(row, readings[row.path]) if row.path in readings else row for row in rows)
@@ -268,7 +271,7 @@ class _Base:
             self._by_path = {
                 name: _read_file(os.path.join(path, *name.split("/")), request.max_bytes) for name in names
             }
-        elif tarfile_like(path):
+        elif _is_archive(path):
             for name, stream in archive_files(path):
                 if _matches(name, request.patterns):
                     self._by_path[name] = _bounded(stream.read(request.max_bytes + 1), request.max_bytes)

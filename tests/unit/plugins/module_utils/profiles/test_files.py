@@ -102,6 +102,7 @@ def test_a_packed_part_is_read_and_packed_anew(tmp_path):
     packed_part = Path(pack_part(str(part(tmp_path / "part", {("a", "cpu"): BUSY}))))
     found = ask(packed_part, in_place=True)
     assert [one["path"] for one in found["profiles"]] == [f"{packed_part}/c/region/a/cpu.pb.gz"]
+    assert f"{packed_part}/c/region/a/cpu.flame.html" in found["profiles"][0]["files"]
     assert [path.name for path in tmp_path.iterdir()] == ["part.tar.gz"]
     assert stat.S_IMODE(packed_part.stat().st_mode) == 0o600
     sealed = seal_bundle(str(tmp_path / "run"), [str(packed_part)], [], {"id": "run"})
