@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import gzip
 import random
+import re
 import sys
 import tracemalloc
 from pathlib import Path
 
+import golang
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Reason, Status
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import pprof_proto
@@ -76,6 +78,15 @@ def test_no_cut_of_a_trace_is_whole_in_any_format(path):
     assert {prove("trace", cut).reason for cut in cuts(data, 6000 if len(data) < 10_000 else 300)} == {
         Reason.PROFILE_CUT
     }
+
+
+def test_go_tool_trace_finds_the_same_batches_and_the_same_cut(served, tmp_path):
+    data = served["trace"].read_bytes()
+    wire = golang.run("tool", "trace", "-d=wire", str(served["trace"]))
+    assert len(re.findall("^EventBatch ", wire, re.MULTILINE)) == prove("trace", data).details["batches"] > 0
+    (tmp_path / "cut").write_bytes(data[:-1])
+    with pytest.raises(AssertionError, match="truncated"):
+        golang.run("tool", "trace", "-d=parsed", str(tmp_path / "cut"))
 
 
 def test_the_trace_of_a_service_ends_where_a_generation_does(served):
