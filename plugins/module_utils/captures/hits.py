@@ -22,9 +22,9 @@ from ..log_patterns import WARNING
 from ..model import CaptureError, Instance, Reason
 from ..transports.base import Transport
 from ..transports.follow import Changed, Event, Gap, Lines, LogFollow, Opened
-from ..watch import times
 from ..watch.patterns import SEVERITIES, Patterns
 from ..watch.redact import shown
+from ..watch.times import utc
 from ..watch.verdicts import DROPPING, STUCK, UNKNOWN, VERDICTS
 from ..watch.watcher import Hit, Watcher
 from .roster import LIST_SECONDS, Key, Roster, key_of
@@ -238,7 +238,7 @@ class HitWatch:
             return
         event = _about(HIT, instance, self._transport.cluster)
         event.update(pattern=hit.pattern_id, severity=hit.severity, pool=hit.pool, verdict=verdict)
-        self._tell(dict(event, text=hit.text, moment=times.utc(hit.moment), unsaid=unsaid))
+        self._tell(dict(event, text=hit.text, moment=utc(hit.moment), unsaid=unsaid))
 
     def _tell_gap(self, instance: Instance | None, kind: str, message: str) -> None:
         """A part of what was to be watched is not seen: who acts on silence has to know."""
@@ -248,7 +248,7 @@ class HitWatch:
             return
         event = _about(GAP, instance, self._transport.cluster)
         event.update(pattern=kind, severity=WARNING, pool="", verdict=UNKNOWN)
-        self._tell(dict(event, text=shown(message), moment=times.utc(time.time()), unsaid=unsaid))
+        self._tell(dict(event, text=shown(message), moment=utc(time.time()), unsaid=unsaid))
 
 
 def _about(kind: str, instance: Instance | None, cluster: str) -> dict[str, Any]:

@@ -1,0 +1,143 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The event source as ansible-rulebook runs it: a file with a coroutine main(queue, args)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import runpy
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workspace import ROOT
+
+HELPERS = ROOT / "tests" / "unit" / "plugins" / "module_utils"
+sys.path.insert(0, str(HELPERS / "captures"))
+sys.path.insert(0, str(HELPERS / "transports"))
+
+from scripted import FULL, Cloud
+
+PLUGIN = Path("extensions", "eda", "plugins", "event_source", "service_logs.py")
+PATIENCE = 20.0
+
+
+@pytest.fixture(scope="module")
+def plugin():
+    installed = Path(os.environ["ANSIBLE_COLLECTIONS_PATH"], "ansible_collections", "cloudpods", "diagnostics")
+    return runpy.run_path(str(installed / PLUGIN))
+
+
+@pytest.fixture
+def cloud(plugin, monkeypatch):
+    made = Cloud()
+    monkeypatch.setattr(plugin["arguments"], "transport_of", lambda _params, _connections: made)
+    return made
+
+
+async def appears(cloud: Cloud, name: str):
+    end = time.monotonic() + PATIENCE
+    while name not in cloud.follows:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.01)
+    return cloud.follows[name]
+
+
+def test_a_hit_is_an_event_and_a_cancellation_leaves_nothing(plugin, cloud):
+    cloud.add("region", "region-1")
+    before = set(threading.enumerate())
+
+    async def run() -> dict:
+        events = asyncio.Queue()
+        source = asyncio.create_task(plugin["main"](events, {"eda_feedback_queue": asyncio.Queue()}))
+        (await appears(cloud, "region-1")).say(FULL.format(pool="A"))
+        event = await asyncio.wait_for(events.get(), PATIENCE)
+        source.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(source, PATIENCE)
+        assert events.empty()
+        return event
+
+    event = asyncio.run(run())
+    assert (event["kind"], event["pattern"], event["pool"], event["instance"]) == ("hit", "queue_full", "A", "region-1")
+    end = time.monotonic() + PATIENCE
+    while set(threading.enumerate()) - before and time.monotonic() < end:
+        threading.Event().wait(0.01)
+    assert set(threading.enumerate()) <= before
+
+
+def test_a_rulebook_that_takes_nothing_does_not_fill_the_memory(plugin, cloud, monkeypatch, caplog):
+    """Once there are too many events, they are counted."""
+    monkeypatch.setitem(plugin["Bridge"].tell.__globals__, "MAX_WAITING", 3)
+    cloud.add("region", "region-1")
+
+    class Full(asyncio.Queue):
+        async def put(self, item):
+            taken.append(item)
+            await asyncio.Event().wait()
+
+    taken: list = []
+
+    async def run() -> None:
+        source = asyncio.create_task(plugin["main"](Full(), {}))
+        script = await appears(cloud, "region-1")
+        script.say(*[FULL.format(pool=f"P{number}") for number in range(10)])
+        end = time.monotonic() + PATIENCE
+        while "6 were dropped" not in caplog.text:
+            assert time.monotonic() < end, caplog.text
+            await asyncio.sleep(0.01)
+        source.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await source
+
+    asyncio.run(run())
+    assert [event["pool"] for event in taken] == ["P0"]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ({"component": ["region"]}, "there is no option component; there are .*components"),
+        ({"cooldown": "soon"}, "cooldown"),
+        ({"cooldown": -1}, "cooldown has to be 0 or more"),
+        ({"severity": "bad"}, "severity"),
+        ({"scenario": "none"}, "none"),
+        ({"patterns": [{"id": "x"}]}, "texts"),
+        ({"transport": "keystone"}, "transport"),
+    ],
+)
+@pytest.mark.usefixtures("cloud")
+def test_options_that_are_wrong_end_it_with_their_names(plugin, args, said):
+    with pytest.raises(ValueError, match=said):
+        asyncio.run(asyncio.wait_for(plugin["main"](asyncio.Queue(), args), PATIENCE))
+
+
+def test_a_watch_that_fails_ends_the_source(plugin, cloud, monkeypatch):
+    def broken(_selection, _deadline):
+        raise ZeroDivisionError("by 0")
+
+    monkeypatch.setattr(cloud, "discover", broken)
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(asyncio.wait_for(plugin["main"](asyncio.Queue(), {}), PATIENCE))
+
+
+def test_the_documentation_has_the_options_that_there_are(plugin):
+    spec = {**plugin["arguments"].SELECTION, **plugin["arguments"].TRANSPORT, **plugin["WATCH"]}
+    told = yaml.safe_load(plugin["DOCUMENTATION"])["options"]
+    assert set(told) - {"kubeconfig"} == set(spec)
+    for name, option in spec.items():
+        assert told[name]["type"] == option["type"], name
+        assert told[name].get("choices") == option.get("choices"), name
+        assert (told[name].get("default") or "") == (option.get("default") or ""), name
+
+
+def test_the_example_is_a_rulebook_of_this_source(plugin):
+    (ruleset,) = yaml.safe_load(plugin["EXAMPLES"])
+    (source,) = ruleset["sources"]
+    plugin["checked"](source["cloudpods.diagnostics.service_logs"])
