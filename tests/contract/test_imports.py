@@ -45,7 +45,7 @@ class Room:
 
 
 WORDS = ("model", "catalog", "deadline", "pprof")
-TRANSPORT = (*WORDS, "transports.base", "transports.http", "transports.newest")
+TRANSPORT = (*WORDS, "transports.base", "transports.follow", "transports.http", "transports.newest", "transports.seam")
 
 # The first pattern that matches a file's name below module_utils is its room.
 ROOMS: dict[str, Room] = {
@@ -74,10 +74,13 @@ ROOMS: dict[str, Room] = {
     "captures/judge.py": Room(ours=("model", "catalog", "transports.base")),
     "captures/*": Room(
         ours=("captures.*", *WORDS, "fanout", "progress", "transports.base", "bundle.*", "stacks.*", "status.*",
-              "profiles.model", "profiles.proof", "profiles.symbols", "transports.follow", "watch.*", "log_patterns"),
+              "profiles.model", "profiles.proof", "profiles.symbols", "transports.follow", "watch", "watch.*",
+              "log_patterns"),
         system=THREADS,
     ),
-    "transports/base.py": Room(ours=WORDS),
+    "transports/base.py": Room(ours=(*WORDS, "transports.follow")),
+    "transports/follow.py": Room(ours=("model", "deadline"), system=THREADS),
+    "transports/seam.py": Room(),
     "transports/probe.py": Room(ours=("model", "transports.base")),
     "transports/host_logs.py": Room(ours=(*TRANSPORT, "transports.host*", "stacks.logtext"), system=EVERYTHING),
     "transports/host*": Room(ours=(*TRANSPORT, "transports.host*", "transports.journal_text"), system=EVERYTHING),

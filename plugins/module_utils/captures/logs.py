@@ -164,6 +164,7 @@ class LogWatch:
         begun = time.monotonic()
         while not self._end.wait(min(REPORT_SECONDS, self._watching.remaining())) and not self._watching.expired:
             self._tell(time.monotonic() - begun)
+        ended = time.time()
         self._roster.close()
         for watched in list(self._watched.values()):
             watched.follower.stop()
@@ -172,7 +173,7 @@ class LogWatch:
             thread.join(grace.remaining())
         self._tell(time.monotonic() - begun)
         self._reaction.wait()
-        return self._report()
+        return self._report(ended)
 
     def stop(self) -> None:
         """End soon. From any thread."""
@@ -255,9 +256,9 @@ class LogWatch:
             elapsed=(int(elapsed), int(self._options.duration)),
         )
 
-    def _report(self) -> Report:
+    def _report(self, now: float) -> Report:
+        """What there is to say of the watching that ended at that moment."""
         report = Report(ended=self._ended)
-        now = time.time()
         instances: dict[str, list[Judgement]] = {}
         sparks: dict[str, str] = {}
         for watched in sorted(self._watched.values(), key=lambda each: key_of(each.instance)):

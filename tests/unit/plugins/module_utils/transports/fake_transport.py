@@ -20,6 +20,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
     Reason,
     Workload,
     utc_now,
+    verdict,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import (
     Discovery,
@@ -29,6 +30,13 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.b
     ProbeFacts,
     ProcessSession,
     Transport,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import (
+    Changed,
+    Ended,
+    Lines,
+    LogFollow,
+    Opened,
 )
 
 USR1 = 1 << 9
@@ -252,6 +260,10 @@ class FakeTransport(Transport):
             return log
         return log[-max_bytes - 1 :].partition(b"\n")[2]
 
+    def follow_log(self, instance, seconds, look, deadline):
+        del seconds
+        return FakeFollow(self._begin("follow_log", instance.name, deadline), look, deadline)
+
     def workloads(self, selection, deadline):
         deadline.check()
         self.calls.append(("workloads", ""))
@@ -279,6 +291,41 @@ class FakeLog(LogStream):
 
     def close(self) -> None:
         self._closed = True
+
+
+class FakeFollow(LogFollow):
+    """All of a service's log, and what comes to it. Its lines have no stamps."""
+
+    stamped = False
+
+    def __init__(self, service: Service, look, deadline: Deadline) -> None:
+        super().__init__(deadline)
+        self._service = service
+        self._look = look
+
+    def events(self):
+        service, position, container = self._service, 0, self._service.instance.container_id
+        yield Opened(time.time())
+        while True:
+            with service.changed:
+                while not self._is_over and len(service.log) == position and not service.ended:
+                    service.changed.wait(self._deadline.remaining())
+                data = service.log[position:]
+            position += len(data)
+            if service.instance.container_id != container:
+                container = service.instance.container_id
+                yield Changed(container, service.instance.restarts)
+            if data:
+                yield Lines(data)
+            elif self._is_over:
+                return
+            elif self._look(self._deadline) is None:
+                yield Ended(verdict(Reason.GONE, "it is gone"))
+                return
+
+    def _cut_off(self) -> None:
+        with self._service.changed:
+            self._service.changed.notify_all()
 
 
 class FakeSession(ProcessSession):
