@@ -18,9 +18,8 @@ import yaml
 
 from workspace import ROOT
 
-HELPERS = ROOT / "tests" / "unit" / "plugins" / "module_utils"
-sys.path.insert(0, str(HELPERS / "captures"))
-sys.path.insert(0, str(HELPERS / "transports"))
+sys.path.insert(0, str(ROOT / "tests/unit/plugins/module_utils/captures"))
+sys.path.insert(0, str(ROOT / "tests/unit/plugins/module_utils/transports"))
 
 from scripted import FULL, Cloud
 

@@ -154,7 +154,7 @@ def checked(args: dict[str, Any]) -> dict[str, Any]:
     spec = arguments.argument_spec(arguments.SELECTION, arguments.TRANSPORT, WATCH)
     own = {name: value for name, value in args.items() if name not in FOREIGN}
     result = ArgumentSpecValidator(spec).validate(own)
-    if unknown := sorted(".".join(name) for name in result.unsupported_parameters):
+    if unknown := sorted(result.unsupported_parameters):
         raise ValueError(f"service_logs: there is no option {', '.join(unknown)}; there are {', '.join(sorted(spec))}")
     if result.error_messages:
         raise ValueError(f"service_logs: {'; '.join(result.error_messages)}")
