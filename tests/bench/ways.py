@@ -85,7 +85,8 @@ def playbook(name: str, **variables: Any) -> list[str]:
 
 def lab_state() -> dict[str, Any]:
     """What the running lab says of itself."""
-    command = [sys.executable, str(LAB / "lab.py"), "status", "--json"]
+    name = os.environ.get("LAB_NAME", "lab")
+    command = [sys.executable, str(LAB / "lab.py"), "--name", name, "status", "--json"]
     state: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return state
 

@@ -370,6 +370,36 @@ def test_a_snapshot_changes_nothing_and_a_profile_of_the_processor_does(profiled
     assert take(profiled.kubeconfig, tmp_path / "b", profile_set="cpu", **options).result["changed"] is True
 
 
+# Stacks
+
+
+@pytest.mark.parametrize("method", ["auto", "pprof"])
+def test_stacks_gain_states_and_waits_where_profiling_is_on(profiled, tmp_path, method):
+    variables = {
+        "kubeconfig": profiled.kubeconfig,
+        "cloudpods_namespace": NAMESPACE,
+        "cloudpods_components": ["region", "glance"],
+        "cloudpods_dump_method": method,
+    }
+    run = play(tmp_path, variables)
+    assert run.code == 0, run.shown
+    signalled = run.of()
+    assert len(signalled) == (0 if method == "pprof" else REGIONS + 1)
+    rows = run.of("stack:pprof")
+    reasons = collections.Counter((row["component"], row["reason"]) for row in rows)
+    assert reasons == {
+        ("region", "profile_whole"): REGIONS, **({("glance", "profiling_off"): 1} if method == "pprof" else {}),
+    }  # fmt: skip
+    for row in rows:
+        if row["component"] == "region":
+            parsed = json.loads((run.bundle / row["details"]["parsed"]).read_text())
+            assert {"chan receive", "select", "IO wait"} <= {group["state"] for group in parsed["groups"]}
+            if method == "auto":
+                # After its own signal, not instead of it.
+                (stack,) = run.of(instance=row["instance"])
+                assert stack["details"]["signal_sent"] < row["started"]
+
+
 # What goes wrong
 
 

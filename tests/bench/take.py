@@ -1,0 +1,94 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the start of the playbook to the sealed bundle, for a CPU profile of 10 components at once, on the running lab.
+
+Usage: take.py [--rounds N] [--seconds N]. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from ways import LAB, Way, lab_state, playbook, table
+
+sys.path.insert(0, str(LAB))
+
+from deploy import apply, manifests
+from deploy.sets import Set, expectation
+
+NAMESPACE = "onecloud-bench-profiles"
+COMPONENTS = (
+    "region", "keystone", "glance", "apigateway", "ansibleserver", "cloudnet", "notify", "esxi-agent", "monitor",
+    "webconsole",
+)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=5, help="of each CPU profile")
+    asked = parser.parse_args()
+    state = lab_state()
+    cluster = apply.Cluster.connect(state["kubeconfig"])
+    apply.apply(cluster, services())
+    apply.wait(cluster, services())
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    try:
+        measure(asked, state["kubeconfig"], folder)
+    finally:
+        shutil.rmtree(folder)
+        apply.delete(cluster, NAMESPACE)
+
+
+def services() -> Set:
+    """One replica of each component, with profiling on and a little to do."""
+    made, expected = [manifests.namespace(NAMESPACE)], []
+    for component in COMPONENTS:
+        made.append(manifests.config_map(component, namespace=NAMESPACE, extra="enable_app_profiling: true\n"))
+        made.append(manifests.deployment(component, namespace=NAMESPACE, behaviour={"spin": 3}))
+        expected.append(expectation(made[-1]))
+    return Set(NAMESPACE, made, expected)
+
+
+def measure(asked: argparse.Namespace, kubeconfig: str, folder: Path) -> None:
+    ways = []
+    for name, plan in (("`ansible-playbook capture_profiles`", True), ("the same without the plan before", False)):
+        command = playbook(
+            "cloudpods.diagnostics.capture_profiles",
+            kubeconfig=kubeconfig,
+            cloudpods_namespace=NAMESPACE,
+            cloudpods_components=list(COMPONENTS),
+            cloudpods_profile_set="cpu",
+            cloudpods_cpu_seconds=asked.seconds,
+            cloudpods_show_plan=plan,
+            cloudpods_output=str(folder),
+        )
+        ways.append(Way(name, command))
+    for _round in range(asked.rounds):
+        for way in ways:
+            way.run()
+            way.proven = check(folder)
+    print(f"### A CPU profile of {asked.seconds} s of {len(COMPONENTS)} components\n\n{table(ways)}\n")
+
+
+def check(folder: Path) -> str:
+    """Each component's profile is complete by the ledger, and has its flame graph. Removes the bundle."""
+    (bundle,) = [path for path in folder.iterdir() if path.is_dir()]
+    rows = [json.loads(line) for line in (bundle / "ledger.jsonl").read_text().splitlines()]
+    whole = [row for row in rows if row["capture"] == "profile:cpu" and row["reason"] == "profile_whole"]
+    graphs = list(bundle.rglob("cpu.flame.html"))
+    if not len(whole) == len(graphs) == len(COMPONENTS):
+        raise SystemExit(f"{len(whole)} profiles, {len(graphs)} flame graphs: {[row['message'] for row in rows]}")
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return f"{len(whole)} profiles and flame graphs"
+
+
+if __name__ == "__main__":
+    main()
