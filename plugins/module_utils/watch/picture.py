@@ -27,7 +27,7 @@ _STYLE = (
 
 
 def by_time(minutes: Sequence[dict[str, Any]], most: int = MAX_BARS) -> tuple[list[dict[str, Any]], int]:
-    """The minutes of log.json without holes between them, in at most so many bars; and how many minutes a bar is."""
+    """The minutes of log.json without holes between them, in at most so many columns; the minutes of one column."""
     known = {_number(each["minute"]): each for each in minutes if each["minute"]}
     if not known:
         return [], 1
@@ -35,21 +35,21 @@ def by_time(minutes: Sequence[dict[str, Any]], most: int = MAX_BARS) -> tuple[li
     first, last = min(known), max(known)
     numbers = range(first, last + 1) if last - first < len(known) * most else sorted(known)
     width = math.ceil(len(numbers) / most)
-    bars = []
+    columns = []
     for start in range(0, len(numbers), width):
         part = numbers[start : start + width]
         sums = {
             name: sum(known[number][name] for number in part if number in known)
             for name in ("lines", INFO, WARNING, CRITICAL)
         }
-        bars.append({"minute": _text(part[0]), **sums})
-    return bars, width
+        columns.append({"minute": _text(part[0]), **sums})
+    return columns, width
 
 
 def sparkline(minutes: Sequence[dict[str, Any]], width: int = 20) -> str:
     """What tells of trouble by minute, as characters; "" where nothing does."""
-    bars, _minutes = by_time(minutes, width)
-    counts = [bar[WARNING] + bar[CRITICAL] for bar in bars]
+    columns, _minutes = by_time(minutes, width)
+    counts = [column[WARNING] + column[CRITICAL] for column in columns]
     if not any(counts):
         return ""
     top = len(_BLOCKS) / math.log1p(max(counts))
@@ -59,8 +59,8 @@ def sparkline(minutes: Sequence[dict[str, Any]], width: int = 20) -> str:
 def picture(title: str, minutes: Sequence[dict[str, Any]], gaps: Sequence[dict[str, Any]] = ()) -> str:
     """An SVG of the minutes of log.json: hits by severity above, lines below, both on a logarithmic scale; a grey band
     stands where a gap is."""
-    bars, each = by_time(minutes)
-    width = _LEFT + max(len(bars) * (_BAR + _GAP_BAR), 380) + 12
+    columns, each = by_time(minutes)
+    width = _LEFT + max(len(columns) * (_BAR + _GAP_BAR), 380) + 12
     height = _TOP + len(_SERIES) * (_HEIGHT + _FOOT)
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     parts = [
@@ -69,11 +69,11 @@ def picture(title: str, minutes: Sequence[dict[str, Any]], gaps: Sequence[dict[s
     ]
     for row, (name, stack, colours) in enumerate(_SERIES):
         bottom = _TOP + row * (_HEIGHT + _FOOT) + _HEIGHT
-        parts += _bands(bars, gaps, bottom)
-        parts += _chart(bars, name, stack, colours, bottom)
-    if bars:
+        parts += _bands(columns, gaps, bottom)
+        parts += _chart(columns, name, stack, colours, bottom)
+    if columns:
         unit = "minute" if each == 1 else f"{each} minutes"
-        foot = f"{bars[0]['minute']} to {bars[-1]['minute']} UTC, one bar is {unit}"
+        foot = f"{columns[0]['minute']} to {columns[-1]['minute']} UTC, one bar is {unit}"
     else:
         foot = "no line tells its time"
     parts.append(f'<text x="{_LEFT}" y="{height - 8}">{_escaped(foot)}</text></svg>')
@@ -81,22 +81,22 @@ def picture(title: str, minutes: Sequence[dict[str, Any]], gaps: Sequence[dict[s
 
 
 def _chart(
-    bars: Sequence[dict[str, Any]], name: str, stack: Sequence[str], colours: dict[str, str], bottom: int
+    columns: Sequence[dict[str, Any]], name: str, stack: Sequence[str], colours: dict[str, str], bottom: int
 ) -> list[str]:
-    sums = [sum(bar[part] for part in stack) for bar in bars]
+    sums = [sum(column[part] for part in stack) for column in columns]
     most = max(sums, default=0)
     parts = [
         f'<text x="8" y="{bottom - _HEIGHT + 10}">{name}</text><text x="8" y="{bottom}">max {most}</text>',
-        f'<line x1="{_LEFT}" y1="{bottom}" x2="{_LEFT + len(bars) * (_BAR + _GAP_BAR)}" y2="{bottom}" stroke="#999"/>',
+        f'<line x1="{_LEFT}" y1="{bottom}" x2="{_LEFT + len(columns) * (_BAR + _GAP_BAR)}" y2="{bottom}" stroke="#999"/>',
     ]
-    for place, (bar, total) in enumerate(zip(bars, sums)):
+    for place, (column, total) in enumerate(zip(columns, sums)):
         if not total:
             continue
         tall, low = _HEIGHT * math.log1p(total) / math.log1p(most), float(bottom)
-        label = ", ".join(f"{bar[part]} {part}" for part in stack if bar[part])
-        parts.append(f"<g><title>{bar['minute']}: {label}</title>")
+        label = ", ".join(f"{column[part]} {part}" for part in stack if column[part])
+        parts.append(f"<g><title>{column['minute']}: {label}</title>")
         for part in stack:
-            size = tall * bar[part] / total
+            size = tall * column[part] / total
             if size:
                 low -= size
                 parts.append(
@@ -106,13 +106,15 @@ def _chart(
     return parts
 
 
-def _bands(bars: Sequence[dict[str, Any]], gaps: Sequence[dict[str, Any]], bottom: int) -> list[str]:
+def _bands(columns: Sequence[dict[str, Any]], gaps: Sequence[dict[str, Any]], bottom: int) -> list[str]:
     """Where something was not seen."""
     parts = []
     for gap in gaps:
         since, until = (str(gap.get(name, ""))[:16] for name in ("since", "until"))
         inside = [
-            place for place, bar in enumerate(bars) if since <= bar["minute"] and (not until or bar["minute"] <= until)
+            place
+            for place, column in enumerate(columns)
+            if since <= column["minute"] and (not until or column["minute"] <= until)
         ]
         if since and inside:
             x, end = _x(inside[0]), _x(inside[-1]) + _BAR

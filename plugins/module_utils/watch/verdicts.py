@@ -126,7 +126,7 @@ def _grows(pool: Pool, situation: Situation) -> tuple[str, float | None] | None:
     cycles = pool.cycles
     if cycles.reports < STUCK_REPORTS or cycles.last[1] < STUCK_CYCLES:
         return None
-    (_, first), (moment, last) = cycles.first, cycles.last
+    (_began, first), (moment, last) = cycles.first, cycles.last
     minutes = last * situation.interval / 60
     return f"busy for {last} cycles ({minutes:.1f} minutes), growing from {first} without a pause", moment
 

@@ -144,7 +144,7 @@ class Watcher:
     def verdict(self, now: float | None = None, name: str = "") -> Judgement:
         """What the log tells at that moment, by default that of its last line."""
         situation = self._situation(now)
-        judged = (judge_pool(pool, situation) for _, pool in sorted(self._pools.items()))
+        judged = (judge_pool(pool, situation) for _name, pool in sorted(self._pools.items()))
         parts = tuple(part for part in judged if part is not None)
         gaps = tuple(f"not seen: {gap['message']} ({gap['kind']})" for gap in self._gaps)[-3:]
         if parts:

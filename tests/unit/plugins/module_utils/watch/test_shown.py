@@ -96,22 +96,22 @@ def test_the_kept_lines_make_a_text():
 
 
 def test_minutes_without_lines_are_shown_as_empty():
-    bars, width = by_time([minute(3, 5), minute(6, 7), {**minute(0), "minute": ""}])
-    assert [bar["lines"] for bar in bars] == [5, 0, 0, 7]
+    columns, width = by_time([minute(3, 5), minute(6, 7), {**minute(0), "minute": ""}])
+    assert [column["lines"] for column in columns] == [5, 0, 0, 7]
     assert width == 1
 
 
 def test_many_minutes_are_added_up():
-    bars, width = by_time([minute(number, 2, critical=1) for number in range(600)], 240)
-    assert (len(bars), width) == (200, 3)
-    assert {(bar["lines"], bar["critical"]) for bar in bars} == {(6, 3)}
+    columns, width = by_time([minute(number, 2, critical=1) for number in range(600)], 240)
+    assert (len(columns), width) == (200, 3)
+    assert {(column["lines"], column["critical"]) for column in columns} == {(6, 3)}
 
 
 def test_a_jump_over_years_is_not_drawn():
-    bars, _width = by_time(
+    columns, _width = by_time(
         [{**minute(0), "minute": "0001-01-01T00:00"}, minute(1), {**minute(0), "minute": "9999-12-31T23:59"}]
     )
-    assert len(bars) == 3
+    assert len(columns) == 3
 
 
 def test_sparks_grow_with_the_trouble():

@@ -289,7 +289,7 @@ def test_the_evidence_names_pools_and_other_troubles():
     )
 
 
-EVERYTHING = [line(number, message) for number, (_, message, _) in enumerate(SAID)]
+EVERYTHING = [line(number, message) for number, (_id, message, _groups) in enumerate(SAID)]
 EVERYTHING += growing(2, 4) + J_BUSY[:3] + J_STUCKING[:3] + J_DETACHED[:2]
 EVERYTHING += [access(7), b"no stamp\n", b"\n", b"fatal error: x\n", b"2026-11-23T01:01:01Z\n", b"# labels: x\n"]
 EVERYTHING += [line(61, " work [2026-11-23 00:00:05 +0000 UTC]Task {\n  x\n} stucking for a while")]
@@ -360,7 +360,7 @@ def memory(watcher: Watcher, feeds) -> int:
 
 def test_a_line_without_end_is_bounded():
     watcher, chunk = Watcher(SHIPPED), b"x" * (1 << 20)
-    assert memory(watcher, (chunk for _ in range(200))) < 8 << 20
+    assert memory(watcher, (chunk for _number in range(200))) < 8 << 20
     assert watcher.document()["unfinished_line_bytes"] == 200 << 20
     assert watcher.feed(b"\n" + dropped(1))[0].pattern_id == "queue_full"
     assert watcher.lines == 2
