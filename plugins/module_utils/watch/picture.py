@@ -87,7 +87,7 @@ def _chart(
     most = max(sums, default=0)
     parts = [
         f'<text x="8" y="{bottom - _HEIGHT + 10}">{name}</text><text x="8" y="{bottom}">max {most}</text>',
-        f'<line x1="{_LEFT}" y1="{bottom}" x2="{_LEFT + len(columns) * (_BAR + _GAP_BAR)}" y2="{bottom}" stroke="#999"/>',
+        f'<line x1="{_LEFT}" y1="{bottom}" x2="{_x(len(columns))}" y2="{bottom}" stroke="#999"/>',
     ]
     for place, (column, total) in enumerate(zip(columns, sums)):
         if not total:
