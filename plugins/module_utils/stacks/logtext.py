@@ -9,7 +9,7 @@ import json
 import re
 
 # The CRI logging format: time, stream, tags (P: the line goes on in the next record; F: it ends here), content.
-_CRI = re.compile(rb"\S+ (stdout|stderr) ([A-Z:]+) (.*)", re.DOTALL)
+_CRI = re.compile(rb"(\S+) (stdout|stderr) ([A-Z:]+) (.*)", re.DOTALL)
 
 
 class Unwrapper:
@@ -17,12 +17,15 @@ class Unwrapper:
 
     form: "cri" (/var/log/pods), "docker" (json-file driver).
     stream: "stderr", "stdout", or None for both.
+    stamped: whether the runtime's stamp and a blank come before each line.
     A record that is not well-formed is given as it is: losing it would be worse.
     """
 
-    def __init__(self, form: str, stream: str | None = "stderr") -> None:
+    def __init__(self, form: str, stream: str | None = "stderr", stamped: bool = False) -> None:
         self._unwrap = {"cri": self._cri, "docker": self._docker}[form]
         self._stream = stream
+        self._stamped = stamped
+        self._inside = False
         self._rest = b""
 
     def feed(self, data: bytes) -> bytes:
@@ -38,10 +41,10 @@ class Unwrapper:
         match = _CRI.fullmatch(line)
         if match is None:
             return line
-        stream, tags, text = match.groups()
+        stamp, stream, tags, text = match.groups()
         if self._stream not in (None, stream.decode()):
             return b""
-        return text[:-1] if tags.split(b":")[0] == b"P" and text.endswith(b"\n") else text
+        return self._line(stamp, text[:-1] if tags.split(b":")[0] == b"P" and text.endswith(b"\n") else text)
 
     def _docker(self, line: bytes) -> bytes:
         try:
@@ -49,4 +52,11 @@ class Unwrapper:
             text = record["log"].encode("utf-8", "replace")
         except (ValueError, KeyError, TypeError, AttributeError):
             return line
-        return text if self._stream in (None, record.get("stream")) else b""
+        if self._stream not in (None, record.get("stream")):
+            return b""
+        return self._line(str(record.get("time")).encode("utf-8", "replace"), text)
+
+    def _line(self, stamp: bytes, text: bytes) -> bytes:
+        """The text of a record, which is a line or a piece of one."""
+        inside, self._inside = self._inside, not text.endswith(b"\n")
+        return stamp + b" " + text if self._stamped and not inside else text

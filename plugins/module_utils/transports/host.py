@@ -30,7 +30,9 @@ from .base import (
     Transport,
     sort_instances,
 )
+from .follow import LogFollow, Look
 from .host_containers import Containers, Layout, Placement, memory_room, placement_of
+from .host_follow import HostFollow
 from .host_journal import JournalMark
 from .host_logs import ContainerLog, FileMark, LogFiles, Mark, StderrFile, describe_sink
 from .host_net import connect_to
@@ -193,6 +195,21 @@ class HostTransport(Transport):
             if link.startswith("socket:"):
                 return JournalMark(self._procfs, process, deadline).read_back(seconds, deadline, max_bytes)
             return read_back(self._log_files(instance, process, link), seconds, deadline, max_bytes)
+
+    def follow_log(self, instance: Instance, seconds: int, look: Look, deadline: Deadline) -> LogFollow:
+        return HostFollow(instance, seconds, look, self._source, deadline)
+
+    def _source(self, instance: Instance, deadline: Deadline) -> LogFiles | JournalMark:
+        """Where its log is. CaptureError."""
+        process = _process_of(instance)
+        with translated(Reason.LOG_UNAVAILABLE):
+            if process.log_file:
+                # Then what goes to standard error is next to nothing: its silence would be taken for health.
+                raise CaptureError(Reason.STDERR_LOST, f"log_file_prefix is set by {process.log_file}")
+            link = self._procfs.stderr(process.pid)
+            if link.startswith("socket:"):
+                return JournalMark(self._procfs, process, deadline)
+            return self._log_files(instance, process, link)
 
     def _exchange(
         self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int, sink: Sink

@@ -75,6 +75,13 @@ class JournalMark(Mark):
         with translated(Reason.LOG_UNAVAILABLE):
             return JournalStream(command + self._place + self._own, self._procfs, self._process, deadline)
 
+    def follow_from(self, seconds: int, deadline: Deadline) -> JournalStream:
+        """What the process wrote in the last so many seconds, and on."""
+        command = [self._program, "--quiet", "--no-pager", "--follow", "--no-tail", "--output=cat", "--all"]
+        since = f"--since=-{seconds}s"
+        with translated(Reason.LOG_UNAVAILABLE):
+            return JournalStream([*command, since, *self._own], self._procfs, self._process, deadline)
+
     def read_back(self, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
         """What the process wrote in the last so many seconds, the newest max_bytes of it."""
         # With --since, --lines would mean the oldest ones to some versions.
@@ -124,6 +131,10 @@ class JournalStream(LogStream):
             elif ended:
                 break
         return self._text.feed(b"")
+
+    def stop(self) -> None:
+        """Let read() end soon. From any thread."""
+        self._program.terminate()
 
     def close(self) -> None:
         stop(self._program)

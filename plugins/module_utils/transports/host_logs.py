@@ -35,6 +35,8 @@ class LogFiles(abc.ABC):
     linger = 0.0
     # Whether a container's runtime wrote them, with something around each line.
     wrapped = False
+    # How often the file that came after another could not be told: what was in between is not seen.
+    missed = 0
 
     @abc.abstractmethod
     def open_current(self) -> int:
@@ -56,9 +58,12 @@ class LogFiles(abc.ABC):
         """Descriptors of all the files of the log that there are, oldest first. OSError, CaptureError."""
         return [self.open_current()]
 
-    def unwrapper(self, stream: str | None = "stderr") -> Callable[[bytes], bytes]:
-        """What makes the process's own bytes (None: of both streams) out of the file's; b"" tells it the end."""
-        del stream
+    def unwrapper(self, stream: str | None = "stderr", stamped: bool = False) -> Callable[[bytes], bytes]:
+        """What makes the process's own bytes (None: of both streams) out of the file's; b"" tells it the end.
+
+        stamped: with the runtime's stamp before each line, where there is a runtime.
+        """
+        del stream, stamped
         return _as_is
 
 
@@ -149,7 +154,9 @@ class ContainerLog(LogFiles):
             places = [place for place, path in enumerate(chain) if os.path.samestat(own, os.stat(path))]
             # Rotated twice meanwhile: the next one has been renamed as well. No longer there: go on with what is.
             following = chain[places[0] + 1] if places else self._path
-            return os.open(following, os.O_RDONLY | os.O_CLOEXEC)
+            opened = os.open(following, os.O_RDONLY | os.O_CLOEXEC)
+            self.missed += not places
+            return opened
         except OSError:
             # In the middle of a rotation; the next look will see more.
             return None
@@ -168,9 +175,9 @@ class ContainerLog(LogFiles):
     def has_ended(self) -> bool:
         return not self._procfs.is_alive(self._process)
 
-    def unwrapper(self, stream: str | None = "stderr") -> Callable[[bytes], bytes]:
+    def unwrapper(self, stream: str | None = "stderr", stamped: bool = False) -> Callable[[bytes], bytes]:
         form = "docker" if self._path.endswith(DOCKER_SUFFIX) else "cri"
-        return Unwrapper(form, stream=stream).feed
+        return Unwrapper(form, stream, stamped).feed
 
 
 class Mark(abc.ABC):
@@ -203,20 +210,38 @@ class FileMark(Mark):
 
 
 class FileStream(LogStream):
-    """The log from one place on, through all files that follow. Takes over the descriptor."""
+    """The log from one place on, through all files that follow. Takes over the descriptor.
 
-    def __init__(self, files: LogFiles, descriptor: int, offset: int, deadline: Deadline) -> None:
+    unwrap: what takes the runtime's wrapping away; by default what is left is the process's standard error. poll: how
+    often the end of the file is looked at. truncated: how often what was read already was cut away.
+    """
+
+    def __init__(
+        self,
+        files: LogFiles,
+        descriptor: int,
+        offset: int,
+        deadline: Deadline,
+        unwrap: Callable[[bytes], bytes] | None = None,
+        poll: float = POLL_SECONDS,
+    ) -> None:
         self._files = files
         self._descriptor = descriptor
         self._offset = offset
         self._deadline = deadline
-        self._unwrap = files.unwrapper()
+        self._unwrap = unwrap or files.unwrapper()
+        self._poll = poll
         self._next: int | None = None
         self._last_look = False
-        self._pause = threading.Event()
+        self._stopped = threading.Event()
+        self.truncated = 0
+
+    def stop(self) -> None:
+        """Let read() end soon. From any thread."""
+        self._stopped.set()
 
     def read(self) -> bytes:
-        while self._descriptor >= 0:
+        while self._descriptor >= 0 and not self._stopped.is_set():
             self._deadline.check()
             with translated(Reason.LOG_UNAVAILABLE):
                 data = os.pread(self._descriptor, CHUNK, self._offset)
@@ -237,8 +262,10 @@ class FileStream(LogStream):
             self._wait(self._files.linger)
         else:
             # Truncated in place: what comes now comes before the place that was read to.
-            self._offset = min(self._offset, self._files.writes_at(self._descriptor))
-            self._wait(POLL_SECONDS)
+            end = self._files.writes_at(self._descriptor)
+            self.truncated += end < self._offset
+            self._offset = min(self._offset, end)
+            self._wait(self._poll)
         return b""
 
     def _leave(self) -> bytes:
@@ -251,7 +278,7 @@ class FileStream(LogStream):
         return b""
 
     def _wait(self, seconds: float) -> None:
-        self._pause.wait(min(seconds, self._deadline.remaining()))
+        self._stopped.wait(min(seconds, self._deadline.remaining()))
 
     def close(self) -> None:
         for descriptor in (self._descriptor, self._next):

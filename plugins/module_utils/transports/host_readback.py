@@ -67,7 +67,7 @@ def read_back(files: LogFiles, seconds: int, deadline: Deadline, max_bytes: int)
     if files.wrapped:
         start = first_since(lines, since, runtime_stamp)
     else:
-        start = first_since(lines, since - _zone(lines, changed), service_stamp)
+        start = first_since(lines, since - zone_of(lines, changed), service_stamp)
     unwrap = files.unwrapper(None)
     newest = Newest(max_bytes)
     for line in lines[start:]:
@@ -132,7 +132,7 @@ def _next_stamp(lines: Sequence[bytes], start: int, end: int, stamp_of: StampOf)
     return end, None
 
 
-def _zone(lines: Sequence[bytes], changed: float) -> float:
+def zone_of(lines: Sequence[bytes], changed: float) -> float:
     """How many seconds the clock of the dates in a file is behind UTC: its last line is as old as the file's change.
 
     Services write UTC unless they are told otherwise (log_with_time_zone).
