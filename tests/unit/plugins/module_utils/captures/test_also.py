@@ -31,6 +31,10 @@ def busy(target):
     return HttpAnswer(200, JSON, workers(8, 3)) if target.path == "/worker_stats" else profiling(target)
 
 
+def off(target):
+    return HttpAnswer(200, JSON, workers()) if target.path == "/worker_stats" else healthy(target)
+
+
 @pytest.mark.parametrize("method", ["auto", "both"])
 def test_it_comes_after_the_dump_and_has_states_and_waits(transport, tmp_path, method):
     transport.add("region", "r", answer=profiling)
@@ -65,7 +69,7 @@ def test_by_pprof_alone_no_signal_is_sent(transport, tmp_path):
 
 
 WITHOUT = {
-    "off": (healthy, {}, "profiling_off"),
+    "off": (off, {}, "profiling_off"),
     "busy": (busy, {}, "pool_saturated"),
     "hung": (profiling, {"http_get": no_answer}, "no_answer"),
     "forbidden": (profiling, {"http_get": raises(CaptureError(Reason.FORBIDDEN, "pods/proxy"))}, "forbidden"),
