@@ -69,6 +69,7 @@ BENCH = (
     python("tests/bench/audit.py"),
     python("tests/bench/parse.py"),
     python("tests/bench/profiles.py"),
+    python("tests/bench/take.py"),
     python("tests/bench/watch.py"),
 )
 
