@@ -29,6 +29,8 @@ SILENCE_SECONDS = 60.0
 ANSWER_SECONDS = 15.0
 # Between two tries, from the first to the last, in seconds.
 PAUSE, LONGEST_PAUSE = 0.2, 5.0
+# So much later than the kubelet has started another container the cluster shows it, at most.
+CHANGE_SECONDS = 10.0
 # A stream that lasted so long is no reason to wait before the next one.
 STEADY_SECONDS = 5.0
 FIRST_BYTES, LAST_BYTES = 200, 1 << 16
@@ -54,6 +56,8 @@ class PodFollow(LogFollow):
         self._stream: Stream | None = None
         self._opened = False
         self._pause = PAUSE
+        # Whether the last line that was seen is known to have been rotated away.
+        self._is_rotated = False
         # Whether the next stream begins with the first line of the log.
         self._from_start = False
         # How far the node's clock and the way of a line put its stamp behind ours, at least.
@@ -181,7 +185,7 @@ class PodFollow(LogFollow):
 
     def _follow(self) -> Generator[Event, None, bool]:
         query = {"follow": "true", **self._since()}
-        before = self._seam.last
+        before, held = self._seam.last, self._seam.copy()
         self._seam.begin()
         self._least_behind, self._lags_since = math.inf, None
         lines = WholeLines()
@@ -191,7 +195,10 @@ class PodFollow(LogFollow):
         with self._opening(query, patience) as stream:
             for data in stream.chunks(silence=SILENCE_SECONDS):
                 new = self._seam.take(lines.feed(data))
-                if self._seam.joins is not None:
+                if self._seam.joins is not None and before is not None:
+                    if not self._seam.joins and not self._is_rotated:
+                        self._seam = held
+                        return self._find_out()
                     yield from self._joined(before)
                     before = None
                 if new:
@@ -208,10 +215,25 @@ class PodFollow(LogFollow):
             raise ApiProblem(0, "the log does not show the line that it ended with before")
         return stream.broken and time.monotonic() - began >= SILENCE_SECONDS
 
-    def _joined(self, before: Stamp | None) -> Iterator[Event]:
+    def _find_out(self) -> bool:
+        """A stream does not go on where the one before ended: the file was rotated, or it is another container's, which
+        the cluster shows some seconds later. Returns whether there is nothing else to find out."""
+        patience = self._deadline.child(CHANGE_SECONDS, "change")
+        while not patience.expired and not self._is_over:
+            now = self._seen()
+            if now is None or (now.container_id, now.restarts) != (
+                self._instance.container_id,
+                self._instance.restarts,
+            ):
+                return False
+            self._wait(PAUSE)
+        self._is_rotated = True
+        return True
+
+    def _joined(self, before: Stamp) -> Iterator[Event]:
         """The stream shows whether it goes on where the one before ended."""
-        self._lost = None
-        if before is not None and not self._seam.joins:
+        self._lost, self._is_rotated = None, False
+        if not self._seam.joins:
             until = self._last_moment
             text = "the file of the log was rotated while it was not read"
             yield Gap(follow.ROTATION_MISSED, text, before.moment, until)

@@ -74,6 +74,12 @@ class Seam:
         self._newest = b""
         self._oldest: tuple[str, str] = ("", "")
 
+    def copy(self) -> Seam:
+        """The same, whatever this one takes from now on."""
+        made = Seam()
+        made.last, made._tail, made._kept = self.last, self._tail.copy(), self._kept
+        return made
+
     def begin(self) -> None:
         """A part of the log begins that may hold what was passed on."""
         lines = b"".join(self._tail).splitlines()
