@@ -318,7 +318,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
     transport = transport_of(params, options.concurrency)
     given = instances_of(params)
     found = Discovery(given) if given else discover(transport, selection, deadline)
-    rows, plan = would_take(found, selection, options, transport.cluster)
+    rows, plan = would_take(found, selection, options, transport.cluster, params["deadline"])
     result: dict[str, Any] = {"output": "", "archive": "", "would": []}
     if check_mode:
         report = Report(rows)

@@ -47,7 +47,9 @@ def workloads() -> Set:
         extra = "" if component == "glance" else SWITCHED_ON
         made.append(manifests.config_map(component, namespace=NAMESPACE, extra=extra))
         if component == "host-image":
-            made.append(manifests.daemonset(component, namespace=NAMESPACE))
+            # Not on the nodes' own network, where that of another namespace has the port.
+            apart = {"hostNetwork": False, "hostPID": False, "hostIPC": False}
+            made.append(manifests.daemonset(component, namespace=NAMESPACE, pod_extra=apart))
         else:
             replicas = REGIONS if component == "region" else 1
             behaviour = {"spin": 40, "chan_wait": 7} if component == "region" else None

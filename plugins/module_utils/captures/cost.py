@@ -81,11 +81,15 @@ class Plan:
 
 
 def plan(
-    asked: Sequence[tuple[Instance, Sequence[Kind]]], seconds: Mapping[str, int], at_once: int, gc: bool = False
+    asked: Sequence[tuple[Instance, Sequence[Kind]]],
+    seconds: Mapping[str, int],
+    at_once: int,
+    gc: bool,
+    deadline: float,
 ) -> Plan:
     """The plan for instances and the kinds that each is asked for. seconds: of the kinds that run for a time.
 
-    at_once: how many replicas of a component run those at a time.
+    at_once: how many replicas of a component run those at a time. deadline: of the run, in seconds.
     """
     replicas: Counter[tuple[str, str, str]] = Counter()
     kinds_of: dict[tuple[str, str, str], dict[str, Kind]] = {}
@@ -110,7 +114,13 @@ def plan(
         costs.append("a trace slows it while it runs, and grows by megabytes a second where it is busy")
     if gc:
         costs.append("gc=1 makes it collect its garbage first")
-    return Plan(longest, [*lines, "; ".join(costs) + ". Each takes one of its workers for GET requests meanwhile."])
+    lines.append("; ".join(costs) + ". Each takes one of its workers for GET requests meanwhile.")
+    if longest > deadline:
+        lines.append(
+            f"That takes about {longest:.0f} s, and the deadline is {deadline:.0f} s: what cannot end before it is not "
+            "begun. Raise cloudpods_deadline or cloudpods_profile_replicas."
+        )
+    return Plan(longest, lines)
 
 
 def _seconds(kinds: Iterable[Kind], replicas: int, seconds: Mapping[str, int], at_once: int) -> float:

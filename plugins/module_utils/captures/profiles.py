@@ -130,9 +130,9 @@ def take_all(
 
 
 def would_take(
-    found: Discovery, selection: Selection, options: Options, cluster: str
+    found: Discovery, selection: Selection, options: Options, cluster: str, deadline: float
 ) -> tuple[list[LedgerRow], cost.Plan]:
-    """The rows of a check mode run, and the plan. Touches nothing."""
+    """The rows of a check mode run, and the plan; deadline: of the run, in seconds. Touches nothing."""
     rows = discovery_rows(found, selection, cluster)
     asked = []
     for instance in found.instances:
@@ -142,7 +142,7 @@ def would_take(
             outcome = verdict(Reason.CHECK_MODE, "it would be asked for")
             rows += [row(instance, capture, outcome) for capture in captures_of(kinds, bool(options.addresses))]
             asked.append((instance, kinds))
-    return rows, cost.plan(asked, options.seconds, options.max_replicas_at_once, options.gc)
+    return rows, cost.plan(asked, options.seconds, options.max_replicas_at_once, options.gc, deadline)
 
 
 def _asked(instance: Instance, options: Options) -> tuple[Http | None, list[Kind], list[LedgerRow]]:

@@ -13,6 +13,7 @@ import threading
 import time
 from typing import Any
 
+from ..bundle.report import printable
 from ..bundle.store import Spool, Store, json_bytes
 from ..catalog import NEVER, PPROF_EXACT, component_of, endpoint_path
 from ..deadline import Deadline, DeadlineExceeded
@@ -83,6 +84,9 @@ class Taker:
         artifact = spool.keep() if spool.size else None
         if got.cut_by == "time" and self._run_deadline.expired:
             return verdict(Reason.BODY_CUT, f"the deadline of the whole run passed after {spool.size} bytes"), artifact
+        if got.cut_by == "size":
+            said = f"it was read up to {spool.size} bytes; cloudpods_profile_max_bytes may be raised"
+            return verdict(Reason.BODY_TOO_LARGE, said), artifact
         if got.cut_by:
             return cut_verdict(got.cut_by, spool.size), artifact
         with self._proofs:
@@ -117,7 +121,7 @@ class Taker:
         except _ERRORS as error:
             outcome = self._verdict(error, deadline)
         # It may answer with whatever it likes; only what was asked for is taken.
-        names = {address: names[address] for address in addresses if address in names}
+        names = {address: printable(names[address]) for address in addresses if address in names}
         details["named"] = len(names)
         artifact = None
         if names:
@@ -139,7 +143,7 @@ def _folders(instance: Instance) -> list[str]:
 
 
 def look_at_pool(transport: Transport, subject: Subject, deadline: Deadline) -> tuple[cost.Pool | None, Verdict | None]:
-    """The workers of the service, or why they cannot be seen. DeadlineExceeded."""
+    """The workers of the service, or why they cannot be seen."""
     if not cost.has_pool(subject.http):
         return None, None
     target = subject.target(endpoint_path(cost.WORKERS))
@@ -147,6 +151,8 @@ def look_at_pool(transport: Transport, subject: Subject, deadline: Deadline) -> 
         got = transport.http_get(subject.instance, target, deadline, SMALL_BYTES)
     except CaptureError as error:
         return None, error.verdict
+    except DeadlineExceeded as error:
+        return None, verdict(Reason.NO_ANSWER, str(error))
     reading = read(cost.WORKERS, got.status, got.headers, got.body, got.cut_by)
     pool = cost.pool_of(reading.document)
     return pool, None if pool else reading.outcome

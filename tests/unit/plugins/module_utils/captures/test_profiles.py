@@ -451,7 +451,7 @@ def test_the_plan_says_what_is_asked_of_whom_and_for_how_long(transport):
     selection = everything(transport)
     found = discover(transport, selection, Deadline(5))
     options = profiles.Options(ALL, cpu_seconds=10, trace_seconds=2, max_replicas_at_once=2)
-    rows, plan = profiles.would_take(found, selection, options, "c1")
+    rows, plan = profiles.would_take(found, selection, options, "c1", 300.0)
     assert transport.asked == []
     assert plan.seconds == 24
     assert any(line.startswith("region: 3 instances: index, cmdline") and "about 24 s" in line for line in plan.lines)
@@ -469,5 +469,37 @@ def test_a_plan_for_nobody_says_so(transport):
     transport.add("climc")
     selection = everything(transport)
     found = discover(transport, selection, Deadline(5))
-    plan = profiles.would_take(found, selection, profiles.Options(ALL), "c1")[1]
+    plan = profiles.would_take(found, selection, profiles.Options(ALL), "c1", 300.0)[1]
     assert (plan.seconds, plan.lines) == (0, ["Nothing is asked of any instance."])
+
+
+def test_a_plan_that_is_longer_than_the_deadline_says_so(transport):
+    for _replica in range(4):
+        transport.add("region", answer=profiling)
+    selection = everything(transport)
+    found = discover(transport, selection, Deadline(5))
+    options = profiles.Options(["cpu"], cpu_seconds=10)
+    assert "cloudpods_deadline" in profiles.would_take(found, selection, options, "c1", 39.0)[1].lines[-1]
+    assert "cloudpods_deadline" not in profiles.would_take(found, selection, options, "c1", 40.0)[1].lines[-1]
+
+
+def test_names_can_not_steer_a_terminal(transport, tmp_path):
+    def answer(target):
+        if target.body:
+            return HttpAnswer(200, {}, b"num_symbols: 1\n0x401000 \x1b[31mmain.work\r\n0x5 main.other\n")
+        return profiling(target)
+
+    transport.add("region", "r", answer=answer)
+    ran = take(transport, tmp_path, ["symbol"], addresses=[0x401000])
+    assert [item["name"].isprintable() for item in ran.report.names] == [True]
+    assert b"\x1b" not in (tmp_path / ran.rows()["names"].path).read_bytes()
+
+
+def test_workers_that_are_not_told_in_time_are_not_seen(transport, tmp_path):
+    def late(deadline):
+        threading.Event().wait(deadline.remaining())
+        deadline.check()
+
+    transport.add("region", "r", answer=profiling, faults={"/worker_stats": late})
+    reasons = take(transport, tmp_path, timeout=0.2).reasons()
+    assert (reasons["heap"], reasons["cpu"]) == ("profile_whole", "pool_unknown")
