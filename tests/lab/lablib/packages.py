@@ -31,6 +31,8 @@ PACKAGES = {
     "tini": "/usr/bin/tini",
     "util-linux": "/usr/bin/nsenter",
 }
+# What some tests use besides.
+JAVA = {"default-jre-headless": "/usr/bin/java"}
 UNITS = {"containerd": "containerd", "etcd-server": "etcd", "openssh-server": "ssh"}  # package -> its systemd unit
 POLICY = Path("/usr/sbin/policy-rc.d")
 POLICY_ASIDE = Path("/usr/sbin/policy-rc.d.before-lab")
@@ -47,14 +49,14 @@ def unfit() -> str:
     return ""
 
 
-def missing() -> list[str]:
-    """The packages that are not there."""
-    return [package for package, file in PACKAGES.items() if not Path(file).exists()]
+def missing(packages: dict[str, str]) -> list[str]:
+    """Those of these packages that are not there."""
+    return [package for package, file in packages.items() if not Path(file).exists()]
 
 
-def ensure() -> None:
+def ensure(packages: dict[str, str] = PACKAGES) -> None:
     """Install what is missing."""
-    wanted = missing()
+    wanted = missing(packages)
     if not wanted:
         return
     say(f"installing {' '.join(wanted)}")
@@ -62,8 +64,8 @@ def ensure() -> None:
     with services_kept_off(wanted):
         stream(["apt-get", "update", "-q"], env=environment)
         stream(["apt-get", "install", "-qy", "--no-install-recommends", *wanted], env=environment)
-    if missing():
-        raise LabError(f"installed, and yet without the files the lab needs: {', '.join(missing())}")
+    if missing(packages):
+        raise LabError(f"installed, and yet without the files that are needed: {', '.join(missing(packages))}")
 
 
 @contextlib.contextmanager
