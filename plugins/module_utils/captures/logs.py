@@ -253,7 +253,7 @@ class LogWatch:
             lines=sum(each.lines for each in watchers),
             bytes=sum(each.bytes for each in watchers),
             hits=sum(each.hits for each in watchers),
-            elapsed=(int(elapsed), int(self._options.duration)),
+            **{"s watched": (int(elapsed), int(self._options.duration))},
         )
 
     def _report(self, now: float) -> Report:
