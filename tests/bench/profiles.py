@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How fast a large profile is read, beside `go tool pprof -top`, alternately on this machine.
 
-Usage: profile.py [--rounds N] [--stacks N]. Needs Go; builds a program that writes a heap profile of itself.
-Prints a Markdown table. Seconds are the best and the median of all rounds. Ours are of each step, and of a whole
-process of Python that reads the file and writes all reports; theirs are of a whole process that prints the table. Both
-must find the same first function with the same value. The peak is that of our whole process.
+Usage: profiles.py [--rounds N] [--stacks N]. Needs Go; builds a program that writes a heap profile of itself.
+Prints a Markdown table. Seconds are the best and the median of all rounds: of the clock, and of the processor in the
+whole process, its start included (theirs uses several). Theirs prints its table; ours makes that of all sample types,
+or all reports. Both must find the same first function with the same value. The peak is that of our process.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import argparse
 import gzip
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -59,39 +61,64 @@ print(json.dumps({"marks": marks, "first": [top.rows[0].function, top.rows[0].fl
 """
 
 
-def go(*command: str, cwd: Path | None = None) -> str:
-    """What a command of Go's prints."""
-    environment = {**os.environ, "GOCACHE": str(cache() / "go-build"), "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"}
-    return subprocess.run(["go", *command], cwd=cwd, env=environment, check=True, capture_output=True, text=True).stdout
+ENVIRONMENT = {**os.environ, "GOCACHE": str(cache() / "go-build"), "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"}
 
 
 def make(folder: Path, stacks: int) -> Path:
     """The profile."""
-    go("build", "-o", str(folder / "profiler"), ".", cwd=HERE / "profiler")
+    build = ["go", "build", "-o", str(folder / "profiler"), "."]
+    subprocess.run(build, cwd=HERE / "profiler", env=ENVIRONMENT, check=True)
     subprocess.run([folder / "profiler", str(stacks), folder / "heap.pb.gz"], check=True)
     return folder / "heap.pb.gz"
 
 
-def ours(path: Path, what: str) -> tuple[dict[str, float], list[object], int]:
-    """Seconds of each step and of the whole process; the first function and its value; the peak of memory."""
-    began = time.perf_counter()
-    command = [sys.executable, "-c", OURS, str(ROOT / "plugins"), str(path), what]
-    said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return {**dict(said["marks"]), "process": time.perf_counter() - began}, said["first"], said["peak"]
+class Used(NamedTuple):
+    """What a process used: seconds of the clock, and of the processor."""
+
+    wall: float
+    cpu: float
 
 
-def theirs(path: Path) -> tuple[float, list[object]]:
-    """Seconds of the process; the first function and its value."""
-    began = time.perf_counter()
-    lines = go("tool", "pprof", "-symbolize=none", "-top", "-unit=B", str(path)).splitlines()
-    seconds = time.perf_counter() - began
+def measured(command: list[str], environment: dict[str, str] | None = None) -> tuple[Used, str]:
+    """What a command used, with its children, and what it printed."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Used(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime), said
+
+
+def ours(path: Path, what: str) -> tuple[Used, list[object], dict[str, float], int]:
+    """What the process used; the first function and its value; seconds of each step; the peak of memory."""
+    used, text = measured([sys.executable, "-c", OURS, str(ROOT / "plugins"), str(path), what])
+    said = json.loads(text)
+    return used, said["first"], dict(said["marks"]), said["peak"]
+
+
+def theirs(path: Path) -> tuple[Used, list[object]]:
+    """What the process used; the first function and its value."""
+    command = ["go", "tool", "pprof", "-symbolize=none", "-top", "-unit=B", str(path)]
+    used, text = measured(command, ENVIRONMENT)
+    lines = text.splitlines()
     start = next(number for number, line in enumerate(lines) if line.split()[:2] == ["flat", "flat%"])
     first = lines[start + 1].split()
-    return seconds, [first[5], int(first[0].rstrip("B"))]
+    return used, [first[5], int(first[0].rstrip("B"))]
 
 
 def shown(seconds: list[float]) -> str:
     return f"{min(seconds):.2f} ({statistics.median(seconds):.2f})"
+
+
+def report(runs: dict[str, list[Used]], steps: list[dict[str, float]]) -> None:
+    """The table; the first of the runs is what the others are compared with."""
+    print("| what | s, best (median) | CPU s | ratio of s | ratio of CPU s |")
+    print("|---|---|---|---|---|")
+    compared = next(iter(runs.values()))
+    their_wall, their_cpu = min(one.wall for one in compared), min(one.cpu for one in compared)
+    for name, used in runs.items():
+        wall, cpu = [one.wall for one in used], [one.cpu for one in used]
+        print(f"| {name} | {shown(wall)} | {shown(cpu)} | {min(wall) / their_wall:.2f} | {min(cpu) / their_cpu:.2f} |")
+    parts = ", ".join(f"{name} {min(one[name] for one in steps):.2f} s" for name in steps[0])
+    print(f"\nThe steps of our table, at best: {parts}.")
 
 
 def main() -> None:
@@ -103,30 +130,22 @@ def main() -> None:
         path = make(Path(scratch), arguments.stacks)
         content = len(gzip.decompress(path.read_bytes()))
         theirs(path)  # Go builds its tool when it is first used
-        table, reports, pprof = [], [], []
-        peak = 0
+        runs: dict[str, list[Used]] = {"`go tool pprof -top`": [], "ours, the table": [], "ours, all reports": []}
+        steps, peak = [], 0
         for _round in range(arguments.rounds):
             # Alternately, so that a noisy moment of the machine hits all.
-            seconds, first = theirs(path)
-            pprof.append(seconds)
-            steps, our_first, _peak = ours(path, "top")
-            table.append(steps)
-            everything, again, most = ours(path, "all")
-            reports.append(everything)
+            their_used, first = theirs(path)
+            table_used, our_first, marks, _peak = ours(path, "top")
+            all_used, again, _marks, most = ours(path, "all")
+            for into, used in zip(runs.values(), (their_used, table_used, all_used), strict=True):
+                into.append(used)
+            steps.append(marks)
             peak = max(peak, most)
             if not first == our_first == again:
                 raise SystemExit(f"go tool pprof has {first} first, we have {our_first} and {again}")
         print("### Profiles\n")
         print(f"A heap profile of {content / 1e6:.1f} MB ({path.stat().st_size / 1e6:.1f} MB packed).\n")
-        print("| what | s, best (median) | ours / `go tool pprof -top` |")
-        print("|---|---|---|")
-        print(f"| `go tool pprof -top`, the process | {shown(pprof)} | 1 |")
-        for name in table[0]:
-            seconds_of = [one[name] for one in table]
-            ratio = f"{min(seconds_of) / min(pprof):.2f}" if name == "process" else "-"
-            print(f"| ours, the table of all four types: {name} | {shown(seconds_of)} | {ratio} |")
-        seconds_of = [one["process"] for one in reports]
-        print(f"| ours, all reports: process | {shown(seconds_of)} | {min(seconds_of) / min(pprof):.2f} |")
+        report(runs, steps)
         print(f"\nThe peak of memory is {peak / content:.0f} times the unpacked profile ({peak / 1e6:.0f} MB).")
 
 
