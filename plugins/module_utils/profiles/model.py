@@ -18,7 +18,7 @@ class ProfileError(ValueError):
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of a profile is read; a real one of a service has a hundredth of it.
+    """How much of a profile is read: bounds against hostile ones.
 
     content: bytes of it, unpacked. samples: also for each other table. functions: those with a name. depth: places in a
     stack (Go has at most 1024). references: from samples to calls, in all. labels: in all. message: bytes of one sample
