@@ -1,11 +1,37 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shared parts of these tests are importable by name: `said`."""
+"""The shared parts of these tests are importable by name: `said`. Every document that a watcher makes in them is held
+to its schema."""
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import Watcher
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+SCHEMA = json.loads((Path(__file__).parents[5] / "docs" / "schemas" / "log.schema.json").read_text())
+INSTANCE = {"cluster": "c1", "component": "region", "name": "region-1", "state": "running"}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def schema_of_documents() -> Iterator[None]:
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    plain = Watcher.document
+
+    def document(self, now=None):
+        made = plain(self, now)
+        # As it is in the file, to which the capture adds whose log it is.
+        validator.validate(json.loads(json.dumps({"instance": INSTANCE, **made})))
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Watcher, "document", document)
+        yield
