@@ -26,7 +26,7 @@ from ..watch.patterns import Patterns, load_patterns
 from ..watch.picture import picture, sparkline
 from ..watch.report import verdict_table, windows_text
 from ..watch.verdicts import VERDICTS, Judgement, by_weight, component_verdict
-from ..watch.watcher import NOT_READABLE, Hit, Watcher
+from ..watch.watcher import NOT_READABLE, SKIPPED, Hit, Watcher
 from .judge import refuse_by_state
 from .reaction import Options as OnHit
 from .reaction import Reaction
@@ -40,6 +40,7 @@ UNTIL = (FIRST_HIT, VERDICT, DURATION)
 REPORT_SECONDS, JUDGE_SECONDS = 1.0, 1.0
 # So many seconds the threads have to end when they are told to.
 GRACE_SECONDS = 5.0
+LOOK_BACK_SECONDS = 10.0
 MAX_STREAMS = 2000
 
 
@@ -120,7 +121,8 @@ class Watched:
             if now - self.judged < JUDGE_SECONDS:
                 return False
             self.judged = now
-            return self.watcher.is_certain()
+            # At this moment, not at that of the last line: as long as it looks back, what was may be over.
+            return self.watcher.is_certain(time.time())
 
 
 class LogWatch:
@@ -164,6 +166,7 @@ class LogWatch:
         begun = time.monotonic()
         while not self._end.wait(min(REPORT_SECONDS, self._watching.remaining())) and not self._watching.expired:
             self._tell(time.monotonic() - begun)
+        self._look_back()
         ended = time.time()
         self._roster.close()
         for watched in list(self._watched.values()):
@@ -174,6 +177,13 @@ class LogWatch:
         self._tell(time.monotonic() - begun)
         self._reaction.wait()
         return self._report(ended)
+
+    def _look_back(self) -> None:
+        """Who ends early has seen the log of each up to now all the same, where that does not take long."""
+        left = Deadline(LOOK_BACK_SECONDS, "look back", parent=self._watching)
+        for watched in list(self._watched.values()):
+            if watched.opened:
+                watched.follower.present.wait(left.remaining())
 
     def stop(self) -> None:
         """End soon. From any thread."""
@@ -278,6 +288,8 @@ class LogWatch:
         """The artifacts and the row of one instance; its verdict, and its minutes as characters."""
         instance, watcher = watched.instance, watched.watcher
         watcher.flush()
+        if watched.opened and not watched.follower.present.is_set():
+            watcher.gap(SKIPPED, "the watching ended before the log was read up to then", None, now)
         found = watcher.verdict(now, instance.name)
         document = {"instance": instance.as_dict(), **watcher.document(now)}
         folders = [instance.cluster, instance.component, instance.name]

@@ -72,7 +72,8 @@ Look = Callable[[Deadline], "Instance | None"]
 class LogFollow(abc.ABC):
     """The log of one instance, as far back as was asked for and then live, until it is stopped or the deadline passes.
 
-    stamped: whether each line begins with a stamp of RFC 3339 and a blank.
+    stamped: whether each line begins with a stamp of RFC 3339 and a blank. present: set once all is passed on that was
+    written before it began; until then what is seen is history.
     """
 
     stamped = True
@@ -80,6 +81,7 @@ class LogFollow(abc.ABC):
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
         self._stopped = threading.Event()
+        self.present = threading.Event()
 
     @abc.abstractmethod
     def events(self) -> Iterator[Event]:

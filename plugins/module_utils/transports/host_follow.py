@@ -81,6 +81,7 @@ class HostFollow(LogFollow):
             yield Opened(self._begun(None))
             seconds = math.ceil(time.time() - self._window) if first else math.ceil(time.time())
             self._stream = source.follow_from(seconds, self._deadline)
+            self._stream.at_end = self.present.set
             yield from self._pass_on(self._stream)
             return
         descriptor, offset, oldest = self._place(source) if first else (source.open_current(), 0, None)
@@ -92,7 +93,7 @@ class HostFollow(LogFollow):
     def _read_files(self, source: LogFiles, descriptor: int, offset: int) -> Generator[Event, None, tuple[int, int]]:
         """Files from a place on; where to go on if that is not where they end (else -1)."""
         unwrap = source.unwrapper(None, stamped=True)
-        stream = FileStream(source, descriptor, offset, self._deadline, unwrap, POLL_SECONDS)
+        stream = FileStream(source, descriptor, offset, self._deadline, unwrap, POLL_SECONDS, self.present.set)
         self._stream = stream
         self._least_behind = math.inf
         missed, truncated = source.missed, 0

@@ -13,7 +13,7 @@ import json
 import os
 import select
 import subprocess
-from typing import Any
+from typing import Any, Callable
 
 from ..deadline import Deadline
 from ..model import CaptureError, Process, Reason
@@ -99,7 +99,7 @@ class JournalMark(Mark):
 
 
 class JournalStream(LogStream):
-    """What journalctl prints, until the process has ended and nothing more comes."""
+    """What journalctl prints, until the process has ended and nothing more comes. at_end: called when it pauses."""
 
     def __init__(self, command: list[str], procfs: ProcFs, process: Process, deadline: Deadline) -> None:
         self._procfs = procfs
@@ -114,6 +114,7 @@ class JournalStream(LogStream):
             start_new_session=True,
         )
         self._text = JournalText()
+        self.at_end: Callable[[], Any] | None = None
         self._poll = select.poll()
         if self._program.stdout is not None:
             self._poll.register(self._program.stdout, select.POLLIN)
@@ -130,6 +131,8 @@ class JournalStream(LogStream):
                     return text
             elif ended:
                 break
+            elif self.at_end is not None:
+                self.at_end()
         return self._text.feed(b"")
 
     def stop(self) -> None:

@@ -13,7 +13,7 @@ import abc
 import contextlib
 import os
 import threading
-from typing import Callable
+from typing import Any, Callable
 
 from ..deadline import Deadline
 from ..model import CaptureError, Process, Reason
@@ -65,6 +65,10 @@ class LogFiles(abc.ABC):
         """
         del stream, stamped
         return _as_is
+
+
+def _nothing() -> None:
+    return
 
 
 def _as_is(data: bytes) -> bytes:
@@ -213,7 +217,8 @@ class FileStream(LogStream):
     """The log from one place on, through all files that follow. Takes over the descriptor.
 
     unwrap: what takes the runtime's wrapping away; by default what is left is the process's standard error. poll: how
-    often the end of the file is looked at. truncated: how often what was read already was cut away.
+    often the end of the file is looked at; at_end: called whenever nothing more is there. truncated: how often what was
+    read already was cut away.
     """
 
     def __init__(
@@ -224,6 +229,7 @@ class FileStream(LogStream):
         deadline: Deadline,
         unwrap: Callable[[bytes], bytes] | None = None,
         poll: float = POLL_SECONDS,
+        at_end: Callable[[], Any] = _nothing,
     ) -> None:
         self._files = files
         self._descriptor = descriptor
@@ -231,6 +237,7 @@ class FileStream(LogStream):
         self._deadline = deadline
         self._unwrap = unwrap or files.unwrapper()
         self._poll = poll
+        self._tell_end = at_end
         self._next: int | None = None
         self._last_look = False
         self._stopped = threading.Event()
@@ -265,6 +272,7 @@ class FileStream(LogStream):
             end = self._files.writes_at(self._descriptor)
             self.truncated += end < self._offset
             self._offset = min(self._offset, end)
+            self._tell_end()
             self._wait(self._poll)
         return b""
 

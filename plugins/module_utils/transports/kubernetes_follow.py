@@ -56,6 +56,8 @@ class PodFollow(LogFollow):
         self._stream: Stream | None = None
         self._opened = False
         self._pause = PAUSE
+        # The newest line that there was when the log was opened.
+        self._newest: Stamp | None = None
         # Whether the last line that was seen is known to have been rotated away.
         self._is_rotated = False
         # Whether the next stream begins with the first line of the log.
@@ -176,6 +178,7 @@ class PodFollow(LogFollow):
             if not self._opened:
                 self._opened = True
                 yield Opened(opened)
+            self._arrive()
         try:
             return (yield from self._follow())
         except _NoBytes:
@@ -203,9 +206,10 @@ class PodFollow(LogFollow):
                     before = None
                 if new:
                     yield Lines(new)
-                    if self._lags():
-                        yield from self._jump()
-                        return True
+                self._arrive()
+                if new and self._lags():
+                    yield from self._jump()
+                    return True
                 if self._is_over:
                     break
         rest = lines.drop()
@@ -248,6 +252,7 @@ class PodFollow(LogFollow):
         if first is None or last is None:
             return None
         oldest, newest = stamp_of(first), stamp_of(last)
+        self._newest = newest
         now = time.time()
         if newest is None or newest.moment is None:
             return now
@@ -292,6 +297,12 @@ class PodFollow(LogFollow):
         new = self._seam.take(block) if block.strip() else b""
         if new:
             yield Lines(new)
+
+    def _arrive(self) -> None:
+        """Note when the present is reached."""
+        last = self._seam.last
+        if not self.present.is_set() and (self._newest is None or (last and last.order >= self._newest.order)):
+            self.present.set()
 
     def _lags(self) -> bool:
         """Whether reading fell behind writing, and cannot catch up."""

@@ -307,6 +307,8 @@ class FakeFollow(LogFollow):
         service, position, container = self._service, 0, self._service.instance.container_id
         yield Opened(time.time())
         while True:
+            if position:
+                self.present.set()
             with service.changed:
                 while not self._is_over and len(service.log) == position and not service.ended:
                     service.changed.wait(self._deadline.remaining())
