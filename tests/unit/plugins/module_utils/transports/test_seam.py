@@ -1,0 +1,123 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Parts of a log that overlap are joined without loss and without anything twice; what does not join is told."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import seam
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import LONGEST_HELD, WholeLines
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.seam import Seam, stamp_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def lines(*numbers: int, zone: str = "Z") -> bytes:
+    """Lines that were written so many tenths of a second after the hour."""
+    return b"".join(
+        f"2026-11-25T10:{n // 600:02d}:{n // 10 % 60:02d}.{n % 10}{zone} line {n}\n".encode() for n in numbers
+    )
+
+
+def joined(*parts: bytes, made: Seam | None = None) -> tuple[bytes, list[bool | None]]:
+    made, passed, joins = made or Seam(), b"", []
+    for part in parts:
+        made.begin()
+        passed += made.take(part)
+        joins.append(made.joins)
+    return passed, joins
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected", "joins"),
+    [
+        pytest.param([lines(1, 2)], lines(1, 2), [True], id="one part"),
+        pytest.param([lines(1, 2), lines(2, 3)], lines(1, 2, 3), [True, True], id="it begins with the last line"),
+        pytest.param([lines(11, 12, 15), lines(11, 12, 15, 16)], lines(11, 12, 15, 16), [True, True], id="a second"),
+        pytest.param([lines(1, 2), lines(2)], lines(1, 2), [True, True], id="nothing new"),
+        pytest.param([lines(1, 2), lines(3)], lines(1, 2, 3), [True, False], id="rotated away"),
+        pytest.param([lines(1, 2), b""], lines(1, 2), [True, None], id="nothing at all"),
+        pytest.param([lines(5, 5, 5), lines(5, 5, 5, 5)], lines(5, 5, 5, 5), [True, True], id="the same line again"),
+        pytest.param([lines(5, 4), lines(5, 4, 6)], lines(5, 4, 6), [True, True], id="out of order"),
+        pytest.param([lines(12, zone="+08:00"), lines(12, 13, zone="+08:00")], lines(12, 13, zone="+08:00"),
+                     [True, True], id="another zone"),
+    ],
+)  # fmt: skip
+def test_parts_are_joined(parts, expected, joins):
+    assert joined(*parts) == (expected, joins)
+
+
+def test_what_came_long_before_is_not_given_again():
+    log = lines(*range(36000))
+    assert len(log) > 3 * seam.REMEMBERED
+    passed, joins = joined(log, lines(*range(35000, 36001)))
+    assert (len(passed), joins) == (len(log) + len(lines(36000)), [True, True])
+
+
+def test_a_copy_does_not_see_what_comes_later():
+    made = Seam()
+    made.take(lines(1))
+    copy = made.copy()
+    made.take(lines(2))
+    assert joined(lines(1, 2), made=copy) == (lines(2), [True])
+    assert copy.last.order == made.last.order
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=40), st.data())
+def test_however_it_is_cut_each_line_comes_once(numbers, data):
+    log = [lines(number) for number in sorted(numbers)]
+    made, passed, seen = Seam(), b"", 0
+    while seen < len(log):
+        # As sinceTime does it: from the beginning of the second of the last line on.
+        second = log[seen - 1][:19] if seen else b""
+        part = [line for line in log if line[:19] >= second]
+        length = data.draw(st.integers(len(part) - len(log) + seen + 1, len(part)))
+        made.begin()
+        for cut in (part[: length // 2], part[length // 2 : length]):
+            passed += made.take(b"".join(cut))
+        assert made.joins
+        seen = len(log) - len(part) + length
+    assert passed == b"".join(log)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        (b"2026-11-25T10:00:00Z x", 1795600800.0),
+        (b"2026-11-25T10:00:00.5Z x", 1795600800.5),
+        (b"2026-11-25T18:00:00.5+08:00", 1795600800.5),
+        (b"2026-02-31T10:00:00Z x", None),
+    ],
+)
+def test_stamps_are_moments(text, moment):
+    assert stamp_of(text).moment == moment
+
+
+@pytest.mark.parametrize("text", [b"", b"x", b"2026-11-25 10:00:00Z x", b"2026-11-25T10:00:00Zx"])
+def test_other_text_has_no_stamp(text):
+    assert stamp_of(text) is None
+
+
+def test_stamps_of_fewer_digits_sort():
+    assert stamp_of(b"2026-11-25T10:00:00.1Z ").order < stamp_of(b"2026-11-25T10:00:00.12Z ").order
+
+
+def test_only_whole_lines_are_passed_on():
+    cut = WholeLines()
+    assert [cut.feed(b"a\nb"), cut.feed(b"c"), cut.feed(b"\n"), cut.feed(b"d"), cut.end()] == [
+        b"a\n", b"", b"bc\n", b"", b"d"
+    ]  # fmt: skip
+
+
+def test_a_line_without_end_is_not_held():
+    cut = WholeLines()
+    assert len(cut.feed(b"x" * (LONGEST_HELD + 1))) == LONGEST_HELD + 1
+    assert cut.drop() == b"\n"
+    assert cut.drop() == b""
+
+
+def test_what_will_come_again_is_dropped():
+    cut = WholeLines()
+    cut.feed(b"half")
+    assert (cut.drop(), cut.feed(b"whole\n")) == (b"", b"whole\n")
