@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import FILE_VARIABLE
 
 from workspace import ROOT
 
@@ -179,6 +180,19 @@ def test_several_hosts_have_lines_of_their_own_and_none_after_the_end(where, ser
     _before, task, after = terminal.shown.partition("TASK [ansible.builtin.wait_for]")
     assert task
     assert LINE.findall(after) == []
+
+
+def test_a_module_that_does_not_see_the_file_has_the_time_alone(where, service):
+    """As over SSH, and under become."""
+    playbook = where.playbook({**ask(service), "environment": {FILE_VARIABLE: ""}})
+    with where.terminal("ansible-playbook", playbook, *arguments(cloudpods_progress_seconds=1.5)) as terminal:
+        assert service.asked.wait(PATIENCE)
+        seen = len(terminal.lines)
+        terminal.until(lambda: len(terminal.lines) >= seen + 2)
+        service.let_go.set()
+        terminal.until()
+    assert terminal.process.returncode == 0, terminal.shown
+    assert {(most, counts) for _host, _module, _time, most, counts in terminal.lines} == {("", "")}
 
 
 def test_what_another_program_reads_has_no_line_in_it(where, service):
