@@ -51,7 +51,7 @@ options:
       - V(signal) is the dump that answers SIGUSR1. V(pprof) asks C(/debug/pprof) for the goroutines instead, where
         profiling is on, and sends no signal. V(both) does both, the signal first.
       - V(auto) sends the signal, and afterwards asks for the goroutines where profiling is on and a worker is to spare.
-        Where they cannot be had, nothing is said of it.
+        One replica of each component tells whether it is. Where they cannot be had, nothing is said of it.
       - By C(/debug/pprof), each goroutine is told with its state and the minutes that it waits. Where the API server is
         on the way, it takes the right to C(pods/proxy).
     type: str

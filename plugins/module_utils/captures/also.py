@@ -15,7 +15,7 @@ from ..bundle.store import Store
 from ..catalog import PPROF_EXACT, PPROF_NONE, Http, component_of, http_of
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Caps, run
-from ..model import Instance, Reason, Status, Verdict, verdict
+from ..model import Instance, LedgerRow, Reason, Status, Verdict, verdict
 from ..pprof import KINDS, profile_path
 from ..transports.base import Transport
 from . import cost
@@ -36,8 +36,6 @@ def take_goroutines(
 ) -> None:
     """Their goroutines, and a row for each; where the method is auto, only for those of which something came."""
     quiet = options.method == "auto"
-    taker = Taker(transport, store, options.max_bytes, deadline)
-    nodes = Caps(options.node_concurrency)
     subjects = []
     for instance in instances:
         http, refused = _asked(instance)
@@ -46,24 +44,11 @@ def take_goroutines(
             subjects.append(subject)
         elif not quiet:
             subject.end([STACK_PPROF], refused)
-
-    def work(subject: Subject) -> Verdict | None:
-        seconds = UNASKED_SECONDS if quiet else options.timeout
-        try:
-            with nodes.hold(subject.instance.node, deadline):
-                return _take(taker, transport, subject, deadline.child(seconds, "instance"), quiet)
-        except DeadlineExceeded:
-            outcome = verdict(Reason.RUN_DEADLINE)
-            if not quiet:
-                subject.end([STACK_PPROF], outcome)
-            return outcome
-
-    # Unasked, it is tried once whether it is allowed at all.
-    first, others = (subjects[:1], subjects[1:]) if quiet else ([], subjects)
-    forbidden = [ended.result for ended in run(first, work, 1, deadline) if _is_forbidden(ended.result)]
-    for ended in run(others if not forbidden else [], work, options.concurrency, deadline):
-        if not quiet and (ended.error is not None or not ended.finished):
-            ended.target.end([STACK_PPROF], unfinished(ended.error, ended.started))
+    session = _Session(transport, store, options, deadline)
+    if quiet:
+        session.take_where_it_can_be_had(subjects)
+    else:
+        session.take_all(subjects)
 
 
 def _asked(instance: Instance) -> tuple[Http, Verdict | None]:
@@ -77,21 +62,69 @@ def _asked(instance: Instance) -> tuple[Http, Verdict | None]:
     return http, verdict(Reason.NOT_REGISTERED) if http.pprof == PPROF_EXACT else None
 
 
-def _is_forbidden(outcome: Verdict | None) -> bool:
-    return outcome is not None and outcome.reason is Reason.FORBIDDEN
+class _Session:
+    """Asks many at a time."""
 
+    def __init__(self, transport: Transport, store: Store, options: Options, deadline: Deadline) -> None:
+        self._transport = transport
+        self._options = options
+        self._deadline = deadline
+        self._taker = Taker(transport, store, options.max_bytes, deadline)
+        self._nodes = Caps(options.node_concurrency)
 
-def _take(taker: Taker, transport: Transport, subject: Subject, deadline: Deadline, quiet: bool) -> Verdict | None:
-    """Ask one. What kept it from being asked, or from being seen."""
-    pool, problem = look_at_pool(transport, subject, deadline.child(deadline.remaining() / 2, "instance"))
-    refused: Verdict | None = None
-    if cost.has_pool(subject.http):
-        # Unasked, nothing is put to a service that cannot even tell how busy it is.
-        refused = cost.refusal(pool, problem, timed=quiet)
-    if refused is None:
-        entry = taker.take(subject, KIND, profile_path(KIND.name), deadline, {}, is_first=True)
-        if not quiet or entry.status in (Status.COMPLETE.value, Status.PARTIAL.value):
+    def take_all(self, subjects: Sequence[Subject]) -> None:
+        """Ask all, each of which gets its row."""
+        for ended in run(subjects, self._demand, self._options.concurrency, self._deadline):
+            if ended.error is not None or not ended.finished:
+                ended.target.end([STACK_PPROF], unfinished(ended.error, ended.started))
+
+    def take_where_it_can_be_had(self, subjects: Sequence[Subject]) -> None:
+        """Ask one whether it is allowed at all, one of each component whether profiling is on there, then the others."""
+        firsts = list({subject.instance.component: subject for subject in reversed(subjects)}.values())
+        rest = [subject for subject in subjects if subject not in firsts]
+        is_off: set[str] = set()
+        for some in (firsts[:1], firsts[1:], rest):
+            left = [subject for subject in some if subject.instance.component not in is_off]
+            for ended in run(left, self._try, self._options.concurrency, self._deadline):
+                if ended.result is Reason.FORBIDDEN:
+                    return
+                if ended.result is Reason.PROFILING_OFF:
+                    is_off.add(ended.target.instance.component)
+
+    def _demand(self, subject: Subject) -> None:
+        try:
+            with self._nodes.hold(subject.instance.node, self._deadline):
+                deadline = self._deadline.child(self._options.timeout, "instance")
+                pool, problem = self._look(subject, deadline)
+                refused = cost.refusal(pool, problem, timed=False) if cost.has_pool(subject.http) else None
+                if refused is not None:
+                    subject.end([STACK_PPROF], refused)
+                else:
+                    subject.record(self._take(subject, deadline))
+        except DeadlineExceeded:
+            subject.end([STACK_PPROF], verdict(Reason.RUN_DEADLINE))
+
+    def _try(self, subject: Subject) -> Reason:
+        """Why it was not to be had, or what it is like."""
+        try:
+            with self._nodes.hold(subject.instance.node, self._deadline):
+                deadline = self._deadline.child(UNASKED_SECONDS, "instance")
+                pool, problem = self._look(subject, deadline)
+                if problem is not None:
+                    return problem.reason
+                # Unasked, nothing is put to a service that does not tell how busy it is.
+                refused = cost.refusal(pool, problem, timed=True)
+                if refused is not None:
+                    return refused.reason
+                entry = self._take(subject, deadline)
+        except DeadlineExceeded:
+            return Reason.RUN_DEADLINE
+        if entry.status in (Status.COMPLETE.value, Status.PARTIAL.value):
             subject.record(entry)
-    elif not quiet:
-        subject.end([STACK_PPROF], refused)
-    return problem or refused
+        return Reason(entry.reason)
+
+    def _look(self, subject: Subject, deadline: Deadline) -> tuple[cost.Pool | None, Verdict | None]:
+        return look_at_pool(self._transport, subject, deadline.child(deadline.remaining() / 2, "instance"))
+
+    def _take(self, subject: Subject, deadline: Deadline) -> LedgerRow:
+        return self._taker.take(subject, KIND, profile_path(KIND.name), deadline, {}, is_first=True)

@@ -95,6 +95,15 @@ def test_what_is_forbidden_is_tried_once(transport, tmp_path):
     assert len(transport.asked) == 1
 
 
+def test_one_replica_tells_for_its_component_that_profiling_is_off(transport, tmp_path):
+    for number in range(4):
+        transport.add("region", f"off-{number}", answer=off)
+        transport.add("keystone", f"on-{number}", answer=profiling)
+    ran = capture(transport, tmp_path, method="auto")
+    assert {row.instance for row in ran.rows(PPROF)} == {f"on-{number}" for number in range(4)}
+    assert len({name for name, _path in transport.asked if name.startswith("off")}) == 1
+
+
 def test_of_a_service_that_does_not_tell_how_busy_it_is_auto_asks_nothing_more(transport, tmp_path):
     transport.add("region", "r", answer=profiling, faults={"/worker_stats": no_answer})
     capture(transport, tmp_path / "auto", method="auto")
