@@ -79,7 +79,7 @@ class _Session:
                 ended.target.end([STACK_PPROF], unfinished(ended.error, ended.started))
 
     def take_where_it_can_be_had(self, subjects: Sequence[Subject]) -> None:
-        """Ask one whether it is allowed at all, one of each component whether profiling is on there, then the others."""
+        """Ask one whether it is allowed at all, one of each component whether profiling is on, then the others."""
         firsts = list({subject.instance.component: subject for subject in reversed(subjects)}.values())
         rest = [subject for subject in subjects if subject not in firsts]
         is_off: set[str] = set()
