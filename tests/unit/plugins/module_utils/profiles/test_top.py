@@ -46,6 +46,15 @@ def test_the_table_is_that_of_go_tool_pprof(profiles, name):
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_what_go_tool_pprof_reads_and_writes_again_is_the_same(profiles, tmp_path, name):
+    again = tmp_path / "again.pb.gz"
+    golang.pprof(profiles[name], "-proto", f"-output={again}")
+    mine, theirs = (tops(found, Frames(found)) for found in (opened(profiles[name]), opened(again)))
+    assert [top.kind for top in mine] == [top.kind for top in theirs]
+    assert [top.lines() for top in mine] == [top.lines() for top in theirs]
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_the_sample_type_shown_first_is_the_one_that_go_tool_pprof_shows(profiles, name):
     found = opened(profiles[name])
     (line,) = (line for line in golang.pprof(profiles[name], "-top") if line.startswith("Type: "))
