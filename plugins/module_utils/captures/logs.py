@@ -244,7 +244,8 @@ class LogWatch:
             self._finish(FIRST_HIT)
 
     def _certain(self, watched: Watched, hit: Hit) -> None:
-        self._react(watched, hit)
+        if hit.severity != CRITICAL:
+            self._react(watched, hit)
         if self._options.until == VERDICT:
             self._finish(VERDICT)
 

@@ -79,6 +79,9 @@ class Reaction:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._last: dict[tuple[str, str], float] = {}
+        self._busy: set[tuple[str, str]] = set()
+        # Two captures at once of the same instance would mix their dumps.
+        self._turns: dict[str, threading.Lock] = {}
         self._stores: list[SharedStore] = []
         self._threads: list[threading.Thread] = []
 
@@ -92,9 +95,12 @@ class Reaction:
         key = (instance.component, pool)
         with self._lock:
             last = self._last.get(key)
-            if (last is not None and seen - last < self.options.cooldown) or self.deadline.expired:
+            cools = last is not None and seen - last < self.options.cooldown
+            if cools or key in self._busy or self.deadline.expired:
                 return False
             self._last[key] = seen
+            self._busy.add(key)
+            self._turns.setdefault(instance.component, threading.Lock())
             done = Done(instance.name, pool, pattern, utc_text(utc_now()), 0.0)
             self.done.append(done)
             number = len(self.done)
@@ -116,6 +122,14 @@ class Reaction:
             return settled(recorded, self._stores)
 
     def _capture(
+        self, done: Done, number: int, instance: Instance, replicas: Callable[[], list[Instance]], seen: float
+    ) -> None:
+        with self._turns[instance.component]:
+            self._capture_in_turn(done, number, instance, replicas, seen)
+        with self._lock:
+            self._busy.discard((instance.component, done.pool))
+
+    def _capture_in_turn(
         self, done: Done, number: int, instance: Instance, replicas: Callable[[], list[Instance]], seen: float
     ) -> None:
         others = [one for one in replicas() if one.component == instance.component and one != instance]

@@ -1,157 +1,230 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a watch leaves of each log: its row and its files, by their schemas, for every verdict there is."""
+"""A watch of services in memory: what ends it, what it sets off, and that every instance is accounted for."""
 
 from __future__ import annotations
 
-import dataclasses
+import datetime
 import json
 import threading
 import time
 from pathlib import Path
-from xml.etree import ElementTree
 
-import jsonschema
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import LogWatch, Options, Report
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.reaction import Options as OnHit
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import (
-    Changed,
-    Gap,
-    Opened,
-)
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import VERDICTS
-from scripted import BUSY, FULL, WAITS, Cloud, Script
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
+from fake_transport import FakeFollow, FakeTransport, raises
 
-PATIENCE = 20.0
-POOL = "TaskWorkerManager"
-SCHEMAS = Path(__file__).parents[5] / "docs" / "schemas"
+STACKS = OnHit(("capture_stacks",), timeout=5.0)
 
 
-def schema(name: str) -> jsonschema.Draft202012Validator:
-    document = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
-    jsonschema.Draft202012Validator.check_schema(document)
-    return jsonschema.Draft202012Validator(document)
+def said(message: str, ago: float = 0.0) -> bytes:
+    moment = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=ago)
+    return f"[error {moment:%Y-%m-%d %H:%M:%S} appsrv.(*W).Run(workers.go:266)]{message}\n".encode()
 
 
-LOG, COUNTS, ROW = schema("log"), schema("counts"), schema("ledger-row")
+def lost(pool: str = "P", ago: float = 0.0) -> bytes:
+    return said(f"{pool}: queue full, task dropped", ago)
 
 
-@dataclasses.dataclass
-class Left:
-    """What a watch left of one log."""
+class Watch:
+    """A watch on a thread."""
 
-    report: Report
-    folder: Path
+    def __init__(self, transport: FakeTransport, folder: Path, **options) -> None:
+        options = {"since": 0, "duration": 10.0, "until": "duration", **options}
+        selection, deadline = select("", ["region", "keystone"]), Deadline(30)
+        self.store = Store(str(folder / "part"))
+        self.progress = Progress()
+        found = discover(transport, selection, deadline)
+        self.watch = LogWatch(transport, found, selection, self.store, Options(**options), deadline, self.progress)
+        self.report = Report()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
-    @property
-    def log(self) -> dict:
-        return json.loads((self.folder / "log.json").read_text())
+    def _run(self) -> None:
+        self.report = self.watch.run()
 
-    @property
-    def counts(self) -> dict:
-        return json.loads((self.folder / "counts.json").read_text())
+    def join(self) -> Report:
+        """Its report, when it ends by itself."""
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+        return self.report
 
-
-def watch(folder: Path, *events) -> Left:
-    """Watch one log in which that happens, texts being messages, until all was taken."""
-    cloud = Cloud()
-    name = cloud.add("region").instance.name
-    deadline, selection = Deadline(60.0), select("", ["region"])
-    store, options = Store(str(folder)), Options(duration=PATIENCE, until="duration")
-    watching = LogWatch(cloud, discover(cloud, selection, deadline), selection, store, options, deadline)
-    reports: list[Report] = []
-    thread = threading.Thread(target=lambda: reports.append(watching.run()))
-    thread.start()
-    _wait(lambda: name in cloud.follows)
-    script: Script = cloud.follows[name]
-    for event in events:
-        script.say(event) if isinstance(event, str) else script.written.put(event)
-    _wait(script.written.empty)
-    watching.stop()
-    thread.join(PATIENCE)
-    (report,) = reports
-    for row in report.rows:
-        ROW.validate(row.as_dict())
-    return Left(report, folder / "c1" / "region" / name)
+    def end(self) -> Report:
+        self.watch.stop()
+        return self.join()
 
 
-def _wait(holds) -> None:
-    end = time.monotonic() + PATIENCE
+@pytest.fixture
+def transport() -> FakeTransport:
+    return FakeTransport()
+
+
+def rows(report: Report, capture: str = "log_watch") -> dict[str, str]:
+    return {row.instance: row.reason for row in report.rows if row.capture == capture}
+
+
+def signals(transport: FakeTransport, service) -> int:
+    return transport.done_to(service.instance.name).count("signal")
+
+
+def await_true(holds, seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end
-        time.sleep(0.005)
+        threading.Event().wait(0.01)
 
 
-def since(seconds: float) -> Opened:
-    return Opened(time.time() - seconds)
+def test_every_instance_has_its_row_and_files(transport, tmp_path):
+    region, keystone = transport.add("region"), transport.add("keystone")
+    watch = Watch(transport, tmp_path, duration=0.3)
+    region.write(lost())
+    report = watch.join()
+    assert rows(report) == {region.instance.name: "recorded", keystone.instance.name: "recorded"}
+    assert [(each.name, each.verdict) for each in report.verdicts] == [("region", "dropping"), ("keystone", "unknown")]
+    assert (report.verdict, report.ended, report.changed) == ("dropping", "duration", False)
+    folder = tmp_path / "part" / "c1" / "region" / region.instance.name
+    assert {path.name for path in folder.iterdir()} == {"log.json", "log-windows.txt", "counts.json", "picture.svg"}
+    assert json.loads((folder / "log.json").read_text())["hits"] == 1
+    assert watch.progress.counts()["hits"] == 1
 
 
-CYCLES = [BUSY.format(pool=POOL, cycles=number) for number in (9, 10, 11)]
-CASES = {
-    "healthy": ([since(600), "hello"], "quiet"),
-    "unknown": ([since(600), "hello", Gap("stream_lost", "cut", time.time() - 60, None)], "gap"),
-    "busy": ([since(600), WAITS.format(pool=POOL)], "tasks_wait"),
-    "stuck": ([since(600), *CYCLES, Changed("containerd://b", 1), *CYCLES], "cycles_grow"),
-    "dropping": ([since(600), WAITS.format(pool=POOL), FULL.format(pool=POOL)], "tasks_lost"),
-}
+@pytest.mark.parametrize(
+    ("until", "text", "ends"),
+    [
+        ("verdict", lost(), True),
+        ("first_hit", said(" Send error request process timeout"), True),
+        ("verdict", said(" Send error request process timeout"), False),
+        ("duration", lost(), False),
+        ("first_hit", said("nothing"), False),
+    ],
+)
+def test_what_ends_a_watch(transport, tmp_path, until, text, ends):
+    region = transport.add("region")
+    watch = Watch(transport, tmp_path, until=until, duration=20.0 if ends else 0.6)
+    region.write(text)
+    begun = time.monotonic()
+    report = watch.join()
+    assert report.ended == (until if ends else "duration")
+    assert (time.monotonic() - begun < 5) or not ends
 
 
-def test_there_is_a_case_for_every_verdict():
-    assert set(CASES) == set(VERDICTS)
+def test_a_hit_sets_off_the_capture_of_the_component_at_once(transport, tmp_path):
+    region, other, keystone = transport.add("region"), transport.add("region"), transport.add("keystone")
+    watch = Watch(transport, tmp_path, on_hit=STACKS)
+    await_true(lambda: transport.done_to(region.instance.name))
+    region.write(lost())
+    await_true(lambda: "signal" in transport.done_to(other.instance.name), 1.0)
+    await_true(lambda: "signal" in transport.done_to(region.instance.name), 1.0)
+    report = watch.end()
+    assert rows(report, "stack") == {region.instance.name: "proven", other.instance.name: "proven"}
+    assert "signal" not in transport.done_to(keystone.instance.name)
+    (capture,) = report.captures
+    assert (capture["instance"], capture["pool"], capture["signals"]) == (region.instance.name, "P", 2)
+    assert (report.changed, capture["error"]) == (True, "")
+    assert len(report.rows) == 3 + 2 + 2  # logs, stacks, versions: each once, in its final form
+    # The dumps went through the watched logs, and are no hits.
+    assert sum(row.details["hits"] for row in report.rows if row.capture == "log_watch") == 1
 
 
-@pytest.mark.parametrize("wanted", CASES)
-def test_what_is_left_says_the_same_everywhere_and_follows_its_schema(wanted, tmp_path):
-    events, rule = CASES[wanted]
-    left = watch(tmp_path, *events)
-    log, counts = left.log, left.counts
-    LOG.validate(log)
-    COUNTS.validate(counts)
-    assert (log["verdict"], log["rule"], left.report.verdict) == (wanted, rule, wanted)
-    assert {key: log[key] for key in counts} == counts
-    (row,) = left.report.rows
-    assert row.details["verdict"] == wanted
-    assert {key: row.details[key] for key in ("lines", "bytes", "hits", "container_changes")} == {
-        key: log[key] for key in ("lines", "bytes", "hits", "container_changes")
-    }
-    assert row.details["gaps"] == log["gap_count"] == len(log["gaps"])
-    assert ElementTree.parse(left.folder / "picture.svg").getroot().tag.endswith("svg")  # noqa: S314
-    assert (left.folder / "log-windows.txt").exists() == bool(log["hits"])
+def test_a_pool_that_had_its_turn_cools_down_and_another_does_not(transport, tmp_path):
+    region = transport.add("region")
+    watch = Watch(transport, tmp_path, on_hit=STACKS)
+    region.write(lost("A") * 50)
+    await_true(lambda: transport.done_to(region.instance.name).count("signal") == 1)
+    region.write(lost("A") + lost("B"))
+    await_true(lambda: transport.done_to(region.instance.name).count("signal") == 2)
+    report = watch.end()
+    assert [capture["pool"] for capture in report.captures] == ["A", "B"]
+    stacks = [row for row in report.rows if row.capture == "stack"]
+    assert [row.sequence for row in stacks] == [1, 2]
+    assert len({row.path for row in stacks}) == 2
+    assert all((tmp_path / "part" / row.path).exists() for row in stacks)
 
 
-@pytest.mark.parametrize("name", ["log", "counts"])
-def test_the_schemas_are_strict(name, tmp_path):
-    """Whatever is added to an object of a document, or left out of it, is refused."""
-    left = watch(tmp_path, *CASES["stuck"][0], Gap("skipped", "sampled"))
-    document = json.loads((left.folder / f"{name}.json").read_text())
-    checker = {"log": LOG, "counts": COUNTS}[name]
-    checker.validate(document)
-    tried = 0
-    for path, found in _objects(document):
-        # Whose names are data: pools and reasons; and an instance is described elsewhere.
-        if path[:1] == ("instance",) or path[-1:] in (("pools",), ("reasons",)):
-            continue
-        tried += 1
-        found["more"] = 1
-        assert not checker.is_valid(document), path
-        del found["more"]
-        for key in sorted(set(found) - {"cycles", "oldest_tasks", "waiting", "lost", "detached", "refused"}):
-            kept = found.pop(key)
-            assert not checker.is_valid(document), (*path, key)
-            found[key] = kept
-    checker.validate(document)
-    assert tried > 2
+def test_after_the_cool_down_it_is_captured_again(transport, tmp_path):
+    region = transport.add("region")
+    watch = Watch(transport, tmp_path, on_hit=OnHit(("capture_stacks",), cooldown=0.0, timeout=5.0))
+    for number in (1, 2):
+        # As long as the capture before has not ended, its pool sets off no other.
+        await_true(lambda wanted=number: region.write(lost()) or signals(transport, region) >= wanted)
+    assert len(watch.end().captures) >= 2
 
 
-def _objects(document, path=()):
-    if isinstance(document, dict):
-        yield path, document
-    items = document.items() if isinstance(document, dict) else enumerate(document)
-    for key, value in list(items):
-        if isinstance(value, (dict, list)):
-            yield from _objects(value, (*path, key))
+def test_history_sets_nothing_off(transport, tmp_path):
+    region = transport.add("region", log=lost(ago=120.0))
+    watch = Watch(transport, tmp_path, on_hit=STACKS, duration=0.5)
+    report = watch.join()
+    assert (report.verdict, report.captures) == ("dropping", [])
+    assert "signal" not in transport.done_to(region.instance.name)
+
+
+def test_a_refused_signal_changes_nothing(transport, tmp_path):
+    region = transport.add("region", caught=0)
+    watch = Watch(transport, tmp_path, on_hit=STACKS)
+    region.write(lost())
+    await_true(lambda: "open_process" in transport.done_to(region.instance.name))
+    report = watch.end()
+    assert (rows(report, "stack"), report.changed) == ({region.instance.name: "usr1_not_caught"}, False)
+
+
+def test_a_log_that_cannot_be_followed_has_a_row_and_stops_nobody(transport, tmp_path):
+    fault = {"follow_log": raises(CaptureError(Reason.HTTP_ONLY))}
+    deaf, region = transport.add("keystone", faults=fault), transport.add("region")
+    watch = Watch(transport, tmp_path, duration=0.3)
+    assert rows(watch.join()) == {deaf.instance.name: "http_only", region.instance.name: "recorded"}
+
+
+def test_what_goes_and_what_comes_is_seen(transport, tmp_path):
+    first = transport.add("region")
+    watch = Watch(transport, tmp_path)
+    await_true(lambda: transport.done_to(first.instance.name))
+    late = transport.add("region")
+    late.write(lost())
+    first.end()
+    await_true(lambda: transport.done_to(late.instance.name))
+    report = watch.end()
+    assert rows(report) == {first.instance.name: "recorded", late.instance.name: "recorded"}
+    assert next(row for row in report.rows if row.instance == first.instance.name).message.endswith(
+        "it went while it was watched."
+    )
+
+
+def test_what_was_not_read_to_the_end_is_not_called_healthy(transport, tmp_path, monkeypatch):
+    region = transport.add("region")
+    reached = property(lambda _self: threading.Event(), lambda _self, _event: None)
+    monkeypatch.setattr(FakeFollow, "present", reached, raising=False)
+    watch = Watch(transport, tmp_path, duration=0.2)
+    report = watch.join()
+    (row,) = [row for row in report.rows if row.capture == "log_watch"]
+    assert (row.instance, row.reason, row.details["verdict"]) == (region.instance.name, "log_gap", "unknown")
+    assert "before the log was read" in row.details["evidence"][-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"duration": -1}, "duration has to be 0 or more"),
+        ({"since": -1}, "since has to be 0 or more"),
+        ({"until": "x"}, "until has to be one of"),
+        ({"patterns": [{"id": "X"}]}, "pattern 1"),
+    ],
+)
+def test_wrong_options_are_named(options, words):
+    with pytest.raises(ValueError, match=words):
+        Options(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [({"actions": ("x",)}, "does not know x"), ({"cooldown": -1}, "cooldown")]
+)
+def test_wrong_options_on_hit_are_named(options, words):
+    with pytest.raises(ValueError, match=words):
+        OnHit(**options)
