@@ -28,6 +28,13 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Instance, Reason, State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.reader import DumpReader, ReaderState
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import LogStream, Transport
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import (
+    Ended,
+    Gap,
+    Lines,
+    LogFollow,
+    Opened,
+)
 
 USR1 = 1 << 9
 HEADER = b"goroutine profile: total "
@@ -421,6 +428,58 @@ def test_no_signal_is_sent_after_the_deadline(world):
 
 
 # Ends
+
+
+def without_stamps(follower: LogFollow, data: bytes) -> bytes:
+    """What the service wrote of these lines."""
+    return b"".join(line.split(b" ", 1)[-1] if follower.stamped else line for line in data.splitlines(keepends=True))
+
+
+def test_a_log_is_followed_for_long_from_back_in_time_without_a_seam(world):
+    _service, instance = started(world, behaviour="log_rate=20")
+    begun = world.transport.read_log(instance, 600, world.deadline(), PLENTY)
+    data, before_present = b"", b""
+    with world.transport.follow_log(instance, 600, lambda _deadline: instance, world.deadline()) as follower:
+        for event in follower.events():
+            assert isinstance(event, Opened if not data and isinstance(event, Opened) else Lines), event
+            data += event.data if isinstance(event, Lines) else b""
+            if follower.present.is_set():
+                before_present = before_present or data
+                if len(data) > len(before_present) + 1000:
+                    break
+    whole = world.transport.read_log(instance, 600, world.deadline(), PLENTY)
+    assert data.endswith(b"\n")
+    assert len(before_present) >= len(begun) - 1000
+    assert whole.startswith(without_stamps(follower, data))
+
+
+def test_a_follower_ends_when_it_is_told_to(world):
+    _service, instance = started(world, behaviour="log_rate=0")
+    follower = world.transport.follow_log(instance, 0, lambda _deadline: instance, world.deadline())
+    events: list[Any] = []
+    thread = threading.Thread(target=lambda: events.extend(follower.events()), daemon=True)
+    thread.start()
+    assert follower.present.wait(world.patience), "a log without new lines is not seen to be read"
+    follower.stop()
+    thread.join(world.slack)
+    assert not thread.is_alive()
+    assert not [event for event in events if isinstance(event, Gap)]
+
+
+def test_what_a_service_wrote_last_is_followed_and_then_that_it_is_gone(world):
+    service, instance = started(world, behaviour="log_rate=20")
+    ended = threading.Event()
+
+    def look(_deadline: Deadline) -> Instance | None:
+        return None if ended.is_set() else instance
+
+    with world.transport.follow_log(instance, 600, look, world.deadline()) as follower:
+        for event in follower.events():
+            if isinstance(event, Lines) and not ended.is_set():
+                world.end(service)
+                ended.set()
+    assert isinstance(event, Ended), event
+    assert event.outcome.reason is Reason.GONE
 
 
 def test_the_end_of_a_service_is_the_end_of_its_log(world):
