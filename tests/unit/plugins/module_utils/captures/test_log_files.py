@@ -72,6 +72,7 @@ def watch(folder: Path, *events) -> Left:
     for event in events:
         script.say(event) if isinstance(event, str) else script.written.put(event)
     _wait(script.written.empty)
+    script.present.set()
     watching.stop()
     thread.join(PATIENCE)
     (report,) = reports
