@@ -56,7 +56,7 @@ class Options:
 
     def __post_init__(self) -> None:
         for name in ("since", "cooldown"):
-            if not getattr(self, name) >= 0:
+            if getattr(self, name) < 0 or not math.isfinite(getattr(self, name)):
                 raise ValueError(f"{name} has to be 0 or more, not {getattr(self, name)}")
         if self.severity not in SEVERITIES:
             raise ValueError(f"severity has to be one of {', '.join(SEVERITIES)}, not {self.severity}")

@@ -54,8 +54,9 @@ def missing(packages: dict[str, str]) -> list[str]:
     return [package for package, file in packages.items() if not Path(file).exists()]
 
 
-def ensure(packages: dict[str, str] = PACKAGES) -> None:
-    """Install what is missing."""
+def ensure(packages: dict[str, str] | None = None) -> None:
+    """Install what is missing of these, by default of what the lab takes."""
+    packages = PACKAGES if packages is None else packages
     wanted = missing(packages)
     if not wanted:
         return

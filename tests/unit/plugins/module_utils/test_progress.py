@@ -56,7 +56,7 @@ def test_every_end_of_counted_work_is_a_step():
 
 def test_steps_of_many_threads_are_all_counted():
     progress = Progress()
-    threads = [threading.Thread(target=lambda: [progress.step("dumps") for _ in range(2000)]) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: [progress.step("dumps") for _time in range(2000)]) for _time in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

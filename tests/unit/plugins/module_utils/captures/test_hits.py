@@ -109,7 +109,7 @@ def test_a_pool_is_told_of_once_in_its_cool_down_and_other_pools_too(cloud, watc
     watch = watching(cooldown=3600)
     for name in ("region-1", "region-2"):
         watch.script(name).say(*[FULL.format(pool="A")] * 50, *[FULL.format(pool="B")] * 50)
-    told = [watch.next() for _ in range(4)]
+    told = [watch.next() for _time in range(4)]
     assert {(one["instance"], one["pool"]) for one in told} == {
         (name, pool) for name in ("region-1", "region-2") for pool in "AB"
     }
@@ -145,7 +145,7 @@ def test_what_is_not_seen_is_told(cloud, watching):
     watch.script("region-1").written.put(Gap("stream_lost", "cut\x1b[2J off", 1.0, 2.0))
     watch.script("region-2").written.put(Ended(verdict(Reason.FORBIDDEN, "pods/log")))
     watch.script("region-3").written.put(ZeroDivisionError("by 0"))
-    told = {one["instance"]: one for one in (watch.next() for _ in range(4))}
+    told = {one["instance"]: one for one in (watch.next() for _time in range(4))}
     assert {one["kind"] for one in told.values()} == {"gap"}
     assert {one["verdict"] for one in told.values()} == {"unknown"}
     assert told["region-1"]["pattern"] == "stream_lost"
@@ -199,6 +199,23 @@ def test_an_instance_that_came_back_is_followed_again(cloud, watching):
     second.say(FULL.format(pool="B"))
     assert watch.next()["pool"] == "B"
     assert not service.ended
+
+
+def test_who_was_gone_is_told_of_anew(cloud, watching):
+    service = cloud.add("region", "region-1")
+    watch = watching(cooldown=3600)
+    watch.script("region-1").say(FULL.format(pool="A"))
+    assert watch.next()["pool"] == "A"
+    service.ended = True
+    cloud.follows.pop("region-1").stop()
+    seen = cloud.calls.count(("discover", ""))
+    end = time.monotonic() + PATIENCE
+    while cloud.calls.count(("discover", "")) < seen + 3:
+        assert time.monotonic() < end
+        threading.Event().wait(0.005)
+    service.ended = False
+    watch.script("region-1").say(FULL.format(pool="A"))
+    assert watch.next()["pool"] == "A"
 
 
 def test_a_follower_may_ask_how_its_instance_is_now(cloud, watching):
@@ -273,7 +290,7 @@ def test_in_a_flood_it_is_asked_once_a_second_how_bad_it_is():
     key = ("region-1", "A")
     assert throttle.may_pass(key, "full")
     assert throttle.passes(key, 4, "full") == 0
-    assert [throttle.may_pass(key, "full") for _ in range(1000)] == [False] * 1000
+    assert [throttle.may_pass(key, "full") for _time in range(1000)] == [False] * 1000
     clock.now += hits.ASK_EVERY_SECONDS
     assert throttle.may_pass(key, "full")
     assert throttle.passes(key, 4, "full") is None
