@@ -20,6 +20,11 @@ from world import LAB, World
 MISSING = "the lab is not up (make lab-up); it needs root on Debian"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The soak comes last: it takes ten minutes, and whatever else is wrong is known before."""
+    items.sort(key=lambda item: item.path.name == "test_soak.py")
+
+
 @pytest.fixture(scope="session")
 def world() -> World:
     done = subprocess.run([*LAB, "status", "--json"], capture_output=True, text=True, check=False)

@@ -71,6 +71,7 @@ BENCH = (
     python("tests/bench/profiles.py"),
     python("tests/bench/take.py"),
     python("tests/bench/watch.py"),
+    python("tests/bench/watch_live.py"),
 )
 
 FAST_TESTS = ("tests/unit", "tests/contract")

@@ -1,0 +1,293 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Logs watched for long, while they are rotated, containers are killed and the API server goes away: every line that
+tells of trouble is found exactly once, and where lines are lost a gap says so.
+
+SOAK_SECONDS says for how long: by default ten minutes in CI and two elsewhere.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import LogWatch, Options, Report
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api
+from world import ROOT, World
+
+sys.path.insert(0, str(ROOT / "tests" / "lab"))
+
+from deploy import manifests
+from deploy.apply import Cluster
+from lablib.core import wait_for
+
+SECONDS = float(os.environ.get("SOAK_SECONDS") or (600 if os.environ.get("CI") else 120))
+NAMESPACE = "soaked"
+# Small, so that the kubelets, which look so often, rotate at almost every look.
+LOG_SIZE = "64Ki"
+ROTATION_SECONDS = 10
+AWAY_SECONDS = 3  # of the API server, each time
+CUTS = (0.3, 0.7)  # when it goes, of the whole time
+# How long after the API server's return a stream may be open again: the pauses between tries, and a list of pods.
+BACK_SECONDS = 20
+# How often each is killed: the kubelet waits longer each time before it starts a container again.
+KILLS = 4
+SPEAKERS = {
+    # name: microseconds between its lines, and the length of each
+    "region-few": (5_000_000, 50),
+    "region-many": (30_000, 50),
+    "region-long": (100_000, 1000),
+    "region-short": (50_000, 50),
+    "region-parts": (1_000_000, 20_000),  # longer than what the runtime writes as one
+    "region-rest": (100_000, 500),
+}
+# Says that a task was lost, with the number of its life and a number in that life, until it is told to stop.
+SCRIPT = """
+cd /said; life=$(($(cat life 2>/dev/null || echo 0) + 1)); echo $life > life; n=0
+pad=$(head -c {length} /dev/zero | tr '\\0' x)
+while [ ! -e stop ]; do
+  echo "[error 2026-11-25 10:00:00 appsrv.(*W).Run(workers.go:266)]P: queue full, task dropped $pad #$life.$n" >&2
+  n=$((n + 1)); usleep {pause}
+done
+while true; do sleep 1; done
+"""
+NUMBER = re.compile(r"#(\d+)\.(\d+)$")
+ROTATED = re.compile(r"\.log\.(\d{8}-\d{6})")
+Line = tuple[int, int]  # a life and a number in it
+
+
+@dataclass
+class Speaker:
+    """One pod. said: the last number of each life, as the log on the node tells it. rotations: their moments."""
+
+    name: str
+    node: str = ""
+    folder: str = ""
+    restarts: int = 0
+    container: str = ""
+    said: dict[int, int] = field(default_factory=dict)
+    rotations: set[str] = field(default_factory=set)
+
+    @property
+    def lines(self) -> set[Line]:
+        return {(life, number) for life, last in self.said.items() for number in range(last + 1)}
+
+
+class Soak:
+    """Speakers, and what is done to them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.cluster = Cluster.connect(world.kubeconfig)
+        self.speakers = [Speaker(name) for name in SPEAKERS]
+
+    def begin(self) -> None:
+        self.cluster.apply(manifests.namespace(NAMESPACE))
+        self.cluster.apply(manifests.config_map("region", namespace=NAMESPACE))
+        for name, (pause, length) in SPEAKERS.items():
+            made = manifests.pod(
+                "region",
+                name=name,
+                namespace=NAMESPACE,
+                container_extra={
+                    "command": ["sh", "-c", SCRIPT.format(pause=pause, length=length)],
+                    "volumeMounts": [{"name": "said", "mountPath": "/said"}],
+                    "readinessProbe": None,
+                },
+                pod_extra={"initContainers": [], "terminationGracePeriodSeconds": 1},
+            )
+            made["spec"]["volumes"].append({"name": "said", "emptyDir": {}})
+            self.cluster.apply(made)
+        wait_for("the speakers to run", lambda: all(map(self.runs, self.speakers)), seconds=60)
+
+    def runs(self, speaker: Speaker) -> bool:
+        """Whether it runs, in another container than the last time; then that one is remembered."""
+        pod = self.cluster.call("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/{speaker.name}") or {}
+        (status,) = pod.get("status", {}).get("containerStatuses") or [{}]
+        if "running" not in status.get("state", {}) or status["containerID"] == speaker.container:
+            return False
+        speaker.node, speaker.container = pod["spec"]["nodeName"], status["containerID"]
+        speaker.restarts = status["restartCount"]
+        folder = f"{NAMESPACE}_{speaker.name}_{pod['metadata']['uid']}"
+        speaker.folder = f"/var/log/pods/{folder}/{status['name']}"
+        return True
+
+    def kill(self, speaker: Speaker) -> None:
+        """End its processes as the kernel does, and wait until it is there again."""
+        container = speaker.container.rpartition("/")[2]
+        dead = speaker.restarts
+        self.shell(speaker, f"kill -KILL $(grep -ls {container} /proc/[0-9]*/cgroup | cut -d/ -f3)")
+        wait_for(f"{speaker.name} to be there again", lambda: self.runs(speaker), seconds=400)
+        self.note_end(speaker, dead)
+
+    def note_end(self, speaker: Speaker, restarts: int) -> None:
+        """Read on the node with which line a container ended."""
+        files = f"{speaker.folder}/{restarts}.log"
+        # It may have been rotated just then.
+        newest = f"$(ls {files}.* | grep -v gz | tail -n 1)"
+        shown = self.shell(speaker, f"cat {newest} {files} | grep -o '#[0-9.]*$' | tail -n 1")
+        life, number = NUMBER.search(shown.strip()).groups()
+        speaker.said[int(life)] = int(number)
+
+    def note_rotations(self) -> None:
+        for speaker in self.speakers:
+            speaker.rotations.update(ROTATED.findall(self.shell(speaker, f"ls {speaker.folder}")))
+
+    def shell(self, speaker: Speaker, command: str) -> str:
+        return self.world.lab("exec", speaker.node, "--", "sh", "-c", command)
+
+    def cut(self) -> tuple[float, float]:
+        """The API server goes away and comes back; from when until when."""
+        gone = time.time()
+        self.world.lab("fault", "kill", "cp/kube-apiserver")
+        time.sleep(AWAY_SECONDS)  # the fault is that it is away for so long
+        self.world.lab("fault", "start", "cp/kube-apiserver")
+        return gone, time.time()
+
+    def end(self) -> None:
+        """No more is said; what was said last is noted."""
+        for speaker in self.speakers:
+            self.world.kubectl("-n", NAMESPACE, "exec", speaker.name, "--", "touch", "/said/stop")
+        pause = max(pause for pause, _length in SPEAKERS.values()) / 1e6
+        time.sleep(pause + 1)  # whoever sleeps between two lines does not see it before
+        for speaker in self.speakers:
+            self.note_end(speaker, speaker.restarts)
+
+
+class Watching:
+    """A watch on a thread. heard: (life, number) of the hits of each instance, with their moments, as they came."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self.heard: dict[str, list[tuple[Line, float]]] = defaultdict(list)
+        self.report = Report()
+        self.folder = folder
+        transport = self._transport = KubernetesTransport(Api({"kubeconfig": world.kubeconfig}, 40), "c1", [NAMESPACE])
+        selection, deadline = select("", ["region"]), Deadline(SECONDS + 600)
+        options = Options(600, SECONDS + 500, "duration")
+        found = discover(transport, selection, deadline)
+        self._watch = LogWatch(transport, found, selection, Store(str(folder)), options, deadline, on_hit=self._note)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self.report = self._watch.run()
+
+    def _note(self, instance: Any, hit: Any) -> None:
+        life, number = NUMBER.search(hit.message).groups()
+        self.heard[instance.name].append(((int(life), int(number)), hit.moment))
+
+    def is_up_to_date(self, speaker: Speaker) -> bool:
+        heard = self.heard[speaker.name]
+        return bool(heard) and heard[-1][0] == max(speaker.lines)
+
+    def end(self) -> None:
+        self._watch.stop()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        self._transport.close()
+
+    def documents(self) -> dict[str, dict[str, Any]]:
+        """log.json of each instance."""
+        found = [json.loads(path.read_text()) for path in self.folder.rglob("log.json")]
+        return {document["instance"]["name"]: document for document in found}
+
+
+@pytest.fixture
+def soak(world: World) -> Iterator[Soak]:
+    nodes = [node["name"] for node in world.nodes]
+    made = Soak(world)
+    try:
+        for node in nodes:
+            world.lab("kubelet", node, "--container-log-max-size", LOG_SIZE)
+        made.begin()
+        yield made
+    finally:
+        made.cluster.call("DELETE", f"/api/v1/namespaces/{NAMESPACE}")
+        for node in nodes:
+            world.lab("kubelet", node)
+        gone = f"/api/v1/namespaces/{NAMESPACE}"
+        wait_for("the namespace to go", lambda: made.cluster.call("GET", gone) is None, seconds=120)
+
+
+@pytest.mark.timeout(SECONDS + 900)
+def test_every_line_is_found_once_through_rotations_restarts_and_cuts(soak, world, tmp_path):
+    watching = Watching(world, tmp_path / "part")
+    begun, cuts, killed = time.monotonic(), [], 0
+    left = [share * SECONDS for share in CUTS]
+    between = max(ROTATION_SECONDS, SECONDS / KILLS / len(soak.speakers))
+    # On a busy machine a kill and a cut may take longer than planned.
+    while (elapsed := time.monotonic() - begun) < SECONDS or left:
+        if left and elapsed >= left[0]:
+            left.pop(0)
+            cuts.append(soak.cut())
+        elif elapsed >= killed * between:
+            soak.kill(soak.speakers[killed % len(soak.speakers)])
+            killed += 1
+        soak.note_rotations()
+        time.sleep(1)
+    soak.end()
+    wait_for("the last lines", lambda: all(map(watching.is_up_to_date, soak.speakers)), seconds=60)
+    watching.end()
+    documents = watching.documents()
+    tell(soak, watching, documents, killed)
+
+    for speaker in soak.speakers:
+        check(speaker, watching.heard[speaker.name], documents[speaker.name], cuts)
+    assert all(len(speaker.said) > 1 for speaker in soak.speakers[: min(killed, len(soak.speakers))])
+    assert sum(len(speaker.rotations) for speaker in soak.speakers) >= SECONDS / ROTATION_SECONDS
+
+
+def tell(soak: Soak, watching: Watching, documents: dict[str, dict[str, Any]], killed: int) -> None:
+    """What there was, for whoever reads the output."""
+    said = sum(len(speaker.lines) for speaker in soak.speakers)
+    found = sum(map(len, watching.heard.values()))
+    gaps = [gap for document in documents.values() for gap in document["gaps"]]
+    rotations = sum(len(speaker.rotations) for speaker in soak.speakers)
+    print(f"{SECONDS:.0f} s, {said} lines said, {found} found, {rotations} rotations, {killed} kills, gaps: {gaps}")
+
+
+def moment_of(text: str) -> float:
+    """Of an end of a gap; without one it has not ended."""
+    if not text:
+        return float("inf")
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def check(speaker: Speaker, heard: list[tuple[Line, float]], document: dict[str, Any], cuts: list) -> None:
+    """Count in = count out, but for what is in a gap; and gaps are only where the API server was away."""
+    twice = [line for line, count in Counter(line for line, _moment in heard).items() if count > 1]
+    assert not twice, f"{speaker.name}: came twice: {twice[:10]}"
+    lines = [line for line, _moment in heard]
+    assert lines == sorted(lines), f"{speaker.name}: not in order"
+    assert set(lines) <= speaker.lines, f"{speaker.name}: was never said"
+    (pool,) = document["pools"]
+    assert document["hits"] == document["patterns"][0]["count"] == pool["lost"]["count"] == len(heard)
+    assert document["container_changes"] == len(speaker.said) - 1
+    gaps = [(moment_of(gap["since"]), moment_of(gap["until"])) for gap in document["gaps"]]
+    for since, until in gaps:
+        assert any(gone - 60 <= since and until <= back + BACK_SECONDS for gone, back in cuts), document["gaps"]
+    known = dict(heard)
+    for line in sorted(speaker.lines - set(lines)):
+        before = max((moment for other, moment in known.items() if other < line), default=0.0)
+        after = min((moment for other, moment in known.items() if other > line), default=float("inf"))
+        # A document tells whole seconds.
+        assert any(since <= before + 1 and after < until + 1 for since, until in gaps), (
+            f"{speaker.name}: {line} is missing and in no gap of {document['gaps']}"
+        )
