@@ -194,7 +194,8 @@ def test_an_api_server_that_dies_loses_nothing(world, speakers, tmp_path):
     report = watching.end()
     assert before < 3000
     assert watching.said == list(range(3000))
-    assert details(report, "region-e")["gaps"] == 0
+    found = details(report, "region-e")
+    assert found["gaps"] == 0, found["evidence"]
 
 
 def test_an_api_server_that_stays_away_leaves_a_gap(world, speakers, tmp_path):

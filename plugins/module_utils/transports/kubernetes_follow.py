@@ -31,6 +31,8 @@ ANSWER_SECONDS = 15.0
 PAUSE, LONGEST_PAUSE = 0.2, 5.0
 # So much later than the kubelet has started another container the cluster shows it, at most.
 CHANGE_SECONDS = 10.0
+# A stream that is not proved yet when the watching ends, after so many seconds, is no gap.
+UNPROVED_SECONDS = 2.0
 # A stream that lasted so long is no reason to wait before the next one.
 STEADY_SECONDS = 5.0
 FIRST_BYTES, LAST_BYTES = 200, 1 << 16
@@ -65,8 +67,9 @@ class PodFollow(LogFollow):
         # How far the node's clock and the way of a line put its stamp behind ours, at least.
         self._least_behind = math.inf
         self._lags_since: float | None = None
-        # Since when nothing can be read (on the clock of time.time()), and why.
-        self._lost: tuple[float, str] | None = None
+        # Since when nothing can be read (the time of the last line), why, and when that was tried (monotonic).
+        self._lost: tuple[float, str, float] | None = None
+        self._tried = 0.0
 
     def events(self) -> Iterator[Event]:
         if self._instance.restarts and self._ended_in_window():
@@ -74,7 +77,7 @@ class PodFollow(LogFollow):
             yield Changed(self._instance.container_id, self._instance.restarts)
             self._seam, self._from_start = Seam(), True
         while not self._is_over:
-            began = time.monotonic()
+            began = self._tried = time.monotonic()
             try:
                 quiet = (yield from self._read_stream()) if self._instance.container_id else False
             except ApiProblem as problem:
@@ -90,8 +93,8 @@ class PodFollow(LogFollow):
                 self._pause = PAUSE if steady else min(2 * self._pause, LONGEST_PAUSE)
                 if (yield from self._look_again()):
                     return
-        if self._lost is not None:
-            since, why = self._lost
+        if self._lost is not None and time.monotonic() - self._lost[2] > UNPROVED_SECONDS:
+            since, why, _tried = self._lost
             yield Gap(follow.STREAM_LOST, f"the log could not be read to the end: {why}", since, time.time())
 
     def _look_again(self) -> Generator[Event, None, bool]:
@@ -123,7 +126,7 @@ class PodFollow(LogFollow):
     def _lose(self, why: str) -> bool:
         """Remember since when nothing can be read. False: it is no mere silence."""
         if self._lost is None:
-            self._lost = (self._last_moment or time.time(), why)
+            self._lost = (self._last_moment or time.time(), why, self._tried)
         return False
 
     @property
@@ -137,7 +140,8 @@ class PodFollow(LogFollow):
             yield from self._read_previous(now)
         if before.container_id and now.restarts > before.restarts + 1:
             count = now.restarts - before.restarts - 1
-            yield Gap(follow.STREAM_LOST, f"{count} containers between this one and the one before were not seen")
+            text = f"{count} containers between this one and the one before were not seen"
+            yield Gap(follow.STREAM_LOST, text, self._last_moment, time.time())
         if before.container_id:
             yield Changed(now.container_id, now.restarts)
         self._instance, self._seam, self._from_start, self._lost = now, Seam(), True, None
@@ -155,10 +159,12 @@ class PodFollow(LogFollow):
                 broken = stream.broken
             yield from self._pass_on(lines.end() + b"\n" if not broken else lines.drop())
             if broken or not self._seam.joins:
-                yield Gap(follow.STREAM_LOST, "the end of the log of the container before is missing", since)
+                yield Gap(
+                    follow.STREAM_LOST, "the end of the log of the container before is missing", since, time.time()
+                )
         except (ApiProblem, DeadlineExceeded) as error:
             text = f"the end of the log of the container before restart {now.restarts} cannot be read: {error}"
-            yield Gap(follow.STREAM_LOST, text, since)
+            yield Gap(follow.STREAM_LOST, text, since, time.time())
 
     def _since(self) -> dict[str, str]:
         """From where the next stream has to begin."""

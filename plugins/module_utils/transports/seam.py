@@ -86,10 +86,12 @@ class Seam:
         if self._kept >= REMEMBERED and len(lines) > 1:
             del lines[0]  # it may be the end of a line
         self._known = Counter(line[:KEY] for line in lines)
-        self._newest = lines[-1][:KEY] if lines else b""
-        stamps = [stamp for stamp in map(stamp_of, lines) if stamp is not None]
-        self._oldest = stamps[0].order if stamps else ("", "")
-        self.joins = None if lines else True
+        # What has no stamp is no line of the log, but what a server on the way says of its troubles.
+        stamped = [line for line in lines if stamp_of(line) is not None]
+        first = stamp_of(stamped[0]) if stamped else None
+        self._oldest = first.order if first else ("", "")
+        self._newest = stamped[-1][:KEY] if stamped else b""
+        self.joins = None if stamped else True
 
     def take(self, block: bytes) -> bytes:
         """The lines of this block of whole lines that were not passed on before."""
@@ -118,7 +120,7 @@ class Seam:
             if self._known[line] > 0:
                 self._known[line] -= 1
                 self.joins = self.joins or line == self._newest
-            elif self.joins or stamp is None or stamp.order > self._oldest:
+            elif self.joins or (stamp is not None and stamp.order > self._oldest):
                 break
             at = end
         if at < len(block):
