@@ -46,7 +46,7 @@ ROTATION_SECONDS = 10
 AWAY_SECONDS = 3  # of the API server, each time
 CUTS = (0.3, 0.7)  # when it goes, of the whole time
 # How long after the API server's return a stream may be open again: the pauses between tries, and a list of pods.
-BACK_SECONDS = 20
+BACK_SECONDS = 30
 # How often each is killed: the kubelet waits longer each time before it starts a container again.
 KILLS = 4
 SPEAKERS = {
