@@ -12,7 +12,7 @@ from __future__ import annotations
 import abc
 import threading
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, Union
+from typing import Any, Callable, Iterator, Optional, Union
 
 from ..deadline import Deadline
 from ..model import Instance, Verdict
@@ -66,7 +66,7 @@ class Ended:
 
 Event = Union[Opened, Lines, Gap, Changed, Ended]
 # How the instance is now; None where it is gone. CaptureError and DeadlineExceeded where that cannot be seen.
-Look = Callable[[Deadline], "Instance | None"]
+Look = Callable[[Deadline], Optional[Instance]]
 
 
 class LogFollow(abc.ABC):
