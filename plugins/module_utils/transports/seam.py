@@ -119,7 +119,7 @@ class Seam:
             stamp = stamp_of(line)
             if self._known[line] > 0:
                 self._known[line] -= 1
-                self.joins = self.joins or line == self._newest
+                self.joins = self.joins or (True if line == self._newest else None)
             elif self.joins or (stamp is not None and stamp.order > self._oldest):
                 break
             at = end

@@ -51,6 +51,17 @@ def test_parts_are_joined(parts, expected, joins):
     assert joined(*parts) == (expected, joins)
 
 
+def test_before_the_last_line_comes_again_nothing_is_known():
+    made = Seam()
+    made.take(lines(11, 12, 13))
+    made.begin()
+    told = []
+    for number in (11, 12, 13, 14):
+        made.take(lines(number))
+        told.append(made.joins)
+    assert told == [None, None, True, True]
+
+
 def test_what_came_long_before_is_not_given_again():
     log = lines(*range(36000))
     assert len(log) > 3 * seam.REMEMBERED
