@@ -112,7 +112,7 @@ class Speakers:
 
     def delete(self, name: str) -> None:
         self.cluster.call("DELETE", f"{self.path}/{name}")
-        wait_for(f"{name} to go", lambda: self.cluster.call("GET", f"{self.path}/{name}") is None, seconds=60)
+        wait_for(f"{name} to go", lambda: self.cluster.call("GET", f"{self.path}/{name}") is None, seconds=180)
 
 
 @pytest.fixture
