@@ -9,6 +9,7 @@ SOAK_SECONDS says for how long: by default ten minutes in CI and two elsewhere.
 
 from __future__ import annotations
 
+import bisect
 import datetime
 import json
 import os
@@ -45,8 +46,9 @@ LOG_SIZE = "64Ki"
 ROTATION_SECONDS = 10
 AWAY_SECONDS = 3  # of the API server, each time
 CUTS = (0.3, 0.7)  # when it goes, of the whole time
-# How long after the API server's return a stream may be open again: the pauses between tries, and a list of pods.
-BACK_SECONDS = 30
+# How long before a fault a container may have spoken last, and how long after it its log may be seen again: after the
+# pauses between two tries and a list of pods.
+BEFORE_SECONDS, BACK_SECONDS = 10, 30
 # How often each is killed: the kubelet waits longer each time before it starts a container again.
 KILLS = 4
 SPEAKERS = {
@@ -75,7 +77,8 @@ Line = tuple[int, int]  # a life and a number in it
 
 @dataclass
 class Speaker:
-    """One pod. said: the last number of each life, as the log on the node tells it. rotations: their moments."""
+    """One pod. said: the last number of each life, as the log on the node tells it. rotations: their moments. killed:
+    from when until when it was away, each time."""
 
     name: str
     node: str = ""
@@ -84,6 +87,7 @@ class Speaker:
     container: str = ""
     said: dict[int, int] = field(default_factory=dict)
     rotations: set[str] = field(default_factory=set)
+    killed: list[tuple[float, float]] = field(default_factory=list)
 
     @property
     def lines(self) -> set[Line]:
@@ -132,9 +136,10 @@ class Soak:
     def kill(self, speaker: Speaker) -> None:
         """End its processes as the kernel does, and wait until it is there again."""
         container = speaker.container.rpartition("/")[2]
-        dead = speaker.restarts
+        dead, gone = speaker.restarts, time.time()
         self.shell(speaker, f"kill -KILL $(grep -ls {container} /proc/[0-9]*/cgroup | cut -d/ -f3)")
         wait_for(f"{speaker.name} to be there again", lambda: self.runs(speaker), seconds=400)
+        speaker.killed.append((gone, time.time()))
         self.note_end(speaker, dead)
 
     def note_end(self, speaker: Speaker, restarts: int) -> None:
@@ -271,7 +276,7 @@ def moment_of(text: str) -> float:
 
 
 def check(speaker: Speaker, heard: list[tuple[Line, float]], document: dict[str, Any], cuts: list) -> None:
-    """Count in = count out, but for what is in a gap; and gaps are only where the API server was away."""
+    """Count in = count out, but for what is in a gap; and gaps are only where it or the API server was away."""
     twice = [line for line, count in Counter(line for line, _moment in heard).items() if count > 1]
     assert not twice, f"{speaker.name}: came twice: {twice[:10]}"
     lines = [line for line, _moment in heard]
@@ -282,11 +287,13 @@ def check(speaker: Speaker, heard: list[tuple[Line, float]], document: dict[str,
     assert document["container_changes"] == len(speaker.said) - 1
     gaps = [(moment_of(gap["since"]), moment_of(gap["until"])) for gap in document["gaps"]]
     for since, until in gaps:
-        assert any(gone - 60 <= since and until <= back + BACK_SECONDS for gone, back in cuts), document["gaps"]
-    known = dict(heard)
+        assert any(
+            gone - BEFORE_SECONDS <= since and until <= back + BACK_SECONDS for gone, back in [*cuts, *speaker.killed]
+        ), f"{speaker.name}: a gap without a reason: {document['gaps']}"
+    moments = [-float("inf"), *(moment for _line, moment in heard), float("inf")]
     for line in sorted(speaker.lines - set(lines)):
-        before = max((moment for other, moment in known.items() if other < line), default=0.0)
-        after = min((moment for other, moment in known.items() if other > line), default=float("inf"))
+        place = bisect.bisect(lines, line)
+        before, after = moments[place], moments[place + 1]
         # A document tells whole seconds.
         assert any(since <= before + 1 and after < until + 1 for since, until in gaps), (
             f"{speaker.name}: {line} is missing and in no gap of {document['gaps']}"
