@@ -159,7 +159,8 @@ def report(runs: list[dict], seconds: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pods", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=120)
+    # Longer than after which a silent stream is proved anew.
+    parser.add_argument("--seconds", type=float, default=75)
     parser.add_argument("--watch", type=int, default=0, help=argparse.SUPPRESS)  # this process watches so many
     arguments = parser.parse_args()
     state = subprocess.run([*LAB, "status", "--json"], check=True, capture_output=True, text=True).stdout
