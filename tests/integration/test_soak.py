@@ -119,7 +119,11 @@ class Soak:
             )
             made["spec"]["volumes"].append({"name": "said", "emptyDir": {}})
             self.cluster.apply(made)
-        wait_for("the speakers to run", lambda: all(map(self.runs, self.speakers)), seconds=60)
+        for speaker in self.speakers:
+            self.await_next(speaker, 180)
+
+    def await_next(self, speaker: Speaker, seconds: float) -> None:
+        wait_for(f"{speaker.name} to run", lambda: self.runs(speaker), seconds=seconds)
 
     def runs(self, speaker: Speaker) -> bool:
         """Whether it runs, in another container than the last time; then that one is remembered."""
@@ -138,7 +142,7 @@ class Soak:
         container = speaker.container.rpartition("/")[2]
         dead, gone = speaker.restarts, time.time()
         self.shell(speaker, f"kill -KILL $(grep -ls {container} /proc/[0-9]*/cgroup | cut -d/ -f3)")
-        wait_for(f"{speaker.name} to be there again", lambda: self.runs(speaker), seconds=400)
+        self.await_next(speaker, 400)
         speaker.killed.append((gone, time.time()))
         self.note_end(speaker, dead)
 
