@@ -213,10 +213,14 @@ DEFAULT_SCENARIO = "deadlock"
 
 @dataclass(frozen=True)
 class Selection:
-    """Which components are asked for. named: the user named them, so a missing one is worth a word."""
+    """Which components are asked for. named: the user named them, so a missing one is worth a word.
+
+    scenario: that they are suspected together in, where it is not just every component.
+    """
 
     components: tuple[Component, ...]
     named: bool = False
+    scenario: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -236,7 +240,10 @@ def select(scenario: str = "", components: Sequence[str] = ()) -> Selection:
     scenario = scenario or DEFAULT_SCENARIO
     if scenario not in SCENARIOS:
         raise ValueError("unknown scenario '{}'; the known ones are: {}".format(scenario, ", ".join(sorted(SCENARIOS))))
-    return Selection(tuple(component_of(name) for name in SCENARIOS[scenario]), named=scenario != DEFAULT_SCENARIO)
+    components = tuple(component_of(name) for name in SCENARIOS[scenario])
+    if scenario == DEFAULT_SCENARIO:
+        return Selection(components)
+    return Selection(components, named=True, scenario=scenario)
 
 
 def select_everything() -> Selection:

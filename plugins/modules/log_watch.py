@@ -15,7 +15,7 @@ description:
     each worker pool, instance and component whether it is healthy, busy, stuck, or losing tasks.
   - Follows on where a stream is cut, a file is rotated or a container restarts, and takes up what appears meanwhile.
     What could not be seen is named, and nothing with a gap is called healthy.
-  - Can capture stacks, profiles or the status of the instance in trouble, and of its replicas, at the moment at which
+  - Can capture stacks, profiles or the status of the instance in trouble, and of its suspects, at the moment at which
     its log says so.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
@@ -90,8 +90,9 @@ options:
         default: ""
   on_hit:
     description:
-      - What to capture of the instance and of the other replicas of its component, at most 20 of them, when its log
-        tells of critical trouble or a pool of it proves to be stuck. A line older than a minute sets nothing off.
+      - What to capture of the instance, of the other replicas of its component, and of the other components of
+        O(scenario) where that is given, at most 20 instances, when its log tells of critical trouble or a pool of it
+        proves to be stuck. A line older than a minute sets nothing off.
     type: list
     elements: str
     choices: [capture_stacks, capture_profiles, status]

@@ -216,7 +216,7 @@ class HitWatch:
             for hit in watcher.feed(event.data):
                 self._tell_hit(instance, watcher, hit)
         elif isinstance(event, Opened):
-            watcher.opened(event.since)
+            watcher.opened(event.since, event.is_empty)
         elif isinstance(event, Changed):
             watcher.container_changed(event.container_id, event.restarts)
         elif isinstance(event, Gap):

@@ -106,7 +106,7 @@ class Watched:
                 return self.watcher.feed(event.data)
             if isinstance(event, Opened):
                 self.opened = True
-                self.watcher.opened(event.since)
+                self.watcher.opened(event.since, event.is_empty)
             elif isinstance(event, Gap):
                 self.watcher.gap(event.kind, event.message, event.since, event.until)
             elif isinstance(event, Changed):
@@ -148,7 +148,7 @@ class LogWatch:
         self._progress = progress or Progress()
         self._told = on_hit
         self._roster = Roster(transport, selection, found)
-        self._reaction = Reaction(transport, store, options.on_hit, deadline)
+        self._reaction = Reaction(transport, selection, store, options.on_hit, deadline)
         self._watched: dict[Key, Watched] = {}
         self._threads: list[threading.Thread] = []
         self._end = threading.Event()

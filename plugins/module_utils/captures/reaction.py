@@ -1,10 +1,15 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Capturing while the trouble is there: what a hit in a log sets off."""
+"""Capturing while the trouble is there: what a hit in a log sets off.
+
+The suspects are the instance, the replicas of its component, and the instances of what is suspected together with it:
+the other components of the scenario that is watched.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from dataclasses import dataclass, field
@@ -16,13 +21,14 @@ from ..deadline import Deadline
 from ..model import Instance, LedgerRow, Reason, row, utc_now, utc_text, verdict
 from ..transports.base import Discovery, Transport
 from . import profiles, run, stacks, status
+from .roster import key_of
 from .shared import SharedStore, settled
 
 CAPTURE_STACKS, CAPTURE_PROFILES, STATUS = "capture_stacks", "capture_profiles", "status"
 ACTIONS = (CAPTURE_STACKS, CAPTURE_PROFILES, STATUS)
 # What costs a service nothing that it would feel.
 PROFILE_KINDS = ("goroutine", "heap")
-# The instance that was hit, and so many replicas of it at most.
+# So many instances at most, the one that was hit first.
 MAX_SUSPECTS = 20
 # A hit that is older is history: what is captured now would show something else.
 FRESH_SECONDS = 60.0
@@ -71,6 +77,7 @@ class Reaction:
     """Captures of one run that hits set off, each on a thread of its own. Safe to use from several threads."""
 
     transport: Transport
+    selection: Selection
     store: Store
     options: Options
     deadline: Deadline
@@ -82,13 +89,17 @@ class Reaction:
         self._busy: set[tuple[str, str]] = set()
         # Two captures at once of the same instance would mix their dumps.
         self._turns: dict[str, threading.Lock] = {}
+        self._together = self.selection.names if self.selection.scenario else ()
         self._stores: list[SharedStore] = []
         self._threads: list[threading.Thread] = []
 
     def hit(
-        self, instance: Instance, pool: str, pattern: str, moment: float | None, replicas: Callable[[], list[Instance]]
+        self, instance: Instance, pool: str, pattern: str, moment: float | None, present: Callable[[], list[Instance]]
     ) -> bool:
-        """Capture the instance and its replicas now, unless the pool had its turn; whether a capture was begun."""
+        """Capture the instance and its suspects now, unless the pool had its turn; whether a capture was begun.
+
+        present: all instances that there are.
+        """
         seen = time.monotonic()
         if not self.options.actions or (moment is not None and time.time() - moment > FRESH_SECONDS):
             return False
@@ -100,12 +111,16 @@ class Reaction:
                 return False
             self._last[key] = seen
             self._busy.add(key)
-            self._turns.setdefault(instance.component, threading.Lock())
+            names = sorted({instance.component, *self._together})
+            turns = [self._turns.setdefault(name, threading.Lock()) for name in names]
             done = Done(instance.name, pool, pattern, utc_text(utc_now()), 0.0)
             self.done.append(done)
             number = len(self.done)
             thread = threading.Thread(
-                target=self._capture, args=(done, number, instance, replicas, seen), name=f"hit-{number}", daemon=True
+                target=self._capture,
+                args=(done, number, instance, present, seen, turns),
+                name=f"hit-{number}",
+                daemon=True,
             )
             self._threads.append(thread)
         thread.start()
@@ -122,20 +137,35 @@ class Reaction:
             return settled(recorded, self._stores)
 
     def _capture(
-        self, done: Done, number: int, instance: Instance, replicas: Callable[[], list[Instance]], seen: float
+        self,
+        done: Done,
+        number: int,
+        instance: Instance,
+        present: Callable[[], list[Instance]],
+        seen: float,
+        turns: Sequence[threading.Lock],
     ) -> None:
-        with self._turns[instance.component]:
-            self._capture_in_turn(done, number, instance, replicas, seen)
+        with contextlib.ExitStack() as stack:
+            for turn in turns:
+                stack.enter_context(turn)
+            self._capture_in_turn(done, number, instance, present, seen)
         with self._lock:
             self._busy.discard((instance.component, done.pool))
 
+    def _suspects(self, instance: Instance, present: Sequence[Instance]) -> list[Instance]:
+        """The instance, its replicas, and what is suspected together with it, in this order."""
+        own = [one for one in present if key_of(one) == key_of(instance)] or [instance]
+        others = [one for one in present if key_of(one) != key_of(instance)]
+        replicas = [one for one in others if one.component == instance.component]
+        together = [one for one in others if one.component != instance.component and one.component in self._together]
+        return [*own, *replicas, *together][:MAX_SUSPECTS]
+
     def _capture_in_turn(
-        self, done: Done, number: int, instance: Instance, replicas: Callable[[], list[Instance]], seen: float
+        self, done: Done, number: int, instance: Instance, present: Callable[[], list[Instance]], seen: float
     ) -> None:
-        others = [one for one in replicas() if one.component == instance.component and one != instance]
-        suspects = [instance, *others][:MAX_SUSPECTS]
+        suspects = self._suspects(instance, present())
         found = Discovery(suspects)
-        selection = Selection((component_of(instance.component),))
+        selection = Selection(tuple(component_of(name) for name in sorted({one.component for one in suspects})))
         done.delay = round(time.monotonic() - seen, 3)
         for step, action in enumerate(self.options.actions):
             store = SharedStore(self.store, number)

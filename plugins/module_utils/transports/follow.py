@@ -27,9 +27,10 @@ LONGEST_HELD = 1 << 20
 
 @dataclass(frozen=True)
 class Opened:
-    """The log is proved to be readable, from that moment on (seconds since 1970)."""
+    """The log is proved to be readable, from that moment on (seconds since 1970). is_empty: nothing was written yet."""
 
     since: float
+    is_empty: bool = False
 
 
 @dataclass(frozen=True)

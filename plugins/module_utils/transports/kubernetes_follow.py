@@ -183,7 +183,7 @@ class PodFollow(LogFollow):
             self._lost = None
             if not self._opened:
                 self._opened = True
-                yield Opened(opened)
+                yield Opened(opened, self._newest is None)
             self._arrive()
         try:
             return (yield from self._follow())

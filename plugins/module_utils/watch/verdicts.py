@@ -206,6 +206,7 @@ OTHER_RULES = {
     "trouble": (BUSY, "A pattern of severity critical was seen that is not about a pool."),
     "not_read": (UNKNOWN, "Nothing bad was seen, but nothing of the log was read."),
     "gap": (UNKNOWN, "Nothing bad was seen, but a part of the log was missed."),
+    "nothing_written": (UNKNOWN, "The log is empty from its beginning on: the service may write to a file instead."),
     "too_short": (
         UNKNOWN,
         f"Nothing bad was seen, in less than {FIRST_ROUNDS * WATCHDOG_SECONDS:.0f} s: the watchdog cannot have spoken.",

@@ -96,13 +96,15 @@ class Watcher:
         self._containers: deque[dict[str, Any]] = deque(maxlen=limits.containers)
         self._blind = -math.inf
         self._opened: float | None = None
+        self._is_empty = False
         self._first: float | None = None
         self._last: float | None = None
         self.lines = self.bytes = self.hits = self.gaps = self.restarts = 0
 
-    def opened(self, since: float) -> None:
-        """The log can be read from that moment on."""
+    def opened(self, since: float, is_empty: bool = False) -> None:
+        """The log can be read from that moment on. is_empty: nothing was ever written to it."""
         self._opened = since if self._opened is None else min(self._opened, since)
+        self._is_empty = is_empty
 
     def feed(self, data: bytes) -> list[Hit]:
         """Take the next bytes; the hits in the lines that are whole by now."""
@@ -249,6 +251,8 @@ class Watcher:
             return "not_read", ("nothing of the log was read",)
         if self.gaps:
             return "gap", ()
+        if self._is_empty and not self.bytes:
+            return "nothing_written", ("nothing was ever written to the log: it may go to a file (log_file_prefix)",)
         began = self._first if self._opened is None else self._opened
         window = 0.0 if began is None or now is None else now - began
         if window < self._limits.min_window:

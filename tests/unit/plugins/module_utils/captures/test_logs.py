@@ -37,9 +37,10 @@ def lost(pool: str = "P", ago: float = 0.0) -> bytes:
 class Watch:
     """A watch on a thread."""
 
-    def __init__(self, transport: FakeTransport, folder: Path, **options) -> None:
+    def __init__(self, transport: FakeTransport, folder: Path, scenario: str = "", **options) -> None:
         options = {"since": 0, "duration": 10.0, "until": "duration", **options}
-        selection, deadline = select("", ["region", "keystone"]), Deadline(30)
+        named = {"scenario": scenario} if scenario else {"components": ["region", "keystone"]}
+        selection, deadline = select(**named), Deadline(30)
         self.store = Store(str(folder / "part"))
         self.progress = Progress()
         found = discover(transport, selection, deadline)
@@ -133,6 +134,19 @@ def test_a_hit_sets_off_the_capture_of_the_component_at_once(transport, tmp_path
     assert len(report.rows) == 3 + 2 + 2  # logs, stacks, versions: each once, in its final form
     # The dumps went through the watched logs, and are no hits.
     assert sum(row.details["hits"] for row in report.rows if row.capture == "log_watch") == 1
+
+
+def test_what_a_scenario_suspects_is_captured_together(transport, tmp_path):
+    region, keystone = transport.add("region"), transport.add("keystone")
+    transport.add("glance")
+    watch = Watch(transport, tmp_path, scenario="slow_system", on_hit=STACKS)
+    await_true(lambda: transport.done_to(region.instance.name))
+    keystone.write(lost())
+    await_true(lambda: "signal" in transport.done_to(region.instance.name))
+    report = watch.end()
+    assert rows(report, "stack") == {keystone.instance.name: "proven", region.instance.name: "proven"}
+    (capture,) = report.captures
+    assert (capture["instance"], capture["signals"]) == (keystone.instance.name, 2)
 
 
 def test_a_pool_that_had_its_turn_cools_down_and_another_does_not(transport, tmp_path):

@@ -271,6 +271,11 @@ def test_only_what_more_watching_cannot_better_is_certain(case):
 
 def test_nothing_read_is_unknown():
     assert Watcher(SHIPPED).verdict(START).rule == "not_read"
+    empty = Watcher(SHIPPED)
+    empty.opened(START, is_empty=True)
+    assert (empty.verdict(START + 600).verdict, empty.verdict(START + 600).rule) == ("unknown", "nothing_written")
+    empty.feed(b"[info 2026-11-23 00:22:28 main.main(main.go:1)] hello\n")
+    assert empty.verdict(START + 600).rule == "quiet"
     watcher = Watcher(SHIPPED)
     watcher.gap("not_readable", "the container has no log\x1b[2J")
     found = watcher.verdict(START + 1000)
