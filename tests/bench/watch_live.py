@@ -68,6 +68,8 @@ def deploy(cluster: Cluster, pods: int) -> None:
     """The pods, running."""
     cluster.apply(manifests.namespace(NAMESPACE))
     cluster.apply(manifests.config_map("region", namespace=NAMESPACE))
+    account = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"  # without it no pod may be made
+    wait_for("the service account", lambda: cluster.call("GET", account), seconds=60)
     for number in range(pods):
         script = SPEAKS if number < SPEAKERS else QUIET
         extra = {"command": ["sh", "-c", script], "readinessProbe": None}

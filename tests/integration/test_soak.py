@@ -105,6 +105,8 @@ class Soak:
     def begin(self) -> None:
         self.cluster.apply(manifests.namespace(NAMESPACE))
         self.cluster.apply(manifests.config_map("region", namespace=NAMESPACE))
+        account = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"  # without it no pod may be made
+        wait_for("the service account", lambda: self.cluster.call("GET", account), seconds=60)
         for name, (pause, length) in SPEAKERS.items():
             made = manifests.pod(
                 "region",
