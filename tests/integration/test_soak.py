@@ -237,6 +237,7 @@ def soak(world: World) -> Iterator[Soak]:
             world.lab("kubelet", node)
         gone = f"/api/v1/namespaces/{NAMESPACE}"
         wait_for("the namespace to go", lambda: made.cluster.call("GET", gone) is None, seconds=120)
+        made.cluster.api.rest_client.pool_manager.clear()  # closes its connections
 
 
 @pytest.mark.timeout(SECONDS + 900)
