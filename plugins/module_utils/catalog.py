@@ -240,10 +240,10 @@ def select(scenario: str = "", components: Sequence[str] = ()) -> Selection:
     scenario = scenario or DEFAULT_SCENARIO
     if scenario not in SCENARIOS:
         raise ValueError("unknown scenario '{}'; the known ones are: {}".format(scenario, ", ".join(sorted(SCENARIOS))))
-    components = tuple(component_of(name) for name in SCENARIOS[scenario])
+    suspects = tuple(component_of(name) for name in SCENARIOS[scenario])
     if scenario == DEFAULT_SCENARIO:
-        return Selection(components)
-    return Selection(components, named=True, scenario=scenario)
+        return Selection(suspects)
+    return Selection(suspects, named=True, scenario=scenario)
 
 
 def select_everything() -> Selection:

@@ -36,6 +36,7 @@ from .host_follow import HostFollow
 from .host_journal import JournalMark
 from .host_logs import ContainerLog, FileMark, LogFiles, Mark, StderrFile, describe_sink
 from .host_net import connect_to
+from .host_prefix import PrefixFiles
 from .host_proc import ProcFs, is_regular, translated, without_deleted
 from .host_readback import read_back
 from .host_session import HostSession, same_process
@@ -191,21 +192,26 @@ class HostTransport(Transport):
         with translated(Reason.LOG_UNAVAILABLE):
             if not self._procfs.is_alive(process):
                 raise CaptureError(Reason.GONE, f"process {process.pid} has ended")
-            link = self._procfs.stderr(process.pid)
-            if link.startswith("socket:"):
-                return JournalMark(self._procfs, process, deadline).read_back(seconds, deadline, max_bytes)
-            return read_back(self._log_files(instance, process, link), seconds, deadline, max_bytes)
+            source = self._source(instance, deadline)
+            if isinstance(source, JournalMark):
+                return source.read_back(seconds, deadline, max_bytes)
+            return read_back(source, seconds, deadline, max_bytes)
 
     def follow_log(self, instance: Instance, seconds: int, look: Look, deadline: Deadline) -> LogFollow:
         return HostFollow(instance, seconds, look, self._source, deadline)
 
     def _source(self, instance: Instance, deadline: Deadline) -> LogFiles | JournalMark:
-        """Where its log is. CaptureError."""
+        """Where its log is: in files of its own, or where its standard error goes to. CaptureError."""
         process = _process_of(instance)
         with translated(Reason.LOG_UNAVAILABLE):
             if process.log_file:
-                # Then what goes to standard error is next to nothing: its silence would be taken for health.
-                raise CaptureError(Reason.STDERR_LOST, f"log_file_prefix is set by {process.log_file}")
+                config = component_of(instance.component).config
+                prefix = self._procfs.log_prefix(process.pid, [config] if config else [])
+                if not prefix:
+                    raise CaptureError(
+                        Reason.LOG_UNAVAILABLE, f"where it is, is not in the {process.log_file} any more"
+                    )
+                return PrefixFiles(self._procfs, process, prefix)
             link = self._procfs.stderr(process.pid)
             if link.startswith("socket:"):
                 return JournalMark(self._procfs, process, deadline)

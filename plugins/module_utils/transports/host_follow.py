@@ -42,15 +42,15 @@ class HostFollow(LogFollow):
         super().__init__(deadline)
         self._instance = instance
         self._window = time.time() - seconds
-        if not instance.container_id:
+        # Only what a runtime wraps has stamps; the lines of other sources tell their time themselves.
+        self.stamped = bool(instance.container_id) and not (instance.process and instance.process.log_file)
+        if not self.stamped:
             # What another process wrote into the same file before is not its log.
             self._window = max(self._window, _started(instance))
         self._look = look
         self._find = find
         self._stream: FileStream | JournalStream | None = None
         self._least_behind = math.inf
-        # Only what a runtime wraps has stamps; the lines of other sources tell their time themselves.
-        self.stamped = bool(instance.container_id)
 
     def events(self) -> Iterator[Event]:
         first = True

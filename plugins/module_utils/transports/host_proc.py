@@ -25,7 +25,7 @@ _MAX_LINKS = 40
 
 _LOG_FILE_OPTIONS = ("--log-file-prefix", "-log-file-prefix")
 _CONFIG_OPTIONS = ("--config", "-config", "--common-config-file", "-common-config-file")
-_LOG_FILE_LINE = re.compile(rb"^[ \t]*log_file_prefix[ \t]*:[ \t]*[\"']?[^\"'#\s]", re.MULTILINE)
+_LOG_FILE_LINE = re.compile(rb"^[ \t]*log_file_prefix[ \t]*:[ \t]*[\"']?([^\"'#\s]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -218,9 +218,26 @@ class ProcFs:
                     return f"file {file}"
         return ""
 
+    def log_prefix(self, pid: int, configs: Iterable[str]) -> str:
+        """The path, as the process sees it, that log_file() found to be set; "" where it is not to be found again."""
+        arguments = self.arguments(pid)
+        for argument, following in zip(arguments[1:], [*arguments[2:], ""]):
+            name, equals, value = argument.partition("=")
+            if name in _LOG_FILE_OPTIONS:
+                return self._absolute(pid, value if equals else following)
+        for file in [*configs, *read_arguments(arguments)[1]]:
+            with contextlib.suppress(OSError):
+                match = _LOG_FILE_LINE.search(self._read_inside(pid, file))
+                if match:
+                    return self._absolute(pid, os.fsdecode(match.group(1)))
+        return ""
+
+    def _absolute(self, pid: int, path: str) -> str:
+        """A path as the process means it; "" is none."""
+        return os.path.join(os.readlink(self.path(pid, "cwd")), path) if path else ""
+
     def _read_inside(self, pid: int, path: str) -> bytes:
-        if not os.path.isabs(path):
-            path = os.path.join(os.readlink(self.path(pid, "cwd")), path)
+        path = self._absolute(pid, path)
         with open_in_root(self.path(pid, "root"), path) as descriptor, read_regular(descriptor) as stream_fd:
             return os.read(stream_fd, CONFIG_BYTES)
 
