@@ -21,8 +21,7 @@ import jsonschema
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS
 from test_access import inventory, remains, ssh_host
-from test_status import asked
-from world import ROOT, Run, World, installed, play
+from world import ROOT, Run, World, asked, installed, play
 
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 

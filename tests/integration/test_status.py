@@ -22,7 +22,7 @@ import jsonschema
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS, component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_net import socket_in
-from world import ROOT, World, installed
+from world import ROOT, World, asked, installed
 
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "plugins" / "module_utils" / "transports"))
@@ -91,17 +91,6 @@ def kubeconfig_of(world: World, user: str, namespace: str) -> str:
     world.kubectl("-n", namespace, "delete", "rolebinding", user, "--ignore-not-found")
     world.kubectl("-n", namespace, "create", "rolebinding", user, "--role=cloudpods-audit", f"--user={user}")
     return world.lab("kubeconfig", "--user", user).strip()
-
-
-def asked(world: World, user: str) -> list[tuple[str, str, str]]:
-    """(verb, resource/subresource, path) of everything that this user asked the API server for."""
-    found = []
-    for event in world.audit():
-        if event["user"].get("username") == user and event["stage"] == "ResponseComplete":
-            named = event.get("objectRef", {})
-            resource = "/".join(part for part in (named.get("resource"), named.get("subresource")) if part)
-            found.append((event["verb"], resource, event["requestURI"]))
-    return found
 
 
 # Nothing is wrong

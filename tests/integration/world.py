@@ -99,6 +99,17 @@ class World:
         return [json.loads(line) for line in lines]
 
 
+def asked(world: World, user: str) -> list[tuple[str, str, str]]:
+    """(verb, resource/subresource, path) of everything that this user asked the API server for."""
+    found = []
+    for event in world.audit():
+        if event["user"].get("username") == user and event["stage"] == "ResponseComplete":
+            named = event.get("objectRef", {})
+            resource = "/".join(part for part in (named.get("resource"), named.get("subresource")) if part)
+            found.append((event["verb"], resource, event["requestURI"]))
+    return found
+
+
 @functools.cache
 def installed() -> Path:
     """The collections path that holds the collection as a user gets it, built and installed once in a test run."""
