@@ -67,6 +67,11 @@ class Http:
     scheme: str = "https"
     pprof: str = PPROF_ALL
 
+    def port_among(self, declared: Sequence[int]) -> int:
+        """Its own port, or the first that its container declares where that is not among them (it was configured to
+        another)."""
+        return self.port if self.port in declared or not declared else declared[0]
+
 
 @dataclass(frozen=True)
 class Component:

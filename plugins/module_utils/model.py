@@ -12,7 +12,7 @@ import dataclasses
 import datetime
 import enum
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Tuple
 
 
 class Status(str, enum.Enum):
@@ -431,6 +431,13 @@ class Process:
     log_file: str = ""
 
 
+# Why a part of a followed log was not seen.
+STREAM_LOST, ROTATION_MISSED, SKIPPED, NOT_READABLE = "stream_lost", "rotation_missed", "skipped", "not_readable"
+GAPS = (STREAM_LOST, ROTATION_MISSED, SKIPPED, NOT_READABLE)
+# Namespace, component, name, container.
+InstanceKey = Tuple[str, str, str, str]
+
+
 @dataclass(frozen=True)
 class Instance:
     """One running (or not running) copy of a component.
@@ -462,6 +469,16 @@ class Instance:
     last_end: str = ""
     last_ended: str = ""
     process: Process | None = None
+
+    @property
+    def key(self) -> InstanceKey:
+        """What tells it from the others of its cluster, and stays the same when its container restarts."""
+        return self.namespace, self.component, self.name, self.container
+
+    @property
+    def folders(self) -> list[str]:
+        """Where in a bundle its artifacts lie."""
+        return [self.cluster, self.component, self.name]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values only, for JSON; the process as a nested dict or None."""

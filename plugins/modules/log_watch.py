@@ -227,7 +227,6 @@ ended:
   type: str
 """
 
-import tempfile
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -237,21 +236,22 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     SELECTION,
     TRANSPORT,
     argument_spec,
-    instances_of,
-    secret_values,
     selection_of,
     transport_of,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import leave_part, new_part
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import UNTIL, LogWatch, Options
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.reaction import ACTIONS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.reaction import Options as OnHit
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress, shown
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, SetupError
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
+    leaving_nothing,
+    leaving_part,
+    run_shown,
+    targets_of,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import SEVERITIES
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import Judgement
 
@@ -288,20 +288,12 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
     options = Options(on_hit=on_hit, **{name: params[name] for name in ("since", "duration", "until", "patterns")})
     deadline = Deadline(params["duration"] + params["deadline"])
     transport = transport_of(params, CONNECTIONS)
-    given = instances_of(params)
-    found = Discovery(given) if given else discover(transport, selection, deadline)
+    found = targets_of(params, transport, selection, deadline)
 
     def watch(store: Store) -> Any:
         return LogWatch(transport, found, selection, store, options, deadline, progress).run()
 
-    if check_mode:
-        with tempfile.TemporaryDirectory(prefix="cloudpods-") as folder:
-            report = watch(Store(folder))
-        place = {"output": "", "archive": ""}
-    else:
-        store = new_part(params["output"])
-        report = watch(store)
-        place = leave_part(store, params["archive"])
+    report, place = leaving_nothing(watch) if check_mode else leaving_part(params, watch)
     transport.close()
     return dict(
         place,
@@ -330,14 +322,7 @@ def main() -> None:
     """Wire options to the work, and its result to Ansible."""
     spec = argument_spec(SELECTION, TRANSPORT, FANOUT, PART, WATCH)
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    module.no_log_values.update(secret_values(module.params))
-    progress = Progress()
-    try:
-        with shown(progress, module.params["duration"] + module.params["deadline"]):
-            result = run(module.params, module.check_mode, progress)
-    except (SetupError, ValueError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    module.exit_json(**run_shown(module, run, module.params["duration"] + module.params["deadline"]))
 
 
 if __name__ == "__main__":

@@ -260,12 +260,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     SELECTION,
     STATUS_TRANSPORT,
     argument_spec,
-    instances_of,
-    secret_values,
     selection_of,
     transport_of,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import leave_part, new_part
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.profile_report import profile_table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.addresses import (
     addresses_from,
@@ -277,12 +274,16 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.pro
     take_all,
     would_take,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS, SETS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress, shown
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, SetupError
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
+    NO_PLACE,
+    leaving_part,
+    run_shown,
+    targets_of,
+)
 
 PROFILES = {
     "profile_set": {"type": "str", "choices": list(SETS), "default": "quick"},
@@ -316,20 +317,21 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
     options = options_of(params)
     deadline = Deadline(params["deadline"])
     transport = transport_of(params, options.concurrency)
-    given = instances_of(params)
-    found = Discovery(given) if given else discover(transport, selection, deadline)
+    found = targets_of(params, transport, selection, deadline)
     rows, plan = would_take(found, selection, options, transport.cluster, params["deadline"])
-    result: dict[str, Any] = {"output": "", "archive": "", "would": []}
+    would: list[dict[str, Any]] = []
     if check_mode:
+        place = NO_PLACE
         report = Report(rows)
-        result["would"] = [{key: getattr(entry, key) for key in WOULD} for entry in rows]
+        would = [{key: getattr(entry, key) for key in WOULD} for entry in rows]
     else:
-        store = new_part(params["output"])
-        report = take_all(transport, found, selection, store, options, deadline, progress)
-        result.update(leave_part(store, params["archive"]))
+        report, place = leaving_part(
+            params, lambda store: take_all(transport, found, selection, store, options, deadline, progress)
+        )
     transport.close()
     return dict(
-        result,
+        place,
+        would=would,
         changed=bool(report.touched),
         counts=count_by_status(report.rows),
         table=profile_table(report.rows),
@@ -346,14 +348,7 @@ def main() -> None:
     """Wire options to the work, and its result to Ansible."""
     spec = argument_spec(SELECTION, STATUS_TRANSPORT, KEYSTONE, FANOUT, PART, PROFILES)
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    module.no_log_values.update(secret_values(module.params))
-    progress = Progress()
-    try:
-        with shown(progress, module.params["deadline"]):
-            result = run(module.params, module.check_mode, progress)
-    except (SetupError, ValueError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    module.exit_json(**run_shown(module, run, module.params["deadline"]))
 
 
 if __name__ == "__main__":

@@ -155,24 +155,25 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     SELECTION,
     TRANSPORT,
     argument_spec,
-    instances_of,
-    secret_values,
     selection_of,
     transport_of,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import leave_part, new_part
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import (
     Report,
     capture_all,
-    discover,
     would_capture,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import Options
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress, shown
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, SetupError
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
+    NO_PLACE,
+    leaving_part,
+    run_shown,
+    targets_of,
+)
 
 DUMP = {
     "count": {"type": "int", "default": 1},
@@ -189,19 +190,20 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
     options = Options(**{name: params[name] for name in Options.__dataclass_fields__ if name in params})
     deadline = Deadline(params["deadline"])
     transport = transport_of(params, options.concurrency)
-    given = instances_of(params)
-    found = Discovery(given) if given else discover(transport, selection, deadline)
-    result: dict[str, Any] = {"output": "", "archive": "", "would": []}
+    found = targets_of(params, transport, selection, deadline)
+    would: list[dict[str, Any]] = []
     if check_mode:
+        place = NO_PLACE
         report = Report(rows=would_capture(found, selection, options))
-        result["would"] = [{key: getattr(entry, key) for key in WOULD} for entry in report.rows]
+        would = [{key: getattr(entry, key) for key in WOULD} for entry in report.rows]
     else:
-        store = new_part(params["output"])
-        report = capture_all(transport, found, selection, store, options, deadline, progress)
-        result.update(leave_part(store, params["archive"]))
+        report, place = leaving_part(
+            params, lambda store: capture_all(transport, found, selection, store, options, deadline, progress)
+        )
     transport.close()
     return dict(
-        result,
+        place,
+        would=would,
         changed=bool(report.signals),
         counts=count_by_status(report.rows),
         signals=report.signals,
@@ -214,14 +216,7 @@ def main() -> None:
     """Wire options to the work, and its result to Ansible."""
     spec = argument_spec(SELECTION, TRANSPORT, FANOUT, PART, DUMP)
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    module.no_log_values.update(secret_values(module.params))
-    progress = Progress()
-    try:
-        with shown(progress, module.params["deadline"]):
-            result = run(module.params, module.check_mode, progress)
-    except (SetupError, ValueError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    module.exit_json(**run_shown(module, run, module.params["deadline"]))
 
 
 if __name__ == "__main__":

@@ -203,7 +203,6 @@ documents:
 """
 
 import sys
-import tempfile
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -214,21 +213,22 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     SELECTION,
     STATUS_TRANSPORT,
     argument_spec,
-    instances_of,
-    secret_values,
     selection_of,
     transport_of,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import leave_part, new_part
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status import Options, Report, read_all
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress, shown
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
+    leaving_nothing,
+    leaving_part,
+    run_shown,
+    targets_of,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.report import status_table
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, SetupError
 
 STATUS = {
     "endpoints": {"type": "list", "elements": "str", "choices": list(ENDPOINTS), "default": list(ENDPOINTS)},
@@ -250,21 +250,13 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
     options = Options(**{name: params[name] for name in Options.__dataclass_fields__})
     deadline = Deadline(params["deadline"])
     transport = transport_of(params, options.concurrency)
-    given = instances_of(params)
-    found = Discovery(given) if given else discover(transport, selection, deadline)
+    found = targets_of(params, transport, selection, deadline)
 
     def read(store: Store) -> Report:
         most = MAX_DOCUMENTS[params["return_documents"]]
         return read_all(transport, found, selection, store, options, deadline, most, progress)
 
-    if check_mode:
-        with tempfile.TemporaryDirectory(prefix="cloudpods-") as folder:
-            report = read(Store(folder))
-        place = {"output": "", "archive": ""}
-    else:
-        store = new_part(params["output"])
-        report = read(store)
-        place = leave_part(store, params["archive"])
+    report, place = leaving_nothing(read) if check_mode else leaving_part(params, read)
     transport.close()
     return dict(
         place,
@@ -281,14 +273,7 @@ def main() -> None:
     """Wire options to the work, and its result to Ansible."""
     spec = argument_spec(SELECTION, STATUS_TRANSPORT, KEYSTONE, FANOUT, PART, STATUS)
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    module.no_log_values.update(secret_values(module.params))
-    progress = Progress()
-    try:
-        with shown(progress, module.params["deadline"]):
-            result = run(module.params, module.check_mode, progress)
-    except (SetupError, ValueError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    module.exit_json(**run_shown(module, run, module.params["deadline"]))
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ ROOMS: dict[str, Room] = {
     "stacks/files.py": Room(ours=("stacks.*",), system=FILES),
     "stacks/*": Room(ours=("stacks.*",)),
     "status/*": Room(ours=("status.*", "model", "watch.*", "bundle.report")),
-    "watch/*": Room(ours=("watch.*", "log_patterns", "bundle.report", "status.values")),
+    "watch/*": Room(ours=("watch.*", "model", "log_patterns", "bundle.report", "status.values")),
     # Bytes are judged on a node, too: without the library, less is proven.
     "profiles/pprof_proto.py": Room(lazily=frozenset(("google.protobuf",))),
     "profiles/files.py": Room(ours=("profiles.*", "model", "bundle.*"), system=FILES),
@@ -97,6 +97,10 @@ ROOMS: dict[str, Room] = {
     "arguments.py": Room(
         ours=("model", "catalog", "transports.*"),
         libraries=frozenset(("ansible_collections.kubernetes.core",)),
+        system=FILES,
+    ),
+    "running.py": Room(
+        ours=("arguments", "bundle.*", "captures.run", "catalog", "deadline", "progress", "transports.base"),
         system=FILES,
     ),
     "__init__.py": Room(),

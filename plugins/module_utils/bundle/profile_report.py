@@ -41,14 +41,15 @@ def profile_lines(rows: Sequence[LedgerRow]) -> list[str]:
 def _top(rows: Sequence[LedgerRow]) -> str:
     """The function that used the most over all instances, of the most telling kind of profile that was analysed."""
     for kind in _TELLING:
-        sums: Counter[str] = Counter()
+        sums: dict[str, float] = {}
         most: dict[str, float] = {}
         for entry in rows:
             name, percent = entry.details.get("top_function"), entry.details.get("top_percent")
             if entry.capture == PROFILE_PREFIX + kind and name and isinstance(name, str) and isinstance(percent, float):
-                sums[name] += percent  # type: ignore[assignment]
+                sums[name] = sums.get(name, 0.0) + percent
                 most[name] = max(most.get(name, 0.0), percent)
-        for name, _sum in sums.most_common(1):
+        if sums:
+            name = max(sums, key=lambda each: sums[each])
             shown = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
             return f"{shown} {most[name]:.0f}% of {kind}"
     return ""

@@ -10,6 +10,7 @@ it got worse.
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import time
@@ -19,15 +20,16 @@ from typing import Any, Callable, Dict, Hashable, Sequence
 from ..catalog import Selection
 from ..deadline import Deadline
 from ..log_patterns import WARNING
-from ..model import CaptureError, Instance, Reason
+from ..model import CaptureError, Instance, InstanceKey, Reason
 from ..transports.base import Transport
-from ..transports.follow import Changed, Event, Gap, Lines, LogFollow, Opened
+from ..transports.follow import Ended, Event, Gap, LogFollow
 from ..watch.patterns import SEVERITIES, Patterns
 from ..watch.redact import shown
 from ..watch.times import utc
 from ..watch.verdicts import DROPPING, STUCK, UNKNOWN, VERDICTS
 from ..watch.watcher import Hit, Watcher
-from .roster import LIST_SECONDS, Key, Roster, key_of
+from . import events
+from .roster import LIST_SECONDS, Roster
 from .run import discover
 
 HIT, GAP = "hit", "gap"
@@ -141,8 +143,8 @@ class HitWatch:
         self._least = SEVERITIES.index(options.severity)
         self._throttle = Throttle(options.cooldown)
         self._lock = threading.Lock()
-        self._known: set[Key] = set()
-        self._followed: dict[Key, tuple[threading.Thread, LogFollow]] = {}
+        self._known: set[InstanceKey] = set()
+        self._followed: dict[InstanceKey, tuple[threading.Thread, LogFollow]] = {}
 
     def run(self) -> None:
         """Until the deadline passes or is cancelled. All threads have ended then, or were given up."""
@@ -172,13 +174,13 @@ class HitWatch:
         """Follow those that are not followed yet; forget those that are gone."""
         for place, problem in roster.problems:
             self._tell_gap(None, problem.reason.value, f"{place}: {problem.message}" if place else problem.message)
-        present = {key_of(instance) for instance in instances}
+        present = {instance.key for instance in instances}
         if not roster.problems:
             for gone in self._known - present:
                 self._throttle.forget(gone)
             self._known = present
         with self._lock:
-            missing = [instance for instance in instances if key_of(instance) not in self._followed]
+            missing = [instance for instance in instances if instance.key not in self._followed]
             room = max(0, MAX_FOLLOWED - len(self._followed))
         if len(missing) > room:
             self._tell_gap(None, "left_out", f"{len(missing) - room} logs beyond {MAX_FOLLOWED} are not followed")
@@ -186,17 +188,16 @@ class HitWatch:
             self._begin(roster, instance, seconds)
 
     def _begin(self, roster: Roster, instance: Instance, seconds: int) -> None:
-        key = key_of(instance)
         try:
             follow = self._transport.follow_log(
-                instance, seconds, lambda deadline: roster.look(key, deadline), self._deadline
+                instance, seconds, functools.partial(roster.look, instance.key), self._deadline
             )
         except CaptureError as error:
             self._tell_gap(instance, error.verdict.reason.value, error.verdict.message)
             return
         thread = threading.Thread(target=self._follow, args=(instance, follow), name="hits", daemon=True)
         with self._lock:
-            self._followed[key] = thread, follow
+            self._followed[instance.key] = thread, follow
         thread.start()
 
     def _follow(self, instance: Instance, follow: LogFollow) -> None:
@@ -209,24 +210,18 @@ class HitWatch:
             self._tell_gap(instance, Reason.ERROR.value, f"{type(error).__name__}: {error}")
         finally:
             with self._lock:
-                self._followed.pop(key_of(instance), None)
+                self._followed.pop(instance.key, None)
 
     def _take(self, instance: Instance, watcher: Watcher, event: Event) -> None:
-        if isinstance(event, Lines):
-            for hit in watcher.feed(event.data):
-                self._tell_hit(instance, watcher, hit)
-        elif isinstance(event, Opened):
-            watcher.opened(event.since, event.is_empty)
-        elif isinstance(event, Changed):
-            watcher.container_changed(event.container_id, event.restarts)
-        elif isinstance(event, Gap):
-            watcher.gap(event.kind, event.message, event.since, event.until)
+        for hit in events.take(watcher, event):
+            self._tell_hit(instance, watcher, hit)
+        if isinstance(event, Gap):
             self._tell_gap(instance, event.kind, event.message)
-        elif event.outcome.reason not in EXPECTED:
+        elif isinstance(event, Ended) and event.outcome.reason not in EXPECTED:
             self._tell_gap(instance, event.outcome.reason.value, event.outcome.message)
 
     def _tell_hit(self, instance: Instance, watcher: Watcher, hit: Hit) -> None:
-        key = key_of(instance), hit.pool or hit.pattern_id
+        key = instance.key, hit.pool or hit.pattern_id
         if not self._throttle.may_pass(key, hit.pattern_id):
             return
         judged = watcher.verdict(time.time())
@@ -242,7 +237,7 @@ class HitWatch:
 
     def _tell_gap(self, instance: Instance | None, kind: str, message: str) -> None:
         """A part of what was to be watched is not seen: who acts on silence has to know."""
-        key = key_of(instance) if instance else None
+        key = instance.key if instance else None
         unsaid = self._throttle.passes((key, GAP, kind), 1)
         if unsaid is None:
             return

@@ -9,6 +9,7 @@ sets off is reaction.py. One list call every few seconds shows which instances c
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from dataclasses import dataclass, field
@@ -18,19 +19,33 @@ from ..bundle.store import Store, json_bytes
 from ..catalog import Selection
 from ..deadline import Deadline
 from ..log_patterns import CRITICAL, INFO
-from ..model import CaptureError, Instance, LedgerRow, Reason, Verdict, row, utc_now, utc_text, verdict
+from ..model import (
+    NOT_READABLE,
+    SKIPPED,
+    CaptureError,
+    Instance,
+    InstanceKey,
+    LedgerRow,
+    Reason,
+    Verdict,
+    row,
+    utc_now,
+    utc_text,
+    verdict,
+)
 from ..progress import Progress
 from ..transports.base import Discovery, Transport
-from ..transports.follow import Changed, Ended, Event, Gap, Lines, LogFollow, Opened
+from ..transports.follow import Ended, Event, Gap, LogFollow, Opened
 from ..watch.patterns import Patterns, load_patterns
 from ..watch.picture import picture, sparkline
 from ..watch.report import verdict_table, windows_text
 from ..watch.verdicts import VERDICTS, Judgement, by_weight, component_verdict
-from ..watch.watcher import NOT_READABLE, SKIPPED, Hit, Watcher
+from ..watch.watcher import Hit, Watcher
+from . import events
 from .judge import refuse_by_state
 from .reaction import Options as OnHit
 from .reaction import Reaction
-from .roster import Key, Roster, key_of
+from .roster import Roster
 from .run import discovery_rows
 
 LOG_WATCH = "log_watch"
@@ -102,18 +117,11 @@ class Watched:
     def take(self, event: Event) -> list[Hit]:
         """What an event of the log adds to what is known."""
         with self.lock:
-            if isinstance(event, Lines):
-                return self.watcher.feed(event.data)
             if isinstance(event, Opened):
                 self.opened = True
-                self.watcher.opened(event.since, event.is_empty)
-            elif isinstance(event, Gap):
-                self.watcher.gap(event.kind, event.message, event.since, event.until)
-            elif isinstance(event, Changed):
-                self.watcher.container_changed(event.container_id, event.restarts, time.time())
             elif isinstance(event, Ended):
                 self.outcome = event.outcome
-        return []
+            return events.take(self.watcher, event)
 
     def is_certain(self, now: float) -> bool:
         """See Watcher; asked for at most once a second."""
@@ -149,16 +157,16 @@ class LogWatch:
         self._told = on_hit
         self._roster = Roster(transport, selection, found)
         self._reaction = Reaction(transport, selection, store, options.on_hit, deadline)
-        self._watched: dict[Key, Watched] = {}
+        self._watched: dict[InstanceKey, Watched] = {}
         self._threads: list[threading.Thread] = []
         self._end = threading.Event()
         self._ended = DURATION
         self._found = found
-        self._left_out: set[Key] = set()
+        self._left_out: set[InstanceKey] = set()
 
     def run(self) -> Report:
         """Watch, capture what hits set off, and account for every instance."""
-        cluster = self._found.instances[0].cluster if self._found.instances else self._transport.cluster
+        cluster = self._found.cluster_or(self._transport.cluster)
         self._store.record(discovery_rows(self._found, self._selection, cluster))
         lister = threading.Thread(target=self._list, name="roster", daemon=True)
         self._begin(self._found.instances)
@@ -196,7 +204,7 @@ class LogWatch:
     def _begin(self, instances: Sequence[Instance]) -> None:
         """Follow those of these instances that are not followed yet."""
         for instance in instances:
-            key = key_of(instance)
+            key = instance.key
             if key in self._watched or self._watching.expired or self._roster.closed:
                 continue
             if len(self._watched) >= MAX_STREAMS:
@@ -206,7 +214,7 @@ class LogWatch:
                 follower = self._transport.follow_log(
                     instance,
                     self._options.since,
-                    lambda deadline, wanted=key: self._roster.look(wanted, deadline),  # type: ignore[misc]
+                    functools.partial(self._roster.look, key),
                     self._watching,
                 )
             except CaptureError as error:
@@ -218,8 +226,8 @@ class LogWatch:
             thread.start()
 
     def _leave_out(self, instance: Instance, outcome: Verdict) -> None:
-        if key_of(instance) not in self._left_out:
-            self._left_out.add(key_of(instance))
+        if instance.key not in self._left_out:
+            self._left_out.add(instance.key)
             self._store.record([row(instance, LOG_WATCH, outcome, started=utc_text(utc_now()))])
 
     def _follow(self, watched: Watched) -> None:
@@ -272,7 +280,7 @@ class LogWatch:
         report = Report(ended=self._ended)
         instances: dict[str, list[Judgement]] = {}
         sparks: dict[str, str] = {}
-        for watched in sorted(self._watched.values(), key=lambda each: key_of(each.instance)):
+        for watched in sorted(self._watched.values(), key=lambda each: each.instance.key):
             with watched.lock:
                 found, spark = self._account_for(watched, now)
             instances.setdefault(watched.instance.component, []).append(found)
@@ -293,7 +301,7 @@ class LogWatch:
             watcher.gap(SKIPPED, "the watching ended before the log was read up to then", None, now)
         found = watcher.verdict(now, instance.name)
         document = {"instance": instance.as_dict(), **watcher.document(now)}
-        folders = [instance.cluster, instance.component, instance.name]
+        folders = instance.folders
         artifact = self._store.keep(folders, "log.json", json_bytes(document))
         if watcher.hits:
             self._store.keep(folders, "log-windows.txt", windows_text(document).encode("utf-8", "replace"))

@@ -109,7 +109,7 @@ def take_all(
 ) -> Report:
     """Take the profiles of every instance found. Each has a row for each kind, whatever came of it."""
     progress = progress or Progress()
-    cluster = found.instances[0].cluster if found.instances else transport.cluster
+    cluster = found.cluster_or(transport.cluster)
     store.record(discovery_rows(found, selection, cluster))
     subjects = []
     for instance in found.instances:

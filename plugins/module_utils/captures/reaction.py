@@ -21,7 +21,6 @@ from ..deadline import Deadline
 from ..model import Instance, LedgerRow, Reason, row, utc_now, utc_text, verdict
 from ..transports.base import Discovery, Transport
 from . import profiles, run, stacks, status
-from .roster import key_of
 from .shared import SharedStore, settled
 
 CAPTURE_STACKS, CAPTURE_PROFILES, STATUS = "capture_stacks", "capture_profiles", "status"
@@ -154,8 +153,8 @@ class Reaction:
 
     def _suspects(self, instance: Instance, present: Sequence[Instance]) -> list[Instance]:
         """The instance, its replicas, and what is suspected together with it, in this order."""
-        own = [one for one in present if key_of(one) == key_of(instance)] or [instance]
-        others = [one for one in present if key_of(one) != key_of(instance)]
+        own = [one for one in present if one.key == instance.key] or [instance]
+        others = [one for one in present if one.key != instance.key]
         replicas = [one for one in others if one.component == instance.component]
         together = [one for one in others if one.component != instance.component and one.component in self._together]
         return [*own, *replicas, *together][:MAX_SUSPECTS]

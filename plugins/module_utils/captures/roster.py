@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import threading
-from typing import Tuple
 
 from ..catalog import Selection
 from ..deadline import Deadline, DeadlineExceeded
-from ..model import CaptureError, Instance, Reason, Verdict
+from ..model import CaptureError, Instance, InstanceKey, Reason, Verdict
 from ..transports.base import Discovery, Transport
 from .run import discover
 
@@ -18,13 +17,6 @@ from .run import discover
 # second: when an API server comes back, hundreds ask at once.
 LIST_SECONDS = 10.0
 SHORTEST_SECONDS = 1.0
-
-Key = Tuple[str, str, str, str]
-
-
-def key_of(instance: Instance) -> Key:
-    """What stays the same when its container restarts."""
-    return instance.namespace, instance.component, instance.name, instance.container
 
 
 class Roster:
@@ -51,7 +43,7 @@ class Roster:
         with self._condition:
             return list(self._found.problems)
 
-    def look(self, key: Key, deadline: Deadline) -> Instance | None:
+    def look(self, key: InstanceKey, deadline: Deadline) -> Instance | None:
         """The instance as it is now, None when it is gone. CaptureError when that cannot be seen; DeadlineExceeded."""
         with self._condition:
             wanted = self._begun + 1
@@ -61,7 +53,7 @@ class Roster:
                 deadline.check()
                 self._condition.wait(deadline.remaining())
             found = self._found
-        instance = next((one for one in found.instances if key_of(one) == key), None)
+        instance = next((one for one in found.instances if one.key == key), None)
         if instance is None and (found.problems or self.closed):
             problem = found.problems[0][1] if found.problems else None
             raise CaptureError(problem.reason if problem else Reason.RUN_DEADLINE, problem.message if problem else "")

@@ -13,7 +13,19 @@ from ..bundle.store import Store
 from ..catalog import Selection, component_of
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Gate, Outcome, run
-from ..model import Instance, LedgerRow, Reason, Status, Verdict, row, utc_moment, utc_now, utc_text, verdict
+from ..model import (
+    Instance,
+    InstanceKey,
+    LedgerRow,
+    Reason,
+    Status,
+    Verdict,
+    row,
+    utc_moment,
+    utc_now,
+    utc_text,
+    verdict,
+)
 from ..progress import Progress
 from ..transports.base import Discovery, Transport, sort_instances
 from .also import STACK_PPROF, take_goroutines
@@ -73,7 +85,7 @@ def capture_all(
     """Capture from every instance found. Every instance has a row for each dump asked for, and one for its version."""
     report = Report()
     progress = progress or Progress()
-    cluster = found.instances[0].cluster if found.instances else ""
+    cluster = found.cluster_or("")
     store.record(discovery_rows(found, selection, cluster))
     targets = []
     for instance in found.instances if options.method != "pprof" else ():
@@ -104,7 +116,7 @@ def capture_all(
 
 def would_capture(found: Discovery, selection: Selection, options: Options) -> list[LedgerRow]:
     """The rows of a check mode run: what would be refused, and what would be signalled. Touches nothing."""
-    cluster = found.instances[0].cluster if found.instances else ""
+    cluster = found.cluster_or("")
     rows = discovery_rows(found, selection, cluster)
     if options.method in ("pprof", "both"):
         outcome = verdict(Reason.CHECK_MODE, "the goroutines would be asked for by /debug/pprof")
@@ -191,7 +203,8 @@ def _with_restarts(
     # Of the components that were signalled: instances that were given need not be the selection's.
     names = sorted({component for _namespace, component, _instance, _container in signalled})
     after = discover(transport, Selection(tuple(component_of(name) for name in names)), deadline)
-    before_by, after_by = _by_identity(targets), _by_identity(after.instances)
+    before_by = {one.key: one for one in targets}
+    after_by = {one.key: one for one in after.instances}
 
     def told(entry: LedgerRow) -> LedgerRow:
         key = _identity(entry)
@@ -212,12 +225,8 @@ def _harm(before: Instance, after: Instance | None, unseen: bool) -> dict[str, A
     return {"restarted": not same, "restarts": [before.restarts, after.restarts]}
 
 
-def _identity(entry: LedgerRow) -> tuple[str, str, str, str]:
+def _identity(entry: LedgerRow) -> InstanceKey:
     return entry.namespace, entry.component, entry.instance, entry.container
-
-
-def _by_identity(instances: Sequence[Instance]) -> dict[tuple[str, str, str, str], Instance]:
-    return {(one.namespace, one.component, one.name, one.container): one for one in instances}
 
 
 def _spread(texts: Sequence[str]) -> float:

@@ -250,12 +250,9 @@ class StackCapture:
             attempt.instance, STACK, taken.outcome, attempt.sequence, artifact, utc_text(started), duration, details
         )
 
-    def _folders(self, instance: Instance) -> list[str]:
-        return [instance.cluster, instance.component, instance.name]
-
     def _keep_dump(self, instance: Instance, sequence: int, dump: LiveDump, details: dict[str, Any]) -> Artifact | None:
         """The log window as received, the dump put together again, and its parsed form; the best of them."""
-        folders, stem = self._folders(instance), f"stack-{sequence}"
+        folders, stem = instance.folders, f"stack-{sequence}"
         artifact = None
         if dump.window:
             artifact = self._store.keep(folders, stem + ".log", dump.window)
@@ -270,7 +267,7 @@ class StackCapture:
         return artifact
 
     def _keep_version(self, instance: Instance, reading: VersionReading, started: datetime.datetime) -> LedgerRow:
-        folders, artifact = self._folders(instance), None
+        folders, artifact = instance.folders, None
         details: dict[str, Any] = {"image_id": instance.image_id}
         if reading.raw:
             artifact = self._store.keep(folders, "version.txt", reading.raw)

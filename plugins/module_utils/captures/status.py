@@ -105,7 +105,7 @@ def read_all(
 
     Up to so many instances, the report holds their documents as well.
     """
-    cluster = found.instances[0].cluster if found.instances else transport.cluster
+    cluster = found.cluster_or(transport.cluster)
     progress = progress or Progress()
     store.record(discovery_rows(found, selection, cluster))
     _keep_cluster(transport, found, selection, store, cluster, deadline)
@@ -123,9 +123,9 @@ def read_all(
     later = _look_again(transport, asked, options, deadline)
     report = Report()
     for record in records:
-        after, restarted = later.get(_key(record.instance), (None, None))
+        after, restarted = later.get(record.instance.key, (None, None))
         document = record.document(after, restarted)
-        store.keep(_folders(record.instance), "status.json", json_bytes(document))
+        store.keep(record.instance.folders, "status.json", json_bytes(document))
         if len(records) <= max_documents:
             report.documents.append(document)
     store.finish(store.rows)
@@ -133,22 +133,13 @@ def read_all(
     return report
 
 
-def _folders(instance: Instance) -> list[str]:
-    return [instance.cluster, instance.component, instance.name]
-
-
-def _key(instance: Instance) -> tuple[str, str, str, str]:
-    return instance.namespace, instance.component, instance.name, instance.container
-
-
 def target_of(instance: Instance, question: Question) -> HttpTarget | None:
-    """Where to ask: on the component's own port, or on the first that its container declares if that one is not among
-    them (it was configured to another). None where the component does not answer this."""
+    """Where to ask; None where the component does not answer this."""
     http = http_of(component_of(instance.component), instance.ports)
     if http is None or question.endpoint not in http.endpoints:
         return None
-    port = http.port if http.port in instance.ports or not instance.ports else instance.ports[0]
-    return HttpTarget(http.scheme, port, endpoint_path(question.endpoint, question.database))
+    path = endpoint_path(question.endpoint, question.database)
+    return HttpTarget(http.scheme, http.port_among(instance.ports), path)
 
 
 def _record(instance: Instance, options: Options, store: Store) -> Record:
@@ -246,7 +237,7 @@ class _Reader:
             answer.document["duration_ms"] = round(1000 * duration, 1)
         artifact = None
         if answer.kept:
-            artifact = self._store.keep(_folders(record.instance), answer.file, answer.kept)
+            artifact = self._store.keep(record.instance.folders, answer.file, answer.kept)
         entry = row(
             record.instance, question.capture, answer.outcome, turn.number, artifact, started, duration, answer.details
         )
@@ -329,12 +320,12 @@ def _look_again(
         return {}
     names = sorted({record.instance.component for record in asked})
     after = discover(transport, Selection(tuple(component_of(name) for name in names)), deadline)
-    seen = {_key(instance): instance for instance in after.instances}
+    seen = {instance.key: instance for instance in after.instances}
     result: dict[tuple[str, str, str, str], tuple[Instance | None, bool | None]] = {}
     for record in asked:
-        before, now = record.instance, seen.get(_key(record.instance))
+        before, now = record.instance, seen.get(record.instance.key)
         if now is not None:
-            result[_key(before)] = now, _is_other(before, now)
+            result[before.key] = now, _is_other(before, now)
     return result
 
 

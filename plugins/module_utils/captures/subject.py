@@ -48,10 +48,8 @@ class Subject:
         return captures_of(self.timed, names=False) if timed else captures_of(self.snapshots, self.names)
 
     def target(self, path: str, body: bytes = b"") -> HttpTarget:
-        """On the component's own port, or on the first that its container declares if that one is not among them."""
-        ports = self.instance.ports
-        port = self.http.port if self.http.port in ports or not ports else ports[0]
-        return HttpTarget(self.http.scheme, port, path, body)
+        """Where it is asked for this path."""
+        return HttpTarget(self.http.scheme, self.http.port_among(self.instance.ports), path, body)
 
     def record(self, entry: LedgerRow) -> None:
         """Put a row into the ledger, unless there is one already."""

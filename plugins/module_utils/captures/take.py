@@ -60,7 +60,7 @@ class Taker:
         details["port"] = target.port
         most = min(self._max_bytes, SMALL_BYTES) if kind.name in _SMALL else self._max_bytes
         artifact = None
-        with self._store.spool(_folders(subject.instance), kind.file) as spool:
+        with self._store.spool(subject.instance.folders, kind.file) as spool:
             # A command line is not written before its secrets are out of it.
             raw = bytearray()
             sink = raw.extend if kind.name == "cmdline" else spool.write
@@ -98,7 +98,7 @@ class Taker:
         dumps = parse(data).dumps if kind.debug else []
         if dumps:
             name = kind.file.rpartition(".")[0] + ".json"
-            details["parsed"] = self._store.keep(_folders(instance), name, json_bytes(dumps[0].to_dict())).path
+            details["parsed"] = self._store.keep(instance.folders, name, json_bytes(dumps[0].to_dict())).path
         return proof.verdict
 
     def name(self, subject: Subject, addresses: list[int], deadline: Deadline) -> tuple[LedgerRow, dict[int, str]]:
@@ -126,7 +126,7 @@ class Taker:
         artifact = None
         if names:
             text = "".join(f"{address:#x} {name}\n" for address, name in names.items())
-            artifact = self._store.keep(_folders(subject.instance), "names.txt", text.encode("utf-8", "replace"))
+            artifact = self._store.keep(subject.instance.folders, "names.txt", text.encode("utf-8", "replace"))
         capture = CAPTURE_PREFIX + NAMES
         return row(subject.instance, capture, outcome, 1, artifact, started, time.monotonic() - clock, details), names
 
@@ -136,10 +136,6 @@ class Taker:
         if outcome.reason is Reason.NO_ANSWER and self._run_deadline.expired and deadline.expired:
             return verdict(Reason.RUN_DEADLINE)
         return outcome
-
-
-def _folders(instance: Instance) -> list[str]:
-    return [instance.cluster, instance.component, instance.name]
 
 
 def look_at_pool(transport: Transport, subject: Subject, deadline: Deadline) -> tuple[cost.Pool | None, Verdict | None]:

@@ -28,6 +28,10 @@ class Discovery:
     instances: list[Instance] = field(default_factory=list)
     problems: list[tuple[str, Verdict]] = field(default_factory=list)
 
+    def cluster_or(self, otherwise: str) -> str:
+        """The name of the cluster, as the instances have it; the other one where there is none of them."""
+        return self.instances[0].cluster if self.instances else otherwise
+
 
 @dataclass(frozen=True)
 class ProbeFacts:

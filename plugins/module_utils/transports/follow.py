@@ -17,8 +17,6 @@ from typing import Any, Callable, Iterator, Optional, Union
 from ..deadline import Deadline
 from ..model import Instance, Verdict
 
-# Kinds of gaps; watch/watcher.py knows the same.
-STREAM_LOST, ROTATION_MISSED, SKIPPED, NOT_READABLE = "stream_lost", "rotation_missed", "skipped", "not_readable"
 # Who reads so many seconds behind what is written will not catch up: he goes on with what is written now.
 LAG_SECONDS = 30.0
 # Of a line without end so much is held back; what is longer is passed on as it comes.

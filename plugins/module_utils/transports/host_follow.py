@@ -17,9 +17,8 @@ import time
 from typing import Callable, Generator, Iterator, Union
 
 from ..deadline import Deadline, DeadlineExceeded
-from ..model import CaptureError, Instance, Reason, verdict
-from . import follow
-from .follow import Changed, Ended, Event, Gap, Lines, LogFollow, Look, Opened, WholeLines
+from ..model import NOT_READABLE, ROTATION_MISSED, SKIPPED, CaptureError, Instance, Reason, verdict
+from .follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lines, LogFollow, Look, Opened, WholeLines
 from .host_journal import JournalMark, JournalStream
 from .host_logs import CHUNK, FileMark, FileStream, LogFiles
 from .host_proc import translated
@@ -63,7 +62,7 @@ class HostFollow(LogFollow):
             except DeadlineExceeded:
                 return
             except CaptureError as error:
-                yield Gap(follow.NOT_READABLE, error.verdict.message)
+                yield Gap(NOT_READABLE, error.verdict.message)
                 yield Ended(error.verdict)
                 return
             if now is None:
@@ -99,16 +98,16 @@ class HostFollow(LogFollow):
         missed, truncated = source.missed, 0
         for event in self._pass_on(stream):
             if source.missed > missed:
-                yield Gap(follow.ROTATION_MISSED, "files were rotated faster than they were read", None, time.time())
+                yield Gap(ROTATION_MISSED, "files were rotated faster than they were read", None, time.time())
             if stream.truncated > truncated:
-                yield Gap(follow.ROTATION_MISSED, "the file was cut while it was read", None, time.time())
+                yield Gap(ROTATION_MISSED, "the file was cut while it was read", None, time.time())
             missed, truncated = source.missed, stream.truncated
             yield event
             if isinstance(event, Lines) and self._lags(event.data):
                 stream.close()
                 since = last_stamp(event.data)
                 yield Gap(
-                    follow.SKIPPED,
+                    SKIPPED,
                     "more is written than can be read: only a sample of it was seen",
                     since.moment if since else None,
                     time.time(),
@@ -166,7 +165,7 @@ class HostFollow(LogFollow):
             return False
         behind = time.time() - moment
         self._least_behind = min(self._least_behind, behind)
-        return behind - self._least_behind > follow.LAG_SECONDS
+        return behind - self._least_behind > LAG_SECONDS
 
     def _cut_off(self) -> None:
         stream = self._stream

@@ -17,9 +17,8 @@ import time
 from typing import Generator, Iterator
 
 from ..deadline import Deadline, DeadlineExceeded
-from ..model import CaptureError, Instance, Reason, verdict
-from . import follow
-from .follow import Changed, Ended, Event, Gap, Lines, LogFollow, Look, Opened, WholeLines
+from ..model import NOT_READABLE, ROTATION_MISSED, SKIPPED, STREAM_LOST, CaptureError, Instance, Reason, verdict
+from .follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lines, LogFollow, Look, Opened, WholeLines
 from .kubernetes_api import Api, ApiProblem, Stream
 from .seam import Seam, Stamp, stamp_of
 
@@ -82,7 +81,7 @@ class PodFollow(LogFollow):
                 quiet = (yield from self._read_stream()) if self._instance.container_id else False
             except ApiProblem as problem:
                 if problem.code in _REFUSED:
-                    yield Gap(follow.NOT_READABLE, problem.text)
+                    yield Gap(NOT_READABLE, problem.text)
                     yield Ended(verdict(Reason.FORBIDDEN, problem.text))
                     return
                 quiet = self._lose(problem.text)
@@ -95,7 +94,7 @@ class PodFollow(LogFollow):
                     return
         if self._lost is not None and time.monotonic() - self._lost[2] > UNPROVED_SECONDS:
             since, why, _tried = self._lost
-            yield Gap(follow.STREAM_LOST, f"the log could not be read to the end: {why}", since, time.time())
+            yield Gap(STREAM_LOST, f"the log could not be read to the end: {why}", since, time.time())
 
     def _look_again(self) -> Generator[Event, None, bool]:
         """A stream ended: find out what became of the container. Returns whether it is gone."""
@@ -141,7 +140,7 @@ class PodFollow(LogFollow):
         if before.container_id and now.restarts > before.restarts + 1:
             count = now.restarts - before.restarts - 1
             text = f"{count} containers between this one and the one before were not seen"
-            yield Gap(follow.STREAM_LOST, text, self._last_moment, time.time())
+            yield Gap(STREAM_LOST, text, self._last_moment, time.time())
         if before.container_id:
             yield Changed(now.container_id, now.restarts)
         self._instance, self._seam, self._from_start, self._lost = now, Seam(), True, None
@@ -159,12 +158,10 @@ class PodFollow(LogFollow):
                 broken = stream.broken
             yield from self._pass_on(lines.end() + b"\n" if not broken else lines.drop())
             if broken or not self._seam.joins:
-                yield Gap(
-                    follow.STREAM_LOST, "the end of the log of the container before is missing", since, time.time()
-                )
+                yield Gap(STREAM_LOST, "the end of the log of the container before is missing", since, time.time())
         except (ApiProblem, DeadlineExceeded) as error:
             text = f"the end of the log of the container before restart {now.restarts} cannot be read: {error}"
-            yield Gap(follow.STREAM_LOST, text, since, time.time())
+            yield Gap(STREAM_LOST, text, since, time.time())
 
     def _since(self) -> dict[str, str]:
         """From where the next stream has to begin."""
@@ -246,7 +243,7 @@ class PodFollow(LogFollow):
         if not self._seam.joins:
             until = self._last_moment
             text = "the file of the log was rotated while it was not read"
-            yield Gap(follow.ROTATION_MISSED, text, before.moment, until)
+            yield Gap(ROTATION_MISSED, text, before.moment, until)
 
     def _prove(self) -> float | None:
         """That the log can be read, and since when it is seen. Makes sure that a stream of it has something to show.
@@ -317,7 +314,7 @@ class PodFollow(LogFollow):
             return False
         behind = time.time() - moment
         self._least_behind = min(self._least_behind, behind)
-        if behind - self._least_behind <= follow.LAG_SECONDS:
+        if behind - self._least_behind <= LAG_SECONDS:
             self._lags_since = None
             return False
         self._lags_since = self._lags_since or time.monotonic()
@@ -332,7 +329,7 @@ class PodFollow(LogFollow):
         if last and newest:
             self._seam.note(last.rstrip(b"\n") + b"\n")
         text = "more is written than can be read: only a sample of it was seen"
-        yield Gap(follow.SKIPPED, text, since, newest.moment if newest else None)
+        yield Gap(SKIPPED, text, since, newest.moment if newest else None)
 
     def _cut_off(self) -> None:
         stream = self._stream

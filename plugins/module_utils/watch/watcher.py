@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..log_patterns import CRITICAL
+from ..model import GAPS
 from ..status.values import clean
 from . import lines, times
 from .minutes import Minutes
@@ -35,8 +36,6 @@ from .verdicts import (
 )
 
 FORMAT, VERSION = "cloudpods.diagnostics/log", 1
-STREAM_LOST, ROTATION_MISSED, SKIPPED, NOT_READABLE = "stream_lost", "rotation_missed", "skipped", "not_readable"
-GAPS = (STREAM_LOST, ROTATION_MISSED, SKIPPED, NOT_READABLE)
 # What is said of pools beyond the limit is said of this one.
 OTHERS = "(others)"
 NO_POOL = "no pool named"
