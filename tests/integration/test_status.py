@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ import jsonschema
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS, component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_net import socket_in
-from world import ROOT, World, asked, installed
+from world import ROOT, World, asked, call
 
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "plugins" / "module_utils" / "transports"))
@@ -34,7 +33,6 @@ from peers import peer, with_length
 NAMESPACE = "onecloud"
 TROUBLED = "onecloud-status"
 FAULT_LABEL = "cloudpods.lab/fault"
-MODULE = "cloudpods.diagnostics.status_info"
 # Another one in each run: the audit log is the lab's.
 READER = f"status-reader-{os.getpid()}"
 
@@ -67,19 +65,9 @@ class Status:
 
 def read_status(kubeconfig: str, folder: Path, *arguments: str, **options: Any) -> Status:
     """One call of the installed module, by Ansible, as a user makes it."""
-    given = {"kubeconfig": kubeconfig, "output": str(folder / "part"), **options}
-    environment = {
-        **os.environ,
-        "ANSIBLE_COLLECTIONS_PATH": str(installed()),
-        "ANSIBLE_FORCE_COLOR": "0",
-        "ANSIBLE_HOME": str(folder / "ansible"),
-    }
-    command = ["ansible", "localhost", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}"]
-    command += ["-m", MODULE, "-a", json.dumps(given), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    head, _arrow, shown = done.stdout.partition(" => ")
-    assert head.endswith("SUCCESS"), done.stdout + done.stderr
-    return Status(json.loads(shown), folder / "part")
+    outcome, result = call("status_info", kubeconfig, folder, *arguments, **options)
+    assert outcome == "SUCCESS", result
+    return Status(result, folder / "part")
 
 
 def kubeconfig_of(world: World, user: str, namespace: str) -> str:

@@ -116,6 +116,24 @@ def installed() -> Path:
     return collection.install()
 
 
+def call(module: str, kubeconfig: str, folder: Path, *arguments: str, **options: Any) -> tuple[str, dict[str, Any]]:
+    """One call of a module of the installed collection, by Ansible, as a user makes it: how Ansible calls it, and the
+    result. Its part is in the folder `part` below."""
+    given = {"kubeconfig": kubeconfig, "output": str(folder / "part"), **options}
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(installed()),
+        "ANSIBLE_FORCE_COLOR": "0",
+        "ANSIBLE_HOME": str(folder / "ansible"),
+    }
+    command = ["ansible", "localhost", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}"]
+    command += ["-m", f"cloudpods.diagnostics.{module}", "-a", json.dumps(given), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    head, arrow, shown = done.stdout.partition(" => ")
+    assert arrow, done.stdout + done.stderr
+    return head.rpartition(" | ")[2], json.loads(shown)
+
+
 def play(
     output: Path,
     variables: dict[str, Any],

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jsonschema
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import Report, capture_all, discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import Options
@@ -26,7 +27,15 @@ from fake_transport import FakeTransport, Service, dump_text
 TIMEOUT = 1.0
 SLACK = 3.0
 DUMP = dump_text(goroutines=40, groups=4)
+SCHEMAS = Path(__file__).parents[5] / "docs" / "schemas"
 HALF = DUMP[: DUMP.index(b"1 @ ", DUMP.index(b"main.work1"))]  # two of the four groups
+
+
+def schema(name: str) -> jsonschema.Draft202012Validator:
+    """What holds documents of this name to their published schema."""
+    document = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(document)
+    return jsonschema.Draft202012Validator(document)
 
 
 @dataclasses.dataclass

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 from xml.etree import ElementTree
 
-import jsonschema
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import LogWatch, Options, Report
@@ -25,17 +24,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.f
     Opened,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import VERDICTS
+from capturing import schema
 from scripted import BUSY, FULL, WAITS, Cloud, Script
 
 PATIENCE = 20.0
 POOL = "TaskWorkerManager"
-SCHEMAS = Path(__file__).parents[5] / "docs" / "schemas"
-
-
-def schema(name: str) -> jsonschema.Draft202012Validator:
-    document = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
-    jsonschema.Draft202012Validator.check_schema(document)
-    return jsonschema.Draft202012Validator(document)
 
 
 LOG, COUNTS, ROW = schema("log"), schema("counts"), schema("ledger-row")

@@ -12,7 +12,6 @@ import threading
 import time
 from pathlib import Path
 
-import jsonschema
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures import status
@@ -32,19 +31,12 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import row as row_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, HttpAnswer
-from capturing import SLACK, everything, stuck, with_state
+from capturing import SLACK, everything, schema, stuck, with_state
 from fake_transport import BODIES, FakeTransport, hang, healthy, raises
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 TIMEOUT = 1.0
-SCHEMAS = Path(__file__).parents[5] / "docs" / "schemas"
-
-
-def schema(name: str) -> jsonschema.Draft202012Validator:
-    document = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
-    jsonschema.Draft202012Validator.check_schema(document)
-    return jsonschema.Draft202012Validator(document)
 
 
 ROW, STATUS, CLUSTER = schema("ledger-row"), schema("status"), schema("cluster-status")
