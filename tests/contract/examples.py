@@ -22,7 +22,8 @@ from workspace import ROOT
 MODULES = ROOT / "plugins" / "modules"
 GROUP = "group/cloudpods.diagnostics.cloudpods"
 OURS = "cloudpods.diagnostics."
-SHORT_INTERVAL = 0.5
+# Seconds, of what an example would wait for longer.
+SHORT = {"interval": 0.5, "duration": 2.0}
 
 # Where an example can be run.
 CLUSTER, HOST, KEYSTONE, NOWHERE = "kubernetes", "host", "keystone", "controller"
@@ -66,8 +67,8 @@ def adapted(task: Task, folder: Path) -> Task:
     task = json.loads(re.sub(r"(/var)?/tmp/|/etc/cloudpods/", lambda _found: f"{folder}/", json.dumps(task)))
     task.pop("become", None)
     for name in task:
-        if name.startswith(OURS) and "interval" in task[name]:
-            task[name]["interval"] = SHORT_INTERVAL
+        if name.startswith(OURS):
+            task[name].update({option: seconds for option, seconds in SHORT.items() if option in task[name]})
     return task
 
 
