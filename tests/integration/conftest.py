@@ -3,18 +3,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The lab for the integration tests, with the healthy set on it. Whoever runs the tests brings the lab up."""
 
+# ruff: noqa: E402 - what the tests share lies in these folders
+
 from __future__ import annotations
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+TESTS = Path(__file__).resolve().parents[1]
+for folder in ("integration", "lab", "tools", "contract", "unit/plugins/module_utils/transports"):
+    sys.path.insert(0, str(TESTS / folder))
 
+from deploy.apply import Cluster
 from world import LAB, World
 
 MISSING = "the lab is not up (make lab-up); it needs root on Debian"
@@ -26,13 +32,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def world() -> World:
+def lab() -> World:
     done = subprocess.run([*LAB, "status", "--json"], capture_output=True, text=True, check=False)
     if done.returncode:
         if os.environ.get("CI"):
             pytest.fail(f"{MISSING}: {done.stderr}")
         pytest.skip(MISSING)
     return World(json.loads(done.stdout))
+
+
+@pytest.fixture(scope="session")
+def world(lab: World) -> World:
+    """The lab, where a suite has no other world of its own."""
+    return lab
+
+
+@pytest.fixture(scope="session")
+def cluster(lab: World) -> Iterator[Cluster]:
+    """The lab's cluster, for tests that deploy something of their own."""
+    made = Cluster.connect(lab.kubeconfig)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from deploy.health import BY_NAME, NONE
 from prometheus_client.parser import text_string_to_metric_families
 from world import ROOT, Run, World, play
-
-sys.path.insert(0, str(ROOT / "tests" / "lab"))
-
-from deploy.health import BY_NAME, NONE
 
 AUDIT = "cloudpods.diagnostics.audit_health"
 AT_ONCE = 10  # clouds that the lab's nodes hold at a time, each of a dozen pods

@@ -8,17 +8,13 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Iterator
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api
-from world import ROOT
 
-sys.path.insert(0, str(ROOT / "tests" / "lab"))
-sys.path.insert(0, str(ROOT / "tests" / "unit" / "plugins" / "module_utils" / "transports"))
 pytest.register_assert_rewrite("conformance", "conformance_http")
 
 from conformance import *  # noqa: F403  # pylint: disable=wildcard-import,unused-wildcard-import
@@ -49,7 +45,7 @@ class KubernetesWorld(World):
         self._numbers = itertools.count(1)
         self._configured: set[str] = set()
         self.transport = KubernetesTransport(Api({"kubeconfig": kubeconfig}, 40), "c1", [namespace])
-        cluster.apply(manifests.namespace(namespace))
+        cluster.make_namespace(namespace)
 
     def start(self, component, behaviour=""):
         """The pod, once its log says that the traps are registered."""
@@ -95,19 +91,19 @@ def containers(pod) -> list[tuple[str, int]]:
 
 
 @pytest.fixture(scope="module")
-def namespaces() -> Iterator[list[tuple[Cluster, str]]]:
+def namespaces(cluster: Cluster) -> Iterator[list[str]]:
     """Those that were made; in the end all of them are gone."""
-    made: list[tuple[Cluster, str]] = []
+    made: list[str] = []
     yield made
-    for cluster, name in made:
+    for name in made:
         path = f"/api/v1/namespaces/{name}"
-        wait_for(f"namespace {name} to go", lambda c=cluster, p=path: c.call("GET", p) is None, seconds=ENDS)
+        wait_for(f"namespace {name} to go", lambda p=path: cluster.call("GET", p) is None, seconds=ENDS)
 
 
 @pytest.fixture
-def world(world, namespaces) -> Iterator[KubernetesWorld]:
+def world(lab, cluster, namespaces) -> Iterator[KubernetesWorld]:
     """A namespace of the lab."""
-    namespaces.append((Cluster.connect(world.kubeconfig), f"conformance-{len(namespaces) + 1}"))
-    made = KubernetesWorld(*namespaces[-1], world.kubeconfig)
+    namespaces.append(f"conformance-{len(namespaces) + 1}")
+    made = KubernetesWorld(cluster, namespaces[-1], lab.kubeconfig)
     yield made
     made.close()

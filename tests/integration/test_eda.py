@@ -17,12 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from world import ROOT, World, installed
-
-sys.path.insert(0, str(ROOT / "tests" / "lab"))
-sys.path.insert(0, str(ROOT / "tests" / "tools"))
-
 from lablib import packages
+from world import World, installed
 
 RULEBOOK = "cloudpods.diagnostics.capture_on_trouble"
 CLOUD = "onecloud-eda"

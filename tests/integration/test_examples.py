@@ -5,13 +5,7 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
-from world import ROOT
-
-sys.path.insert(0, str(ROOT / "tests" / "contract"))
-
 from examples import CLUSTER, at, examples, modules, run
 
 REACHING = [module for module in modules() if at(CLUSTER, examples(module))]

@@ -33,11 +33,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.b
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_net import socket_in
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api
-from world import ROOT, World
-
-sys.path.insert(0, str(ROOT / "tests" / "unit" / "plugins" / "module_utils" / "transports"))
-
 from peers import OK, after, drip, flood, never, peer, pem, reset, server_tls, with_length
+from world import ROOT, World
 
 NAMESPACE = "onecloud"
 LIMIT = 1 << 20

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,13 +19,10 @@ from typing import Any
 import jsonschema
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS
-from test_access import inventory, remains, ssh_host
-from world import ROOT, Run, World, asked, call, installed, play
-
-sys.path.insert(0, str(ROOT / "tests" / "lab"))
-
 from deploy import apply, manifests
 from deploy.sets import Set, expectation
+from test_access import inventory, remains, ssh_host
+from world import ROOT, Run, World, asked, call, installed, play
 
 NAMESPACE = "onecloud-profiles"
 TROUBLED = "onecloud-profile-faults"
@@ -55,11 +51,6 @@ def workloads() -> Set:
             made.append(manifests.deployment(component, namespace=NAMESPACE, replicas=replicas, behaviour=behaviour))
         expected.append(expectation(made[-1]))
     return Set(NAMESPACE, made, expected)
-
-
-@pytest.fixture(scope="module")
-def cluster(world: World) -> apply.Cluster:
-    return apply.Cluster.connect(world.kubeconfig)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,14 +20,10 @@ import jsonschema
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS, component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_net import socket_in
-from world import ROOT, World, asked, call
-
-sys.path.insert(0, str(ROOT / "tests" / "lab"))
-sys.path.insert(0, str(ROOT / "tests" / "unit" / "plugins" / "module_utils" / "transports"))
-
 from deploy import apply, manifests
 from deploy.sets import Set, expectation
 from peers import peer, with_length
+from world import ROOT, World, asked, call
 
 NAMESPACE = "onecloud"
 TROUBLED = "onecloud-status"
@@ -277,11 +272,6 @@ TROUBLES = {
 }
 LARGEST = 1 << 20
 TIMEOUT = 12
-
-
-@pytest.fixture(scope="module")
-def cluster(world: World) -> apply.Cluster:
-    return apply.Cluster.connect(world.kubeconfig)
 
 
 def planted(behaviours: dict[str, dict[str, Any]]) -> Set:

@@ -5,14 +5,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
-from world import ROOT, World, play
-
-sys.path.insert(0, str(ROOT / "tests" / "lab"))
-
 from deploy.faults import FAULT_LABEL, FAULTS
+from world import ROOT, World, play
 
 NAMESPACE = "onecloud-trouble"
 SOME_INSTANCES = str(ROOT / "tests" / "integration" / "playbooks" / "some_instances.yml")

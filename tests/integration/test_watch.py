@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,14 +19,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog impo
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api
-from test_access import inventory, ssh_host
-from world import ROOT, World, play
-
-sys.path.insert(0, str(ROOT / "tests" / "lab"))
-
 from deploy import manifests
 from deploy.apply import Cluster
 from lablib.core import wait_for
+from test_access import inventory, ssh_host
+from world import World, play
 
 NAMESPACE, HEALTH = "watched", "onecloud-health"
 PLAYBOOK = "cloudpods.diagnostics.watch_logs"
@@ -51,7 +47,7 @@ class Watching:
     def __init__(self, world: World, folder: Path, since: int = 60, namespace: str = NAMESPACE) -> None:
         self.said: list[int] = []
         self.report = Report()
-        transport = KubernetesTransport(Api({"kubeconfig": world.kubeconfig}, 40), "c1", [namespace])
+        transport = self._transport = KubernetesTransport(Api({"kubeconfig": world.kubeconfig}, 40), "c1", [namespace])
         deadline = Deadline(300)
         selection = select("", ["region"])
         found = discover(transport, selection, deadline)
@@ -74,16 +70,17 @@ class Watching:
         self._watch.stop()
         self._thread.join(30)
         assert not self._thread.is_alive()
+        self._transport.close()
         return self.report
 
 
 class Speakers:
     """Pods that say things in a namespace of their own."""
 
-    def __init__(self, world: World) -> None:
-        self.cluster = Cluster.connect(world.kubeconfig)
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
         self.path = f"/api/v1/namespaces/{NAMESPACE}/pods"
-        self.cluster.apply(manifests.namespace(NAMESPACE))
+        self.cluster.make_namespace(NAMESPACE)
         self.cluster.apply(manifests.config_map("region", namespace=NAMESPACE))
 
     def speak(self, name: str, total: int, each: int | None = None, pause: int = 5000, pad: int = 0, **more) -> None:
@@ -116,8 +113,8 @@ class Speakers:
 
 
 @pytest.fixture
-def speakers(world: World) -> Iterator[Speakers]:
-    made = Speakers(world)
+def speakers(world: World, cluster: Cluster) -> Iterator[Speakers]:
+    made = Speakers(cluster)
     yield made
     for pod in world.pods(NAMESPACE):
         made.delete(pod["metadata"]["name"])
@@ -282,8 +279,9 @@ def test_on_the_nodes_themselves_it_is_the_same(troubled, tmp_path):
     variables = {"cloudpods_components": ["region"], "cloudpods_on_hit": "capture_stacks"}
     run = play(tmp_path, variables, inventory=inventory(**hosts), playbook=PLAYBOOK)
     assert run.code == 2, run.shown
-    verdicts = {row["instance"]: row["details"]["verdict"] for row in run.of("log_watch")}
+    # What other tests left on the nodes is watched as well.
+    verdicts = {row["instance"]: row["details"]["verdict"] for row in run.of("log_watch", namespace=HEALTH)}
     assert [name for name, verdict in verdicts.items() if verdict == "stuck"] == [
         pod["metadata"]["name"] for pod in troubled.pods(HEALTH) if "pool-busy" in pod["metadata"]["name"]
     ]
-    assert {row["status"] for row in run.of("stack")} == {"complete"}
+    assert {row["status"] for row in run.of("stack", namespace=HEALTH)} == {"complete"}

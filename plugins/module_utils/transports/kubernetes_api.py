@@ -239,7 +239,7 @@ class Stream:
 
     def cut_off(self) -> None:
         """End a blocked read. May race with the end of the body: then there is nothing left to end."""
-        with contextlib.suppress(AttributeError):
+        with contextlib.suppress(AttributeError, OSError):
             self._socket().shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:

@@ -104,6 +104,7 @@ class ExecSession(ProcessSession):
         self._cleanup.close()
 
     def signal(self, process: Process) -> datetime.datetime:
+        self._deadline.check()
         self._take_what_came()
         self._say(f"signal {process.pid} {process.start_time}")
         sent_at = utc_now()

@@ -32,6 +32,9 @@ PAUSE, LONGEST_PAUSE = 0.2, 5.0
 CHANGE_SECONDS = 10.0
 # A stream that is not proved yet when the watching ends, after so many seconds, is no gap.
 UNPROVED_SECONDS = 2.0
+# Services write their first line at once. The log of a container that begins later may have been rotated before. The
+# cluster tells the start in whole seconds.
+FIRST_LINE_SECONDS = 3.0
 # A stream that lasted so long is no reason to wait before the next one.
 STEADY_SECONDS = 5.0
 FIRST_BYTES, LAST_BYTES = 200, 1 << 16
@@ -181,6 +184,7 @@ class PodFollow(LogFollow):
             if not self._opened:
                 self._opened = True
                 yield Opened(opened, self._newest is None)
+            yield from self._began(opened)
             self._arrive()
         try:
             return (yield from self._follow())
@@ -264,6 +268,16 @@ class PodFollow(LogFollow):
             self._seam.note(last.rstrip(b"\n") + b"\n")
         # What was rotated away before is not seen.
         return max(self._window, (oldest.moment if oldest else None) or now)
+
+    def _began(self, oldest: float) -> Iterator[Event]:
+        """Whether the log of a new container is seen from its first line. oldest: the moment of its oldest line, or now
+        where it is empty."""
+        started = stamp_of(self._instance.started.encode()) if self._from_start else None
+        if started is None or started.moment is None or oldest - started.moment <= FIRST_LINE_SECONDS:
+            return
+        late = f"the log begins {oldest - started.moment:.0f} s after its container"
+        text = f"{late}: what was written before may have been rotated away"
+        yield Gap(ROTATION_MISSED, text, started.moment, oldest)
 
     def _short(self, query: dict[str, str]) -> bytes | None:
         """One short answer of the log; None where the container has not come so far."""

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from kubernetes import client, config
 from lablib.core import LabError, say, wait_for
 
-from deploy import health, states
+from deploy import health, manifests, states
 from deploy.expectations import Object, complaint, pods_of, ready
 from deploy.sets import HEALTH, NAMESPACES, SETS, Expectation, Set
 
@@ -56,6 +56,10 @@ class Cluster:
         """A cluster by kubeconfig; None for the user's own (KUBECONFIG)."""
         return cls(config.new_client_from_config(str(kubeconfig) if kubeconfig else None, context))
 
+    def close(self) -> None:
+        """Let its connections go."""
+        self.api.rest_client.pool_manager.clear()
+
     def call(self, method: str, path: str, *, query: dict[str, Any] | None = None, body: Any = None) -> Any:
         """One request; the decoded body, or None for 404."""
         headers = {"Accept": "application/json"}
@@ -79,6 +83,12 @@ class Cluster:
         metadata = manifest["metadata"]
         path = f"{_PATHS[manifest['kind']].format(metadata.get('namespace'))}/{metadata['name']}"
         self.call("PATCH", path, query={"fieldManager": FIELD_MANAGER, "force": "true"}, body=manifest)
+
+    def make_namespace(self, name: str) -> None:
+        """A namespace in which pods may be made: before it has its service account they are refused."""
+        self.apply(manifests.namespace(name))
+        account = f"{_PATHS['Namespace']}/{name}/serviceaccounts/default"
+        wait_for(f"the service account of {name}", lambda: self.call("GET", account), seconds=WAIT_SECONDS)
 
     def list(self, kind: str, namespace: str) -> list[Object]:
         """All objects of a kind."""

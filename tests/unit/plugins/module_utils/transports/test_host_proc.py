@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,9 @@ def sleeper():
 def spawn(arguments, **options):
     process = subprocess.Popen(arguments, **options)
     try:
+        # The kernel shows the arguments a moment later than Popen returns.
+        while process.poll() is None and not Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            time.sleep(0.001)
         yield process
     finally:
         process.kill()
