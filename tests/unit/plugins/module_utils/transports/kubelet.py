@@ -1,0 +1,163 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Logs in memory, served as an API server and a kubelet serve them: what they look back for, and what they lose."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import ApiProblem
+
+CHUNK_LINES = 100
+
+
+def stamped(text: str, moment: float) -> bytes:
+    when = datetime.datetime.fromtimestamp(moment, datetime.timezone.utc)
+    return f"{when:%Y-%m-%dT%H:%M:%S.%f}000Z {text}\n".encode()
+
+
+@dataclass
+class Log:
+    """What one container wrote. oldest: the number of the first line that a new stream is given."""
+
+    lines: list[bytes] = field(default_factory=list)
+    oldest: int = 0
+    ended: bool = False
+
+
+@dataclass
+class Kubelet:
+    """One container's logs, in place of an Api.
+
+    refusal: what is raised in place of an answer. deaf: streams that are open are not told of new lines any more.
+    pace: is called before each chunk of a stream. asked: the query of each call.
+    """
+
+    log: Log = field(default_factory=Log)
+    before: Log | None = None
+    refusal: ApiProblem | None = None
+    pace: Callable[[], object] = lambda: None
+    asked: list[dict[str, str]] = field(default_factory=list)
+    streams: list[LogBody] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def say(self, *texts: str, ago: float = 0.0) -> None:
+        with self.changed:
+            self.log.lines += [stamped(text, time.time() - ago) for text in texts]
+            self.changed.notify_all()
+
+    def rotate(self) -> None:
+        """New streams see nothing of what was written so far; those that are open go on."""
+        with self.changed:
+            self.log.oldest = len(self.log.lines)
+
+    def cut(self, broken: bool = False, after: bytes = b"") -> None:
+        """End all streams, after some last bytes."""
+        with self.changed:
+            for stream in self.streams:
+                stream.end = (broken, after)
+            self.changed.notify_all()
+
+    def deafen(self) -> None:
+        """The streams that are open stay so, and nothing comes through them."""
+        with self.changed:
+            for stream in self.streams:
+                stream.deaf = True
+
+    def refuse(self, code: int, text: str = "no") -> None:
+        self.refusal = ApiProblem(code, text)
+
+    def restart(self, *texts: str, ago: float = 0.0, kept: bool = True) -> None:
+        """Another container takes the place, and has said that; the streams of the one before end. kept: its log."""
+        with self.changed:
+            self.log.ended = True
+            self.before, self.log = self.log if kept else None, Log()
+            self.say(*texts, ago=ago)
+
+    @property
+    def followed(self) -> list[dict[str, str]]:
+        return [query for query in list(self.asked) if "follow" in query]
+
+    def open_stream(self, path: str, query: dict[str, str], deadline: Deadline, patience: float) -> LogBody | None:
+        assert path == "/api/v1/namespaces/cloud/pods/region-a/log"
+        deadline.check()
+        with self.changed:
+            self.asked.append(query)
+            if self.refusal is not None:
+                raise self.refusal
+            log = self.before if query.get("previous") else self.log
+            if log is None:
+                raise ApiProblem(400, "previous terminated container not found")
+            stream = LogBody(self, log, query)
+            self.streams.append(stream)
+            begun = self.changed.wait_for(lambda: stream.has_something, min(patience, deadline.remaining()))
+            return stream if begun else None
+
+
+class LogBody:
+    """As kubernetes_api.Stream."""
+
+    def __init__(self, kubelet: Kubelet, log: Log, query: dict[str, str]) -> None:
+        self._kubelet = kubelet
+        self._log = log
+        self._follow = "follow" in query
+        self._limit = int(query.get("limitBytes", 1 << 40))
+        self._at = log.oldest
+        if "tailLines" in query:
+            self._at = max(self._at, len(log.lines) - int(query["tailLines"]))
+        since = query.get("sinceTime", "").encode()[:19]
+        while self._at < len(log.lines) and log.lines[self._at][:19] < since:
+            self._at += 1
+        self.end: tuple[bool, bytes] | None = None
+        self.deaf = False
+        self.broken = False
+
+    @property
+    def has_something(self) -> bool:
+        return bool(self._next) or self.end is not None or self._log.ended or not self._follow
+
+    @property
+    def _next(self) -> list[bytes]:
+        return [] if self.deaf else self._log.lines[self._at : self._at + CHUNK_LINES]
+
+    def chunks(self, silence: float | None = None) -> Iterator[bytes]:
+        changed = self._kubelet.changed
+        while True:
+            self._kubelet.pace()
+            with changed:
+                if not changed.wait_for(lambda: self.has_something, silence):
+                    self.broken = True
+                    return
+                if self.end is not None:
+                    self.broken, last = self.end
+                    if last:
+                        yield last
+                    return
+                lines = self._next
+            if not lines:
+                return
+            self._at += len(lines)
+            data = b"".join(lines)[: self._limit]
+            self._limit -= len(data)
+            # Lines do not end where chunks do.
+            for part in (data[: len(data) // 3], data[len(data) // 3 :]):
+                if part:
+                    yield part
+            if not self._limit:
+                return
+
+    def cut_off(self) -> None:
+        with self._kubelet.changed:
+            self.end = (True, b"")
+            self._kubelet.changed.notify_all()
+
+    def close(self) -> None:
+        with self._kubelet.changed:
+            if self in self._kubelet.streams:
+                self._kubelet.streams.remove(self)

@@ -1,0 +1,442 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A pod's log followed through everything that happens to its streams: each line once, and what was missed is named."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
+    NOT_READABLE,
+    ROTATION_MISSED,
+    SKIPPED,
+    STREAM_LOST,
+    CaptureError,
+    Instance,
+    Reason,
+    utc_now,
+    utc_text,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import kubernetes_follow
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import (
+    Changed,
+    Ended,
+    Gap,
+    Lines,
+    Opened,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_follow import PodFollow
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.seam import stamp_of
+from kubelet import Kubelet
+
+PATIENCE = 20.0
+POD = Instance("c1", "region", "region-a", "cloud", container="region", container_id="containerd://1")
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+    """Nobody waits for a minute of silence here."""
+    quick = {"PAUSE": 0.01, "LONGEST_PAUSE": 0.05, "CHANGE_SECONDS": 0.2, "UNPROVED_SECONDS": 0.1}
+    for name, seconds in quick.items():
+        monkeypatch.setattr(kubernetes_follow, name, seconds)
+
+
+@pytest.fixture
+def kubelet() -> Kubelet:
+    return Kubelet()
+
+
+class Followed:
+    """A follower on a thread. instance: how the cluster shows it, None where it is gone, an error where it does not."""
+
+    def __init__(self, kubelet: Kubelet, seconds: int = 60, instance: Instance = POD) -> None:
+        self.kubelet = kubelet
+        self.instance: Instance | Exception | None = instance
+        self.looks = 0
+        self.events: list = []
+        self.follower = PodFollow(kubelet, instance, seconds, self._look, Deadline(PATIENCE))
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _look(self, _deadline: Deadline) -> Instance | None:
+        self.looks += 1
+        if isinstance(self.instance, Exception):
+            raise self.instance
+        return self.instance
+
+    def _run(self) -> None:
+        for event in self.follower.events():
+            self.events.append(event)
+
+    def restart(self, *texts: str, times: int = 1, started: float = 0.0, **options) -> None:
+        """Its container ends, and another one, which started at that moment (0: now), has said that."""
+        restarts = self.instance.restarts + times
+        begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started or time.time()))
+        self.instance = dataclasses.replace(
+            self.instance, restarts=restarts, container_id=f"containerd://{restarts + 1}", started=begun
+        )
+        self.kubelet.restart(*texts, **options)
+
+    @property
+    def texts(self) -> list[str]:
+        data = b"".join(event.data for event in list(self.events) if isinstance(event, Lines))
+        assert data.endswith(b"\n") or not data
+        return [line.partition(b" ")[2].decode() for line in data.splitlines()]
+
+    def of(self, kind: type) -> list:
+        return [event for event in list(self.events) if isinstance(event, kind)]
+
+    def await_true(self, holds) -> None:
+        end = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < end, self.events
+            threading.Event().wait(0.005)
+
+    def until(self, text: str) -> None:
+        self.await_true(lambda: text in self.texts)
+
+    def until_quiet(self) -> None:
+        """Until its stream has nothing more to give, and is waited for."""
+        self.await_true(lambda: [stream for stream in self.kubelet.streams if not stream.has_something])
+
+    def end(self) -> list:
+        self.follower.stop()
+        return self.join()
+
+    def join(self) -> list:
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+        return self.events
+
+
+@pytest.fixture
+def follow(kubelet):
+    made: list[Followed] = []
+
+    def begin(*arguments, **options) -> Followed:
+        made.append(Followed(kubelet, *arguments, **options))
+        return made[-1]
+
+    yield begin
+    for followed in made:
+        followed.follower.stop()
+
+
+def numbers(first: int, end: int) -> list[str]:
+    return [f"line {number}" for number in range(first, end)]
+
+
+def test_what_was_written_before_and_what_comes_are_given_once(kubelet, follow):
+    kubelet.say("too old", ago=100)
+    kubelet.say(*numbers(0, 450), ago=10)
+    followed = follow(60)
+    followed.until("line 449")
+    assert followed.follower.present.is_set()
+    kubelet.say(*numbers(450, 1000))
+    followed.until("line 999")
+    events = followed.end()
+    assert followed.texts == numbers(0, 1000)
+    assert isinstance(events[0], Opened)
+    assert (events[0].is_empty, [type(event) for event in events[1:] if not isinstance(event, Lines)]) == (False, [])
+
+
+def test_an_empty_log_is_open_and_its_first_line_is_seen(kubelet, follow):
+    followed = follow()
+    followed.await_true(lambda: followed.of(Opened))
+    assert followed.of(Opened)[0].is_empty
+    followed.await_true(followed.follower.present.is_set)
+    kubelet.say("at last")
+    followed.until("at last")
+    assert not followed.of(Gap)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_stream_that_is_cut_is_taken_up_where_it_ended(kubelet, follow, broken):
+    kubelet.say(*numbers(0, 10), ago=5)
+    followed = follow()
+    for number in range(10, 60, 10):
+        followed.until_quiet()
+        # The beginning of a line that comes whole with the next stream.
+        kubelet.cut(broken, after=b"2026-11-25T10:00:00.000000000Z hal")
+        kubelet.say(*numbers(number, number + 10))
+        followed.until(f"line {number + 9}")
+    followed.end()
+    assert followed.texts == numbers(0, 60)
+    assert not followed.of(Gap)
+    assert len(kubelet.followed) >= 6
+    # What was seen is not read again from its beginning.
+    assert kubelet.followed[-1]["sinceTime"] > kubelet.followed[0]["sinceTime"]
+
+
+def test_lines_that_were_rotated_away_while_nobody_read_are_a_gap(kubelet, follow):
+    kubelet.say(*numbers(0, 10), ago=5)
+    followed = follow()
+    followed.until("line 9")
+    followed.until_quiet()
+    last = kubelet.log.lines[-1]
+    kubelet.refuse(500)
+    kubelet.cut()
+    kubelet.say("lost")
+    kubelet.rotate()
+    kubelet.say("after")
+    kubelet.refusal = None
+    followed.until("after")
+    kubelet.say("more")
+    followed.until("more")
+    followed.end()
+    assert followed.texts == [*numbers(0, 10), "after", "more"]
+    (gap,) = followed.of(Gap)
+    assert (gap.kind, gap.since) == (ROTATION_MISSED, stamp_of(last).moment)
+    assert gap.since < gap.until <= time.time()
+
+
+def test_a_container_that_waits_is_awaited(kubelet, follow):
+    kubelet.refuse(400, "container is waiting to start: ContainerCreating")
+    followed = follow()
+    followed.await_true(lambda: len(kubelet.asked) > 3)
+    assert followed.events == []
+    kubelet.refusal = None
+    kubelet.say("hello")
+    followed.until("hello")
+    followed.end()
+    assert not followed.of(Gap)
+
+
+def test_a_container_that_never_starts_is_asked_less_and_less_often(kubelet, follow, monkeypatch):
+    monkeypatch.setattr(kubernetes_follow, "LONGEST_PAUSE", 5.0)
+    kubelet.refuse(400)
+    waits: list[float] = []
+    monkeypatch.setattr(
+        PodFollow, "_wait", lambda self, seconds: waits.append(seconds) or len(waits) < 15 or self.stop()
+    )
+    followed = follow()
+    assert followed.join() == []
+    assert waits[:4] == [0.02, 0.04, 0.08, 0.16]
+    assert waits[-1] == 5.0
+
+
+@pytest.mark.parametrize("code", [401, 403])
+@pytest.mark.parametrize("when", ["at once", "later"])
+def test_what_is_forbidden_ends_it(kubelet, follow, code, when):
+    if when == "at once":
+        kubelet.refuse(code, "pods/log is forbidden")
+    kubelet.say("seen")
+    followed = follow()
+    if when == "later":
+        followed.until("seen")
+        kubelet.refuse(code, "pods/log is forbidden")
+        kubelet.cut()
+    *_before, gap, ended = followed.join()
+    assert (gap.kind, gap.message) == (NOT_READABLE, "pods/log is forbidden")
+    assert (type(ended), ended.outcome.reason) == (Ended, Reason.FORBIDDEN)
+
+
+def test_a_pod_that_goes_ends_it(kubelet, follow):
+    kubelet.say("seen")
+    followed = follow()
+    followed.until("seen")
+    followed.instance = None
+    kubelet.refuse(404)
+    kubelet.cut()
+    ended = followed.join()[-1]
+    assert (type(ended), ended.outcome.reason) == (Ended, Reason.GONE)
+    assert not followed.of(Gap)
+
+
+def test_that_the_cluster_does_not_show_it_is_no_end(kubelet, follow):
+    kubelet.say("seen")
+    followed = follow()
+    followed.until("seen")
+    followed.instance = CaptureError(Reason.UNREACHABLE, "no answer")
+    kubelet.cut()
+    kubelet.say("still there")
+    followed.until("still there")
+    assert not followed.of(Ended)
+
+
+# Containers
+
+
+def test_a_restart_is_followed_from_the_last_line_to_the_first(kubelet, follow):
+    kubelet.say(*numbers(0, 10))
+    followed = follow()
+    followed.until("line 9")
+    followed.until_quiet()
+    kubelet.deafen()
+    kubelet.say(*numbers(10, 20))
+    followed.restart(*numbers(20, 30))
+    followed.until("line 29")
+    followed.end()
+    assert followed.texts == numbers(0, 30)
+    assert followed.of(Changed) == [Changed("containerd://2", 1)]
+    assert not followed.of(Gap)
+
+
+def test_the_container_before_is_read_first(kubelet, follow):
+    kubelet.say(*numbers(0, 10))
+    kubelet.restart(*numbers(10, 20))
+    now = utc_text(utc_now())
+    followed = follow(
+        instance=dataclasses.replace(POD, container_id="containerd://2", restarts=1, started=now, last_ended=now)
+    )
+    followed.until("line 19")
+    followed.end()
+    assert followed.texts == numbers(0, 20)
+    assert (followed.of(Changed), followed.of(Gap)) == ([Changed("containerd://2", 1)], [])
+
+
+def test_containers_that_came_and_went_unseen_are_a_gap(kubelet, follow):
+    kubelet.say("first")
+    followed = follow()
+    followed.until("first")
+    followed.restart("fourth", times=3)
+    followed.until("fourth")
+    followed.end()
+    (gap,) = followed.of(Gap)
+    assert gap.kind == STREAM_LOST
+    assert "2 containers" in gap.message
+
+
+def test_the_log_before_that_was_removed_is_a_gap(kubelet, follow):
+    kubelet.say("first")
+    followed = follow()
+    followed.until("first")
+    followed.until_quiet()
+    kubelet.deafen()
+    kubelet.say("last words")
+    followed.restart("second", kept=False)
+    followed.until("second")
+    followed.end()
+    (gap,) = followed.of(Gap)
+    assert (gap.kind, followed.texts) == (STREAM_LOST, ["first", "second"])
+
+
+@pytest.mark.parametrize(("began", "gaps"), [(0.5, []), (2.9, []), (4.0, [ROTATION_MISSED]), (60.0, [ROTATION_MISSED])])
+def test_the_log_of_a_new_container_that_does_not_begin_with_it_is_a_gap(kubelet, follow, began, gaps):
+    """began: so many seconds after its container its oldest line was written."""
+    kubelet.say("first")
+    followed = follow()
+    followed.until("first")
+    started = int(time.time()) - 61.0
+    followed.restart("second", started=started, ago=time.time() - started - began)
+    followed.until("second")
+    followed.end()
+    found = followed.of(Gap)
+    assert [gap.kind for gap in found] == gaps
+    for gap in found:
+        assert gap.since == started
+        assert gap.until == pytest.approx(started + began, abs=0.1)
+
+
+# Floods and silence
+
+
+def test_who_cannot_keep_up_goes_on_with_the_newest_line(kubelet, follow, monkeypatch):
+    monkeypatch.setattr(kubernetes_follow, "LAG_SECONDS", 30.0)
+    monkeypatch.setattr(kubernetes_follow, "CATCH_UP_SECONDS", 0.2)
+    kubelet.say("first")
+    followed = follow(600)
+    followed.until("first")
+    followed.until_quiet()
+    # What is read now was written ever longer ago: one line in 50 ms, each half a minute behind and more.
+    kubelet.pace = lambda: threading.Event().wait(0.05)
+    monkeypatch.setattr("kubelet.CHUNK_LINES", 1)
+    for number in range(100):
+        kubelet.say(f"late {number}", ago=100 - number * 0.5)
+    kubelet.say("newest")
+    followed.await_true(lambda: followed.of(Gap))
+    kubelet.pace = lambda: None
+    kubelet.say("after")
+    followed.until("after")
+    followed.end()
+    (gap,) = followed.of(Gap)
+    assert gap.kind == SKIPPED
+    read = [text for text in followed.texts if text.startswith("late")]
+    assert 2 <= len(read) < 50
+    assert read == [f"late {number}" for number in range(len(read))]
+    assert followed.texts[len(read) + 1 :] == ["after"]
+    newest, last = stamp_of(kubelet.log.lines[-2]), stamp_of(kubelet.log.lines[len(read)])
+    assert (gap.since, gap.until) == (last.moment, newest.moment)
+
+
+def test_who_catches_up_after_a_stall_has_missed_nothing(kubelet, follow, monkeypatch):
+    monkeypatch.setattr(kubernetes_follow, "CATCH_UP_SECONDS", 5.0)
+    kubelet.say("first")
+    followed = follow(600)
+    followed.until("first")
+    for number in range(300):
+        kubelet.say(f"late {number}", ago=100 - number / 3)
+    kubelet.say("last")
+    followed.until("last")
+    followed.end()
+    assert not followed.of(Gap)
+    assert len(followed.texts) == 302
+
+
+def test_a_clock_that_is_wrong_is_no_flood(kubelet, follow, monkeypatch):
+    monkeypatch.setattr(kubernetes_follow, "CATCH_UP_SECONDS", 0.0)
+    for number in range(50):
+        kubelet.say(f"line {number}", ago=3600)
+    followed = follow(7200)
+    followed.until("line 49")
+    kubelet.say("line 50", ago=3600)
+    followed.until("line 50")
+    assert not followed.of(Gap)
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_silent_log_is_opened_anew_and_nothing_else(kubelet, follow, monkeypatch, empty):
+    monkeypatch.setattr(kubernetes_follow, "SILENCE_SECONDS", 0.05)
+    if not empty:
+        kubelet.say("once")
+    followed = follow()
+    followed.await_true(lambda: len(kubelet.followed) > 4)
+    kubelet.say("again")
+    followed.until("again")
+    assert followed.looks == 0
+    followed.end()
+    assert followed.texts == (["again"] if empty else ["once", "again"])
+    assert not followed.of(Gap)
+
+
+def test_a_stream_that_is_dead_is_no_silence_for_long(kubelet, follow, monkeypatch):
+    monkeypatch.setattr(kubernetes_follow, "SILENCE_SECONDS", 0.3)
+    kubelet.say("first")
+    followed = follow()
+    followed.until("first")
+    followed.until_quiet()
+    kubelet.deafen()
+    kubelet.say("second")
+    followed.until("second")
+    assert not followed.of(Gap)
+
+
+def test_it_ends_in_the_middle_of_a_read(kubelet, follow):
+    kubelet.say("first")
+    followed = follow()
+    followed.until("first")
+    followed.until_quiet()
+    begun = time.monotonic()
+    followed.end()
+    assert time.monotonic() - begun < 2
+    assert not followed.of(Gap)
+    assert kubelet.streams == []
+
+
+def test_what_is_lost_until_the_end_is_a_gap(kubelet, follow):
+    kubelet.say("first")
+    followed = follow()
+    followed.until("first")
+    kubelet.refuse(0, "connection refused")
+    kubelet.cut()
+    asked = len(kubelet.asked)
+    followed.await_true(lambda: len(kubelet.asked) > asked + 5)
+    followed.end()
+    (gap,) = followed.of(Gap)
+    assert (gap.kind, gap.since) == (STREAM_LOST, stamp_of(kubelet.log.lines[0]).moment)
+    assert "connection refused" in gap.message
