@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ways import HERE, Way, deploy, lab_state, playbook, table
+from ways import HERE, Way, deploy, kubectl_proxy, lab_state, playbook, table
 
 sys.path.insert(0, str(HERE.parent / "tools"))
 
@@ -107,18 +107,6 @@ def compare(asked: argparse.Namespace, ours: Way, others: tuple[Way, Way], folde
         return [ours, curl]
     loops.run()
     return [ours, curl, loops]
-
-
-@contextlib.contextmanager
-def kubectl_proxy(kubectl: str, kubeconfig: str) -> Iterator[str]:
-    """A proxy to the API server while it is needed; its URL."""
-    command = [kubectl, "--kubeconfig", kubeconfig, "proxy", "--port=0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            yield "http://" + server.stdout.readline().split()[-1]
-        finally:
-            server.terminate()
 
 
 def read_bodies(output: Path, pods: int) -> str:

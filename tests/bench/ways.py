@@ -9,12 +9,13 @@ memory is the peak of the largest single process.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,15 @@ def deploy(name: str, kubeconfig: str, *arguments: str) -> None:
     """Deploy a set of stand-ins on the lab and wait until all is as expected."""
     command = [sys.executable, str(LAB / "deploy" / "apply.py"), name, "--wait", "--kubeconfig", kubeconfig]
     subprocess.run([*command, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def kubectl_proxy(kubectl: str, kubeconfig: str) -> Iterator[str]:
+    """A proxy to the API server while it is needed; its URL."""
+    command = [kubectl, "--kubeconfig", kubeconfig, "proxy", "--port=0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            yield "http://" + server.stdout.readline().split()[-1]
+        finally:
+            server.terminate()
