@@ -335,15 +335,20 @@ class PodFollow(LogFollow):
         return time.monotonic() - self._lags_since > CATCH_UP_SECONDS
 
     def _jump(self) -> Iterator[Event]:
-        """Go on with the newest line."""
-        since = self._last_moment
-        self._seam = Seam()
-        last = self._short({"tailLines": "1", "limitBytes": str(LAST_BYTES)})
+        """Go on with the newest line; where there is none, with what is written from now on."""
+        since, self._seam, self._from_start = self._last_moment, Seam(), False
+        # By the clock of the node.
+        self._window = time.time() - self._least_behind
+        text = "more is written than can be read: only a sample of it was seen"
+        try:
+            last = self._short({"tailLines": "1", "limitBytes": str(LAST_BYTES)})
+        except (ApiProblem, DeadlineExceeded):
+            yield Gap(SKIPPED, text, since, self._window)
+            raise
         newest = stamp_of(last) if last else None
         if last and newest:
             self._seam.note(last.rstrip(b"\n") + b"\n")
-        text = "more is written than can be read: only a sample of it was seen"
-        yield Gap(SKIPPED, text, since, newest.moment if newest else None)
+        yield Gap(SKIPPED, text, since, newest.moment if newest else self._window)
 
     def _cut_off(self) -> None:
         stream = self._stream

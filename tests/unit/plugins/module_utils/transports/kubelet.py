@@ -111,9 +111,7 @@ class LogBody:
         self._at = log.oldest
         if "tailLines" in query:
             self._at = max(self._at, len(log.lines) - int(query["tailLines"]))
-        since = query.get("sinceTime", "").encode()[:19]
-        while self._at < len(log.lines) and log.lines[self._at][:19] < since:
-            self._at += 1
+        self._since = query.get("sinceTime", "").encode()[:19]
         self.end: tuple[bool, bytes] | None = None
         self.deaf = False
         self.broken = False
@@ -124,7 +122,11 @@ class LogBody:
 
     @property
     def _next(self) -> list[bytes]:
-        return [] if self.deaf else self._log.lines[self._at : self._at + CHUNK_LINES]
+        """The next lines, after those that are older than what was asked for."""
+        lines = self._log.lines
+        while self._at < len(lines) and lines[self._at][:19] < self._since:
+            self._at += 1
+        return [] if self.deaf else lines[self._at : self._at + CHUNK_LINES]
 
     def chunks(self, silence: float | None = None) -> Iterator[bytes]:
         changed = self._kubelet.changed

@@ -209,6 +209,7 @@ def test_a_container_that_waits_is_awaited(kubelet, follow):
 
 def test_a_container_that_never_starts_is_asked_less_and_less_often(kubelet, follow, monkeypatch):
     monkeypatch.setattr(kubernetes_follow, "LONGEST_PAUSE", 5.0)
+    monkeypatch.setattr(kubernetes_follow, "UNPROVED_SECONDS", 0.0)
     kubelet.refuse(400)
     waits: list[float] = []
     monkeypatch.setattr(
@@ -333,35 +334,101 @@ def test_the_log_of_a_new_container_that_does_not_begin_with_it_is_a_gap(kubelet
         assert gap.until == pytest.approx(started + began, abs=0.1)
 
 
+def test_last_words_that_were_rotated_away_are_a_gap(kubelet, follow):
+    kubelet.say("first")
+    followed = follow()
+    followed.until("first")
+    followed.until_quiet()
+    kubelet.deafen()
+    kubelet.say("unseen")
+    kubelet.rotate()
+    kubelet.say("last words")
+    followed.restart("second")
+    followed.until("second")
+    followed.end()
+    (gap,) = followed.of(Gap)
+    assert (gap.kind, followed.texts) == (STREAM_LOST, ["first", "last words", "second"])
+
+
+def test_a_new_container_is_no_rotation_though_the_cluster_shows_it_late(kubelet, follow, monkeypatch):
+    monkeypatch.setattr(kubernetes_follow, "CHANGE_SECONDS", PATIENCE)
+    kubelet.say("first")
+    followed = follow()
+    followed.until("first")
+    followed.until_quiet()
+    now = followed.instance
+    followed.restart("second")
+    later, followed.instance = followed.instance, now
+    looks = followed.looks
+    followed.await_true(lambda: followed.looks > looks + 3)
+    followed.instance = later
+    followed.until("second")
+    followed.end()
+    assert followed.texts == ["first", "second"]
+    assert (followed.of(Gap), followed.of(Changed)) == ([], [Changed("containerd://2", 1)])
+
+
 # Floods and silence
 
 
-def test_who_cannot_keep_up_goes_on_with_the_newest_line(kubelet, follow, monkeypatch):
-    monkeypatch.setattr(kubernetes_follow, "LAG_SECONDS", 30.0)
+@pytest.fixture
+def flooded(kubelet, follow, monkeypatch) -> Followed:
+    """Of lines that were written all at once it reads twenty in a second."""
+    monkeypatch.setattr(kubernetes_follow, "LAG_SECONDS", 1.5)
     monkeypatch.setattr(kubernetes_follow, "CATCH_UP_SECONDS", 0.2)
-    kubelet.say("first")
+    monkeypatch.setattr("kubelet.CHUNK_LINES", 1)
+    kubelet.say("first", ago=2)
     followed = follow(600)
     followed.until("first")
     followed.until_quiet()
-    # What is read now was written ever longer ago: one line in 50 ms, each half a minute behind and more.
     kubelet.pace = lambda: threading.Event().wait(0.05)
-    monkeypatch.setattr("kubelet.CHUNK_LINES", 1)
-    for number in range(100):
-        kubelet.say(f"late {number}", ago=100 - number * 0.5)
+    kubelet.say(*(f"late {number}" for number in range(100)))
+    return followed
+
+
+def late(followed: Followed) -> list[str]:
+    """What it has read of the flood; from its beginning, and nothing twice."""
+    read = [text for text in followed.texts if text.startswith("late")]
+    assert read == [f"late {number}" for number in range(len(read))]
+    assert 2 <= len(read) < 50
+    return read
+
+
+def test_who_cannot_keep_up_goes_on_with_the_newest_line(kubelet, flooded):
     kubelet.say("newest")
-    followed.await_true(lambda: followed.of(Gap))
+    newest = stamp_of(kubelet.log.lines[-1])
+    flooded.await_true(lambda: flooded.of(Gap))
     kubelet.pace = lambda: None
     kubelet.say("after")
-    followed.until("after")
-    followed.end()
-    (gap,) = followed.of(Gap)
-    assert gap.kind == SKIPPED
-    read = [text for text in followed.texts if text.startswith("late")]
-    assert 2 <= len(read) < 50
-    assert read == [f"late {number}" for number in range(len(read))]
-    assert followed.texts[len(read) + 1 :] == ["after"]
-    newest, last = stamp_of(kubelet.log.lines[-2]), stamp_of(kubelet.log.lines[len(read)])
-    assert (gap.since, gap.until) == (last.moment, newest.moment)
+    flooded.until("after")
+    flooded.end()
+    (gap,) = flooded.of(Gap)
+    read = late(flooded)
+    assert flooded.texts == ["first", *read, "after"]
+    last = stamp_of(kubelet.log.lines[len(read)])
+    assert (gap.kind, gap.since, gap.until) == (SKIPPED, last.moment, newest.moment)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_who_cannot_keep_up_and_finds_no_newest_line_goes_on_with_what_comes(kubelet, flooded, fails):
+    """The file was rotated just then, or the API server does not answer."""
+    asked = len(kubelet.asked)
+    kubelet.rotate()
+    if fails:
+        kubelet.refuse(500)
+    flooded.await_true(lambda: flooded.of(Gap))
+    jumped = time.time()
+    kubelet.pace = lambda: None
+    kubelet.log.oldest = 0  # nothing that was read comes again, though it still is in the file
+    kubelet.refusal = None
+    flooded.await_true(lambda: len(kubelet.followed) > 1)
+    assert len(kubelet.asked) > asked
+    kubelet.say("after")
+    flooded.until("after")
+    flooded.end()
+    (gap,) = flooded.of(Gap)
+    assert flooded.texts == ["first", *late(flooded), "after"]
+    assert (gap.kind, gap.until) == (SKIPPED, pytest.approx(jumped, abs=1.5))
 
 
 def test_who_catches_up_after_a_stall_has_missed_nothing(kubelet, follow, monkeypatch):
@@ -440,3 +507,19 @@ def test_what_is_lost_until_the_end_is_a_gap(kubelet, follow):
     (gap,) = followed.of(Gap)
     assert (gap.kind, gap.since) == (STREAM_LOST, stamp_of(kubelet.log.lines[0]).moment)
     assert "connection refused" in gap.message
+
+
+def test_what_was_away_and_came_back_whole_is_no_gap(kubelet, follow):
+    kubelet.say("first")
+    followed = follow()
+    followed.until("first")
+    followed.until_quiet()
+    kubelet.refuse(503)
+    kubelet.cut()
+    away = time.monotonic()
+    kubelet.say("meanwhile")
+    followed.await_true(lambda: time.monotonic() - away > 2 * kubernetes_follow.UNPROVED_SECONDS)
+    kubelet.refusal = None
+    followed.until("meanwhile")
+    followed.end()
+    assert not followed.of(Gap)
