@@ -6,21 +6,25 @@
 from __future__ import annotations
 
 import collections
+import gzip
 import json
 import os
 import re
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS
 from deploy import apply, manifests
 from deploy.sets import Set, expectation
+from standins import Machine, Standin
 from test_access import inventory, remains, ssh_host
 from world import ROOT, Run, World, asked, call, installed, play
 
@@ -36,9 +40,10 @@ EXACT = {name for name, kind in KINDS.items() if kind.exact}
 
 
 def workloads() -> Set:
-    """Services with profiling on, one with it off (glance), and one that has none at all."""
+    """Services with profiling on, one with it off (glance), and one that has none at all. notify is for a long profile:
+    a process can be profiled but once at a time."""
     made, expected = [manifests.namespace(NAMESPACE)], []
-    for component in ("region", "scheduler", "monitor", "webconsole", "host-image", "glance", "mcp-server"):
+    for component in ("region", "scheduler", "monitor", "webconsole", "host-image", "glance", "mcp-server", "notify"):
         extra = "" if component == "glance" else SWITCHED_ON
         made.append(manifests.config_map(component, namespace=NAMESPACE, extra=extra))
         if component == "host-image":
@@ -47,7 +52,7 @@ def workloads() -> Set:
             made.append(manifests.daemonset(component, namespace=NAMESPACE, pod_extra=apart))
         else:
             replicas = REGIONS if component == "region" else 1
-            behaviour = {"spin": 40, "chan_wait": 7} if component == "region" else None
+            behaviour = {"region": {"spin": 40, "chan_wait": 7}, "notify": {"spin": 5}}.get(component)
             made.append(manifests.deployment(component, namespace=NAMESPACE, replicas=replicas, behaviour=behaviour))
         expected.append(expectation(made[-1]))
     return Set(NAMESPACE, made, expected)
@@ -353,6 +358,119 @@ def test_a_snapshot_changes_nothing_and_a_profile_of_the_processor_does(profiled
     assert take(profiled.kubeconfig, tmp_path / "b", profile_set="cpu", **options).result["changed"] is True
 
 
+# By URL, and by Keystone's catalog
+
+
+@pytest.fixture(scope="module")
+def urls(profiled: World) -> dict[str, list[str]]:
+    """The URLs of the pods themselves: the lab has no Services."""
+    found: dict[str, list[str]] = {}
+    for component in ("region", "glance"):
+        for pod in profiled.pods(NAMESPACE, f"app={component}"):
+            port = component_of(component).http.port_among(())
+            found.setdefault(component, []).append(f"https://{pod['status']['podIP']}:{port}")
+    assert {component: len(each) for component, each in found.items()} == {"region": REGIONS, "glance": 1}
+    return found
+
+
+@pytest.fixture(scope="module")
+def keystone(urls: dict[str, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Standin, str]]:
+    """A Keystone that has these URLs in its catalog, and its own URL."""
+    machine = Machine(tmp_path_factory.mktemp("keystone"))
+    catalog = machine.folder / "catalog.json"
+    entries = [
+        {"type": component_of(component).http.service_type, "url": url, "interface": "internal", "region": "region0"}
+        for component, each in urls.items()
+        for url in each
+    ]
+    catalog.write_text(json.dumps(entries))
+    try:
+        service = machine.start("keystone", f"catalog={catalog}", ("--port", "0"))
+        port = re.search(rb"Start listen on https?://[^:]+:(\d+)", service.log.read_bytes())[1].decode()
+        yield service, f"https://localhost:{port}/v3"
+    finally:
+        machine.stop()
+
+
+@pytest.fixture(scope="module", params=["url", "keystone"])
+def over_http(request, urls, over_api, tmp_path_factory) -> Taken:
+    """All kinds, and some names, by each of the ways that know no pods."""
+    options: dict[str, Any] = {"transport": request.param, "components": ["region", "glance"], "profile_set": "full"}
+    if request.param == "url":
+        options["urls"] = urls
+    else:
+        _service, url = request.getfixturevalue("keystone")
+        # That certificates are verified unless told otherwise: tests of the transport.
+        user = {"username": "sysadmin", "password": "standin-admin-password", "project_name": "system"}
+        options["keystone"] = {"auth_url": url, "insecure": True, **user}
+    options["addresses"] = sorted(addresses(over_api))[:9]
+    return take("", tmp_path_factory.mktemp(request.param), cpu_seconds=2, **options)
+
+
+LONG_SECONDS = 75
+
+
+@pytest.fixture(scope="module")
+def long_profile(profiled: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Taken]]:
+    """A CPU profile for longer than an API server waits for most requests (a minute unless set), begun on the side."""
+    options = {"namespaces": [NAMESPACE], "components": ["notify"], "profile_set": "cpu"}
+    options.update(cpu_seconds=LONG_SECONDS, force=True)
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(take, profiled.kubeconfig, tmp_path_factory.mktemp("long"), **options)
+
+
+# It is begun here, and runs while others do.
+@pytest.mark.usefixtures("long_profile")
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_taken_by_url_and_proven(over_http, kind):
+    rows = [row for row in over_http.rows if (row["component"], row["capture"]) == ("region", f"profile:{kind}")]
+    assert len(rows) == REGIONS
+    for row in rows:
+        assert (row["status"], row["reason"]) == ("complete", WHOLE[kind]), row["message"]
+        assert (over_http.folder / row["path"]).stat().st_size == row["bytes"] > 0
+
+
+def test_what_came_by_url_is_the_services_own(over_http):
+    for row in over_http.rows:
+        if row["component"] == "region" and row["capture"] == "profile:symbol":
+            assert (over_http.folder / row["path"]).read_text() == "num_symbols: 1\n"
+        if row["component"] == "region" and row["capture"] == "profile:cpu":
+            data = (over_http.folder / row["path"]).read_bytes()
+            assert b"troubles.hashBlocks" in gzip.decompress(data)
+            assert 1.9 < row["details"]["duration"] < 4.0
+
+
+def test_symbol_by_post_names_addresses_by_url(over_http, over_api):
+    wanted = addresses(over_api)
+    asked_for = sorted(wanted)[:9]
+    by_instance = collections.defaultdict(dict)
+    for item in over_http.result["names"]:
+        by_instance[item["instance"]][item["address"]] = item["name"]
+    assert len(by_instance) == REGIONS
+    for names in by_instance.values():
+        assert sorted(names) == asked_for
+        # An inlined function has the address of the one that it is in.
+        assert sum(names[at] == wanted[at] for at in asked_for) > len(asked_for) / 2
+
+
+def test_by_url_too_it_is_said_that_profiling_is_off(over_http):
+    rows = {row["capture"]: row for row in over_http.rows if row["component"] == "glance"}
+    assert set(rows) == {kind.capture for kind in KINDS.values()} | {"profile:names"}
+    for row in rows.values():
+        assert (row["status"], row["reason"], row["path"]) == ("failed", "profiling_off", "")
+        assert "enable_app_profiling: true" in row["message"]
+
+
+def test_one_login_is_enough_for_all_profiles(keystone, tmp_path):
+    service, url = keystone
+    before = service.log.read_bytes().count(b"POST /v3/auth/tokens")
+    user = {"username": "sysadmin", "password": "standin-admin-password", "project_name": "system"}
+    options = {"transport": "keystone", "components": ["region"], "kinds": ["heap", "goroutine"]}
+    taken = take("", tmp_path, keystone={"auth_url": url, "insecure": True, **user}, **options)
+    assert taken.result["counts"]["complete"] == 3 * REGIONS
+    assert service.log.read_bytes().count(b"POST /v3/auth/tokens") == before + 1
+
+
 # Stacks
 
 
@@ -527,3 +645,9 @@ def test_without_the_right_it_says_which_one_is_missing(profiled, tmp_path):
     rows = {row["capture"]: row for row in taken.rows}
     assert {row["reason"] for row in rows.values()} == {"forbidden"}
     assert "pods/proxy" in rows["profile:index"]["message"]
+
+
+def test_a_profile_of_more_than_a_minute_comes_whole_through_the_api_server(long_profile):
+    (row,) = [row for row in long_profile.result().rows if row["capture"] == "profile:cpu"]
+    assert (row["status"], row["reason"]) == ("complete", "profile_whole"), row["message"]
+    assert LONG_SECONDS <= row["details"]["duration"] <= row["duration"] < LONG_SECONDS + 10
