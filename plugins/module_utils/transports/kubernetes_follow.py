@@ -6,7 +6,7 @@
 A stream of it ends for many reasons while the container runs on: the API server restarts, a proxy has a timeout, an old
 kubelet rotates the file. The next one begins at the last second that was seen; that it holds the last line that was
 seen proves that nothing is missing in between. The kubelet reads the newest file of a container only, so a line that
-was rotated away meanwhile does not come again: then a gap is named.
+was rotated away meanwhile does not come again: then a gap is named. For streams that live see course.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import time
 from typing import Generator, Iterator
 
 from ..deadline import Deadline, DeadlineExceeded
-from ..model import NOT_READABLE, ROTATION_MISSED, SKIPPED, STREAM_LOST, CaptureError, Instance, Reason, verdict
+from ..model import NOT_READABLE, ROTATION_MISSED, SKIPPED, STREAM_LOST, CaptureError, Instance, Reason, State, verdict
+from .course import Course
 from .follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lines, LogFollow, Look, Opened, WholeLines
 from .kubernetes_api import Api, ApiProblem, Stream
 from .seam import Seam, Stamp, stamp_of
@@ -57,6 +58,7 @@ class PodFollow(LogFollow):
         self._window = time.time() - seconds
         self._look = look
         self._seam = Seam()
+        self._course = Course()
         self._stream: Stream | None = None
         self._opened = False
         self._pause = PAUSE
@@ -72,6 +74,8 @@ class PodFollow(LogFollow):
         # Since when nothing can be read (the time of the last line), why, and when that was tried (monotonic).
         self._lost: tuple[float, str, float] | None = None
         self._tried = 0.0
+        # Whether the last stream came to its end, as that of a container that ends does, and was not cut.
+        self._is_whole = False
 
     def events(self) -> Iterator[Event]:
         if self._instance.restarts and self._ended_in_window():
@@ -95,14 +99,20 @@ class PodFollow(LogFollow):
                 self._pause = PAUSE if steady else min(2 * self._pause, LONGEST_PAUSE)
                 if (yield from self._look_again()):
                     return
-        if self._lost is not None and time.monotonic() - self._lost[2] > UNPROVED_SECONDS:
-            since, why, _tried = self._lost
-            yield Gap(STREAM_LOST, f"the log could not be read to the end: {why}", since, time.time())
+        going = self._instance.state is State.TERMINATING and self._is_whole
+        if self._lost is not None and not going and time.monotonic() - self._lost[2] > UNPROVED_SECONDS:
+            yield self._unread()
+
+    def _unread(self) -> Gap:
+        since, why, _tried = self._lost or (None, "", 0.0)
+        return Gap(STREAM_LOST, f"the log could not be read to the end: {why}", since, time.time())
 
     def _look_again(self) -> Generator[Event, None, bool]:
         """A stream ended: find out what became of the container. Returns whether it is gone."""
         now = self._seen()
         if now is None:
+            if self._lost is not None and not self._is_whole:
+                yield self._unread()
             yield Ended(verdict(Reason.GONE, "it is gone"))
             return True
         if now.container_id and now.container_id != self._instance.container_id:
@@ -203,8 +213,10 @@ class PodFollow(LogFollow):
         patience = ANSWER_SECONDS if before else SILENCE_SECONDS
         began = time.monotonic()
         with self._opening(query, patience) as stream:
+            self._is_whole = False
             for data in stream.chunks(silence=SILENCE_SECONDS):
-                new = self._seam.take(lines.feed(data))
+                block = lines.feed(data)
+                new = self._seam.take(block) if before else (yield from self._new_of(block))
                 if self._seam.joins is not None and before is not None:
                     if not self._seam.joins and not self._is_rotated:
                         self._seam = held
@@ -219,12 +231,37 @@ class PodFollow(LogFollow):
                     return True
                 if self._is_over:
                     break
+        self._is_whole = not stream.broken
         rest = lines.drop()
         if rest:
             yield Lines(rest)
         if before is not None:
             raise ApiProblem(0, "the log does not show the line that it ended with before")
         return stream.broken and time.monotonic() - began >= SILENCE_SECONDS
+
+    def _new_of(self, block: bytes) -> Generator[Event, None, bytes]:
+        """What was not seen yet of the next lines of a stream that goes on where the last one ended.
+
+        Of files that were rotated away unread a hole is left: where the newest file has both its ends, it is none.
+        """
+        self._course.see(block, time.time())
+        if not self._course.turns and not self._course.holes:
+            return self._seam.take(block)
+        try:
+            first = self._short({"limitBytes": str(FIRST_BYTES)})
+        except (ApiProblem, DeadlineExceeded):
+            first = None  # nothing is proved
+        oldest = stamp_of(first) if first else None
+        lost = [hole for hole in self._course.holes if oldest is None or hole[0].order < oldest.order]
+        if lost:
+            text = "files of the log may have been rotated away before they could be read"
+            yield Gap(ROTATION_MISSED, text, lost[0][0].moment, lost[-1][1].moment)
+        again = [place for place, stamp in self._course.turns if oldest is not None and stamp.order == oldest.order]
+        new = self._seam.take(block[: again[0]] if again else block)
+        for begin, end in zip(again, [*again[1:], len(block)]):
+            self._seam.begin()
+            new += self._seam.take(block[begin:end])
+        return new
 
     def _find_out(self) -> bool:
         """A stream does not go on where the one before ended: the file was rotated, or it is another container's, which
@@ -260,6 +297,7 @@ class PodFollow(LogFollow):
             return None
         oldest, newest = stamp_of(first), stamp_of(last)
         self._newest = newest
+        self._course.opened = newest.order if newest else ("", "")
         now = time.time()
         if newest is None or newest.moment is None:
             return now
@@ -300,14 +338,14 @@ class PodFollow(LogFollow):
         stream = self._api.open_stream(path, query, self._deadline, patience)
         if stream is None:
             raise _NoBytes(0, f"no answer within {patience:.0f} s")
-        self._stream = stream
+        outer, self._stream = self._stream, stream
         try:
             with self._deadline.guard(stream.cut_off):
                 if self._stopped.is_set():
                     stream.cut_off()
                 yield stream
         finally:
-            self._stream = None
+            self._stream = outer
             stream.close()
 
     def _pass_on(self, block: bytes) -> Iterator[Event]:

@@ -36,20 +36,25 @@ class Kubelet:
     """One container's logs, in place of an Api.
 
     refusal: what is raised in place of an answer. deaf: streams that are open are not told of new lines any more.
-    pace: is called before each chunk of a stream. asked: the query of each call.
+    pace: is called before each chunk of a stream. asked: the query of each call. ahead: seconds that have passed here
+    and did not pass for the machine.
     """
 
     log: Log = field(default_factory=Log)
     before: Log | None = None
     refusal: ApiProblem | None = None
     pace: Callable[[], object] = lambda: None
+    ahead: float = 0.0
     asked: list[dict[str, str]] = field(default_factory=list)
     streams: list[LogBody] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
+    def time(self) -> float:
+        return time.time() + self.ahead
+
     def say(self, *texts: str, ago: float = 0.0) -> None:
         with self.changed:
-            self.log.lines += [stamped(text, time.time() - ago) for text in texts]
+            self.log.lines += [stamped(text, self.time() - ago) for text in texts]
             self.changed.notify_all()
 
     def rotate(self) -> None:
@@ -69,6 +74,12 @@ class Kubelet:
         with self.changed:
             for stream in self.streams:
                 stream.deaf = True
+
+    def reopen(self, at: int) -> None:
+        """When they come to that line, the streams that are open go on with the first line of the newest file."""
+        with self.changed:
+            for stream in self.streams:
+                stream.reopens = at
 
     def refuse(self, code: int, text: str = "no") -> None:
         self.refusal = ApiProblem(code, text)
@@ -114,6 +125,7 @@ class LogBody:
         self._since = query.get("sinceTime", "").encode()[:19]
         self.end: tuple[bool, bytes] | None = None
         self.deaf = False
+        self.reopens = -1
         self.broken = False
 
     @property
@@ -126,7 +138,10 @@ class LogBody:
         lines = self._log.lines
         while self._at < len(lines) and lines[self._at][:19] < self._since:
             self._at += 1
-        return [] if self.deaf else lines[self._at : self._at + CHUNK_LINES]
+        if self._at == self.reopens:
+            self._at, self.reopens = self._log.oldest, -1
+        end = self._at + CHUNK_LINES if self.reopens < 0 else self.reopens
+        return [] if self.deaf else lines[self._at : end]
 
     def chunks(self, silence: float | None = None) -> Iterator[bytes]:
         changed = self._kubelet.changed

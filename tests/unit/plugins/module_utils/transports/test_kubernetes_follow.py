@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+import types
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
@@ -19,6 +20,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
     CaptureError,
     Instance,
     Reason,
+    State,
     utc_now,
     utc_text,
 )
@@ -249,6 +251,36 @@ def test_a_pod_that_goes_ends_it(kubelet, follow):
     assert not followed.of(Gap)
 
 
+def test_a_pod_that_goes_while_its_log_cannot_be_read_leaves_a_gap(kubelet, follow):
+    kubelet.say("seen")
+    followed = follow()
+    followed.until("seen")
+    kubelet.refuse(503)
+    kubelet.cut(broken=True)
+    asked = len(kubelet.asked)
+    followed.await_true(lambda: len(kubelet.asked) > asked + 1)
+    followed.instance = None
+    ended = followed.join()[-1]
+    assert ended.outcome.reason is Reason.GONE
+    assert [gap.kind for gap in followed.of(Gap)] == [STREAM_LOST]
+
+
+@pytest.mark.parametrize(("broken", "gaps"), [(False, []), (True, [STREAM_LOST])])
+def test_a_pod_that_is_going_when_the_watching_ends_was_read_if_its_stream_was_whole(kubelet, follow, broken, gaps):
+    kubelet.say("seen")
+    followed = follow()
+    followed.until("seen")
+    followed.instance = dataclasses.replace(POD, state=State.TERMINATING)
+    kubelet.refuse(404, "its container was removed")
+    away = time.monotonic()
+    kubelet.cut(broken=broken)
+    asked = len(kubelet.asked)
+    followed.await_true(lambda: len(kubelet.asked) > asked + 1)
+    followed.await_true(lambda: time.monotonic() - away > 2 * kubernetes_follow.UNPROVED_SECONDS)
+    followed.end()
+    assert [gap.kind for gap in followed.of(Gap)] == gaps
+
+
 def test_that_the_cluster_does_not_show_it_is_no_end(kubelet, follow):
     kubelet.say("seen")
     followed = follow()
@@ -386,7 +418,7 @@ def flooded(kubelet, follow, monkeypatch) -> Followed:
     return followed
 
 
-def late(followed: Followed) -> list[str]:
+def read_late(followed: Followed) -> list[str]:
     """What it has read of the flood; from its beginning, and nothing twice."""
     read = [text for text in followed.texts if text.startswith("late")]
     assert read == [f"late {number}" for number in range(len(read))]
@@ -395,7 +427,7 @@ def late(followed: Followed) -> list[str]:
 
 
 def test_who_cannot_keep_up_goes_on_with_the_newest_line(kubelet, flooded):
-    kubelet.say("newest")
+    kubelet.say("newest", ago=-1)
     newest = stamp_of(kubelet.log.lines[-1])
     flooded.await_true(lambda: flooded.of(Gap))
     kubelet.pace = lambda: None
@@ -403,7 +435,7 @@ def test_who_cannot_keep_up_goes_on_with_the_newest_line(kubelet, flooded):
     flooded.until("after")
     flooded.end()
     (gap,) = flooded.of(Gap)
-    read = late(flooded)
+    read = read_late(flooded)
     assert flooded.texts == ["first", *read, "after"]
     last = stamp_of(kubelet.log.lines[len(read)])
     assert (gap.kind, gap.since, gap.until) == (SKIPPED, last.moment, newest.moment)
@@ -427,13 +459,13 @@ def test_who_cannot_keep_up_and_finds_no_newest_line_goes_on_with_what_comes(kub
     flooded.until("after")
     flooded.end()
     (gap,) = flooded.of(Gap)
-    assert flooded.texts == ["first", *late(flooded), "after"]
+    assert flooded.texts == ["first", *read_late(flooded), "after"]
     assert (gap.kind, gap.until) == (SKIPPED, pytest.approx(jumped, abs=1.5))
 
 
 def test_who_catches_up_after_a_stall_has_missed_nothing(kubelet, follow, monkeypatch):
     monkeypatch.setattr(kubernetes_follow, "CATCH_UP_SECONDS", 5.0)
-    kubelet.say("first")
+    kubelet.say("first", ago=101)
     followed = follow(600)
     followed.until("first")
     for number in range(300):
@@ -454,6 +486,122 @@ def test_a_clock_that_is_wrong_is_no_flood(kubelet, follow, monkeypatch):
     kubelet.say("line 50", ago=3600)
     followed.until("line 50")
     assert not followed.of(Gap)
+
+
+@pytest.fixture
+def clock(kubelet, monkeypatch) -> Kubelet:
+    """Time passes as it says."""
+    passing = types.SimpleNamespace(time=kubelet.time, monotonic=time.monotonic, strftime=time.strftime)
+    passing.gmtime = time.gmtime
+    monkeypatch.setattr(kubernetes_follow, "time", passing)
+    return kubelet
+
+
+@pytest.fixture
+def late(clock, follow) -> Followed:
+    """It has got nothing for ten seconds."""
+    followed = follow()
+    followed.await_true(lambda: clock.followed)
+    clock.say("first")
+    followed.until("first")
+    followed.until_quiet()
+    clock.ahead += 10
+    return followed
+
+
+def said(kubelet, kind: str, ago: float) -> list[str]:
+    """Five lines that were written from that long ago on, a tenth of a second apart."""
+    texts = [f"{kind} {number}" for number in range(5)]
+    for number, text in enumerate(texts):
+        kubelet.say(text, ago=ago - number / 10)
+    return texts
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_file_that_was_rotated_away_while_its_stream_lived_is_a_gap(kubelet, late, answers):
+    with kubelet.changed:
+        a = said(kubelet, "a", 9.2)
+        kubelet.reopen(len(kubelet.log.lines))
+        said(kubelet, "lost", 6)
+        kubelet.rotate()
+        c = said(kubelet, "c", 2)
+        if not answers:
+            kubelet.refuse(500)
+    late.until("c 4")
+    kubelet.refusal = None
+    kubelet.say("after")
+    late.until("after")
+    late.end()
+    assert late.texts == ["first", *a, *c, "after"]
+    (gap,) = late.of(Gap)
+    moments = {line.split(b" ", 1)[1]: stamp_of(line).moment for line in kubelet.log.lines}
+    assert (gap.kind, gap.since, gap.until) == (ROTATION_MISSED, moments[b"a 4\n"], moments[b"c 0\n"])
+
+
+def test_that_nothing_was_written_for_some_seconds_is_no_gap(kubelet, late):
+    with kubelet.changed:
+        a, c = said(kubelet, "a", 9.2), said(kubelet, "c", 1.2)
+    late.until("c 4")
+    kubelet.say("after")
+    late.until("after")
+    late.end()
+    assert late.texts == ["first", *a, *c, "after"]
+    assert not late.of(Gap)
+    assert len([query for query in kubelet.asked if "follow" not in query]) == 3, "once at its hole, twice at first"
+
+
+def test_pauses_of_a_log_that_is_read_in_time_are_asked_for_nothing(clock, follow):
+    clock.say("long ago", ago=30)
+    clock.say("before", ago=15)
+    followed = follow()
+    followed.until("before")
+    clock.say("now")
+    followed.until("now")
+    clock.ahead += 20
+    clock.say("and later")
+    followed.until("and later")
+    assert len([query for query in clock.asked if "follow" not in query]) == 2
+    assert not followed.of(Gap)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_a_file_that_is_sent_once_more_is_given_once(kubelet, late, monkeypatch, chunk):
+    """As often as it was rotated while it was not read."""
+    monkeypatch.setattr("kubelet.CHUNK_LINES", chunk)
+    with kubelet.changed:
+        a = said(kubelet, "a", 9.2)
+        kubelet.rotate()
+        c = said(kubelet, "c", 8.5)
+        kubelet.reopen(len(kubelet.log.lines))
+        d = said(kubelet, "d", 7.9)
+    late.until("d 4")
+    kubelet.reopen(len(kubelet.log.lines))
+    kubelet.say("after")
+    late.until("after")
+    late.end()
+    assert late.texts == ["first", *a, *c, *d, "after"]
+    assert not late.of(Gap)
+
+
+def test_a_clock_that_is_set_back_loses_nothing(kubelet, late):
+    with kubelet.changed:
+        a, back = said(kubelet, "a", 9.2), said(kubelet, "back", 500)
+    late.until("back 4")
+    kubelet.say("after")
+    late.until("after")
+    late.end()
+    assert late.texts == ["first", *a, *back, "after"]
+
+
+def test_lines_out_of_order_are_given_all_the_same(kubelet, late):
+    ago = [9.2, 9.0, 9.3, 8.9, 9.4, 8.1, 8.0]
+    with kubelet.changed:
+        for number, seconds in enumerate(ago):
+            kubelet.say(f"line {number}", ago=seconds)
+    late.until("line 6")
+    late.end()
+    assert late.texts == ["first", *numbers(0, 7)]
+    assert not late.of(Gap)
 
 
 @pytest.mark.parametrize("empty", [False, True])

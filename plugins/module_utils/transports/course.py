@@ -1,0 +1,81 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the stamps in a stream of a log tell of the stream. Sans-I/O.
+
+A kubelet that sends slower than the file is rotated goes on with the newest file: what was in those between is lost
+without a word. It may also begin that file once more, and its lines come again. Both show in the stamps only: they go
+on after a hole though what came before was late, or they go back.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from .seam import Stamp, last_stamp, stamp_of
+
+# Who is given a line so much later than others were is late. Kubelets look whether to rotate some seconds apart, so
+# that the hole that a lost file leaves is longer than that.
+LATE_SECONDS = HOLE_SECONDS = 1.0
+# The newest file is begun anew once for each time that it was rotated meanwhile, up to so many seconds later.
+WARY_SECONDS = 30.0
+_STAMPS = re.compile(rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*(?= )", re.MULTILINE)
+# Lines of one tenth of a second may be out of order, since a container writes two streams.
+_TENTH = len("2026-11-25T10:00:00.0")
+_FIRST = 64
+
+
+class Course:
+    """Of one log, through all its streams. turns, holes: of the block that was seen last.
+
+    opened: the order of the newest line that there was when the log was opened: what is older is history, not late.
+    turns: where in the block the stamps go back, and to which. holes: the stamps before and after each hole.
+    """
+
+    def __init__(self) -> None:
+        self.opened = ("", "")
+        self.turns: list[tuple[int, Stamp]] = []
+        self.holes: list[tuple[Stamp, Stamp]] = []
+        self._last: Stamp | None = None
+        # How much later than its stamp a line was read, with the difference of the clocks: at least, and the last one.
+        self._least = math.inf
+        self._behind = -math.inf
+        self._wary = -math.inf
+
+    def see(self, block: bytes, now: float) -> None:
+        """These whole lines were read at that moment (seconds since 1970). They are looked through if any is late, or
+        was shortly before."""
+        self.turns, self.holes = [], []
+        first, last = stamp_of(block[:_FIRST]), last_stamp(block)
+        if last is None or last.moment is None:
+            return
+        worst = max(self._behind, self._age(first or last, now))
+        self._behind = self._age(last, now)
+        self._least = min(self._least, now - last.moment)
+        is_late = worst - self._least > LATE_SECONDS
+        if is_late:
+            self._wary = now + WARY_SECONDS
+        if now < self._wary:
+            self._look_through(block)
+            self.holes = self.holes if is_late else []
+        self._last = last
+
+    def _age(self, stamp: Stamp, now: float) -> float:
+        return now - stamp.moment if stamp.moment is not None and stamp.order > self.opened else -math.inf
+
+    def _look_through(self, block: bytes) -> None:
+        before, text = self._last, b""
+        for match in _STAMPS.finditer(block):
+            if match[0][:_TENTH] != text[:_TENTH]:
+                before = stamp_of(text) or before
+                self._compare(before, stamp_of(match[0]), match.start())
+            text = match[0]
+
+    def _compare(self, before: Stamp | None, stamp: Stamp | None, place: int) -> None:
+        if before is None or stamp is None or before.moment is None or stamp.moment is None:
+            return
+        if stamp.order < before.order:
+            self.turns.append((place, stamp))
+        elif stamp.moment - before.moment > HOLE_SECONDS and stamp.order > self.opened:
+            self.holes.append((before, stamp))
