@@ -10,7 +10,8 @@ from collections import Counter
 from typing import Sequence
 
 from ..model import LedgerRow, Status
-from .report import PROFILE_PREFIX, columns, places, printable
+from ..text import columns, printable
+from .report import PROFILE_PREFIX, places
 
 # Of which profile the function is shown: the first of these that tells of one.
 _TELLING = ("cpu", "heap", "goroutine", "allocs")

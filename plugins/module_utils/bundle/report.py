@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import Any, Callable, Dict, Iterable, Optional, Sequence
 
 from ..model import LedgerRow, Status
+from ..text import columns, inline, printable
 
 STACK, VERSION = "stack", "version"
 STATUS_PREFIX = "status:"  # of the captures that are questions to a service's HTTP side
@@ -18,7 +18,6 @@ STACK_PPROF = "stack:pprof"  # the goroutines by /debug/pprof
 LONGEST_WAITS = 5
 LARGEST_GROUPS = 5
 FRAMES_SHOWN = 12
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 Loader = Callable[[str], Optional[Dict[str, Any]]]
 
@@ -69,17 +68,6 @@ def finding(rows: Sequence[LedgerRow]) -> str:
     if len(set(totals)) == 1:
         return f"{totals[0]} goroutines" + (" each" if len(totals) > 1 else "")
     return f"{min(totals)}-{max(totals)} goroutines each"
-
-
-def columns(cells: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of text in columns; the cells of all rows are as many."""
-    widths = [max(len(line[index]) for line in cells) for index in range(len(cells[0]))]
-    return ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells]
-
-
-def printable(text: str) -> str:
-    """Text without control characters: what a pod says must not steer a terminal or a table."""
-    return _CONTROL.sub("?", text)
 
 
 def issue(run: dict[str, Any], rows: Sequence[LedgerRow], load: Loader) -> str:
@@ -198,8 +186,3 @@ def _not_captured(rows: Sequence[LedgerRow]) -> list[str]:
         cells = [where, entry.status, entry.reason, entry.message]
         lines.append(f"| {' | '.join(inline(cell) for cell in cells)} |")
     return [*lines, ""]
-
-
-def inline(text: str) -> str:
-    """Text that stays on its line and in its table cell, and starts no markup."""
-    return re.sub(r"([\\`*_<>|\[\]])", r"\\\1", printable(text))

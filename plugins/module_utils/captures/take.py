@@ -13,7 +13,6 @@ import threading
 import time
 from typing import Any
 
-from ..bundle.report import printable
 from ..bundle.store import Spool, Store, json_bytes
 from ..catalog import NEVER, PPROF_EXACT, component_of, endpoint_path
 from ..deadline import Deadline, DeadlineExceeded
@@ -23,6 +22,7 @@ from ..profiles.proof import prove
 from ..profiles.symbols import batches, parse_symbol_answer
 from ..stacks.parse import parse
 from ..status.documents import cut_verdict, read, refusal_of
+from ..text import printable
 from ..transports.base import HttpAnswer, Transport
 from . import cost
 from .cmdline import without_secrets

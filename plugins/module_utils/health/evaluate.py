@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Sequence
 
-from ..bundle.report import printable
+from ..text import printable
 from .expressions import Bound, EvaluationError
 from .needs import GAP, NOT_ASKED, Availability
 from .rules import AT_MOST, CRITICAL, PLACE_FIELDS, SUBJECT, VALUE, WARNING, Rule

@@ -14,8 +14,8 @@ from collections import Counter, defaultdict
 from typing import Any, Iterable, Iterator
 from xml.etree import ElementTree
 
-from ..bundle.report import printable
 from ..model import utc_moment
+from ..text import printable
 from .audit import Audit
 from .evaluate import FOUND, OK, OUTCOMES, UNKNOWN, VERDICTS
 from .verdict import FAIL_ON

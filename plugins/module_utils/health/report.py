@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Iterable, Sequence
 
-from ..bundle.report import columns, inline, printable
+from ..text import columns, inline, printable
 from .compare import GONE, NOT_SEEN, SAME
 from .evaluate import OK, VERDICTS, shown
 

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Sequence
 
-from ..bundle.report import columns
+from ..text import columns
 from .diff import diff
 from .flamegraph import MOST_FRAMES, diff_flamegraph, flamegraph
 from .folded import folded

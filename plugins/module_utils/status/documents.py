@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from ..model import Reason, Verdict, verdict
-from .values import BadValue, Fields, clean, json_object, text_of
+from ..text import clean
+from .values import BadValue, Fields, json_object, text_of
 
 # A real region has 2,221 paths and 32 pools.
 MAX_PATHS = 20_000

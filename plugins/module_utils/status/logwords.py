@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..text import clean
 from ..watch.lines import Found, find
 from ..watch.patterns import load_patterns
 from ..watch.redact import shown
-from .values import clean
 
 MAX_SAMPLES = 3
 MAX_POOLS = 50

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Sequence
 
-from ..bundle.report import columns, printable
 from ..model import LedgerRow, Status
+from ..text import columns, printable
 
 _NOT_ASKED = Status.SKIPPED.value
 _ENDPOINT = "status:"

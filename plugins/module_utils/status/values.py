@@ -6,29 +6,22 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, NoReturn
+
+from ..text import clean
 
 # Counters of the services are int64; a float of Go's may be written without a fraction, and has at most 309 digits.
 MAX_INTEGER = (1 << 63) - 1
 MAX_DIGITS = 400
-MAX_TEXT = 300
 
 # Turning digits into an integer takes time that grows with their square. With one digit for all, they are found by
 # plain comparison, many times as fast as by an expression.
 _ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
 _ENDLESS = b"0" * (MAX_DIGITS + 1)
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class BadValue(ValueError):
     """A document is not what it should be; the text says where and how."""
-
-
-def clean(text: str, length: int = MAX_TEXT) -> str:
-    """One printable line of at most this length: it can neither steer a terminal nor fill a page."""
-    line = _CONTROL.sub("?", text[: length + 1])
-    return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def text_of(body: bytes) -> str:

@@ -11,7 +11,7 @@ from html import escape
 from typing import Any, Sequence
 
 from ..log_patterns import CRITICAL, INFO, WARNING
-from ..status.values import clean
+from ..text import clean
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 MAX_BARS = 240

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from ..status.values import clean
+from ..text import clean
 
 MAX_SHOWN = 240
 # What follows such a word may be a secret, up to the end of the line: where it ends cannot be told.

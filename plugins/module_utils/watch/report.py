@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from ..bundle.report import columns, printable
+from ..text import columns, printable
 from .verdicts import HEALTHY, Judgement
 
 MAX_EVIDENCE = 120

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..log_patterns import CRITICAL
 from ..model import GAPS
-from ..status.values import clean
+from ..text import clean
 from . import lines, times
 from .minutes import Minutes
 from .patterns import SEVERITIES, Patterns

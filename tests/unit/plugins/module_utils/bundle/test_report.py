@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import issue, printable, table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import issue, table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
     Artifact,
     Instance,
@@ -77,4 +77,3 @@ def test_hostile_text_neither_steers_the_terminal_nor_breaks_the_table():
     assert "\x1b" not in text
     assert "\n# evil" not in text
     assert "pod-3\\|" in text
-    assert printable("a\x00\x1b]0;b\x07\n") == "a??]0;b??"

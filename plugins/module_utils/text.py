@@ -1,0 +1,36 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Text from hostile places, made fit for people: it steers no terminal, turns no line around, breaks no table. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Sequence
+
+MAX_TEXT = 300
+# Control characters, ends of lines and paragraphs, what changes the direction of writing, and halves of characters.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_MARKUP = re.compile(r"([\\`*_<>|\[\]])")
+
+
+def printable(text: str) -> str:
+    """Text of one line, in which nothing acts."""
+    return _CONTROL.sub("?", text)
+
+
+def clean(text: str, length: int = MAX_TEXT) -> str:
+    """One printable line of at most this length: it does not fill a page either."""
+    line = printable(text[: length + 1])
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def inline(text: str) -> str:
+    """Text that stays on its line and in its table cell, and starts no markup."""
+    return _MARKUP.sub(r"\\\1", printable(text))
+
+
+def columns(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of text in columns; the cells of all rows are as many."""
+    widths = [max(len(line[index]) for line in cells) for index in range(len(cells[0]))]
+    return ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells]

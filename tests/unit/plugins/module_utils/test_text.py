@@ -1,0 +1,48 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Text from hostile places does nothing where people read it."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import clean, columns, inline, printable
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("region is slow: 云", "region is slow: 云"),
+        ("a\x00\x1b]0;title\x07\r\n", "a??]0;title???"),
+        ("\x9b2J", "?2J"),
+        ("one\u2028two\u2029", "one?two?"),
+        # Written from right to left, it would read otherwise than it is.
+        ("user\u202e\u2066nimda", "user??nimda"),
+        ("half a character \udc80", "half a character ?"),
+    ],
+)
+def test_nothing_in_it_acts(text, shown):
+    assert printable(text) == shown
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=[]), max_size=50), st.integers(2, 20))
+def test_it_is_one_short_line_that_can_be_written(text, length):
+    line = clean(text, length)
+    assert len(line) <= length
+    assert len(line.splitlines()) <= 1
+    line.encode()
+
+
+def test_what_is_cut_says_so():
+    assert clean("abcdef", 5) == "abcd…"
+    assert clean("abcde", 5) == "abcde"
+
+
+def test_it_starts_no_markup_and_leaves_its_cell():
+    assert inline("a|b `c` <d> [e]\n# f") == "a\\|b \\`c\\` \\<d\\> \\[e\\]?# f"
+
+
+def test_columns_are_as_wide_as_their_widest_cell():
+    assert columns([("a", "b"), ("long", "c")]) == ["a     b", "long  c"]
