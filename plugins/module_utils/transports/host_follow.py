@@ -50,6 +50,7 @@ class HostFollow(LogFollow):
         self._find = find
         self._stream: FileStream | JournalStream | None = None
         self._least_behind = math.inf
+        self._ended = (0, 0, 0)
 
     def events(self) -> Iterator[Event]:
         first = True
@@ -78,12 +79,13 @@ class HostFollow(LogFollow):
         source = self._find(self._instance, self._deadline)
         if isinstance(source, JournalMark):
             yield Opened(self._begun(None))
-            seconds = math.ceil(time.time() - self._window) if first else math.ceil(time.time())
+            # All of the next process, but journalctl refuses what is before 1970.
+            seconds = math.ceil(time.time() - self._window) if first else int(time.time()) - 1
             self._stream = source.follow_from(seconds, self._deadline)
             self._stream.at_end = self.present.set
             yield from self._pass_on(self._stream)
             return
-        descriptor, offset, oldest = self._place(source) if first else (source.open_current(), 0, None)
+        descriptor, offset, oldest = self._place(source) if first else (*self._next_place(source), None)
         if first:
             yield Opened(self._begun(oldest))
         while descriptor >= 0:
@@ -114,6 +116,7 @@ class HostFollow(LogFollow):
                 )
                 mark = FileMark(source)
                 return mark.descriptor, mark.offset
+        self._ended = stream.ended
         return -1, 0
 
     def _pass_on(self, stream: FileStream | JournalStream) -> Iterator[Lines]:
@@ -146,6 +149,13 @@ class HostFollow(LogFollow):
         for descriptor in descriptors[1:]:
             os.close(descriptor)
         return descriptors[0], _offset_of(descriptors[0], self._window, stamp_of), oldest
+
+    def _next_place(self, source: LogFiles) -> tuple[int, int]:
+        """Where the next process's log begins: in a file of its own, or where that of the one before ended."""
+        descriptor = source.open_current()
+        status = os.fstat(descriptor)
+        goes_on = self._ended[:2] == (status.st_dev, status.st_ino) and self._ended[2] <= status.st_size
+        return descriptor, self._ended[2] if goes_on else 0
 
     def _dated(self, descriptor: int) -> StampOf:
         """What tells the time of a line of a service, whose dates may be of another zone."""

@@ -218,7 +218,7 @@ class FileStream(LogStream):
 
     unwrap: what takes the runtime's wrapping away; by default what is left is the process's standard error. poll: how
     often the end of the file is looked at; at_end: called whenever nothing more is there. truncated: how often what was
-    read already was cut away.
+    read already was cut away. ended: the file in which the log ended (its device and number) and the place there.
     """
 
     def __init__(
@@ -242,6 +242,7 @@ class FileStream(LogStream):
         self._last_look = False
         self._stopped = threading.Event()
         self.truncated = 0
+        self.ended = (0, 0, 0)
 
     def stop(self) -> None:
         """Let read() end soon. From any thread."""
@@ -277,6 +278,8 @@ class FileStream(LogStream):
         return b""
 
     def _leave(self) -> bytes:
+        status = os.fstat(self._descriptor)
+        self.ended = (status.st_dev, status.st_ino, self._offset)
         os.close(self._descriptor)
         self._last_look = False
         if self._next is None:

@@ -1,0 +1,215 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Following logs on a node for long: docker's files and the journal, through rotation and restarts, and floods."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import subprocess
+import threading
+import time
+
+import journal
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Changed, Gap, Lines
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_follow import HostFollow
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_journal import JournalMark
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_logs import ContainerLog, StderrFile
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
+from journal import Journal
+from standins import Machine, wait_until
+
+PROCFS = ProcFs()
+PATIENCE = 30.0
+NAME = "4f2b" * 16
+
+
+class Process:
+    """A process of its own that does nothing, to be the one that writes."""
+
+    def __init__(self, stderr=subprocess.DEVNULL) -> None:
+        self._program = subprocess.Popen(["sleep", "600"], stderr=stderr)
+        self.found = PROCFS.process(self._program.pid)
+
+    def end(self) -> None:
+        self._program.kill()
+        self._program.wait()
+
+
+class Followed:
+    """A follower on a thread; the instance is what it is shown when a process has ended."""
+
+    def __init__(self, process: Process, find, container_id: str = "") -> None:
+        self.events: list = []
+        self.instance = Instance(
+            "c1", "region", "region-a", container_id=container_id, process=process.found, restarts=0
+        )
+        self.follower = HostFollow(self.instance, 60, lambda _deadline: self.instance, find, Deadline(PATIENCE))
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        for event in self.follower.events():
+            self.events.append(event)
+
+    def becomes(self, process: Process, **more) -> None:
+        self.instance = dataclasses.replace(
+            self.instance, process=process.found, restarts=self.instance.restarts + 1, **more
+        )
+
+    @property
+    def texts(self) -> list[str]:
+        lines = b"".join(event.data for event in list(self.events) if isinstance(event, Lines)).decode().splitlines()
+        return [line.partition(" ")[2] if self.follower.stamped else line for line in lines]
+
+    def of(self, kind: type) -> list:
+        return [event for event in list(self.events) if isinstance(event, kind)]
+
+    def until(self, text: str) -> None:
+        wait_until(lambda: text in self.texts, f"'{text}' in {self.texts[-5:]}")
+
+    def end(self) -> None:
+        self.follower.stop()
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+
+
+class Docker:
+    """The log of one container as docker writes and rotates it."""
+
+    def __init__(self, folder) -> None:
+        self.path = folder / f"{NAME}-json.log"
+        self.path.touch()
+
+    def say(self, *texts: str) -> None:
+        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+        with open(self.path, "a", encoding="utf-8") as file:
+            for text in texts:
+                file.write(json.dumps({"log": text + "\n", "stream": "stderr", "time": now}) + "\n")
+
+    def rotate(self) -> None:
+        for number in (2, 1):
+            older = self.path.with_name(f"{self.path.name}.{number - 1}" if number > 1 else self.path.name)
+            if older.exists():
+                older.rename(self.path.with_name(f"{self.path.name}.{number}"))
+        self.path.touch()
+
+    def log_of(self, process) -> ContainerLog:
+        return ContainerLog(PROCFS, process, str(self.path))
+
+
+@pytest.fixture
+def docker(tmp_path) -> Docker:
+    return Docker(tmp_path)
+
+
+@pytest.fixture
+def started():
+    made: list[Process] = []
+
+    def start(*arguments, **options) -> Process:
+        made.append(Process(*arguments, **options))
+        return made[-1]
+
+    yield start
+    for process in made:
+        process.end()
+
+
+def numbers(first: int, end: int) -> list[str]:
+    return [f"line {number}" for number in range(first, end)]
+
+
+def test_a_log_of_docker_is_followed_through_its_rotation(docker, started):
+    docker.say(*numbers(0, 10))
+    followed = Followed(started(), lambda instance, _deadline: docker.log_of(instance.process), f"docker://{NAME}")
+    followed.until("line 9")
+    for number in range(10, 60, 10):
+        docker.say(*numbers(number, number + 5))
+        docker.rotate()
+        docker.say(*numbers(number + 5, number + 10))
+        followed.until(f"line {number + 9}")
+    followed.end()
+    assert followed.texts == numbers(0, 60)
+    assert not followed.of(Gap)
+
+
+def test_a_container_that_docker_restarts_goes_on_in_the_same_file(docker, started):
+    first, second = started(), started()
+    docker.say(*numbers(0, 10))
+    followed = Followed(first, lambda instance, _deadline: docker.log_of(instance.process), f"docker://{NAME}")
+    followed.until("line 9")
+    docker.say(*numbers(10, 20))
+    followed.becomes(second)
+    first.end()
+    wait_until(lambda: followed.of(Changed), "another process")
+    docker.say(*numbers(20, 30))
+    followed.until("line 29")
+    followed.end()
+    assert followed.texts == numbers(0, 30)
+    assert (followed.of(Changed), followed.of(Gap)) == ([Changed(f"docker://{NAME}", 1)], [])
+
+
+def test_a_process_that_is_started_again_and_appends_to_the_same_file(tmp_path, started):
+    log = tmp_path / "log"
+    with open(log, "ab", buffering=0) as file:
+        first, second = started(stderr=file), started(stderr=file)
+        followed = Followed(first, lambda instance, _deadline: StderrFile(PROCFS, instance.process))
+        file.write("".join(f"{text}\n" for text in numbers(0, 10)).encode())
+        followed.until("line 9")
+        followed.becomes(second)
+        first.end()
+        wait_until(lambda: followed.of(Changed), "another process")
+        file.write("".join(f"{text}\n" for text in numbers(10, 20)).encode())
+        followed.until("line 19")
+        followed.end()
+    assert followed.texts == numbers(0, 20)
+
+
+@pytest.mark.skipif(not journal.RUNS, reason=journal.WHY_NOT)
+def test_a_service_in_the_journal_is_followed_into_its_next_process(tmp_path, monkeypatch):
+    machine = Machine(tmp_path)
+    made = Journal(machine)
+    monkeypatch.setenv("PATH", f"{made.tools}{os.pathsep}{os.environ['PATH']}")
+    try:
+        services = [made.start("region", "log_rate=50", ("--port", "0")) for _again in range(2)]
+        processes = [PROCFS.process(service.pid) for service in services]
+        shown = Instance("c1", "region", "region-a", process=processes[0])
+
+        def find(instance, deadline):
+            return JournalMark(PROCFS, instance.process, deadline)
+
+        follower = HostFollow(
+            shown,
+            60,
+            lambda _deadline: dataclasses.replace(shown, restarts=1, process=processes[1]),
+            find,
+            Deadline(PATIENCE),
+        )
+        data, changed, begun = [b"", b""], [], time.monotonic()
+        for event in follower.events():
+            if isinstance(event, Lines):
+                data[len(changed)] += event.data
+            if isinstance(event, Changed):
+                changed.append(event)
+            assert not isinstance(event, Gap)
+            if len(data[0]) > 2000:
+                services[0].stop()
+            if len(data[1]) > 2000:
+                break
+        follower.stop()
+        assert changed == [Changed("", 1)]
+        assert len(data[1]) > 2000
+        assert time.monotonic() - begun < PATIENCE / 2, "the next process was not seen at once"
+        for seen, service in zip(data, services, strict=True):
+            assert made.of(service).startswith(seen)
+        assert data[0] == made.of(services[0]), "its last words are missing"
+    finally:
+        machine.stop()
+        made.close()
