@@ -20,6 +20,7 @@ from .seam import Stamp, last_stamp, stamp_of
 LATE_SECONDS = HOLE_SECONDS = 1.0
 # The newest file is begun anew once for each time that it was rotated meanwhile, up to so many seconds later.
 WARY_SECONDS = 30.0
+SEEN = 50_000
 _STAMPS = re.compile(rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*(?= )", re.MULTILINE)
 # Lines of one tenth of a second may be out of order, since a container writes two streams.
 _TENTH = len("2026-11-25T10:00:00.0")
@@ -30,18 +31,22 @@ class Course:
     """Of one log, through all its streams. turns, holes: of the block that was seen last.
 
     opened: the order of the newest line that there was when the log was opened: what is older is history, not late.
-    turns: where in the block the stamps go back, and to which. holes: the stamps before and after each hole.
+    turns: where in the block the stream goes back to a line that it gave before. holes: the stamps before and after
+    each hole.
     """
 
     def __init__(self) -> None:
         self.opened = ("", "")
-        self.turns: list[tuple[int, Stamp]] = []
+        self.turns: list[int] = []
         self.holes: list[tuple[Stamp, Stamp]] = []
         self._last: Stamp | None = None
         # How much later than its stamp a line was read, with the difference of the clocks: at least, and the last one.
         self._least = math.inf
         self._behind = -math.inf
         self._wary = -math.inf
+        # Stamps that were looked through, as hashes, and the SEEN before them.
+        self._seen: set[int] = set()
+        self._seen_before: set[int] = set()
 
     def see(self, block: bytes, now: float) -> None:
         """These whole lines were read at that moment (seconds since 1970). They are looked through if any is late, or
@@ -69,13 +74,18 @@ class Course:
         for match in _STAMPS.finditer(block):
             if match[0][:_TENTH] != text[:_TENTH]:
                 before = stamp_of(text) or before
-                self._compare(before, stamp_of(match[0]), match.start())
+                self._compare(before, stamp_of(match[0]), match)
             text = match[0]
+            self._seen.add(hash(text))
+        if len(self._seen) > SEEN:
+            self._seen_before, self._seen = self._seen, set()
 
-    def _compare(self, before: Stamp | None, stamp: Stamp | None, place: int) -> None:
+    def _compare(self, before: Stamp | None, stamp: Stamp | None, match: re.Match[bytes]) -> None:
         if before is None or stamp is None or before.moment is None or stamp.moment is None:
             return
         if stamp.order < before.order:
-            self.turns.append((place, stamp))
+            # Else lines are out of order, or the clock was set back.
+            if hash(match[0]) in self._seen or hash(match[0]) in self._seen_before:
+                self.turns.append(match.start())
         elif stamp.moment - before.moment > HOLE_SECONDS and stamp.order > self.opened:
             self.holes.append((before, stamp))

@@ -240,13 +240,19 @@ class PodFollow(LogFollow):
         return stream.broken and time.monotonic() - began >= SILENCE_SECONDS
 
     def _new_of(self, block: bytes) -> Generator[Event, None, bytes]:
-        """What was not seen yet of the next lines of a stream that goes on where the last one ended.
-
-        Of files that were rotated away unread a hole is left: where the newest file has both its ends, it is none.
-        """
+        """What was not seen yet of the next lines of a stream that goes on where the last one ended."""
         self._course.see(block, time.time())
-        if not self._course.turns and not self._course.holes:
-            return self._seam.take(block)
+        if self._course.holes:
+            yield from self._lost_between()
+        new, begin = b"", 0
+        for turn in self._course.turns:
+            new += self._seam.take(block[begin:turn])
+            self._seam.begin()
+            begin = turn
+        return new + self._seam.take(block[begin:])
+
+    def _lost_between(self) -> Iterator[Event]:
+        """Of files that were rotated away unread a hole is left. Where the newest file has both its ends it is none."""
         try:
             first = self._short({"limitBytes": str(FIRST_BYTES)})
         except (ApiProblem, DeadlineExceeded):
@@ -256,12 +262,6 @@ class PodFollow(LogFollow):
         if lost:
             text = "files of the log may have been rotated away before they could be read"
             yield Gap(ROTATION_MISSED, text, lost[0][0].moment, lost[-1][1].moment)
-        again = [place for place, stamp in self._course.turns if oldest is not None and stamp.order == oldest.order]
-        new = self._seam.take(block[: again[0]] if again else block)
-        for begin, end in zip(again, [*again[1:], len(block)]):
-            self._seam.begin()
-            new += self._seam.take(block[begin:end])
-        return new
 
     def _find_out(self) -> bool:
         """A stream does not go on where the one before ended: the file was rotated, or it is another container's, which
