@@ -44,35 +44,44 @@ class Room:
     system: frozenset[str] = frozenset()
 
 
-WORDS = ("model", "catalog", "deadline", "pprof")
-TRANSPORT = (*WORDS, "transports.base", "transports.follow", "transports.http", "transports.newest", "transports.seam")
+WORDS = ("reasons", "model", "catalog", "deadline", "pprof")
+TRANSPORT = (
+    *WORDS,
+    "transports.base",
+    "transports.course",
+    "transports.follow",
+    "transports.http",
+    "transports.newest",
+    "transports.seam",
+)
 
 # The first pattern that matches a file's name below module_utils is its room.
 ROOMS: dict[str, Room] = {
     "catalog.py": Room(),
     "log_patterns.py": Room(),
     "pprof.py": Room(),
-    "model.py": Room(),
+    "reasons.py": Room(),
+    "model.py": Room(ours=("reasons",)),
     "text.py": Room(),
     "deadline.py": Room(system=THREADS),
     "progress.py": Room(system=FILES | THREADS),
     "fanout.py": Room(ours=("deadline",), system=THREADS),
     "stacks/files.py": Room(ours=("stacks.*",), system=FILES),
     "stacks/*": Room(ours=("stacks.*",)),
-    "status/*": Room(ours=("status.*", "model", "text", "watch.*")),
-    "watch/*": Room(ours=("watch.*", "model", "text", "log_patterns")),
+    "status/*": Room(ours=("status.*", "reasons", "model", "text", "watch.*")),
+    "watch/*": Room(ours=("watch.*", "reasons", "model", "text", "log_patterns")),
     # Bytes are judged on a node, too: without the library, less is proven.
     "profiles/pprof_proto.py": Room(lazily=frozenset(("google.protobuf",))),
-    "profiles/files.py": Room(ours=("profiles.*", "model", "bundle.*"), system=FILES),
-    "profiles/*": Room(ours=("profiles.*", "model", "text", "stacks.*")),
+    "profiles/files.py": Room(ours=("profiles.*", "reasons", "model", "bundle.*"), system=FILES),
+    "profiles/*": Room(ours=("profiles.*", "reasons", "model", "text", "stacks.*")),
     # On the controller only, so with libraries.
     "health/*": Room(
-        ours=("health.*", "model", "text", "catalog", "log_patterns", "bundle.*"),
+        ours=("health.*", "reasons", "model", "text", "catalog", "log_patterns", "bundle.*"),
         libraries=frozenset(("jmespath", "yaml")),
         system=FILES,
     ),
-    "bundle/*": Room(ours=("bundle.*", "model", "text"), system=FILES | THREADS),
-    "captures/judge.py": Room(ours=("model", "catalog", "transports.base")),
+    "bundle/*": Room(ours=("bundle.*", "reasons", "model", "text"), system=FILES | THREADS),
+    "captures/judge.py": Room(ours=("reasons", "model", "catalog", "transports.base")),
     "captures/*": Room(
         ours=("captures.*", *WORDS, "text", "fanout", "progress", "transports.base", "bundle.*", "stacks.*", "status.*",
               "profiles.model", "profiles.proof", "profiles.symbols", "transports.follow", "watch", "watch.*",
@@ -80,9 +89,9 @@ ROOMS: dict[str, Room] = {
         system=THREADS,
     ),
     "transports/base.py": Room(ours=(*WORDS, "transports.follow")),
-    "transports/follow.py": Room(ours=("model", "deadline"), system=THREADS),
+    "transports/follow.py": Room(ours=("reasons", "model", "deadline"), system=THREADS),
     "transports/seam.py": Room(),
-    "transports/probe.py": Room(ours=("model", "transports.base")),
+    "transports/probe.py": Room(ours=("reasons", "model", "transports.base")),
     "transports/host_logs.py": Room(ours=(*TRANSPORT, "transports.host*", "stacks.logtext"), system=EVERYTHING),
     "transports/host*": Room(ours=(*TRANSPORT, "transports.host*", "transports.journal_text"), system=EVERYTHING),
     "transports/kubernetes*": Room(
@@ -96,7 +105,7 @@ ROOMS: dict[str, Room] = {
     "transports/*": Room(ours=TRANSPORT, system=EVERYTHING),
     # Its transports are imported when they are asked for; kubernetes.core is asked for its options, and may be missing.
     "arguments.py": Room(
-        ours=("model", "catalog", "transports.*"),
+        ours=("reasons", "model", "catalog", "transports.*"),
         libraries=frozenset(("ansible_collections.kubernetes.core",)),
         system=FILES,
     ),

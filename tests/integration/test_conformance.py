@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api
 

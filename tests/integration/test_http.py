@@ -28,7 +28,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog impo
     select,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Instance, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_net import socket_in
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport

@@ -11,7 +11,7 @@ import collection
 
 sys.path.insert(0, str(collection.link()))
 
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import MEANINGS
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import MEANINGS
 
 HEAD = """# Reasons
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Sequence
 
-from ..model import LedgerRow, Status
+from ..model import LedgerRow
+from ..reasons import Status
 from ..text import columns, printable
 from .report import PROFILE_PREFIX, places
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Callable, Dict, Iterable, Optional, Sequence
 
-from ..model import LedgerRow, Status
+from ..model import LedgerRow
+from ..reasons import Status
 from ..text import columns, inline, printable
 
 STACK, VERSION = "stack", "version"

@@ -15,8 +15,9 @@ from ..bundle.store import Store
 from ..catalog import PPROF_EXACT, PPROF_NONE, Http, component_of, http_of
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Caps, run
-from ..model import Instance, LedgerRow, Reason, Status, Verdict, verdict
+from ..model import Instance, LedgerRow
 from ..pprof import KINDS, profile_path
+from ..reasons import Reason, Status, Verdict, verdict
 from ..transports.base import Transport
 from . import cost
 from .judge import refuse_by_state

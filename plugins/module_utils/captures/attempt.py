@@ -10,7 +10,8 @@ import threading
 from typing import Any
 
 from ..bundle.store import Store
-from ..model import Instance, LedgerRow, Reason, row, utc_now, utc_text, verdict
+from ..model import Instance, LedgerRow, row, utc_now, utc_text
+from ..reasons import Reason, verdict
 
 STACK, VERSION = "stack", "version"
 

@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Iterable, Mapping, Sequence
 
 from ..catalog import PPROF_EXACT, Http
-from ..model import Instance, Reason, Verdict, verdict
+from ..model import Instance
 from ..pprof import Kind
+from ..reasons import Reason, Verdict, verdict
 
 GET_POOL = "HttpGetRequestWorkerManager"
 WORKERS = "worker_stats"

@@ -20,7 +20,8 @@ from typing import Any, Callable, Dict, Hashable, Sequence
 from ..catalog import Selection
 from ..deadline import Deadline
 from ..log_patterns import WARNING
-from ..model import CaptureError, Instance, InstanceKey, Reason
+from ..model import Instance, InstanceKey
+from ..reasons import CaptureError, Reason
 from ..transports.base import Transport
 from ..transports.follow import Ended, Event, Gap, LogFollow
 from ..watch.patterns import SEVERITIES, Patterns

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from ..catalog import MAY_DIE, NEVER, RELOADS, Component
-from ..model import CaptureError, Instance, Process, Reason, State
+from ..model import Instance, Process, State
+from ..reasons import CaptureError, Reason
 from ..transports.base import ProbeFacts
 
 SIGUSR1_BIT = 1 << 9

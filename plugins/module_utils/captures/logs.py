@@ -19,21 +19,9 @@ from ..bundle.store import Store, json_bytes
 from ..catalog import Selection
 from ..deadline import Deadline
 from ..log_patterns import CRITICAL, INFO
-from ..model import (
-    NOT_READABLE,
-    SKIPPED,
-    CaptureError,
-    Instance,
-    InstanceKey,
-    LedgerRow,
-    Reason,
-    Verdict,
-    row,
-    utc_now,
-    utc_text,
-    verdict,
-)
+from ..model import NOT_READABLE, SKIPPED, Instance, InstanceKey, LedgerRow, row, utc_now, utc_text
 from ..progress import Progress
+from ..reasons import CaptureError, Reason, Verdict, verdict
 from ..transports.base import Discovery, Transport
 from ..transports.follow import Ended, Event, Gap, LogFollow, Opened
 from ..watch.patterns import Patterns, load_patterns

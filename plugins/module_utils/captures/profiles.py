@@ -16,10 +16,11 @@ from ..bundle.store import Store
 from ..catalog import PPROF_EXACT, PPROF_NONE, Http, Selection, component_of, http_of
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Caps, run
-from ..model import Instance, LedgerRow, Reason, Status, Verdict, row, utc_now, utc_text, verdict
+from ..model import Instance, LedgerRow, row, utc_now, utc_text
 from ..pprof import KINDS, MOST_SECONDS, Kind, profile_path
 from ..profiles.symbols import batches
 from ..progress import Progress
+from ..reasons import Reason, Status, Verdict, verdict
 from ..transports.base import Discovery, Transport
 from . import cost
 from .judge import refuse_by_state

@@ -18,7 +18,8 @@ from typing import Any, Callable, Sequence
 from ..bundle.store import Store
 from ..catalog import Selection, component_of
 from ..deadline import Deadline
-from ..model import Instance, LedgerRow, Reason, row, utc_now, utc_text, verdict
+from ..model import Instance, LedgerRow, row, utc_now, utc_text
+from ..reasons import Reason, verdict
 from ..transports.base import Discovery, Transport
 from . import profiles, run, stacks, status
 from .shared import SharedStore, settled

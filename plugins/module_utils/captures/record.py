@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Iterable, Sequence
 
 from ..bundle.store import Store, json_bytes
-from ..model import Instance, LedgerRow, Reason, Status, Verdict, row, utc_now, utc_text, verdict
+from ..model import Instance, LedgerRow, row, utc_now, utc_text
+from ..reasons import Reason, Status, Verdict, verdict
 from ..status.window import window
 
 FORMAT, VERSION = "cloudpods.diagnostics/status", 1

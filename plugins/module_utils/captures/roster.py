@@ -9,7 +9,8 @@ import threading
 
 from ..catalog import Selection
 from ..deadline import Deadline, DeadlineExceeded
-from ..model import CaptureError, Instance, InstanceKey, Reason, Verdict
+from ..model import Instance, InstanceKey
+from ..reasons import CaptureError, Reason, Verdict
 from ..transports.base import Discovery, Transport
 from .run import discover
 

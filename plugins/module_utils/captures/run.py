@@ -13,20 +13,9 @@ from ..bundle.store import Store
 from ..catalog import Selection, component_of
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Gate, Outcome, run
-from ..model import (
-    Instance,
-    InstanceKey,
-    LedgerRow,
-    Reason,
-    Status,
-    Verdict,
-    row,
-    utc_moment,
-    utc_now,
-    utc_text,
-    verdict,
-)
+from ..model import Instance, InstanceKey, LedgerRow, row, utc_moment, utc_now, utc_text
 from ..progress import Progress
+from ..reasons import Reason, Status, Verdict, verdict
 from ..transports.base import Discovery, Transport, sort_instances
 from .also import STACK_PPROF, take_goroutines
 from .attempt import STACK, VERSION, Attempt

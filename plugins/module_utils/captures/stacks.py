@@ -19,20 +19,8 @@ from typing import Any, Callable
 from ..bundle.store import Store, json_bytes
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Caps
-from ..model import (
-    MEANINGS,
-    Artifact,
-    CaptureError,
-    Instance,
-    LedgerRow,
-    Process,
-    Reason,
-    Verdict,
-    row,
-    utc_now,
-    utc_text,
-    verdict,
-)
+from ..model import Artifact, Instance, LedgerRow, Process, row, utc_now, utc_text
+from ..reasons import MEANINGS, CaptureError, Reason, Verdict, verdict
 from ..stacks.live import LiveReader
 from ..stacks.parse import dump_of
 from ..stacks.reader import DumpReader, ReaderState

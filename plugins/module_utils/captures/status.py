@@ -21,8 +21,9 @@ from ..bundle.store import Store, json_bytes
 from ..catalog import COMPONENTS, ENDPOINTS, Selection, component_of, endpoint_path, http_of
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Caps, run
-from ..model import CaptureError, Instance, LedgerRow, Reason, Verdict, Workload, row, utc_now, utc_text, verdict
+from ..model import Instance, LedgerRow, Workload, row, utc_now, utc_text
 from ..progress import Progress
+from ..reasons import CaptureError, Reason, Verdict, verdict
 from ..status.certificate import certificate_document
 from ..status.documents import read
 from ..status.logwords import log_document

@@ -10,8 +10,9 @@ from typing import Iterable, Sequence
 
 from ..bundle.store import Store
 from ..catalog import Http
-from ..model import Instance, LedgerRow, Verdict, row, utc_now, utc_text
+from ..model import Instance, LedgerRow, row, utc_now, utc_text
 from ..pprof import CAPTURE_PREFIX, Kind
+from ..reasons import Verdict
 from ..transports.base import HttpTarget
 
 # The names of addresses; beside the kinds, since it is asked for by POST.

@@ -16,10 +16,11 @@ from typing import Any
 from ..bundle.store import Spool, Store, json_bytes
 from ..catalog import NEVER, PPROF_EXACT, component_of, endpoint_path
 from ..deadline import Deadline, DeadlineExceeded
-from ..model import Artifact, CaptureError, Instance, LedgerRow, Reason, Verdict, row, utc_now, utc_text, verdict
+from ..model import Artifact, Instance, LedgerRow, row, utc_now, utc_text
 from ..pprof import CAPTURE_PREFIX, SYMBOL_PATH, Kind
 from ..profiles.proof import prove
 from ..profiles.symbols import batches, parse_symbol_answer
+from ..reasons import CaptureError, Reason, Verdict, verdict
 from ..stacks.parse import parse
 from ..status.documents import cut_verdict, read, refusal_of
 from ..text import printable

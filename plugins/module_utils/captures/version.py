@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 
-from ..model import CaptureError, Reason
+from ..reasons import CaptureError, Reason
 
 
 def parse_version(raw: bytes) -> dict[str, str]:

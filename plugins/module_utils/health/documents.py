@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Iterable, Iterator, Sequence
 
 from ..log_patterns import LOG_PATTERNS
-from ..model import Reason
+from ..reasons import Reason
 from .formats import (
     CERTIFICATE,
     CERTIFICATE_SHAPE,

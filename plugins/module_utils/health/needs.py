@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable, Sequence
 
-from ..model import Reason, State
+from ..model import State
+from ..reasons import Reason
 from .documents import Status
 from .formats import CERTIFICATE, LOG, SAMPLED, WINDOW, WINDOW_SIGN
 

@@ -21,7 +21,8 @@ from typing import Any
 from ..bundle.manifest import MANIFEST, archive_files
 from ..bundle.merge import pack_to, read_ledger, unpack_part
 from ..bundle.store import LEDGER, ledger_bytes, make_directory, safe_name, write_file
-from ..model import LedgerRow, Reason
+from ..model import LedgerRow
+from ..reasons import Reason
 from .proof import COUNTS
 from .report import TOP_JSON, Reading, Settings, read_one, stem
 

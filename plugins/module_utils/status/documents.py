@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from ..model import Reason, Verdict, verdict
+from ..reasons import Reason, Verdict, verdict
 from ..text import clean
 from .values import BadValue, Fields, json_object, text_of
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Sequence
 
-from ..model import LedgerRow, Status
+from ..model import LedgerRow
+from ..reasons import Status
 from ..text import columns, printable
 
 _NOT_ASKED = Status.SKIPPED.value

@@ -16,8 +16,9 @@ from typing import Any, Callable, Optional, Sequence
 
 from ..catalog import Selection, is_safe_path
 from ..deadline import Deadline
-from ..model import CaptureError, Instance, Process, Reason, Verdict, Workload
+from ..model import Instance, Process, Workload
 from ..pprof import SYMBOL_PATH, is_profile_path, is_symbol_question
+from ..reasons import CaptureError, Reason, Verdict
 from .follow import LogFollow, Look
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Callable, Iterator, Optional, Union
 
 from ..deadline import Deadline
-from ..model import Instance, Verdict
+from ..model import Instance
+from ..reasons import Verdict
 
 # Who reads so many seconds behind what is written will not catch up: he goes on with what is written now.
 LAG_SECONDS = 30.0

@@ -17,7 +17,8 @@ from typing import Sequence, Tuple
 
 from ..catalog import BINARY_DIR, Component, Selection, binary_paths, component_of
 from ..deadline import Deadline
-from ..model import CaptureError, Instance, Process, Reason, State, Workload, verdict
+from ..model import Instance, Process, State, Workload
+from ..reasons import CaptureError, Reason, verdict
 from . import http
 from .base import (
     Discovery,

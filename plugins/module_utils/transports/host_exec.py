@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from typing import Any, Sequence
 
 from ..deadline import Deadline, DeadlineExceeded
-from ..model import CaptureError, Process, Reason
+from ..model import Process
+from ..reasons import CaptureError, Reason
 from .host_proc import Identity, ProcFs
 
 OUTPUT_BYTES = 1 << 20

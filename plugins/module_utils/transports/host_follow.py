@@ -17,7 +17,8 @@ import time
 from typing import Callable, Generator, Iterator, Union
 
 from ..deadline import Deadline, DeadlineExceeded
-from ..model import NOT_READABLE, ROTATION_MISSED, SKIPPED, CaptureError, Instance, Reason, verdict
+from ..model import NOT_READABLE, ROTATION_MISSED, SKIPPED, Instance
+from ..reasons import CaptureError, Reason, verdict
 from .follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lines, LogFollow, Look, Opened, WholeLines
 from .host_journal import JournalMark, JournalStream
 from .host_logs import CHUNK, FileMark, FileStream, LogFiles

@@ -16,7 +16,8 @@ import subprocess
 from typing import Any, Callable
 
 from ..deadline import Deadline
-from ..model import CaptureError, Process, Reason
+from ..model import Process
+from ..reasons import CaptureError, Reason
 from .base import LogStream
 from .host_exec import ENVIRONMENT, find_program, run_bounded, stop
 from .host_logs import CHUNK, Mark, describe_sink

@@ -16,7 +16,8 @@ import threading
 from typing import Any, Callable
 
 from ..deadline import Deadline
-from ..model import CaptureError, Process, Reason
+from ..model import Process
+from ..reasons import CaptureError, Reason
 from ..stacks.logtext import Unwrapper
 from .base import LogStream
 from .host_proc import ProcFs, open_regular, translated, without_deleted

@@ -19,7 +19,8 @@ import threading
 from dataclasses import dataclass
 from typing import Iterable
 
-from ..model import CaptureError, Process, Reason
+from ..model import Process
+from ..reasons import CaptureError, Reason
 from .host_proc import ProcFs, translated
 from .http import Connect, to_address
 

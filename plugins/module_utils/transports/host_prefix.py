@@ -14,7 +14,8 @@ from __future__ import annotations
 import contextlib
 import os
 
-from ..model import CaptureError, Process, Reason
+from ..model import Process
+from ..reasons import CaptureError, Reason
 from .host_logs import LogFiles
 from .host_proc import ProcFs, open_in_root, open_regular
 

@@ -17,7 +17,8 @@ import stat
 from dataclasses import dataclass
 from typing import Container, Iterable, Iterator, Sequence
 
-from ..model import CaptureError, Process, Reason
+from ..model import Process
+from ..reasons import CaptureError, Reason
 
 DELETED = " (deleted)"
 CONFIG_BYTES = 1 << 20

@@ -12,7 +12,8 @@ import secrets
 import signal
 
 from ..deadline import Deadline
-from ..model import CaptureError, Instance, Process, Reason, utc_now
+from ..model import Instance, Process, utc_now
+from ..reasons import CaptureError, Reason
 from .base import ProbeFacts, ProcessSession
 from .host_exec import VERSION_SECONDS, own_version, version_inside
 from .host_proc import ProcFs, translated

@@ -18,7 +18,7 @@ import zlib
 from typing import Callable, Iterator, Mapping, Sequence
 
 from ..deadline import Deadline
-from ..model import CaptureError, Reason
+from ..reasons import CaptureError, Reason
 from .base import HttpAnswer, HttpTarget, Sink
 
 # Services answer these questions only to user agents that contain the second word (cloudpods pkg/appsrv,

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from ..catalog import Component, Selection
 from ..deadline import Deadline
-from ..model import CaptureError, Instance, Reason, verdict
+from ..model import Instance
+from ..reasons import CaptureError, Reason, verdict
 from .base import Discovery, HttpAnswer, HttpTarget, SetupError, Sink, sort_instances
 from .keystone_login import Login, Settings, urls_in
 from .url import UrlTransport

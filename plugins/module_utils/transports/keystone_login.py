@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Mapping, Sequence, TypeVar
 
 from ..deadline import Deadline, DeadlineExceeded
-from ..model import CaptureError, Reason
+from ..reasons import CaptureError, Reason
 from .base import SetupError
 from .http import shown
 

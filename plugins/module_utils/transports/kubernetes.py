@@ -18,7 +18,8 @@ from typing import Any, Sequence
 
 from ..catalog import BINARY_DIR, Selection, binary_paths, component_of, label_values
 from ..deadline import Deadline, DeadlineExceeded
-from ..model import CaptureError, Instance, Reason, Workload, utc_now
+from ..model import Instance, Workload, utc_now
+from ..reasons import CaptureError, Reason
 from . import http, probe
 from .base import Discovery, HttpAnswer, HttpTarget, LogStream, ProcessSession, Sink, Transport, sort_instances
 from .follow import LogFollow, Look

@@ -19,7 +19,7 @@ from typing import Any, Iterator, Sequence
 from urllib.parse import urlencode, urlsplit
 
 from ..deadline import Deadline, DeadlineExceeded
-from ..model import Reason, Verdict, verdict
+from ..reasons import Reason, Verdict, verdict
 from .base import SetupError
 
 CONNECT_SECONDS = 10.0

@@ -18,7 +18,8 @@ import socket
 from typing import Any
 
 from ..deadline import Deadline, DeadlineExceeded
-from ..model import CaptureError, Process, Reason, utc_now
+from ..model import Process, utc_now
+from ..reasons import CaptureError, Reason
 from .base import ProcessSession
 from .kubernetes_api import REASONS, status_text
 from .probe import ProbeReader

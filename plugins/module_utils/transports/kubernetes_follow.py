@@ -17,7 +17,8 @@ import time
 from typing import Generator, Iterator
 
 from ..deadline import Deadline, DeadlineExceeded
-from ..model import NOT_READABLE, ROTATION_MISSED, SKIPPED, STREAM_LOST, CaptureError, Instance, Reason, State, verdict
+from ..model import NOT_READABLE, ROTATION_MISSED, SKIPPED, STREAM_LOST, Instance, State
+from ..reasons import CaptureError, Reason, verdict
 from .course import Course
 from .follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lines, LogFollow, Look, Opened, WholeLines
 from .kubernetes_api import Api, ApiProblem, Stream

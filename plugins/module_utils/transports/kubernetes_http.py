@@ -14,7 +14,8 @@ import threading
 from typing import Any
 
 from ..deadline import Deadline, DeadlineExceeded
-from ..model import CaptureError, Instance, Reason
+from ..model import Instance
+from ..reasons import CaptureError, Reason
 from .base import HttpAnswer, HttpTarget, Sink
 from .http import SHOWN, USER_AGENT, answer, shown, succeeded
 from .kubernetes_api import REASONS, Api, ApiProblem

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from ..catalog import Selection, component_of
 from ..deadline import Deadline
-from ..model import CaptureError, Instance, Reason, Workload
+from ..model import Instance, Workload
+from ..reasons import CaptureError, Reason
 from . import http
 from .base import (
     Discovery,

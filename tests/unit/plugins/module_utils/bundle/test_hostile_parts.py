@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import seal_bundle
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Reason, row, verdict
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
 
 ROW = row(Instance("c", "region", "p"), "stack", verdict(Reason.PROVEN)).as_dict()
 FRAMES = {"functions": ["main.wait"], "locations": ["/src/main.go:1"]}

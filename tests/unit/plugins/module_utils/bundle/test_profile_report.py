@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.profile_report import profile_table
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Reason, row, verdict
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
 
 
 def profile(kind, reason=Reason.PROFILE_WHOLE, name="r1", component="region", **details):

@@ -4,13 +4,8 @@
 from __future__ import annotations
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import issue, table
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
-    Artifact,
-    Instance,
-    Reason,
-    row,
-    verdict,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Artifact, Instance, row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
 
 GROUP = {"count": 6, "functions": ["main.(*Pool).wait"], "locations": ["/go/pool.go:7"], "state": None}
 

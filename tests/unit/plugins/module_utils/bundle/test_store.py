@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle import store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Reason, row, verdict
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
 
 INSTANCE = Instance(cluster="c", component="region", name="pod-1", namespace="onecloud")
 

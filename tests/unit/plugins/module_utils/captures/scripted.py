@@ -9,7 +9,7 @@ import queue
 import time
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Lines, LogFollow, Opened
 from fake_transport import FakeTransport

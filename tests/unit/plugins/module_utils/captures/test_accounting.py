@@ -13,11 +13,11 @@ from unittest import mock
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import fanout
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures import run as run_module
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import (
     MEANINGS,
     CaptureError,
     Reason,
-    State,
     Status,
 )
 from capturing import DUMP, HALF, SLACK, answers, capture, stuck, with_facts, with_state

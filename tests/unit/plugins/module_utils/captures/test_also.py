@@ -12,7 +12,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.repor
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover, would_capture
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import Options
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Reason, State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
 from capturing import capture, everything
 from fake_transport import JSON, FakeTransport, healthy, no_answer, raises

@@ -14,7 +14,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.hits import HitWatch, Options, Throttle
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Reason, verdict
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import (
     Changed,
     Ended,

@@ -23,13 +23,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog impo
     UNKNOWN,
     component_of,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
-    CaptureError,
-    Instance,
-    Process,
-    Reason,
-    State,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Process, State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import ProbeFacts
 
 USR1 = 1 << 9

@@ -18,8 +18,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.rea
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from fake_transport import FakeFollow, FakeTransport, raises
 
 STACKS = OnHit(("capture_stacks",), timeout=5.0)

@@ -16,14 +16,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures import profiles, subject
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
-    CaptureError,
-    LedgerRow,
-    Reason,
-    State,
-    verdict,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS, SETS
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
 from capturing import everything, stuck
 from fake_transport import JSON, FakeTransport, healthy, no_answer, raises

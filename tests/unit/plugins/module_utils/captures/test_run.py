@@ -21,13 +21,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import Options
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
-    CaptureError,
-    Process,
-    Reason,
-    State,
-    verdict,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Process, State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, ProbeFacts
 from capturing import DUMP, SLACK, TIMEOUT, answers, capture, sent, stuck, with_facts, with_state
 from fake_transport import USR1, VERSION, FakeTransport, hang, raises

@@ -10,7 +10,8 @@ import json
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import LiveDump
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Instance, Reason, utc_now
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, utc_now
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import LogStream
 from capturing import DUMP, HALF, answers, capture
 from fake_transport import LOG_LINE, FakeTransport, dump_text

@@ -20,16 +20,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status import Options, Report, read_all
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS, PATHS, component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
-    CaptureError,
-    LedgerRow,
-    Process,
-    Reason,
-    State,
-    Workload,
-    verdict,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, Process, State, Workload
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import row as row_of
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, HttpAnswer
 from capturing import SLACK, everything, schema, stuck, with_state
 from fake_transport import BODIES, FakeTransport, hang, healthy, raises

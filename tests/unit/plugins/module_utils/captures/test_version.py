@@ -15,7 +15,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.ver
     parse_version,
     version_label,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from fake_transport import VERSION
 from hypothesis import given
 from hypothesis import strategies as st

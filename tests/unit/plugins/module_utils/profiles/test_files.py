@@ -17,10 +17,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manif
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import pack_part, read_ledger
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import seal_bundle
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Reason, row, verdict
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import files
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.files import Request, WriteError, analyse
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.report import Settings, stem, table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
 from pprofs import CPU, HEAP, packed
 
 SCHEMAS = Path(__file__).parents[5] / "docs" / "schemas"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status import documents
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.documents import read
 from hypothesis import given

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Reason, row, verdict
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.report import status_table
 
 

@@ -25,7 +25,8 @@ from typing import Any
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import Selection, component_of, select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Instance, Reason, State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.reader import DumpReader, ReaderState
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import LogStream, Transport
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import (

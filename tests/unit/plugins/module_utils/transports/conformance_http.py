@@ -15,12 +15,12 @@ import time
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import PATHS, component_of, endpoint_path
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import (
     KINDS,
     SYMBOL_PATH,
     profile_path,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget
 from conformance import in_time, started
 

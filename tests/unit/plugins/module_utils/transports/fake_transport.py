@@ -13,15 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import binary_paths, component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
-    CaptureError,
-    Instance,
-    Process,
-    Reason,
-    Workload,
-    utc_now,
-    verdict,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Process, Workload, utc_now
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import (
     Discovery,
     HttpAnswer,

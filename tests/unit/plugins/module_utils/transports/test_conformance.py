@@ -11,7 +11,7 @@ import threading
 import journal
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import component_of
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import HostTransport
 from conformance import *  # noqa: F403  # pylint: disable=wildcard-import,unused-wildcard-import

@@ -12,7 +12,8 @@ import time
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Instance, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap, Lines, Opened
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import HostTransport
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_follow import HostFollow

@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Process, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Process
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import (
     Identity,
     ProcFs,

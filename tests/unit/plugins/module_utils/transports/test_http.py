@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import http
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget
 from peers import OK, after, closed_port, drip, flood, never, peer, pem, reset, server_tls, with_length

@@ -16,7 +16,7 @@ from dataclasses import replace
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget, SetupError
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone import KeystoneTransport
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone_login import (

@@ -17,13 +17,12 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
     ROTATION_MISSED,
     SKIPPED,
     STREAM_LOST,
-    CaptureError,
     Instance,
-    Reason,
     State,
     utc_now,
     utc_text,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import kubernetes_follow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import (
     Changed,

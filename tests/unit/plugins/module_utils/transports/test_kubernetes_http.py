@@ -9,7 +9,8 @@ import json
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Reason, Workload
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Workload
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer, HttpTarget
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_http import (
     problem_of,

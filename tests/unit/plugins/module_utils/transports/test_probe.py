@@ -14,7 +14,7 @@ import time
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.judge import choose_process
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import probe
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
 from standins import Machine, wait_until

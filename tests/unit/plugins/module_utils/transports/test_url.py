@@ -11,7 +11,8 @@ import re
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import component_of, select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import CaptureError, Instance, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget, SetupError
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone import KeystoneTransport
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone_login import Settings

@@ -1,0 +1,31 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The vocabulary of what may become of a capture: verdicts that cannot contradict themselves."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import (
+    MEANINGS,
+    CaptureError,
+    Reason,
+    verdict,
+)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_has_its_one_status(reason):
+    outcome = verdict(reason, "a detail")
+    assert outcome.status is MEANINGS[reason].status
+    assert "a detail" in outcome.message
+    assert outcome.message.endswith(".")
+    assert ".." not in outcome.message
+    assert CaptureError(reason).verdict == verdict(reason)
+
+
+@pytest.mark.parametrize("detail", ["", "so", "so.", "so..."])
+def test_a_message_is_what_happened_the_detail_and_the_next_step(detail):
+    assert verdict(Reason.GONE, detail).message == (
+        f"The instance disappeared during the run{': so' if detail else ''}. Next: run again."
+    )
