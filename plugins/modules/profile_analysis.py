@@ -132,7 +132,8 @@ profiles:
       type: str
     reason:
       description:
-        - Why, one of the reasons of the ledger, V(profile_whole), V(profile_empty), V(profile_cut) or V(profile_bad).
+        - Why, one of the reasons of the ledger, V(profile_whole), V(profile_empty), V(profile_cut), V(profile_bad)
+          or V(profile_too_large).
       type: str
     message:
       description: The same for people.

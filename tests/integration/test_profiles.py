@@ -527,7 +527,7 @@ TROUBLES = {
     "short": Trouble(fault("short", "profile", spin=40), {"cpu": "connection_broken"}),
     "die": Trouble(fault("die", "profile", spin=40), {"cpu": "body_cut", "trace": ""}),
     "big": Trouble(fault("random", "heap", http_fault_size=200), {"heap": "body_too_large"}),
-    "bomb": Trouble(fault("bomb", "heap", http_fault_size=300), {"heap": "profile_bad"}),
+    "bomb": Trouble(fault("bomb", "heap", http_fault_size=300), {"heap": "profile_too_large"}),
     "hostile": Trouble(fault("hostile", "heap"), {"heap": "profile_bad"}),
     "endless": Trouble(fault("endless", "trace"), {"trace": "body_too_large"}),
     "hang": Trouble(fault("hang", "heap"), {kind: "no_answer" for kind in ASKED if kind != "index"}),

@@ -40,14 +40,14 @@ def diff(profile: Profile, base: Profile, normalize: bool = False) -> Difference
     count, before = len(profile.stacks), len(base.stacks)
     changes = replace(
         joined,
-        values=[now + [-value for value in then] for now, then in zip(profile.values, base.values)],
+        values=[[*now, *(-value for value in then)] for now, then in zip(profile.values, base.values)],
     )
     totals = [sum(map(abs, then)) or sum(map(abs, now)) for now, then in zip(profile.values, base.values)]
     both = replace(
         joined,
         values=[
-            *(now + [0] * before for now in profile.values),
-            *([0] * count + then for then in base.values),
+            *([*now, *[0] * before] for now in profile.values),
+            *([*[0] * count, *then] for then in base.values),
         ],
     )
     return Difference(tops(changes, frames, totals), Tree(both, frames))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Sequence, Tuple
 
 Stack = Tuple[int, ...]
 Labels = Tuple[Tuple[str, str], ...]
@@ -16,17 +16,23 @@ class ProfileError(ValueError):
     """The bytes are not a profile, or one that goes over a limit; the message says what is wrong."""
 
 
+class ProfileTooLarge(ProfileError):
+    """It may well be a profile, but to read it would take too much memory; the message says which limit it is over."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """How much of a profile is read: bounds against hostile ones.
 
-    content: bytes of it, unpacked. samples: also for each other table. functions: those with a name. depth: places in a
+    content: bytes of it, unpacked. samples: also for each other table. values: of all samples, each with one of each
+    sample type. functions: those with a name. depth: places in a
     stack (Go has at most 1024). references: from samples to calls, in all. labels: in all. message: bytes of one sample
     or one place.
     """
 
     content: int = 64 << 20
     samples: int = 2_000_000
+    values: int = 4_000_000
     functions: int = 200_000
     depth: int = 4096
     references: int = 24_000_000
@@ -81,7 +87,7 @@ class Profile:
     """
 
     sample_types: list[ValueType]
-    values: list[list[int]]
+    values: list[Sequence[int]]
     stacks: list[Stack]
     locations: list[Location]
     functions: list[Function]

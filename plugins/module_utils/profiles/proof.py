@@ -14,11 +14,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
-from ..model import Reason, Status, Verdict, verdict
+from ..reasons import Reason, Status, Verdict, verdict
 from ..stacks.parse import parse
 from . import trace
 from .frames import printable
-from .model import Limits, Profile, ProfileError
+from .model import Limits, Profile, ProfileError, ProfileTooLarge
 from .pprof_proto import ProtobufMissing
 from .read import read
 from .unpack import Unpacked, unpack
@@ -85,10 +85,14 @@ def prove_profile(kind: str, data: bytes, limits: Limits) -> tuple[Proof, Profil
     unpacked = unpack(data, limits.content)
     if unpacked.is_cut:
         return _proof(Reason.PROFILE_CUT, f"the gzip stream of {len(data)} bytes is not whole"), None
+    if unpacked.is_too_large:
+        return _proof(Reason.PROFILE_TOO_LARGE, unpacked.problem), None
     try:
         profile = read(unpacked.content if unpacked.is_whole else _bare(data, unpacked), limits)
     except ProtobufMissing as missing:
         return _unread(unpacked, missing), None
+    except ProfileTooLarge as error:
+        return _proof(Reason.PROFILE_TOO_LARGE, str(error)), None
     except ProfileError as error:
         return _proof(Reason.PROFILE_BAD, unpacked.problem or str(error)), None
     details = facts(profile)

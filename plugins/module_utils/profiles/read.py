@@ -5,22 +5,24 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any, Iterable
 
 from . import pprof_proto
-from .model import Function, Labels, Limits, Line, Location, Profile, ProfileError, Stack, ValueType
+from .model import Function, Labels, Limits, Line, Location, Profile, ProfileError, ProfileTooLarge, Stack, ValueType
 
 _MOST_LINES = 1000  # calls that are inlined into one place
 _FEW_LINES = 8  # which need not be counted stack by stack
 _KEPT = 4096  # bytes of a name that are kept
 _KEPT_OF_FILE = 1024
 _LONGEST_TYPE = 100
+_MOST_TYPES = 16  # Go's profiles have four at most
 
 
 def read(content: bytes, limits: Limits) -> Profile:
     """The profile in this (unpacked) protobuf. ProfileError when it is none; ProtobufMissing where none can be read."""
     if len(content) > limits.content:
-        raise ProfileError(f"it has {len(content)} bytes, more than {limits.content}")
+        raise ProfileTooLarge(f"it has {len(content)} bytes, more than {limits.content}")
     try:
         return _Reader(content, limits).profile()
     except pprof_proto.decode_errors() as error:
@@ -35,17 +37,19 @@ class _Reader:
         self.outline = pprof_proto.reader("Profile")(content)
         for table in ("sample_type", "sample", "mapping", "location", "function", "string_table"):
             if len(getattr(self.outline, table)) > limits.samples:
-                raise ProfileError(f"its table {table} has more than {limits.samples} entries")
+                raise ProfileTooLarge(f"its table {table} has more than {limits.samples} entries")
         if len(self.outline.function) > limits.functions:
-            raise ProfileError(f"its table function has more than {limits.functions} entries")
+            raise ProfileTooLarge(f"its table function has more than {limits.functions} entries")
         self.strings = self.outline.string_table
         self.texts: dict[int, str] = {}
 
     def profile(self) -> Profile:
         outline = self.outline
         types = [self.value_type(message) for message in outline.sample_type]
-        if not types or len(types) > 64:
+        if not types or len(types) > _MOST_TYPES:
             raise ProfileError(f"it has {len(types)} sample types")
+        if len(types) * len(outline.sample) > self.limits.values:
+            raise ProfileTooLarge(f"its samples have more than {self.limits.values} values")
         functions, function_ids = self.functions()
         locations, location_ids = self.locations(function_ids)
         profile = Profile(
@@ -142,29 +146,33 @@ class _Reader:
         get = locations.__getitem__
         calls = [max(1, len(place.lines)) for place in profile.locations]
         counted = max(calls, default=1) > _FEW_LINES
-        rows: list[list[int]] = []
+        # 64-bit numbers as such: as objects they would take four times the memory.
+        flat = array("q")
         same: dict[Stack, Stack] = {}
         references = labels = 0
         for message in self.outline.sample:
             if len(message) > limits.message:
                 raise ProfileError(f"a sample has {len(message)} bytes")
             one = parse(message)
-            row = list(one.value)
-            if len(row) != width or len(one.location_id) > limits.depth:
-                raise ProfileError(f"a sample has {len(row)} values, not {width}, or {len(one.location_id)} frames")
+            if len(one.value) != width or len(one.location_id) > limits.depth:
+                raise ProfileError(
+                    f"a sample has {len(one.value)} values, not {width}, or {len(one.location_id)} frames"
+                )
             try:
                 stack = tuple(map(get, one.location_id))
             except KeyError as error:
                 raise ProfileError(f"it refers to place {error}, which it does not have") from None
             if one.label:
                 labels += len(one.label)
-                profile.labels[len(rows)] = self.labels(one.label)
+                profile.labels[len(profile.stacks)] = self.labels(one.label)
             references += sum(map(calls.__getitem__, stack)) if counted else len(stack)
             if references > limits.references or labels > limits.labels:
-                raise ProfileError(f"its samples have more than {limits.references} frames or {limits.labels} labels")
-            rows.append(row)
+                raise ProfileTooLarge(
+                    f"its samples have more than {limits.references} frames or {limits.labels} labels"
+                )
+            flat.extend(one.value)
             profile.stacks.append(same.setdefault(stack, stack))
-        profile.values = [list(column) for column in zip(*rows)] or [[] for _type in range(width)]
+        profile.values = [flat[index::width] for index in range(width)]
 
     def labels(self, messages: Iterable[bytes]) -> Labels:
         found = []

@@ -23,25 +23,29 @@ _UNITS = {
 def speedscope(tree: Tree, kinds: list[ValueType], name: str, default: int) -> dict[str, Any]:
     """The document; stacks are from the outermost function inwards. Only what is positive can be shown in it."""
     frames = [{"name": name, "file": file} if file else {"name": name} for name, file in zip(tree.names, tree.files)]
+    paths: dict[int, list[int]] = {}  # of nodes; what several sample types have is but once in memory
     return {
         "$schema": SCHEMA,
         "name": name,
         "exporter": "cloudpods.diagnostics",
         "activeProfileIndex": default,
         "shared": {"frames": frames},
-        "profiles": [_profile(tree, index, kind) for index, kind in enumerate(kinds)],
+        "profiles": [_profile(tree, index, kind, paths) for index, kind in enumerate(kinds)],
     }
 
 
-def _profile(tree: Tree, index: int, kind: ValueType) -> dict[str, Any]:
+def _profile(tree: Tree, index: int, kind: ValueType, paths: dict[int, list[int]]) -> dict[str, Any]:
     ends = [node for node, value in enumerate(tree.own[index]) if value > 0 and node]
     weights = [tree.own[index][node] for node in ends]
+    for node in ends:
+        if node not in paths:
+            paths[node] = tree.path(node)
     return {
         "type": "sampled",
         "name": kind.type,
         "unit": _UNITS.get(kind.unit, "none"),
         "startValue": 0,
         "endValue": sum(weights),
-        "samples": [tree.path(node) for node in ends],
+        "samples": [paths[node] for node in ends],
         "weights": weights,
     }

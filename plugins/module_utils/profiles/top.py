@@ -118,7 +118,7 @@ def waiting_in(profile: Profile, frames: Frames, index: int) -> tuple[str, int]:
     return max(((name, count) for name, count in counts.items()), key=lambda one: one[1], default=("", 0))
 
 
-def by_stack(profile: Profile) -> tuple[list[tuple[int, ...]], list[list[int]]]:
+def by_stack(profile: Profile) -> tuple[list[tuple[int, ...]], Sequence[Sequence[int]]]:
     """The stacks, each once, and for each sample type the sum of each stack's values."""
     indices: dict[tuple[int, ...], int] = {}
     places = [indices.setdefault(stack, len(indices)) for stack in profile.stacks]

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from array import array
 from itertools import chain
+from typing import Sequence
 
 from .frames import Frames
 from .model import Profile
@@ -24,8 +26,8 @@ class Tree:
     def __init__(self, profile: Profile, frames: Frames, most: int = MOST_NODES) -> None:
         self.names = frames.names
         self.files = frames.files
-        self.function = [-1]
-        self.parent = [-1]
+        self.function = array("l", [-1])
+        self.parent = array("l", [-1])
         self.cut = 0
         stacks, columns = by_stack(profile)
         ends = self._grow(stacks, frames.of, most)
@@ -55,7 +57,7 @@ class Tree:
             ends.append(node)
         return ends
 
-    def _place(self, ends: list[int], column: list[int]) -> list[int]:
+    def _place(self, ends: list[int], column: Sequence[int]) -> list[int]:
         own = [0] * len(self.function)
         for node, value in zip(ends, column):
             own[node] += value

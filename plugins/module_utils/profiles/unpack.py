@@ -13,11 +13,15 @@ _STEP = 1 << 20
 
 
 class Unpacked(NamedTuple):
-    """What was read. is_cut: the stream's end is missing; problem: what else is wrong with it, or ""."""
+    """What was read. is_cut: the stream's end is missing; problem: what else is wrong with it, or "".
+
+    is_too_large: there is more of it than was to be read; then there is no content.
+    """
 
     content: bytes
     is_cut: bool
     problem: str
+    is_too_large: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -47,9 +51,10 @@ def unpack(data: bytes, most: int) -> Unpacked:
                 size += len(part)
     except zlib.error as error:
         return Unpacked(b"".join(parts), False, f"the gzip stream is damaged ({error})")
-    content = b"".join(parts)
     if size > most:
-        return Unpacked(content[:most], False, f"{len(data)} bytes unpack to more than {most}, and no more was read")
+        problem = f"{len(data)} bytes unpack to more than {most}, and no more was read"
+        return Unpacked(b"", False, problem, is_too_large=True)
+    content = b"".join(parts)
     if not stream.eof:
         return Unpacked(content, True, "")
     behind = len(stream.unused_data) + len(data) - at

@@ -10,11 +10,11 @@ import time
 import tracemalloc
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits, ProfileError
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.proof import KINDS, prove
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.read import read
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.report import Settings, read_one
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pprofs import CPU, make, packed, profile
@@ -104,7 +104,9 @@ def test_reports_are_made_of_whatever_was_read(stacks, before):
 
 TYPES = [make("ValueType")]
 INLINED = [make("Location", id=1, line=[b""] * 20)]
-LIMITS = Limits(content=1 << 20, samples=1000, functions=500, depth=3000, references=5000, labels=500, message=1 << 12)
+LIMITS = Limits(
+    content=1 << 20, samples=1000, values=950, functions=500, depth=3000, references=5000, labels=500, message=1 << 12
+)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +114,7 @@ LIMITS = Limits(content=1 << 20, samples=1000, functions=500, depth=3000, refere
     [
         ({"sample": [b""] * 1001}, "its table sample has more than 1000"),
         ({"string_table": [b""] * 1001}, "its table string_table has more than 1000"),
+        ({"sample": [b""] * 951}, "more than 950 values"),
         ({"sample": [make("Sample", value=[1], location_id=[7])]}, "refers to place 7"),
         ({"sample": [make("Sample", value=[1, 2])]}, "a sample has 2 values, not 1"),
         ({"sample": [make("Sample", value=[1], location_id=[1] * 5000)]}, "a sample has 5"),
@@ -131,7 +134,7 @@ LIMITS = Limits(content=1 << 20, samples=1000, functions=500, depth=3000, refere
         ({"function": [make("Function", id=3, name=2**62)]}, "refers to text 46"),
         ({"function": [make("Function", id=3, name=-1)]}, "refers to text -1"),
         ({"mapping": [make("Mapping", id=3)] * 2}, "two mappings have the id 3"),
-        ({"sample_type": TYPES * 65}, "65 sample types"),
+        ({"sample_type": TYPES * 17}, "17 sample types"),
         ({"string_table": [b"x" * (1 << 20)]}, "more than 1048576"),
     ],
 )  # fmt: skip

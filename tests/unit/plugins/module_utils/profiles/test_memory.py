@@ -1,0 +1,88 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How much memory a process takes that reads the largest profiles, by the kernel's own account of it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pprofs import make
+
+PLUGINS = Path(__file__).resolve().parents[5] / "plugins"
+MIB = 1 << 20
+READER = """
+import json, re, sys
+sys.path.insert(0, sys.argv[1])
+from module_utils.profiles.report import Settings, read_one
+with open(sys.argv[2], "rb") as file:
+    reading = read_one("x", "", file.read(), Settings())
+peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read()).group(1)) * 1024
+print(json.dumps([reading.proof.reason.value, reading.proof.message, len(reading.files), peak]))
+"""
+PLACES = 1000
+
+
+def read_apart(path: Path) -> tuple[str, str, int, int]:
+    """Read a profile in a process of its own: the reason, its message, how many reports, the peak in bytes."""
+    done = subprocess.run(
+        [sys.executable, "-c", READER, str(PLUGINS), str(path)], check=True, capture_output=True, text=True
+    )
+    reason, message, files, peak = json.loads(done.stdout)
+    return reason, message, files, peak
+
+
+def profile_of(samples: int, types: int) -> bytes:
+    """Samples with a stack of their own each, and with values of their own for each type: what takes most memory."""
+    head = make(
+        "Profile",
+        sample_type=[make("ValueType", type=0)] * types,
+        location=[make("Location", id=at, line=[make("Line", function_id=at)]) for at in range(1, PLACES + 1)],
+        function=[make("Function", id=at, name=at) for at in range(1, PLACES + 1)],
+        string_table=[b"", *(b"main.f%d" % at for at in range(PLACES))],
+    )
+    parts = [head]
+    for at in range(samples):
+        # Written by hand: lists of two and three places below 16384, values below it (two bytes each).
+        stack = bytes(_two(at % PLACES + 1) + _two(at // PLACES % PLACES + 1))
+        values = bytes(_two(300 + at * 7 % 16000)) * types
+        one = b"\x0a%c%b\x12%c%b" % (len(stack), stack, len(values), values)
+        parts.append(b"\x12%c%b" % (len(one), one))
+    return b"".join(parts)
+
+
+def _two(number: int) -> tuple[int, int]:
+    """A number below 16384 as two bytes of a varint."""
+    return number & 127 | 128, number >> 7
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_profile_of_200_mb_is_not_looked_into(tmp_path, packed):
+    content = profile_of(1000, 4)
+    content += b"\x12\x00" * ((200 * MIB - len(content)) // 2)
+    path = tmp_path / "heap.pb.gz"
+    path.write_bytes(gzip.compress(content, 1) if packed else content)
+    reason, message, files, peak = read_apart(path)
+    assert (reason, files) == ("profile_too_large", 0)
+    assert f"more than {64 * MIB}" in message
+    assert "Next:" in message
+    # The file itself, and of what it unpacks to no more than the limit.
+    assert peak < path.stat().st_size + (64 + 48) * MIB
+
+
+def test_the_largest_that_is_read_fits_into_a_controller_of_2_gib(tmp_path):
+    path = tmp_path / "heap.pb.gz"
+    path.write_bytes(gzip.compress(profile_of(1_000_000, 4), 1))
+    reason, _message, files, peak = read_apart(path)
+    assert (reason, files) == ("profile_whole", 5)
+    assert 200 * MIB < peak < 1024 * MIB
+    path.write_bytes(gzip.compress(profile_of(1_000_001, 4), 1))
+    reason, message, files, peak = read_apart(path)
+    assert (reason, files) == ("profile_too_large", 0)
+    assert "more than 4000000 values" in message
+    assert peak < 256 * MIB
