@@ -57,7 +57,7 @@ class Reason(str, enum.Enum):
     TIMEOUT = "timeout"
     FORBIDDEN = "forbidden"
     UNREACHABLE = "unreachable"
-    NOT_BEGUN = "not_begun"
+    NO_RESULT = "no_result"
     GONE = "gone"
     LOG_UNAVAILABLE = "log_unavailable"
     EXEC_FAILED = "exec_failed"
@@ -218,11 +218,7 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.UNREACHABLE: Meaning(
         Status.FAILED, "the target does not answer", "use the host transport if the API server or kubelet is down"
     ),
-    Reason.NOT_BEGUN: Meaning(
-        Status.FAILED,
-        "the work could not begin there, so nothing was asked",
-        "mend what the message names, and run again",
-    ),
+    Reason.NO_RESULT: Meaning(Status.FAILED, "the work there failed and left nothing", "mend what the message names"),
     Reason.GONE: Meaning(Status.FAILED, "the instance disappeared during the run", "run again"),
     Reason.LOG_UNAVAILABLE: Meaning(
         Status.FAILED,

@@ -51,6 +51,11 @@ options:
         description: What went wrong there.
         type: str
         required: true
+      reason:
+        description: Whether it could not be reached, or the work there failed, for example for a wrong option.
+        type: str
+        choices: [unreachable, no_result]
+        default: unreachable
   run:
     description:
       - What the manifest and the report shall say of the run, for example the scenario.
@@ -122,7 +127,11 @@ ARGUMENTS = {
         "type": "list",
         "elements": "dict",
         "default": [],
-        "options": {"cluster": {"type": "str", "required": True}, "error": {"type": "str", "required": True}},
+        "options": {
+            "cluster": {"type": "str", "required": True},
+            "error": {"type": "str", "required": True},
+            "reason": {"type": "str", "choices": ["unreachable", "no_result"], "default": "unreachable"},
+        },
     },
     "run": {"type": "dict", "default": {}},
     "fail_on": {"type": "str", "choices": list(FAIL_ON), "default": "failed"},

@@ -66,6 +66,11 @@ options:
         description: What went wrong there.
         type: str
         required: true
+      reason:
+        description: As M(cloudpods.diagnostics.bundle_seal) takes it. To an audit it makes no difference.
+        type: str
+        choices: [unreachable, no_result]
+        default: unreachable
   baseline:
     description:
       - An earlier run's C(health.json), or the bundle that holds it. Each finding is then new, worse, the same or
@@ -243,7 +248,11 @@ ARGUMENTS = {
         "type": "list",
         "elements": "dict",
         "default": [],
-        "options": {"cluster": {"type": "str", "required": True}, "error": {"type": "str", "required": True}},
+        "options": {
+            "cluster": {"type": "str", "required": True},
+            "error": {"type": "str", "required": True},
+            "reason": {"type": "str", "choices": ["unreachable", "no_result"], "default": "unreachable"},
+        },
     },
     "baseline": {"type": "path"},
     "output": {"type": "path"},

@@ -62,7 +62,10 @@ def test_several_access_points_become_one_bundle(healthy, tmp_path, closed_port)
     assert len(seen) == len(own) > 0, run.shown
     absent = {row["cluster"]: row for row in run.of("access")}
     assert set(absent) == {"cloud-c", "cloud-d"}
-    assert {row["status"] for row in absent.values()} == {"failed"}
+    assert {name: (row["status"], row["reason"]) for name, row in absent.items()} == {
+        "cloud-c": ("failed", "unreachable"),
+        "cloud-d": ("failed", "no_result"),
+    }
     assert "No usable configuration" in absent["cloud-d"]["message"]
     assert run.code in (0, 4), run.shown  # an unreachable host is Ansible's own to count
     assert sorted(path.name for path in run.bundle.iterdir() if path.is_dir()) == ["cloud-a", "cloud-b"]

@@ -10,7 +10,8 @@ import os
 from dataclasses import dataclass
 from typing import Any, Sequence
 
-from ..model import Instance, LedgerRow, Reason, Status, count_by_status, row, utc_now, utc_text, verdict
+from ..model import Instance, LedgerRow, count_by_status, row, utc_now, utc_text
+from ..reasons import Reason, Status, verdict
 from .merge import merge_part, seal
 from .profile_report import profile_lines
 from .report import PROFILE_PREFIX, STACK, STATUS_PREFIX, VERSION, issue, table
@@ -35,11 +36,11 @@ class Sealed:
 def seal_bundle(folder: str, parts: Sequence[str], absent: Sequence[dict[str, str]], run: dict[str, Any]) -> Sealed:
     """Merge the parts into the folder, write ledger, report and manifest, and pack it all.
 
-    absent: {cluster, error} of each access point that brought nothing. A part that cannot be used becomes a row,
-    not the end of the run, and stays where it is.
+    absent: {cluster, error, reason} of each access point that brought nothing, the reason being one of Reason's words.
+    A part that cannot be used becomes a row, not the end of the run, and stays where it is.
     """
     make_directory(folder)
-    rows = [_place_row(item["cluster"], Reason.UNREACHABLE, item["error"]) for item in absent]
+    rows = [_place_row(item["cluster"], Reason(item["reason"]), item["error"]) for item in absent]
     for part in parts:
         try:
             rows += merge_part(folder, part)

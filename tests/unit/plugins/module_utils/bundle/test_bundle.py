@@ -17,7 +17,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle impor
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import MANIFEST, verify
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import failure, seal_bundle
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import LEDGER, Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Reason, row, verdict
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
 
 
 def part(folder: Path, cluster: str, reason: Reason = Reason.PROVEN) -> str:
@@ -31,7 +32,7 @@ def part(folder: Path, cluster: str, reason: Reason = Reason.PROVEN) -> str:
 @pytest.fixture
 def sealed(tmp_path):
     parts = [part(tmp_path / "one", "a"), merge.pack_part(part(tmp_path / "two", "b"))]
-    absent = [{"cluster": "c", "error": "no route to host"}]
+    absent = [{"cluster": "c", "error": "no route to host", "reason": "unreachable"}]
     return seal_bundle(str(tmp_path / "out" / "run-1"), parts, absent, {"id": "run-1", "scenario": "deadlock"})
 
 
@@ -61,6 +62,15 @@ def test_parts_become_one_bundle_with_one_ledger(sealed, tmp_path):
         found = verify(bundle)
         assert found.intact, found
         assert found.files == 4
+
+
+@pytest.mark.parametrize("reason", [Reason.UNREACHABLE, Reason.NO_RESULT])
+def test_who_brought_nothing_has_a_row_that_says_why_and_no_more(tmp_path, reason):
+    absent = [{"cluster": "c", "error": "pattern 'own' is wrong", "reason": reason.value}]
+    (found,) = seal_bundle(str(tmp_path / "run"), [], absent, {"id": "run"}).rows
+    assert (found.cluster, found.status, found.reason) == ("c", "failed", reason.value)
+    assert "pattern 'own' is wrong" in found.message
+    assert ("answer" in found.message) == (reason is Reason.UNREACHABLE)
 
 
 def test_the_manifest_states_the_run(sealed):

@@ -12,13 +12,8 @@ import jsonschema
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import seal_bundle
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
-    MEANINGS,
-    Instance,
-    Reason,
-    row,
-    verdict,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import MEANINGS, Reason, verdict
 
 SCHEMAS = Path(__file__).parents[5] / "docs" / "schemas"
 
@@ -35,7 +30,7 @@ def bundle(tmp_path):
     instance = Instance(cluster="c", component="region", name="p")
     artifact = store.keep(["c", "region", "p"], "stack-1.txt", b"x")
     store.record([row(instance, "stack", verdict(reason), artifact=artifact) for reason in Reason])
-    absent = [{"cluster": "d", "error": "no route"}]
+    absent = [{"cluster": "d", "error": "no such option", "reason": "no_result"}]
     return Path(seal_bundle(str(tmp_path / "run"), [str(tmp_path / "part")], absent, {"id": "run"}).folder)
 
 
