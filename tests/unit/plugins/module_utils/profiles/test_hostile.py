@@ -160,3 +160,21 @@ def test_the_memory_for_what_is_mostly_tables_is_bounded():
 def test_a_name_of_a_megabyte_is_cut():
     reading = read_one("x", "cpu", packed(CPU, [((1, 1), ("f" * (1 << 20),))]), Settings())
     assert len(reading.top.rows[0].function) == 4096 + 3
+
+
+def test_patterns_for_frames_are_not_run_and_it_is_said():
+    """One that a backtracking engine would need ages for, and a name that it would be tried on."""
+    name = b"a" * 60 + b"!"
+    data = make(
+        "Profile",
+        sample_type=TYPES,
+        sample=[make("Sample", value=[1], location_id=[1])],
+        location=[make("Location", id=1, line=[make("Line", function_id=1)])],
+        function=[make("Function", id=1, name=1)],
+        string_table=[b"", name, b"(a+)+"],
+        drop_frames=2,
+    )
+    reading = read_one("x", "", gzip.compress(data), Settings())
+    assert [row.function for row in reading.top.rows] == [name.decode()]
+    for ending in (".top.txt", ".flame.html"):
+        assert b"request to drop some frames is not followed" in reading.files[ending]
