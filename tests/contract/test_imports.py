@@ -91,6 +91,7 @@ ROOMS: dict[str, Room] = {
     "transports/base.py": Room(ours=(*WORDS, "transports.follow")),
     "transports/follow.py": Room(ours=("reasons", "model", "deadline"), system=THREADS),
     "transports/seam.py": Room(),
+    "transports/course.py": Room(ours=("transports.seam",)),
     "transports/probe.py": Room(ours=("reasons", "model", "transports.base")),
     "transports/host_logs.py": Room(ours=(*TRANSPORT, "transports.host*", "stacks.logtext"), system=EVERYTHING),
     "transports/host*": Room(ours=(*TRANSPORT, "transports.host*", "transports.journal_text"), system=EVERYTHING),
