@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import re
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,12 +20,15 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.log
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap, Lines
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.seam import stamp_of
 from deploy import manifests
 from deploy.apply import Cluster
 from lablib.core import wait_for
 from test_access import inventory, ssh_host
+from test_soak import moment_of
 from world import World, play
 
 NAMESPACE, HEALTH = "watched", "onecloud-health"
@@ -39,13 +45,40 @@ echo $n > n; [ $n -ge {total} ] || exit 3
 while true; do sleep 1; done
 """
 NUMBER = re.compile(r"#(\d+)$")
+# Writes as fast as it can for so many seconds, and between blocks of lines says that a task was lost, with a number;
+# then that alone.
+FLOOD_SECONDS, BLOCK_BYTES = 30, 1 << 20
+# So much the watching of a flood may take, and whatever else this process does meanwhile.
+MEMORY_BYTES = 100 << 20
+# Numbers a line, a hundred times in a second, each longer than what fits into the buffers on the way in a stall.
+STALL_SECONDS = 40
+COUNTER = """
+pad=$(head -c 10000 /dev/zero | tr '\\0' x); n=0
+while true; do echo "$pad #$n" >&2; n=$((n + 1)); usleep 10000; done
+"""
+FLOOD = """
+cd /said; line="[info 2026-11-25 10:00:00 flood.go:1] $(head -c 900 /dev/zero | tr '\\0' x)"
+yes "$line" | head -c {block} > block; n=0; end=$(($(date +%s) + {seconds}))
+while [ $(date +%s) -lt $end ]; do
+  cat block >&2
+  echo "\n[error 2026-11-25 10:00:00 appsrv.(*W).Run(workers.go:266)]P: queue full, task dropped #$n" >&2
+  n=$((n + 1))
+done
+echo $n > n
+while true; do
+  echo "[error 2026-11-25 10:00:00 appsrv.(*W).Run(workers.go:266)]P: queue full, task dropped #$n" >&2
+  n=$((n + 1)); sleep 1
+done
+"""
 
 
 class Watching:
-    """A watch on a thread. said: the numbers in the hits, in the order in which they came, with their times."""
+    """A watch on a thread. said: the numbers in the hits, in the order in which they came; heard: the same of each
+    instance, with the moments when they were written and heard."""
 
     def __init__(self, world: World, folder: Path, since: int = 60, namespace: str = NAMESPACE) -> None:
         self.said: list[int] = []
+        self.heard: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
         self.report = Report()
         transport = self._transport = KubernetesTransport(Api({"kubeconfig": world.kubeconfig}, 40), "c1", [namespace])
         deadline = Deadline(300)
@@ -60,8 +93,10 @@ class Watching:
     def _run(self) -> None:
         self.report = self._watch.run()
 
-    def _note(self, _instance, hit) -> None:
-        self.said.append(int(NUMBER.search(hit.message)[1]))
+    def _note(self, instance, hit) -> None:
+        number = int(NUMBER.search(hit.message)[1])
+        self.said.append(number)
+        self.heard[instance.name].append((number, hit.moment, time.time()))
 
     def until(self, count: int, seconds: float = 120.0) -> None:
         wait_for(f"{count} hits", lambda: len(self.said) >= count, seconds=seconds)
@@ -84,7 +119,9 @@ class Speakers:
         self.cluster.apply(manifests.config_map("region", namespace=NAMESPACE))
 
     def speak(self, name: str, total: int, each: int | None = None, pause: int = 5000, pad: int = 0, **more) -> None:
-        script = SPEAKER.format(total=total, each=each or total, pause=pause, pad="x" * pad)
+        self.run(name, SPEAKER.format(total=total, each=each or total, pause=pause, pad="x" * pad), **more)
+
+    def run(self, name: str, script: str, **more) -> None:
         made = manifests.pod(
             "region",
             name=name,
@@ -174,7 +211,10 @@ def test_a_pod_that_appears_is_watched_from_its_first_line_and_may_go(world, spe
     speakers.delete("region-d")
     report = watching.end()
     assert sorted(watching.said) == sorted([*range(10), *range(500)])
-    assert {row.instance: row.reason for row in report.rows} == {"region-d": "recorded", "region-late": "recorded"}
+    assert [
+        (row.instance, row.reason, row.details["evidence"]) for row in report.rows if row.reason != "recorded"
+    ] == []
+    assert {row.instance for row in report.rows} == {"region-d", "region-late"}
     assert details(report, "region-late")["gaps"] == 0
 
 
@@ -227,6 +267,96 @@ def test_a_rotated_log_is_followed_or_a_gap_is_named(world, speakers, tmp_path):
     assert missing == 0 or details(report, "region-g")["gaps"] > 0, f"{missing} lines are missing, and nothing says so"
 
 
+def read_with_a_stall(transport: KubernetesTransport) -> tuple[list[tuple[int, float]], list[Gap]]:
+    """The only log there is: its numbers with their moments, and its gaps. Once nothing is read for a while."""
+    said: list[tuple[int, float]] = []
+    gaps: list[Gap] = []
+    (instance,) = discover(transport, select("", ["region"]), Deadline(60)).instances
+    begun, stalled = time.monotonic(), False
+    with transport.follow_log(instance, 0, lambda _deadline: instance, Deadline(240)) as follower:
+        for event in follower.events():
+            if isinstance(event, Gap):
+                gaps.append(event)
+            if isinstance(event, Lines):
+                lines = event.data.splitlines()
+                said += [(int(NUMBER.search(line.decode())[1]), stamp_of(line).moment) for line in lines]
+            elapsed = time.monotonic() - begun
+            if not stalled and elapsed > 5:
+                stalled = True
+                time.sleep(STALL_SECONDS)  # the fault is that nothing is read for so long
+            if elapsed > 5 + STALL_SECONDS + 25:
+                break
+    return said, gaps
+
+
+def test_what_a_kubelet_leaves_out_is_a_gap_and_what_it_sends_again_is_given_once(world, speakers):
+    """Who reads slower than the file is rotated is given the newest file after the one that he has, and that again."""
+    node = world.nodes[0]["name"]
+    world.lab("kubelet", node, "--container-log-max-size", "64Ki")
+    transport = KubernetesTransport(Api({"kubeconfig": world.kubeconfig}, 4), "c1", [NAMESPACE])
+    try:
+        speakers.run("region-stall", COUNTER, nodeName=node)
+        speakers.await_running("region-stall")
+        said, gaps = read_with_a_stall(transport)
+    finally:
+        transport.close()
+        world.lab("kubelet", node)
+    numbers = [number for number, _moment in said]
+    assert numbers == sorted(set(numbers)), "some line came twice, or out of order"
+    left_out = [(before, after) for before, after in itertools.pairwise(said) if after[0] != before[0] + 1]
+    print(f"{len(said)} lines, left out: {left_out}, gaps: {gaps}")
+    assert left_out, "nothing was left out: the test shows nothing"
+    for (_number, since), (_next, until) in left_out:
+        assert any(gap.since <= since and until <= gap.until for gap in gaps), f"{since} to {until}: {gaps}"
+
+
+def test_a_flood_is_read_or_sampled_and_its_neighbour_is_heard_in_time(world, speakers, tmp_path):
+    speakers.speak("region-quiet", 100_000, pause=200_000)
+    speakers.await_running("region-quiet")
+    watching = Watching(world, tmp_path)
+    watching.until(1)
+    before = resident()
+    speakers.run("region-flood", FLOOD.format(seconds=FLOOD_SECONDS, block=BLOCK_BYTES))
+    speakers.await_running("region-flood")
+    wait_for("the flood to end", lambda: shell("test -e /said/n && cat /said/n", world), seconds=FLOOD_SECONDS + 60)
+    written = int(shell("cat /said/n", world))
+    heard = watching.heard["region-flood"]
+    wait_for("it to be up to date", lambda: heard and heard[-1][0] >= written, seconds=150)
+    grown = resident() - before
+    begun = time.monotonic()
+    watching.end()
+    took = time.monotonic() - begun
+    log = json.loads(next(tmp_path.rglob("region-flood/log.json")).read_text(encoding="utf-8"))
+    quiet = watching.heard["region-quiet"]
+    delay = max(at - moment for _number, moment, at in quiet[len(quiet) // 2 :])
+    print(
+        f"{written * BLOCK_BYTES / 1e6 / FLOOD_SECONDS:.0f} MB/s for {FLOOD_SECONDS} s; {len(heard)} of {heard[-1][0]}"
+        f" hits; memory +{grown / 1e6:.0f} MB; neighbour {delay:.1f} s at most; end {took:.1f} s; {log['gaps']}"
+    )
+    assert grown < MEMORY_BYTES
+    assert [number for number, _moment, _at in quiet] == list(range(quiet[-1][0] + 1))
+    assert delay < 5
+    assert took < 10
+    numbers = [number for number, _moment, _at in heard]
+    assert numbers == sorted(set(numbers))
+    gaps = [(moment_of(gap["since"]), moment_of(gap["until"])) for gap in log["gaps"]]
+    for (number, since, _at), (following, *_) in itertools.pairwise(heard):
+        # A document tells whole seconds.
+        seen = following == number + 1 or any(begin <= since + 1 and since < end for begin, end in gaps)
+        assert seen, f"{number} to {following}: {log['gaps']}"
+
+
+def shell(command: str, world: World) -> str:
+    """What a command says in the pod of the flood; nothing where it fails."""
+    return world.kubectl("-n", NAMESPACE, "exec", "region-flood", "--", "sh", "-c", command, check=False)
+
+
+def resident() -> int:
+    """Bytes of memory that this process takes."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return 1024 * int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
+
 @pytest.fixture(scope="module")
 def troubled(world: World) -> World:
     """A cloud whose pool of cron jobs is stuck, with a watchdog that looks five times a second."""
@@ -253,6 +383,16 @@ def test_the_playbook_says_who_is_stuck_and_captures_it_at_once(troubled, tmp_pa
     assert {row["reason"] for row in stacks.values()} == {"proven"}
     kept = {path.name for path in (run.bundle / run.of("log_watch", instance=stuck)[0]["path"]).parent.iterdir()}
     assert {"log.json", "log-windows.txt", "counts.json", "picture.svg", "hit-1"} <= kept
+
+
+def test_a_wrong_pattern_is_no_word_on_the_target(world, tmp_path):
+    pattern = {"id": "own", "texts": ["offline"], "form": "("}
+    run = play(tmp_path, {"kubeconfig": world.kubeconfig, "cloudpods_log_patterns": [pattern]}, playbook=PLAYBOOK)
+    assert run.code == 2, run.shown
+    (row,) = run.rows
+    assert (row["capture"], row["status"], row["reason"]) == ("access", "failed", "no_result")
+    assert "own" in row["message"]
+    assert "answer" not in row["message"]
 
 
 def test_in_check_mode_nothing_is_captured(troubled, tmp_path):
