@@ -9,14 +9,19 @@ import dataclasses
 import datetime
 import json
 import os
+import re
 import subprocess
+import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import journal
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import SKIPPED, Instance
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import host_follow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Changed, Gap, Lines
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_follow import HostFollow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_journal import JournalMark
@@ -213,3 +218,63 @@ def test_a_service_in_the_journal_is_followed_into_its_next_process(tmp_path, mo
     finally:
         machine.stop()
         made.close()
+
+
+# Writes records as containerd does, many at a time with the stamp of that moment, and the numbers of their blocks; says
+# in the end how many seconds of a processor that took: those of the clock depend on who else is at work.
+FLOOD = """
+import sys, time
+text = b"x" * 900
+with open(sys.argv[1], "ab", buffering=0) as log:
+    for number in range(int(sys.argv[2])):
+        now = time.time()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1e9):09d}Z"
+        head = f"{stamp} stderr F ".encode()
+        log.write((head + text + b"\\n") * 5000 + head + b"block %d\\n" % number)
+    log.write(head + b"end\\n")
+print(time.process_time())
+"""
+BLOCKS = 60
+
+
+@pytest.fixture
+def in_memory():
+    """A folder that is as fast as this machine, whatever its disk does."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("lag", [host_follow.LAG_SECONDS, 0.2], ids=["read", "sampled"])
+def test_a_flood_is_read_wholly_or_what_was_skipped_is_named(in_memory, started, monkeypatch, lag):
+    """With the lag that is allowed it is read to its end; with less, only a sample of it."""
+    monkeypatch.setattr(host_follow, "LAG_SECONDS", lag)
+    path = in_memory / "0.log"
+    path.touch()
+    instance = Instance("c1", "region", "region-a", container_id="containerd://1", process=started().found)
+    log = ContainerLog(PROCFS, instance.process, str(path))
+    command = [sys.executable, "-c", FLOOD, str(path), str(BLOCKS)]
+    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    data, gaps, begun, size = [], [], time.thread_time(), 0
+    deadline = Deadline(PATIENCE * 2)
+    with HostFollow(instance, 60, lambda _deadline: instance, lambda *_asked: log, deadline) as follower:
+        for event in follower.events():
+            if isinstance(event, Gap):
+                gaps.append(event)
+            elif isinstance(event, Lines):
+                size += len(event.data)
+                data += re.findall(rb" (block \d+|end)\n", event.data)
+                if data[-1:] == [b"end"] or (writer.poll() is not None and lag < 1 and gaps):
+                    break
+    took = time.thread_time() - begun
+    written, read = path.stat().st_size / 1e6 / float(writer.communicate()[0]), size / 1e6 / took
+    print(f"MB in a second of a processor: {written:.0f} written, {read:.0f} read")
+    print(f"{len(data)} of {BLOCKS + 1}, {len(gaps)} gaps")
+    assert written > 50, "it was no flood"
+    numbers = [int(word.split()[1]) for word in data if word != b"end"]
+    assert numbers == sorted(set(numbers))
+    if lag < 1:
+        assert {gap.kind for gap in gaps} == {SKIPPED}
+        assert len(numbers) < BLOCKS
+    else:
+        assert (numbers, gaps) == (list(range(BLOCKS)), [])
+        assert read > 50
