@@ -267,8 +267,7 @@ def test_a_flood_is_read_wholly_or_what_was_skipped_is_named(in_memory, started,
                     break
     took = time.thread_time() - begun
     written, read = path.stat().st_size / 1e6 / float(writer.communicate()[0]), size / 1e6 / took
-    print(f"MB in a second of a processor: {written:.0f} written, {read:.0f} read")
-    print(f"{len(data)} of {BLOCKS + 1}, {len(gaps)} gaps")
+    print(f"MB a CPU second: {written:.0f} written, {read:.0f} read; {len(data)} of {BLOCKS + 1}; {len(gaps)} gaps")
     assert written > 50, "it was no flood"
     numbers = [int(word.split()[1]) for word in data if word != b"end"]
     assert numbers == sorted(set(numbers))
