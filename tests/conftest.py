@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 import check
@@ -26,6 +27,10 @@ TESTS = Path(__file__).parent
 COLLECTIONS = collection.link()
 sys.path.insert(0, str(COLLECTIONS))
 os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(COLLECTIONS)
+
+# On a busy machine an example may take long, and is right all the same.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 LAB_ABSENT = pytest.StashKey[str]()
 

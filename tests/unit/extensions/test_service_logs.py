@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT / "tests/unit/plugins/module_utils/transports"))
 from scripted import FULL, Cloud
 
 PLUGIN = Path("extensions", "eda", "plugins", "event_source", "service_logs.py")
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from hypothesis import given
 from hypothesis import strategies as st
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 seconds = st.floats(0, 1e6)
 
 

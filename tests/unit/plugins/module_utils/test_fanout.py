@@ -14,7 +14,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.fanout impor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-PATIENCE = 10.0  # seconds in which anything that is expected has happened
+PATIENCE = 60.0  # seconds in which anything that is expected has happened
 SLACK = 3.0
 
 
@@ -53,7 +53,7 @@ def together(*works) -> None:
 # run
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(-3, 3), max_size=30), st.integers(1, 8))
 def test_every_target_has_its_outcome_in_the_order_of_the_targets(targets, concurrency):
     outcomes = run(targets, lambda target: 6 // target, concurrency, soon())

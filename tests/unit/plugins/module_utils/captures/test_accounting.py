@@ -88,7 +88,7 @@ def cloud(wanted, fault, signalled) -> FakeTransport:
     return transport
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(
     wanted=st.lists(plans, min_size=1, max_size=8),
     count=st.integers(1, 3),

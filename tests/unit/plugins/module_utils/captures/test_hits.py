@@ -23,7 +23,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.f
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
 from scripted import BUSY, FULL, WAITS, Cloud, Script
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Watching:

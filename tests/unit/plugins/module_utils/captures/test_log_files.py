@@ -27,7 +27,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdic
 from capturing import schema
 from scripted import BUSY, FULL, WAITS, Cloud, Script
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 POOL = "TaskWorkerManager"
 
 

@@ -575,7 +575,7 @@ SERVICE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(
     services=st.lists(SERVICE, max_size=5),
     samples=st.integers(1, 2),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 COMPLETE = [name for name in CORPUS if not name.endswith("stack")]
 TWO = [REGION1, CORPUS["go1.27/debug1"]]
-FEW = settings(deadline=None, max_examples=200)
+FEW = settings(max_examples=200)
 
 
 @FEW

@@ -227,7 +227,7 @@ def test_dumps_beyond_the_bound_are_told(monkeypatch):
     assert [error.message for error in result.errors] == ["3 more dumps are not told"]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.sampled_from([*REGION2.split(b"\n\n")[:9], LOG, b"panic: x", b"", b"exit status 2", PRINTED, b"\t"]),
@@ -251,7 +251,7 @@ SCRAPS = [
 ]  # fmt: skip
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(st.lists(st.one_of(st.sampled_from(SCRAPS), st.binary(max_size=20)), max_size=40))
 def test_any_bytes_are_read(pieces):
     result = parse(b"".join(pieces))

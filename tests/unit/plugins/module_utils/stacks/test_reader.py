@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 DUMPS = [data for name, data in CORPUS.items() if name.endswith("debug1")] + [REGION1]
-SLOW = settings(deadline=None, max_examples=150)
+SLOW = settings(max_examples=150)
 # text/tabwriter writes each cell, each eight tabs of padding and each newline by itself.
 CELL = re.compile(rb"^#(?=\t)|\t{1,8}|[^\t\n]+|\n", re.MULTILINE)
 USUAL = [
@@ -218,7 +218,7 @@ def test_byte_by_byte():
     assert reader.dump == REGION1
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.one_of(st.sampled_from(NASTY + USUAL), st.sampled_from(cells(REGION1)[:80]), st.binary(max_size=9)),

@@ -84,7 +84,7 @@ ODD = [
 ]  # fmt: skip
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 99), st.lists(st.sampled_from(ODD), max_size=3))
 def test_oddities_are_read_alike(seed, oddities):
     data = generated(seed, 150, tuple(oddities))

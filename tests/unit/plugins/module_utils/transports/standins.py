@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 SERVICES = Path(__file__).resolve().parents[4] / "lab" / "services"
-PATIENCE = 20.0
+PATIENCE = 60.0
 # The last words of a stand-in's start: from here on it has its signal handlers.
 UP = (b"Start listen on", b"start worker processes", b"Waiting for the metadata lock")
 

@@ -22,7 +22,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
 
 PROCFS = ProcFs()
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Writer:

@@ -22,7 +22,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
 from standins import Machine, wait_until
 
 PROCFS = ProcFs()
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Service:

@@ -35,7 +35,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.k
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.seam import stamp_of
 from kubelet import Kubelet
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 POD = Instance("c1", "region", "region-a", "cloud", container="region", container_id="containerd://1")
 
 

@@ -303,7 +303,7 @@ EVERYTHING += [line(63, " Too many connections " + "y" * size) for size in (line
 EVERYTHING += [dump(dropped(2)[31:])[:3000]]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(st.sampled_from(EVERYTHING) | st.binary(max_size=30), max_size=30).map(b"".join),
     st.booleans(),
@@ -329,7 +329,6 @@ def test_how_the_bytes_are_cut_changes_nothing(data, stamped, cuts):
     )
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(EVERYTHING) | st.binary(max_size=100), max_size=20).map(b"".join), st.booleans())
 def test_any_bytes_make_a_printable_document(data, stamped):
     watcher = Watcher(SHIPPED, stamped)
