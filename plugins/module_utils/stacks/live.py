@@ -5,10 +5,14 @@
 
 A log may hold pieces of dumps that somebody logged as text. The dump that answers a signal has the goroutine that
 writes it among its own: it stands in runtime/pprof. So every header line begins a candidate, and the first candidate
-that is complete and has its writer is the one.
+that is complete and has its writer is the one; but for a header that somebody logged into the middle of the dump, after
+which the rest of it may look like a whole one. So as long as another candidate reads what may be one dump from before
+to behind it, it waits.
 """
 
 from __future__ import annotations
+
+from typing import Sequence
 
 from .reader import DumpReader, ReaderState
 
@@ -23,6 +27,46 @@ def has_writer(reader: DumpReader) -> bool:
     return any((row.function or b"").startswith(_WRITER.encode()) for block in reader.blocks for row in block.rows)
 
 
+def _likelihood(reader: DumpReader) -> tuple[bool, bool, int]:
+    """Orders readers; among equals the first is the best."""
+    answers = has_writer(reader)
+    return answers and reader.state is ReaderState.COMPLETE, answers, reader.counted
+
+
+class _Candidate:
+    """What follows one header line. outer: those that had read blocks of a dump when it began."""
+
+    def __init__(self, reader: DumpReader, outer: Sequence[_Candidate]) -> None:
+        self.reader = reader
+        self._outer = outer
+        self._ordered = 1  # so many of its blocks are known to be in order
+        self._is_answer: bool | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.reader.state not in _WITHOUT_END
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it ended and was written for the signal."""
+        if self._is_answer is None and self.ended:
+            self._is_answer = has_writer(self.reader)
+        return bool(self._is_answer)
+
+    @property
+    def may_be_inside(self) -> bool:
+        """Whether it may be a part of a dump that goes on."""
+        return any(not outer.ended and outer.is_in_order for outer in self._outer)
+
+    @property
+    def is_in_order(self) -> bool:
+        """Go writes the blocks of a dump in an order; what is out of it comes from more than one place."""
+        blocks = self.reader.blocks
+        while self._ordered < len(blocks) and blocks[self._ordered - 1].order < blocks[self._ordered].order:
+            self._ordered += 1
+        return self._ordered >= len(blocks)
+
+
 class LiveReader:
     """Fed with a log from now on; `best` is the reader of the dump that was asked for, as far as can be told.
 
@@ -34,7 +78,7 @@ class LiveReader:
         self._skipping = skip_first_line
         # As if a newline stood before the stream, so that a header in its first line is one, too.
         self._tail = b"" if skip_first_line else b"\n"
-        self._candidates: list[DumpReader] = []
+        self._candidates: list[_Candidate] = []
         self._none = DumpReader()
         self._found: DumpReader | None = None
 
@@ -47,15 +91,14 @@ class LiveReader:
         """The one that is found; else the candidate that has come furthest; else an empty reader."""
         if self._found is not None:
             return self._found
-        return max(self._candidates, key=lambda reader: (has_writer(reader), reader.counted), default=self._none)
+        readers = [candidate.reader for candidate in self._candidates]
+        return max(readers, key=_likelihood, default=self._none)
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes; b"" is the end of the stream."""
-        if self.done:
-            return
         if not data:
-            for reader in self._candidates:
-                reader.feed(b"")
+            for candidate in self._candidates:
+                candidate.reader.feed(b"")
             return
         if self._skipping:
             newline = data.find(b"\n")
@@ -63,26 +106,37 @@ class LiveReader:
                 return
             self._skipping = False
             data = data[newline:]
-        for reader in self._candidates:
-            reader.feed(data)
-        self._begin(data)
-        self._judge()
+        # Judged line by line, so that every split of the stream gives the same.
+        for line in data.splitlines(keepends=True):
+            if self.done:
+                return
+            self._take(line)
 
-    def _begin(self, data: bytes) -> None:
-        """A candidate for each header line that ends its mark in these bytes."""
+    def _take(self, data: bytes) -> None:
+        for candidate in self._candidates:
+            candidate.reader.feed(data)
         window = self._tail + data
         found = window.find(_MARK)
-        while found >= 0:
-            reader = DumpReader(max_bytes=self._max_bytes, one_header=True)
-            reader.feed(window[found + 1 :])
-            self._candidates.append(reader)
-            found = window.find(_MARK, found + 1)
+        if found >= 0:
+            self._begin(window[found + 1 :])
         self._tail = window[1 - len(_MARK) :]
+        if self._candidates:
+            self._judge()
+
+    def _begin(self, data: bytes) -> None:
+        """A candidate for a header line, of which this has come."""
+        reader = DumpReader(max_bytes=self._max_bytes, one_header=True)
+        reader.feed(data)
+        outer = [candidate for candidate in self._candidates if not candidate.ended and candidate.reader.counted]
+        self._candidates.append(_Candidate(reader, outer))
 
     def _judge(self) -> None:
-        ended = [reader for reader in self._candidates if reader.state not in _WITHOUT_END]
-        self._found = next((reader for reader in ended if has_writer(reader)), None)
-        if self._found is None:
-            # What ended without a writer is not the answer; of the others the oldest give way.
-            kept = [reader for reader in self._candidates if reader.state in _WITHOUT_END]
-            self._candidates = kept[-_MOST_CANDIDATES:] if ended or len(kept) > _MOST_CANDIDATES else kept
+        free = [each.reader for each in self._candidates if each.is_answer and not each.may_be_inside]
+        if free:
+            self._found = max(free, key=_likelihood)
+            return
+        # What ended without a writer is not the answer; of the others the oldest give way.
+        reading = [candidate for candidate in self._candidates if not candidate.ended]
+        for candidate in reading[:-_MOST_CANDIDATES]:
+            candidate.reader.feed(b"")
+        self._candidates = [each for each in self._candidates if each.is_answer or not each.ended]

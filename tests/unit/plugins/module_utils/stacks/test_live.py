@@ -48,6 +48,37 @@ def test_every_split_gives_the_same(cut):
     assert read(LOG + FAKE + UNFINISHED + REAL + LOG, cut).best.dump == REAL
 
 
+def with_a_header_inside() -> bytes:
+    """The real one, in which somebody logged a header: what follows it, with the writer, looks like a whole dump."""
+    blocks = REAL.split(b"\n\n")
+    place = next(at for at, block in enumerate(blocks) if b"runtime/pprof." in block)
+    left = sum(int(block.split(b" @")[0]) for block in blocks[place:] if block)
+    return b"\n\n".join(
+        [*blocks[:place], b"goroutine profile: total %d\n" % left + blocks[place], *blocks[place + 1 :]]
+    )
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 1 << 20])
+def test_the_end_of_the_real_one_is_not_taken_for_it(size):
+    stream = LOG + with_a_header_inside() + LOG
+    found = LiveReader()
+    for at in range(0, len(stream), size):
+        found.feed(stream[at : at + size])
+    assert found.done
+    assert found.best.state is ReaderState.COMPLETE
+    assert found.best.dump == REAL
+
+
+@pytest.mark.parametrize("after", [b"", LOG, UNFINISHED * 20])
+def test_what_may_be_the_end_of_another_is_told_when_nothing_more_comes(after):
+    """A piece that goes on as the real one does: by its blocks nothing tells them apart."""
+    piece = b"goroutine profile: total 9000\n5000 @ 0x1\n#\t0x1\tmain.main+0x1\t/x.go:1\n\n"
+    found = read(piece + REAL + after)
+    assert found.done is (after.count(b"\n") == 20)
+    assert found.best.state is ReaderState.COMPLETE
+    assert found.best.dump == REAL
+
+
 @given(st.integers(0, len(REAL) - 1))
 def test_a_cut_dump_is_never_the_answer(end):
     found = read(FAKE + REAL[:end])
