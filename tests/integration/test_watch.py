@@ -340,7 +340,7 @@ def test_a_flood_is_read_or_sampled_and_its_neighbour_is_heard_in_time(world, sp
     numbers = [number for number, _moment, _at in heard]
     assert numbers == sorted(set(numbers))
     gaps = [(moment_of(gap["since"]), moment_of(gap["until"])) for gap in log["gaps"]]
-    for (number, since, _at), (following, *_) in itertools.pairwise(heard):
+    for (number, since, _at), (following, _moment, _heard) in itertools.pairwise(heard):
         # A document tells whole seconds.
         seen = following == number + 1 or any(begin <= since + 1 and since < end for begin, end in gaps)
         assert seen, f"{number} to {following}: {log['gaps']}"
