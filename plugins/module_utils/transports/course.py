@@ -48,6 +48,10 @@ class Course:
         self._seen: set[int] = set()
         self._seen_before: set[int] = set()
 
+    def begin(self) -> None:
+        """A stream begins: what lies between it and the one before is not told by their stamps."""
+        self._last, self._behind = None, -math.inf
+
     def see(self, block: bytes, now: float) -> None:
         """These whole lines were read at that moment (seconds since 1970). They are looked through if any is late, or
         was shortly before."""

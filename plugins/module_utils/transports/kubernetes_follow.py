@@ -208,6 +208,7 @@ class PodFollow(LogFollow):
         query = {"follow": "true", **self._since()}
         before, held = self._seam.last, self._seam.copy()
         self._seam.begin()
+        self._course.begin()
         self._least_behind, self._lags_since = math.inf, None
         lines = WholeLines()
         # The stream of an empty log says nothing, not even that it is open.

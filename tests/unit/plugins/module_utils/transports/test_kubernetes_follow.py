@@ -537,6 +537,20 @@ def test_a_file_that_was_rotated_away_while_its_stream_lived_is_a_gap(kubelet, l
     assert (gap.kind, gap.since, gap.until) == (ROTATION_MISSED, moments[b"a 4\n"], moments[b"c 0\n"])
 
 
+def test_what_lies_between_two_streams_is_named_once(kubelet, late):
+    with kubelet.changed:
+        kubelet.rotate()
+        c = said(kubelet, "c", 6)
+        kubelet.cut()
+    late.until("c 4")
+    with kubelet.changed:
+        d = said(kubelet, "d", 2)
+    late.until("d 4")
+    late.end()
+    assert late.texts == ["first", *c, *d]
+    assert [gap.kind for gap in late.of(Gap)] == [ROTATION_MISSED]
+
+
 def test_that_nothing_was_written_for_some_seconds_is_no_gap(kubelet, late):
     with kubelet.changed:
         a, c = said(kubelet, "a", 9.2), said(kubelet, "c", 1.2)
