@@ -25,9 +25,8 @@ class Limits:
     """How much of a profile is read: bounds against hostile ones.
 
     content: bytes of it, unpacked. samples: also for each other table. values: of all samples, each with one of each
-    sample type. functions: those with a name. depth: places in a
-    stack (Go has at most 1024). references: from samples to calls, in all. labels: in all. message: bytes of one sample
-    or one place.
+    sample type. functions: those with a name. depth: places in a stack (Go has at most 1024). references: from samples
+    to calls, in all. labels: in all. message: bytes of one sample or one place.
     """
 
     content: int = 64 << 20
