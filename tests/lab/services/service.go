@@ -54,7 +54,7 @@ func run(r role.Role, b behaviour.Behaviour, o options.Options) {
 		refuse(err)
 	}
 	if b.Life > 0 {
-		time.AfterFunc(b.Life, func() { log.Fatalf("fail to keepalive session: %s gives up", r.Name) })
+		time.AfterFunc(b.Life, func() { log.Fatalf("%s gives up", r.Name) })
 	}
 	go traffic.Run(b)
 	// Until here, and through this, USR1 is silently swallowed.

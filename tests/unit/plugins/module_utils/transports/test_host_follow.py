@@ -235,6 +235,7 @@ with open(sys.argv[1], "ab", buffering=0) as log:
 print(time.process_time())
 """
 BLOCKS = 60
+SLOW_BYTES = 10e6  # a second: who reads no more of a flood than this cannot keep up
 
 
 @pytest.fixture
@@ -244,36 +245,43 @@ def in_memory():
         yield Path(folder)
 
 
-@pytest.mark.parametrize("lag", [host_follow.LAG_SECONDS, 0.2], ids=["read", "sampled"])
-def test_a_flood_is_read_wholly_or_what_was_skipped_is_named(in_memory, started, monkeypatch, lag):
-    """With the lag that is allowed it is read to its end; with less, only a sample of it."""
-    monkeypatch.setattr(host_follow, "LAG_SECONDS", lag)
-    path = in_memory / "0.log"
+def read_flood(folder: Path, instance: Instance, slow: bool) -> tuple[list[int], list[Gap]]:
+    """The numbers of the blocks that were seen of a flood, and the gaps; to its end, or slowly until it has a gap."""
+    path = folder / "0.log"
     path.touch()
-    instance = Instance("c1", "region", "region-a", container_id="containerd://1", process=started().found)
     log = ContainerLog(PROCFS, instance.process, str(path))
-    command = [sys.executable, "-c", FLOOD, str(path), str(BLOCKS)]
-    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    data, gaps, begun, size = [], [], time.thread_time(), 0
-    deadline = Deadline(PATIENCE * 2)
-    with HostFollow(instance, 60, lambda _deadline: instance, lambda *_asked: log, deadline) as follower:
+    writer = subprocess.Popen([sys.executable, "-c", FLOOD, str(path), str(BLOCKS)], stdout=subprocess.PIPE, text=True)
+    found, gaps, begun, size = [], [], time.thread_time(), 0
+    with HostFollow(instance, 60, lambda _deadline: instance, lambda *_: log, Deadline(PATIENCE * 2)) as follower:
         for event in follower.events():
             if isinstance(event, Gap):
                 gaps.append(event)
             elif isinstance(event, Lines):
                 size += len(event.data)
-                data += re.findall(rb" (block \d+|end)\n", event.data)
-                if data[-1:] == [b"end"] or (writer.poll() is not None and lag < 1 and gaps):
+                found += re.findall(rb" (block \d+|end)\n", event.data)
+                if slow:
+                    time.sleep(len(event.data) / SLOW_BYTES)  # the fault is that it is slow
+                if found[-1:] == [b"end"] or (slow and gaps and writer.poll() is not None):
                     break
     took = time.thread_time() - begun
     written, read = path.stat().st_size / 1e6 / float(writer.communicate()[0]), size / 1e6 / took
-    print(f"MB a CPU second: {written:.0f} written, {read:.0f} read; {len(data)} of {BLOCKS + 1}; {len(gaps)} gaps")
+    print(f"MB a CPU second: {written:.0f} written, {read:.0f} read; {len(found)} of {BLOCKS + 1}; {len(gaps)} gaps")
     assert written > 50, "it was no flood"
-    numbers = [int(word.split()[1]) for word in data if word != b"end"]
+    assert read > 50
+    return [int(word.split()[1]) for word in found if word != b"end"], gaps
+
+
+def flooded(started) -> Instance:
+    return Instance("c1", "region", "region-a", container_id="containerd://1", process=started().found)
+
+
+def test_a_flood_is_read_wholly(in_memory, started):
+    assert read_flood(in_memory, flooded(started), slow=False) == (list(range(BLOCKS)), [])
+
+
+def test_who_is_slower_than_a_flood_is_given_a_sample_and_told_so(in_memory, started, monkeypatch):
+    monkeypatch.setattr(host_follow, "LAG_SECONDS", 0.2)
+    numbers, gaps = read_flood(in_memory, flooded(started), slow=True)
+    assert {gap.kind for gap in gaps} == {SKIPPED}
     assert numbers == sorted(set(numbers))
-    if lag < 1:
-        assert {gap.kind for gap in gaps} == {SKIPPED}
-        assert len(numbers) < BLOCKS
-    else:
-        assert (numbers, gaps) == (list(range(BLOCKS)), [])
-        assert read > 50
+    assert len(numbers) < BLOCKS
