@@ -39,6 +39,7 @@ from world import ROOT, World
 
 NAMESPACE = "onecloud"
 LIMIT = 1 << 20
+SLACK = 6.0  # seconds that a busy machine may take; without a deadline it would be minutes
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 STATUS_LIKE = json.dumps({"class": "ForbiddenError", "code": 403, "details": "not you"}).encode()
 
@@ -197,7 +198,7 @@ def test_no_answer_costs_the_deadline_and_no_more(transport, place, how):
     with peer(SILENT[how], tls, listener=listener(namespace)) as server:
         begun = time.monotonic()
         assert reason_of(lambda: ask(transport, instance, server, seconds=1.0)) is Reason.NO_ANSWER
-        assert time.monotonic() - begun < 2.0
+        assert time.monotonic() - begun < 1.0 + SLACK
 
 
 def test_a_dripping_body_costs_the_deadline_and_no_more(transport, place):
@@ -206,7 +207,7 @@ def test_a_dripping_body_costs_the_deadline_and_no_more(transport, place):
     with peer(said, tls, listener=listener(namespace)) as server:
         begun = time.monotonic()
         answer = ask(transport, instance, server, seconds=1.0)
-        assert time.monotonic() - begun < 2.0
+        assert time.monotonic() - begun < 1.0 + SLACK
     assert (answer.status, answer.whole, answer.cut_by) == (200, False, "time")
     assert answer.body.startswith(b"y" * 4000)
 
@@ -344,7 +345,7 @@ def test_the_certificate_is_seen_where_the_pod_can_be_reached(transport, on_node
         unreachable = dataclasses.replace(on_node[0], address="192.0.2.1")
         begun = time.monotonic()
         assert transport.certificate(unreachable, target, deadline()) is None
-        assert time.monotonic() - begun < 3.0
+        assert time.monotonic() - begun < SLACK  # and not the deadline
 
 
 def test_the_newest_part_of_a_log_is_read_back(healthy, transport, in_pod):
