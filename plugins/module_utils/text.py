@@ -19,6 +19,18 @@ def printable(text: str) -> str:
     return _CONTROL.sub("?", text)
 
 
+def escaped(text: str) -> str:
+    """The same, but with what would act written out as in Python: names stay distinct."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+
+
+def path_text(path: str) -> str:
+    """A path as a text that can be written: its bytes need not be UTF-8."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def clean(text: str, length: int = MAX_TEXT) -> str:
     """One printable line of at most this length: it does not fill a page either."""
     line = printable(text[: length + 1])

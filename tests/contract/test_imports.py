@@ -66,13 +66,13 @@ ROOMS: dict[str, Room] = {
     "deadline.py": Room(system=THREADS),
     "progress.py": Room(system=FILES | THREADS),
     "fanout.py": Room(ours=("deadline",), system=THREADS),
-    "stacks/files.py": Room(ours=("stacks.*",), system=FILES),
+    "stacks/files.py": Room(ours=("stacks.*", "text"), system=FILES),
     "stacks/*": Room(ours=("stacks.*",)),
     "status/*": Room(ours=("status.*", "reasons", "model", "text", "watch.*")),
     "watch/*": Room(ours=("watch.*", "reasons", "model", "text", "log_patterns")),
     # Bytes are judged on a node, too: without the library, less is proven.
     "profiles/pprof_proto.py": Room(lazily=frozenset(("google.protobuf",))),
-    "profiles/files.py": Room(ours=("profiles.*", "reasons", "model", "bundle.*"), system=FILES),
+    "profiles/files.py": Room(ours=("profiles.*", "reasons", "model", "text", "bundle.*"), system=FILES),
     "profiles/*": Room(ours=("profiles.*", "reasons", "model", "text", "stacks.*")),
     # On the controller only, so with libraries.
     "health/*": Room(

@@ -9,7 +9,8 @@ import math
 from dataclasses import replace
 from typing import NamedTuple
 
-from .frames import Frames, printable
+from ..text import escaped
+from .frames import Frames
 from .model import Line, Profile
 from .top import Top, tops
 from .tree import Tree
@@ -31,7 +32,7 @@ def diff(profile: Profile, base: Profile, normalize: bool = False) -> Difference
     normalize: the profile is scaled so that it has as much of each type as base.
     """
     if profile.sample_types != base.sample_types:
-        theirs, ours = (", ".join(printable(kind.type) for kind in one.sample_types) for one in (base, profile))
+        theirs, ours = (", ".join(escaped(kind.type) for kind in one.sample_types) for one in (base, profile))
         raise ValueError(f"the profiles do not count the same: {ours}, and before {theirs}")
     if normalize:
         profile = _scaled(profile, base)

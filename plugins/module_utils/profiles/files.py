@@ -23,6 +23,7 @@ from ..bundle.merge import pack_to, read_ledger, unpack_part
 from ..bundle.store import LEDGER, ledger_bytes, make_directory, safe_name, write_file
 from ..model import LedgerRow
 from ..reasons import Reason
+from ..text import path_text
 from .proof import COUNTS
 from .report import TOP_JSON, Reading, Settings, read_one, stem
 
@@ -54,7 +55,7 @@ class _Outcome:
     errors: list[dict[str, str]] = field(default_factory=list)
 
     def failed(self, path: str, message: str) -> None:
-        self.errors.append({"path": _printable(path), "message": message})
+        self.errors.append({"path": path_text(path), "message": message})
 
 
 def analyse(request: Request) -> dict[str, Any]:
@@ -123,12 +124,12 @@ def _file(path: str, request: Request, base: _Base, outcome: _Outcome, name: str
     """A profile by its own path; its reports go into the output folder under a name, or beside it."""
     data = _read_file(path, request.max_bytes)
     title = os.path.basename(path)
-    reading = read_one(_printable(title), "", data, request.settings, base.find(title))
+    reading = read_one(path_text(title), "", data, request.settings, base.find(title))
     if request.in_place:
         files = _write(os.path.dirname(path) or ".", safe_name(stem(title)), reading)
     else:
         files = _write(request.output, name, reading)
-    outcome.profiles.append(_entry(_printable(path), reading, None, files, request))
+    outcome.profiles.append(_entry(path_text(path), reading, None, files, request))
 
 
 def _folder(folder: str, request: Request, base: _Base, outcome: _Outcome, output: str, shown: str = "") -> None:
@@ -144,7 +145,7 @@ def _folder(folder: str, request: Request, base: _Base, outcome: _Outcome, outpu
             outcome.failed(os.path.join(shown or folder, path), str(error))
             continue
         readings[path], entry = _one(path, data, by_path.get(path), request, base, output)
-        entry["path"] = _printable(os.path.join(shown or folder, path))
+        entry["path"] = path_text(os.path.join(shown or folder, path))
         if shown:
             entry["files"] = [shown + file[len(folder) :] for file in entry["files"]]
         outcome.profiles.append(entry)
@@ -183,7 +184,7 @@ def _archive(path: str, request: Request, base: _Base, outcome: _Outcome, output
                 outcome.failed(os.path.join(path, name), str(error))
                 continue
             _reading, entry = _one(name, data, rows.get(name), request, base, output)
-            outcome.profiles.append(dict(entry, path=_printable(os.path.join(path, name))))
+            outcome.profiles.append(dict(entry, path=path_text(os.path.join(path, name))))
     except OSError as error:
         raise _Unusable(f"cannot be read: {error}") from error
 
@@ -192,7 +193,7 @@ def _one(
     path: str, data: bytes, row: LedgerRow | None, request: Request, base: _Base, output: str
 ) -> tuple[Reading, dict[str, Any]]:
     title = f"{row.component} {row.instance} {stem(os.path.basename(path))}" if row else path
-    reading = read_one(_printable(title), _kind_of_row(row), data, request.settings, base.find(path))
+    reading = read_one(path_text(title), _kind_of_row(row), data, request.settings, base.find(path))
     parts = [safe_name(part) for part in path.split("/")]
     files = _write(os.path.join(output, *parts[:-1]) if output else "", stem(parts[-1]), reading)
     return reading, _entry(path, reading, row, files, request)
@@ -238,7 +239,7 @@ def _entry(path: str, reading: Reading, row: LedgerRow | None, files: list[str],
         "top": reading.top.to_dict(most) if reading.top else None,
         "diff": reading.change.to_dict(most) if reading.change else None,
         "problem": reading.problem,
-        "files": [_printable(file) for file in files],
+        "files": [path_text(file) for file in files],
     }
 
 
@@ -342,8 +343,3 @@ def _unused(name: str, names: set[str]) -> str:
         candidate = f"{name}-{number}"
     names.add(candidate)
     return candidate
-
-
-def _printable(path: str) -> str:
-    """A path whose bytes are not UTF-8 would not fit into a result."""
-    return os.fsencode(path).decode("utf-8", "replace")

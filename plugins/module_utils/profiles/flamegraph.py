@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from ..text import escaped
 from .flamegraph_page import PAGE
-from .frames import printable
 from .model import ValueType
 from .tree import Tree
 
@@ -87,8 +87,8 @@ def _graph(
 ) -> dict[str, Any]:
     """The frames as columns. name: a function of the tree, _ALL or _REST; merged: how many are put together."""
     return {
-        "type": printable(kind.type),
-        "unit": printable(kind.unit),
+        "type": escaped(kind.type),
+        "unit": escaped(kind.unit),
         "depth": [frame.depth for frame in frames],
         "name": [_REST if frame.rest else tree.function[frame.nodes[0]] for frame in frames],
         "merged": [len(frame.nodes) if frame.rest else 0 for frame in frames],
@@ -107,7 +107,7 @@ def _page(tree: Tree, graphs: list[dict[str, Any]], title: str, first: int, note
         graph["name"] = [places[name] for name in graph["name"]]
     cut = [f"Of {tree.cut} stacks the innermost calls are left out."] if tree.cut else []
     document = {
-        "title": printable(title),
+        "title": escaped(title),
         "notes": [*notes, *cut],
         "diff": diff,
         "first": first,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ..text import escaped
 from .model import Location, Profile
 
 UNKNOWN = "<unknown>"
@@ -34,16 +35,9 @@ class Frames:
         return self._index(f"[{binary}]" if binary else UNKNOWN, "")
 
     def _index(self, name: str, file: str) -> int:
-        name = printable(name)
+        name = escaped(name)
         index = self._indices.setdefault(name, len(self.names))
         if index == len(self.names):
             self.names.append(name)
-            self.files.append(printable(file))
+            self.files.append(escaped(file))
         return index
-
-
-def printable(text: str) -> str:
-    """The text with what would steer a terminal or break a line written out, as in Python."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)

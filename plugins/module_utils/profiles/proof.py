@@ -16,8 +16,8 @@ from typing import Any, Callable
 
 from ..reasons import Reason, Status, Verdict, verdict
 from ..stacks.parse import parse
+from ..text import escaped
 from . import trace
-from .frames import printable
 from .model import Limits, Profile, ProfileError, ProfileTooLarge
 from .pprof_proto import ProtobufMissing
 from .read import read
@@ -99,7 +99,7 @@ def prove_profile(kind: str, data: bytes, limits: Limits) -> tuple[Proof, Profil
     if unpacked.problem:
         return Proof(*_words(Reason.PROFILE_BAD, unpacked.problem), details), profile
     if kind and {one.type for one in profile.sample_types} != COUNTS[kind]:
-        counts = ", ".join(printable(one.type) for one in profile.sample_types[:8])
+        counts = ", ".join(escaped(one.type) for one in profile.sample_types[:8])
         return Proof(*_words(Reason.PROFILE_BAD, f"it is no profile of {kind}: it counts {counts}"), details), profile
     if not profile.stacks:
         return Proof(*_words(Reason.PROFILE_EMPTY, _EMPTY.get(kind or kind_of(profile), _NO_CHANGE)), details), profile
@@ -109,7 +109,7 @@ def prove_profile(kind: str, data: bytes, limits: Limits) -> tuple[Proof, Profil
 def facts(profile: Profile) -> dict[str, Any]:
     """What a ledger row says of a profile, as plain values."""
     return {
-        "sample_types": [[printable(text) for text in kind] for kind in profile.sample_types],
+        "sample_types": [[escaped(text) for text in kind] for kind in profile.sample_types],
         "samples": len(profile.stacks),
         "stacks": len(set(profile.stacks)),
         "totals": [sum(map(abs, column)) for column in profile.values],

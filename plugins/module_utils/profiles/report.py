@@ -9,11 +9,11 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Sequence
 
-from ..text import columns
+from ..text import columns, escaped
 from .diff import diff
 from .flamegraph import MOST_FRAMES, diff_flamegraph, flamegraph
 from .folded import folded
-from .frames import Frames, printable
+from .frames import Frames
 from .model import Limits, Profile
 from .proof import COUNTS, Proof, kind_of, prove_profile
 from .speedscope import speedscope
@@ -174,9 +174,9 @@ def _compare(reading: Reading, name: str, profile: Profile, base: bytes, setting
 
 def _text(found: list[Top], first: int, head: list[str]) -> bytes:
     """The tables of all sample types, that of the first one first."""
-    lines = [printable(line) for line in head]
+    lines = [escaped(line) for line in head]
     for top in sorted(found, key=lambda top: top is not found[first]):
-        lines += ["", f"{printable(top.kind.type)}: {top.scale.text(top.total)} in all", *top.lines()]
+        lines += ["", f"{escaped(top.kind.type)}: {top.scale.text(top.total)} in all", *top.lines()]
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
@@ -202,4 +202,4 @@ def table(profiles: Sequence[dict[str, Any]]) -> list[str]:
                 one["top_function"] if known else one["reason"],
             ]
         )
-    return [printable(line) for line in columns(cells)]
+    return [escaped(line) for line in columns(cells)]

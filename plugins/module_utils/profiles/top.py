@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple, Sequence
 
-from .frames import Frames, printable
+from ..text import escaped
+from .frames import Frames
 from .model import Profile, ValueType
 from .units import Scale, percent, percent_text, scale_of_table
 
@@ -56,8 +57,8 @@ class Top:
                 }
             )
         return {
-            "type": printable(self.kind.type),
-            "unit": printable(self.kind.unit),
+            "type": escaped(self.kind.type),
+            "unit": escaped(self.kind.unit),
             "total": self.total,
             "total_text": scale.text(self.total),
             "functions": functions,

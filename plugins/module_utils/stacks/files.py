@@ -11,6 +11,7 @@ import stat
 from collections import Counter
 from typing import Any, Iterator, NamedTuple
 
+from ..text import path_text
 from .model import ParseError, ParseResult, verdict
 from .parse import parse
 
@@ -39,7 +40,7 @@ def analyse(paths: list[str], patterns: list[str], max_bytes: int, max_groups: i
     errors: list[dict[str, Any]] = []
     verdicts: list[bool | None] = []
     for file in _files(paths, patterns, max_bytes):
-        path, found = _printable(file.path), file.result
+        path, found = path_text(file.path), file.result
         own = [error.to_dict() for error in found.errors]
         files.append(
             {
@@ -111,8 +112,3 @@ def _read(path: str, max_bytes: int) -> ParseResult:
 
 def _failed(message: str) -> ParseResult:
     return ParseResult([], [ParseError(0, None, message)])
-
-
-def _printable(path: str) -> str:
-    """A path whose bytes are not UTF-8 would not fit into a result."""
-    return os.fsencode(path).decode("utf-8", "replace")

@@ -6,7 +6,14 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import clean, columns, inline, printable
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import (
+    clean,
+    columns,
+    escaped,
+    inline,
+    path_text,
+    printable,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +45,23 @@ def test_it_is_one_short_line_that_can_be_written(text, length):
 def test_what_is_cut_says_so():
     assert clean("abcdef", 5) == "abcd…"
     assert clean("abcde", 5) == "abcde"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("main.(*T).f", "main.(*T).f"),
+        ("a\x1b[31m\nb", "a\\x1b[31m\\nb"),
+        ("a\u202eb\u2028", "a\\u202eb\\u2028"),
+        ("µ·", "µ·"),
+    ],
+)
+def test_names_do_not_steer_a_terminal(text, shown):
+    assert escaped(text) == shown
+
+
+def test_a_path_need_not_be_text():
+    assert path_text("/var/云\udcff.txt") == "/var/云\ufffd.txt"
 
 
 def test_it_starts_no_markup_and_leaves_its_cell():

@@ -13,7 +13,7 @@ from collections import Counter
 import golang
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.folded import folded
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.frames import Frames, printable
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.frames import Frames
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.read import read
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.speedscope import speedscope
@@ -162,19 +162,6 @@ def test_what_has_no_name_goes_by_its_binary():
     mapping = [make("Mapping", id=1, filename=5)]
     found = made(location=location, string_table=table, sample=sample, mapping=mapping)
     assert [row.function for row in tops(found, Frames(found))[1].rows] == ["[region]", "<unknown>"]
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("main.(*T).f", "main.(*T).f"),
-        ("a\x1b[31m\nb", "a\\x1b[31m\\nb"),
-        ("a\u202eb\u2028", "a\\u202eb\\u2028"),
-        ("µ·", "µ·"),
-    ],
-)
-def test_names_do_not_steer_a_terminal(text, shown):
-    assert printable(text) == shown
 
 
 @pytest.mark.parametrize(
