@@ -120,7 +120,7 @@ class LiveReader:
         if found >= 0:
             self._begin(window[found + 1 :])
         self._tail = window[1 - len(_MARK) :]
-        if self._candidates:
+        if any(candidate.ended for candidate in self._candidates):
             self._judge()
 
     def _begin(self, data: bytes) -> None:
@@ -129,14 +129,14 @@ class LiveReader:
         reader.feed(data)
         outer = [candidate for candidate in self._candidates if not candidate.ended and candidate.reader.counted]
         self._candidates.append(_Candidate(reader, outer))
+        # The oldest give way.
+        for candidate in [each for each in self._candidates if not each.ended][:-_MOST_CANDIDATES]:
+            candidate.reader.feed(b"")
 
     def _judge(self) -> None:
         free = [each.reader for each in self._candidates if each.is_answer and not each.may_be_inside]
         if free:
             self._found = max(free, key=_likelihood)
             return
-        # What ended without a writer is not the answer; of the others the oldest give way.
-        reading = [candidate for candidate in self._candidates if not candidate.ended]
-        for candidate in reading[:-_MOST_CANDIDATES]:
-            candidate.reader.feed(b"")
+        # What ended without a writer is not the answer.
         self._candidates = [each for each in self._candidates if each.is_answer or not each.ended]

@@ -67,7 +67,8 @@ class Course:
             self._wary = now + WARY_SECONDS
         if now < self._wary:
             self._look_through(block)
-            self.holes = self.holes if is_late else []
+            if not is_late:
+                self.holes = []
         self._last = last
 
     def _age(self, stamp: Stamp, now: float) -> float:

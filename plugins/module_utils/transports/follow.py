@@ -10,6 +10,7 @@ line once, and names what it could not see.
 from __future__ import annotations
 
 import abc
+import math
 import threading
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator, Optional, Union
@@ -108,6 +109,23 @@ class LogFollow(abc.ABC):
 
     def __exit__(self, *unused: Any) -> None:
         self.stop()
+
+
+class Lag:
+    """How far reading is behind writing. Sans-I/O.
+
+    least: what lies between the stamp of a line and the moment when it is read in any case, in seconds: its way, and
+    the difference of the clocks.
+    """
+
+    def __init__(self) -> None:
+        self.least = math.inf
+
+    def of(self, moment: float, now: float) -> float:
+        """So many seconds more than the least is a line of that moment late that is read now."""
+        behind = now - moment
+        self.least = min(self.least, behind)
+        return behind - self.least
 
 
 class WholeLines:

@@ -19,7 +19,7 @@ from typing import Callable, Generator, Iterator, Union
 from ..deadline import Deadline, DeadlineExceeded
 from ..model import NOT_READABLE, ROTATION_MISSED, SKIPPED, Instance
 from ..reasons import CaptureError, Reason, verdict
-from .follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lines, LogFollow, Look, Opened, WholeLines
+from .follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lag, Lines, LogFollow, Look, Opened, WholeLines
 from .host_journal import JournalMark, JournalStream
 from .host_logs import CHUNK, FileMark, FileStream, LogFiles
 from .host_proc import translated
@@ -50,7 +50,7 @@ class HostFollow(LogFollow):
         self._look = look
         self._find = find
         self._stream: FileStream | JournalStream | None = None
-        self._least_behind = math.inf
+        self._lag = Lag()
         self._ended = (0, 0, 0)
 
     def events(self) -> Iterator[Event]:
@@ -97,7 +97,7 @@ class HostFollow(LogFollow):
         unwrap = source.unwrapper(None, stamped=True)
         stream = FileStream(source, descriptor, offset, self._deadline, unwrap, POLL_SECONDS, self.present.set)
         self._stream = stream
-        self._least_behind = math.inf
+        self._lag = Lag()
         missed, truncated = source.missed, 0
         for event in self._pass_on(stream):
             if source.missed > missed:
@@ -174,9 +174,7 @@ class HostFollow(LogFollow):
         moment = stamp.moment if stamp else None
         if moment is None:
             return False
-        behind = time.time() - moment
-        self._least_behind = min(self._least_behind, behind)
-        return behind - self._least_behind > LAG_SECONDS
+        return self._lag.of(moment, time.time()) > LAG_SECONDS
 
     def _cut_off(self) -> None:
         stream = self._stream

@@ -105,7 +105,6 @@ class ExecSession(ProcessSession):
         self._cleanup.close()
 
     def signal(self, process: Process) -> datetime.datetime:
-        self._deadline.check()
         self._take_what_came()
         self._say(f"signal {process.pid} {process.start_time}")
         sent_at = utc_now()
@@ -133,6 +132,7 @@ class ExecSession(ProcessSession):
             self._receive()
 
     def _say(self, command: str) -> None:
+        self._deadline.check()
         try:
             self._connection.send_binary(STDIN + command.encode() + b"\n")
         except (self._websocket.WebSocketException, OSError) as error:

@@ -12,7 +12,6 @@ was rotated away meanwhile does not come again: then a gap is named. For streams
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from typing import Generator, Iterator
 
@@ -20,7 +19,7 @@ from ..deadline import Deadline, DeadlineExceeded
 from ..model import NOT_READABLE, ROTATION_MISSED, SKIPPED, STREAM_LOST, Instance, State
 from ..reasons import CaptureError, Reason, verdict
 from .course import Course
-from .follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lines, LogFollow, Look, Opened, WholeLines
+from .follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lag, Lines, LogFollow, Look, Opened, WholeLines
 from .kubernetes_api import Api, ApiProblem, Stream
 from .seam import Seam, Stamp, stamp_of
 
@@ -69,8 +68,9 @@ class PodFollow(LogFollow):
         self._is_rotated = False
         # Whether the next stream begins with the first line of the log.
         self._from_start = False
-        # How far the node's clock and the way of a line put its stamp behind ours, at least.
-        self._least_behind = math.inf
+        # Whether the container is new, and its log was not opened yet.
+        self._is_new = False
+        self._lag = Lag()
         self._lags_since: float | None = None
         # Since when nothing can be read (the time of the last line), why, and when that was tried (monotonic).
         self._lost: tuple[float, str, float] | None = None
@@ -82,7 +82,7 @@ class PodFollow(LogFollow):
         if self._instance.restarts and self._ended_in_window():
             yield from self._read_previous(self._instance)
             yield Changed(self._instance.container_id, self._instance.restarts)
-            self._seam, self._from_start = Seam(), True
+            self._start_anew()
         while not self._is_over:
             began = self._tried = time.monotonic()
             try:
@@ -157,7 +157,12 @@ class PodFollow(LogFollow):
             yield Gap(STREAM_LOST, text, self._last_moment, time.time())
         if before.container_id:
             yield Changed(now.container_id, now.restarts)
-        self._instance, self._seam, self._from_start, self._lost = now, Seam(), True, None
+        self._instance, self._lost = now, None
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        """What comes next is the log of a new container, from its first line."""
+        self._seam, self._from_start, self._is_new = Seam(), True, True
 
     def _read_previous(self, now: Instance) -> Iterator[Event]:
         """What was not seen yet of the log of the container before this one."""
@@ -195,7 +200,9 @@ class PodFollow(LogFollow):
             if not self._opened:
                 self._opened = True
                 yield Opened(opened, self._newest is None)
-            yield from self._began(opened)
+            if self._is_new:
+                self._is_new = False
+                yield from self._began(opened)
             self._arrive()
         try:
             return (yield from self._follow())
@@ -209,7 +216,7 @@ class PodFollow(LogFollow):
         before, held = self._seam.last, self._seam.copy()
         self._seam.begin()
         self._course.begin()
-        self._least_behind, self._lags_since = math.inf, None
+        self._lag, self._lags_since = Lag(), None
         lines = WholeLines()
         # The stream of an empty log says nothing, not even that it is open.
         patience = ANSWER_SECONDS if before else SILENCE_SECONDS
@@ -269,12 +276,10 @@ class PodFollow(LogFollow):
         """A stream does not go on where the one before ended: the file was rotated, or it is another container's, which
         the cluster shows some seconds later. Returns whether there is nothing else to find out."""
         patience = self._deadline.child(CHANGE_SECONDS, "change")
+        container = (self._instance.container_id, self._instance.restarts)
         while not patience.expired and not self._is_over:
             now = self._seen()
-            if now is None or (now.container_id, now.restarts) != (
-                self._instance.container_id,
-                self._instance.restarts,
-            ):
+            if now is None or (now.container_id, now.restarts) != container:
                 return False
             self._wait(PAUSE)
         self._is_rotated = True
@@ -312,7 +317,7 @@ class PodFollow(LogFollow):
     def _began(self, oldest: float) -> Iterator[Event]:
         """Whether the log of a new container is seen from its first line. oldest: the moment of its oldest line, or now
         where it is empty."""
-        started = stamp_of(self._instance.started.encode()) if self._from_start else None
+        started = stamp_of(self._instance.started.encode())
         if started is None or started.moment is None or oldest - started.moment <= FIRST_LINE_SECONDS:
             return
         late = f"the log begins {oldest - started.moment:.0f} s after its container"
@@ -366,9 +371,7 @@ class PodFollow(LogFollow):
         moment = self._last_moment
         if moment is None:
             return False
-        behind = time.time() - moment
-        self._least_behind = min(self._least_behind, behind)
-        if behind - self._least_behind <= LAG_SECONDS:
+        if self._lag.of(moment, time.time()) <= LAG_SECONDS:
             self._lags_since = None
             return False
         self._lags_since = self._lags_since or time.monotonic()
@@ -378,7 +381,7 @@ class PodFollow(LogFollow):
         """Go on with the newest line; where there is none, with what is written from now on."""
         since, self._seam, self._from_start = self._last_moment, Seam(), False
         # By the clock of the node.
-        self._window = time.time() - self._least_behind
+        self._window = time.time() - self._lag.least
         text = "more is written than can be read: only a sample of it was seen"
         try:
             last = self._short({"tailLines": "1", "limitBytes": str(LAST_BYTES)})

@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -45,8 +44,8 @@ def spawn(arguments, **options):
     process = subprocess.Popen(arguments, **options)
     try:
         # The kernel shows the arguments a moment later than Popen returns.
-        while process.poll() is None and not Path(f"/proc/{process.pid}/cmdline").read_bytes():
-            time.sleep(0.001)
+        shown = Path(f"/proc/{process.pid}/cmdline")
+        wait_until(lambda: process.poll() is not None or shown.read_bytes(), "its arguments")
         yield process
     finally:
         process.kill()

@@ -128,6 +128,16 @@ def follow(kubelet):
         followed.follower.stop()
 
 
+@pytest.fixture
+def followed(kubelet, follow) -> Followed:
+    """Its first line was seen, and the stream waits for more."""
+    kubelet.say("first")
+    made = follow()
+    made.until("first")
+    made.until_quiet()
+    return made
+
+
 def numbers(first: int, end: int) -> list[str]:
     return [f"line {number}" for number in range(first, end)]
 
@@ -334,11 +344,7 @@ def test_containers_that_came_and_went_unseen_are_a_gap(kubelet, follow):
     assert "2 containers" in gap.message
 
 
-def test_the_log_before_that_was_removed_is_a_gap(kubelet, follow):
-    kubelet.say("first")
-    followed = follow()
-    followed.until("first")
-    followed.until_quiet()
+def test_the_log_before_that_was_removed_is_a_gap(kubelet, followed):
     kubelet.deafen()
     kubelet.say("last words")
     followed.restart("second", kept=False)
@@ -365,11 +371,25 @@ def test_the_log_of_a_new_container_that_does_not_begin_with_it_is_a_gap(kubelet
         assert gap.until == pytest.approx(started + began, abs=0.1)
 
 
-def test_last_words_that_were_rotated_away_are_a_gap(kubelet, follow):
-    kubelet.say("first")
+def test_a_new_container_that_says_nothing_for_long_has_lost_nothing(clock, follow, monkeypatch):
+    monkeypatch.setattr(kubernetes_follow, "SILENCE_SECONDS", 0.05)
+    clock.say("first")
     followed = follow()
     followed.until("first")
-    followed.until_quiet()
+    followed.restart()
+    followed.await_true(lambda: followed.of(Changed))
+    asked = len(clock.followed)
+    followed.await_true(lambda: len(clock.followed) > asked + 1)
+    clock.ahead += 60
+    asked = len(clock.followed)
+    followed.await_true(lambda: len(clock.followed) > asked + 2)
+    clock.say("second")
+    followed.until("second")
+    followed.end()
+    assert not followed.of(Gap)
+
+
+def test_last_words_that_were_rotated_away_are_a_gap(kubelet, followed):
     kubelet.deafen()
     kubelet.say("unseen")
     kubelet.rotate()
@@ -381,12 +401,8 @@ def test_last_words_that_were_rotated_away_are_a_gap(kubelet, follow):
     assert (gap.kind, followed.texts) == (STREAM_LOST, ["first", "last words", "second"])
 
 
-def test_a_new_container_is_no_rotation_though_the_cluster_shows_it_late(kubelet, follow, monkeypatch):
+def test_a_new_container_is_no_rotation_though_the_cluster_shows_it_late(followed, monkeypatch):
     monkeypatch.setattr(kubernetes_follow, "CHANGE_SECONDS", PATIENCE)
-    kubelet.say("first")
-    followed = follow()
-    followed.until("first")
-    followed.until_quiet()
     now = followed.instance
     followed.restart("second")
     later, followed.instance = followed.instance, now
@@ -644,11 +660,7 @@ def test_a_stream_that_is_dead_is_no_silence_for_long(kubelet, follow, monkeypat
     assert not followed.of(Gap)
 
 
-def test_it_ends_in_the_middle_of_a_read(kubelet, follow):
-    kubelet.say("first")
-    followed = follow()
-    followed.until("first")
-    followed.until_quiet()
+def test_it_ends_in_the_middle_of_a_read(kubelet, followed):
     begun = time.monotonic()
     followed.end()
     assert time.monotonic() - begun < PATIENCE / 4
@@ -670,11 +682,7 @@ def test_what_is_lost_until_the_end_is_a_gap(kubelet, follow):
     assert "connection refused" in gap.message
 
 
-def test_what_was_away_and_came_back_whole_is_no_gap(kubelet, follow):
-    kubelet.say("first")
-    followed = follow()
-    followed.until("first")
-    followed.until_quiet()
+def test_what_was_away_and_came_back_whole_is_no_gap(kubelet, followed):
     kubelet.refuse(503)
     kubelet.cut()
     away = time.monotonic()
