@@ -79,6 +79,9 @@ class Api:
         self.cluster_name = _cluster_name(params) or urlsplit(configuration.host).hostname or "cluster"
 
     def close(self) -> None:
+        """Let the connections go. Clearing alone would leave that to the garbage collector."""
+        for key in list(self._pool.pools.keys()):
+            self._pool.pools[key].close()
         self._pool.clear()
 
     def _request_headers(self) -> dict[str, Any]:
@@ -235,7 +238,10 @@ class Stream:
             self.broken = True
 
     def _socket(self) -> Any:
-        return self._response.connection.sock
+        held = self._response.connection.sock
+        # Where the server says that it closes the connection after this answer, http.client lets go of it at once, and
+        # only the answer still reads from it.
+        return self._response._fp.fp.raw._sock if held is None else held
 
     def cut_off(self) -> None:
         """End a blocked read. May race with the end of the body: then there is nothing left to end."""
