@@ -25,7 +25,7 @@ from .host_proc import ProcFs, open_regular, translated, without_deleted
 POLL_SECONDS = 0.02
 CHUNK = 1 << 16
 # A container's output passes through its runtime before it is in the file: what a process wrote last may come
-# this much after its end, and after a rotation the runtime may still finish a line in the old file.
+# this much after its end, and a line that the runtime has begun in the old file after the first one in the new.
 LINGER_SECONDS = 0.2
 DOCKER_SUFFIX = "-json.log"
 
@@ -159,6 +159,9 @@ class ContainerLog(LogFiles):
             places = [place for place, path in enumerate(chain) if os.path.samestat(own, os.stat(path))]
             # Rotated twice meanwhile: the next one has been renamed as well. No longer there: go on with what is.
             following = chain[places[0] + 1] if places else self._path
+            # A runtime makes the new file and turns to it then: while that is empty, the old one may still grow.
+            if places and not os.stat(following).st_size and not self.has_ended():
+                return None
             opened = os.open(following, os.O_RDONLY | os.O_CLOEXEC)
             self.missed += not places
             return opened

@@ -11,7 +11,6 @@ was rotated away meanwhile does not come again: then a gap is named. For streams
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import Generator, Iterator
 
@@ -20,13 +19,12 @@ from ..model import NOT_READABLE, ROTATION_MISSED, SKIPPED, STREAM_LOST, Instanc
 from ..reasons import CaptureError, Reason, verdict
 from .course import Course
 from .follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lag, Lines, LogFollow, Look, Opened, WholeLines
-from .kubernetes_api import Api, ApiProblem, Stream
+from .kubernetes_api import Api, ApiProblem
+from .kubernetes_log import ANSWER_SECONDS, NoBytes, StampedLog
 from .seam import Seam, Stamp, stamp_of
 
 # A quiet stream may be a dead one: after so many seconds of silence it is opened and proved anew.
 SILENCE_SECONDS = 60.0
-# How long a stream that has something to show may take to show it, and one short answer may take.
-ANSWER_SECONDS = 15.0
 # Between two tries, from the first to the last, in seconds.
 PAUSE, LONGEST_PAUSE = 0.2, 5.0
 # So much later than the kubelet has started another container the cluster shows it, at most.
@@ -38,14 +36,9 @@ UNPROVED_SECONDS = 2.0
 FIRST_LINE_SECONDS = 3.0
 # A stream that lasted so long is no reason to wait before the next one.
 STEADY_SECONDS = 5.0
-FIRST_BYTES, LAST_BYTES = 200, 1 << 16
 _REFUSED = (401, 403)
 # A reader that lags is given so many seconds to catch up: after a stall what came meanwhile is read fast.
 CATCH_UP_SECONDS = 10.0
-
-
-class _NoBytes(ApiProblem):
-    """Nothing came in time: a stream of an empty log says nothing, and neither does one of a hung node."""
 
 
 class PodFollow(LogFollow):
@@ -53,17 +46,20 @@ class PodFollow(LogFollow):
 
     def __init__(self, api: Api, instance: Instance, seconds: int, look: Look, deadline: Deadline) -> None:
         super().__init__(deadline)
-        self._api = api
+        self._log = StampedLog(api, deadline)
         self._instance = instance
         self._window = time.time() - seconds
         self._look = look
         self._seam = Seam()
         self._course = Course()
-        self._stream: Stream | None = None
         self._opened = False
         self._pause = PAUSE
-        # The newest line that there was when the log was opened.
+        # The newest line that there was when the log was looked into last, and since when it was seen then.
         self._newest: Stamp | None = None
+        self._since_proved = 0.0
+        # Of the first look into the log, as long as no stream has shown a line: since when it was seen, and the newest
+        # line that there was.
+        self._awaited: tuple[float, Stamp] | None = None
         # Whether the last line that was seen is known to have been rotated away.
         self._is_rotated = False
         # Whether the next stream begins with the first line of the log.
@@ -162,7 +158,7 @@ class PodFollow(LogFollow):
 
     def _start_anew(self) -> None:
         """What comes next is the log of a new container, from its first line."""
-        self._seam, self._from_start, self._is_new = Seam(), True, True
+        self._seam, self._from_start, self._is_new, self._awaited = Seam(), True, True, None
 
     def _read_previous(self, now: Instance) -> Iterator[Event]:
         """What was not seen yet of the log of the container before this one."""
@@ -171,7 +167,7 @@ class PodFollow(LogFollow):
         self._seam.begin()
         lines = WholeLines()
         try:
-            with self._opening(query, ANSWER_SECONDS) as stream:
+            with self._log.opening(self._instance, query, ANSWER_SECONDS) as stream:
                 for data in stream.chunks(silence=ANSWER_SECONDS):
                     yield from self._pass_on(lines.feed(data))
                 broken = stream.broken
@@ -193,20 +189,19 @@ class PodFollow(LogFollow):
     def _read_stream(self) -> Generator[Event, None, bool]:
         """One stream, to its end. Returns whether it only was quiet: then there is nothing else to find out."""
         if self._seam.last is None:
-            opened = self._prove()
-            if opened is None:
+            if not self._prove():
                 return False
             self._lost = None
             if not self._opened:
                 self._opened = True
-                yield Opened(opened, self._newest is None)
+                yield Opened(self._since_proved, self._newest is None)
             if self._is_new:
                 self._is_new = False
-                yield from self._began(opened)
+                yield from self._began()
             self._arrive()
         try:
             return (yield from self._follow())
-        except _NoBytes:
+        except NoBytes:
             if self._seam.last is None:
                 return True
             raise
@@ -221,7 +216,7 @@ class PodFollow(LogFollow):
         # The stream of an empty log says nothing, not even that it is open.
         patience = ANSWER_SECONDS if before else SILENCE_SECONDS
         began = time.monotonic()
-        with self._opening(query, patience) as stream:
+        with self._log.opening(self._instance, query, patience) as stream:
             self._is_whole = False
             for data in stream.chunks(silence=SILENCE_SECONDS):
                 block = lines.feed(data)
@@ -250,6 +245,7 @@ class PodFollow(LogFollow):
 
     def _new_of(self, block: bytes) -> Generator[Event, None, bytes]:
         """What was not seen yet of the next lines of a stream that goes on where the last one ended."""
+        yield from self._await(block)
         self._course.see(block, time.time())
         if self._course.holes:
             yield from self._lost_between()
@@ -263,10 +259,9 @@ class PodFollow(LogFollow):
     def _lost_between(self) -> Iterator[Event]:
         """Of files that were rotated away unread a hole is left. Where the newest file has both its ends it is none."""
         try:
-            first = self._short({"limitBytes": str(FIRST_BYTES)})
+            oldest = self._log.oldest(self._instance)
         except (ApiProblem, DeadlineExceeded):
-            first = None  # nothing is proved
-        oldest = stamp_of(first) if first else None
+            oldest = None  # nothing is proved
         lost = [hole for hole in self._course.holes if oldest is None or hole[0].order < oldest.order]
         if lost:
             text = "files of the log may have been rotated away before they could be read"
@@ -293,69 +288,51 @@ class PodFollow(LogFollow):
             text = "the file of the log was rotated while it was not read"
             yield Gap(ROTATION_MISSED, text, before.moment, until)
 
-    def _prove(self) -> float | None:
-        """That the log can be read, and since when it is seen. Makes sure that a stream of it has something to show.
-
-        None where the container has no log yet.
-        """
-        first = self._short({"limitBytes": str(FIRST_BYTES)})
-        last = self._short({"tailLines": "1", "limitBytes": str(LAST_BYTES)})
-        if first is None or last is None:
-            return None
-        oldest, newest = stamp_of(first), stamp_of(last)
-        self._newest = newest
+    def _prove(self) -> bool:
+        """Whether the log can be read; then _since_proved tells since when it is seen, and a stream of it has something
+        to show. Not where the container has no log yet."""
+        try:
+            last = self._log.newest(self._instance)
+            oldest = self._log.oldest(self._instance)
+        except ApiProblem as problem:
+            if problem.code == 400:
+                return False
+            raise
+        newest = self._newest = stamp_of(last)
         self._course.opened = newest.order if newest else ("", "")
-        now = time.time()
+        # What was rotated away before is not seen.
+        self._since_proved = max(self._window, (oldest.moment if oldest else None) or time.time())
         if newest is None or newest.moment is None:
-            return now
+            return True
         if not self._from_start and newest.moment < self._window:
             # It is older than what is asked for, and shows where that begins.
-            self._seam.note(last.rstrip(b"\n") + b"\n")
-        # What was rotated away before is not seen.
-        return max(self._window, (oldest.moment if oldest else None) or now)
+            self._seam.note(last)
+        else:
+            self._awaited = self._awaited or (self._since_proved, newest)
+        return True
 
-    def _began(self, oldest: float) -> Iterator[Event]:
-        """Whether the log of a new container is seen from its first line. oldest: the moment of its oldest line, or now
-        where it is empty."""
-        started = stamp_of(self._instance.started.encode())
+    def _await(self, block: bytes) -> Iterator[Event]:
+        """Whether the first lines of all begin with what was there when the log was looked into, or before it."""
+        first = stamp_of(block)
+        if first is None or self._awaited is None:
+            return
+        since, newest = self._awaited
+        self._awaited = None
+        if first.order > newest.order:
+            text = "the file of the log was rotated just when it was opened"
+            yield Gap(ROTATION_MISSED, text, since, first.moment)
+
+    def _began(self) -> Iterator[Event]:
+        """Whether the log of a new container is seen from its first line."""
+        started, oldest = stamp_of(self._instance.started.encode()), self._since_proved
         if started is None or started.moment is None or oldest - started.moment <= FIRST_LINE_SECONDS:
             return
         late = f"the log begins {oldest - started.moment:.0f} s after its container"
         text = f"{late}: what was written before may have been rotated away"
         yield Gap(ROTATION_MISSED, text, started.moment, oldest)
 
-    def _short(self, query: dict[str, str]) -> bytes | None:
-        """One short answer of the log; None where the container has not come so far."""
-        try:
-            with self._opening(query, ANSWER_SECONDS) as stream:
-                data = b"".join(stream.chunks(silence=ANSWER_SECONDS))
-                if stream.broken:
-                    raise ApiProblem(0, "the connection broke while the log was read")
-                return data
-        except ApiProblem as problem:
-            if problem.code == 400:
-                return None
-            raise
-
-    @contextlib.contextmanager
-    def _opening(self, query: dict[str, str], patience: float) -> Iterator[Stream]:
-        """A stream of the log; ApiProblem also where nothing came in time."""
-        path = f"/api/v1/namespaces/{self._instance.namespace}/pods/{self._instance.name}/log"
-        query = dict(query, container=self._instance.container, timestamps="true")
-        stream = self._api.open_stream(path, query, self._deadline, patience)
-        if stream is None:
-            raise _NoBytes(0, f"no answer within {patience:.0f} s")
-        outer, self._stream = self._stream, stream
-        try:
-            with self._deadline.guard(stream.cut_off):
-                if self._stopped.is_set():
-                    stream.cut_off()
-                yield stream
-        finally:
-            self._stream = outer
-            stream.close()
-
     def _pass_on(self, block: bytes) -> Iterator[Event]:
+        yield from self._await(block)
         new = self._seam.take(block) if block.strip() else b""
         if new:
             yield Lines(new)
@@ -384,16 +361,13 @@ class PodFollow(LogFollow):
         self._window = time.time() - self._lag.least
         text = "more is written than can be read: only a sample of it was seen"
         try:
-            last = self._short({"tailLines": "1", "limitBytes": str(LAST_BYTES)})
+            last = self._log.newest(self._instance)
         except (ApiProblem, DeadlineExceeded):
             yield Gap(SKIPPED, text, since, self._window)
             raise
-        newest = stamp_of(last) if last else None
-        if last and newest:
-            self._seam.note(last.rstrip(b"\n") + b"\n")
+        newest = stamp_of(last)
+        self._seam.note(last)
         yield Gap(SKIPPED, text, since, newest.moment if newest else self._window)
 
     def _cut_off(self) -> None:
-        stream = self._stream
-        if stream is not None:
-            stream.cut_off()
+        self._log.cut_off()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from dataclasses import dataclass
-from pathlib import Path
 
-from standins import UP, Machine, Standin, wait_until
+from standins import PATIENCE, UP, Machine, Standin, wait_until
 
 JOURNALD = "/lib/systemd/systemd-journald"
 RUNS = os.geteuid() == 0 and os.path.exists(JOURNALD) and all(map(shutil.which, ("journalctl", "systemd-cat")))
@@ -41,13 +41,22 @@ class Journal:
     def start(self, component: str, behaviour: str, arguments: tuple[str, ...]) -> Standin:
         launcher = (*self._inside, "systemd-cat", "--level-prefix=false")
         standin = self.machine.start(component, behaviour, arguments, wait=False, launcher=launcher)
-        wait_until(lambda: any(word in self.of(standin) for word in UP) or not standin.alive, f"{component} to start")
+        with subprocess.Popen([*self._reading(standin), "--follow", "--no-tail"], stdout=subprocess.PIPE) as following:
+            timer = threading.Timer(PATIENCE, following.terminate)
+            timer.start()
+            up = any(word in line for line in following.stdout for word in UP)
+            timer.cancel()
+            following.terminate()
+        if not up:
+            raise TimeoutError(f"waited {PATIENCE} s for {component} to start; it said {self.of(standin)!r}")
         return standin
 
     def of(self, standin: Standin) -> bytes:
         """All that is in the journal of a stand-in."""
-        command = [Path(self.tools) / "journalctl", "--quiet", "--output=cat", f"_PID={standin.pid}"]
-        return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+        return subprocess.run(self._reading(standin), stdout=subprocess.PIPE, check=True).stdout
+
+    def _reading(self, standin: Standin) -> list[str]:
+        return [str(self.tools / "journalctl"), "--quiet", "--output=cat", f"_PID={standin.pid}"]
 
     def close(self) -> None:
         self._journald.terminate()

@@ -92,9 +92,9 @@ class Docker:
         self.path = folder / f"{NAME}-json.log"
         self.path.touch()
 
-    def say(self, *texts: str) -> None:
+    def say(self, *texts: str, path: Path | None = None) -> None:
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
-        with open(self.path, "a", encoding="utf-8") as file:
+        with open(path or self.path, "a", encoding="utf-8") as file:
             for text in texts:
                 file.write(json.dumps({"log": text + "\n", "stream": "stderr", "time": now}) + "\n")
 
@@ -142,6 +142,22 @@ def test_a_log_of_docker_is_followed_through_its_rotation(docker, started):
         followed.until(f"line {number + 9}")
     followed.end()
     assert followed.texts == numbers(0, 60)
+    assert not followed.of(Gap)
+
+
+def test_a_runtime_that_turns_to_the_new_file_late(docker, started):
+    docker.say(*numbers(0, 10))
+    followed = Followed(started(), lambda instance, _deadline: docker.log_of(instance.process), f"docker://{NAME}")
+    followed.until("line 9")
+    old = docker.path.with_name(f"{docker.path.name}.1")
+    docker.rotate()
+    time.sleep(1)  # it is that late
+    docker.say(*numbers(10, 20), path=old)
+    followed.until("line 19")
+    docker.say(*numbers(20, 30))
+    followed.until("line 29")
+    followed.end()
+    assert followed.texts == numbers(0, 30)
     assert not followed.of(Gap)
 
 

@@ -371,6 +371,42 @@ def test_the_log_of_a_new_container_that_does_not_begin_with_it_is_a_gap(kubelet
         assert gap.until == pytest.approx(started + began, abs=0.1)
 
 
+@pytest.fixture
+def rotated_when_opened(kubelet, monkeypatch):
+    """The file is rotated after it was looked into, and before its stream begins; this says what follows."""
+    opened = kubelet.open_stream
+
+    def open_stream(path, query, *limits):
+        if "follow" in query and kubelet.log.lines and not kubelet.log.oldest:
+            kubelet.rotate()
+            kubelet.say("after")
+        return opened(path, query, *limits)
+
+    return lambda: monkeypatch.setattr(kubelet, "open_stream", open_stream)
+
+
+def test_a_file_that_is_rotated_just_when_it_is_opened_is_a_gap(kubelet, follow, rotated_when_opened):
+    kubelet.say("lost", "lost as well", ago=10)
+    rotated_when_opened()
+    followed = follow()
+    followed.until("after")
+    followed.end()
+    (gap,) = followed.of(Gap)
+    assert (gap.kind, gap.since) == (ROTATION_MISSED, followed.of(Opened)[0].since)
+    assert gap.since < gap.until <= time.time()
+
+
+def test_the_file_of_a_new_container_that_is_rotated_just_when_it_is_opened_is_a_gap(followed, rotated_when_opened):
+    began = time.time()
+    rotated_when_opened()
+    followed.restart("lost")
+    followed.until("after")
+    followed.end()
+    (gap,) = followed.of(Gap)
+    assert gap.kind == ROTATION_MISSED
+    assert began <= gap.since < gap.until <= time.time()
+
+
 def test_a_new_container_that_says_nothing_for_long_has_lost_nothing(clock, follow, monkeypatch):
     monkeypatch.setattr(kubernetes_follow, "SILENCE_SECONDS", 0.05)
     clock.say("first")
