@@ -41,6 +41,10 @@ _REFUSED = (401, 403)
 CATCH_UP_SECONDS = 10.0
 
 
+class _Unexpected(Exception):
+    """The first stream of a log begins after the line that was the newest a moment before."""
+
+
 class PodFollow(LogFollow):
     """See follow.LogFollow. seconds: how far back to begin."""
 
@@ -158,7 +162,8 @@ class PodFollow(LogFollow):
 
     def _start_anew(self) -> None:
         """What comes next is the log of a new container, from its first line."""
-        self._seam, self._from_start, self._is_new, self._awaited = Seam(), True, True, None
+        self._seam, self._from_start, self._is_new = Seam(), True, True
+        self._awaited, self._is_rotated = None, False
 
     def _read_previous(self, now: Instance) -> Iterator[Event]:
         """What was not seen yet of the log of the container before this one."""
@@ -201,6 +206,8 @@ class PodFollow(LogFollow):
             self._arrive()
         try:
             return (yield from self._follow())
+        except _Unexpected:
+            return self._find_out()
         except NoBytes:
             if self._seam.last is None:
                 return True
@@ -245,6 +252,8 @@ class PodFollow(LogFollow):
 
     def _new_of(self, block: bytes) -> Generator[Event, None, bytes]:
         """What was not seen yet of the next lines of a stream that goes on where the last one ended."""
+        if self._is_late(block) and not self._is_rotated:
+            raise _Unexpected
         yield from self._await(block)
         self._course.see(block, time.time())
         if self._course.holes:
@@ -308,19 +317,24 @@ class PodFollow(LogFollow):
             # It is older than what is asked for, and shows where that begins.
             self._seam.note(last)
         else:
-            self._awaited = self._awaited or (self._since_proved, newest)
+            # If it was rotated between the two answers, the newest line is older than the oldest.
+            self._awaited = self._awaited or (min(self._since_proved, newest.moment), newest)
         return True
 
+    def _is_late(self, block: bytes) -> bool:
+        """Whether the first lines of all begin after what was there when the log was looked into."""
+        first = stamp_of(block)
+        return first is not None and self._awaited is not None and first.order > self._awaited[1].order
+
     def _await(self, block: bytes) -> Iterator[Event]:
-        """Whether the first lines of all begin with what was there when the log was looked into, or before it."""
+        """Name what is missing before the first lines of all."""
         first = stamp_of(block)
         if first is None or self._awaited is None:
             return
-        since, newest = self._awaited
-        self._awaited = None
-        if first.order > newest.order:
+        if self._is_late(block):
             text = "the file of the log was rotated just when it was opened"
-            yield Gap(ROTATION_MISSED, text, since, first.moment)
+            yield Gap(ROTATION_MISSED, text, self._awaited[0], first.moment)
+        self._awaited, self._is_rotated = None, False
 
     def _began(self) -> Iterator[Event]:
         """Whether the log of a new container is seen from its first line."""

@@ -407,6 +407,27 @@ def test_the_file_of_a_new_container_that_is_rotated_just_when_it_is_opened_is_a
     assert began <= gap.since < gap.until <= time.time()
 
 
+def test_a_container_that_restarts_just_when_it_is_opened_is_no_rotation(kubelet, follow, monkeypatch):
+    monkeypatch.setattr(kubernetes_follow, "CHANGE_SECONDS", PATIENCE)
+    kubelet.say("first", ago=10)
+    opened = kubelet.open_stream
+
+    def open_stream(path, query, *limits):
+        if "follow" in query and kubelet.before is None:
+            kubelet.restart("second")
+        return opened(path, query, *limits)
+
+    monkeypatch.setattr(kubelet, "open_stream", open_stream)
+    followed = follow()
+    followed.await_true(lambda: followed.looks > 2)
+    followed.instance = dataclasses.replace(POD, restarts=1, container_id="containerd://2", started=utc_text(utc_now()))
+    followed.until("second")
+    followed.end()
+    assert followed.texts == ["first", "second"]
+    assert [event.restarts for event in followed.of(Changed)] == [1]
+    assert not followed.of(Gap)
+
+
 def test_a_new_container_that_says_nothing_for_long_has_lost_nothing(clock, follow, monkeypatch):
     monkeypatch.setattr(kubernetes_follow, "SILENCE_SECONDS", 0.05)
     clock.say("first")
