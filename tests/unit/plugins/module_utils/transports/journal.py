@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 from standins import PATIENCE, UP, Machine, Standin, wait_until
 
@@ -28,10 +29,10 @@ class Journal:
     def __post_init__(self) -> None:
         self._journald = subprocess.Popen(["unshare", "--mount", "sh", "-c", MOUNTS], stderr=subprocess.DEVNULL)
         self._inside = ("nsenter", f"--mount=/proc/{self._journald.pid}/ns/mnt")
-        socket = f"/proc/{self._journald.pid}/root/run/systemd/journal/stdout"
-        # Before it has a /run of its own, the path leads to the machine's.
-        own_run = os.stat("/run").st_dev
-        wait_until(lambda: os.path.exists(socket) and os.stat(socket).st_dev != own_run, "journald to listen")
+        run = Path(f"/proc/{self._journald.pid}/root/run")
+        # Before it has a /run of its own, the path leads to the machine's; and it listens before it has a file.
+        machines = os.stat("/run").st_dev
+        wait_until(lambda: run.stat().st_dev != machines and list(run.glob("log/journal/*/system.journal")), "journald")
         self.tools = self.machine.folder / "tools"
         self.tools.mkdir()
         script = self.tools / "journalctl"
