@@ -46,6 +46,16 @@ options:
           - A token to log in with, instead of O(keystone.username) and O(keystone.password).
           - The default is the variable E(OS_AUTH_TOKEN).
         type: str
+      access_key:
+        description:
+          - An access key to log in with, instead of O(keystone.username) and O(keystone.password). It has its project.
+          - The default is the variable E(OS_ACCESS_KEY).
+        type: str
+      secret_key:
+        description:
+          - The secret of O(keystone.access_key), which is not sent.
+          - The default is the variable E(OS_SECRET_KEY).
+        type: str
       project_name:
         description: The default is the variable E(OS_PROJECT_NAME).
         type: str
@@ -61,9 +71,12 @@ options:
           - The default is the variable E(OS_REGION_NAME), or all regions.
         type: str
       endpoint_type:
-        description: The default is the variable E(OS_ENDPOINT_TYPE), or V(internalURL).
+        description:
+          - The default is the variable E(OS_ENDPOINT_TYPE), or V(internalURL).
+          - With V(apigateway) all services are asked through the API gateway, which has to allow it
+            (C(enable_backend_service_proxy)); O(keystone.auth_url) is its C(https://gateway/api/s/identity/v3) then.
         type: str
-        choices: [internalURL, publicURL, adminURL]
+        choices: [internalURL, publicURL, adminURL, apigateway]
       cacert:
         description:
           - A file with the certificates of the authorities that Keystone and the services are verified by.

@@ -16,7 +16,7 @@ from ..deadline import Deadline
 from ..model import Instance
 from ..reasons import CaptureError, Reason, verdict
 from .base import Discovery, HttpAnswer, HttpTarget, SetupError, Sink, sort_instances
-from .keystone_login import Login, Settings, urls_in
+from .keystone_login import Login, Settings, through_gateway, urls_in
 from .url import UrlTransport
 
 
@@ -58,7 +58,13 @@ class KeystoneTransport(UrlTransport):
     def _entries(self, catalog: object, component: Component) -> list[tuple[str, str]]:
         """A component that our catalog does not know goes by its own name."""
         service_type = component.http.service_type if component.http else component.name
-        return urls_in(catalog, service_type, self._settings.region_name, self._settings.interface)
+        found = urls_in(catalog, service_type, self._settings.region_name, self._settings.interface)
+        gateway = self._settings.gateway
+        if not gateway:
+            return found
+        # All URLs of one region are the same one there.
+        there = [(region, through_gateway(gateway, service_type, region, url)) for region, url in found]
+        return list(dict.fromkeys(there))
 
     def _exchange(
         self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int, sink: Sink

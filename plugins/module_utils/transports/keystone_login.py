@@ -8,18 +8,23 @@ Sources: cloudpods cmd/climc/entry (variables), pkg/mcclient (endpoint types); K
 
 from __future__ import annotations
 
+import datetime
 import threading
 from dataclasses import dataclass, field
 from typing import Any, Callable, Mapping, Sequence, TypeVar
+from urllib.parse import urlsplit
 
 from ..deadline import Deadline, DeadlineExceeded
 from ..reasons import CaptureError, Reason
 from .base import SetupError
 from .http import shown
+from .keystone_keys import login_body
 
 Result = TypeVar("Result")
 CONNECT_SECONDS = 10.0
 INTERFACES = ("internal", "public", "admin")
+# The endpoint type of who reaches all services through the API gateway, and what its auth_url has then.
+GATEWAY, GATEWAY_PATH = "apigateway", "/api/s"
 
 # Setting -> environment variables that stand for it, those of climc first.
 VARIABLES = {
@@ -27,6 +32,8 @@ VARIABLES = {
     "username": ("OS_USERNAME",),
     "password": ("OS_PASSWORD",),
     "token": ("OS_AUTH_TOKEN", "OS_TOKEN"),
+    "access_key": ("OS_ACCESS_KEY",),
+    "secret_key": ("OS_SECRET_KEY",),
     "project_name": ("OS_PROJECT_NAME",),
     "project_domain": ("OS_PROJECT_DOMAIN", "OS_PROJECT_DOMAIN_NAME"),
     "user_domain": ("OS_DOMAIN_NAME", "OS_USER_DOMAIN_NAME"),
@@ -40,19 +47,30 @@ _TRUE = ("1", "t", "true", "yes", "on")
 
 @dataclass(frozen=True)
 class Settings:
-    """Who asks which Keystone, and which URLs of its catalog are meant. auth_url ends in /v3."""
+    """Who asks which Keystone, and which URLs of its catalog are meant. auth_url ends in /v3.
+
+    gateway: the API gateway that the services are reached through, "" where they are reached directly.
+    """
 
     auth_url: str
     username: str = ""
     password: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
+    access_key: str = ""
+    secret_key: str = field(default="", repr=False)
     project_name: str = ""
     project_domain: str = "Default"
     user_domain: str = "Default"
     region_name: str = ""
     interface: str = "internal"
+    gateway: str = ""
     cacert: str = ""
     insecure: bool = False
+
+    @property
+    def secrets(self) -> list[str]:
+        """What nobody may see, where it is given."""
+        return [secret for secret in (self.password, self.token, self.secret_key) if secret]
 
     @property
     def verify(self) -> str | bool:
@@ -75,13 +93,30 @@ def settings_of(params: Mapping[str, Any], environment: Mapping[str, str]) -> Se
     if url.endswith("/v2.0"):
         raise SetupError("The transport keystone needs an auth_url of version 3 (/v3).")
     values["auth_url"] = url if url.endswith("/v3") else url + "/v3"
-    if not values.get("token") and not (values.get("username") and values.get("password")):
-        raise SetupError("The transport keystone needs a username and a password, or a token (OS_USERNAME, …).")
-    kind = str(values.pop("endpoint_type", "internalURL"))
-    values["interface"] = kind[:-3] if kind.endswith("URL") else kind
-    if values["interface"] not in INTERFACES:
-        raise SetupError(f"The endpoint type {shown(kind)} is none of internalURL, publicURL, adminURL.")
+    ways = (("token",), ("access_key", "secret_key"), ("username", "password"))
+    if not any(all(values.get(name) for name in way) for way in ways):
+        raise SetupError(
+            "The transport keystone needs a username and a password, an access key and its secret, or a token "
+            "(OS_USERNAME, OS_ACCESS_KEY, …)."
+        )
+    values["interface"], values["gateway"] = _way(str(values.pop("endpoint_type", "internalURL")), values["auth_url"])
     return Settings(**values)
+
+
+def _way(endpoint_type: str, auth_url: str) -> tuple[str, str]:
+    """The interface of an endpoint type, and the API gateway where it is one. SetupError."""
+    if endpoint_type == GATEWAY:
+        gateway, found, _version = auth_url.rpartition(f"{GATEWAY_PATH}/identity")
+        if not found:
+            raise SetupError(
+                f"The endpoint type {GATEWAY} needs an auth_url such as https://gateway/api/s/identity/v3."
+            )
+        return INTERFACES[0], gateway
+    interface = endpoint_type[:-3] if endpoint_type.endswith("URL") else endpoint_type
+    if interface not in INTERFACES:
+        given = shown(endpoint_type)
+        raise SetupError(f"The endpoint type {given} is none of internalURL, publicURL, adminURL, {GATEWAY}.")
+    return interface, ""
 
 
 def urls_in(catalog: Any, service_type: str, region: str, interface: str) -> list[tuple[str, str]]:
@@ -98,6 +133,12 @@ def urls_in(catalog: Any, service_type: str, region: str, interface: str) -> lis
     return list(dict.fromkeys(found))
 
 
+def through_gateway(gateway: str, service_type: str, region: str, url: str) -> str:
+    """Where the API gateway has a service of that URL (cloudpods pkg/mcclient/session.go). ValueError. Pure."""
+    place = f"/r/{region}" if region else ""
+    return f"{gateway}{GATEWAY_PATH}/{service_type}{place}{urlsplit(url).path}".rstrip("/")
+
+
 def _dicts(items: Any) -> list[dict[str, Any]]:
     return [item for item in items if isinstance(item, dict)] if isinstance(items, (list, tuple)) else []
 
@@ -107,6 +148,7 @@ class Login:
 
     def __init__(self, settings: Settings) -> None:
         try:
+            import keystoneauth1.access
             import keystoneauth1.exceptions
             import keystoneauth1.identity.v3
             import keystoneauth1.session
@@ -159,7 +201,7 @@ class Login:
                     redirect=False,
                     app_name="cloudpods.diagnostics",
                 )
-                access = self._plugin().get_access(session)
+                access = self._by_key(session) if self._uses_key else self._plugin().get_access(session)
                 _checked(access.auth_token, access.service_catalog.catalog)
                 return access, not access.will_expire_soon()
         except (errors.Unauthorized, errors.Forbidden) as error:
@@ -171,6 +213,19 @@ class Login:
             raise CaptureError(reason, "Keystone: " + self._safe(error)) from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CaptureError(Reason.NOT_JSON, "Keystone: " + self._safe(error)) from None
+
+    @property
+    def _uses_key(self) -> bool:
+        """As climc: a token comes before a key, and that before a password."""
+        return bool(self._settings.access_key and self._settings.secret_key and not self._settings.token)
+
+    def _by_key(self, session: Any) -> Any:
+        """The library has no such plugin, and makes the same of the answer."""
+        settings, url = self._settings, self._settings.auth_url + "/auth/tokens"
+        body = login_body(settings.access_key, settings.secret_key, url, datetime.datetime.now(datetime.timezone.utc))
+        headers = {"Accept": "application/json"}
+        answer = session.post(url, json=body, headers=headers, authenticated=False, log=False)
+        return self._library.access.create(resp=answer)
 
     def _plugin(self) -> Any:
         settings, v3 = self._settings, self._library.identity.v3
@@ -190,9 +245,8 @@ class Login:
     def _safe(self, error: BaseException) -> str:
         """The error's text, which a peer may have written, without our secrets."""
         text = str(error)
-        for secret in (self._settings.password, self._settings.token):
-            if secret:
-                text = text.replace(secret, "***")
+        for secret in self._settings.secrets:
+            text = text.replace(secret, "***")
         return shown(text)
 
 

@@ -124,3 +124,21 @@ func TestKeystoneReadsItsCatalogAnew(t *testing.T) {
 		t.Errorf("a bad catalog: %d", status)
 	}
 }
+
+// The text, key and signature are of a login that Cloudpods' documentation shows (development/apisdk).
+const documented = `{\"access_key\":\"ba92f912922044268d4ad1dc70aafe57\",\"algorithm\":\"AWS4-HMAC-SHA256\",` +
+	`\"location\":\"cn-beijing\",\"request\":\"AWS4-HMAC-SHA256\\n20220220T172931Z\\n` +
+	`20220220/cn-beijing/s3/aws4_request\\n5ff6dad4605ea24e0f0be6c6885eddbbe1a5619c89f682b21d719aa50dcb9264\",` +
+	`\"sign_date\":\"2022-02-20T17:29:31.000000Z\",` +
+	`\"signature\":\"4c92b91266168fc650fec9303a9dc3309f12d0fe66c5b0a605082e0260c70ce2\"}`
+
+func TestKeystoneTakesAnAccessKey(t *testing.T) {
+	t.Parallel()
+	body := `{"auth":{"identity":{"methods":["aksk"],"access_key_secret":"` + documented + `"}}}`
+	for secret, want := range map[string]int{"OGVmTXNKQWpBWHpUejZTWDNKcndSdXlHQUNFeXhLVWI=": 201, "another": 401} {
+		s := serving(t, "keystone", "access_key=ba92f912922044268d4ad1dc70aafe57 secret_key="+secret)
+		if status, said, _, err := s.ask("POST", "/v3/auth/tokens", body); status != want || err != nil {
+			t.Errorf("%s: %d %v %s", secret, status, err, said)
+		}
+	}
+}

@@ -118,6 +118,8 @@ type HTTP struct {
 	// Keystone.
 	AuthUser     string
 	AuthPassword string
+	AccessKey    string
+	SecretKey    string
 	TokenLife    time.Duration
 	TokenSays    time.Duration // the life that its expires_at claims; 0: the true one
 	Catalog      string        // path of a JSON file
@@ -148,7 +150,8 @@ func Default() Behaviour {
 			Serve: "on", CertDays: 365, FaultPath: "*", FaultSize: 100,
 			HTTPBurst: 1, HTTPTimeout: time.Minute, Watchdog: 30 * time.Second,
 			DBMax: 55, DBLatency: time.Millisecond, PoolTime: Forever,
-			AuthUser: "sysadmin", AuthPassword: "standin-admin-password", TokenLife: 24 * time.Hour,
+			AuthUser: "sysadmin", AuthPassword: "standin-admin-password",
+			AccessKey: "standin-access-key", SecretKey: "standin-secret-key", TokenLife: 24 * time.Hour,
 		},
 	}
 }
@@ -238,6 +241,8 @@ func Parse(text string) (Behaviour, error) {
 		"pool_time":       duration(&b.PoolTime),
 		"auth_user":       plain(&b.AuthUser),
 		"auth_password":   plain(&b.AuthPassword),
+		"access_key":      plain(&b.AccessKey),
+		"secret_key":      plain(&b.SecretKey),
 		"token_life":      duration(&b.TokenLife),
 		"token_says":      duration(&b.TokenSays),
 		"catalog":         plain(&b.Catalog),

@@ -75,6 +75,7 @@ type request struct {
 			Token struct {
 				ID string `json:"id"`
 			} `json:"token"`
+			AccessKey string `json:"access_key_secret"`
 		} `json:"identity"`
 	} `json:"auth"`
 }
@@ -96,6 +97,8 @@ func (s *Service) issue(w http.ResponseWriter, r *http.Request) {
 		case "token":
 			_, good := s.find(identity.Token.ID)
 			given = given || good
+		case "aksk":
+			given = given || signed(identity.AccessKey, s.b.AccessKey, s.b.SecretKey)
 		}
 	}
 	if !given {

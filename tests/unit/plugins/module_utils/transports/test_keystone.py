@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import re
 import sys
@@ -19,9 +20,14 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget, SetupError
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone import KeystoneTransport
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone_keys import (
+    login_body,
+    signature_of,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone_login import (
     Settings,
     settings_of,
+    through_gateway,
     urls_in,
 )
 from peers import closed_port, drip, never, peer, server_tls, with_length
@@ -98,7 +104,30 @@ def test_the_variables_of_climc():
             "YUNION_INSECURE": "true",
         },
     )
-    assert settings == Settings("https://k:30500/v3", "u", "p", "", "system", "pd", "ud", "region0", "public", "", True)
+    assert settings == Settings(
+        "https://k:30500/v3",
+        "u",
+        "p",
+        project_name="system",
+        project_domain="pd",
+        user_domain="ud",
+        region_name="region0",
+        interface="public",
+        insecure=True,
+    )
+
+
+def test_an_access_key_needs_no_user():
+    keys = {"OS_AUTH_URL": FULL["OS_AUTH_URL"], "OS_ACCESS_KEY": "a", "OS_SECRET_KEY": "s"}
+    settings = settings_of({}, keys)
+    assert (settings.access_key, settings.secret_key, settings.secrets) == ("a", "s", ["s"])
+    assert settings_of({"access_key": "mine", "secret_key": "hush"}, keys).secrets == ["hush"]
+
+
+def test_the_gateway_is_where_the_auth_url_is():
+    settings = settings_of({"endpoint_type": "apigateway", "auth_url": "https://gw:1/x/api/s/identity/v3/"}, FULL)
+    assert (settings.auth_url, settings.gateway) == ("https://gw:1/x/api/s/identity/v3", "https://gw:1/x")
+    assert settings.interface == "internal"
 
 
 def test_options_come_before_variables():
@@ -119,7 +148,9 @@ def test_endpoint_types(kind):
         ({}, "OS_AUTH_URL"),
         ({**FULL, "OS_AUTH_URL": "https://k:5000/v2.0/"}, "version 3"),
         ({**FULL, "OS_USERNAME": ""}, "username"),
-        ({**FULL, "OS_ENDPOINT_TYPE": "apigateway"}, "endpoint type"),
+        ({**FULL, "OS_USERNAME": "", "OS_ACCESS_KEY": "a"}, "access key and its secret"),
+        ({**FULL, "OS_ENDPOINT_TYPE": "odd"}, "endpoint type odd is none of"),
+        ({**FULL, "OS_ENDPOINT_TYPE": "apigateway"}, "api/s/identity/v3"),
     ],
 )
 def test_settings_that_do_not_do(environment, words):
@@ -133,7 +164,8 @@ def test_the_version_is_added_where_it_is_missing(url):
 
 
 def test_secrets_do_not_show():
-    assert "hush" not in repr(Settings("https://k/v3", "u", password="hush", token="hush"))  # noqa: S106
+    settings = Settings("https://k/v3", "u", password="hush", token="hush", secret_key="hush")  # noqa: S106
+    assert "hush" not in repr(settings)
 
 
 def test_authorities_that_cannot_be_read(tmp_path):
@@ -176,6 +208,18 @@ CATALOG = [
 )
 def test_urls_by_type_region_and_interface(region, interface, urls):
     assert urls_in(CATALOG, "compute_v2", region, interface) == urls
+
+
+@pytest.mark.parametrize(
+    ("region", "url", "there"),
+    [
+        ("region0", "https://a:30888", "/api/s/compute_v2/r/region0"),
+        ("", "https://a:30888/", "/api/s/compute_v2"),
+        ("region0", "https://a:30292/v1", "/api/s/compute_v2/r/region0/v1"),
+    ],
+)
+def test_where_the_gateway_has_a_service(region, url, there):
+    assert through_gateway("https://gw", "compute_v2", region, url) == f"https://gw{there}"
 
 
 @pytest.mark.parametrize("catalog", [[], None, {}, "text", [{"type": "image"}], CATALOG])
@@ -241,6 +285,51 @@ def test_a_token_does_as_well_as_a_password(keystone):
     token = transport._login.token(deadline())
     _transport, found = discover(replace(settings, username="", password="", token=token))
     assert [one.name for one in found.instances] == ["region-a"]
+
+
+def test_a_signature_that_cloudpods_accepted():
+    """A login of climc, from the documentation of Cloudpods (development/apisdk)."""
+    text = """AWS4-HMAC-SHA256
+20220220T172931Z
+20220220/cn-beijing/s3/aws4_request
+5ff6dad4605ea24e0f0be6c6885eddbbe1a5619c89f682b21d719aa50dcb9264"""
+    secret = "OGVmTXNKQWpBWHpUejZTWDNKcndSdXlHQUNFeXhLVWI="  # noqa: S105
+    found = signature_of(text, secret, ("20220220", "cn-beijing", "s3", "aws4_request"))
+    assert found == "4c92b91266168fc650fec9303a9dc3309f12d0fe66c5b0a605082e0260c70ce2"
+
+
+def test_what_a_login_with_an_access_key_says():
+    now = datetime.datetime(2026, 2, 3, 4, 5, 6, tzinfo=datetime.timezone.utc)
+    body = login_body("key", "hush", "https://k:30500/v3/auth/tokens", now)
+    assert "hush" not in json.dumps(body)
+    assert body["auth"]["identity"]["methods"] == ["aksk"]
+    proof = json.loads(body["auth"]["identity"]["access_key_secret"])
+    assert proof["request"].splitlines()[:3] == [
+        "AWS4-HMAC-SHA256",
+        "20260203T040506Z",
+        "20260203/cn-beijing/s3/aws4_request",
+    ]
+    assert (proof["access_key"], proof["sign_date"]) == ("key", "2026-02-03T04:05:06.000000Z")
+
+
+KEYS = {"access_key": "standin-access-key", "secret_key": "standin-secret-key"}
+
+
+def test_an_access_key_does_as_well_as_a_password(keystone):
+    service, settings = keystone(catalog=[entry("compute_v2", "https://a:30888")])
+    _transport, found = discover(replace(settings, username="", password="", **KEYS))
+    assert [one.name for one in found.instances] == ["region-a"]
+    # As climc has it.
+    _transport, found = discover(replace(settings, password="wrong", **KEYS))  # noqa: S106
+    assert [one.name for one in found.instances] == ["region-a"]
+    assert logins(service) == 2
+
+
+def test_a_wrong_secret_is_said_to_be_and_not_shown(keystone):
+    _service, settings = keystone()
+    _place, verdict = problem_of(replace(settings, **{**KEYS, "secret_key": "hush-hush"}))
+    assert verdict.reason is Reason.AUTH_FAILED
+    assert "hush" not in verdict.message
 
 
 def test_a_wrong_password_is_said_to_be_and_not_shown(keystone):
@@ -362,6 +451,27 @@ def test_the_token_goes_along_and_one_login_is_enough(keystone):
     assert len(set(guarded.tokens)) == 1
     assert len(guarded.tokens[0]) == 64
     assert logins(service) == 1
+
+
+def test_all_goes_through_the_gateway_where_that_is_wanted():
+    endpoints = [{"interface": "internal", "region": "region0", "url": f"https://{host}:30888"} for host in "ab"]
+    token = {"token": {**GOOD_TOKEN["token"], "catalog": [{"type": "compute_v2", "endpoints": endpoints}]}}
+
+    def gateway(server, connection):
+        is_login = server.heads[-1].startswith(b"POST")
+        connection.sendall(token_said(token) if is_login else with_length(b"pong"))
+
+    with peer(gateway) as server:
+        environment = {**FULL, "OS_AUTH_URL": f"http://127.0.0.1:{server.port}/api/s/identity/v3"}
+        transport, found = discover(settings_of({"endpoint_type": "apigateway"}, environment))
+        (instance,) = found.instances
+        answer = transport.http_get(instance, PING, deadline(), 100)
+    assert (instance.name, instance.namespace, answer.body) == ("region-127.0.0.1", "region0", b"pong")
+    assert [head.split(b"\r\n")[0] for head in server.heads] == [
+        b"POST /api/s/identity/v3/auth/tokens HTTP/1.1",
+        b"GET /api/s/compute_v2/r/region0/ping HTTP/1.1",
+    ]
+    assert b"\r\nX-Auth-Token: t0ken\r\n" in server.heads[1]
 
 
 def test_a_token_that_ends_in_mid_run_is_renewed_once(keystone):
