@@ -80,9 +80,6 @@ for file in $(ls | grep '^{restarts}[.]log[.]') {restarts}.log; do
 done; true
 """
 EVERY_FILE = 10_000
-# When the API server goes away between connect and handshake, CPython before 3.13 leaves the socket to the garbage
-# collector.
-LEFT_BY_SSL = "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
 Line = tuple[int, int]  # a life and a number in it
 
 
@@ -282,10 +279,9 @@ def soak(world: World, cluster: Cluster) -> Iterator[Soak]:
             world.lab("kubelet", node)
         gone = f"/api/v1/namespaces/{NAMESPACE}"
         wait_for("the namespace to go", lambda: made.cluster.call("GET", gone) is None, seconds=120)
-        gc.collect()  # as long as the filter of the test holds
+        gc.collect()  # as long as what conftest.py filters is filtered
 
 
-@pytest.mark.filterwarnings(LEFT_BY_SSL)
 @pytest.mark.timeout(SECONDS + 900)
 def test_every_line_is_found_once_through_rotations_restarts_and_cuts(soak, world, tmp_path):
     watching = Watching(world, tmp_path / "part")

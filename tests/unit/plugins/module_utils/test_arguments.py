@@ -30,7 +30,7 @@ def test_only_what_reads_status_may_use_urls():
 def test_every_setting_of_keystone_is_an_option_and_secrets_are_not_logged():
     options = arguments.KEYSTONE["keystone"]["options"]
     assert options.keys() == VARIABLES.keys()
-    assert {name for name, option in options.items() if option.get("no_log")} == {"password", "token"}
+    assert {name for name, option in options.items() if option.get("no_log")} == {"password", "token", "secret_key"}
 
 
 def test_keystone_by_options_and_variables(monkeypatch):
