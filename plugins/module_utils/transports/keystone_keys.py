@@ -23,15 +23,15 @@ LOCATION = "cn-beijing"
 
 def login_body(access_key: str, secret_key: str, url: str, now: datetime.datetime) -> dict[str, Any]:
     """What to POST to this URL of Keystone for a token; now is in UTC."""
-    moment = now.strftime("%Y%m%dT%H%M%SZ")
+    place, moment = urlsplit(url), now.strftime("%Y%m%dT%H%M%SZ")
     scope = (moment[:8], LOCATION, "s3", "aws4_request")
     headers = {
         "date": now.strftime("%a, %d %b %Y %H:%M:%S GMT"),
-        "host": urlsplit(url).netloc,
+        "host": place.netloc,
         "x-amz-content-sha256": hashlib.sha256(b"").hexdigest(),
         "x-amz-date": moment,
     }
-    request = ["POST", urlsplit(url).path, "", *(f"{name}:{value}" for name, value in headers.items()), ""]
+    request = ["POST", place.path, "", *(f"{name}:{value}" for name, value in headers.items()), ""]
     request += [";".join(headers), headers["x-amz-content-sha256"]]
     signed = "\n".join((ALGORITHM, moment, "/".join(scope), hashlib.sha256("\n".join(request).encode()).hexdigest()))
     proof = {

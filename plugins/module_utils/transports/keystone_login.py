@@ -12,7 +12,6 @@ import datetime
 import threading
 from dataclasses import dataclass, field
 from typing import Any, Callable, Mapping, Sequence, TypeVar
-from urllib.parse import urlsplit
 
 from ..deadline import Deadline, DeadlineExceeded
 from ..reasons import CaptureError, Reason
@@ -134,9 +133,10 @@ def urls_in(catalog: Any, service_type: str, region: str, interface: str) -> lis
 
 
 def through_gateway(gateway: str, service_type: str, region: str, url: str) -> str:
-    """Where the API gateway has a service of that URL (cloudpods pkg/mcclient/session.go). ValueError. Pure."""
+    """Where the API gateway has a service whose URL has that path (cloudpods pkg/mcclient/session.go). Pure."""
     place = f"/r/{region}" if region else ""
-    return f"{gateway}{GATEWAY_PATH}/{service_type}{place}{urlsplit(url).path}".rstrip("/")
+    path = url.partition("://")[2].partition("/")[2]
+    return f"{gateway}{GATEWAY_PATH}/{service_type}{place}/{path}".rstrip("/")
 
 
 def _dicts(items: Any) -> list[dict[str, Any]]:

@@ -79,9 +79,6 @@ class Api:
         self.cluster_name = _cluster_name(params) or urlsplit(configuration.host).hostname or "cluster"
 
     def close(self) -> None:
-        """Let the connections go. Clearing alone would leave that to the garbage collector."""
-        for key in list(self._pool.pools.keys()):
-            self._pool.pools[key].close()
         self._pool.clear()
 
     def _request_headers(self) -> dict[str, Any]:

@@ -252,9 +252,7 @@ class PodFollow(LogFollow):
 
     def _new_of(self, block: bytes) -> Generator[Event, None, bytes]:
         """What was not seen yet of the next lines of a stream that goes on where the last one ended."""
-        if self._is_late(block) and not self._is_rotated:
-            raise _Unexpected
-        yield from self._await(block)
+        yield from self._await(block, is_known=self._is_rotated)
         self._course.see(block, time.time())
         if self._course.holes:
             yield from self._lost_between()
@@ -321,19 +319,18 @@ class PodFollow(LogFollow):
             self._awaited = self._awaited or (min(self._since_proved, newest.moment), newest)
         return True
 
-    def _is_late(self, block: bytes) -> bool:
-        """Whether the first lines of all begin after what was there when the log was looked into."""
-        first = stamp_of(block)
-        return first is not None and self._awaited is not None and first.order > self._awaited[1].order
-
-    def _await(self, block: bytes) -> Iterator[Event]:
-        """Name what is missing before the first lines of all."""
-        first = stamp_of(block)
+    def _await(self, block: bytes, is_known: bool) -> Iterator[Event]:
+        """Name what is missing before the first lines of all. is_known: they are of this container, and of no other;
+        where they may be of another, and begin after what was there when the log was looked into, _Unexpected."""
+        first = stamp_of(block) if self._awaited else None
         if first is None or self._awaited is None:
             return
-        if self._is_late(block):
+        since, newest = self._awaited
+        if first.order > newest.order:
+            if not is_known:
+                raise _Unexpected
             text = "the file of the log was rotated just when it was opened"
-            yield Gap(ROTATION_MISSED, text, self._awaited[0], first.moment)
+            yield Gap(ROTATION_MISSED, text, since, first.moment)
         self._awaited, self._is_rotated = None, False
 
     def _began(self) -> Iterator[Event]:
@@ -346,7 +343,7 @@ class PodFollow(LogFollow):
         yield Gap(ROTATION_MISSED, text, started.moment, oldest)
 
     def _pass_on(self, block: bytes) -> Iterator[Event]:
-        yield from self._await(block)
+        yield from self._await(block, is_known=True)
         new = self._seam.take(block) if block.strip() else b""
         if new:
             yield Lines(new)

@@ -57,11 +57,8 @@ class Cluster:
         return cls(config.new_client_from_config(str(kubeconfig) if kubeconfig else None, context))
 
     def close(self) -> None:
-        """Let its connections go. Clearing alone would leave that to the garbage collector."""
-        manager = self.api.rest_client.pool_manager
-        for key in list(manager.pools.keys()):
-            manager.pools[key].close()
-        manager.clear()
+        """Let its connections go."""
+        self.api.rest_client.pool_manager.clear()
 
     def call(self, method: str, path: str, *, query: dict[str, Any] | None = None, body: Any = None) -> Any:
         """One request; the decoded body, or None for 404."""

@@ -216,6 +216,8 @@ def test_urls_by_type_region_and_interface(region, interface, urls):
         ("region0", "https://a:30888", "/api/s/compute_v2/r/region0"),
         ("", "https://a:30888/", "/api/s/compute_v2"),
         ("region0", "https://a:30292/v1", "/api/s/compute_v2/r/region0/v1"),
+        ("region0", "https://[", "/api/s/compute_v2/r/region0"),
+        ("region0", "nonsense", "/api/s/compute_v2/r/region0"),
     ],
 )
 def test_where_the_gateway_has_a_service(region, url, there):

@@ -15,22 +15,17 @@ from peers import OK, after, peer, server_tls
 
 BODY = b'{"items":[]}'
 CLOSES = OK + b"Connection: close\r\n"
+LENGTH, LONGER = b"Content-Length: 12\r\n\r\n" + BODY, b"Content-Length: 99\r\n\r\n" + BODY
+CHUNK, END = b"Transfer-Encoding: chunked\r\n\r\nc\r\n" + BODY + b"\r\n", b"0\r\n\r\n"
 ANSWERS = {
-    "length": OK + b"Content-Length: 12\r\n\r\n" + BODY,
-    "chunks": OK + b"Transfer-Encoding: chunked\r\n\r\nc\r\n" + BODY + b"\r\n0\r\n\r\n",
-    "length, and it closes": CLOSES + b"Content-Length: 12\r\n\r\n" + BODY,
-    "chunks, and it closes": OK
-    + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\nc\r\n"
-    + BODY
-    + b"\r\n0\r\n\r\n",
+    "length": OK + LENGTH,
+    "chunks": OK + CHUNK + END,
+    "length, and it closes": CLOSES + LENGTH,
+    "chunks, and it closes": CLOSES + CHUNK + END,
     "up to the end": CLOSES + b"\r\n" + BODY,
     "HTTP/1.0": b"HTTP/1.0 200 OK\r\n\r\n" + BODY,
 }
-BROKEN = {
-    "length": OK + b"Content-Length: 99\r\n\r\n" + BODY,
-    "chunks": OK + b"Transfer-Encoding: chunked\r\n\r\nc\r\n" + BODY + b"\r\n",
-    "length, and it closes": CLOSES + b"Content-Length: 99\r\n\r\n" + BODY,
-}
+BROKEN = {"length": OK + LONGER, "chunks": OK + CHUNK, "length, and it closes": CLOSES + LONGER}
 
 
 @contextlib.contextmanager

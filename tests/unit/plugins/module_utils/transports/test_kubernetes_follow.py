@@ -372,22 +372,25 @@ def test_the_log_of_a_new_container_that_does_not_begin_with_it_is_a_gap(kubelet
 
 
 @pytest.fixture
-def rotated_when_opened(kubelet, monkeypatch):
-    """The file is rotated after it was looked into, and before its stream begins; this says what follows."""
-    opened = kubelet.open_stream
+def before_stream(kubelet, monkeypatch):
+    """Lets something happen once, after the log was looked into and before the next stream of it begins."""
 
-    def open_stream(path, query, *limits):
-        if "follow" in query and kubelet.log.lines and not kubelet.log.oldest:
-            kubelet.rotate()
-            kubelet.say("after")
-        return opened(path, query, *limits)
+    def set_up(*happens) -> None:
+        opened, left = kubelet.open_stream, list(happens)
 
-    return lambda: monkeypatch.setattr(kubelet, "open_stream", open_stream)
+        def open_stream(path, query, *limits):
+            while "follow" in query and left:
+                left.pop(0)()
+            return opened(path, query, *limits)
+
+        monkeypatch.setattr(kubelet, "open_stream", open_stream)
+
+    return set_up
 
 
-def test_a_file_that_is_rotated_just_when_it_is_opened_is_a_gap(kubelet, follow, rotated_when_opened):
+def test_a_file_that_is_rotated_just_when_it_is_opened_is_a_gap(kubelet, follow, before_stream):
     kubelet.say("lost", "lost as well", ago=10)
-    rotated_when_opened()
+    before_stream(kubelet.rotate, lambda: kubelet.say("after"))
     followed = follow()
     followed.until("after")
     followed.end()
@@ -396,9 +399,9 @@ def test_a_file_that_is_rotated_just_when_it_is_opened_is_a_gap(kubelet, follow,
     assert gap.since < gap.until <= time.time()
 
 
-def test_the_file_of_a_new_container_that_is_rotated_just_when_it_is_opened_is_a_gap(followed, rotated_when_opened):
+def test_the_file_of_a_new_container_that_is_rotated_just_when_it_is_opened_is_a_gap(kubelet, followed, before_stream):
     began = time.time()
-    rotated_when_opened()
+    before_stream(kubelet.rotate, lambda: kubelet.say("after"))
     followed.restart("lost")
     followed.until("after")
     followed.end()
@@ -407,17 +410,10 @@ def test_the_file_of_a_new_container_that_is_rotated_just_when_it_is_opened_is_a
     assert began <= gap.since < gap.until <= time.time()
 
 
-def test_a_container_that_restarts_just_when_it_is_opened_is_no_rotation(kubelet, follow, monkeypatch):
+def test_a_container_that_restarts_just_when_it_is_opened_is_no_rotation(kubelet, follow, before_stream, monkeypatch):
     monkeypatch.setattr(kubernetes_follow, "CHANGE_SECONDS", PATIENCE)
     kubelet.say("first", ago=10)
-    opened = kubelet.open_stream
-
-    def open_stream(path, query, *limits):
-        if "follow" in query and kubelet.before is None:
-            kubelet.restart("second")
-        return opened(path, query, *limits)
-
-    monkeypatch.setattr(kubelet, "open_stream", open_stream)
+    before_stream(lambda: kubelet.restart("second"))
     followed = follow()
     followed.await_true(lambda: followed.looks > 2)
     followed.instance = dataclasses.replace(POD, restarts=1, container_id="containerd://2", started=utc_text(utc_now()))
