@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import calendar
 import contextlib
-import math
 import os
 import time
 from typing import Callable, Generator, Iterator, Union
@@ -72,6 +71,8 @@ class HostFollow(LogFollow):
                 return
             if _process(now) != _process(self._instance):
                 yield Changed(now.container_id, now.restarts)
+                # Another process may have had its number before.
+                self._window = _started(now)
             self._instance = now
             self._wait(PAUSE_SECONDS)
 
@@ -79,18 +80,28 @@ class HostFollow(LogFollow):
         """One process's log, to its end."""
         source = self._find(self._instance, self._deadline)
         if isinstance(source, JournalMark):
-            yield Opened(self._begun(None))
-            # All of the next process, but journalctl refuses what is before 1970.
-            seconds = math.ceil(time.time() - self._window) if first else int(time.time()) - 1
-            self._stream = source.follow_from(seconds, self._deadline)
-            self._stream.at_end = self.present.set
-            yield from self._pass_on(self._stream)
+            yield from self._read_journal(source, first)
             return
         descriptor, offset, oldest = self._place(source) if first else (*self._next_place(source), None)
         if first:
             yield Opened(self._begun(oldest))
         while descriptor >= 0:
             descriptor, offset = yield from self._read_files(source, descriptor, offset)
+
+    def _read_journal(self, source: JournalMark, first: bool) -> Iterator[Event]:
+        """What there is in the journal, and then what comes."""
+        if first:
+            yield Opened(self._window)
+        self._stream = history = source.history(self._window, self._deadline)
+        yield from self._pass_on(history)
+        if self._is_over:
+            return
+        self._stream = stream = source.follow_on(history, self._deadline)
+        self.present.set()
+        yield from self._pass_on(stream)
+        if source.is_written() and not self._is_over:
+            self._window = time.time()
+            yield Gap(NOT_READABLE, "journalctl ended before the service did", None, self._window)
 
     def _read_files(self, source: LogFiles, descriptor: int, offset: int) -> Generator[Event, None, tuple[int, int]]:
         """Files from a place on; where to go on if that is not where they end (else -1)."""

@@ -13,6 +13,7 @@ import json
 import os
 import select
 import subprocess
+import time
 from typing import Any, Callable
 
 from ..deadline import Deadline
@@ -22,12 +23,13 @@ from .base import LogStream
 from .host_exec import ENVIRONMENT, find_program, run_bounded, stop
 from .host_logs import CHUNK, Mark, describe_sink
 from .host_proc import ProcFs, translated
-from .journal_text import JournalText
+from .journal_text import HistoryText, JournalText
 from .newest import Newest
 
-# How often a silent journal makes us look whether the process still lives, and how much later than its end its
-# last words may be in the journal. In seconds.
+# How often a silent journal makes us look whether the process still lives, how long it has been silent when the last
+# words of one that does not are read, and how much later than its start it may have begun to write. In seconds.
 LIFE_CHECK_SECONDS = 0.5
+LAST_WORDS_SECONDS = 2.0
 CLOCK_SLACK = 1.0
 
 
@@ -41,6 +43,7 @@ class JournalMark(Mark):
         self._program = program
         self._procfs = procfs
         self._process = process
+        self._command = [program, "--quiet", "--no-pager", "--output=cat", "--all"]
         self._own = [f"_PID={process.pid}", "_TRANSPORT=stdout"]
         if not self._is_journal(deadline):
             raise CaptureError(Reason.STDERR_LOST, f"stderr is {describe_sink(process.stderr)}")
@@ -72,27 +75,38 @@ class JournalMark(Mark):
             raise CaptureError(Reason.LOG_UNAVAILABLE, f"journalctl does not print JSON: {error}") from error
 
     def follow(self, deadline: Deadline) -> LogStream:
-        command = [self._program, "--quiet", "--no-pager", "--follow", "--no-tail", "--output=cat", "--all"]
-        with translated(Reason.LOG_UNAVAILABLE):
-            return JournalStream(command + self._place + self._own, self._procfs, self._process, deadline)
+        return self._follow(self._place, JournalText(), deadline)
 
-    def follow_from(self, seconds: int, deadline: Deadline) -> JournalStream:
-        """What the process wrote in the last so many seconds, and on."""
-        command = [self._program, "--quiet", "--no-pager", "--follow", "--no-tail", "--output=cat", "--all"]
-        since = f"--since=-{seconds}s"
+    def history(self, since: float, deadline: Deadline) -> JournalHistory:
+        """What the process has written since then (seconds since 1970), to the newest entry that there is."""
+        place = f"--since=@{max(0.0, since):.6f}"
         with translated(Reason.LOG_UNAVAILABLE):
-            return JournalStream([*command, since, *self._own], self._procfs, self._process, deadline)
+            return JournalHistory([*self._command, "--show-cursor", place, *self._own], place, deadline)
+
+    def follow_on(self, history: JournalHistory, deadline: Deadline) -> JournalStream:
+        """What comes after a history that was read to its end. CaptureError if that was not all."""
+        return self._follow([history.end()], history.text.text, deadline)
+
+    def _follow(self, place: list[str], text: JournalText, deadline: Deadline) -> JournalStream:
+        command = [*self._command, "--follow", "--no-tail", *place, *self._own]
+        with translated(Reason.LOG_UNAVAILABLE):
+            return JournalStream(command, deadline, text, self.is_written)
+
+    def is_written(self) -> bool:
+        """Whether the process is left to write."""
+        return self._procfs.is_alive(self._process)
 
     def read_back(self, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
         """What the process wrote in the last so many seconds, the newest max_bytes of it."""
         # With --since, --lines would mean the oldest ones to some versions.
-        command = [self._program, "--quiet", "--no-pager", "--output=cat", "--all", f"--since=-{seconds}s", *self._own]
         newest = Newest(max_bytes)
-        with translated(Reason.LOG_UNAVAILABLE), JournalStream(command, self._procfs, self._process, deadline) as log:
+        log = self.history(time.time() - seconds, deadline)
+        with translated(Reason.LOG_UNAVAILABLE), log:
             data = log.read()
             while data:
                 newest.add(data)
                 data = log.read()
+        log.end()
         return newest.text()
 
     def close(self) -> None:
@@ -100,12 +114,18 @@ class JournalMark(Mark):
 
 
 class JournalStream(LogStream):
-    """What journalctl prints, until the process has ended and nothing more comes. at_end: called when it pauses."""
+    """What journalctl prints, until nobody is left to write (if that is asked) and nothing more comes, or it ends."""
 
-    def __init__(self, command: list[str], procfs: ProcFs, process: Process, deadline: Deadline) -> None:
-        self._procfs = procfs
-        self._process = process
+    def __init__(
+        self,
+        command: list[str],
+        deadline: Deadline,
+        text: JournalText | HistoryText,
+        is_written: Callable[[], bool] | None = None,
+    ) -> None:
+        self.text = text
         self._deadline = deadline
+        self._is_written = is_written
         self._program = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -114,8 +134,6 @@ class JournalStream(LogStream):
             env=ENVIRONMENT,
             start_new_session=True,
         )
-        self._text = JournalText()
-        self.at_end: Callable[[], Any] | None = None
         self._poll = select.poll()
         if self._program.stdout is not None:
             self._poll.register(self._program.stdout, select.POLLIN)
@@ -124,17 +142,16 @@ class JournalStream(LogStream):
         while self._program.stdout is not None and not self._program.stdout.closed:
             self._deadline.check()
             # Looked at before waiting: what the process wrote last comes within the wait after its end.
-            ended = not self._procfs.is_alive(self._process)
-            if self._poll.poll(1000 * min(LIFE_CHECK_SECONDS, self._deadline.remaining())):
+            ended = self._is_written is not None and not self._is_written()
+            wait = LAST_WORDS_SECONDS if ended else LIFE_CHECK_SECONDS
+            if self._poll.poll(1000 * min(wait, self._deadline.remaining())):
                 data = os.read(self._program.stdout.fileno(), CHUNK)
-                text = self._text.feed(data)
+                text = self.text.feed(data)
                 if text or not data:
                     return text
-            elif ended:
+            elif ended and not self._deadline.expired:
                 break
-            elif self.at_end is not None:
-                self.at_end()
-        return self._text.feed(b"")
+        return self.text.feed(b"")
 
     def stop(self) -> None:
         """Let read() end soon. From any thread."""
@@ -142,3 +159,21 @@ class JournalStream(LogStream):
 
     def close(self) -> None:
         stop(self._program)
+
+
+class JournalHistory(JournalStream):
+    """What there is in the journal by now. begin: the argument of journalctl that tells where it begins."""
+
+    text: HistoryText
+
+    def __init__(self, command: list[str], begin: str, deadline: Deadline) -> None:
+        super().__init__(command, deadline, HistoryText())
+        self._begin = begin
+
+    def end(self) -> str:
+        """The argument of journalctl that tells where it ends. CaptureError if it was not read to its end."""
+        if self.text.cursor:
+            return "--after-cursor=" + self.text.cursor
+        if self.text.is_empty:
+            return self._begin
+        raise CaptureError(Reason.LOG_UNAVAILABLE, "journalctl ended before it had printed all that there is")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 
 _HEADER = re.compile(rb"goroutine profile: total (\d{1,9})\Z")
+_CURSOR = re.compile(rb"-- cursor: ([!-~]+)\n\Z")
 _BLOCK = re.compile(rb"(\d{1,9}) @(?: 0x[0-9a-f]+)+\Z")
 
 
@@ -44,3 +45,31 @@ class JournalText:
         elif self._in_block and self._missing <= 0 and not line.startswith(b"#"):
             ends, self._in_block = True, False
         return b"\n" if ends else b""
+
+
+class HistoryText:
+    """The same for what journalctl --show-cursor prints: its own last line tells the place of the newest entry.
+
+    text: what makes the text, to go on with. cursor: the place, once the end was fed; without it nothing was printed
+    (is_empty), or journalctl was stopped in its middle. No line of a log can be taken for the cursor of a whole output,
+    since that always comes last.
+    """
+
+    def __init__(self) -> None:
+        self.text = JournalText()
+        self.cursor = ""
+        self.is_empty = True
+        self._last = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """See JournalText."""
+        self.is_empty = self.is_empty and not data
+        before, self._last = self._last, b""
+        if data:
+            end = (before + data).rfind(b"\n", 0, -1) + 1
+            whole, self._last = (before + data)[:end], (before + data)[end:]
+            return self.text.feed(whole) if whole else b""
+        cursor = _CURSOR.match(before)
+        if cursor:
+            self.cursor, before = cursor.group(1).decode("ascii"), b""
+        return (self.text.feed(before) if before else b"") + self.text.feed(b"")

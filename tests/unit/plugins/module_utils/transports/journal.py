@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import threading
 from dataclasses import dataclass
@@ -36,7 +38,9 @@ class Journal:
         self.tools = self.machine.folder / "tools"
         self.tools.mkdir()
         script = self.tools / "journalctl"
-        script.write_text('#!/bin/sh\nexec {} {} {} "$@"\n'.format(*self._inside, shutil.which("journalctl")))
+        self._readers = self.tools / "readers"
+        enter = " ".join((*self._inside, str(shutil.which("journalctl"))))
+        script.write_text(f'#!/bin/sh\necho $$ >> {self._readers}\nexec {enter} "$@"\n')
         script.chmod(0o755)
 
     def start(self, component: str, behaviour: str, arguments: tuple[str, ...]) -> Standin:
@@ -58,6 +62,13 @@ class Journal:
 
     def _reading(self, standin: Standin) -> list[str]:
         return [str(self.tools / "journalctl"), "--quiet", "--output=cat", f"_PID={standin.pid}"]
+
+    def kill_readers(self) -> None:
+        """As a node without memory does: every journalctl that still runs."""
+        for pid in map(int, self._readers.read_text().split()):
+            with contextlib.suppress(FileNotFoundError):
+                if Path(f"/proc/{pid}/comm").read_text() == "journalctl\n":
+                    os.kill(pid, signal.SIGKILL)
 
     def close(self) -> None:
         self._journald.terminate()

@@ -15,12 +15,13 @@ import sys
 import tempfile
 import threading
 import time
+import types
 from pathlib import Path
 
 import journal
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import SKIPPED, Instance
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import NOT_READABLE, SKIPPED, Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import host_follow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Changed, Gap, Lines
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_follow import HostFollow
@@ -193,47 +194,84 @@ def test_a_process_that_is_started_again_and_appends_to_the_same_file(tmp_path, 
     assert followed.texts == numbers(0, 20)
 
 
-@pytest.mark.skipif(not journal.RUNS, reason=journal.WHY_NOT)
-def test_a_service_in_the_journal_is_followed_into_its_next_process(tmp_path, monkeypatch):
+@pytest.fixture
+def made_journal(tmp_path, monkeypatch):
     machine = Machine(tmp_path)
     made = Journal(machine)
     monkeypatch.setenv("PATH", f"{made.tools}{os.pathsep}{os.environ['PATH']}")
-    try:
-        services = [made.start("region", "log_rate=50", ("--port", "0")) for _again in range(2)]
-        processes = [PROCFS.process(service.pid) for service in services]
-        shown = Instance("c1", "region", "region-a", process=processes[0])
+    yield made
+    machine.stop()
+    made.close()
 
-        def find(instance, deadline):
-            return JournalMark(PROCFS, instance.process, deadline)
 
-        follower = HostFollow(
-            shown,
-            60,
-            lambda _deadline: dataclasses.replace(shown, restarts=1, process=processes[1]),
-            find,
-            Deadline(PATIENCE),
-        )
-        data, changed, begun = [b"", b""], [], time.monotonic()
-        for event in follower.events():
-            if isinstance(event, Lines):
-                data[len(changed)] += event.data
-            if isinstance(event, Changed):
-                changed.append(event)
-            assert not isinstance(event, Gap)
-            if len(data[0]) > 2000:
-                services[0].stop()
-            if len(data[1]) > 2000:
-                break
-        follower.stop()
-        assert changed == [Changed("", 1)]
-        assert len(data[1]) > 2000
-        assert time.monotonic() - begun < PATIENCE / 2, "the next process was not seen at once"
-        for seen, service in zip(data, services, strict=True):
-            assert made.of(service).startswith(seen)
-        assert data[0] == made.of(services[0]), "its last words are missing"
-    finally:
-        machine.stop()
-        made.close()
+def in_journal(instance, deadline):
+    return JournalMark(PROCFS, instance.process, deadline)
+
+
+needs_journal = pytest.mark.skipif(not journal.RUNS, reason=journal.WHY_NOT)
+
+
+@needs_journal
+def test_a_service_in_the_journal_is_followed_into_its_next_process(made_journal):
+    services = [made_journal.start("region", "log_rate=50", ("--port", "0")) for _again in range(2)]
+    processes = [PROCFS.process(service.pid) for service in services]
+    shown = Instance("c1", "region", "region-a", process=processes[0])
+    following = dataclasses.replace(shown, restarts=1, process=processes[1])
+    follower = HostFollow(shown, 60, lambda _deadline: following, in_journal, Deadline(PATIENCE))
+    data, changed, begun = [b"", b""], [], time.monotonic()
+    for event in follower.events():
+        if isinstance(event, Lines):
+            data[len(changed)] += event.data
+        if isinstance(event, Changed):
+            changed.append(event)
+        assert not isinstance(event, Gap)
+        if len(data[0]) > 2000:
+            services[0].stop()
+        if len(data[1]) > 2000:
+            break
+    follower.stop()
+    assert changed == [Changed("", 1)]
+    assert len(data[1]) > 2000
+    assert time.monotonic() - begun < PATIENCE / 2, "the next process was not seen at once"
+    for seen, service in zip(data, services, strict=True):
+        assert made_journal.of(service).startswith(seen)
+    assert data[0] == made_journal.of(services[0]), "its last words are missing"
+
+
+@needs_journal
+def test_what_had_the_number_of_the_next_process_before_is_not_its_log(made_journal):
+    services = [made_journal.start("region", "log_rate=50", ("--port", "0")) for _again in range(2)]
+    older = made_journal.of(services[1])
+    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+    shown = Instance("c1", "region", "region-a", process=PROCFS.process(services[0].pid))
+    following = dataclasses.replace(shown, started=started, process=PROCFS.process(services[1].pid))
+    data, changed = b"", []
+    for event in HostFollow(shown, 60, lambda _deadline: following, in_journal, Deadline(PATIENCE)).events():
+        services[0].stop()
+        changed += [event] if isinstance(event, Changed) else []
+        data += event.data if isinstance(event, Lines) and changed else b""
+        if data:
+            break
+    assert data, "nothing of the next process was seen"
+    assert data in made_journal.of(services[1])
+    assert not [line for line in older.splitlines() if line in data]
+
+
+@needs_journal
+def test_a_journalctl_that_dies_is_a_gap_and_nothing_comes_twice(made_journal):
+    service = made_journal.start("region", "log_rate=50", ("--port", "0"))
+    followed = Followed(types.SimpleNamespace(found=PROCFS.process(service.pid)), in_journal)
+    wait_until(followed.follower.present.is_set, "the present")
+    seen = len(followed.texts)
+    wait_until(lambda: len(followed.texts) > seen, "what is new")
+    made_journal.kill_readers()
+    wait_until(lambda: followed.of(Gap), "the gap")
+    seen = len(followed.texts)
+    wait_until(lambda: len(followed.texts) > seen, "what is new after the gap")
+    followed.end()
+    assert [gap.kind for gap in followed.of(Gap)] == [NOT_READABLE]
+    numbered = [int(number) for number in re.findall(r"server (\d+) not found", "\n".join(followed.texts))]
+    assert numbered == sorted(set(numbered))
 
 
 # Writes records as containerd does, many at a time with the stamp of that moment, and the numbers of their blocks; says

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.reader import DumpReader, ReaderState
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.journal_text import JournalText
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.journal_text import (
+    HistoryText,
+    JournalText,
+)
 
 CORPUS = Path(__file__).parents[1] / "stacks" / "corpus"
 DUMPS = sorted(CORPUS.glob("*/debug1.txt"))
@@ -58,3 +61,40 @@ def test_what_is_no_dump_is_left_alone(head):
 def test_what_has_no_end_is_given_at_the_end():
     text = JournalText()
     assert (text.feed(b"a\nb"), text.feed(b""), text.feed(b"")) == (b"a\n", b"b", b"")
+
+
+CURSOR = b"-- cursor: s=a4b315;i=84c;b=cbb0c4;m=365ff90f2;t=661590ab2631f;x=9e5c70\n"
+
+
+def fed(text, data, size):
+    return b"".join(text.feed(data[start : start + size]) for start in range(0, len(data), size)) + text.feed(b"")
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize("log", [BEFORE, BEFORE + AFTER, b"\n", CURSOR, CURSOR + BEFORE + CURSOR])
+def test_the_place_of_the_newest_entry_is_the_last_line_whatever_the_log_says(log, size):
+    text = HistoryText()
+    own = b"-- cursor: s=own\n"
+    assert fed(text, log + own, size) == log
+    assert (text.cursor, text.is_empty) == ("s=own", False)
+
+
+@pytest.mark.parametrize("log", [BEFORE, BEFORE + b"half", b"-- cursor:\n", b"-- cursor: s=a b\n", CURSOR[:-1]])
+def test_where_journalctl_was_stopped_there_is_no_place(log):
+    text = HistoryText()
+    assert fed(text, log, 7) == log
+    assert (text.cursor, text.is_empty) == ("", False)
+
+
+def test_where_nothing_was_printed_there_is_no_place_and_that_was_all():
+    text = HistoryText()
+    assert text.feed(b"") == b""
+    assert (text.cursor, text.is_empty) == ("", True)
+
+
+def test_a_dump_that_goes_on_after_the_history():
+    dump = DUMPS[-1].read_bytes()
+    kept = as_journal(BEFORE + dump + AFTER)
+    half = kept.index(b"\n", len(kept) // 2) + 1
+    text = HistoryText()
+    assert fed(text, kept[:half] + CURSOR, 100) + fed(text.text, kept[half:], 100) == BEFORE + dump + AFTER
