@@ -39,6 +39,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.f
 
 USR1 = 1 << 9
 HEADER = b"goroutine profile: total "
+ENDED = b"(the log ended)"
 PLENTY = 8 << 20
 
 
@@ -46,7 +47,7 @@ class World(abc.ABC):
     """Somewhere services run, and the transport that reaches them.
 
     patience: seconds in which anything that is expected has happened. slack: seconds by which a call may come back
-    later than its deadline. moment: seconds in which a dump that is to come has come.
+    later than its deadline. moment: seconds in which a dump that should not come would have come.
     has_runtime: commands can be run where the services are. gone: what is said of the port of a service that has ended.
     """
 
@@ -122,26 +123,34 @@ def take_dump(world: World, instance: Instance) -> DumpReader:
         return read_dump(log)
 
 
-def hear(world: World, instances: Sequence[Instance], act: Callable[[], object]) -> list[bytes]:
-    """What each of these instances writes into its log from before the act until some moments after it."""
-    deadline = world.deadline(world.moment)
+def hear(world: World, instances: Sequence[Instance], act: Callable[[], object], dumps: int = 0) -> list[bytes]:
+    """What these instances write into their logs from before the act until so many dumps and a moment after it."""
+    deadline = world.deadline()
+    heard, more = [b""] * len(instances), threading.Condition()
+
+    def listen(number: int, log: LogStream) -> None:
+        with log, contextlib.suppress(DeadlineExceeded):
+            while data := log.read():
+                with more:
+                    heard[number] += data
+                    more.notify()
+            heard[number] += ENDED
+
     logs = [world.transport.open_log(instance, deadline) for instance in instances]
+    assert all(logs), "a service had written nothing at all"
+    threads = [threading.Thread(target=listen, args=each, daemon=True) for each in enumerate(logs)]
+    for thread in threads:
+        thread.start()
     act()
-    heard = []
-    for log in logs:
-        assert log is not None, "the service had written nothing at all"
-        with log:
-            heard.append(b"".join(rest_of(log)))
+    with more:
+        more.wait_for(lambda: sum(map(dumps_in, heard)) >= dumps, deadline.remaining())
+        # More dumps than there should be.
+        more.wait_for(lambda: sum(map(dumps_in, heard)) > dumps, world.moment)
+    deadline.cancel()
+    for thread in threads:
+        thread.join(world.slack)
+    assert not [data for data in heard if data.endswith(ENDED)], "a log ended"
     return heard
-
-
-def rest_of(log: LogStream) -> Iterator[bytes]:
-    """Everything up to the deadline, before which the log does not end."""
-    with contextlib.suppress(DeadlineExceeded):
-        while True:
-            data = log.read()
-            assert data, "the log ended"
-            yield data
 
 
 def dumps_in(data: bytes) -> int:
@@ -254,7 +263,7 @@ def test_a_signal_reaches_exactly_one_process(world):
     names = ["region", "region", "host", "host-image", "host-deployer"]
     services = [(world.start(name), name) for name in names]
     instances = [instance_of(world, service, name) for service, name in services]
-    heard = hear(world, instances, lambda: signal(world, instances[0], world.deadline()))
+    heard = hear(world, instances, lambda: signal(world, instances[0], world.deadline()), dumps=1)
     assert [dumps_in(data) for data in heard] == [1, 0, 0, 0, 0]
     assert all(world.is_alive(service) for service, _name in services)
 
@@ -416,11 +425,10 @@ def test_no_signal_is_sent_after_the_deadline(world):
     service, instance = started(world)
 
     def signal_late():
-        deadline = world.deadline(world.moment / 2)
+        deadline = world.deadline()
         with world.transport.open_process(instance, deadline) as session:
             (process,) = [one for one in session.facts.candidates if one.same_container]
-            while not deadline.expired:
-                threading.Event().wait(deadline.remaining())
+            deadline.cancel()
             with pytest.raises((DeadlineExceeded, CaptureError)):
                 session.signal(process)
 
