@@ -5,7 +5,9 @@
 
 journald leaves out empty lines (systemd src/journal/journald-stream.c), and these are what ends the blocks of a
 goroutine dump. They are put back where a dump must have had them: before each block but the first, and before the
-first line of something else once the counts of the blocks add up.
+first line of something else once the counts of the blocks add up and the last block has its frames. And where another
+writer's line came between the end of a dump's line and its newline (see stacks/assemble.py), that newline had an empty
+line of its own.
 """
 
 from __future__ import annotations
@@ -13,8 +15,14 @@ from __future__ import annotations
 import re
 
 _HEADER = re.compile(rb"goroutine profile: total (\d{1,9})\Z")
+_BLOCK = re.compile(rb"(\d{1,9}) @((?: 0x[0-9a-f]{1,32})+)\Z")
+_LABELS = re.compile(rb"# labels: \{.*\}\Z")
+_ROW = re.compile(rb"#\t0x([0-9a-f]{1,32})\t+[^\t]+\+0x[0-9a-f]+\t+[^\t]+:\d+\Z")
+# How the lines begin that services write.
+_ENTRY = re.compile(rb"(?:\x1b\[\d+m)?\[\w+\]? (?:\d{6}|\d{4}[-/]\d\d[-/]\d\d) \d\d:\d\d:\d\d")
 _CURSOR = re.compile(rb"-- cursor: ([!-~]+)\n\Z")
-_BLOCK = re.compile(rb"(\d{1,9}) @(?: 0x[0-9a-f]+)+\Z")
+# Only what is not longer is waited for: its pieces are looked at anew with each that comes.
+_LONGEST_ROW = 1 << 12
 
 
 class JournalText:
@@ -24,6 +32,9 @@ class JournalText:
         self._rest = b""
         self._missing = 0
         self._in_block = False
+        self._frames = _Frames()
+        # What there is by now of a dump's line that others wrote into.
+        self._torn = b""
 
     def feed(self, data: bytes) -> bytes:
         """The text of the lines that are whole by now; b"" is the end of input and gives what is left."""
@@ -31,20 +42,76 @@ class JournalText:
             rest, self._rest = self._rest, b""
             return rest
         *lines, self._rest = (self._rest + data).split(b"\n")
-        return b"".join(self._with_end(line) + line + b"\n" for line in lines)
+        return b"".join(map(self._restored, lines))
 
-    def _with_end(self, line: bytes) -> bytes:
-        """The empty line that comes before this one, or nothing."""
-        header, block = _HEADER.match(line), _BLOCK.match(line)
+    def _restored(self, line: bytes) -> bytes:
+        """A line, with the empty lines before and after it."""
+        entry = _ENTRY.search(line)
+        own = line[: entry.start()] if entry else line
+        before = b"\n" if self._ends_before(own) else b""
+        after = b"\n" if self._lacks_newline(own, entry is not None) else b""
+        return before + line + b"\n" + after
+
+    def _ends_before(self, own: bytes) -> bool:
+        """Whether a block ends before this."""
+        header, block = _HEADER.match(own), _BLOCK.match(own)
         ends = False
         if header:
             self._missing, self._in_block = int(header.group(1)), False
+            self._frames = _Frames()
         elif block and self._missing > 0:
             ends, self._in_block = self._in_block, True
             self._missing -= int(block.group(1))
-        elif self._in_block and self._missing <= 0 and not line.startswith(b"#"):
-            ends, self._in_block = True, False
-        return b"\n" if ends else b""
+            self._frames.begin(block.group(2))
+        elif self._in_block and not own.startswith(b"#"):
+            ends = self._missing <= 0 and self._frames.may_end and not self._torn
+            self._in_block = not ends
+        return ends
+
+    def _lacks_newline(self, own: bytes, is_cut: bool) -> bool:
+        """Whether this is a dump's line to its end, after which somebody else's line came before its newline."""
+        begun = own if own.startswith(b"#") else self._torn + own
+        row = _ROW.match(begun)
+        if row:
+            self._frames.add(int(row.group(1), 16))
+        if row or any(whole.match(begun) for whole in (_BLOCK, _LABELS, _HEADER)):
+            self._torn = b""
+            return is_cut
+        if is_cut:
+            self._torn = begun if begun.startswith(b"#") and len(begun) <= _LONGEST_ROW else b""
+        elif own.startswith((b"#", b"goroutine profile: ")):
+            self._torn = b""
+        return False
+
+
+class _Frames:
+    """The frames of a dump's blocks: one for each address, and its own is one less; but not for the runtime's first
+    functions and, at the end of most, for goexit, which is the same address in all of them.
+    """
+
+    def __init__(self) -> None:
+        self._left: list[int] = []
+        self._goexit = -1
+        self._found = self._unknown = False
+
+    def begin(self, addresses: bytes) -> None:
+        """Another block begins, so the one before is whole."""
+        if self._found and len(self._left) == 1:
+            self._goexit = self._left[0]
+        self._left = [int(address, 16) for address in addresses.split()]
+        self._found = self._unknown = False
+
+    def add(self, address: int) -> None:
+        if address + 1 in self._left:
+            del self._left[: self._left.index(address + 1) + 1]
+            self._found = True
+        else:
+            self._unknown = True
+
+    @property
+    def may_end(self) -> bool:
+        """Whether no frame need come any more, or frames cannot be told from addresses."""
+        return self._left in ([], [self._goexit]) or (self._unknown and not self._found)
 
 
 class HistoryText:

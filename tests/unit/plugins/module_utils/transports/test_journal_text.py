@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.j
     HistoryText,
     JournalText,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 CORPUS = Path(__file__).parents[1] / "stacks" / "corpus"
 DUMPS = sorted(CORPUS.glob("*/debug1.txt"))
@@ -23,6 +26,10 @@ BEFORE, AFTER = (
 def as_journal(text):
     """What is left of a text in a journal."""
     return b"".join(line + b"\n" for line in text.split(b"\n") if line)
+
+
+def fed(text, data, size):
+    return b"".join(text.feed(data[start : start + size]) for start in range(0, len(data), size)) + text.feed(b"")
 
 
 @pytest.mark.parametrize("path", DUMPS, ids=[path.parent.name for path in DUMPS])
@@ -40,16 +47,53 @@ def test_a_dump_comes_back_as_it_was_written(path, size):
     assert reader.state is ReaderState.COMPLETE
 
 
+# As in stacks/test_reader.py: these are written by themselves.
+CELL = re.compile(rb"^#(?=\t)|\t{1,8}|[^\t\n]+|\n", re.MULTILINE)
+ENTRIES = [
+    AFTER,
+    b"[I 261123 00:22:28 main.main(main.go:1)] two\nlines\n",
+    b"[mysql] 2026/11/22 16:08:10 packets.go:37: unexpected EOF\n" + AFTER,
+    b"\x1b[33m[warning 2026-11-23 00:22:28 main.main(main.go:1)]\x1b[0m colours\n",
+]
+
+
+@pytest.mark.parametrize("path", DUMPS, ids=[path.parent.name for path in DUMPS])
+@settings(max_examples=60)
+@given(st.data())
+def test_lines_of_the_log_between_any_two_cells_cost_nothing(path, data):
+    cells = CELL.findall(path.read_bytes())
+    places = data.draw(st.lists(st.integers(1, len(cells) - 1), max_size=40, unique=True))
+    entries = {place: data.draw(st.sampled_from(ENTRIES)) for place in places}
+    written = b"".join(entries.get(number, b"") + cell for number, cell in enumerate(cells))
+    reader = DumpReader()
+    reader.feed(fed(JournalText(), as_journal(written + AFTER), 1000))
+    assert reader.state is ReaderState.COMPLETE, reader.problems
+    assert reader.dump == path.read_bytes()
+
+
 def test_two_dumps_one_after_the_other():
     dump = DUMPS[-1].read_bytes()
     text = JournalText()
     assert text.feed(as_journal(dump + AFTER + dump + AFTER)) == dump + AFTER + dump + AFTER
 
 
-def test_a_line_of_the_log_between_two_frames_ends_nothing():
-    frames = b"#\t0x1\tmain.f+0x1\t/a.go:1\n" + AFTER + b"#\t0x2\tmain.g+0x1\t/a.go:2\n"
-    written = b"goroutine profile: total 2\n1 @ 0x1\n" + frames + b"\n1 @ 0x2\n\n" + AFTER
-    assert JournalText().feed(as_journal(written)) == written
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_line_of_the_log_before_any_cell_of_the_last_blocks(entry):
+    written = (
+        b"goroutine profile: total 3\n1 @ 0x2 0x3 0x99\n"
+        b"#\t0x1\tmain.f+0x1\t/a.go:1\n#\t0x2\tmain.g+0x1\t/a.go:2\n\n"
+        b'1 @ 0x5 0x6 0x99\n# labels: {"a":"b"}\n'
+        b"#\t0x4\tmain.f+0x1\t/a.go:3\n#\t0x5\tmain.g+0x1\t/a.go:4\n\n"
+        b"1 @ 0x99\n\n"
+    )
+    cells = CELL.findall(written)
+    assert JournalText().feed(as_journal(written + AFTER)) == written + AFTER
+    for place in range(1, len(cells) - 1):
+        text = b"".join(cells[:place]) + entry + b"".join(cells[place:]) + AFTER
+        reader = DumpReader()
+        reader.feed(JournalText().feed(as_journal(text)))
+        assert reader.state is ReaderState.COMPLETE, (place, reader.problems)
+        assert reader.dump == written
 
 
 @pytest.mark.parametrize("head", [b"", b"#\tx\nword\n", b"goroutine profile: total many\n"])
@@ -64,10 +108,6 @@ def test_what_has_no_end_is_given_at_the_end():
 
 
 CURSOR = b"-- cursor: s=a4b315;i=84c;b=cbb0c4;m=365ff90f2;t=661590ab2631f;x=9e5c70\n"
-
-
-def fed(text, data, size):
-    return b"".join(text.feed(data[start : start + size]) for start in range(0, len(data), size)) + text.feed(b"")
 
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
