@@ -19,6 +19,9 @@ from .plan import Node, Options, Places, Plan
 ETC = "/run/lab/etc"
 SOCKET = "/run/containerd/containerd.sock"
 SSH_PORT = 22
+# The kubelet keeps one, and each minute takes one that is made and not started yet for it: if a container restarts just
+# then, the log of the one before is gone (pkg/kubelet/kuberuntime/kuberuntime_gc.go, evictableContainers).
+DEAD_CONTAINERS = 100
 
 # restrict_oom_score_adj: machines without CAP_SYS_RESOURCE may not lower a score, and every sandbox
 # would die of the attempt. disable_apparmor: its profiles would be loaded into the host's kernel.
@@ -137,6 +140,7 @@ def parts(node: Node, plan: Plan, authority: Authority, machine: Machine) -> lis
         f"--kubeconfig={ETC}/kubelet.conf",
         f"--hostname-override={node.name}",
         f"--node-ip={node.ip}",
+        f"--maximum-dead-containers-per-container={DEAD_CONTAINERS}",
     ]
 
     def serves() -> bool:
