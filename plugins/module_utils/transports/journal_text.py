@@ -18,11 +18,14 @@ _HEADER = re.compile(rb"goroutine profile: total (\d{1,9})\Z")
 _BLOCK = re.compile(rb"(\d{1,9}) @((?: 0x[0-9a-f]{1,32})+)\Z")
 _LABELS = re.compile(rb"# labels: \{.*\}\Z")
 _ROW = re.compile(rb"#\t0x([0-9a-f]{1,32})\t+[^\t]+\+0x[0-9a-f]+\t+[^\t]+:\d+\Z")
+# A frame without a symbol has no more than its address.
+_ADDRESS = re.compile(rb"#\t0x([0-9a-f]{1,32})(?:\t|\Z)")
 # How the lines begin that services write.
 _ENTRY = re.compile(rb"(?:\x1b\[\d+m)?\[\w+\]? (?:\d{6}|\d{4}[-/]\d\d[-/]\d\d) \d\d:\d\d:\d\d")
 _CURSOR = re.compile(rb"-- cursor: ([!-~]+)\n\Z")
 # Only what is not longer is waited for: its pieces are looked at anew with each that comes.
 _LONGEST_ROW = 1 << 12
+_UNKNOWN = -1
 
 
 class JournalText:
@@ -71,7 +74,7 @@ class JournalText:
     def _lacks_newline(self, own: bytes, is_cut: bool) -> bool:
         """Whether this is a dump's line to its end, after which somebody else's line came before its newline."""
         begun = own if own.startswith(b"#") else self._torn + own
-        row = _ROW.match(begun)
+        row = _ROW.match(begun) or (_ADDRESS.match(own) if not is_cut else None)
         if row:
             self._frames.add(int(row.group(1), 16))
         if row or any(whole.match(begun) for whole in (_BLOCK, _LABELS, _HEADER)):
@@ -91,7 +94,7 @@ class _Frames:
 
     def __init__(self) -> None:
         self._left: list[int] = []
-        self._goexit = -1
+        self._goexit = _UNKNOWN
         self._found = self._unknown = False
 
     def begin(self, addresses: bytes) -> None:
@@ -111,7 +114,8 @@ class _Frames:
     @property
     def may_end(self) -> bool:
         """Whether no frame need come any more, or frames cannot be told from addresses."""
-        return self._left in ([], [self._goexit]) or (self._unknown and not self._found)
+        is_goexit = len(self._left) == 1 and self._goexit in (self._left[0], _UNKNOWN)
+        return not self._left or is_goexit or (self._unknown and not self._found)
 
 
 class HistoryText:

@@ -96,6 +96,20 @@ def test_a_line_of_the_log_before_any_cell_of_the_last_blocks(entry):
         assert reader.dump == written
 
 
+@pytest.mark.parametrize(
+    "frames",
+    [
+        b"2 @ 0x2 0x99\n#\t0x1\tmain.f+0x1\t/a.go:1\n",
+        b"2 @ 0x2 0x3\n#\t0x1\tmain.f+0x1\t/a.go:1\n#\t0x2\tmain.f+0x1\t/a.go:1\n",
+        b"2 @ 0x2 0x3 0x99\n#\t0x1\n#\t0x2\n",
+        b"2 @ 0x2 0x3 0x99\n#\t0x77\tmain.f+0x1\t/a.go:1\n",
+    ],
+)
+def test_a_dump_of_one_block_ends(frames):
+    written = b"goroutine profile: total 2\n" + frames + b"\n" + AFTER
+    assert JournalText().feed(as_journal(written)) == written
+
+
 @pytest.mark.parametrize("head", [b"", b"#\tx\nword\n", b"goroutine profile: total many\n"])
 def test_what_is_no_dump_is_left_alone(head):
     text = head + b"3 @ 0x1\n4 @ 0x2\n"
