@@ -94,7 +94,8 @@ ROOMS: dict[str, Room] = {
     "transports/course.py": Room(ours=("transports.seam",)),
     "transports/probe.py": Room(ours=("reasons", "model", "transports.base")),
     "transports/host_logs.py": Room(ours=(*TRANSPORT, "transports.host*", "stacks.logtext"), system=EVERYTHING),
-    "transports/host*": Room(ours=(*TRANSPORT, "transports.host*", "transports.journal_text"), system=EVERYTHING),
+    "transports/host_journal.py": Room(ours=(*TRANSPORT, "transports.host*", "stacks.journaltext"), system=EVERYTHING),
+    "transports/host*": Room(ours=(*TRANSPORT, "transports.host*"), system=EVERYTHING),
     "transports/kubernetes*": Room(
         ours=(*TRANSPORT, "transports.kubernetes*", "transports.probe"), lazily=KUBERNETES, system=EVERYTHING
     ),

@@ -99,7 +99,7 @@ class HostFollow(LogFollow):
         self._stream = stream = source.follow_on(history, self._deadline)
         self.present.set()
         yield from self._pass_on(stream)
-        if source.is_written() and not self._is_over:
+        if not (self._is_over or source.has_ended()):
             self._window = time.time()
             yield Gap(NOT_READABLE, "journalctl ended before the service did", None, self._window)
 

@@ -19,11 +19,11 @@ from typing import Any, Callable
 from ..deadline import Deadline
 from ..model import Process
 from ..reasons import CaptureError, Reason
+from ..stacks.journaltext import HistoryText, JournalText
 from .base import LogStream
 from .host_exec import ENVIRONMENT, find_program, run_bounded, stop
 from .host_logs import CHUNK, Mark, describe_sink
 from .host_proc import ProcFs, translated
-from .journal_text import HistoryText, JournalText
 from .newest import Newest
 
 # How often a silent journal makes us look whether the process still lives, how long it has been silent when the last
@@ -90,11 +90,11 @@ class JournalMark(Mark):
     def _follow(self, place: list[str], text: JournalText, deadline: Deadline) -> JournalStream:
         command = [*self._command, "--follow", "--no-tail", *place, *self._own]
         with translated(Reason.LOG_UNAVAILABLE):
-            return JournalStream(command, deadline, text, self.is_written)
+            return JournalStream(command, deadline, text, self.has_ended)
 
-    def is_written(self) -> bool:
-        """Whether the process is left to write."""
-        return self._procfs.is_alive(self._process)
+    def has_ended(self) -> bool:
+        """Whether nobody is left to write."""
+        return not self._procfs.is_alive(self._process)
 
     def read_back(self, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
         """What the process wrote in the last so many seconds, the newest max_bytes of it."""
@@ -121,11 +121,11 @@ class JournalStream(LogStream):
         command: list[str],
         deadline: Deadline,
         text: JournalText | HistoryText,
-        is_written: Callable[[], bool] | None = None,
+        has_ended: Callable[[], bool] | None = None,
     ) -> None:
         self.text = text
         self._deadline = deadline
-        self._is_written = is_written
+        self._has_ended = has_ended
         self._program = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -142,7 +142,7 @@ class JournalStream(LogStream):
         while self._program.stdout is not None and not self._program.stdout.closed:
             self._deadline.check()
             # Looked at before waiting: what the process wrote last comes within the wait after its end.
-            ended = self._is_written is not None and not self._is_written()
+            ended = self._has_ended is not None and self._has_ended()
             wait = LAST_WORDS_SECONDS if ended else LIFE_CHECK_SECONDS
             if self._poll.poll(1000 * min(wait, self._deadline.remaining())):
                 data = os.read(self._program.stdout.fileno(), CHUNK)

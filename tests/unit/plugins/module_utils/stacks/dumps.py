@@ -16,6 +16,8 @@ REGION1 = (HEALTHY / "dump.log").read_bytes()
 REGION2 = (HEALTHY / "pprof_goroutine2").read_bytes()
 LOG = b"[info 2026-11-23 00:22:28 appsrv.(*Application).ServeHTTP(appsrv.go:212)] 200 3f2a GET /v1 (10.0.0.1) 3ms\n"
 PRINTED = CORPUS["go1.27/stack"]  # what a service logs of an error, with debug.Stack()'s text
+# text/tabwriter writes each cell, each eight tabs of padding and each newline by itself.
+CELL = re.compile(rb"^#(?=\t)|\t{1,8}|[^\t\n]+|\n", re.MULTILINE)
 
 
 def headers(data: bytes) -> int:
@@ -36,3 +38,15 @@ def spread(data: bytes, lines: list[bytes], every: int = 3) -> bytes:
         if number % every == 0:
             out.append(lines[number // every % len(lines)])
     return b"".join(out)
+
+
+def cells(dump: bytes) -> list[bytes]:
+    parts = CELL.findall(dump)
+    assert b"".join(parts) == dump
+    return parts
+
+
+def interleave(dump: bytes, inserted: dict[int, bytes]) -> bytes:
+    """The stream when these texts are written before the cells of these numbers."""
+    parts = cells(dump)
+    return b"".join(inserted.get(number, b"") + cell for number, cell in enumerate(parts))

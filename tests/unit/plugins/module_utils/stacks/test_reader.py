@@ -11,14 +11,12 @@ import re
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.live import LiveReader, has_writer
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.reader import DumpReader, ReaderState
-from dumps import CORPUS, LOG, PRINTED, REGION1
+from dumps import CORPUS, LOG, PRINTED, REGION1, cells, interleave
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 DUMPS = [data for name, data in CORPUS.items() if name.endswith("debug1")] + [REGION1]
 SLOW = settings(max_examples=150)
-# text/tabwriter writes each cell, each eight tabs of padding and each newline by itself.
-CELL = re.compile(rb"^#(?=\t)|\t{1,8}|[^\t\n]+|\n", re.MULTILINE)
 USUAL = [
     LOG,
     b"[warning 2026-11-23 00:22:28 appsrv.(*SWorkerManager).run(workers.go:329)] queue [x] busy\n",
@@ -50,18 +48,6 @@ NASTY = [
     b"goroutine profile: total 3\n",
     SHORT,
 ]
-
-
-def cells(dump: bytes) -> list[bytes]:
-    parts = CELL.findall(dump)
-    assert b"".join(parts) == dump
-    return parts
-
-
-def interleave(dump: bytes, inserted: dict[int, bytes]) -> bytes:
-    """The stream when these texts are written before the cells of these numbers."""
-    parts = cells(dump)
-    return b"".join(inserted.get(number, b"") + cell for number, cell in enumerate(parts))
 
 
 @st.composite

@@ -14,11 +14,12 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from standins import PATIENCE, UP, Machine, Standin, wait_until
 
 JOURNALD = "/lib/systemd/systemd-journald"
 RUNS = os.geteuid() == 0 and os.path.exists(JOURNALD) and all(map(shutil.which, ("journalctl", "systemd-cat")))
-WHY_NOT = "takes root, journald and systemd-cat"
+needs_journal = pytest.mark.skipif(not RUNS, reason="takes root, journald and systemd-cat")
 MOUNTS = f"mount --make-rprivate / && mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal && exec {JOURNALD}"
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import threading
 
-import journal
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
@@ -18,7 +17,7 @@ from conformance import *  # noqa: F403  # pylint: disable=wildcard-import,unuse
 from conformance import World
 from conformance_http import *  # noqa: F403  # pylint: disable=wildcard-import,unused-wildcard-import
 from fake_transport import LOG_LINE, USR1, FakeTransport, no_answer, raises
-from journal import Journal
+from journal import Journal, needs_journal
 from nodes import RUNS, WHY_NOT, Node
 from profiling import profiling
 from standins import Machine
@@ -163,9 +162,7 @@ class FakeWorld(World):
         self._closed.set()
 
 
-IN_JOURNAL = pytest.param(
-    JournalWorld, marks=pytest.mark.skipif(not journal.RUNS, reason=journal.WHY_NOT), id="journal"
-)
+IN_JOURNAL = pytest.param(JournalWorld, marks=needs_journal, id="journal")
 IN_CONTAINERS = pytest.param(ContainerWorld, marks=pytest.mark.skipif(not RUNS, reason=WHY_NOT), id="containers")
 
 

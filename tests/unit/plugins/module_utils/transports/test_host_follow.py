@@ -18,7 +18,6 @@ import time
 import types
 from pathlib import Path
 
-import journal
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import NOT_READABLE, SKIPPED, Instance
@@ -28,7 +27,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_journal import JournalMark
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_logs import ContainerLog, StderrFile
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
-from journal import Journal
+from journal import Journal, needs_journal
 from standins import Machine, wait_until
 
 PROCFS = ProcFs()
@@ -206,9 +205,6 @@ def made_journal(tmp_path, monkeypatch):
 
 def in_journal(instance, deadline):
     return JournalMark(PROCFS, instance.process, deadline)
-
-
-needs_journal = pytest.mark.skipif(not journal.RUNS, reason=journal.WHY_NOT)
 
 
 @needs_journal

@@ -3,19 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.journaltext import HistoryText, JournalText
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.reader import DumpReader, ReaderState
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.journal_text import (
-    HistoryText,
-    JournalText,
-)
+from dumps import cells, interleave
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-CORPUS = Path(__file__).parents[1] / "stacks" / "corpus"
+CORPUS = Path(__file__).parent / "corpus"
 DUMPS = sorted(CORPUS.glob("*/debug1.txt"))
 BEFORE, AFTER = (
     b"[info 2026-01-02 03:04:05 main.f(main.go:1)] before\n",
@@ -47,8 +44,6 @@ def test_a_dump_comes_back_as_it_was_written(path, size):
     assert reader.state is ReaderState.COMPLETE
 
 
-# As in stacks/test_reader.py: these are written by themselves.
-CELL = re.compile(rb"^#(?=\t)|\t{1,8}|[^\t\n]+|\n", re.MULTILINE)
 ENTRIES = [
     AFTER,
     b"[I 261123 00:22:28 main.main(main.go:1)] two\nlines\n",
@@ -61,14 +56,13 @@ ENTRIES = [
 @settings(max_examples=60)
 @given(st.data())
 def test_lines_of_the_log_between_any_two_cells_cost_nothing(path, data):
-    cells = CELL.findall(path.read_bytes())
-    places = data.draw(st.lists(st.integers(1, len(cells) - 1), max_size=40, unique=True))
-    entries = {place: data.draw(st.sampled_from(ENTRIES)) for place in places}
-    written = b"".join(entries.get(number, b"") + cell for number, cell in enumerate(cells))
+    dump = path.read_bytes()
+    places = data.draw(st.lists(st.integers(1, len(cells(dump)) - 1), max_size=40, unique=True))
+    written = interleave(dump, {place: data.draw(st.sampled_from(ENTRIES)) for place in places})
     reader = DumpReader()
     reader.feed(fed(JournalText(), as_journal(written + AFTER), 1000))
     assert reader.state is ReaderState.COMPLETE, reader.problems
-    assert reader.dump == path.read_bytes()
+    assert reader.dump == dump
 
 
 def test_two_dumps_one_after_the_other():
@@ -86,12 +80,10 @@ def test_a_line_of_the_log_before_any_cell_of_the_last_blocks(entry):
         b"#\t0x4\tmain.f+0x1\t/a.go:3\n#\t0x5\tmain.g+0x1\t/a.go:4\n\n"
         b"1 @ 0x99\n\n"
     )
-    cells = CELL.findall(written)
     assert JournalText().feed(as_journal(written + AFTER)) == written + AFTER
-    for place in range(1, len(cells) - 1):
-        text = b"".join(cells[:place]) + entry + b"".join(cells[place:]) + AFTER
+    for place in range(1, len(cells(written)) - 1):
         reader = DumpReader()
-        reader.feed(JournalText().feed(as_journal(text)))
+        reader.feed(JournalText().feed(as_journal(interleave(written, {place: entry}) + AFTER)))
         assert reader.state is ReaderState.COMPLETE, (place, reader.problems)
         assert reader.dump == written
 

@@ -6,7 +6,7 @@
 journald leaves out empty lines (systemd src/journal/journald-stream.c), and these are what ends the blocks of a
 goroutine dump. They are put back where a dump must have had them: before each block but the first, and before the
 first line of something else once the counts of the blocks add up and the last block has its frames. And where another
-writer's line came between the end of a dump's line and its newline (see stacks/assemble.py), that newline had an empty
+writer's line came between the end of a dump's line and its newline (see assemble.py), that newline had an empty
 line of its own.
 """
 
@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import re
 
+from .debug1 import LABELS, Block
+
 _HEADER = re.compile(rb"goroutine profile: total (\d{1,9})\Z")
 _BLOCK = re.compile(rb"(\d{1,9}) @((?: 0x[0-9a-f]{1,32})+)\Z")
-_LABELS = re.compile(rb"# labels: \{.*\}\Z")
 _ROW = re.compile(rb"#\t0x([0-9a-f]{1,32})\t+[^\t]+\+0x[0-9a-f]+\t+[^\t]+:\d+\Z")
 # A frame without a symbol has no more than its address.
 _ADDRESS = re.compile(rb"#\t0x([0-9a-f]{1,32})(?:\t|\Z)")
@@ -25,7 +26,6 @@ _ENTRY = re.compile(rb"(?:\x1b\[\d+m)?\[\w+\]? (?:\d{6}|\d{4}[-/]\d\d[-/]\d\d) \
 _CURSOR = re.compile(rb"-- cursor: ([!-~]+)\n\Z")
 # Only what is not longer is waited for: its pieces are looked at anew with each that comes.
 _LONGEST_ROW = 1 << 12
-_UNKNOWN = -1
 
 
 class JournalText:
@@ -35,7 +35,10 @@ class JournalText:
         self._rest = b""
         self._missing = 0
         self._in_block = False
-        self._frames = _Frames()
+        self._block = Block(0, ())
+        # The last address of most blocks, the same in all of them, which has no frame; None: not known yet.
+        self._goexit: int | None = None
+        self._unknown = False  # a frame of the block is none of its addresses
         # What there is by now of a dump's line that others wrote into.
         self._torn = b""
 
@@ -61,13 +64,13 @@ class JournalText:
         ends = False
         if header:
             self._missing, self._in_block = int(header.group(1)), False
-            self._frames = _Frames()
+            self._block, self._goexit = Block(0, ()), None
         elif block and self._missing > 0:
             ends, self._in_block = self._in_block, True
             self._missing -= int(block.group(1))
-            self._frames.begin(block.group(2))
+            self._begin(int(block.group(1)), block.group(2))
         elif self._in_block and not own.startswith(b"#"):
-            ends = self._missing <= 0 and self._frames.may_end and not self._torn
+            ends = self._missing <= 0 and self._may_end() and not self._torn
             self._in_block = not ends
         return ends
 
@@ -76,8 +79,8 @@ class JournalText:
         begun = own if own.startswith(b"#") else self._torn + own
         row = _ROW.match(begun) or (_ADDRESS.match(own) if not is_cut else None)
         if row:
-            self._frames.add(int(row.group(1), 16))
-        if row or any(whole.match(begun) for whole in (_BLOCK, _LABELS, _HEADER)):
+            self._add_frame(int(row.group(1), 16))
+        if row or _BLOCK.match(begun) or LABELS.fullmatch(begun) or _HEADER.match(begun):
             self._torn = b""
             return is_cut
         if is_cut:
@@ -86,36 +89,26 @@ class JournalText:
             self._torn = b""
         return False
 
-
-class _Frames:
-    """The frames of a dump's blocks: one for each address, and its own is one less; but not for the runtime's first
-    functions and, at the end of most, for goexit, which is the same address in all of them.
-    """
-
-    def __init__(self) -> None:
-        self._left: list[int] = []
-        self._goexit = _UNKNOWN
-        self._found = self._unknown = False
-
-    def begin(self, addresses: bytes) -> None:
+    def _begin(self, count: int, addresses: bytes) -> None:
         """Another block begins, so the one before is whole."""
-        if self._found and len(self._left) == 1:
-            self._goexit = self._left[0]
-        self._left = [int(address, 16) for address in addresses.split()]
-        self._found = self._unknown = False
+        if self._block.located and self._block.hidden_end is not None:
+            self._goexit = self._block.hidden_end
+        self._block = Block(count, tuple(int(address, 16) for address in addresses.split()))
+        self._unknown = False
 
-    def add(self, address: int) -> None:
-        if address + 1 in self._left:
-            del self._left[: self._left.index(address + 1) + 1]
-            self._found = True
-        else:
+    def _add_frame(self, pc: int) -> None:
+        # Not with Block.add(), which keeps each: nothing bounds how many a log may hold.
+        index = self._block.locate(pc)
+        if index is None:
             self._unknown = True
+        else:
+            self._block.next, self._block.located = index + 1, True
 
-    @property
-    def may_end(self) -> bool:
+    def _may_end(self) -> bool:
         """Whether no frame need come any more, or frames cannot be told from addresses."""
-        is_goexit = len(self._left) == 1 and self._goexit in (self._left[0], _UNKNOWN)
-        return not self._left or is_goexit or (self._unknown and not self._found)
+        block = self._block
+        is_goexit = block.hidden_end is not None and self._goexit in (block.hidden_end, None)
+        return block.next == len(block.addresses) or is_goexit or (self._unknown and not block.located)
 
 
 class HistoryText:
