@@ -17,8 +17,9 @@ from typing import Any
 import collection
 
 ROOT = Path(__file__).resolve().parents[2]
-# LAB_NAME: which of the labs of this machine.
-LAB = [sys.executable, str(ROOT / "tests" / "lab" / "lab.py"), "--name", os.environ.get("LAB_NAME", "lab")]
+# Which of the labs of this machine: LAB_NAME, and one for each worker where tests run side by side.
+LAB_NAME = "-".join(filter(None, (os.environ.get("LAB_NAME", "lab"), os.environ.get("PYTEST_XDIST_WORKER"))))
+LAB = [sys.executable, str(ROOT / "tests" / "lab" / "lab.py"), "--name", LAB_NAME]
 APPLY = ROOT / "tests" / "lab" / "deploy" / "apply.py"
 PLAYBOOK = "cloudpods.diagnostics.capture_stacks"
 

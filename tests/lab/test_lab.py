@@ -238,8 +238,8 @@ class TestFaults:
             kubectl("exec", pods[f"{NAME}-node2"], "--", "true")
         finally:
             faults.thaw(lab, target)
-        wait_for("exec after the thaw", lambda: not subprocess.run(command, check=False).returncode, seconds=60)
-        wait_for("whole lab", lambda: not lifecycle.troubles(lab), seconds=60)
+        wait_for("exec after the thaw", lambda: not subprocess.run(command, check=False).returncode)
+        wait_for("whole lab", lambda: not lifecycle.troubles(lab))
 
     def test_the_api_server_stops_and_starts(self, pods: dict[str, str]) -> None:
         lab = Lab(NAME)
@@ -255,7 +255,7 @@ class TestFaults:
         logs = Lab(NAME).machine(node).logs / "pods"
         lab_py("kubelet", node, "--container-log-max-size", "16Ki", "--container-log-max-files", "3")
         try:
-            wait_for("rotation", lambda: len(list(logs.glob(f"default_{pod}_*/main/0.log.*"))) > 0, seconds=60)
+            wait_for("rotation", lambda: len(list(logs.glob(f"default_{pod}_*/main/0.log.*"))) > 0)
         finally:
             lab_py("kubelet", node)
 
@@ -280,7 +280,7 @@ class TestCrashes:
     def test_up_replaces_a_lab_with_a_dead_node(self) -> None:
         os.kill(state()["nodes"][0]["pid"], signal.SIGKILL)
         with pytest.raises(LabError, match="does not run"):
-            wait_for("death", lambda: Lab(NAME).machine("node1").pid == 0, seconds=10)
+            wait_for("death", lambda: Lab(NAME).machine("node1").pid == 0)
         up()
         assert ready_nodes() == {f"{NAME}-node1", f"{NAME}-node2"}
 

@@ -31,6 +31,7 @@ from deploy.expectations import Object, complaint, pods_of, ready
 from deploy.sets import HEALTH, NAMESPACES, SETS, Expectation, Set
 
 WAIT_SECONDS = 240.0
+POLL_SECONDS = 0.3  # each poll lists all that is in the namespace
 DELETE_GRACE_SECONDS = 1  # also for pods that would take an hour
 FIELD_MANAGER = "cloudpods-lab"
 LOG_HEAD_BYTES = 1 << 20
@@ -129,7 +130,7 @@ def wait(cluster: Cluster, wanted: Set, seconds: float = WAIT_SECONDS) -> None:
         return not complaints
 
     try:
-        wait_for(f"namespace {wanted.namespace}", satisfied, seconds=seconds)
+        wait_for(f"namespace {wanted.namespace}", satisfied, seconds=seconds, poll_seconds=POLL_SECONDS)
     except LabError as late:
         raise LabError(f"{late}: {'; '.join(complaints)}") from late
 
@@ -163,7 +164,7 @@ def delete(cluster: Cluster, namespace: str, seconds: float = WAIT_SECONDS) -> N
         cluster.call("DELETE", _PATHS["Pod"].format(namespace), body=soon)
         return not cluster.list("Pod", namespace)
 
-    wait_for(f"the pods of {namespace} to go", empty, seconds=seconds)
+    wait_for(f"the pods of {namespace} to go", empty, seconds=seconds, poll_seconds=POLL_SECONDS)
     path = f"{_PATHS['Namespace']}/{namespace}"
     cluster.call("DELETE", path)
     wait_for(f"namespace {namespace} to go", lambda: cluster.call("GET", path) is None, seconds=seconds)

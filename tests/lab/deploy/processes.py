@@ -39,7 +39,6 @@ from deploy.expectations import READY_LINE
 from deploy.images import native_program
 from deploy.manifests import DATABASE_PASSWORD, Behaviour, behaviour_text
 
-READY_SECONDS = 30.0
 STOP_SECONDS = 5.0
 
 
@@ -118,7 +117,7 @@ def start(directory: Path, fleet: Sequence[Process] = DEMO, binary: Path | None 
     try:
         started = [launch(directory, process) for process in fleet]
         for process, each in zip(fleet, started, strict=True):
-            wait_for(f"{each.name} (pid {each.pid})", lambda p=process, e=each: is_ready(p, e), seconds=READY_SECONDS)
+            wait_for(f"{each.name} (pid {each.pid})", lambda p=process, e=each: is_ready(p, e))
     except BaseException:
         stop(directory)
         raise

@@ -5,3 +5,8 @@
 
 `lifecycle.Lab` is the way in; `../README.md` tells what is where.
 """
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tools"))

@@ -16,6 +16,8 @@ import time
 from functools import partial
 from pathlib import Path
 
+from patience import patience
+
 from .core import LabError, wait_for
 
 SYSTEM = "system.slice"  # the daemons of a machine live in this leaf: v2 allows no processes in inner groups
@@ -80,7 +82,7 @@ def members(group: str) -> set[int]:
     return pids - {0}
 
 
-def set_frozen(group: str, frozen: bool, *, seconds: float = 5) -> None:
+def set_frozen(group: str, frozen: bool) -> None:
     """Freeze or thaw every process of `group`, containers included, and wait until it is so."""
     if pure_v2():
         switch, value, proof, text = "cgroup.freeze", str(int(frozen)), "cgroup.events", f"frozen {int(frozen)}"
@@ -90,7 +92,7 @@ def set_frozen(group: str, frozen: bool, *, seconds: float = 5) -> None:
     for place in directories(group):
         if (place / switch).exists():
             (place / switch).write_text(value)
-            wait_for(f"{place}: {text}", partial(contains_line, place / proof, text), seconds=seconds)
+            wait_for(f"{place}: {text}", partial(contains_line, place / proof, text))
 
 
 def contains_line(path: Path, line: str) -> bool:
@@ -98,7 +100,7 @@ def contains_line(path: Path, line: str) -> bool:
     return line in path.read_text().splitlines()
 
 
-def kill(group: str, *, seconds: float = 30) -> None:
+def kill(group: str) -> None:
     """Kill every process of `group` and wait until none is left."""
     for place in directories(group):
         for inner, _unused, names in os.walk(place):
@@ -116,12 +118,12 @@ def kill(group: str, *, seconds: float = 30) -> None:
                     os.close(handle)
         return not members(group)
 
-    wait_for(f"end of the processes in the control group {group}", none_left, seconds=seconds)
+    wait_for(f"end of the processes in the control group {group}", none_left)
 
 
-def remove(group: str, *, seconds: float = 10) -> None:
+def remove(group: str) -> None:
     """Remove `group` and everything below it from every hierarchy; it must hold no process."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience()
     for place in directories(group):
         for inner, _unused, _unused in os.walk(place, topdown=False):
             while True:

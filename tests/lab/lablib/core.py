@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from patience import DEFAULT_SECONDS, patience
+
 POLL_SECONDS = 0.05
 T = TypeVar("T")
 
@@ -50,12 +52,21 @@ def stream(argv: Sequence[str | Path], *, cwd: Path | None = None, env: dict[str
         raise LabError(f"`{' '.join(map(str, argv))}` ended with {done.returncode}, see above")
 
 
-def wait_for(what: str, probe: Callable[[], T | None], *, seconds: float, log: Path | None = None) -> T:
-    """Poll `probe` until it returns something true; after `seconds` fail, quoting the log's tail.
+def wait_for(
+    what: str,
+    probe: Callable[[], T | None],
+    *,
+    seconds: float = DEFAULT_SECONDS,
+    poll_seconds: float = POLL_SECONDS,
+    log: Path | None = None,
+) -> T:
+    """Poll `probe` until it returns something true; after `patience(seconds)` fail, quoting the log's tail.
 
+    poll_seconds: the pause between two polls; longer where a poll costs the machine much.
     The probe may itself raise LabError to end the wait at once (the awaited process died).
     """
-    deadline = time.monotonic() + seconds
+    limit = patience(seconds)
+    deadline = time.monotonic() + limit
     while True:
         try:
             found = probe()
@@ -64,8 +75,8 @@ def wait_for(what: str, probe: Callable[[], T | None], *, seconds: float, log: P
         if found:
             return found
         if time.monotonic() > deadline:
-            raise LabError(f"{what}: not within {seconds:g} s{tail(log)}")
-        time.sleep(POLL_SECONDS)
+            raise LabError(f"{what}: not within {limit:g} s{tail(log)}")
+        time.sleep(poll_seconds)
 
 
 def tail(log: Path | None, lines: int = 15) -> str:

@@ -28,7 +28,7 @@ def freeze(lab: Lab, target: str) -> None:
         return
     process = running(machine, part)
     process.send(signal.SIGSTOP)
-    wait_for(f"stop of {target}", lambda: process.state() == "T", seconds=5)
+    wait_for(f"stop of {target}", lambda: process.state() == "T")
 
 
 def thaw(lab: Lab, target: str) -> None:
@@ -39,7 +39,7 @@ def thaw(lab: Lab, target: str) -> None:
         return
     process = running(machine, part)
     process.send(signal.SIGCONT)
-    wait_for(f"continuation of {target}", lambda: process.state() != "T", seconds=5)
+    wait_for(f"continuation of {target}", lambda: process.state() != "T")
 
 
 def stop(lab: Lab, target: str) -> None:
@@ -53,7 +53,7 @@ def kill(lab: Lab, target: str) -> None:
     machine, part = resolve_part(lab, target)
     process = running(machine, part)
     process.send(signal.SIGKILL)
-    process.wait_gone(target, seconds=10)
+    process.wait_gone(target)
 
 
 def start(lab: Lab, target: str) -> None:

@@ -169,7 +169,7 @@ def bring_up(lab: Lab, built: Built, options: Options) -> dict[str, Any]:
     prepare(plan, places, authority)
     every(machines.values(), lambda machine: start_machine(plan, authority, machine, built))
     wait_for("the default service account", lambda: Api(plan.server, authority).answers(
-        "/api/v1/namespaces/default/serviceaccounts/default"), seconds=30)  # fmt: skip
+        "/api/v1/namespaces/default/serviceaccounts/default"))  # fmt: skip
     state = describe(plan, places, built)
     write(places.state, json.dumps(state, indent=2))
     say(f"{lab.name}: up with {options.nodes} nodes in {time.monotonic() - began:.1f} s")
@@ -205,7 +205,7 @@ def start_machine(plan: Plan, authority: Authority, machine: Machine, built: Bui
     for part in parts_of(plan, authority, machine):
         if part.name == "kubelet":
             load_images(machine, built)
-            wait_for("the API server", lambda: Api(plan.server, authority).answers("/readyz"), seconds=60)
+            wait_for("the API server", lambda: Api(plan.server, authority).answers("/readyz"))
         machine.start(part)
 
 

@@ -37,7 +37,6 @@ class Part:
     name: str
     argv: list[str]
     ready: Callable[[], object] = field(compare=False)
-    seconds: float = 60  # to become ready
     env: dict[str, str] = field(default_factory=dict)
 
 
@@ -104,7 +103,7 @@ class Machine:
                 raise LabError("it ended before it was ready")
             return ready.exists()
 
-        wait_for(f"start of {self.name}", booted, seconds=20, log=self.log(INIT))
+        wait_for(f"start of {self.name}", booted, log=self.log(INIT))
         self.inside(1).save(self.record(INIT))
         cgroups.delegate(self.group)  # v2 allows it only now that its processes have moved one down
 
@@ -136,7 +135,7 @@ class Machine:
         tell = 'echo $$ >"$0.new" && mv "$0.new" "$0" && exec "$@"'
         inside = ["setsid", "--fork", "sh", "-c", tell, f"/run/lab/run/{part.name}.pid", *part.argv]
         self.launch([*self.enter(), *inside], part.name, part.env)
-        wait_for(f"start of {part.name} in {self.name}", told.exists, seconds=10, log=self.log(part.name))
+        wait_for(f"start of {part.name} in {self.name}", told.exists, log=self.log(part.name))
         try:
             process = self.inside(int(told.read_text()))
         except LabError as failed:
@@ -148,7 +147,7 @@ class Machine:
                 raise LabError("it ended")
             return part.ready()
 
-        wait_for(f"{part.name} in {self.name}", ready, seconds=part.seconds, log=self.log(part.name))
+        wait_for(f"{part.name} in {self.name}", ready, log=self.log(part.name))
 
     def stop(self, part: str, *, grace: float = 10) -> None:
         """End a part: SIGTERM, after `grace` seconds SIGKILL; fine when it does not run."""
@@ -160,7 +159,7 @@ class Machine:
                 process.wait_gone(part, seconds=grace)
             except LabError:
                 process.send(signal.SIGKILL)
-                process.wait_gone(part, seconds=10)
+                process.wait_gone(part)
         self.record(part).unlink(missing_ok=True)
 
 

@@ -90,7 +90,7 @@ def disconnect(lab: str) -> None:
     with contextlib.suppress(LabError):  # it vanishes by itself while its peer's namespace is torn down
         if link_exists(link):
             run(["ip", "link", "delete", link])
-    wait_for(f"removal of the link {link}", lambda: not link_exists(link), seconds=10)
+    wait_for(f"removal of the link {link}", lambda: not link_exists(link))
 
 
 def link_exists(link: str) -> bool:

@@ -12,6 +12,8 @@ import signal
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from patience import DEFAULT_SECONDS
+
 from .core import wait_for, write
 
 
@@ -61,7 +63,7 @@ class Process:
             finally:
                 os.close(handle)
 
-    def wait_gone(self, what: str, *, seconds: float) -> None:
+    def wait_gone(self, what: str, *, seconds: float = DEFAULT_SECONDS) -> None:
         """Wait until it is gone."""
         wait_for(f"end of {what} (pid {self.pid})", lambda: not self.alive(), seconds=seconds)
 
