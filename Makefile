@@ -18,10 +18,10 @@ help:  ## this list
 demo:  ## capture the stacks of a few stand-in services on this machine, without root
 	$(call in_venv,demo) ANSIBLE_COLLECTIONS_PATH=$$($(PYTHON) tests/tools/collection.py link) tests/demo/run.sh
 
-.PHONY: test test-fast lint sanity pages unit integration bench
-test:  ## everything; with the test cluster as root on Debian
-	$(CHECK) test
-test-fast:  ## lint, unit and contract tests; no cluster, no root
+.PHONY: test test-fast lint sanity pages unit integration stress soak fuzz bench
+test:  ## everything; with test clusters as root on Debian. T=PATH::NAME: only these tests, their cluster stays up
+	$(CHECK) $(if $(T),only $(T),test)
+test-fast:  ## lint, and the unit and contract tests that take no long time: under two minutes
 	$(CHECK) test-fast
 lint:  ## every linter
 	$(CHECK) lint
@@ -31,9 +31,15 @@ pages:  ## look at flame graphs, and at our files in speedscope, in a real brows
 	$(CHECK) pages
 unit:  ## unit and contract tests
 	$(CHECK) unit
-integration:  ## integration tests and molecule scenarios on the test cluster
+integration:  ## integration tests and molecule scenarios on test clusters
 	$(CHECK) integration
-bench:  ## measure on the test cluster
+stress:  ## everything, while stress-ng keeps the machine busy
+	$(CHECK) stress
+soak:  ## watch logs for ten minutes through rotations, restarts and cuts
+	$(CHECK) soak
+fuzz:  ## the tests with generated input, with many more examples
+	$(CHECK) fuzz
+bench:  ## measure on a test cluster
 	$(CHECK) bench
 
 .PHONY: lab-build lab-up lab-down

@@ -27,12 +27,25 @@ from world import LAB, World
 LEFT_BY_SSL = "ignore:Exception ignored in. <ssl.SSLSocket ((?!raddr)[^>])*>:pytest.PytestUnraisableExceptionWarning"
 
 
+# Groups of tests that run on one worker, the longest first, so that no worker has to wait long for the last one. A file
+# is a group, unless its tests are marked with others.
+LONGEST_FIRST = ("test_audit", "test_watch", "test_conformance", "test_profiles")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The soak comes last: it takes ten minutes, and whatever else is wrong is known before."""
-    for item in items:
-        if item.path.parent.name == "integration":
-            item.add_marker(pytest.mark.filterwarnings(LEFT_BY_SSL))
-    items.sort(key=lambda item: item.path.name == "test_soak.py")
+    own = [item for item in items if item.path.parent.name == "integration"]
+    for item in own:
+        item.add_marker(pytest.mark.filterwarnings(LEFT_BY_SSL))
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=rank)
+
+
+def rank(item: pytest.Item) -> int:
+    """The place of a test's file in the order of the files; those that are not named keep theirs."""
+    name = item.path.stem
+    return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 @pytest.fixture(scope="session")

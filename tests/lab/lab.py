@@ -40,7 +40,8 @@ CANNOT = 77  # this machine cannot run it
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    top.add_argument("--name", default="lab", help="which lab: several can run side by side (default: lab)")
+    top.add_argument("--name", default=os.environ.get("LAB_NAME", "lab"),
+                     help="which lab: several can run side by side (default: LAB_NAME, or lab)")  # fmt: skip
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("build", help="build everything")
     up = commands.add_parser("up", help="bring it up")

@@ -17,6 +17,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import debian
+
 from steps import SKIP_CODE
 from workspace import ROOT, cache, locked
 
@@ -42,11 +44,9 @@ def browser() -> str:
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found:
         return found
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
+    if not debian.can_install():
         raise Absent("there is no chromium, and this is not root on Debian: `apt install chromium`")
-    apt = ["apt-get", "-qy", "-o", "DPkg::Lock::Timeout=600"]
-    for command in ([*apt, "update"], [*apt, "install", "--no-install-recommends", "chromium"]):
-        subprocess.run(command, check=True, stdout=sys.stderr, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+    debian.install("chromium")
     return "/usr/bin/chromium"
 
 

@@ -3,142 +3,42 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the checks of steps.py.
 
-    python3 tests/tools/check.py lint|sanity|pages|unit|integration|test-fast|test|bench
+    python3 tests/tools/check.py test|test-fast|lint|sanity|pages|unit|integration|stress|soak|fuzz|bench
+    python3 tests/tools/check.py only PYTEST-ARGUMENT ...    just these tests; a test cluster that they need stays up
 
-Static checks come first, as many at once as there are processors; each prints one line, a failed one
-with its whole output, and none hides a later one. pytest comes last and closes with its counts.
-Whatever happens (also an interrupt), the test cluster is taken down. Exit code 0: everything passed.
+`test` runs the fast and cheap checks first, while the test cluster is built beside them. The tests on the cluster
+start only when all of these passed. The closing report tells where the time went, what failed, and the counts.
+Whatever happens (also an interrupt), the clusters that a check brought up are taken down. Exit code 0: all passed.
+
+TEST_PATIENCE multiplies the limit of every wait, TEST_SHUFFLE is the seed of a shuffled order.
 Runs on the bare system Python: standard library only.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable
 from pathlib import Path
+
+import debian
+import report
+from runner import IN_CI, PROCESSORS, Runner
 
 import collection
 import make_venv
-from steps import (
-    BENCH,
-    FAST_TESTS,
-    LAB_BUILD,
-    LAB_DOWN,
-    LAB_TESTS,
-    LAB_UP,
-    LINT,
-    MOLECULE,
-    PAGES,
-    SANITY,
-    SKIP_CODE,
-    Step,
-)
+from steps import BENCH, FAST_TESTS, FUZZ, LAB_BUILD, LAB_TESTS, LAB_UP, LINT, PAGES, SANITY, SOAK, Step
 from workspace import ROOT, cache, checkout_cache
 
-PATIENCE = 30.0  # seconds an interrupted command gets for its own cleaning up
-IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
-
-
-class Runner:
-    """Runs commands, prints how they ended, and remembers which did not end well."""
-
-    def __init__(self, environment: dict[str, str], collections: Path) -> None:
-        self.environment = environment
-        self.collections = collections
-        self.failed: list[str] = []
-        self._print = threading.Lock()
-        self._children: set[subprocess.Popen[bytes]] = set()
-
-    def static(self, steps: Iterable[Step]) -> None:
-        """Run these at once, as the processors allow."""
-        pool = ThreadPoolExecutor(os.cpu_count() or 1)
-        try:
-            for done in as_completed([pool.submit(self.run, step) for step in steps]):
-                done.result()
-        except BaseException:  # an interrupt: start nothing more, end what runs
-            pool.shutdown(wait=False, cancel_futures=True)
-            self.stop()
-            raise
-        pool.shutdown()
-
-    def run(self, step: Step) -> bool:
-        """Run one step with its output kept, report it, say whether it is well."""
-        started = time.monotonic()
-        code, output = self._execute([part.format(root=ROOT) for part in step.command], self._cwd(step))
-        verdict = "ok" if code == 0 else "skipped" if code == SKIP_CODE and not IN_CI else "FAILED"
-        with self._print:
-            print(f"{verdict:8}{time.monotonic() - started:7.1f} s  {step.name}", flush=True)
-            if verdict != "ok":
-                print(output.rstrip() or f"(exit code {code}, no output)", flush=True)
-            if verdict == "FAILED":
-                self.failed.append(step.name)
-        return verdict == "ok"
-
-    def pytest(self, paths: Sequence[str], **extra: str) -> None:
-        """Run pytest with its output shown; it ends with the counts."""
-        self.shown("pytest", ["pytest", *paths], CHECKS_FAILED=", ".join(self.failed), **extra)
-
-    def shown(self, name: str, command: Sequence[str], **extra: str) -> None:
-        """Run a command with its output shown."""
-        sys.stdout.flush()
-        code, _nothing = self._execute(command, ROOT, extra)
-        if code != 0:
-            self.failed.append(name)
-
-    def stop(self) -> None:
-        """Interrupt what still runs, with all its children; end what does not obey."""
-        children = list(self._children)
-        for number in (signal.SIGINT, signal.SIGKILL):
-            for child in children:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, number)
-            patience = time.monotonic() + PATIENCE
-            for child in children:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(max(0.0, patience - time.monotonic()))
-
-    def _cwd(self, step: Step) -> Path:
-        return self.collections if step.in_collections else ROOT
-
-    def _execute(self, command: Sequence[str], cwd: Path, shown: dict[str, str] | None = None) -> tuple[int, str]:
-        """Run in a session of its own, so that `stop` reaches grandchildren; `shown` lets the output through."""
-        keep = shown is None
-        child = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env={**self.environment, **(shown or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if keep else None,
-            stderr=subprocess.STDOUT if keep else None,
-            start_new_session=True,
-        )
-        self._children.add(child)
-        output = child.communicate()[0]
-        self._children.discard(child)  # not on an interrupt: then `stop` ends it
-        return child.returncode, (output or b"").decode(errors="replace")
-
-
-def prepared_environment(venv_path: Path, collections: Path) -> dict[str, str]:
-    """The environment of every command: our tools first, every cache outside the checkout."""
-    tool_caches = checkout_cache() / "tools"
-    return {
-        **os.environ,
-        "PATH": f"{venv_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "ANSIBLE_COLLECTIONS_PATH": str(collections),
-        "ANSIBLE_HOME": str(checkout_cache() / "ansible-home"),
-        "MYPY_CACHE_DIR": str(tool_caches / "mypy"),
-        "RUFF_CACHE_DIR": str(tool_caches / "ruff"),
-        "PYTEST_ADDOPTS": f"-o cache_dir={tool_caches / 'pytest'} {os.environ.get('PYTEST_ADDOPTS', '')}",
-        "PYTHONPYCACHEPREFIX": str(cache() / "pycache"),
-        "NO_COLOR": "1",
-    }
+# The tests on the cluster mostly wait, so more of them run at once than there are processors.
+CLUSTERS = PROCESSORS + PROCESSORS // 2
+AT_ONCE = ("-n", str(PROCESSORS), "--dist", "worksteal")
+ON_CLUSTERS = ("-n", str(CLUSTERS), "--dist", "loadgroup", "--no-loadscope-reorder")
+STRESSOR = ("stress-ng", "--quiet", "--cpu", "2", "--io", "1")
+# The test clusters of a check: two checkouts do not share one, and that of `make lab-up` is left alone.
+CLUSTER = "t" + checkout_cache().name[-4:]
 
 
 def no_lab() -> str:
@@ -151,78 +51,152 @@ def no_lab() -> str:
     return ""
 
 
-def with_lab(runner: Runner, static: Sequence[Step], paths: Sequence[str], then: Sequence[Step] = ()) -> None:
-    """Build the test cluster beside the static checks, run those that come after them and the tests on the cluster,
-    and take it down."""
-    reason = no_lab()
-    runner.static([*static] if reason else [LAB_BUILD, *static])
-    runner.static(then)
-    if not reason and LAB_BUILD.name in runner.failed:
-        reason = "it could not be built, see above"
-    try:
-        if not reason and not runner.run(LAB_UP):
-            reason = "it did not come up, see above"
-        if not reason:
-            runner.run(MOLECULE)
-        runner.pytest(paths, LAB_ABSENT=reason)
-        if reason and IN_CI:
+def test(runner: Runner) -> None:
+    """Run everything."""
+    building = runner.begin([] if no_lab() else [LAB_BUILD])
+    runner.static("lint", LINT)
+    others = runner.begin([*SANITY, *PAGES])
+    unit(runner)
+    with runner.stage("wait for what ran beside"):
+        for step in [*others, *building]:
+            step.result()
+    if runner.failed or any(case.outcome == report.FAILED for case in runner.cases):
+        print("\nThe tests on the cluster were not started, because something failed before them.")
+        return
+    on_clusters(runner)
+
+
+def test_fast(runner: Runner) -> None:
+    """Run what takes less than two minutes: lint, and the unit and contract tests that are not slow."""
+    runner.static("lint", LINT)
+    runner.pytest("unit and contract tests", *FAST_TESTS, *AT_ONCE, "-m", "not slow")
+
+
+def unit(runner: Runner) -> None:
+    """Run all unit and contract tests."""
+    runner.pytest("unit and contract tests", *FAST_TESTS, *AT_ONCE)
+
+
+def integration(runner: Runner) -> None:
+    """Build the test cluster and run the tests on it."""
+    if no_lab() or runner.run(LAB_BUILD):
+        on_clusters(runner)
+
+
+def on_clusters(runner: Runner) -> None:
+    """Run the tests on test clusters, one for each worker; then those that need the machine for themselves."""
+    if reason := no_lab():
+        print(f"\nTHE TESTS ON THE TEST CLUSTER WERE SKIPPED: {reason}")
+        if IN_CI:
             runner.failed.append("the tests on the test cluster, skipped")
-    finally:
-        if not no_lab():
-            take_down(runner)
-
-
-def bench(runner: Runner) -> None:
-    """Measure on the test cluster."""
-    reason = no_lab()
-    if reason:
-        sys.exit(reason)
+        return
     try:
-        if runner.run(LAB_BUILD) and runner.run(LAB_UP):
-            for command in BENCH:
-                runner.shown(" ".join(command), command)
+        runner.pytest("tests on the cluster", *LAB_TESTS, *ON_CLUSTERS)
     finally:
         take_down(runner)
 
 
+def stress(runner: Runner) -> None:
+    """Run everything while stress-ng keeps the processors and the disk busy."""
+    if not Path("/usr/bin/stress-ng").exists() and debian.can_install():
+        debian.install("stress-ng")
+    with subprocess.Popen(STRESSOR) as stressor:
+        try:
+            test(runner)
+        finally:
+            if stressor.poll() is not None:
+                runner.failed.append("stress-ng ended before the tests did")
+            stressor.terminate()
+
+
+def on_one_cluster(stage: str, steps: tuple[Step, ...]) -> Callable[[Runner], None]:
+    """Return a target that runs these commands one after the other on a cluster of their own."""
+
+    def target(runner: Runner) -> None:
+        if reason := no_lab():
+            sys.exit(reason)
+        try:
+            if runner.run(LAB_BUILD) and runner.run(LAB_UP):
+                for step in steps:
+                    runner.shown(f"{stage}: {step.name}", step.command, **dict(step.environment))
+        finally:
+            take_down(runner)
+
+    return target
+
+
+def fuzz(runner: Runner) -> None:
+    """Run the tests by hypothesis with many more examples."""
+    for step in FUZZ:
+        runner.pytest(step.name, *step.command, *AT_ONCE, **dict(step.environment))
+
+
+def only(runner: Runner) -> None:
+    """Run the tests that are named on the command line, with a cluster when they need one, and leave it up."""
+    runner.pytest("tests", *sys.argv[2:])
+
+
 def take_down(runner: Runner) -> None:
-    """Take the test cluster down; silent when that went well, so that pytest's counts stay last."""
-    done = subprocess.run(
-        LAB_DOWN.command, cwd=ROOT, env=runner.environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        print(f"FAILED  {LAB_DOWN.name}\n{done.stdout}{done.stderr}", flush=True)
-        runner.failed.append(LAB_DOWN.name)
+    """Take down every test cluster of this check; silent when that went well."""
+    for place in sorted((cache() / "lab").glob(f"{CLUSTER}*/")):
+        command = [sys.executable, str(ROOT / "tests/lab/lab.py"), "--name", place.name, "down"]
+        done = subprocess.run(command, env=dict(runner.environment), capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(f"FAILED  lab down {place.name}\n{done.stdout}{done.stderr}", flush=True)
+            runner.failed.append(f"lab down {place.name}")
 
 
-TARGETS = {
-    "lint": lambda runner: runner.static(LINT),
-    "sanity": lambda runner: runner.static(SANITY),
-    "pages": lambda runner: runner.static(PAGES),
-    "unit": lambda runner: runner.pytest(FAST_TESTS),
-    "integration": lambda runner: with_lab(runner, [], LAB_TESTS),
-    "test-fast": lambda runner: (runner.static(LINT), runner.static(PAGES), runner.pytest(FAST_TESTS)),
-    "test": lambda runner: with_lab(runner, [*SANITY, *LINT], [*FAST_TESTS, *LAB_TESTS], PAGES),
-    "bench": bench,
+TARGETS: dict[str, Callable[[Runner], None]] = {
+    "test": test,
+    "test-fast": test_fast,
+    "lint": lambda runner: runner.static("lint", LINT),
+    "sanity": lambda runner: runner.static("sanity", SANITY),
+    "pages": lambda runner: runner.static("pages", PAGES),
+    "unit": unit,
+    "integration": integration,
+    "stress": stress,
+    "soak": on_one_cluster("soak", SOAK),
+    "fuzz": fuzz,
+    "bench": on_one_cluster("bench", BENCH),
+    "only": only,
 }
 
 
+def prepared_environment(target: str, venv_path: Path, collections: Path) -> dict[str, str]:
+    """The environment of every command: our tools first, every cache outside the checkout."""
+    tool_caches = checkout_cache() / "tools"
+    return {
+        **os.environ,
+        "PATH": f"{venv_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "ANSIBLE_COLLECTIONS_PATH": str(collections),
+        "ANSIBLE_HOME": str(checkout_cache() / "ansible-home"),
+        "MYPY_CACHE_DIR": str(tool_caches / "mypy"),
+        "RUFF_CACHE_DIR": str(tool_caches / "ruff"),
+        "PYTEST_ADDOPTS": f"-o cache_dir={tool_caches / 'pytest'} {os.environ.get('PYTEST_ADDOPTS', '')}",
+        "PYTHONPYCACHEPREFIX": str(cache() / "pycache"),
+        "NO_COLOR": "1",
+        **({} if target == "only" else {"LAB_NAME": CLUSTER}),
+    }
+
+
 def main() -> int:
-    """Prepare, run the target, return the exit code."""
-    if len(sys.argv) != 2 or sys.argv[1] not in TARGETS:
+    """Prepare, run the target, print the report, return the exit code."""
+    target = sys.argv[1] if len(sys.argv) > 1 else ""
+    if target not in TARGETS or (len(sys.argv) > 2 and target != "only"):
         sys.exit(__doc__)
     try:
         venv_path = make_venv.ensure("dev")
     except make_venv.Unfit as unfit:
         sys.exit(f"make_venv: {unfit}")
     collections = collection.link()
-    runner = Runner(prepared_environment(venv_path, collections), collections)
+    runner = Runner(prepared_environment(target, venv_path, collections), collections)
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the shell has it ignored
     try:
-        TARGETS[sys.argv[1]](runner)
+        TARGETS[target](runner)
     finally:
         runner.stop()
+    print("", *report.lines(runner.stages, runner.cases, runner.failed), sep="\n")
     return 1 if runner.failed else 0
 
 

@@ -13,12 +13,13 @@ Runs on the bare system Python: standard library only.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import debian
 
 from workspace import ROOT, cache, digest, locked
 
@@ -101,11 +102,9 @@ def install_venv_package() -> None:
         [sys.executable, "-c", "import ensurepip, venv"], capture_output=True, check=False
     ).returncode:
         return
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
+    if not debian.can_install():
         raise Unfit("this Python cannot make virtual environments: install python3-venv (`apt install python3-venv`)")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "update", "-q"], ["apt-get", "install", "-qy", "python3-venv"]):
-        subprocess.run(command, check=True, stdout=sys.stderr, env=environment)
+    debian.install("python3-venv")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every check there is, as data. `check.py` runs them; the Makefile names the groups.
+"""Every check there is, as data. `check.py` runs them.
 
 A command runs in the checkout with the virtual environment first on the PATH and the checkout linked
 into ANSIBLE_COLLECTIONS_PATH. It passes with exit code 0; with 77 it says that this machine cannot
@@ -18,11 +18,15 @@ HERE = "ansible_collections/cloudpods/diagnostics"
 
 @dataclass(frozen=True)
 class Step:
-    """A named command. With `in_collections` it runs in the collections path instead of the checkout."""
+    """A named command. With `in_collections` it runs in the collections path instead of the checkout.
+
+    environment: variables that it gets besides.
+    """
 
     name: str
     command: tuple[str, ...]
     in_collections: bool = False
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 def python(script: str, *arguments: str) -> tuple[str, ...]:
@@ -56,23 +60,19 @@ LINT = (
     Step("gofmt", python("tests/tools/system_lint.py", "gofmt")),
     Step("go vet, go test", python("tests/tools/system_lint.py", "go")),
 )
-# After those above: it may install packages, as some of them do.
 PAGES = (Step("pages in a browser", python("tests/tools/browser.py")),)
 SANITY = (Step("ansible-test sanity", python("tests/tools/sanity.py")),)
 
 LAB_BUILD = Step("lab build", python("tests/lab/lab.py", "build"))
 LAB_UP = Step("lab up", python("tests/lab/lab.py", "up"))
-LAB_DOWN = Step("lab down", python("tests/lab/lab.py", "down"))
-MOLECULE = Step("molecule", python("tests/tools/scenarios.py"))
-BENCH = (
-    python("tests/bench/capture.py"),
-    python("tests/bench/audit.py"),
-    python("tests/bench/parse.py"),
-    python("tests/bench/profiles.py"),
-    python("tests/bench/take.py"),
-    python("tests/bench/watch.py"),
-    python("tests/bench/watch_live.py"),
+# These take long; `test` runs the soak for a minute, and the others not at all.
+BENCH = tuple(
+    Step(name, python(f"tests/bench/{name}.py"))
+    for name in ("capture", "audit", "parse", "profiles", "take", "watch", "watch_live")
 )
+SOAK_TEST = "tests/integration/test_soak.py"
+SOAK = (Step(SOAK_TEST, ("pytest", "-s", SOAK_TEST), environment=(("SOAK_SECONDS", "600"),)),)
+FUZZ = (Step("fuzz", ("tests/unit", "tests/contract"), environment=(("HYPOTHESIS_PROFILE", "fuzz"),)),)
 
 FAST_TESTS = ("tests/unit", "tests/contract")
 LAB_TESTS = ("tests/integration",)

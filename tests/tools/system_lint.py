@@ -17,6 +17,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import debian
+
 from steps import SKIP_CODE
 from workspace import ROOT, cache
 
@@ -41,12 +43,10 @@ def is_shell(path: Path) -> bool:
 def shellcheck() -> int:
     """Check every shell script."""
     if not shutil.which("shellcheck"):
-        if os.geteuid() != 0 or not shutil.which("apt-get"):
+        if not debian.can_install():
             print("shellcheck is not installed, and this is not root on Debian: `apt install shellcheck`")
             return SKIP_CODE
-        apt = ["apt-get", "-qy", "-o", "DPkg::Lock::Timeout=600"]
-        for command in ([*apt, "update"], [*apt, "install", "shellcheck"]):
-            subprocess.run(command, check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+        debian.install("shellcheck")
     scripts = [name for name in git_files() if is_shell(ROOT / name)]
     return subprocess.run(["shellcheck", *scripts], cwd=ROOT, check=False).returncode if scripts else 0
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from .core import LabError, run, say, stream, write
+import debian
+
+from .core import LabError, run, say, write
 
 # Package -> a file of it that the lab uses; where the file is there, however it came, it will do.
 PACKAGES = {
@@ -61,10 +64,11 @@ def ensure(packages: dict[str, str] | None = None) -> None:
     if not wanted:
         return
     say(f"installing {' '.join(wanted)}")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with services_kept_off(wanted):
-        stream(["apt-get", "update", "-q"], env=environment)
-        stream(["apt-get", "install", "-qy", "--no-install-recommends", *wanted], env=environment)
+        try:
+            debian.install(*wanted)
+        except subprocess.CalledProcessError as failed:
+            raise LabError(f"`{' '.join(failed.cmd)}` ended with {failed.returncode}, see above") from failed
     if missing(packages):
         raise LabError(f"installed, and yet without the files that are needed: {', '.join(missing(packages))}")
 
