@@ -26,19 +26,14 @@ from world import LAB, World
 # any more, to the garbage collector, whichever test is at work by then.
 LEFT_BY_SSL = "ignore:Exception ignored in. <ssl.SSLSocket ((?!raddr)[^>])*>:pytest.PytestUnraisableExceptionWarning"
 
-
-# Groups of tests that run on one worker, the longest first, so that no worker has to wait long for the last one. A file
-# is a group, unless its tests are marked with others.
+# Each file runs on one worker (--dist loadscope). The longest come first, so that no worker waits long for the last one.
 LONGEST_FIRST = ("test_audit", "test_watch", "test_conformance", "test_profiles")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    own = [item for item in items if item.path.parent.name == "integration"]
-    for item in own:
-        item.add_marker(pytest.mark.filterwarnings(LEFT_BY_SSL))
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    for item in items:
+        if item.path.parent.name == "integration":
+            item.add_marker(pytest.mark.filterwarnings(LEFT_BY_SSL))
     items.sort(key=rank)
 
 

@@ -35,7 +35,7 @@ from workspace import ROOT, cache, checkout_cache
 # The tests on the cluster mostly wait, so more of them run at once than there are processors.
 CLUSTERS = PROCESSORS + PROCESSORS // 2
 AT_ONCE = ("-n", str(PROCESSORS), "--dist", "worksteal")
-ON_CLUSTERS = ("-n", str(CLUSTERS), "--dist", "loadgroup", "--no-loadscope-reorder")
+ON_CLUSTERS = ("-n", str(CLUSTERS), "--dist", "loadscope", "--no-loadscope-reorder")
 STRESSOR = ("stress-ng", "--quiet", "--cpu", "2", "--io", "1")
 # The test clusters of a check: two checkouts do not share one, and that of `make lab-up` is left alone.
 CLUSTER = "t" + checkout_cache().name[-4:]
