@@ -26,7 +26,7 @@ from world import LAB, World
 # any more, to the garbage collector, whichever test is at work by then.
 LEFT_BY_SSL = "ignore:Exception ignored in. <ssl.SSLSocket ((?!raddr)[^>])*>:pytest.PytestUnraisableExceptionWarning"
 
-# Each file runs on one worker (--dist loadscope). The longest come first, so that no worker waits long for the last one.
+# Each file runs on one worker (--dist loadscope). The longest come first, so that none starts when the others are done.
 LONGEST_FIRST = ("test_audit", "test_watch", "test_conformance", "test_profiles")
 
 

@@ -24,11 +24,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import debian
+import make_venv
 import report
 from runner import IN_CI, PROCESSORS, Runner
-
-import collection
-import make_venv
 from steps import BENCH, FAST_TESTS, FUZZ, LAB_BUILD, LAB_TESTS, LAB_UP, LINT, PAGES, SANITY, SOAK, Step
 from workspace import ROOT, cache, checkout_cache
 
@@ -53,17 +51,10 @@ def no_lab() -> str:
 
 def test(runner: Runner) -> None:
     """Run everything."""
-    building = runner.begin([] if no_lab() else [LAB_BUILD])
     runner.static("lint", LINT)
-    others = runner.begin([*SANITY, *PAGES])
+    runner.begin([*SANITY, *PAGES])
     unit(runner)
-    with runner.stage("wait for what ran beside"):
-        for step in [*others, *building]:
-            step.result()
-    if runner.failed or any(case.outcome == report.FAILED for case in runner.cases):
-        print("\nThe tests on the cluster were not started, because something failed before them.")
-        return
-    on_clusters(runner)
+    integration(runner)
 
 
 def test_fast(runner: Runner) -> None:
@@ -78,13 +69,11 @@ def unit(runner: Runner) -> None:
 
 
 def integration(runner: Runner) -> None:
-    """Build the test cluster and run the tests on it."""
-    if no_lab() or runner.run(LAB_BUILD):
-        on_clusters(runner)
-
-
-def on_clusters(runner: Runner) -> None:
-    """Run the tests on test clusters, one for each worker; then those that need the machine for themselves."""
+    """Run the tests on test clusters, one for each worker, unless something failed before."""
+    runner.join()
+    if runner.failed:
+        print("\nThe tests on the cluster were not started, because something failed before them.")
+        return
     if reason := no_lab():
         print(f"\nTHE TESTS ON THE TEST CLUSTER WERE SKIPPED: {reason}")
         if IN_CI:
@@ -116,7 +105,8 @@ def on_one_cluster(stage: str, steps: tuple[Step, ...]) -> Callable[[Runner], No
         if reason := no_lab():
             sys.exit(reason)
         try:
-            if runner.run(LAB_BUILD) and runner.run(LAB_UP):
+            runner.join()
+            if not runner.failed and runner.run(LAB_UP):
                 for step in steps:
                     runner.shown(f"{stage}: {step.name}", step.command, **dict(step.environment))
         finally:
@@ -146,6 +136,8 @@ def take_down(runner: Runner) -> None:
             runner.failed.append(f"lab down {place.name}")
 
 
+# Their cluster is built beside what they do first.
+ON_A_CLUSTER = {"test", "stress", "integration", "soak", "bench"}
 TARGETS: dict[str, Callable[[Runner], None]] = {
     "test": test,
     "test-fast": test_fast,
@@ -162,38 +154,20 @@ TARGETS: dict[str, Callable[[Runner], None]] = {
 }
 
 
-def prepared_environment(target: str, venv_path: Path, collections: Path) -> dict[str, str]:
-    """The environment of every command: our tools first, every cache outside the checkout."""
-    tool_caches = checkout_cache() / "tools"
-    return {
-        **os.environ,
-        "PATH": f"{venv_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "ANSIBLE_COLLECTIONS_PATH": str(collections),
-        "ANSIBLE_HOME": str(checkout_cache() / "ansible-home"),
-        "MYPY_CACHE_DIR": str(tool_caches / "mypy"),
-        "RUFF_CACHE_DIR": str(tool_caches / "ruff"),
-        "PYTEST_ADDOPTS": f"-o cache_dir={tool_caches / 'pytest'} {os.environ.get('PYTEST_ADDOPTS', '')}",
-        "PYTHONPYCACHEPREFIX": str(cache() / "pycache"),
-        "NO_COLOR": "1",
-        **({} if target == "only" else {"LAB_NAME": CLUSTER}),
-    }
-
-
 def main() -> int:
-    """Prepare, run the target, print the report, return the exit code."""
+    """Run the target, print the report, return the exit code."""
     target = sys.argv[1] if len(sys.argv) > 1 else ""
     if target not in TARGETS or (len(sys.argv) > 2 and target != "only"):
         sys.exit(__doc__)
-    try:
-        venv_path = make_venv.ensure("dev")
-    except make_venv.Unfit as unfit:
-        sys.exit(f"make_venv: {unfit}")
-    collections = collection.link()
-    runner = Runner(prepared_environment(target, venv_path, collections), collections)
+    runner = Runner({} if target == "only" else {"LAB_NAME": CLUSTER})
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the shell has it ignored
     try:
+        runner.begin([LAB_BUILD] if target in ON_A_CLUSTER and not no_lab() else [])
+        runner.prepare()
         TARGETS[target](runner)
+    except make_venv.Unfit as unfit:
+        sys.exit(f"make_venv: {unfit}")
     finally:
         runner.stop()
     print("", *report.lines(runner.stages, runner.cases, runner.failed), sep="\n")

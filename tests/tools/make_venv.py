@@ -20,7 +20,6 @@ import sys
 from pathlib import Path
 
 import debian
-
 from workspace import ROOT, cache, digest, locked
 
 REQUIREMENTS = {

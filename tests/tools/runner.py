@@ -20,11 +20,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+import collection
+import make_venv
 import report
-
 from patience import patience
 from steps import SKIP_CODE, Step
-from workspace import ROOT, checkout_cache
+from workspace import ROOT, cache, checkout_cache
 
 PROCESSORS = os.cpu_count() or 1
 TEST_SECONDS = 600  # the limit of one test; a mark may set another
@@ -33,17 +34,27 @@ IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 
 class Runner:
-    """Runs commands in one environment. `failed` names what did not end well."""
+    """Runs commands. `failed` names what did not end well.
 
-    def __init__(self, environment: Mapping[str, str], collections: Path) -> None:
-        self.environment = environment
-        self.collections = collections
+    environment: variables that every command gets besides those of this process.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.collections = collection.link()
+        self.environment = {**os.environ, **environment, **caches(self.collections)}
         self.failed: list[str] = []
         self.stages: list[report.Stage] = []
         self.cases: list[report.Case] = []
         self._terminal = threading.Lock()  # who holds it prints
         self._children: set[subprocess.Popen[bytes]] = set()
         self._pool = ThreadPoolExecutor()
+        self._beside: list[Future[bool]] = []
+
+    def prepare(self) -> None:
+        """Put the virtual environment first on the PATH, and build it when it is missing. Unfit when that cannot be."""
+        with self.stage("virtual environment"):
+            tools = make_venv.ensure("dev") / "bin"
+        self.environment["PATH"] = f"{tools}{os.pathsep}{self.environment['PATH']}"
 
     @contextlib.contextmanager
     def stage(self, name: str, beside: bool = False) -> Iterator[None]:
@@ -66,14 +77,20 @@ class Runner:
                 raise
             pool.shutdown()
 
-    def begin(self, steps: Iterable[Step]) -> list[Future[bool]]:
-        """Start steps that run beside the next stages. Wait for each with `result()`."""
+    def begin(self, steps: Iterable[Step]) -> None:
+        """Start steps that run beside the next stages, until `join`."""
 
         def timed(step: Step) -> bool:
             with self.stage(step.name, beside=True):
                 return self.run(step)
 
-        return [self._pool.submit(timed, step) for step in steps]
+        self._beside += [self._pool.submit(timed, step) for step in steps]
+
+    def join(self) -> None:
+        """Wait for what was begun."""
+        with self.stage("wait for what ran beside"):
+            while self._beside:
+                self._beside.pop().result()
 
     def run(self, step: Step) -> bool:
         """Run one step with its output kept, report it when the terminal is free, say whether it is well."""
@@ -139,6 +156,20 @@ class Runner:
         output = child.communicate()[0]
         self._children.discard(child)  # not on an interrupt: then `stop` ends it
         return child.returncode, (output or b"").decode(errors="replace")
+
+
+def caches(collections: Path) -> dict[str, str]:
+    """The variables that keep every cache outside the checkout, and let Ansible find the checkout as a collection."""
+    tools = checkout_cache() / "tools"
+    return {
+        "ANSIBLE_COLLECTIONS_PATH": str(collections),
+        "ANSIBLE_HOME": str(checkout_cache() / "ansible-home"),
+        "MYPY_CACHE_DIR": str(tools / "mypy"),
+        "RUFF_CACHE_DIR": str(tools / "ruff"),
+        "PYTEST_ADDOPTS": f"-o cache_dir={tools / 'pytest'} {os.environ.get('PYTEST_ADDOPTS', '')}",
+        "PYTHONPYCACHEPREFIX": str(cache() / "pycache"),
+        "NO_COLOR": "1",
+    }
 
 
 def shuffled() -> list[str]:

@@ -18,7 +18,6 @@ import sys
 from pathlib import Path
 
 import debian
-
 from steps import SKIP_CODE
 from workspace import ROOT, cache
 
