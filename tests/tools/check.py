@@ -127,7 +127,8 @@ def only(runner: Runner) -> None:
 
 
 def take_down(runner: Runner) -> None:
-    """Take down every test cluster of this check; silent when that went well."""
+    """End what still runs, and take down every test cluster of this check; silent when that went well."""
+    runner.stop()
     for place in sorted((cache() / "lab").glob(f"{CLUSTER}*/")):
         command = [sys.executable, str(ROOT / "tests/lab/lab.py"), "--name", place.name, "down"]
         done = subprocess.run(command, env=dict(runner.environment), capture_output=True, text=True, check=False)
