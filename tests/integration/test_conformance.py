@@ -15,11 +15,12 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons impo
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api
 
-pytest.register_assert_rewrite("conformance", "conformance_http")
+pytest.register_assert_rewrite("conformance", "conformance_http", "conformance_logs")
 
 from conformance import *  # noqa: F403  # pylint: disable=wildcard-import,unused-wildcard-import
 from conformance import World
 from conformance_http import *  # noqa: F403  # pylint: disable=wildcard-import,unused-wildcard-import
+from conformance_logs import *  # noqa: F403  # pylint: disable=wildcard-import,unused-wildcard-import
 from deploy import manifests, states
 from deploy.apply import Cluster
 from deploy.expectations import ready
@@ -33,9 +34,7 @@ POD = {"initContainers": [], "hostNetwork": False, "restartPolicy": "Never", "te
 class KubernetesWorld(World):
     """Pods in a namespace of their own."""
 
-    patience = 30.0
-    slack = 4.0
-    moment = 3.0
+    short = 1.5
     gone = (Reason.GONE, Reason.UNREACHABLE)
 
     def __init__(self, cluster: Cluster, namespace: str, kubeconfig: str) -> None:

@@ -11,4 +11,4 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "transports"))
-pytest.register_assert_rewrite("conformance", "conformance_http")
+pytest.register_assert_rewrite("conformance", "conformance_http", "conformance_logs")

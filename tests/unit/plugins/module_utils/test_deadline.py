@@ -16,7 +16,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from hypothesis import given
 from hypothesis import strategies as st
 
-PATIENCE = 60.0
+from patience import patience
+
 seconds = st.floats(0, 1e6)
 
 
@@ -70,7 +71,7 @@ def test_a_deadline_names_whose_it_really_was(clock):
 def test_a_guard_cuts_off_when_the_deadline_passes():
     cut = threading.Event()
     with Deadline(0.05).guard(cut.set):
-        assert cut.wait(PATIENCE)
+        assert cut.wait(patience())
 
 
 def test_a_guard_that_was_left_cuts_nothing_off():
@@ -79,14 +80,14 @@ def test_a_guard_that_was_left_cuts_nothing_off():
     with deadline.guard(first.set):
         pass
     with deadline.guard(second.set):
-        assert second.wait(PATIENCE)
+        assert second.wait(patience())
     assert not first.is_set()
 
 
 def test_a_guard_on_a_deadline_that_has_passed_cuts_off_at_once():
     cut = threading.Event()
     with Deadline(0.0).guard(cut.set):
-        assert cut.wait(PATIENCE)
+        assert cut.wait(patience())
 
 
 def test_children_share_the_watchdog_of_their_parent():
@@ -117,7 +118,7 @@ class Log:
 
     def wait(self, count: int) -> None:
         for _time in range(count):
-            assert self._done.acquire(timeout=PATIENCE)
+            assert self._done.acquire(timeout=patience())
 
 
 def test_callbacks_come_in_the_order_of_their_moments(clock):
@@ -204,7 +205,7 @@ def test_nothing_runs_on_after_the_end():
         (thread,) = set(threading.enumerate()) - before
         run.cancel()
         log.wait(1)
-    thread.join(PATIENCE)
+    thread.join(patience())
     assert not thread.is_alive()
     with run.guard(log.of("late")):
         log.wait(1)

@@ -14,12 +14,13 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.fanout impor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-PATIENCE = 60.0  # seconds in which anything that is expected has happened
+from patience import patience
+
 SLACK = 3.0
 
 
 def soon() -> Deadline:
-    return Deadline(PATIENCE)
+    return Deadline(patience())
 
 
 class Counter:
@@ -46,7 +47,7 @@ def together(*works) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(patience())
         assert not thread.is_alive()
 
 
@@ -74,7 +75,7 @@ def test_no_more_at_once_than_the_bound_and_as_many(targets, concurrency, most):
     def work(target):
         with inside:
             if target < most:
-                full.wait(PATIENCE)  # so many have to be inside at once
+                full.wait(patience())  # so many have to be inside at once
 
     outcomes = run(range(targets), work, concurrency, soon())
     assert [outcome.error for outcome in outcomes] == [None] * targets
@@ -99,10 +100,10 @@ def test_past_the_deadline_nothing_is_begun_and_what_does_not_end_is_abandoned()
     assert (waiting.started, waiting.abandoned) == (False, False)
     before = [vars(outcome).copy() for outcome in outcomes]
     let_go.set()
-    assert done.wait(PATIENCE)
+    assert done.wait(patience())
     for thread in threading.enumerate():
         if thread.name.startswith("fanout-"):
-            thread.join(PATIENCE)
+            thread.join(patience())
     assert [vars(outcome) for outcome in outcomes] == before
 
 
@@ -113,7 +114,7 @@ def test_what_ends_within_the_grace_is_not_abandoned():
         threading.Event().wait(deadline.remaining() + 0.05)
         return "late"
 
-    (outcome,) = run([1], work, 1, deadline, grace=PATIENCE)
+    (outcome,) = run([1], work, 1, deadline, grace=patience())
     assert (outcome.result, outcome.finished) == ("late", True)
 
 
@@ -132,7 +133,7 @@ def test_a_key_has_no_more_holders_than_its_cap_and_keys_are_apart():
     def hold(key, first):
         with caps.hold(key, soon()), inside[key]:
             if first:
-                full.wait(PATIENCE)
+                full.wait(patience())
             else:
                 assert inside[key].now <= 2
 
@@ -163,13 +164,13 @@ def test_a_place_is_given_back_after_an_error():
 
 
 def test_the_gate_holds_everybody_until_the_last_one_has_come():
-    gate, gone = Gate(3, PATIENCE), []
+    gate, gone = Gate(3, patience()), []
     ready, last = threading.Semaphore(0), threading.Event()
 
     def visit(number):
         with gate.party() as arrive:
             if number == 2:
-                last.wait(PATIENCE)
+                last.wait(patience())
                 assert gone == []
             else:
                 ready.release()
@@ -178,7 +179,7 @@ def test_the_gate_holds_everybody_until_the_last_one_has_come():
 
     def release():
         for _time in range(2):
-            assert ready.acquire(timeout=PATIENCE)
+            assert ready.acquire(timeout=patience())
         last.set()
 
     together(release, *(lambda number=number: visit(number) for number in range(3)))
@@ -186,7 +187,7 @@ def test_the_gate_holds_everybody_until_the_last_one_has_come():
 
 
 def test_who_leaves_without_arriving_holds_up_nobody():
-    gate = Gate(2, PATIENCE)
+    gate = Gate(2, patience())
 
     def leave():
         with pytest.raises(KeyError), gate.party():
@@ -194,7 +195,7 @@ def test_who_leaves_without_arriving_holds_up_nobody():
 
     begun = time.monotonic()
     together(leave, lambda: visit(gate, soon()))
-    assert time.monotonic() - begun < PATIENCE / 2
+    assert time.monotonic() - begun < patience() / 2
 
 
 def visit(gate: Gate, deadline: Deadline) -> None:
@@ -226,7 +227,7 @@ def test_patience_begins_with_the_first_arrival():
 
 
 def test_a_deadline_that_passes_at_the_gate_lets_nobody_through():
-    gate = Gate(2, PATIENCE)
+    gate = Gate(2, patience())
     begun = time.monotonic()
     with pytest.raises(DeadlineExceeded, match="instance"):
         visit(gate, Deadline(0.1, "instance"))
@@ -234,8 +235,8 @@ def test_a_deadline_that_passes_at_the_gate_lets_nobody_through():
     # It has been counted all the same: the other one need not wait.
     begun = time.monotonic()
     visit(gate, soon())
-    assert time.monotonic() - begun < PATIENCE / 2
+    assert time.monotonic() - begun < patience() / 2
 
 
 def test_an_empty_gate_is_open():
-    visit(Gate(0, PATIENCE), Deadline(0.1))
+    visit(Gate(0, patience()), Deadline(0.1))

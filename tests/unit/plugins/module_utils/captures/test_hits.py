@@ -23,7 +23,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.f
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
 from scripted import BUSY, FULL, WAITS, Cloud, Script
 
-PATIENCE = 60.0
+from patience import patience
 
 
 class Watching:
@@ -41,10 +41,10 @@ class Watching:
         self.thread.start()
 
     def next(self) -> dict:
-        return self.told.get(timeout=PATIENCE)
+        return self.told.get(timeout=patience())
 
     def script(self, name: str) -> Script:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience()
         while name not in self.cloud.follows:
             assert time.monotonic() < end
             threading.Event().wait(0.005)
@@ -53,7 +53,7 @@ class Watching:
     def end(self) -> list[dict]:
         """Tell it to end; what it told and nobody took."""
         self.deadline.cancel()
-        self.thread.join(PATIENCE)
+        self.thread.join(patience())
         assert not self.thread.is_alive()
         left = []
         while not self.told.empty():
@@ -209,7 +209,7 @@ def test_who_was_gone_is_told_of_anew(cloud, watching):
     service.ended = True
     cloud.follows.pop("region-1").stop()
     seen = cloud.calls.count(("discover", ""))
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience()
     while cloud.calls.count(("discover", "")) < seen + 3:
         assert time.monotonic() < end
         threading.Event().wait(0.005)
@@ -271,7 +271,7 @@ def test_nothing_runs_on_after_the_end(cloud, watching):
     for number in range(20):
         watch.script(f"region-{number}")
     watch.end()
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience()
     while set(threading.enumerate()) - watch.before and time.monotonic() < end:
         threading.Event().wait(0.01)
     assert set(threading.enumerate()) <= watch.before

@@ -27,7 +27,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdic
 from capturing import schema
 from scripted import BUSY, FULL, WAITS, Cloud, Script
 
-PATIENCE = 60.0
+from patience import patience
+
 POOL = "TaskWorkerManager"
 
 
@@ -55,7 +56,7 @@ def watch(folder: Path, *events) -> Left:
     cloud = Cloud()
     name = cloud.add("region").instance.name
     deadline, selection = Deadline(60.0), select("", ["region"])
-    store, options = Store(str(folder)), Options(duration=PATIENCE, until="duration")
+    store, options = Store(str(folder)), Options(duration=patience(), until="duration")
     watching = LogWatch(cloud, discover(cloud, selection, deadline), selection, store, options, deadline)
     reports: list[Report] = []
     thread = threading.Thread(target=lambda: reports.append(watching.run()))
@@ -67,7 +68,7 @@ def watch(folder: Path, *events) -> Left:
     _wait(script.written.empty)
     script.present.set()
     watching.stop()
-    thread.join(PATIENCE)
+    thread.join(patience())
     (report,) = reports
     for row in report.rows:
         ROW.validate(row.as_dict())
@@ -75,7 +76,7 @@ def watch(folder: Path, *events) -> Left:
 
 
 def _wait(holds) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience()
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.005)

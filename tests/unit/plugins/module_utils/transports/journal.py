@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from standins import PATIENCE, UP, Machine, Standin, wait_until
+from standins import UP, Machine, Standin
+
+from patience import patience, wait_until
 
 JOURNALD = "/lib/systemd/systemd-journald"
 RUNS = os.geteuid() == 0 and os.path.exists(JOURNALD) and all(map(shutil.which, ("journalctl", "systemd-cat")))
@@ -35,7 +37,7 @@ class Journal:
         run = Path(f"/proc/{self._journald.pid}/root/run")
         # Before it has a /run of its own, the path leads to the machine's; and it listens before it has a file.
         machines = os.stat("/run").st_dev
-        wait_until(lambda: run.stat().st_dev != machines and list(run.glob("log/journal/*/system.journal")), "journald")
+        wait_until("journald", lambda: run.stat().st_dev != machines and list(run.glob("log/journal/*/system.journal")))
         self.tools = self.machine.folder / "tools"
         self.tools.mkdir()
         script = self.tools / "journalctl"
@@ -48,13 +50,13 @@ class Journal:
         launcher = (*self._inside, "systemd-cat", "--level-prefix=false")
         standin = self.machine.start(component, behaviour, arguments, wait=False, launcher=launcher)
         with subprocess.Popen([*self._reading(standin), "--follow", "--no-tail"], stdout=subprocess.PIPE) as following:
-            timer = threading.Timer(PATIENCE, following.terminate)
+            timer = threading.Timer(patience(), following.terminate)
             timer.start()
             up = any(word in line for line in following.stdout for word in UP)
             timer.cancel()
             following.terminate()
         if not up:
-            raise TimeoutError(f"waited {PATIENCE} s for {component} to start; it said {self.of(standin)!r}")
+            raise TimeoutError(f"waited {patience()} s for {component} to start; it said {self.of(standin)!r}")
         return standin
 
     def of(self, standin: Standin) -> bytes:

@@ -22,7 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_containers import Layout
-from standins import UP, Machine, Standin, wait_until
+from standins import UP, Machine, Standin
+
+from patience import wait_until
 
 CGROUPS = Path("/sys/fs/cgroup")
 CHUNK = 16 << 10
@@ -142,7 +144,7 @@ class Node:
         contained = Contained(standin, pod, container_id, cgroup, log)
         self.running.append(contained)
         wait_until(
-            lambda: any(word in log_file.read_bytes() for word in UP) or not standin.alive, f"{component} to start"
+            f"{component} to start", lambda: any(word in log_file.read_bytes() for word in UP) or not standin.alive
         )
         return contained
 
@@ -158,7 +160,7 @@ class Node:
         top = cgroup_base() / self.parent
         for folder, _below, _files in os.walk(top, topdown=False):
             # The kernel takes a moment to see that the last process has gone.
-            wait_until(lambda folder=folder: _removed(folder), f"{folder} to be empty")
+            wait_until(f"{folder} to be empty", lambda folder=folder: _removed(folder))
 
 
 def _removed(folder: str) -> bool:

@@ -10,13 +10,13 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from patience import wait_until
+
 SERVICES = Path(__file__).resolve().parents[4] / "lab" / "services"
-PATIENCE = 60.0
 # The last words of a stand-in's start: from here on it has its signal handlers.
 UP = (b"Start listen on", b"start worker processes", b"Waiting for the metadata lock")
 
@@ -26,15 +26,6 @@ def build() -> Path:
     """The stand-ins' binary. A failure to build is an error, never a skipped test."""
     done = subprocess.run([sys.executable, SERVICES / "build.py"], stdout=subprocess.PIPE, text=True, check=True)
     return Path(done.stdout.strip())
-
-
-def wait_until(holds, what: str) -> None:
-    """Look until it holds; files and /proc offer nothing to wait on."""
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        if time.monotonic() > end:
-            raise TimeoutError(f"waited {PATIENCE} s for {what}")
-        time.sleep(0.005)
 
 
 @dataclass
@@ -58,7 +49,7 @@ class Standin:
         return self.log.read_bytes().count(b"goroutine profile: total ")
 
     def wait_for_dump(self) -> None:
-        wait_until(lambda: self.dumps() > 0, f"a dump of {self.component}")
+        wait_until(f"a dump of {self.component}", lambda: self.dumps() > 0)
 
     def stop(self) -> None:
         self.process.kill()
@@ -116,7 +107,7 @@ class Machine:
         self.running.append(standin)
         if stderr is None and wait:
             wait_until(
-                lambda: any(word in log.read_bytes() for word in UP) or not standin.alive, f"{component} to start"
+                f"{component} to start", lambda: any(word in log.read_bytes() for word in UP) or not standin.alive
             )
             if not standin.alive:
                 raise RuntimeError(f"{component} did not start: {log.read_bytes()!r}")

@@ -28,10 +28,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_logs import ContainerLog, StderrFile
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
 from journal import Journal, needs_journal
-from standins import Machine, wait_until
+from standins import Machine
+
+from patience import patience, wait_until
 
 PROCFS = ProcFs()
-PATIENCE = 30.0
 NAME = "4f2b" * 16
 
 
@@ -55,7 +56,7 @@ class Followed:
         self.instance = Instance(
             "c1", "region", "region-a", container_id=container_id, process=process.found, restarts=0
         )
-        self.follower = HostFollow(self.instance, 60, lambda _deadline: self.instance, find, Deadline(PATIENCE))
+        self.follower = HostFollow(self.instance, 60, lambda _deadline: self.instance, find, Deadline(patience()))
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -77,11 +78,11 @@ class Followed:
         return [event for event in list(self.events) if isinstance(event, kind)]
 
     def until(self, text: str) -> None:
-        wait_until(lambda: text in self.texts, f"'{text}' in {self.texts[-5:]}")
+        wait_until(f"'{text}' in {self.texts[-5:]}", lambda: text in self.texts)
 
     def end(self) -> None:
         self.follower.stop()
-        self._thread.join(PATIENCE)
+        self._thread.join(patience())
         assert not self._thread.is_alive()
 
 
@@ -169,7 +170,7 @@ def test_a_container_that_docker_restarts_goes_on_in_the_same_file(docker, start
     docker.say(*numbers(10, 20))
     followed.becomes(second)
     first.end()
-    wait_until(lambda: followed.of(Changed), "another process")
+    wait_until("another process", lambda: followed.of(Changed))
     docker.say(*numbers(20, 30))
     followed.until("line 29")
     followed.end()
@@ -186,7 +187,7 @@ def test_a_process_that_is_started_again_and_appends_to_the_same_file(tmp_path, 
         followed.until("line 9")
         followed.becomes(second)
         first.end()
-        wait_until(lambda: followed.of(Changed), "another process")
+        wait_until("another process", lambda: followed.of(Changed))
         file.write("".join(f"{text}\n" for text in numbers(10, 20)).encode())
         followed.until("line 19")
         followed.end()
@@ -213,7 +214,7 @@ def test_a_service_in_the_journal_is_followed_into_its_next_process(made_journal
     processes = [PROCFS.process(service.pid) for service in services]
     shown = Instance("c1", "region", "region-a", process=processes[0])
     following = dataclasses.replace(shown, restarts=1, process=processes[1])
-    follower = HostFollow(shown, 60, lambda _deadline: following, in_journal, Deadline(PATIENCE))
+    follower = HostFollow(shown, 60, lambda _deadline: following, in_journal, Deadline(patience()))
     data, changed, begun = [b"", b""], [], time.monotonic()
     for event in follower.events():
         if isinstance(event, Lines):
@@ -228,7 +229,7 @@ def test_a_service_in_the_journal_is_followed_into_its_next_process(made_journal
     follower.stop()
     assert changed == [Changed("", 1)]
     assert len(data[1]) > 2000
-    assert time.monotonic() - begun < PATIENCE / 2, "the next process was not seen at once"
+    assert time.monotonic() - begun < patience() / 2, "the next process was not seen at once"
     for seen, service in zip(data, services, strict=True):
         assert made_journal.of(service).startswith(seen)
     assert data[0] == made_journal.of(services[0]), "its last words are missing"
@@ -242,7 +243,7 @@ def test_what_had_the_number_of_the_next_process_before_is_not_its_log(made_jour
     shown = Instance("c1", "region", "region-a", process=PROCFS.process(services[0].pid))
     following = dataclasses.replace(shown, started=started, process=PROCFS.process(services[1].pid))
     data, changed = b"", []
-    for event in HostFollow(shown, 60, lambda _deadline: following, in_journal, Deadline(PATIENCE)).events():
+    for event in HostFollow(shown, 60, lambda _deadline: following, in_journal, Deadline(patience())).events():
         services[0].stop()
         changed += [event] if isinstance(event, Changed) else []
         data += event.data if isinstance(event, Lines) and changed else b""
@@ -257,13 +258,13 @@ def test_what_had_the_number_of_the_next_process_before_is_not_its_log(made_jour
 def test_a_journalctl_that_dies_is_a_gap_and_nothing_comes_twice(made_journal):
     service = made_journal.start("region", "log_rate=50", ("--port", "0"))
     followed = Followed(types.SimpleNamespace(found=PROCFS.process(service.pid)), in_journal)
-    wait_until(followed.follower.present.is_set, "the present")
+    wait_until("the present", followed.follower.present.is_set)
     seen = len(followed.texts)
-    wait_until(lambda: len(followed.texts) > seen, "what is new")
+    wait_until("what is new", lambda: len(followed.texts) > seen)
     made_journal.kill_readers()
-    wait_until(lambda: followed.of(Gap), "the gap")
+    wait_until("the gap", lambda: followed.of(Gap))
     seen = len(followed.texts)
-    wait_until(lambda: len(followed.texts) > seen, "what is new after the gap")
+    wait_until("what is new after the gap", lambda: len(followed.texts) > seen)
     followed.end()
     assert [gap.kind for gap in followed.of(Gap)] == [NOT_READABLE]
     numbered = [int(number) for number in re.findall(r"server (\d+) not found", "\n".join(followed.texts))]
@@ -302,7 +303,7 @@ def read_flood(folder: Path, instance: Instance, slow: bool) -> tuple[list[int],
     log = ContainerLog(PROCFS, instance.process, str(path))
     writer = subprocess.Popen([sys.executable, "-c", FLOOD, str(path), str(BLOCKS)], stdout=subprocess.PIPE, text=True)
     found, gaps, begun, size = [], [], time.thread_time(), 0
-    with HostFollow(instance, 60, lambda _deadline: instance, lambda *_: log, Deadline(PATIENCE * 2)) as follower:
+    with HostFollow(instance, 60, lambda _deadline: instance, lambda *_: log, Deadline(patience() * 2)) as follower:
         for event in follower.events():
             if isinstance(event, Gap):
                 gaps.append(event)

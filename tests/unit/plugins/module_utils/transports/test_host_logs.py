@@ -21,8 +21,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
 
+from patience import DEFAULT_SECONDS, patience
+
 PROCFS = ProcFs()
-PATIENCE = 60.0
 
 
 class Writer:
@@ -65,7 +66,7 @@ def writer(log):
 
 
 @contextlib.contextmanager
-def followed(files, seconds=PATIENCE):
+def followed(files, seconds=DEFAULT_SECONDS):
     mark = FileMark(files)
     stream = mark.follow(Deadline(seconds, "test"))
     try:
@@ -103,7 +104,7 @@ def test_a_mark_can_be_followed_again(writer):
     mark = FileMark(StderrFile(PROCFS, writer.process))
     writer.say("new")
     for _again in range(3):
-        with mark.follow(Deadline(PATIENCE, "test")) as stream:
+        with mark.follow(Deadline(patience(), "test")) as stream:
             expect(stream, b"new\n")
     mark.close()
     mark.close()
@@ -141,7 +142,7 @@ def test_a_mark_covers_the_file_before(writer, log):
     log.unlink()
     writer.do(f"exec 2>>{log}")
     writer.say("two")
-    with mark.follow(Deadline(PATIENCE, "test")) as stream:
+    with mark.follow(Deadline(patience(), "test")) as stream:
         expect(stream, b"one\ntwo\n")
     mark.close()
 
@@ -187,7 +188,7 @@ def test_its_end_is_the_end(writer):
 
 def test_its_last_words_in_the_file_that_it_opened_last(writer, log):
     mark = FileMark(StderrFile(PROCFS, writer.process))
-    stream = mark.follow(Deadline(PATIENCE, "test"))
+    stream = mark.follow(Deadline(patience(), "test"))
     writer.do(f"exec 2>>{log}.new")
     writer.say("x")
     expect(stream, b"x\n")

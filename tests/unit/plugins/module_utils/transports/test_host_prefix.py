@@ -19,10 +19,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_follow import HostFollow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_prefix import PrefixFiles
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
-from standins import Machine, wait_until
+from standins import Machine
+
+from patience import patience, wait_until
 
 PROCFS = ProcFs()
-PATIENCE = 60.0
 
 
 class Service:
@@ -106,7 +107,9 @@ def test_nothing_is_lost_or_doubled_through_rotations(service):
     lines = [f"[info {now} main.main(main.go:1)] line {number}\n" for number in range(500)]
     service.write("".join(lines[:100]))
     instance = Instance(cluster="c", component="region", name="region-1", process=service.process)
-    follower = HostFollow(instance, 600, lambda _deadline: instance, lambda *_unused: service.files, Deadline(PATIENCE))
+    follower = HostFollow(
+        instance, 600, lambda _deadline: instance, lambda *_unused: service.files, Deadline(patience())
+    )
     seen, gaps = [], []
 
     def follow():
@@ -119,13 +122,13 @@ def test_nothing_is_lost_or_doubled_through_rotations(service):
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
     for start in range(100, 500, 100):
-        wait_until(lambda start=start: b"".join(seen).count(b"\n") >= start, "what was written before")
+        wait_until("what was written before", lambda start=start: b"".join(seen).count(b"\n") >= start)
         service.write("".join(lines[start : start + 50]))
         service.rotate()
         service.write("".join(lines[start + 50 : start + 100]))
-    wait_until(lambda: b"".join(seen).count(b"\n") >= 500, "all lines")
+    wait_until("all lines", lambda: b"".join(seen).count(b"\n") >= 500)
     follower.stop()
-    thread.join(PATIENCE)
+    thread.join(patience())
     assert b"".join(seen).decode() == "".join(lines)
     assert gaps == []
 
@@ -140,9 +143,9 @@ def test_a_service_is_watched_where_it_logs_to(machine, by):
     }[by]
     (machine.folder / "region.conf").write_text("log_file_prefix: own.log\n")
     machine.start("region", "log_rate=20", arguments, wait=False)
-    wait_until(lambda: prefix.exists() and prefix.read_bytes().count(b"\n") > 10, "its log")
+    wait_until("its log", lambda: prefix.exists() and prefix.read_bytes().count(b"\n") > 10)
     transport = HostTransport(binary_dirs=[machine.binaries])
-    deadline = Deadline(PATIENCE)
+    deadline = Deadline(patience())
     (instance,) = transport.discover(select(components=["region"]), deadline).instances
     opened, data = [], b""
     begun = time.time()

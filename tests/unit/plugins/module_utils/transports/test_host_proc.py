@@ -26,7 +26,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
     translated,
     without_deleted,
 )
-from standins import wait_until
+
+from patience import wait_until
 
 PROCFS = ProcFs()
 TAIL = b" 1 2 3 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 9 0 4711 123 456"
@@ -45,7 +46,7 @@ def spawn(arguments, **options):
     try:
         # The kernel shows the arguments a moment later than Popen returns.
         shown = Path(f"/proc/{process.pid}/cmdline")
-        wait_until(lambda: process.poll() is not None or shown.read_bytes(), "its arguments")
+        wait_until("its arguments", lambda: process.poll() is not None or shown.read_bytes())
         yield process
     finally:
         process.kill()
@@ -131,7 +132,7 @@ def test_an_ignored_and_a_caught_signal(tmp_path):
     ready = tmp_path / "ready"
     script = f"trap '' USR1; trap : USR2; : > {ready}; while :; do sleep 0.1; done"
     with spawn(["bash", "-c", script]) as shell:
-        wait_until(ready.exists, "the shell")
+        wait_until("the shell", ready.exists)
         process = PROCFS.process(shell.pid)
     assert process.ignored & 1 << signal.SIGUSR1 - 1
     assert process.caught & 1 << signal.SIGUSR2 - 1
@@ -141,7 +142,7 @@ def test_an_ignored_and_a_caught_signal(tmp_path):
 def test_an_ended_process_is_not_alive_even_before_it_is_reaped(sleeper):
     process = PROCFS.process(sleeper.pid)
     sleeper.kill()
-    wait_until(lambda: not PROCFS.is_alive(process), "the zombie")
+    wait_until("the zombie", lambda: not PROCFS.is_alive(process))
     assert os.path.exists(f"/proc/{sleeper.pid}")
     with pytest.raises(OSError):  # noqa: PT011 (any of its kinds)
         PROCFS.process(sleeper.pid)
@@ -161,7 +162,7 @@ def test_a_deleted_executable_still_is_one(tmp_path):
     copy = tmp_path / "region"
     shutil.copy(shutil.which("sleep"), copy)
     with spawn([str(copy), "1000"]) as process:
-        wait_until(lambda: PROCFS.runs(process.pid, [str(copy)]), "exec")
+        wait_until("exec", lambda: PROCFS.runs(process.pid, [str(copy)]))
         copy.unlink()
         assert PROCFS.runs(process.pid, [str(copy)]) == str(copy)
 
@@ -169,7 +170,7 @@ def test_a_deleted_executable_still_is_one(tmp_path):
 def test_who_only_calls_itself_so_is_an_impostor(tmp_path):
     name = str(tmp_path / "region")
     with spawn(["bash", "-c", f"exec -a {name} sleep 1000"]) as process:
-        wait_until(lambda: PROCFS.arguments(process.pid)[:1] == [name], "exec")
+        wait_until("exec", lambda: PROCFS.arguments(process.pid)[:1] == [name])
         assert PROCFS.runs(process.pid, [name]) == ""
         shutil.copy(shutil.which("sleep"), name)
         assert PROCFS.runs(process.pid, [name]) == ""
@@ -179,7 +180,7 @@ def test_a_link_at_the_components_path_is_no_impostor(tmp_path):
     name = str(tmp_path / "region")
     os.symlink(shutil.which("sleep"), name)
     with spawn([name, "1000"]) as process:
-        wait_until(lambda: PROCFS.arguments(process.pid)[:1] == [name], "exec")
+        wait_until("exec", lambda: PROCFS.arguments(process.pid)[:1] == [name])
         assert PROCFS.runs(process.pid, [name]) == name
 
 
@@ -193,7 +194,7 @@ def test_a_thread_of_the_kernel_is_nobody():
 
 def test_one_variable_of_the_environment():
     with spawn(["sleep", "1000"], env={"A": "1", "AB": "2", "X": "A=3"}) as process:
-        wait_until(lambda: PROCFS.variable(process.pid, "A"), "exec")
+        wait_until("exec", lambda: PROCFS.variable(process.pid, "A"))
         assert [PROCFS.variable(process.pid, name) for name in ("A", "AB", "B", "")] == ["1", "2", "", ""]
 
 

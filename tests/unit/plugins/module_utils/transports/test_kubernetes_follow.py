@@ -35,7 +35,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.k
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.seam import stamp_of
 from kubelet import Kubelet
 
-PATIENCE = 60.0
+from patience import patience
+
 POD = Instance("c1", "region", "region-a", "cloud", container="region", container_id="containerd://1")
 
 
@@ -60,7 +61,7 @@ class Followed:
         self.instance: Instance | Exception | None = instance
         self.looks = 0
         self.events: list = []
-        self.follower = PodFollow(kubelet, instance, seconds, self._look, Deadline(PATIENCE))
+        self.follower = PodFollow(kubelet, instance, seconds, self._look, Deadline(patience()))
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -93,7 +94,7 @@ class Followed:
         return [event for event in list(self.events) if isinstance(event, kind)]
 
     def await_true(self, holds) -> None:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience()
         while not holds():
             assert time.monotonic() < end, self.events
             threading.Event().wait(0.005)
@@ -110,7 +111,7 @@ class Followed:
         return self.join()
 
     def join(self) -> list:
-        self._thread.join(PATIENCE)
+        self._thread.join(patience())
         assert not self._thread.is_alive()
         return self.events
 
@@ -411,7 +412,7 @@ def test_the_file_of_a_new_container_that_is_rotated_just_when_it_is_opened_is_a
 
 
 def test_a_container_that_restarts_just_when_it_is_opened_is_no_rotation(kubelet, follow, before_stream, monkeypatch):
-    monkeypatch.setattr(kubernetes_follow, "CHANGE_SECONDS", PATIENCE)
+    monkeypatch.setattr(kubernetes_follow, "CHANGE_SECONDS", patience())
     kubelet.say("first", ago=10)
     before_stream(lambda: kubelet.restart("second"))
     followed = follow()
@@ -455,7 +456,7 @@ def test_last_words_that_were_rotated_away_are_a_gap(kubelet, followed):
 
 
 def test_a_new_container_is_no_rotation_though_the_cluster_shows_it_late(followed, monkeypatch):
-    monkeypatch.setattr(kubernetes_follow, "CHANGE_SECONDS", PATIENCE)
+    monkeypatch.setattr(kubernetes_follow, "CHANGE_SECONDS", patience())
     now = followed.instance
     followed.restart("second")
     later, followed.instance = followed.instance, now
@@ -716,7 +717,7 @@ def test_a_stream_that_is_dead_is_no_silence_for_long(kubelet, follow, monkeypat
 def test_it_ends_in_the_middle_of_a_read(kubelet, followed):
     begun = time.monotonic()
     followed.end()
-    assert time.monotonic() - begun < PATIENCE / 4
+    assert time.monotonic() - begun < patience() / 4
     assert not followed.of(Gap)
     assert kubelet.streams == []
 

@@ -17,7 +17,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.jud
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import probe
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
-from standins import Machine, wait_until
+from standins import Machine
+
+from patience import wait_until
 
 PROCFS = ProcFs()
 WORD = "0123456789abcdef"
@@ -144,7 +146,7 @@ def test_one_service(shell, machine):
 def test_it_reads_what_the_host_transport_reads(shell, machine):
     """Two implementations, one truth."""
     service = machine.start("region", "usr1=ignore", ("--log-file-prefix", str(machine.folder / "x")), wait=False)
-    wait_until(lambda: PROCFS.process(service.pid).ignored & USR1, "the handlers")
+    wait_until("the handlers", lambda: PROCFS.process(service.pid).ignored & USR1)
     with converse(shell, machine) as talk:
         seen = the_one(talk.facts)
     own = PROCFS.process(service.pid, "mount_namespace")
@@ -202,7 +204,7 @@ def test_an_impostor_is_no_candidate(shell, machine):
     name = f"{machine.binaries}/region"
     impostor = subprocess.Popen(["bash", "-c", f"exec -a {name} sleep 1000"])
     try:
-        wait_until(lambda: PROCFS.arguments(impostor.pid)[:1] == [name], "exec")
+        wait_until("exec", lambda: PROCFS.arguments(impostor.pid)[:1] == [name])
         with converse(shell, machine) as talk:
             assert talk.facts.candidates == ()
             assert talk.facts.impostors == (impostor.pid,)
@@ -263,7 +265,7 @@ def hung_versions(machine):
 
 
 def wait_for_the_hung_one(machine, service):
-    wait_until(lambda: hung_versions(machine), "the process that prints the version")
+    wait_until("the process that prints the version", lambda: hung_versions(machine))
     assert service.alive
 
 
@@ -274,7 +276,7 @@ def test_a_version_that_hangs_does_not_outlive_us(shell, machine):
         wait_for_the_hung_one(machine, service)
         talk.program.stdin.close()
         talk.program.wait(10)
-        wait_until(lambda: not hung_versions(machine), "its end")
+        wait_until("its end", lambda: not hung_versions(machine))
         assert service.alive
 
 
@@ -341,7 +343,7 @@ def test_the_same_binary_in_another_container(shell, machine):
     """Seen from a container that shares the node's processes, as those of the DaemonSets do."""
     own = machine.start("region")
     other = machine.start("region", wait=False, launcher=["unshare", "--mount"])
-    wait_until(lambda: PROCFS.runs(other.pid, [f"{machine.binaries}/region"]), "exec")
+    wait_until("exec", lambda: PROCFS.runs(other.pid, [f"{machine.binaries}/region"]))
     with converse(shell, machine) as talk:
         assert {one.pid: one.same_container for one in talk.facts.candidates} == {own.pid: True, other.pid: False}
         assert choose_process(talk.facts, follows_files=True).pid == own.pid

@@ -15,6 +15,8 @@ import standins
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import Watcher
 
+from patience import wait_until
+
 POOL = "HttpGetRequestWorkerManager"
 # The region of facts J, in the small: its timeout comes after three seconds, its watchdog twice a second.
 STORM = "db_latency=forever http_storm=760 http_timeout=3s watchdog=500ms log_rate=20"
@@ -37,7 +39,7 @@ class Following:
         self._log = log
 
     def until(self, holds) -> None:
-        standins.wait_until(lambda: self._read() or holds(self.watcher.document()), "what the log should tell")
+        wait_until("what the log should tell", lambda: self._read() or holds(self.watcher.document()))
 
     def _read(self) -> None:
         with open(self._log, "rb") as file:

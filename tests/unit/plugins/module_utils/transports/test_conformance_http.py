@@ -1,0 +1,20 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The HTTP part of the conformance suite against the host transport and against the fake transport.
+
+Not in a journal: how the host transport asks a process does not depend on where that writes its log.
+"""
+
+from __future__ import annotations
+
+import pytest
+from conformance_http import *  # noqa: F403  # pylint: disable=wildcard-import,unused-wildcard-import
+from worlds import HOST, IN_CONTAINERS, IN_MEMORY
+
+
+@pytest.fixture(params=[HOST, IN_CONTAINERS, IN_MEMORY])
+def world(request, tmp_path):
+    world = request.param(tmp_path)
+    yield world
+    world.close()
