@@ -109,6 +109,10 @@ class Deadline:
     def child(self, seconds: float, scope: str) -> Deadline:
         return Deadline(seconds, scope, self._clock, self)
 
+    def beside(self, seconds: float, scope: str) -> Deadline:
+        """A deadline by the same clock that this one does not end."""
+        return Deadline(seconds, scope, self._clock)
+
     def cancel(self) -> None:
         """From now on it has passed, and so have those of its parents and children."""
         self._watchdog.hurry()

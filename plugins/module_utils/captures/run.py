@@ -86,7 +86,7 @@ def capture_all(
     capture = StackCapture(transport, store, options)
     progress.expect("dumps", options.count * len(targets))
     for sequence in range(1, options.count + 1 if targets else 1):
-        begun = Deadline(options.interval, "interval")
+        begun = deadline.beside(options.interval, "interval")
         _one_round(capture, targets, sequence, store, options, deadline, progress)
         if sequence < options.count:
             # The interval runs from start to start.

@@ -190,7 +190,7 @@ class _Reader:
         if turn.sample and number:
             moment = record.begun + number * self._options.interval - time.monotonic()
             threading.Event().wait(max(0.0, min(moment, self._deadline.remaining())))
-        deadline = Deadline(self._options.timeout, "instance")
+        deadline = self._deadline.beside(self._options.timeout, "instance")
         if number and not record.wait_for(record.turns[number - 1], self._within(deadline).remaining()):
             record.end(turn, verdict(Reason.NO_ANSWER, "what was asked before had not ended"))
             return
