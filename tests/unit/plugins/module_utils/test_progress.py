@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import progress as under_test
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import FILE_VARIABLE, Progress, shown
+
+from patience import patience, wait_until
 
 
 @pytest.fixture
@@ -24,12 +25,7 @@ def path(tmp_path, monkeypatch):
 
 def until(path, wanted):
     """Wait until the file says this."""
-    end = time.monotonic() + 20
-    seen = None
-    while seen != wanted and time.monotonic() < end:
-        seen = json.loads(path.read_bytes()) if path.exists() else None
-        threading.Event().wait(0.005)
-    assert seen == wanted
+    wait_until(f"a file that says {wanted}", lambda: path.exists() and json.loads(path.read_bytes()) == wanted)
 
 
 def test_the_file_keeps_up_with_the_counts_and_is_private(path):
@@ -84,7 +80,7 @@ def test_a_file_that_cannot_be_written_disturbs_nothing(tmp_path, monkeypatch):
     before = set(threading.enumerate())
     with shown(progress, 600):
         for thread in set(threading.enumerate()) - before:
-            thread.join(20)
+            thread.join(patience())
         progress.report(lines=1)
         assert set(threading.enumerate()) <= before
     assert list(tmp_path.iterdir()) == []
@@ -95,5 +91,5 @@ def test_the_writer_ends_with_the_block():
     before = set(threading.enumerate())
     with shown(Progress(), 600):
         (writer,) = set(threading.enumerate()) - before
-    writer.join(20)
+    writer.join(patience())
     assert not writer.is_alive()

@@ -23,6 +23,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery
 from fake_transport import FakeTransport, JumpingClock, Service, dump_text, outlast
 
+from patience import patience
+
 # Seconds of one instance, by a clock that jumps.
 TIMEOUT = 20.0
 GRACE = 0.05
@@ -154,6 +156,31 @@ def answers(*parts: bytes, end: bool = False) -> Callable[[Service], None]:
             service.end()
 
     return act
+
+
+class Crowd:
+    """Counts how many visit it at once, by place, and waits for as many as are expected at least."""
+
+    def __init__(self, expected: int) -> None:
+        self.most: dict[str, int] = {}
+        self._expected = expected
+        self._now: dict[str, int] = {}
+        self._changed = threading.Condition()
+
+    def visit(self, place: str) -> Callable[[Deadline], None]:
+        """A fault that is a visit and nothing else."""
+
+        def fault(_deadline: Deadline) -> None:
+            with self._changed:
+                self._now[place] = self._now.get(place, 0) + 1
+                self.most[place] = max(self.most.get(place, 0), self._now[place])
+                self._changed.notify_all()
+                assert self._changed.wait_for(lambda: self.most[place] >= self._expected, patience())
+                # One too many has no event to wait for: this is its time to come in.
+                self._changed.wait(0.01)
+                self._now[place] -= 1
+
+        return fault
 
 
 class Stuck:

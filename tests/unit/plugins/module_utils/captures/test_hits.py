@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures import hits, roster
@@ -23,7 +22,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.f
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
 from scripted import BUSY, FULL, WAITS, Cloud, Script
 
-from patience import patience
+from patience import patience, wait_until
 
 
 class Watching:
@@ -44,11 +43,7 @@ class Watching:
         return self.told.get(timeout=patience())
 
     def script(self, name: str) -> Script:
-        end = time.monotonic() + patience()
-        while name not in self.cloud.follows:
-            assert time.monotonic() < end
-            threading.Event().wait(0.005)
-        return self.cloud.follows[name]
+        return wait_until(f"a follower of {name}", lambda: self.cloud.follows.get(name))
 
     def end(self) -> list[dict]:
         """Tell it to end; what it told and nobody took."""
@@ -209,10 +204,7 @@ def test_who_was_gone_is_told_of_anew(cloud, watching):
     service.ended = True
     cloud.follows.pop("region-1").stop()
     seen = cloud.calls.count(("discover", ""))
-    end = time.monotonic() + patience()
-    while cloud.calls.count(("discover", "")) < seen + 3:
-        assert time.monotonic() < end
-        threading.Event().wait(0.005)
+    wait_until("more looks", lambda: cloud.calls.count(("discover", "")) >= seen + 3)
     service.ended = False
     watch.script("region-1").say(FULL.format(pool="A"))
     assert watch.next()["pool"] == "A"
@@ -227,13 +219,13 @@ def test_a_follower_may_ask_how_its_instance_is_now(cloud, watching):
     assert script.look().container_id == service.instance.container_id
 
 
-def test_a_count_that_grows_is_told_when_it_adds_up_to_a_verdict(cloud, watching):
+def test_a_count_that_grows_is_told_when_it_adds_up_to_a_verdict(cloud, watching, monkeypatch):
+    monkeypatch.setattr(hits, "ASK_EVERY_SECONDS", 0.0)
     cloud.add("region", "region-1")
     watch = watching(cooldown=3600)
     script = watch.script("region-1")
     script.say(BUSY.format(pool="A", cycles=2), WAITS.format(pool="B"), ago=540)
     assert watch.next()["pool"] == "B"
-    threading.Event().wait(hits.ASK_EVERY_SECONDS)
     script.say(BUSY.format(pool="A", cycles=20))
     told = watch.next()
     assert (told["pool"], told["verdict"], told["severity"], told["unsaid"]) == ("A", "stuck", "info", 1)
@@ -271,10 +263,7 @@ def test_nothing_runs_on_after_the_end(cloud, watching):
     for number in range(20):
         watch.script(f"region-{number}")
     watch.end()
-    end = time.monotonic() + patience()
-    while set(threading.enumerate()) - watch.before and time.monotonic() < end:
-        threading.Event().wait(0.01)
-    assert set(threading.enumerate()) <= watch.before
+    wait_until("the end of its threads", lambda: set(threading.enumerate()) <= watch.before)
 
 
 class Clock:

@@ -27,7 +27,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdic
 from capturing import schema
 from scripted import BUSY, FULL, WAITS, Cloud, Script
 
-from patience import patience
+from patience import patience, wait_until
 
 POOL = "TaskWorkerManager"
 
@@ -61,11 +61,11 @@ def watch(folder: Path, *events) -> Left:
     reports: list[Report] = []
     thread = threading.Thread(target=lambda: reports.append(watching.run()))
     thread.start()
-    _wait(lambda: name in cloud.follows)
+    wait_until("the follower", lambda: name in cloud.follows)
     script: Script = cloud.follows[name]
     for event in events:
         script.say(event) if isinstance(event, str) else script.written.put(event)
-    _wait(script.written.empty)
+    wait_until("the reading of it all", script.written.empty)
     script.present.set()
     watching.stop()
     thread.join(patience())
@@ -73,13 +73,6 @@ def watch(folder: Path, *events) -> Left:
     for row in report.rows:
         ROW.validate(row.as_dict())
     return Left(report, folder / "c1" / "region" / name)
-
-
-def _wait(holds) -> None:
-    end = time.monotonic() + patience()
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def since(seconds: float) -> Opened:

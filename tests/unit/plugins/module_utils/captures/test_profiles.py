@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -20,8 +18,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS, SETS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
-from capturing import everything, stuck
-from fake_transport import JSON, FakeTransport, healthy, no_answer, raises
+from capturing import Crowd, everything, give_up, stuck, taken
+from fake_transport import JSON, FakeTransport, JumpingClock, healthy, no_answer, outlast, raises
 from profiling import exact_only, profiling, workers
 
 ALL = tuple(KINDS)
@@ -31,11 +29,10 @@ CPU = "/debug/pprof/profile?seconds=1"
 
 @dataclasses.dataclass
 class Ran:
-    """One run: its report, the folder it wrote to, and how many seconds it took."""
+    """One run: its report, and the folder it wrote to."""
 
     report: profiles.Report
     folder: Path
-    seconds: float
 
     def rows(self, instance: str = "") -> dict[str, LedgerRow]:
         """Kind -> row, of the one instance."""
@@ -48,15 +45,16 @@ class Ran:
         return {kind: row.reason for kind, row in self.rows(instance).items()}
 
 
-def take(transport, folder, kinds=ALL, deadline=20.0, **options) -> Ran:
-    begun = time.monotonic()
-    run_deadline, selection = Deadline(deadline), everything(transport)
+def take(transport, folder, kinds=ALL, deadline=60.0, clock=None, **options) -> Ran:
+    clock = clock or JumpingClock()
+    run_deadline, selection, store = Deadline(deadline, clock=clock), everything(transport), Store(str(folder))
+    clock.rows = store.rows
     given = {"kinds": kinds, "cpu_seconds": 1, "timeout": 1.0, **options}
     report = profiles.take_all(
         transport,
         discover(transport, selection, run_deadline),
         selection,
-        Store(str(folder)),
+        store,
         profiles.Options(**given),
         run_deadline,
     )
@@ -64,7 +62,7 @@ def take(transport, folder, kinds=ALL, deadline=20.0, **options) -> Ran:
     assert on_disk == report.rows
     left = {path.suffix for path in folder.rglob("*.*")}
     assert left <= {".jsonl", ".json", ".gz", ".txt", ".html", ".out"}
-    return Ran(report, folder, time.monotonic() - begun)
+    return Ran(report, folder)
 
 
 @pytest.fixture
@@ -267,34 +265,14 @@ def test_the_pool_is_looked_at_again_before_what_takes_time(transport, tmp_path)
 # Who is asked when
 
 
-class Busy:
-    """Counts how many of each component are profiled at a time."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._now: dict[str, int] = {}
-        self.most: dict[str, int] = {}
-
-    def fault(self, component):
-        def wait(_deadline):
-            with self._lock:
-                self._now[component] = self._now.get(component, 0) + 1
-                self.most[component] = max(self.most.get(component, 0), self._now[component])
-            threading.Event().wait(0.1)
-            with self._lock:
-                self._now[component] -= 1
-
-        return wait
-
-
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_so_many_replicas_of_a_component_at_a_time_and_all_components_at_once(transport, tmp_path, at_once):
-    busy, together = Busy(), Busy()
+    busy, together = Crowd(at_once), Crowd(at_once + 1)
     for component in ("region", "keystone"):
         for _replica in range(4):
             service = transport.add(component, answer=profiling)
-            service.faults[CPU] = busy.fault(component)
-            service.faults["/debug/pprof/heap"] = together.fault("all")
+            service.faults[CPU] = busy.visit(component)
+            service.faults["/debug/pprof/heap"] = together.visit("all")
     take(transport, tmp_path, ["cpu", "heap"], max_replicas_at_once=at_once)
     assert busy.most == {"region": at_once, "keystone": at_once}
     assert together.most["all"] > at_once
@@ -306,10 +284,13 @@ def test_so_many_replicas_of_a_component_at_a_time_and_all_components_at_once(tr
 def test_one_that_hangs_is_asked_no_more_and_takes_nothing_from_the_others(transport, tmp_path):
     hung = transport.add("region", "hung", answer=profiling)
     hung.faults["/debug/pprof/mutex"] = no_answer
-    for number in range(3):
-        transport.add("keystone", f"good-{number}", answer=profiling)
-    ran = take(transport, tmp_path, concurrency=2)
-    assert ran.seconds < 4.0
+    good = [f"good-{number}" for number in range(3)]
+    for name in good:
+        transport.add("keystone", name, answer=profiling)
+    # Its time does not begin to pass before the others have come to their end.
+    clock = JumpingClock(taken(*good, capture="profile:trace"))
+    ran = take(transport, tmp_path, clock=clock, concurrency=3)
+    assert clock.jumps == [1.0]
     assert ran.reasons("hung")["mutex"] == ran.reasons("hung")["trace"] == ran.reasons("hung")["cpu"] == "no_answer"
     assert paths(transport, "hung")[-1] == "/debug/pprof/mutex"
     assert ran.reasons("hung")["block"] == "profile_empty"
@@ -367,16 +348,17 @@ def test_a_run_without_time_for_it_does_not_begin_what_takes_long(transport, tmp
     transport.add("region", "r", answer=profiling)
     ran = take(transport, tmp_path, deadline=3.0, cpu_seconds=30)
     assert (ran.reasons()["heap"], ran.reasons()["cpu"]) == ("profile_whole", "run_deadline")
-    assert ran.seconds < 3.0
+    assert not [path for path in paths(transport) if path.startswith("/debug/pprof/profile")]
     assert ran.report.touched == 0
 
 
-def test_what_does_not_end_at_the_runs_deadline_is_left_behind_with_a_row(transport, tmp_path):
+def test_what_does_not_end_at_the_runs_deadline_is_left_behind_with_a_row(transport, tmp_path, monkeypatch):
+    monkeypatch.setattr(profiles, "run", give_up)
     with stuck() as fault:
         service = transport.add("region", "r", answer=profiling)
         service.faults["/debug/pprof/mutex"] = fault
-        ran = take(transport, tmp_path, deadline=1.0)
-        assert ran.seconds < 5.0
+        clock = JumpingClock(lambda _rows: fault.entered.is_set())
+        ran = take(transport, tmp_path, clock=clock, concurrency=1)
         assert ran.reasons()["block"] == "profile_empty"
         assert (ran.reasons()["mutex"], ran.reasons()["cpu"]) == ("no_answer", "run_deadline")
         before = sorted(path.name for path in tmp_path.rglob("*.*"))
@@ -492,7 +474,7 @@ def test_names_can_not_steer_a_terminal(transport, tmp_path):
 
 def test_workers_that_are_not_told_in_time_are_not_seen(transport, tmp_path):
     def late(deadline):
-        threading.Event().wait(deadline.remaining())
+        outlast(deadline)
         deadline.check()
 
     transport.add("region", "r", answer=profiling, faults={"/worker_stats": late})

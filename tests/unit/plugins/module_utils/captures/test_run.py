@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import threading
 import time
 import types
 
@@ -23,7 +22,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Process, State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, ProbeFacts
-from capturing import DUMP, TIMEOUT, answers, capture, sent, stuck, taken, with_facts, with_state
+from capturing import DUMP, TIMEOUT, Crowd, answers, capture, sent, stuck, taken, with_facts, with_state
 from fake_transport import USR1, VERSION, FakeTransport, JumpingClock, hang, raises
 
 from patience import patience
@@ -507,28 +506,8 @@ def test_one_that_fails_before_the_gate_does_not_cost_its_patience(transport, tm
     assert time.monotonic() - begun < patience() / 2  # it would take all of it
 
 
-class Crowd:
-    """Counts how many are in it at once, by node."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._now: dict[str, int] = {}
-        self.most: dict[str, int] = {}
-
-    def visit(self, node: str):
-        def fault(_deadline):
-            with self._lock:
-                self._now[node] = self._now.get(node, 0) + 1
-                self.most[node] = max(self.most.get(node, 0), self._now[node])
-            threading.Event().wait(0.02)
-            with self._lock:
-                self._now[node] -= 1
-
-        return fault
-
-
 def test_no_more_commands_are_started_on_a_node_than_its_cap(transport, tmp_path):
-    crowd = Crowd()
+    crowd = Crowd(2)
     for number in range(12):
         node = f"n{number % 2}"
         transport.add("region", node=node, faults={"open_process": crowd.visit(node)})
@@ -538,7 +517,7 @@ def test_no_more_commands_are_started_on_a_node_than_its_cap(transport, tmp_path
 
 
 def test_no_more_instances_at_a_time_than_the_concurrency(transport, tmp_path):
-    crowd = Crowd()
+    crowd = Crowd(3)
     for _number in range(9):
         transport.add("region", faults={"open_log": crowd.visit("all")})
     ran = capture(transport, tmp_path, concurrency=3, gate_patience=patience())

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from patience import patience
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
@@ -72,7 +74,7 @@ class Peer:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(patience())
 
 
 @contextlib.contextmanager
@@ -104,7 +106,7 @@ def with_length(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> byte
 
 def never(server: Peer, _connection: socket.socket) -> None:
     """Answers nothing for as long as the test runs."""
-    server.over.wait(60)
+    server.over.wait(patience(120))
 
 
 def after(said: bytes) -> Callable[[Peer, socket.socket], None]:
@@ -112,7 +114,7 @@ def after(said: bytes) -> Callable[[Peer, socket.socket], None]:
 
     def act(server: Peer, connection: socket.socket) -> None:
         connection.sendall(said)
-        server.over.wait(60)
+        server.over.wait(patience(120))
 
     return act
 

@@ -14,6 +14,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog impo
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import host_follow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap, Lines, Opened
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import HostTransport
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_follow import HostFollow
@@ -43,6 +44,12 @@ class Service:
             older = self.prefix.with_name(f"region.log.{number - 1}" if number > 1 else "region.log")
             if older.exists():
                 older.rename(self.prefix.with_name(f"region.log.{number}"))
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+    """A quiet log is looked at often here."""
+    monkeypatch.setattr(host_follow, "POLL_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -142,7 +149,7 @@ def test_a_service_is_watched_where_it_logs_to(machine, by):
         "file": ("--config", str(machine.folder / "region.conf")),
     }[by]
     (machine.folder / "region.conf").write_text("log_file_prefix: own.log\n")
-    machine.start("region", "log_rate=20", arguments, wait=False)
+    machine.start("region", "log_rate=100", arguments, wait=False)
     wait_until("its log", lambda: prefix.exists() and prefix.read_bytes().count(b"\n") > 10)
     transport = HostTransport(binary_dirs=[machine.binaries])
     deadline = Deadline(patience())

@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
-import resource
 import socket
 import ssl
 import time
+import tracemalloc
 from dataclasses import dataclass
 
 import pytest
@@ -21,7 +21,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports i
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget
 from peers import OK, after, closed_port, drip, flood, never, peer, pem, reset, server_tls, with_length
 
+from patience import patience
+
 LIMIT = 1 << 20
+SHORT = 0.4  # seconds
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
@@ -33,7 +36,7 @@ class Nobody:
     tls: None = None
 
 
-def ask(server, seconds=10.0, limit=LIMIT, tls=None, path="/stats"):
+def ask(server, seconds=60.0, limit=LIMIT, tls=None, path="/stats"):
     context = http.unverified() if (server.tls if tls is None else tls) else None
     connect = http.to_address(["127.0.0.1"], server.port)
     return http.get(connect, HttpTarget("http", 1, path), Deadline(seconds, "test"), limit, context, {"Host": "region"})
@@ -46,10 +49,15 @@ def reason_of(server, **options):
 
 
 @contextlib.contextmanager
-def within(seconds):
+def in_time():
+    """Assert that a deadline of less than a second ends the block.
+
+    Sockets know the real time only; and how much later than that they end is the machine's affair. Without the
+    deadline, the peers here would go on for a minute and more.
+    """
     begun = time.monotonic()
     yield
-    assert time.monotonic() - begun < seconds
+    assert time.monotonic() - begun < patience(30)
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "tls"])
@@ -130,7 +138,7 @@ def test_the_limit_is_exact(form, size, whole):
 @pytest.mark.parametrize("head", [OK + b"Content-Length: 104857600\r\n\r\n", OK + b"\r\n"], ids=["stated", "not"])
 def test_of_a_hundred_megabytes_only_the_limit_is_read(head):
     sent = [0]
-    with peer(flood(head, b"x" * 65536, sent)) as server, within(5):
+    with peer(flood(head, b"x" * 65536, sent)) as server:
         answer = ask(server)
     assert (len(answer.body), answer.whole, answer.cut_by) == (LIMIT, False, "size")
     # What the buffers of both ends may hold comes on top.
@@ -151,12 +159,15 @@ def test_what_comes_compressed_although_not_asked_for_is_decompressed():
 
 
 def test_a_bomb_is_cut_at_the_limit_and_costs_no_memory():
-    bomb = compressed(b"\0" * (512 << 20))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with peer(bomb) as server, within(5):
-        answer = ask(server)
+    with peer(compressed(b"\0" * (128 << 20))) as server:
+        tracemalloc.start()
+        try:
+            answer = ask(server)
+            _now, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
     assert (len(answer.body), answer.whole, answer.cut_by) == (LIMIT, False, "size")
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
+    assert most < 16 << 20
 
 
 def test_compressed_data_that_stop_short_are_not_whole():
@@ -218,27 +229,30 @@ def test_a_reset_in_the_body_is_the_end_of_it():
     ids=["silence", "a byte a moment", "headers without end", "only Continue"],
 )
 def test_no_answer_costs_the_deadline_and_no_more(act, tls):
-    with peer(act, tls) as server, within(5):
-        assert reason_of(server, seconds=0.7) is Reason.NO_ANSWER
+    with peer(act, tls) as server, in_time():
+        assert reason_of(server, seconds=SHORT) is Reason.NO_ANSWER
 
 
 @pytest.mark.parametrize("head", [OK + b"Content-Length: 10000\r\n\r\n", OK + b"\r\n"], ids=["length", "close"])
 def test_what_came_of_a_dripping_body_is_kept(head, tls):
-    with peer(drip(b"x" * 10_000, 0.05, first=head), tls) as server, within(5):
-        answer = ask(server, seconds=0.7)
+    # Where the machine is too busy to answer at all in so short a time, there is a longer one.
+    for seconds in (SHORT, 20 * SHORT):
+        with peer(drip(b"x" * 10_000, 0.05, first=head), tls) as server, in_time(), contextlib.suppress(CaptureError):
+            answer = ask(server, seconds=seconds)
+            break
     assert (answer.whole, answer.cut_by) == (False, "time")
-    assert 2 < len(answer.body) < 20
+    assert 0 < len(answer.body) < 1000
 
 
 def test_a_handshake_that_never_ends_costs_the_deadline():
     # Plain TCP that waits for the end of a head never answers a ClientHello.
-    with peer(never) as server, within(5):
+    with peer(never) as server, in_time():
         assert reason_of(server, seconds=0.7, tls=True) is Reason.NO_ANSWER
 
 
 def test_a_listener_that_accepts_nobody_costs_the_deadline():
-    with socket.create_server(("127.0.0.1", 0)) as listener, within(5):
-        assert reason_of(Nobody(listener.getsockname()[1]), seconds=0.7) is Reason.NO_ANSWER
+    with socket.create_server(("127.0.0.1", 0)) as listener, in_time():
+        assert reason_of(Nobody(listener.getsockname()[1]), seconds=SHORT) is Reason.NO_ANSWER
 
 
 def test_nothing_is_asked_after_the_deadline():
@@ -299,20 +313,20 @@ def test_a_certificate_of_another_name_is_no_hindrance_and_can_be_seen():
     context = server_tls("somebody-else.example")
     with peer(with_length(b"pong"), context) as server:
         assert ask(server).status == 200
-        seen = http.certificate(http.to_address(["127.0.0.1"], server.port), Deadline(5.0, "test"))
+        seen = http.certificate(http.to_address(["127.0.0.1"], server.port), Deadline(patience(), "test"))
     assert seen == ssl.PEM_cert_to_DER_cert(pem(context))
 
 
 def test_a_port_that_hangs_does_not_cost_all_of_the_deadline(monkeypatch):
     monkeypatch.setattr(http, "HANDSHAKE_SECONDS", 0.5)
-    with peer(never) as server, within(5):
+    with peer(never) as server, in_time():
         assert http.certificate(http.to_address(["127.0.0.1"], server.port), Deadline(60.0, "test")) is None
 
 
 def test_there_is_no_certificate_where_there_is_no_tls():
-    with peer(never) as server, within(5):
-        assert http.certificate(http.to_address(["127.0.0.1"], server.port), Deadline(0.7, "test")) is None
-    assert http.certificate(http.to_address(["127.0.0.1"], closed_port()), Deadline(0.7, "test")) is None
+    with peer(never) as server, in_time():
+        assert http.certificate(http.to_address(["127.0.0.1"], server.port), Deadline(SHORT, "test")) is None
+    assert http.certificate(http.to_address(["127.0.0.1"], closed_port()), Deadline(SHORT, "test")) is None
 
 
 # Addresses
@@ -322,6 +336,6 @@ def test_the_first_address_with_a_listener_is_taken():
     with peer(with_length(b"pong")) as server:
         connect = http.to_address(["127.0.0.2", "127.0.0.1"], server.port)
         answer = http.get(
-            connect, HttpTarget("http", 1, "/ping"), Deadline(5.0, "test"), LIMIT, None, {"Host": "region"}
+            connect, HttpTarget("http", 1, "/ping"), Deadline(patience(), "test"), LIMIT, None, {"Host": "region"}
         )
     assert answer.body == b"pong"

@@ -33,6 +33,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.k
 from peers import closed_port, drip, never, peer, server_tls, with_length
 from standins import Machine
 
+from patience import patience, wait_until
+
 USER, PASSWORD = "sysadmin", "standin-admin-password"
 LISTENS = re.compile(rb"Start listen on https?://[^:]+:(\d+)")
 PING = HttpTarget("https", 1, "/ping")
@@ -411,7 +413,8 @@ def test_a_keystone_that_hangs_costs_the_deadline_and_no_more(act):
         with contextlib.suppress(DeadlineExceeded):
             found = transport.discover(select(components=["region"]), deadline(1.0))
             assert [verdict.reason for _place, verdict in found.problems] == [Reason.UNREACHABLE]
-        assert time.monotonic() - begun < 5.0
+        # It would be silent for a minute and more.
+        assert time.monotonic() - begun < patience(30)
 
 
 # Tokens at work
@@ -448,7 +451,7 @@ def test_the_token_goes_along_and_one_login_is_enough(keystone):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join(patience())
     assert len(guarded.tokens) == 10
     assert len(set(guarded.tokens)) == 1
     assert len(guarded.tokens[0]) == 64
@@ -492,10 +495,7 @@ def test_a_token_is_renewed_before_it_ends(keystone):
     guarded = Guarded()
     with asked(keystone, guarded, "token_says=31s") as (service, ask):
         ask()
-        end = time.monotonic() + 10
-        while len(set(guarded.tokens)) < 2:
-            assert time.monotonic() < end
-            ask()
+        wait_until("another token", lambda: ask() and len(set(guarded.tokens)) > 1)
     assert logins(service) == 2
 
 

@@ -33,9 +33,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.f
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_follow import PodFollow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.seam import stamp_of
-from kubelet import Kubelet
+from kubelet import Kubelet, stamped
 
-from patience import patience
+from patience import patience, wait_until
 
 POD = Instance("c1", "region", "region-a", "cloud", container="region", container_id="containerd://1")
 
@@ -94,10 +94,7 @@ class Followed:
         return [event for event in list(self.events) if isinstance(event, kind)]
 
     def await_true(self, holds) -> None:
-        end = time.monotonic() + patience()
-        while not holds():
-            assert time.monotonic() < end, self.events
-            threading.Event().wait(0.005)
+        wait_until(f"it, after {self.events[-5:]}", holds)
 
     def until(self, text: str) -> None:
         self.await_true(lambda: text in self.texts)
@@ -355,21 +352,25 @@ def test_the_log_before_that_was_removed_is_a_gap(kubelet, followed):
     assert (gap.kind, followed.texts) == (STREAM_LOST, ["first", "second"])
 
 
-@pytest.mark.parametrize(("began", "gaps"), [(0.5, []), (2.9, []), (4.0, [ROTATION_MISSED]), (60.0, [ROTATION_MISSED])])
+@pytest.mark.parametrize(
+    ("began", "gaps"), [(0.5, []), (2.999, []), (4.0, [ROTATION_MISSED]), (60.0, [ROTATION_MISSED])]
+)
 def test_the_log_of_a_new_container_that_does_not_begin_with_it_is_a_gap(kubelet, follow, began, gaps):
     """began: so many seconds after its container its oldest line was written."""
     kubelet.say("first")
     followed = follow()
     followed.until("first")
     started = int(time.time()) - 61.0
-    followed.restart("second", started=started, ago=time.time() - started - began)
+    with kubelet.changed:
+        followed.restart(started=started)
+        kubelet.log.lines.append(stamped("second", started + began))
     followed.until("second")
     followed.end()
     found = followed.of(Gap)
     assert [gap.kind for gap in found] == gaps
     for gap in found:
         assert gap.since == started
-        assert gap.until == pytest.approx(started + began, abs=0.1)
+        assert gap.until == pytest.approx(started + began, abs=1e-5)
 
 
 @pytest.fixture
@@ -475,7 +476,7 @@ def test_a_new_container_is_no_rotation_though_the_cluster_shows_it_late(followe
 @pytest.fixture
 def flooded(kubelet, follow, monkeypatch) -> Followed:
     """Of lines that were written all at once it reads twenty in a second."""
-    monkeypatch.setattr(kubernetes_follow, "LAG_SECONDS", 1.5)
+    monkeypatch.setattr(kubernetes_follow, "LAG_SECONDS", 0.5)
     monkeypatch.setattr(kubernetes_follow, "CATCH_UP_SECONDS", 0.2)
     monkeypatch.setattr("kubelet.CHUNK_LINES", 1)
     kubelet.say("first", ago=2)
@@ -491,7 +492,7 @@ def read_late(followed: Followed) -> list[str]:
     """What it has read of the flood; from its beginning, and nothing twice."""
     read = [text for text in followed.texts if text.startswith("late")]
     assert read == [f"late {number}" for number in range(len(read))]
-    assert 2 <= len(read) < 50
+    assert 1 <= len(read) < 100
     return read
 
 
@@ -513,7 +514,7 @@ def test_who_cannot_keep_up_goes_on_with_the_newest_line(kubelet, flooded):
 @pytest.mark.parametrize("fails", [False, True])
 def test_who_cannot_keep_up_and_finds_no_newest_line_goes_on_with_what_comes(kubelet, flooded, fails):
     """The file was rotated just then, or the API server does not answer."""
-    asked = len(kubelet.asked)
+    asked, begun = len(kubelet.asked), time.time()
     kubelet.rotate()
     if fails:
         kubelet.refuse(500)
@@ -529,7 +530,8 @@ def test_who_cannot_keep_up_and_finds_no_newest_line_goes_on_with_what_comes(kub
     flooded.end()
     (gap,) = flooded.of(Gap)
     assert flooded.texts == ["first", *read_late(flooded), "after"]
-    assert (gap.kind, gap.until) == (SKIPPED, pytest.approx(jumped, abs=1.5))
+    assert gap.kind == SKIPPED
+    assert begun <= gap.until <= jumped
 
 
 def test_who_catches_up_after_a_stall_has_missed_nothing(kubelet, follow, monkeypatch):
@@ -717,7 +719,7 @@ def test_a_stream_that_is_dead_is_no_silence_for_long(kubelet, follow, monkeypat
 def test_it_ends_in_the_middle_of_a_read(kubelet, followed):
     begun = time.monotonic()
     followed.end()
-    assert time.monotonic() - begun < patience() / 4
+    assert time.monotonic() - begun < patience() / 2  # its deadline would end it only then
     assert not followed.of(Gap)
     assert kubelet.streams == []
 

@@ -61,6 +61,7 @@ def counts(document: dict) -> dict:
     return {pattern["id"]: pattern["count"] for pattern in document["patterns"]}
 
 
+@pytest.mark.slow  # all requests of the storm have to be there before the first of them times out
 @pytest.mark.parametrize("release", ["3.8", "3.10", "3.11"])
 def test_a_storm_on_a_stuck_database(machine, release):
     service = machine.start("region", f"{STORM} release={release}", ("--port", "0"))
@@ -91,7 +92,7 @@ def test_a_storm_on_a_stuck_database(machine, release):
 
 
 def test_one_oldest_task_is_one_finding(machine):
-    service = machine.start("region", "pool=TaskWorkerManager pool_tasks=70 watchdog=500ms", ("--port", "0"))
+    service = machine.start("region", "pool=TaskWorkerManager pool_tasks=70 watchdog=150ms", ("--port", "0"))
     began = time.time()
     follow = Following(service.log)
     follow.until(lambda document: cycles(document) >= 4)
@@ -99,7 +100,7 @@ def test_one_oldest_task_is_one_finding(machine):
     assert task["count"] == counts(follow.watcher.document())["stucking"] > 1
     assert task["task"]
     started = time.mktime(time.strptime(task["started"], "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
-    assert abs(started - began) < 10
+    assert began - 1 <= started <= time.time()  # in whole seconds
     found = follow.watcher.verdict()
     assert (found.verdict, found.over) == ("busy", False)
     follow.until(lambda document: cycles(document) >= 10)
