@@ -225,6 +225,7 @@ def in_journal(instance, deadline):
     return JournalMark(PROCFS, instance.process, deadline)
 
 
+@pytest.mark.slow  # what a process wrote last is awaited for two seconds of silence
 @needs_journal
 def test_a_service_in_the_journal_is_followed_into_its_next_process(made_journal):
     services = [made_journal.start("region", "log_rate=50", ("--port", "0")) for _again in range(2)]
@@ -255,7 +256,7 @@ def test_a_service_in_the_journal_is_followed_into_its_next_process(made_journal
 def test_what_had_the_number_of_the_next_process_before_is_not_its_log(made_journal):
     services = [made_journal.start("region", "log_rate=50", ("--port", "0")) for _again in range(2)]
     older = made_journal.of(services[1])
-    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
     shown = Instance("c1", "region", "region-a", process=PROCFS.process(services[0].pid))
     following = dataclasses.replace(shown, started=started, process=PROCFS.process(services[1].pid))
     data, changed = b"", []
@@ -353,7 +354,7 @@ def test_a_flood_is_read_wholly(in_memory, started):
     assert (flood.numbers, flood.gaps) == (list(range(BLOCKS)), [])
     written = flood.written()
     print(f"MB a CPU second: {written:.0f} written, {read:.0f} read")
-    assert read > written / 20
+    assert read > written / 8
 
 
 def test_who_is_slower_than_a_flood_is_given_a_sample_and_told_so(in_memory, started, monkeypatch):
@@ -368,6 +369,7 @@ def test_who_is_slower_than_a_flood_is_given_a_sample_and_told_so(in_memory, sta
         return bool(flood.gaps)
 
     flood.read(fall_behind)
+    flood.written()
     assert {gap.kind for gap in flood.gaps} == {SKIPPED}
     assert flood.numbers == sorted(set(flood.numbers))
     assert len(flood.numbers) < BLOCKS

@@ -353,7 +353,7 @@ def test_the_log_before_that_was_removed_is_a_gap(kubelet, followed):
 
 
 @pytest.mark.parametrize(
-    ("began", "gaps"), [(0.5, []), (2.999, []), (4.0, [ROTATION_MISSED]), (60.0, [ROTATION_MISSED])]
+    ("began", "gaps"), [(0.5, []), (2.999, []), (3.001, [ROTATION_MISSED]), (60.0, [ROTATION_MISSED])]
 )
 def test_the_log_of_a_new_container_that_does_not_begin_with_it_is_a_gap(kubelet, follow, began, gaps):
     """began: so many seconds after its container its oldest line was written."""
