@@ -47,5 +47,5 @@ def page(chromium) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory) -> dict[str, Path]:
-    return golang.take(tmp_path_factory.mktemp("machine"), tmp_path_factory.mktemp("served"))
+def served() -> dict[str, Path]:
+    return golang.served()

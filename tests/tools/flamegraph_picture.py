@@ -30,10 +30,8 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory(prefix="picture-") as scratch:
-        machine, taken, page = (Path(scratch) / name for name in ("machine", "taken", "page.html"))
-        machine.mkdir()
-        taken.mkdir()
-        profile = golang.take(machine, taken)["cpu"].read_bytes()
+        page = Path(scratch, "page.html")
+        profile = golang.served()["cpu"].read_bytes()
         page.write_bytes(read_one("region-5d9c7b9f6-x2x7k", "cpu", profile, Settings()).files[".flame.html"])
         with sync_playwright() as playwright:
             started = playwright.chromium.launch(executable_path=browser.browser(), args=browser.flags())

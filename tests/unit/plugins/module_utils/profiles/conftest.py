@@ -16,17 +16,15 @@ import golang
 
 
 @pytest.fixture(scope="session")
-def profiled(tmp_path_factory) -> dict[str, Path]:
+def profiled() -> dict[str, Path]:
     """Profiles of a program with recursion, inlined calls, labels, and blocking that is recorded."""
-    folder = tmp_path_factory.mktemp("profiled")
-    golang.run("run", ".", str(folder), cwd=Path(__file__).parent / "generator")
-    return {path.name.partition(".")[0]: path for path in folder.glob("*.pb.gz")}
+    return golang.profiled()
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory) -> dict[str, Path]:
+def served() -> dict[str, Path]:
     """What a stand-in service answers under /debug/pprof: file by the kinds of proof.KINDS, and cpu_later."""
-    return golang.take(tmp_path_factory.mktemp("machine"), tmp_path_factory.mktemp("served"))
+    return golang.served()
 
 
 @pytest.fixture(scope="session")

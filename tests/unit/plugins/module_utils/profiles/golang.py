@@ -1,24 +1,40 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Go's own tools, and the stand-in services that answer with real profiles."""
+"""Go's own tools, and real profiles: of a stand-in service, and of the program in generator/.
+
+Tools and profiles are made once for each version of Go and of their sources, and kept in the cache. All xdist workers
+share them.
+"""
 
 from __future__ import annotations
 
+import functools
+import gzip
 import os
 import re
 import ssl
 import subprocess
+import tempfile
 import urllib.request
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from standins import Machine
+from standins import Machine, build
 
-from workspace import cache
+from patience import wait_until
+from workspace import cache, digest, locked
+
+HERE = Path(__file__).parent
+GENERATOR = HERE / "generator"
+# What has to be in its CPU profile. Only sampled functions and labels are: on a busy machine some may have no sample.
+SAMPLED = (b"main.fall", b"sync;cloud", b"task-0", b"task-1", b"task-2")
 
 LISTENS = re.compile(rb"Start listen on https?://[^:]+:(\d+)")
 # What the services themselves call themselves by; others are refused.
 AGENT = {"User-Agent": "yunioncloud-go/201708"}
+# The function that burns the processor when TROUBLE says spin.
+PLANTED = b"troubles.hashBlocks"
 TROUBLE = "spin=60 contend=4 heap_growth=4 http_rate=20 labels=4"
 QUESTIONS = {
     "cpu.pb.gz": "profile?seconds=2",
@@ -39,16 +55,45 @@ QUESTIONS = {
 
 
 def run(*command: str, cwd: Path | None = None) -> str:
-    """What a command of Go's prints; an error with its words when it fails."""
+    """Return what a command prints. If it fails, raise an AssertionError with its standard error."""
     environment = {**os.environ, "GOCACHE": str(cache() / "go-build"), "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"}
-    done = subprocess.run(["go", *command], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
+@functools.cache
+def version() -> str:
+    return run("go", "version").strip()
+
+
+def made_once(name: str, sources: list[bytes], make: Callable[[Path], None]) -> Path:
+    """Return the folder in the cache that `make` has filled. It is made again when the sources or Go change."""
+    folder = cache() / f"{name}-{digest([version().encode(), *sources])}"
+    with locked(folder):
+        if not folder.exists():
+            # A crash on the way leaves nothing under the final name.
+            with tempfile.TemporaryDirectory(dir=cache()) as temporary:
+                made = Path(temporary, "made")
+                made.mkdir()
+                make(made)
+                made.rename(folder)
+    return folder
+
+
+@functools.cache
+def tool(name: str) -> str:
+    """Return the path of one of Go's tools, built once. `go tool` takes 30 times as long to start it."""
+
+    def make(folder: Path) -> None:
+        run("go", "build", "-o", str(folder / name), f"cmd/{name}")
+
+    return str(made_once(f"go-{name}", [], make) / name)
+
+
 def pprof(path: Path, *options: str) -> list[str]:
     """What `go tool pprof` prints of a profile, line by line. Names are left as Go wrote them."""
-    return run("tool", "pprof", "-symbolize=none", *options, str(path)).splitlines()
+    return run(tool("pprof"), "-symbolize=none", *options, str(path)).splitlines()
 
 
 def top(path: Path, sample_type: str, *options: str) -> list[str]:
@@ -58,20 +103,55 @@ def top(path: Path, sample_type: str, *options: str) -> list[str]:
     return [re.sub(r" \((?:partial-)?inline\)$", "", line) for line in lines[start:]]
 
 
-def take(machine_folder: Path, folder: Path) -> dict[str, Path]:
+def profiled() -> dict[str, Path]:
+    """Return profiles of the program in generator/, by the name of the profile."""
+
+    def make(folder: Path) -> None:
+        generator = str(folder / "generator")
+        run("go", "build", "-o", generator, ".", cwd=GENERATOR)
+
+        def sampled() -> bool:
+            run(generator, str(folder))
+            content = gzip.decompress((folder / "cpu.pb.gz").read_bytes())
+            return all(text in content for text in SAMPLED)
+
+        wait_until(f"a CPU profile with {SAMPLED}", sampled)
+
+    sources = [path.read_bytes() for path in (Path(__file__), *sorted(GENERATOR.iterdir()))]
+    return _by_name(made_once("profiled", sources, make).glob("*.pb.gz"))
+
+
+def served() -> dict[str, Path]:
+    """Return what a stand-in service answers under /debug/pprof, by the name of the answer (see QUESTIONS)."""
+    sources = [str(build()).encode(), Path(__file__).read_bytes()]
+    return _by_name(made_once("served", sources, _take).iterdir())
+
+
+def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
+    return {path.name.partition(".")[0]: path for path in paths}
+
+
+def _take(folder: Path) -> None:
     """Ask a region that computes, allocates, contends and serves for everything there is."""
-    machine = Machine(machine_folder)
-    try:
-        service = machine.start("region", TROUBLE, ("--port", "0", "--enable-app-profiling"))
-        port = int(LISTENS.search(service.log.read_bytes())[1])
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        taken = {}
-        for name, question in QUESTIONS.items():
-            request = urllib.request.Request(f"https://127.0.0.1:{port}/debug/pprof/{question}", headers=AGENT)
-            with urllib.request.urlopen(request, context=context) as answer:  # noqa: S310
-                taken[name.partition(".")[0]] = folder / name
-                (folder / name).write_bytes(answer.read())
-        return taken
-    finally:
-        machine.stop()
+    with tempfile.TemporaryDirectory() as machine_folder:
+        machine = Machine(Path(machine_folder))
+        try:
+            service = machine.start("region", TROUBLE, ("--port", "0", "--enable-app-profiling"))
+            port = int(LISTENS.search(service.log.read_bytes())[1])
+            for name, question in QUESTIONS.items():
+                (folder / name).write_bytes(wait_until(name, lambda question=question: _answer(port, question)))
+        finally:
+            machine.stop()
+
+
+def _answer(port: int, question: str) -> bytes | None:
+    """Return the answer. Return None for a CPU profile without a sample of the planted function.
+
+    On a busy machine the service may have had no processor time during the profile.
+    """
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    request = urllib.request.Request(f"https://127.0.0.1:{port}/debug/pprof/{question}", headers=AGENT)
+    with urllib.request.urlopen(request, context=context) as answer:  # noqa: S310
+        data: bytes = answer.read()
+    return None if question.startswith("profile?") and PLANTED not in gzip.decompress(data) else data

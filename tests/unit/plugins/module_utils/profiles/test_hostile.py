@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import gzip
-import time
 import tracemalloc
 
 import pytest
@@ -149,12 +148,10 @@ def test_the_memory_for_what_is_mostly_tables_is_bounded():
     """Four million empty samples in eight megabytes, which as messages of protobuf would take hundreds."""
     data = make("Profile", sample_type=TYPES) + b"\x12\x00" * (4 << 20)
     tracemalloc.start()
-    began = time.perf_counter()
     with pytest.raises(ProfileError, match="its table sample has more than 2000000"):
         read(data, Limits())
     assert tracemalloc.get_traced_memory()[1] < 64 << 20
     tracemalloc.stop()
-    assert time.perf_counter() - began < 20
 
 
 def test_a_name_of_a_megabyte_is_cut():

@@ -1,7 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much memory a process takes that reads the largest profiles, by the kernel's own account of it."""
+"""How much memory a process takes to read the largest profiles, as the kernel counts it.
+
+Small limits stand for the real ones: memory is proportional to them, which is asserted.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits
 from pprofs import make
 
 PLUGINS = Path(__file__).resolve().parents[5] / "plugins"
@@ -19,20 +23,20 @@ MIB = 1 << 20
 READER = """
 import json, re, sys
 sys.path.insert(0, sys.argv[1])
+from module_utils.profiles.model import Limits
 from module_utils.profiles.report import Settings, read_one
 with open(sys.argv[2], "rb") as file:
-    reading = read_one("x", "", file.read(), Settings())
+    reading = read_one("x", "", file.read(), Settings(limits=Limits(**json.loads(sys.argv[3]))))
 peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read()).group(1)) * 1024
 print(json.dumps([reading.proof.reason.value, reading.proof.message, len(reading.files), peak]))
 """
 PLACES = 1000
 
 
-def read_apart(path: Path) -> tuple[str, str, int, int]:
+def read_apart(path: Path, **limits: int) -> tuple[str, str, int, int]:
     """Read a profile in a process of its own: the reason, its message, how many reports, the peak in bytes."""
-    done = subprocess.run(
-        [sys.executable, "-c", READER, str(PLUGINS), str(path)], check=True, capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", READER, str(PLUGINS), str(path), json.dumps(limits)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     reason, message, files, peak = json.loads(done.stdout)
     return reason, message, files, peak
 
@@ -62,27 +66,38 @@ def _two(number: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_profile_of_200_mb_is_not_looked_into(tmp_path, packed):
+def test_a_profile_of_many_times_the_limit_is_not_looked_into(tmp_path, packed):
+    limit, size = 16 * MIB, 128 * MIB
     content = profile_of(1000, 4)
-    content += b"\x12\x00" * ((200 * MIB - len(content)) // 2)
+    content += b"\x12\x00" * ((size - len(content)) // 2)
     path = tmp_path / "heap.pb.gz"
     path.write_bytes(gzip.compress(content, 1) if packed else content)
-    reason, message, files, peak = read_apart(path)
+    reason, message, files, peak = read_apart(path, content=limit)
     assert (reason, files) == ("profile_too_large", 0)
-    assert f"more than {64 * MIB}" in message
+    assert f"more than {limit}" in message
     assert "Next:" in message
     # The file itself, and of what it unpacks to no more than the limit.
-    assert peak < path.stat().st_size + (64 + 48) * MIB
+    assert peak < path.stat().st_size + limit + 48 * MIB
 
 
 def test_the_largest_that_is_read_fits_into_a_controller_of_2_gib(tmp_path):
+    """Half of the memory is left to Ansible: the largest profile takes at most 1 GiB.
+
+    Read are an 8th and a 16th of the largest. By powers of two, because that is how tables grow.
+    """
     path = tmp_path / "heap.pb.gz"
-    path.write_bytes(gzip.compress(profile_of(1_000_000, 4), 1))
-    reason, _message, files, peak = read_apart(path)
-    assert (reason, files) == ("profile_whole", 5)
-    assert 200 * MIB < peak < 1024 * MIB
-    path.write_bytes(gzip.compress(profile_of(1_000_001, 4), 1))
-    reason, message, files, peak = read_apart(path)
+    types, largest = 4, Limits().values // 4
+    peaks = []
+    for samples in (1, largest // 16, largest // 8):
+        path.write_bytes(gzip.compress(profile_of(samples, types), 1))
+        reason, _message, files, peak = read_apart(path, values=types * samples)
+        assert (reason, files) == ("profile_whole", 5)
+        peaks.append(peak)
+    empty, half, whole = peaks
+    assert 16 * MIB < whole - empty < 2.5 * (half - empty)
+    assert empty + 8 * (whole - empty) < 1024 * MIB
+    path.write_bytes(gzip.compress(profile_of(largest // 8 + 1, types), 1))
+    reason, message, files, peak = read_apart(path, values=types * largest // 8)
     assert (reason, files) == ("profile_too_large", 0)
-    assert "more than 4000000 values" in message
-    assert peak < 256 * MIB
+    assert f"more than {types * largest // 8} values" in message
+    assert peak - empty < (whole - empty) / 4

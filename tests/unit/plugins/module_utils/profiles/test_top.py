@@ -144,7 +144,9 @@ def test_labels_are_read_with_their_samples(profiled):
     found = made(stacks=[((1, 1), ("a",)), ((1, 1), ("a",))], labels={1: {"task": "3", "kind": "x\n"}})
     assert found.labels == {1: (("kind", "x\n"), ("task", "3"))}
     real = opened(profiled["cpu"])
-    assert {("kind", "sync;cloud\n"), ("task", "1")} <= {pair for labels in real.labels.values() for pair in labels}
+    assert {("kind", "sync;cloud\n"), ("task", "task-1")} <= {
+        pair for labels in real.labels.values() for pair in labels
+    }
 
 
 def test_a_tree_that_grows_too_large_keeps_the_sums():

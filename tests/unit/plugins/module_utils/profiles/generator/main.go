@@ -72,7 +72,7 @@ func work() int {
 	wait.Wait()
 	sum := 0
 	for i := 0; i < 60; i++ {
-		labels := pprof.Labels("task", fmt.Sprint(i%3), "kind", "sync;cloud\n")
+		labels := pprof.Labels("task", fmt.Sprintf("task-%d", i%3), "kind", "sync;cloud\n")
 		pprof.Do(context.Background(), labels, func(context.Context) { sum += fall(i % 12) })
 	}
 	for i := 0; i < 200; i++ {
