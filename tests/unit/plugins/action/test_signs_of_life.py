@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,34 +25,47 @@ from typing import Any
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import FILE_VARIABLE
 
+from patience import patience
 from workspace import ROOT
 
-PATIENCE = 60.0
+# Each test runs ansible-playbook or ansible.
+pytestmark = pytest.mark.slow
+INTERVAL = "cloudpods_progress_seconds"
 LINE = re.compile(r"^(\S+)  (\w+)  (\d+) s(?: of at most (\d+) s)?(?:: (.+))?$", re.MULTILINE)
 
 
+@dataclass
+class Gate:
+    """What the tasks of one name ask for. asked: set with the first request; let_go: answers wait until it is set."""
+
+    asked: threading.Event = field(default_factory=threading.Event)
+    let_go: threading.Event = field(default_factory=threading.Event)
+
+
 class Service(ThreadingHTTPServer):
-    """A service of which every answer waits until it is let go. asked: set with the first question."""
+    """A service whose answers wait at the gate that the first part of the path names. /prompt/ has none."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
-        self.asked, self.let_go = threading.Event(), threading.Event()
+        self.gates: dict[str, Gate] = defaultdict(Gate)
+        self.gates["prompt"].let_go.set()
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+    def url(self, gate: str) -> str:
+        self.gates[gate]  # made here, by the only thread that makes any
+        return f"http://127.0.0.1:{self.server_port}/{gate}/"
 
 
 class Answer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.server.asked.set()
-        if not self.path.startswith("/prompt/"):
-            self.server.let_go.wait(PATIENCE)
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"pong")
+        gate = self.server.gates[self.path.split("/")[1]]
+        gate.asked.set()
+        gate.let_go.wait(patience())
+        with contextlib.suppress(ConnectionError):  # of a module that was ended
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"pong")
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -64,7 +77,8 @@ def service() -> Iterator[Service]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
-    server.let_go.set()
+    for gate in server.gates.values():
+        gate.let_go.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -81,19 +95,22 @@ class Terminal:
 
     def until(self, condition: Any = None) -> None:
         """Read until that holds, or with none until the program has ended."""
-        end = time.monotonic() + PATIENCE
         while condition is None or not condition():
-            assert select.select([self.master], [], [], max(0.0, end - time.monotonic()))[0], self.shown
+            assert select.select([self.master], [], [], patience())[0], self.shown
             try:
                 data = os.read(self.master, 65536)
             except OSError:  # how Linux says that nobody has the other side open any more
                 data = b""
             if not data:
                 assert condition is None, f"ended before that: {self.shown}"
-                self.process.wait(PATIENCE)
+                self.process.wait(patience())
                 return
             self.shown += data.decode().replace("\r\n", "\n")
             self.lines = LINE.findall(self.shown)
+
+    def lines_of(self, task: str) -> list[tuple[str, ...]]:
+        """The lines shown between the header of this task and the next."""
+        return LINE.findall(self.shown.partition(f"TASK [{task}]")[2].partition("TASK [")[0])
 
 
 class Where:
@@ -112,6 +129,7 @@ class Where:
             **os.environ,
             "ANSIBLE_COLLECTIONS_PATH": self.collections,
             "ANSIBLE_HOME": str(self.folder / "home"),
+            "ANSIBLE_ASYNC_DIR": str(self.folder / "async"),
             "ANSIBLE_FORCE_COLOR": "0",
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_LOCALHOST_WARNING": "0",
@@ -146,89 +164,76 @@ def where(tmp_path) -> Where:
     return Where(tmp_path)
 
 
-def ask(service: Service, **options: Any) -> dict[str, Any]:
-    urls = {"region": service.url}
+def ask(service: Service, gate: str, **options: Any) -> dict[str, Any]:
+    urls = {"region": service.url(gate)}
     options = {"transport": "url", "urls": urls, "endpoints": ["ping"], "return_documents": "never", **options}
-    return {"cloudpods.diagnostics.status_info": options}
+    return {"name": gate, "cloudpods.diagnostics.status_info": options}
 
 
-def arguments(inventory: str = "cluster-a,", **variables: Any) -> list[str]:
-    return ["-i", inventory, "-e", json.dumps({"cloudpods_progress_seconds": 0.5, **variables})]
+def arguments(inventory: str = "cluster-a,", seconds: float = 0.1) -> list[str]:
+    return ["-i", inventory, "-e", json.dumps({INTERVAL: seconds})]
 
 
-def test_a_line_every_ten_seconds_without_any_configuration(where, service):
-    with where.terminal("ansible-playbook", where.playbook(ask(service)), "-i", "cluster-a,") as terminal:
-        terminal.until(lambda: len(terminal.lines) == 2)
-        service.let_go.set()
+def pause() -> None:
+    """Give lines that must not come the time to come: that of five. Nothing happens, so there is no event to await."""
+    threading.Event().wait(0.5)
+
+
+def test_on_a_terminal_each_host_has_lines_while_its_module_runs(where, service):
+    """One run for all that a terminal shows. That the interval is ten seconds: see test_action.py."""
+    once = {"run_once": True}
+    tasks = [
+        ask(service, "shown"),
+        # As over SSH, and under become: a module that does not see the file has the time alone.
+        {**ask(service, "blind"), **once, "environment": {FILE_VARIABLE: ""}},
+        {**ask(service, "off"), **once, "vars": {INTERVAL: 0}},
+        {**ask(service, "wrong"), **once, "vars": {INTERVAL: "often"}, "ignore_errors": True},
+        {"name": "after", **once, "ansible.builtin.wait_for": {"timeout": 1}},
+    ]
+    variables = {"ansible_python_interpreter": sys.executable, INTERVAL: 0.1}
+    command = ["ansible-playbook", where.playbook(*tasks, vars=variables), "-i", "cluster-a,cluster-b,"]
+    whole = ("status_info", "300", "0 of 1 readings")
+    with where.terminal(*command) as terminal:
+        terminal.until(
+            lambda: (
+                {host for host, module, _time, most, counts in terminal.lines if (module, most, counts) == whole}
+                == {"cluster-a", "cluster-b"}
+            )
+        )
+        service.gates["shown"].let_go.set()
+        assert service.gates["blind"].asked.wait(patience())
+        seen = len(terminal.lines_of("blind"))
+        terminal.until(lambda: len(terminal.lines_of("blind")) >= seen + 2)
+        service.gates["blind"].let_go.set()
+        assert service.gates["off"].asked.wait(patience())
+        pause()
+        service.gates["off"].let_go.set()
         terminal.until()
     assert terminal.process.returncode == 0, terminal.shown
-    assert terminal.lines == [
-        ("cluster-a", "status_info", "10", "300", "0 of 1 readings"),
-        ("cluster-a", "status_info", "20", "300", "0 of 1 readings"),
-    ]
-    assert "cluster-a                  : ok=1" in terminal.shown
+    assert {(most, counts) for _host, _module, _time, most, counts in terminal.lines_of("blind")} == {("", "")}
+    assert [terminal.lines_of(task) for task in ("off", "wrong", "after")] == [[], [], []]
+    assert f"{INTERVAL} has to be a number of seconds, or 0, not 'often'" in terminal.shown
+    assert not service.gates["wrong"].asked.is_set()
+    assert re.search(r"cluster-a +: ok=5 .*failed=0 .*ignored=1", terminal.shown)
     assert "WARNING" not in terminal.shown
 
 
-def test_several_hosts_have_lines_of_their_own_and_none_after_the_end(where, service):
-    playbook = where.playbook(ask(service), {"ansible.builtin.wait_for": {"timeout": 2}})
-    with where.terminal("ansible-playbook", playbook, *arguments("cluster-a,cluster-b,")) as terminal:
-        terminal.until(lambda: {line[0] for line in terminal.lines} == {"cluster-a", "cluster-b"})
-        service.let_go.set()
-        terminal.until()
-    assert terminal.process.returncode == 0, terminal.shown
-    _before, task, after = terminal.shown.partition("TASK [ansible.builtin.wait_for]")
-    assert task
-    assert LINE.findall(after) == []
-
-
-def test_a_module_that_does_not_see_the_file_has_the_time_alone(where, service):
-    """As over SSH, and under become."""
-    playbook = where.playbook({**ask(service), "environment": {FILE_VARIABLE: ""}})
-    with where.terminal("ansible-playbook", playbook, *arguments(cloudpods_progress_seconds=1.5)) as terminal:
-        assert service.asked.wait(PATIENCE)
-        seen = len(terminal.lines)
-        terminal.until(lambda: len(terminal.lines) >= seen + 2)
-        service.let_go.set()
-        terminal.until()
-    assert terminal.process.returncode == 0, terminal.shown
-    assert {(most, counts) for _host, _module, _time, most, counts in terminal.lines} == {("", "")}
-
-
-def test_what_another_program_reads_has_no_line_in_it(where, service):
-    """Standard output in a file: the lines reach the terminal, and the JSON stays whole."""
-    out = where.folder / "out.json"
-    with out.open("wb") as file:
-        command = ["ansible-playbook", where.playbook(ask(service)), *arguments()]
-        with where.terminal(*command, stdout=file.fileno(), ANSIBLE_STDOUT_CALLBACK="ansible.posix.json") as terminal:
-            terminal.until(lambda: terminal.lines)
-            service.let_go.set()
-            terminal.until()
-    document = json.loads(out.read_bytes())
-    assert document["stats"]["cluster-a"]["ok"] == 1
-
-
 @pytest.mark.parametrize(
-    ("redirected", "environment", "variables"),
-    [
-        (True, {}, {}),
-        # A runner gives it a terminal, and reads from it.
-        (False, {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}, {}),
-        (False, {}, {"cloudpods_progress_seconds": 0}),
-    ],
-    ids=["a file", "JSON on the terminal", "switched off"],
+    ("redirected", "environment"),
+    # On the same terminal: a runner gives it a terminal, and reads from it.
+    [(True, {}), (False, {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"})],
+    ids=["a file", "JSON on the terminal"],
 )
-def test_quiet(where, service, redirected, environment, variables):
-    """There is time for several lines, and there is not one."""
+def test_quiet(where, service, redirected, environment):
     errors = where.folder / "errors"
-    command = ["ansible-playbook", where.playbook(ask(service)), *arguments(**variables)]
+    command = ["ansible-playbook", where.playbook(ask(service, "asked")), *arguments()]
     with (
         errors.open("wb") as file,
         where.terminal(*command, stderr=file.fileno() if redirected else None, **environment) as terminal,
     ):
-        assert service.asked.wait(PATIENCE)
-        threading.Event().wait(2.0)  # in which nothing is to happen: there is no event to wait for
-        service.let_go.set()
+        assert service.gates["asked"].asked.wait(patience())
+        pause()
+        service.gates["asked"].let_go.set()
         terminal.until()
     shown = terminal.shown + errors.read_text()
     assert terminal.process.returncode == 0, shown
@@ -239,33 +244,25 @@ def test_quiet(where, service, redirected, environment, variables):
 
 @pytest.mark.parametrize("one_line", [True, False])
 def test_ad_hoc_commands(where, service, one_line):
-    options = json.dumps({"transport": "url", "urls": {"region": service.url}, "endpoints": ["ping"]})
+    options = json.dumps({"transport": "url", "urls": {"region": service.url("asked")}, "endpoints": ["ping"]})
     command = ["ansible", "all", "-c", "local", "-m", "cloudpods.diagnostics.status_info", "-a", options, *arguments()]
     command += ["-e", f"ansible_python_interpreter={sys.executable}"]
+    gate = service.gates["asked"]
     with where.terminal(*command, *(["-o"] if one_line else [])) as terminal:
         if one_line:
-            assert service.asked.wait(PATIENCE)
-            threading.Event().wait(2.0)
+            assert gate.asked.wait(patience())
+            pause()
         else:
             terminal.until(lambda: terminal.lines)
-        service.let_go.set()
+        gate.let_go.set()
         terminal.until()
     assert terminal.process.returncode == 0, terminal.shown
     assert bool(terminal.lines) is not one_line
 
 
-def test_an_interval_that_is_none_is_named(where, service):
-    playbook = where.playbook(ask(service))
-    with where.terminal("ansible-playbook", playbook, *arguments(cloudpods_progress_seconds="often")) as terminal:
-        terminal.until()
-    assert terminal.process.returncode == 2
-    assert "cloudpods_progress_seconds has to be a number of seconds, or 0, not 'often'" in terminal.shown
-
-
 # How each of them ends: one value of its result.
 OUTCOMES = {
     "good": ("found", 1),
-    "defaults": ("found", 1),
     "checked": ("output", ""),
     "wrong": ("msg", "The transport url needs urls: a dictionary of components and their URLs."),
     "late": ("failed", True),
@@ -282,25 +279,24 @@ OUTCOMES = {
 
 def outcomes(service: Service, crash: Path) -> list[dict[str, Any]]:
     """Tasks that come to every end a task can come to. What they ask is answered at once, but for the late one's."""
-    prompt = {"region": f"{service.url}/prompt/"}
-    ping = ask(service, urls=prompt)
+    ping = ask(service, "prompt")
     nobody = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 9}
-    without_urls = ask(service)
-    del without_urls["cloudpods.diagnostics.status_info"]["urls"]
+    by_defaults = ask(service, "prompt")
+    del by_defaults["cloudpods.diagnostics.status_info"]["urls"]
+    background = {**ping, "async": int(patience())}
     tasks = {
-        "good": ping,
-        "defaults": without_urls,
+        "good": by_defaults,
         "checked": {**ping, "check_mode": True},
-        "wrong": ask(service, urls={}),
-        "late": {**ask(service), "timeout": 2},
+        "wrong": ask(service, "prompt", urls={}),
+        "late": {**ask(service, "late"), "timeout": 1},
         "crashed": {**ping, "vars": {"ansible_python_interpreter": str(crash)}},
         "unreachable": {**ping, "vars": nobody, "ignore_unreachable": True},
-        "background": {**ping, "async": 30, "poll": 0},
-        "polled": {**ping, "async": 30, "poll": 1},
+        "background": {**background, "poll": 0},
+        "polled": {**background, "poll": 1},
         "hidden": {**ping, "no_log": True},
     }
     assert list(tasks) == list(OUTCOMES)
-    return [{"name": name, "ignore_errors": True, **task} for name, task in tasks.items()]
+    return [{**task, "name": name, "ignore_errors": True} for name, task in tasks.items()]
 
 
 VOLATILE = {"start", "end", "delta", "ansible_job_id", "results_file", "at", "elapsed_seconds"}
@@ -318,17 +314,21 @@ def comparable(value: Any) -> Any:
 
 
 def results(where: Where, service: Service, crash: Path) -> tuple[dict[str, Any], int, int]:
-    """Of each task its result; the run's exit code; how many lines it showed."""
+    """Of each task its result; the run's exit code; how many lines it showed.
+
+    Standard output is a file, in which no line stands: it is whole JSON after the words of -vvv.
+    """
     group = "group/cloudpods.diagnostics.cloudpods"
-    defaults = {group: {"urls": {"region": f"{service.url}/prompt/"}}}
+    defaults = {group: {"urls": {"region": service.url("prompt")}}}
     playbook = where.playbook(*outcomes(service, crash), module_defaults=defaults)
     out = where.folder / "out.json"
     with out.open("wb") as file:
-        command = ["ansible-playbook", playbook, *arguments(cloudpods_progress_seconds=0.2)]
+        command = ["ansible-playbook", playbook, *arguments()]
         environment = {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_VERBOSITY": "3"}
         with where.terminal(*command, stdout=file.fileno(), **environment) as terminal:
             terminal.until()
     text = out.read_text()
+    assert LINE.findall(text) == []
     document = json.loads(text[text.index("\n{") :] if not text.startswith("{") else text)
     (play,) = document["plays"]
     found = {task["task"]["name"]: comparable(task["hosts"]["cluster-a"]) for task in play["tasks"]}

@@ -1,0 +1,107 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action plugin on a fake clock: when it shows its lines, and that it shows none after the module's end."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+from ansible.errors import AnsibleActionFail
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils import progress
+
+from patience import patience
+
+TERMINAL = 34816
+LINES = 3
+
+
+class Clock:
+    """Passes without waiting until LINES lines are shown. After that, only the module's end wakes up who waits."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.lines: list[str] = []
+        self.enough = threading.Event()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def show(self, text: str, **_options: object) -> None:
+        self.lines.append(text)
+        if len(self.lines) == LINES:
+            self.enough.set()
+
+    def event(self) -> threading.Event:
+        clock, wait = self, threading.Event.wait
+
+        class Event(threading.Event):
+            def wait(self, timeout: float | None = None) -> bool:
+                if self.is_set() or clock.enough.is_set():
+                    return wait(self, patience())
+                clock.now += timeout or 0.0
+                return False
+
+        return Event()
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    """A clock in place of the real one, and a terminal that a person reads."""
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr(progress, "threading", SimpleNamespace(Event=clock.event, Thread=threading.Thread))
+    monkeypatch.setattr(progress, "Display", lambda: SimpleNamespace(display=clock.show))
+    monkeypatch.setattr(progress, "STDOUT_TERMINAL", TERMINAL)
+    monkeypatch.setattr(progress, "STDERR_TERMINAL", TERMINAL)
+    return clock
+
+
+class Action(progress.ProgressAction):
+    """The action of a status_info whose module runs as `module` says."""
+
+    def __init__(self, module) -> None:
+        self.module = module
+        self._task = SimpleNamespace(action="cloudpods.diagnostics.status_info", async_val=0)
+        self._templar = SimpleNamespace(template=lambda value: value)
+
+    def _run_module(self, _tmp, _task_vars):
+        return self.module()
+
+
+def test_a_line_every_ten_seconds_without_any_configuration(clock):
+    def module() -> dict[str, bool]:
+        assert clock.enough.wait(patience())
+        return {"changed": False}
+
+    before = threading.active_count()
+    assert Action(module).run(task_vars={"inventory_hostname": "cluster-a"}) == {"changed": False}
+    assert threading.active_count() == before
+    assert clock.lines == [f"cluster-a  status_info  {seconds} s" for seconds in (10, 20, 30)]
+
+
+def test_no_line_after_a_module_that_fails(clock):
+    def module() -> None:
+        assert clock.enough.wait(patience())
+        raise AnsibleActionFail("failed")
+
+    before = threading.active_count()
+    with pytest.raises(AnsibleActionFail):
+        Action(module).run(task_vars={progress.EVERY_VARIABLE: 2.5})
+    assert threading.active_count() == before
+    assert [line.split()[-2] for line in clock.lines] == ["2", "5", "8"]
+
+
+@pytest.mark.parametrize("seconds", [0, "0"])
+def test_no_line_where_they_are_switched_off(clock, seconds):
+    assert Action(dict).run(task_vars={progress.EVERY_VARIABLE: seconds}) == {}
+    assert clock.now == 1000.0
+
+
+@pytest.mark.parametrize("seconds", ["often", None, -1, "inf", "nan"])
+def test_an_interval_that_is_none_is_named(seconds):
+    with pytest.raises(AnsibleActionFail) as failed:
+        Action(dict).run(task_vars={progress.EVERY_VARIABLE: seconds})
+    assert f"cloudpods_progress_seconds has to be a number of seconds, or 0, not {seconds!r}" in str(failed.value)
