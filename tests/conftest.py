@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 import check
 import collection
+import fuzzing
 from workspace import checkout_cache
 
 TESTS = Path(__file__).parent
@@ -23,9 +23,7 @@ COLLECTIONS = collection.link()
 sys.path.insert(0, str(COLLECTIONS))
 os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(COLLECTIONS)
 
-# On a busy machine an example may take long, and is right all the same.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+fuzzing.load_profile()
 
 
 def pytest_configure() -> None:

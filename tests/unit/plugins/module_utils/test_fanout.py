@@ -16,6 +16,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.fanout impor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzzing import examples
 from patience import patience, wait_until
 
 
@@ -65,7 +66,7 @@ def together(*works) -> None:
 # run
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(st.integers(-3, 3), max_size=30), st.integers(1, 8))
 def test_every_target_has_its_outcome_in_the_order_of_the_targets(targets, concurrency):
     outcomes = run(targets, lambda target: 6 // target, concurrency, soon())

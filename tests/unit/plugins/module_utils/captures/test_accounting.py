@@ -26,6 +26,8 @@ from fake_transport import USR1, FakeTransport, hang, raises
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fuzzing import examples
+
 CALLS = ("open_log", "open_process", "signal", "version")
 TIMEOUT, DEADLINE, GRACE = 0.05, 0.1, 0.02
 STUCK = "stuck"
@@ -89,7 +91,7 @@ def cloud(wanted, fault, signalled) -> FakeTransport:
     return transport
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow])
 @given(
     wanted=st.lists(plans, min_size=1, max_size=8),
     count=st.integers(1, 3),

@@ -28,6 +28,8 @@ from fake_transport import BODIES, FakeTransport, JumpingClock, hang, healthy, r
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fuzzing import examples
+
 TIMEOUT = 12.0
 ROW, STATUS, CLUSTER = schema("ledger-row"), schema("status"), schema("cluster-status")
 
@@ -585,7 +587,7 @@ SERVICE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow])
 @given(
     services=st.lists(SERVICE, max_size=5),
     samples=st.integers(1, 2),

@@ -22,6 +22,8 @@ from clouds import NOW, RULES, cluster, healthy, workload
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzzing import examples
+
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -76,7 +78,7 @@ def changes_of(base):
     return st.lists(st.tuples(st.sampled_from(list(places(base))), ANY | st.just(...)), max_size=4)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(of_status=changes_of(BASE), of_cluster=changes_of(CLUSTER), other=ANY)
 def test_no_document_breaks_an_audit_and_none_is_ok_without_its_data(of_status, of_cluster, other):
     raw = changed(BASE, of_status)
@@ -103,7 +105,7 @@ def test_no_document_breaks_an_audit_and_none_is_ok_without_its_data(of_status, 
             assert audit.tally[place][rule.id][OUTCOMES.index(OK)] == 0, rule.id
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.binary(max_size=200))
 def test_no_bytes_break_an_audit(data):
     audit = Audit(SHIPPED, SHIPPED.values({}), NOW)
@@ -113,7 +115,7 @@ def test_no_bytes_break_an_audit(data):
     assert health_document(audit)["verdict"] == "unknown"
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.sets(st.sampled_from(["ping", "version", "stats", "worker_stats", "process_stats", "db_stats"])))
 def test_what_was_expected_and_not_read_is_never_ok(lost):
     raw = copy.deepcopy(BASE)

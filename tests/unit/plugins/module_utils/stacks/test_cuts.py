@@ -12,9 +12,11 @@ from dumps import CORPUS, LOG, PRINTED, REGION1, REGION2, headers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzzing import examples
+
 COMPLETE = [name for name in CORPUS if not name.endswith("stack")]
 TWO = [REGION1, CORPUS["go1.27/debug1"]]
-FEW = settings(max_examples=200)
+FEW = settings(max_examples=examples(200))
 
 
 @FEW

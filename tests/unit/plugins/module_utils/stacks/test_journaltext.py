@@ -12,6 +12,8 @@ from dumps import cells, interleave
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzzing import examples
+
 CORPUS = Path(__file__).parent / "corpus"
 DUMPS = sorted(CORPUS.glob("*/debug1.txt"))
 BEFORE, AFTER = (
@@ -53,7 +55,7 @@ ENTRIES = [
 
 
 @pytest.mark.parametrize("path", DUMPS, ids=[path.parent.name for path in DUMPS])
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_lines_of_the_log_between_any_two_cells_cost_nothing(path, data):
     dump = path.read_bytes()

@@ -13,6 +13,8 @@ from dumps import CORPUS, LOG, PRINTED, REGION1, REGION2, headers, spread, state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzzing import examples
+
 FORMS = {"debug1": "debug1", "debug2": "debug2", "all": "debug2", "stack": "stack"}  # of the corpus; others are fatal
 
 
@@ -227,7 +229,7 @@ def test_dumps_beyond_the_bound_are_told(monkeypatch):
     assert [error.message for error in result.errors] == ["3 more dumps are not told"]
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.lists(
         st.sampled_from([*REGION2.split(b"\n\n")[:9], LOG, b"panic: x", b"", b"exit status 2", PRINTED, b"\t"]),
@@ -251,7 +253,7 @@ SCRAPS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.lists(st.one_of(st.sampled_from(SCRAPS), st.binary(max_size=20)), max_size=40))
 def test_any_bytes_are_read(pieces):
     result = parse(b"".join(pieces))

@@ -15,8 +15,10 @@ from dumps import CORPUS, LOG, PRINTED, REGION1, cells, interleave
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzzing import examples
+
 DUMPS = [data for name, data in CORPUS.items() if name.endswith("debug1")] + [REGION1]
-SLOW = settings(max_examples=150)
+SLOW = settings(max_examples=examples(150))
 USUAL = [
     LOG,
     b"[warning 2026-11-23 00:22:28 appsrv.(*SWorkerManager).run(workers.go:329)] queue [x] busy\n",
@@ -204,7 +206,7 @@ def test_byte_by_byte():
     assert reader.dump == REGION1
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.lists(
         st.one_of(st.sampled_from(NASTY + USUAL), st.sampled_from(cells(REGION1)[:80]), st.binary(max_size=9)),

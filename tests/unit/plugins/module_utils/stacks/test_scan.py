@@ -14,6 +14,8 @@ from dumps import CORPUS, LOG, PRINTED, REGION2, headers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzzing import examples
+
 
 def generated(seed: int, count: int, oddities: tuple[bytes, ...] = ()) -> bytes:
     """Goroutines in a few places, with arguments, waits and ids of their own, and odd pieces among them."""
@@ -84,7 +86,7 @@ ODD = [
 ]  # fmt: skip
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 99), st.lists(st.sampled_from(ODD), max_size=3))
 def test_oddities_are_read_alike(seed, oddities):
     data = generated(seed, 150, tuple(oddities))

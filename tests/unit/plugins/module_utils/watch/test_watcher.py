@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from said import CALLER, POOL, SAID, TASK, access, busy_for, detached, dropped, line, stucking, waiting
 
+from fuzzing import examples
+
 SHIPPED = load_patterns()
 START = 1795392000.0  # 2026-11-23T00:00:00Z
 
@@ -303,7 +305,7 @@ EVERYTHING += [line(63, " Too many connections " + "y" * size) for size in (line
 EVERYTHING += [dump(dropped(2)[31:])[:3000]]
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.lists(st.sampled_from(EVERYTHING) | st.binary(max_size=30), max_size=30).map(b"".join),
     st.booleans(),
