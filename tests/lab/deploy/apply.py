@@ -4,7 +4,7 @@
 """Deploy a set of stand-ins on the lab, or take it away.
 
     python3 tests/lab/deploy/apply.py healthy|trouble|bench [--namespace NS] [--wait] [--delete] [--kubeconfig FILE]
-    python3 tests/lab/deploy/apply.py health --trouble NAME [--namespace NS] …    `--trouble list` lists them
+    python3 tests/lab/deploy/apply.py health --trouble NAME[,NAME…] [--namespace NS] …    `--trouble list` lists them
 
 Applying is idempotent (server-side apply). `--wait` returns when every pod is in the state that is expected of it, and
 when those that speak have said that their signal traps are registered. Deleting ends with the namespace gone.
@@ -170,12 +170,21 @@ def delete(cluster: Cluster, namespace: str, seconds: float = WAIT_SECONDS) -> N
     wait_for(f"namespace {namespace} to go", lambda: cluster.call("GET", path) is None, seconds=seconds)
 
 
+def chosen(name: str, namespace: str, trouble: str) -> Set:
+    """The set of that name, with its troubles. ValueError for troubles that it cannot have."""
+    if name == HEALTH:
+        return SETS[name](namespace, trouble)
+    if trouble != health.NONE:
+        raise ValueError(f"only the set {HEALTH} has any")
+    return SETS[name](namespace)
+
+
 def main() -> None:
     """Parse the command line and do it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set", choices=sorted(SETS))
     parser.add_argument("--namespace", help="instead of the set's own")
-    parser.add_argument("--trouble", default=health.NONE, help="of the set `health`: its one trouble, or `list`")
+    parser.add_argument("--trouble", default=health.NONE, help="of the set `health`: its troubles, or `list`")
     parser.add_argument("--wait", action="store_true", help="return when every pod is as expected")
     parser.add_argument("--delete", action="store_true", help="take it away instead")
     parser.add_argument("--kubeconfig", default=os.environ.get("KUBECONFIG"))
@@ -184,16 +193,16 @@ def main() -> None:
     if asked.trouble == "list":
         print("\n".join(f"{each.name:24}{each.component:10}{each.about}" for each in health.TROUBLES))
         return
-    if asked.trouble != health.NONE and (asked.set != HEALTH or asked.trouble not in health.BY_NAME):
-        parser.error(f"--trouble is one of the set {HEALTH}: {', '.join(health.BY_NAME)}")
-    options = {"name": asked.trouble} if asked.set == HEALTH else {}
     namespace = asked.namespace or NAMESPACES[asked.set]
+    try:
+        wanted = chosen(asked.set, namespace, asked.trouble)
+    except ValueError as refused:
+        parser.error(f"--trouble: {refused}")
     try:
         cluster = Cluster.connect(asked.kubeconfig, asked.context)
         if asked.delete:
             delete(cluster, namespace)
         else:
-            wanted = SETS[asked.set](namespace, **options)
             apply(cluster, wanted)
             if asked.wait:
                 wait(cluster, wanted)

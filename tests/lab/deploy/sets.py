@@ -108,18 +108,18 @@ def bench(namespace: str = NAMESPACES[BENCH], replicas: int = 40, behaviour: Beh
     return Set(namespace, made, [expectation(workload)])
 
 
-def health(namespace: str = NAMESPACES[HEALTH], name: str = clouds.NONE) -> Set:
-    """A small cloud with one trouble (deploy.health). ValueError when there is no such trouble."""
-    planted = clouds.trouble_of(name)
+def health(namespace: str = NAMESPACES[HEALTH], names: str = clouds.NONE) -> Set:
+    """A small cloud with troubles (deploy.health), their names separated by commas. ValueError for those that are not
+    known, or not in one cloud."""
     made, expected, configured = [manifests.namespace(namespace)], [], set()
-    for part in clouds.cloud(planted, namespace):
+    for part in clouds.cloud(clouds.troubles_of(names), namespace):
         if part.component not in configured:
             configured.add(part.component)
             made.append(manifests.config_map(part.component, namespace=namespace))
         made.append(part.workload)
         outcome: dict[str, Any] = {"ready": True}
-        if part.in_trouble:
-            outcome = {"state": planted.state, "ready": planted.ready, "restarts": planted.restarts}
+        if part.trouble:
+            outcome = {"state": part.trouble.state, "ready": part.trouble.ready, "restarts": part.trouble.restarts}
         expected.append(expectation(part.workload, **outcome))
     return Set(namespace, made, expected)
 
