@@ -28,9 +28,11 @@ from lablib.core import LabError, say, wait_for
 
 from deploy import health, manifests, states
 from deploy.expectations import Object, complaint, pods_of, ready
-from deploy.sets import HEALTH, NAMESPACES, SETS, Expectation, Set
+from deploy.sets import HEALTH, NAMESPACES, ONE_A_NODE, SETS, Expectation, Set
 
 WAIT_SECONDS = 240.0
+NODES = 2  # of a lab, unless it is asked for more
+AT_ONCE = 12  # pods that start at a time: more only make one another slow on a machine of two cores
 POLL_SECONDS = 0.3  # each poll lists all that is in the namespace
 DELETE_GRACE_SECONDS = 1  # also for pods that would take an hour
 FIELD_MANAGER = "cloudpods-lab"
@@ -109,6 +111,11 @@ def apply(cluster: Cluster, wanted: Set) -> None:
     """Create or change everything of a set, and delete the pods that have to be terminating."""
     for manifest in wanted.manifests:
         cluster.apply(manifest)
+    terminate(cluster, wanted)
+
+
+def terminate(cluster: Cluster, wanted: Set) -> None:
+    """Delete the pods that have to be terminating, once they run."""
     for name in wanted.delete:
         path = f"{_PATHS['Pod'].format(wanted.namespace)}/{name}"
         pod = wait_for(f"pod {name}", lambda path=path: _up(cluster.call("GET", path)), seconds=WAIT_SECONDS)
@@ -120,23 +127,65 @@ def _up(pod: Object | None) -> Object | None:
     return pod if pod and states.state_of(pod) in {states.RUNNING, states.TERMINATING} else None
 
 
+def roll_out(cluster: Cluster, wanted: Set) -> None:
+    """Create or change everything of a set and wait until it is as expected, with no more than AT_ONCE pods starting.
+
+    A single workload of more pods than that is created when no other one starts.
+    """
+    expected = {(each.kind, each.name): each for each in wanted.expectations}
+    applied: list[Expectation] = []
+    proven: set[str] = set()
+    starting = 0  # pods, at most
+    for manifest in wanted.manifests:
+        one = expected.get((manifest["kind"], manifest["metadata"]["name"]))
+        pods = _pods(one) if one else 0
+        if one and starting + pods > AT_ONCE:
+            late = _wait(cluster, wanted.namespace, applied, proven, starting=max(AT_ONCE - pods, 0))
+            starting = sum(_pods(each) for each in late)
+        cluster.apply(manifest)
+        if one:
+            applied.append(one)
+            starting += pods
+    terminate(cluster, wanted)
+    _wait(cluster, wanted.namespace, wanted.expectations, proven)
+
+
+def _pods(expected: Expectation) -> int:
+    return NODES if expected.count == ONE_A_NODE else expected.count
+
+
 def wait(cluster: Cluster, wanted: Set, seconds: float = WAIT_SECONDS) -> None:
     """Return when all is as expected. LabError names what is not after so many seconds."""
-    proven: set[str] = set()
-    complaints: list[str] = ["nothing was looked at"]
+    _wait(cluster, wanted.namespace, wanted.expectations, set(), seconds=seconds)
+
+
+def _wait(
+    cluster: Cluster,
+    namespace: str,
+    expectations: Iterable[Expectation],
+    proven: set[str],
+    *,
+    starting: int = 0,
+    seconds: float = WAIT_SECONDS,
+) -> list[Expectation]:
+    """Wait until at most so many pods are not as expected; return the workloads of those."""
+    late: list[tuple[Expectation, str]] = []
 
     def satisfied() -> bool:
-        complaints[:] = unmet(cluster, wanted.namespace, wanted.expectations, proven)
-        return not complaints
+        late[:] = unmet(cluster, namespace, expectations, proven)
+        return sum(_pods(each) for each, _complaint in late) <= starting and (starting > 0 or not late)
 
     try:
-        wait_for(f"namespace {wanted.namespace}", satisfied, seconds=seconds, poll_seconds=POLL_SECONDS)
-    except LabError as late:
-        raise LabError(f"{late}: {'; '.join(complaints)}") from late
+        wait_for(f"namespace {namespace}", satisfied, seconds=seconds, poll_seconds=POLL_SECONDS)
+    except LabError as failed:
+        raise LabError(f"{failed}: {'; '.join(complaint for _each, complaint in late)}") from failed
+    return [each for each, _complaint in late]
 
 
-def unmet(cluster: Cluster, namespace: str, expectations: Iterable[Expectation], proven: set[str]) -> list[str]:
-    """All complaints. proven: uids of the pods whose log was found ready; it grows."""
+def unmet(
+    cluster: Cluster, namespace: str, expectations: Iterable[Expectation], proven: set[str]
+) -> list[tuple[Expectation, str]]:
+    """What is not as expected, and the complaint. proven: uids of the pods whose log was found ready; it grows."""
     objects = {kind: {each["metadata"]["name"]: each for each in cluster.list(kind, namespace)} for kind in _WORKLOADS}
     complaints = []
     for expected in expectations:
@@ -148,7 +197,7 @@ def unmet(cluster: Cluster, namespace: str, expectations: Iterable[Expectation],
             mute = [pod["metadata"]["name"] for pod in fresh if pod["metadata"]["uid"] not in proven]
             found = f"not ready by their logs: {', '.join(mute)}" if mute else ""
         if found:
-            complaints.append(found)
+            complaints.append((expected, found))
     return complaints
 
 
@@ -202,10 +251,10 @@ def main() -> None:
         cluster = Cluster.connect(asked.kubeconfig, asked.context)
         if asked.delete:
             delete(cluster, namespace)
+        elif asked.wait:
+            roll_out(cluster, wanted)
         else:
             apply(cluster, wanted)
-            if asked.wait:
-                wait(cluster, wanted)
     except (LabError, config.ConfigException) as failed:
         sys.exit(f"apply: {failed}")
     say(f"{asked.set} in {namespace}: {'gone' if asked.delete else 'applied'}")
