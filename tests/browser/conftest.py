@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 import browser as tools
+from patience import patience
 from workspace import ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "plugins" / "module_utils" / "transports"))
@@ -33,6 +34,7 @@ def chromium() -> Iterator:
 def page(chromium) -> Iterator[Page]:
     """A page that may ask nobody for anything, and on which nothing may go wrong."""
     context = chromium.new_context(viewport={"width": 1000, "height": 700}, offline=True)
+    context.set_default_timeout(1000 * patience())
     page = context.new_page()
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -42,6 +42,7 @@ def test_every_example_is_run_somewhere(module):
     )
 
 
+@pytest.mark.slow
 def test_stacks_are_captured_on_this_machine_then_sealed_and_verified(machine, tmp_path):
     tasks = at(HOST, examples("stack_dump"))
     (dumped,) = run(tasks, tmp_path, {"binary_dirs": [machine.binaries], "output": str(tmp_path / "stacks")})
@@ -60,6 +61,7 @@ def test_stacks_are_captured_on_this_machine_then_sealed_and_verified(machine, t
     )
 
 
+@pytest.mark.slow
 def test_what_runs_on_this_machine_is_found(machine, tmp_path):
     tasks = at(HOST, examples("service_info") + examples("status_info"))
     listed, read = run(tasks, tmp_path, {"binary_dirs": [machine.binaries]})
@@ -69,6 +71,7 @@ def test_what_runs_on_this_machine_is_found(machine, tmp_path):
     assert (listed["changed"], read["changed"]) == (False, False)
 
 
+@pytest.mark.slow
 def test_profiles_are_read_and_compared(tmp_path):
     stacks = [((3, 30), ("main.hash", "main.main")), ((1, 10), ("main.sort", "main.main"))]
     (tmp_path / "region.pb.gz").write_bytes(packed(CPU, stacks))
@@ -86,6 +89,7 @@ def test_profiles_are_read_and_compared(tmp_path):
     assert (tmp_path / "region" / "region.flame.html").exists()
 
 
+@pytest.mark.slow
 def test_what_was_collected_is_judged(call, tmp_path):
     """With the rules that docs/rules.md shows as the user's own, compared with an earlier audit."""
     (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "rules.md").read_text(), re.DOTALL)

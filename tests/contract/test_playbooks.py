@@ -17,6 +17,7 @@ import collection
 NOTHING = {"cloudpods_transport": "host", "cloudpods_components": ["region"], "cloudpods_fail_on": "none"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["", "here", "../there", "~/home"])
 def test_a_bundle_is_where_its_user_is(tmp_path, output):
     """Ansible runs modules in the folder of the playbook, which is nobody's place for a bundle."""

@@ -10,12 +10,12 @@ import os
 import runpy
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from patience import patience, wait_until
 from workspace import ROOT
 
 sys.path.insert(0, str(ROOT / "tests/unit/plugins/module_utils/captures"))
@@ -24,7 +24,6 @@ sys.path.insert(0, str(ROOT / "tests/unit/plugins/module_utils/transports"))
 from scripted import FULL, Cloud
 
 PLUGIN = Path("extensions", "eda", "plugins", "event_source", "service_logs.py")
-PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +40,7 @@ def cloud(plugin, monkeypatch):
 
 
 async def appears(cloud: Cloud, name: str):
-    end = time.monotonic() + PATIENCE
-    while name not in cloud.follows:
-        assert time.monotonic() < end
-        await asyncio.sleep(0.01)
-    return cloud.follows[name]
+    return await asyncio.to_thread(wait_until, f"{name} to be followed", lambda: cloud.follows.get(name))
 
 
 def test_a_hit_is_an_event_and_a_cancellation_leaves_nothing(plugin, cloud):
@@ -56,19 +51,16 @@ def test_a_hit_is_an_event_and_a_cancellation_leaves_nothing(plugin, cloud):
         events = asyncio.Queue()
         source = asyncio.create_task(plugin["main"](events, {"eda_feedback_queue": asyncio.Queue()}))
         (await appears(cloud, "region-1")).say(FULL.format(pool="A"))
-        event = await asyncio.wait_for(events.get(), PATIENCE)
+        event = await asyncio.wait_for(events.get(), patience())
         source.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(source, PATIENCE)
+            await asyncio.wait_for(source, patience())
         assert events.empty()
         return event
 
     event = asyncio.run(run())
     assert (event["kind"], event["pattern"], event["pool"], event["instance"]) == ("hit", "queue_full", "A", "region-1")
-    end = time.monotonic() + PATIENCE
-    while set(threading.enumerate()) - before and time.monotonic() < end:
-        threading.Event().wait(0.01)
-    assert set(threading.enumerate()) <= before
+    wait_until("all its threads to end", lambda: set(threading.enumerate()) <= before)
 
 
 def test_a_rulebook_that_takes_nothing_does_not_fill_the_memory(plugin, cloud, monkeypatch, caplog):
@@ -87,10 +79,7 @@ def test_a_rulebook_that_takes_nothing_does_not_fill_the_memory(plugin, cloud, m
         source = asyncio.create_task(plugin["main"](Full(), {}))
         script = await appears(cloud, "region-1")
         script.say(*[FULL.format(pool=f"P{number}") for number in range(10)])
-        end = time.monotonic() + PATIENCE
-        while "6 were dropped" not in caplog.text:
-            assert time.monotonic() < end, caplog.text
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait_until, "six to be dropped", lambda: "6 were dropped" in caplog.text)
         source.cancel()
         with pytest.raises(asyncio.CancelledError):
             await source
@@ -114,7 +103,7 @@ def test_a_rulebook_that_takes_nothing_does_not_fill_the_memory(plugin, cloud, m
 @pytest.mark.usefixtures("cloud")
 def test_options_that_are_wrong_end_it_with_their_names(plugin, args, said):
     with pytest.raises(ValueError, match=said):
-        asyncio.run(asyncio.wait_for(plugin["main"](asyncio.Queue(), args), PATIENCE))
+        asyncio.run(asyncio.wait_for(plugin["main"](asyncio.Queue(), args), patience()))
 
 
 def test_a_watch_that_fails_ends_the_source(plugin, cloud, monkeypatch):
@@ -123,7 +112,7 @@ def test_a_watch_that_fails_ends_the_source(plugin, cloud, monkeypatch):
 
     monkeypatch.setattr(cloud, "discover", broken)
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(asyncio.wait_for(plugin["main"](asyncio.Queue(), {}), PATIENCE))
+        asyncio.run(asyncio.wait_for(plugin["main"](asyncio.Queue(), {}), patience()))
 
 
 def test_the_documentation_has_the_options_that_there_are(plugin):

@@ -15,6 +15,8 @@ import pytest
 from deploy import components, images
 from lablib.images import File, HardLink
 
+from patience import patience
+
 BUILT = {"services": Path("/nonexistent/services")}
 
 
@@ -63,7 +65,7 @@ def test_the_native_program_waits_and_dies_of_usr1(tmp_path: Path) -> None:
             assert not any(int(mask, 16) & 1 << (signal.SIGUSR1 - 1) for mask in masks.values())
             assert process.poll() is None
             process.send_signal(signal.SIGUSR1)
-            assert process.wait(10) == -signal.SIGUSR1
+            assert process.wait(patience()) == -signal.SIGUSR1
         finally:
             process.kill()
 

@@ -12,14 +12,15 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from deploy import processes
 from deploy.processes import Process
 from lablib.core import LabError
+
+from patience import wait_until
 
 HEADER = re.compile(rb"^goroutine profile: total (\d+)$", re.MULTILINE)
 
@@ -30,13 +31,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     processes.stop(tmp_path)
 
 
-def await_true(probe: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not probe():
-        assert time.monotonic() < deadline, "did not happen"
-        time.sleep(0.01)
-
-
 def test_the_demo_starts_dumps_and_stops(folder: Path) -> None:
     started = {each.name: each for each in processes.start(folder)}
     assert set(started) == {each.label for each in processes.DEMO}
@@ -45,7 +39,7 @@ def test_the_demo_starts_dumps_and_stops(folder: Path) -> None:
         os.kill(each.pid, signal.SIGUSR1)
     dumping = [each for each in started.values() if each.name not in {"scheduler", "notify"}]
     for each in dumping:
-        await_true(lambda each=each: HEADER.search(Path(each.log).read_bytes()))
+        wait_until(f"a dump of {each.name}", lambda each=each: HEADER.search(Path(each.log).read_bytes()))
     assert {each.name for each in processes.running(folder)} == set(started)
     assert not HEADER.search((folder / "log/scheduler.log").read_bytes())
     assert started["notify"].log == os.devnull
@@ -86,7 +80,7 @@ def test_a_pid_that_another_process_has_now_is_left_alone(folder: Path) -> None:
 def test_a_native_process_dies_of_usr1(folder: Path) -> None:
     (started,) = processes.start(folder, [Process("cloudnet", native=True)])
     os.kill(started.pid, signal.SIGUSR1)
-    await_true(lambda: not started.alive)
+    wait_until("its end", lambda: not started.alive)
 
 
 def test_a_process_that_does_not_go_is_killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,15 +56,19 @@ def seconds(data: bytes) -> float:
 
 
 def is_linear(make: Callable[[int], bytes], small: int, times: int) -> bool:
-    """Whether so many times the input takes about so many times as long. A busy machine may take three times as long;
-    were it quadratic, it would be the square."""
-    return seconds(make(times * small)) < 3 * times * max(min(seconds(make(small)) for _again in range(3)), 0.002)
+    """Return whether `times` times the input takes about `times` times the processor time.
+
+    A busy machine may take several times as long. If it were quadratic, it would take `times` squared.
+    """
+    return seconds(make(times * small)) < times / 4 * times * max(
+        min(seconds(make(small)) for _again in range(3)), 0.002
+    )
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_time_grows_as_the_size_does(name):
     start, again = HOSTILE[name]
-    assert is_linear(lambda size: start + again * (size // len(again)), 20_000, 32)
+    assert is_linear(lambda size: start + again * (size // len(again)), 10_000, 32)
 
 
 def test_many_frames_of_many_addresses():
@@ -72,7 +76,7 @@ def test_many_frames_of_many_addresses():
         rows = b"#\t0x9\tmain.a+0x1\t/x.go:1\n"
         return b"goroutine profile: total 5\n1 @" + b" 0x1" * count + b"\n" + rows * (count // 8)
 
-    assert is_linear(block, 20_000, 32)
+    assert is_linear(block, 10_000, 32)
 
 
 def test_many_sources():
