@@ -80,6 +80,7 @@ def test_a_profile_of_many_times_the_limit_is_not_looked_into(tmp_path, packed):
     assert peak < path.stat().st_size + limit + 48 * MIB
 
 
+@pytest.mark.slow
 def test_the_largest_that_is_read_fits_into_a_controller_of_2_gib(tmp_path):
     """Half of the memory is left to Ansible: the largest profile takes at most 1 GiB.
 
