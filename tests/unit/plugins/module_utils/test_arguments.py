@@ -14,6 +14,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import SetupError
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone_login import VARIABLES
 
+from patience import patience
+
 OPTIONS = {"cluster": "", "binary_dirs": ["/opt/yunion/bin"], "keystone": None, "urls": {}}
 
 
@@ -47,7 +49,7 @@ def test_keystone_by_options_and_variables(monkeypatch):
 
 def test_urls_are_one_or_several():
     made = transport(transport="url", urls={"region": "https://a:1", "glance": ["https://b:1", "https://c:1"]})
-    found = made.discover(select(components=["region", "glance"]), Deadline(5.0, "test")).instances
+    found = made.discover(select(components=["region", "glance"]), Deadline(patience(), "test")).instances
     assert [one.name for one in found] == ["glance-b", "glance-c", "region-a"]
 
 

@@ -74,11 +74,12 @@ def test_a_guard_cuts_off_when_the_deadline_passes():
         assert cut.wait(patience())
 
 
-def test_a_guard_that_was_left_cuts_nothing_off():
+def test_a_guard_that_was_left_cuts_nothing_off(clock):
     first, second = threading.Event(), threading.Event()
-    deadline = Deadline(0.05)
+    deadline = Deadline(0.05, clock=clock)
     with deadline.guard(first.set):
         pass
+    clock.now += 1
     with deadline.guard(second.set):
         assert second.wait(patience())
     assert not first.is_set()
@@ -119,6 +120,14 @@ class Log:
     def wait(self, count: int) -> None:
         for _time in range(count):
             assert self._done.acquire(timeout=patience())
+
+
+def test_a_deadline_beside_another_has_its_clock_and_outlives_it(clock):
+    parent = Deadline(10, "run", clock)
+    beside = parent.beside(30, "instance")
+    clock.now += 20
+    parent.cancel()
+    assert (beside.remaining(), beside.expired, beside.scope) == (10, False, "instance")
 
 
 def test_callbacks_come_in_the_order_of_their_moments(clock):

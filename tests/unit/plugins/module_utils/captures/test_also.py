@@ -19,6 +19,8 @@ from capturing import capture, everything
 from fake_transport import JSON, FakeTransport, healthy, no_answer, raises
 from profiling import profiling, workers
 
+from patience import patience
+
 PPROF = "stack:pprof"
 GOROUTINES = "/debug/pprof/goroutine?debug=2"
 
@@ -128,7 +130,7 @@ def test_what_is_cut_is_kept_and_said(transport, tmp_path):
 def test_check_mode_says_what_would_be_asked(transport):
     transport.add("region", "r", answer=profiling)
     selection = everything(transport)
-    found = discover(transport, selection, Deadline(5))
+    found = discover(transport, selection, Deadline(patience()))
     captures = {
         method: [row.capture for row in would_capture(found, selection, Options(method=method))]
         for method in ("auto", "signal", "pprof", "both")

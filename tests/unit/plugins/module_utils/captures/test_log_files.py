@@ -55,7 +55,7 @@ def watch(folder: Path, *events) -> Left:
     """Watch one log in which that happens, texts being messages, until all was taken."""
     cloud = Cloud()
     name = cloud.add("region").instance.name
-    deadline, selection = Deadline(60.0), select("", ["region"])
+    deadline, selection = Deadline(patience()), select("", ["region"])
     store, options = Store(str(folder)), Options(duration=patience(), until="duration")
     watching = LogWatch(cloud, discover(cloud, selection, deadline), selection, store, options, deadline)
     reports: list[Report] = []

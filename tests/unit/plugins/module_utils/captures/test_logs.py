@@ -42,7 +42,7 @@ class Watch:
     def __init__(self, transport: FakeTransport, folder: Path, scenario: str = "", **options) -> None:
         options = {"since": 0, "duration": 10.0, "until": "duration", **options}
         named = {"scenario": scenario} if scenario else {"components": ["region", "keystone"]}
-        selection, deadline = select(**named), Deadline(30)
+        selection, deadline = select(**named), Deadline(patience())
         self.store = Store(str(folder / "part"))
         self.progress = Progress()
         found = discover(transport, selection, deadline)

@@ -22,6 +22,8 @@ from capturing import Crowd, everything, give_up, stuck, taken
 from fake_transport import JSON, FakeTransport, JumpingClock, healthy, no_answer, outlast, raises
 from profiling import exact_only, profiling, workers
 
+from patience import patience
+
 ALL = tuple(KINDS)
 TRACE = "/debug/pprof/trace?seconds=1"
 CPU = "/debug/pprof/profile?seconds=1"
@@ -426,7 +428,7 @@ def test_the_plan_says_what_is_asked_of_whom_and_for_how_long(transport):
     transport.add("scheduler", answer=profiling)
     transport.add("climc")
     selection = everything(transport)
-    found = discover(transport, selection, Deadline(5))
+    found = discover(transport, selection, Deadline(patience()))
     options = profiles.Options(ALL, cpu_seconds=10, trace_seconds=2, max_replicas_at_once=2)
     rows, plan = profiles.would_take(found, selection, options, "c1", 300.0)
     assert transport.asked == []
@@ -445,7 +447,7 @@ def test_the_plan_says_what_is_asked_of_whom_and_for_how_long(transport):
 def test_a_plan_for_nobody_says_so(transport):
     transport.add("climc")
     selection = everything(transport)
-    found = discover(transport, selection, Deadline(5))
+    found = discover(transport, selection, Deadline(patience()))
     plan = profiles.would_take(found, selection, profiles.Options(ALL), "c1", 300.0)[1]
     assert (plan.seconds, plan.lines) == (0, ["Nothing is asked of any instance."])
 
@@ -454,7 +456,7 @@ def test_a_plan_that_is_longer_than_the_deadline_says_so(transport):
     for _replica in range(4):
         transport.add("region", answer=profiling)
     selection = everything(transport)
-    found = discover(transport, selection, Deadline(5))
+    found = discover(transport, selection, Deadline(patience()))
     options = profiles.Options(["cpu"], cpu_seconds=10)
     assert "cloudpods_deadline" in profiles.would_take(found, selection, options, "c1", 39.0)[1].lines[-1]
     assert "cloudpods_deadline" not in profiles.would_take(found, selection, options, "c1", 40.0)[1].lines[-1]

@@ -90,7 +90,7 @@ def test_check_mode_only_discovers(transport):
     transport.add("scheduler")
     with_state(State.PENDING)(transport.add("keystone"))
     selection = capturing.everything(transport)
-    found = discover(transport, selection, Deadline(5.0))
+    found = discover(transport, selection, Deadline(patience()))
     rows = would_capture(found, selection, Options(count=2))
     assert {call for call, _name in transport.calls} == {"discover"}
     assert {(row.component, row.sequence): (row.status, row.reason) for row in rows} == {
@@ -282,7 +282,7 @@ def test_what_is_gone_after_the_signal_is_said(transport, tmp_path):
 
 def test_where_it_cannot_be_seen_nothing_is_claimed(transport, tmp_path, monkeypatch):
     transport.add("region")
-    found = discover(transport, capturing.everything(transport), Deadline(5.0))
+    found = discover(transport, capturing.everything(transport), Deadline(patience()))
     blind = Discovery(problems=[("onecloud", verdict(Reason.UNREACHABLE))])
     monkeypatch.setattr(transport, "discover", lambda _selection, _deadline: blind)
     row = capture(transport, tmp_path, found=found).only()

@@ -16,6 +16,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.b
 from capturing import DUMP, HALF, answers, capture
 from fake_transport import LOG_LINE, FakeTransport, dump_text
 
+from patience import patience
+
 INSTANCE = Instance("c1", "region", "region-1")
 LATE = DeadlineExceeded("instance")
 BROKEN = CaptureError(Reason.UNREACHABLE, "connection reset")
@@ -60,7 +62,7 @@ class Reopenings:
 def read(first: LogStream | None, *later: LogStream | Exception | None, max_bytes: int = 1 << 20):
     """The dump, the verdict, and the reopenings that were not needed."""
     dump, transport = LiveDump(max_bytes), Reopenings(*later)
-    outcome = dump.read(transport, INSTANCE, first, utc_now(), Deadline(5.0))
+    outcome = dump.read(transport, INSTANCE, first, utc_now(), Deadline(patience()))
     return dump, outcome, transport.answers
 
 
@@ -126,7 +128,7 @@ def test_what_there_is_of_a_dump_is_kept(logs, reason, words, counted, window):
 def test_without_any_of_the_dump_the_transports_reason_is_the_verdict():
     dump = LiveDump(1 << 20)
     with pytest.raises(CaptureError) as failed:
-        dump.read(Reopenings(), INSTANCE, Script(NOISE, BROKEN), utc_now(), Deadline(5.0))
+        dump.read(Reopenings(), INSTANCE, Script(NOISE, BROKEN), utc_now(), Deadline(patience()))
     assert failed.value is BROKEN
     assert dump.window == NOISE
 

@@ -29,6 +29,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fuzzing import examples
+from patience import patience
 
 TIMEOUT = 12.0
 ROW, STATUS, CLUSTER = schema("ledger-row"), schema("status"), schema("cluster-status")
@@ -506,7 +507,7 @@ def certificate() -> bytes:
 def test_the_cluster_has_a_document_too(transport, tmp_path):
     transport.add("region")
     transport.deployed = [Workload("c1", "onecloud", "Deployment", "default-region", "region", 3, 1)]
-    found = discover(transport, everything(transport), Deadline(9))
+    found = discover(transport, everything(transport), Deadline(patience()))
     found.problems.append(("other", verdict(Reason.FORBIDDEN, "no")))
     cluster = ask(transport, tmp_path, found=found).cluster
     assert (cluster["cluster"], cluster["transport"], cluster["components"]) == ("c1", "fake", ["region"])
@@ -602,7 +603,7 @@ def test_in_every_mix_each_question_has_its_rows(services, samples, endpoints, o
         faults = {name: FAULTS[fault] for name, fault in drawn["faults"].items() if FAULTS[fault]}
         transport.add(drawn["component"], faults=faults, state=drawn["state"], **fields)
     with tempfile.TemporaryDirectory() as folder:
-        found = discover(transport, everything(transport), Deadline(5))
+        found = discover(transport, everything(transport), Deadline(patience()))
         ran = ask(
             transport, Path(folder), deadline=run_seconds, found=found, timeout=0.2, samples=samples, interval=0.02,
             endpoints=tuple(endpoints), certificates=once, log_seconds=60 if once else 0,

@@ -22,6 +22,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
     service_stamp,
 )
 
+from patience import patience
+
 UTC = datetime.timezone.utc
 EPOCH = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
 PLENTY = 1 << 20
@@ -48,7 +50,7 @@ def container_log(path):
 
 
 def back(files, seconds=600, max_bytes=PLENTY):
-    return read_back(files, seconds, Deadline(10.0, "test"), max_bytes)
+    return read_back(files, seconds, Deadline(patience(), "test"), max_bytes)
 
 
 def ago(seconds):

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gzip
 import json
 import socket
 import ssl
+import termios
 import time
 import tracemalloc
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports i
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget
 from peers import OK, after, closed_port, drip, flood, never, peer, pem, reset, server_tls, with_length
 
-from patience import patience
+from patience import patience, wait_until
 
 LIMIT = 1 << 20
 SHORT = 0.4  # seconds
@@ -204,10 +206,10 @@ def test_a_chunk_of_nonsense_is_the_end():
 
 
 def test_a_reset_in_the_body_is_the_end_of_it():
-    # The wait lets the bytes arrive: a reset overtakes what is still in the buffers.
+    # A reset overtakes what has not arrived.
     def act(server, connection):
         connection.sendall(OK + b"Content-Length: 10\r\n\r\n12345")
-        server.over.wait(0.3)
+        wait_until("the bytes to arrive", lambda: fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)) == bytes(4))
         reset()(server, connection)
 
     with peer(act) as server:

@@ -40,7 +40,7 @@ LISTENS = re.compile(rb"Start listen on https?://[^:]+:(\d+)")
 PING = HttpTarget("https", 1, "/ping")
 
 
-def deadline(seconds=10.0):
+def deadline(seconds=60.0):
     return Deadline(seconds, "test")
 
 

@@ -22,6 +22,8 @@ from conformance_http import *  # noqa: F403  # pylint: disable=wildcard-import,
 from peers import closed_port, peer, with_length
 from standins import Machine
 
+from patience import patience
+
 # What `insecure` asks for.
 pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 LISTENS = re.compile(rb"Start listen on (https?)://[^:]+:(\d+)")
@@ -100,7 +102,7 @@ def world(request, tmp_path):
 
 
 def deadline():
-    return Deadline(10.0, "test")
+    return Deadline(patience(), "test")
 
 
 @pytest.mark.parametrize(
