@@ -18,8 +18,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watche
 from patience import wait_until
 
 POOL = "HttpGetRequestWorkerManager"
-# The region of facts J, in the small: its timeout comes after three seconds, its watchdog twice a second.
-STORM = "db_latency=forever http_storm=760 http_timeout=3s watchdog=500ms log_rate=20"
+# The region of facts J, in the small: its timeout comes after five seconds, its watchdog twice a second. Eight requests
+# have a worker, 640 wait for one, and the others are dropped; fewer than 112 where the first of them have timed out by
+# the time the last one comes, on a machine that is busy.
+REQUESTS = 760
+STORM = f"db_latency=forever http_storm={REQUESTS} http_timeout=5s watchdog=500ms log_rate=20"
 
 
 @pytest.fixture
@@ -57,6 +60,11 @@ def cycles(document: dict) -> int:
     return max((pool["cycles"]["most"] for pool in document["pools"] if "cycles" in pool), default=0)
 
 
+def told(document: dict) -> int:
+    """How many requests were dropped or timed out."""
+    return sum(counts(document).get(name, 0) for name in ("queue_full", "detached"))
+
+
 def counts(document: dict) -> dict:
     return {pattern["id"]: pattern["count"] for pattern in document["patterns"]}
 
@@ -66,13 +74,13 @@ def counts(document: dict) -> dict:
 def test_a_storm_on_a_stuck_database(machine, release):
     service = machine.start("region", f"{STORM} release={release}", ("--port", "0"))
     follow = Following(service.log)
-    follow.until(lambda document: counts(document).get("queue_full", 0) == 112)
+    follow.until(lambda document: counts(document).get("queue_full", 0))
     found = follow.watcher.verdict(time.time())
     assert (found.verdict, found.rule) == ("dropping", "tasks_lost")
     assert follow.watcher.is_certain(time.time())
     # In the middle of it, a dump.
     service.process.send_signal(signal.SIGUSR1)
-    follow.until(lambda document: counts(document).get("detached", 0) == 648 and cycles(document) >= 6)
+    follow.until(lambda document: told(document) == REQUESTS and cycles(document) >= 6)
     document = follow.watcher.document()
     seen = counts(document)
     assert follow.data.count(b"goroutine profile: total ") == 1
@@ -81,14 +89,16 @@ def test_a_storm_on_a_stuck_database(machine, release):
         assert seen.get(name, 0) == follow.data.count(text), name
     # Releases before 3.11 never get to the message about the oldest task.
     assert ("stucking" in seen) == (release == "3.11")
-    assert follow.pool(POOL)["lost"]["count"] == 112
+    lost, late = seen["queue_full"], seen["detached"]
+    assert 0 < lost <= 112
+    assert follow.pool(POOL)["lost"]["count"] == lost
     unnamed = follow.pool("")
-    assert unnamed["detached"]["count"] == 648
-    assert unnamed["detached"]["reasons"] == {"timeout": 648}
+    assert unnamed["detached"]["count"] == late
+    assert unnamed["detached"]["reasons"] == {"timeout": late}
     assert document["watchdog_seconds"] == pytest.approx(0.5, abs=0.25)
     parts = {part.name: part for part in follow.watcher.verdict(time.time()).parts}
     assert {name: part.verdict for name, part in parts.items()} == {POOL: "dropping", "": "dropping"}
-    assert any("648 workers detached" in said for said in parts[""].evidence)
+    assert any(f"{late} workers detached" in said for said in parts[""].evidence)
 
 
 def test_one_oldest_task_is_one_finding(machine):
@@ -136,11 +146,10 @@ def test_on_a_terminal_the_same_is_read(machine):
         machine.start("region", STORM, ("--port", "0"), stderr=follower)
         os.close(follower)
         watcher, data = Watcher(load_patterns(), stamped=False), b""
-        while counts(watcher.document()).get("queue_full", 0) < 112:
+        while not counts(watcher.document()).get("queue_full", 0):
             data += (part := os.read(leader, 65536))
             watcher.feed(part)
         assert b"\x1b[0;33m[W " in data
-        assert counts(watcher.document())["queue_full"] == 112
         assert [pool["name"] for pool in watcher.document()["pools"] if "lost" in pool] == [POOL]
     finally:
         os.close(leader)
