@@ -278,9 +278,17 @@ def test_so_many_replicas_of_a_component_at_a_time_and_all_components_at_once(tr
     take(transport, tmp_path, ["cpu", "heap"], max_replicas_at_once=at_once)
     assert busy.most == {"region": at_once, "keystone": at_once}
     assert together.most["all"] > at_once
-    # The first of each component come before the second of any.
+
+
+def test_the_first_of_each_component_come_before_the_second_of_any(transport, tmp_path):
+    for component in ("region", "keystone"):
+        for _replica in range(3):
+            transport.add(component, answer=profiling)
+    take(transport, tmp_path, ["cpu"], concurrency=1)
     order = [name.partition("-")[0] for name, path in transport.asked if path == CPU]
-    assert set(order[: 2 * at_once]) == {"region", "keystone"}
+    assert order[0::2] == order[:1] * 3
+    assert order[1::2] == order[1:2] * 3
+    assert set(order) == {"region", "keystone"}
 
 
 def test_one_that_hangs_is_asked_no_more_and_takes_nothing_from_the_others(transport, tmp_path):
