@@ -96,7 +96,8 @@ class Terminal:
     def until(self, condition: Any = None) -> None:
         """Read until that holds, or with none until the program has ended."""
         while condition is None or not condition():
-            assert select.select([self.master], [], [], patience())[0], self.shown
+            # A whole run may show nothing until it ends.
+            assert select.select([self.master], [], [], patience(300))[0], self.shown
             try:
                 data = os.read(self.master, 65536)
             except OSError:  # how Linux says that nobody has the other side open any more
