@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Deploy a set of stand-ins on the lab, or take it away.
 
-    python3 tests/lab/deploy/apply.py healthy|trouble|bench [--namespace NS] [--wait] [--delete] [--kubeconfig FILE]
-    python3 tests/lab/deploy/apply.py health --trouble NAME[,NAME…] [--namespace NS] …    `--trouble list` lists them
+    python3 tests/lab/deploy/apply.py SET [--namespace NS] [--wait] [--delete] [--kubeconfig FILE]
+    python3 tests/lab/deploy/apply.py health --trouble NAME[,NAME…] …    `--trouble list` lists them
+
+A set is healthy, trouble, waiting, bench or health.
 
 Applying is idempotent (server-side apply). `--wait` returns when every pod is in the state that is expected of it, and
 when those that speak have said that their signal traps are registered. Deleting ends with the namespace gone.

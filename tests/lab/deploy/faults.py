@@ -38,6 +38,7 @@ class Fault:
     speaks: its log has the line that says that the signal traps are registered.
     config: further lines of its configuration file. bare: a pod of its own, not a Deployment's.
     containers: names that replace the component's containers, all running its command.
+    waits: a capture of it takes all the time that it is given.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Fault:
     config: str = ""
     bare: bool = False
     containers: tuple[str, ...] = ()
+    waits: bool = False
 
 
 FAULTS = (
@@ -83,11 +85,11 @@ FAULTS = (
           pod={"terminationGracePeriodSeconds": 1}),
     # Running, signalled, and no complete dump comes.
     Fault("starting", "has not registered its traps yet: SIGUSR1 is swallowed", speaks=False,
-          behaviour={"trap_delay": "forever"}),
-    Fault("half-dump", "stops for ever in the middle of its dump", behaviour={"dump_pause": "forever"}),
+          behaviour={"trap_delay": "forever"}, waits=True),
+    Fault("half-dump", "stops for ever in the middle of its dump", behaviour={"dump_pause": "forever"}, waits=True),
     Fault("dies", "dies of SIGUSR1 without a dump", behaviour={"usr1": "exit"}),
     Fault("restarts", "dumps and ends three seconds later", behaviour={"usr1": "restart"}),
-    Fault("hung-shell", "the shell in the image never answers", variant="-hungshell"),
+    Fault("hung-shell", "the shell in the image never answers", variant="-hungshell", waits=True),
     # Running, with trouble around the version.
     Fault("small-memory", "has no memory to spare for -v", behaviour={"version_alloc": 128},
           container={"resources": {"requests": {"memory": "0"}, "limits": {"memory": "64Mi"}}}),

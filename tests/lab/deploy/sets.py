@@ -14,13 +14,14 @@ from typing import Any
 from deploy import health as clouds
 from deploy import manifests, states
 from deploy.components import COMPONENTS, DAEMON_SET, POD
-from deploy.faults import FAULTS, fault_manifests
+from deploy.faults import FAULTS, Fault, fault_manifests
 from deploy.manifests import Behaviour, Manifest
 
-HEALTHY, TROUBLE, BENCH, HEALTH = "healthy", "trouble", "bench", "health"
+HEALTHY, TROUBLE, WAITING, BENCH, HEALTH = "healthy", "trouble", "waiting", "bench", "health"
 NAMESPACES = {
     HEALTHY: "onecloud",
     TROUBLE: "onecloud-trouble",
+    WAITING: "onecloud-waiting",
     BENCH: "onecloud-bench",
     HEALTH: "onecloud-health",
 }
@@ -91,9 +92,18 @@ def _workload(component: str, namespace: str) -> Manifest:
 
 
 def trouble(namespace: str = NAMESPACES[TROUBLE]) -> Set:
-    """One pod for each fault."""
+    """One pod for each fault, but for those of `waiting`."""
+    return _faults(namespace, [fault for fault in FAULTS if not fault.waits])
+
+
+def waiting(namespace: str = NAMESPACES[WAITING]) -> Set:
+    """One pod for each fault that costs a capture all its time: a test gives these less of it than the others."""
+    return _faults(namespace, [fault for fault in FAULTS if fault.waits])
+
+
+def _faults(namespace: str, faults: list[Fault]) -> Set:
     made, expected = [manifests.namespace(namespace)], []
-    for fault in FAULTS:
+    for fault in faults:
         parts = fault_manifests(fault, namespace)
         made += parts
         expected.append(expectation(parts[-1], state=fault.state, speaks=fault.speaks))
@@ -124,7 +134,7 @@ def health(namespace: str = NAMESPACES[HEALTH], names: str = clouds.NONE) -> Set
     return Set(namespace, made, expected)
 
 
-SETS = {HEALTHY: healthy, TROUBLE: trouble, BENCH: bench, HEALTH: health}
+SETS = {HEALTHY: healthy, TROUBLE: trouble, WAITING: waiting, BENCH: bench, HEALTH: health}
 
 
 def expectation(workload: Manifest, **options: Any) -> Expectation:

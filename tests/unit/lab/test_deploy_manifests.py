@@ -200,13 +200,20 @@ def test_behaviours_are_ones_that_the_stand_ins_know(name: str) -> None:
 
 
 def test_every_fault_can_be_found_by_its_label() -> None:
-    found = [template["metadata"]["labels"][faults.FAULT_LABEL] for template in templates(sets.trouble())]
+    both = [*templates(sets.trouble()), *templates(sets.waiting())]
+    found = [template["metadata"]["labels"][faults.FAULT_LABEL] for template in both]
     assert sorted(found) == sorted(faults.BY_NAME)
     assert len(found) == len(faults.FAULTS)
 
 
+def test_faults_that_take_all_the_time_of_a_capture_are_in_a_namespace_of_their_own() -> None:
+    found = {template["metadata"]["labels"][faults.FAULT_LABEL] for template in templates(sets.waiting())}
+    assert found == {"hung-shell", "starting", "half-dump"}
+    assert sets.waiting().namespace != sets.trouble().namespace
+
+
 def test_fault_pods_are_found_as_the_component_they_belong_to() -> None:
-    for template in templates(sets.trouble()):
+    for template in [*templates(sets.trouble()), *templates(sets.waiting())]:
         labels = template["metadata"]["labels"]
         fault = faults.BY_NAME[labels[faults.FAULT_LABEL]]
         assert labels["app.kubernetes.io/component"] == labels["app"] == fault.component
