@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 import socket
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -38,11 +39,11 @@ def remains(world: World, node: dict[str, Any]) -> str:
 
 
 @pytest.fixture(scope="module")
-def closed_port() -> int:
-    """A port of this machine on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def closed_port() -> Iterator[int]:
+    """A port of this machine on which nobody listens: as long as it is taken here, no other process can."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
 
 
 def test_several_access_points_become_one_bundle(healthy, tmp_path, closed_port):

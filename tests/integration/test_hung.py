@@ -1,23 +1,29 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nodes and API servers that never answer: each costs its own deadline only, and the run ends by the run's."""
+"""Nodes and API servers that never answer: each costs its own deadline only, and the run ends by the run's.
+
+These deadlines are of real processes, so they pass in real time. What ends by a deadline is told from what does not by
+another limit that is far away: the one of a target by that of the run, and the other way round.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 
 import pytest
 from world import World, play
 
+from patience import patience
+
 NAMESPACE = "onecloud"
-TIMEOUT = 6
-DEADLINE = 12
-# Seconds that a playbook takes on a busy machine besides its one module call, and by which a deadline may be late.
-PLAYBOOK = 20
-SLACK = 3
+# The deadline under test: what answers has to be done by then on a busy machine, too.
+DEADLINE = int(patience(15))
+# Where nothing answers, nothing has to be done by then.
+SHORT_DEADLINE = 5
+# The other limit. Without the deadline under test a run would last so long, and a test would not end in time.
+FAR = 10 * int(patience(60))
 
 
 @contextlib.contextmanager
@@ -37,7 +43,8 @@ def test_a_hung_node_costs_only_its_own_targets_their_deadline(healthy, tmp_path
     variables = {
         "kubeconfig": healthy.kubeconfig,
         "cloudpods_components": ["region", "keystone", "host"],
-        "cloudpods_timeout": TIMEOUT,
+        "cloudpods_timeout": DEADLINE,
+        "cloudpods_deadline": FAR,
     }
     with frozen(healthy, f"{node}/{part}"):
         run = play(tmp_path, variables)
@@ -52,7 +59,7 @@ def test_a_hung_node_costs_only_its_own_targets_their_deadline(healthy, tmp_path
     for row in there:
         assert row["reason"] in ("timeout", "unreachable", "exec_failed", "log_unavailable", "no_dump"), row
         assert "Next:" in row["message"]
-        assert row["duration"] < TIMEOUT + SLACK
+        assert row["duration"] < FAR / 2
     assert healthy.containers(NAMESPACE) == before
 
 
@@ -61,27 +68,25 @@ def test_the_run_ends_by_its_deadline_whatever_hangs(healthy, tmp_path):
     variables = {
         "kubeconfig": healthy.kubeconfig,
         "cloudpods_components": ["region", "host"],
-        "cloudpods_timeout": 600,
+        "cloudpods_timeout": FAR,
         "cloudpods_deadline": DEADLINE,
     }
-    begun = time.monotonic()
     with frozen(healthy, f"{node}/kubelet"):
         run = play(tmp_path, variables)
-    assert time.monotonic() - begun < DEADLINE + PLAYBOOK
     rows = run.of()
     assert len(rows) == len(healthy.pods(NAMESPACE, "app in (region,region-slave,host)"))
     assert {row["status"] for row in rows if row["node"] != node} == {"complete"}
-    assert {row["status"] for row in rows if row["node"] == node} == {"failed"}
+    there = [row for row in rows if row["node"] == node]
+    assert {row["status"] for row in there} == {"failed"}
+    assert all(row["duration"] < FAR / 2 for row in there), there
 
 
 @pytest.mark.parametrize("playbook", ["capture_stacks", "audit_health"])
 def test_a_hung_api_server_is_told_by_the_deadline(healthy, tmp_path, playbook):
-    variables = {"kubeconfig": healthy.kubeconfig, "cloudpods_deadline": DEADLINE}
-    begun = time.monotonic()
+    variables = {"kubeconfig": healthy.kubeconfig, "cloudpods_timeout": FAR, "cloudpods_deadline": SHORT_DEADLINE}
     with frozen(healthy, f"{healthy.state['control_plane']['name']}/kube-apiserver"):
         run = play(tmp_path, variables, playbook=f"cloudpods.diagnostics.{playbook}")
-    assert time.monotonic() - begun < DEADLINE + PLAYBOOK
-    assert run.code == 2
+    assert run.code == 2, run.shown
     (row, *_others) = run.of("discovery")
     assert (row["status"], row["reason"]) == ("failed", "unreachable")
     assert run.archive.exists()

@@ -9,6 +9,8 @@ import pytest
 from test_access import inventory, ssh_host
 from world import World, play
 
+from patience import patience
+
 HEALTH = "onecloud-health"
 PLAYBOOK = "cloudpods.diagnostics.watch_logs"
 
@@ -72,7 +74,12 @@ def test_on_the_nodes_themselves_it_is_the_same(troubled, tmp_path):
         node["name"].replace("-", "_"): ssh_host(node, cloudpods_transport="host", cloudpods_cluster="c1")
         for node in troubled.nodes
     }
-    variables = {"cloudpods_components": ["region"], "cloudpods_on_hit": "capture_stacks"}
+    variables = {
+        "cloudpods_components": ["region"],
+        "cloudpods_on_hit": "capture_stacks",
+        # The node without trouble is watched to the end. The trouble is told by what was written before already.
+        "cloudpods_watch_duration": int(patience(15)),
+    }
     run = play(tmp_path, variables, inventory=inventory(**hosts), playbook=PLAYBOOK)
     assert run.code == 2, run.shown
     # What other tests left on the nodes is watched as well.

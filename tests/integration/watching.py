@@ -222,12 +222,12 @@ def moment_of(text: str) -> float:
 
 
 @contextlib.contextmanager
-def api_server_away(world: World, api: CountingApi) -> Iterator[None]:
-    """Kill the API server for as long as the block, which begins when requests for logs have failed."""
+def api_server_away(world: World, api: CountingApi, failures: int = 2) -> Iterator[None]:
+    """Kill the API server for as long as the block, which begins when so many requests for logs have failed."""
     before = api.failures
     world.lab("fault", "kill", "cp/kube-apiserver")
     try:
-        api.await_failures(2, before)
+        api.await_failures(failures, before)
         yield
     finally:
         world.lab("fault", "start", "cp/kube-apiserver")
