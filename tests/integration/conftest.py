@@ -27,7 +27,7 @@ from world import LAB, World
 LEFT_BY_SSL = "ignore:Exception ignored in. <ssl.SSLSocket ((?!raddr)[^>])*>:pytest.PytestUnraisableExceptionWarning"
 
 # Each file runs on one worker (--dist loadscope). The longest come first, so that none starts when the others are done.
-LONGEST_FIRST = ("test_audit", "test_watch", "test_conformance", "test_profiles")
+LONGEST_FIRST = ("test_soak", "test_hung", "test_audit", "test_watch", "test_conformance", "test_profiles")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

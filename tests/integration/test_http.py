@@ -37,14 +37,17 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.k
 from peers import OK, after, drip, flood, never, peer, pem, reset, server_tls, with_length
 from world import ROOT, World
 
+from patience import patience, wait_until
+
 NAMESPACE = "onecloud"
 LIMIT = 1 << 20
-SLACK = 6.0  # seconds that a busy machine may take; without a deadline it would be minutes
+# What ends by its deadline of a second would last this long without one.
+HANGS_SECONDS = 600.0
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 STATUS_LIKE = json.dumps({"class": "ForbiddenError", "code": 403, "details": "not you"}).encode()
 
 
-def deadline(seconds: float = 15.0) -> Deadline:
+def deadline(seconds: float = 60.0) -> Deadline:
     return Deadline(seconds, "test")
 
 
@@ -90,7 +93,7 @@ def listener(namespace: str) -> socket.socket:
     return made
 
 
-def ask(transport, instance, server, seconds=10.0, path="/stats", limit=LIMIT):
+def ask(transport, instance, server, seconds=60.0, path="/stats", limit=LIMIT):
     target = HttpTarget("https" if server.tls else "http", server.port, path)
     return transport.http_get(instance, target, deadline(seconds), limit)
 
@@ -198,7 +201,7 @@ def test_no_answer_costs_the_deadline_and_no_more(transport, place, how):
     with peer(SILENT[how], tls, listener=listener(namespace)) as server:
         begun = time.monotonic()
         assert reason_of(lambda: ask(transport, instance, server, seconds=1.0)) is Reason.NO_ANSWER
-        assert time.monotonic() - begun < 1.0 + SLACK
+        assert time.monotonic() - begun < HANGS_SECONDS / 10
 
 
 def test_a_dripping_body_costs_the_deadline_and_no_more(transport, place):
@@ -207,7 +210,7 @@ def test_a_dripping_body_costs_the_deadline_and_no_more(transport, place):
     with peer(said, tls, listener=listener(namespace)) as server:
         begun = time.monotonic()
         answer = ask(transport, instance, server, seconds=1.0)
-        assert time.monotonic() - begun < 1.0 + SLACK
+        assert time.monotonic() - begun < HANGS_SECONDS / 10
     assert (answer.status, answer.whole, answer.cut_by) == (200, False, "time")
     assert answer.body.startswith(b"y" * 4000)
 
@@ -343,9 +346,9 @@ def test_the_certificate_is_seen_where_the_pod_can_be_reached(transport, on_node
         target = HttpTarget("https", server.port, "/ping")
         assert transport.certificate(on_node[0], target, deadline()) == ssl.PEM_cert_to_DER_cert(pem(tls))
         unreachable = dataclasses.replace(on_node[0], address="192.0.2.1")
-        begun = time.monotonic()
-        assert transport.certificate(unreachable, target, deadline()) is None
-        assert time.monotonic() - begun < SLACK  # and not the deadline
+        enough = deadline(HANGS_SECONDS)
+        assert transport.certificate(unreachable, target, enough) is None
+        assert enough.remaining() > HANGS_SECONDS / 2  # it gave up by itself
 
 
 def test_the_newest_part_of_a_log_is_read_back(healthy, transport, in_pod):
@@ -382,11 +385,9 @@ def test_lines_longer_than_expected_do_not_hide_the_newest(healthy, transport):
     path.write_text(json.dumps(manifest))
     healthy.kubectl("apply", "-f", str(path))
     try:
-        healthy.kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=30s")
+        healthy.kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", f"pod/{name}", f"--timeout={patience():g}s")
         instance = Instance("c1", "longlines", name, NAMESPACE, container="longlines")
-        end = time.monotonic() + 20
-        while b"00300 " not in transport.read_log(instance, 600, deadline(), 1 << 20):
-            assert time.monotonic() < end
+        wait_until("the last line", lambda: b"00300 " in transport.read_log(instance, 600, deadline(), 1 << 20))
         # 300 lines of 2 kB: at 80 bytes a line all of them would be asked for, and the limit cut off the newest.
         text = transport.read_log(instance, 600, deadline(), 50_000)
     finally:

@@ -23,13 +23,14 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
 from deploy import apply, manifests
 from deploy.sets import Set, expectation
 from peers import peer, with_length
-from world import ROOT, World, asked, call
+from world import ROOT, World, asked, call, kubeconfig_of, published
 
 NAMESPACE = "onecloud"
 TROUBLED = "onecloud-status"
 FAULT_LABEL = "cloudpods.lab/fault"
 # Another one in each run: the audit log is the lab's.
 READER = f"status-reader-{os.getpid()}"
+INTERVAL = 3
 
 
 @dataclass
@@ -65,26 +66,21 @@ def read_status(kubeconfig: str, folder: Path, *arguments: str, **options: Any) 
     return Status(result, folder / "part")
 
 
-def kubeconfig_of(world: World, user: str, namespace: str) -> str:
-    """The kubeconfig of a user who has the published Role for audits, and no more."""
-    role = (ROOT / "docs" / "rbac-audit.yml").read_text().replace("namespace: onecloud", f"namespace: {namespace}")
-    manifest = Path(world.kubeconfig).with_name(f"{user}.yml")
-    manifest.write_text(role)
-    world.kubectl("apply", "-f", str(manifest))
-    world.kubectl("-n", namespace, "delete", "rolebinding", user, "--ignore-not-found")
-    world.kubectl("-n", namespace, "create", "rolebinding", user, "--role=cloudpods-audit", f"--user={user}")
-    return world.lab("kubeconfig", "--user", user).strip()
-
-
 # Nothing is wrong
 
 
 @pytest.fixture(scope="module")
 def read(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Status, dict, dict]:
     """Everything of everybody, twice, by a user of its own; and all containers before and after."""
-    kubeconfig = kubeconfig_of(healthy, READER, NAMESPACE)
+    kubeconfig = kubeconfig_of(healthy, READER, published("rbac-audit"), NAMESPACE)
     before = healthy.containers(NAMESPACE)
-    options = {"samples": 2, "interval": 3, "log_seconds": 86400, "certificates": True, "return_documents": "always"}
+    options = {
+        "samples": 2,
+        "interval": INTERVAL,
+        "log_seconds": 86400,
+        "certificates": True,
+        "return_documents": "always",
+    }
     status = read_status(kubeconfig, tmp_path_factory.mktemp("healthy"), **options)
     return status, before, healthy.containers(NAMESPACE)
 
@@ -154,7 +150,7 @@ def test_the_window_shows_what_was_asked_in_between(read):
         requests = {path["path"]: path["requests"] for path in window["paths"]}
         assert {f"/{name}" for name in ENDPOINTS} <= set(requests)
         assert window["requests"] == sum(path["requests"] for path in window["paths"])
-        assert 2.0 < window["seconds"] < 8.0
+        assert window["seconds"] >= INTERVAL * 0.9
 
 
 def test_bodies_documents_certificates_and_logs_are_kept(read):
@@ -271,7 +267,8 @@ TROUBLES = {
     "other-name": Trouble({"cert_name": "other.example"}, "recorded"),
 }
 LARGEST = 1 << 20
-TIMEOUT = 12
+# The time of an instance, and of the run: what hangs costs the first, and without it would cost the second.
+TIMEOUT, DEADLINE = 20, 300
 
 
 def planted(behaviours: dict[str, dict[str, Any]]) -> Set:
@@ -286,11 +283,8 @@ def planted(behaviours: dict[str, dict[str, Any]]) -> Set:
 
 @pytest.fixture(scope="module")
 def troubled(world: World, cluster: apply.Cluster) -> Iterator[World]:
-    wanted = planted({name: trouble.behaviour for name, trouble in TROUBLES.items()})
-    apply.apply(cluster, wanted)
-    apply.wait(cluster, wanted)
-    yield world
-    apply.delete(cluster, TROUBLED)
+    with apply.deployed(cluster, planted({name: trouble.behaviour for name, trouble in TROUBLES.items()})):
+        yield world
 
 
 def fault_of(world: World) -> dict[str, str]:
@@ -302,6 +296,7 @@ def fault_of(world: World) -> dict[str, str]:
 def faults(troubled: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Status, dict[str, str]]:
     """All of them read in one call: (what came of it, fault -> pod)."""
     options = {"namespaces": [TROUBLED], "components": ["region"], "timeout": TIMEOUT, "max_bytes": LARGEST}
+    options["deadline"] = DEADLINE
     status = read_status(troubled.kubeconfig, tmp_path_factory.mktemp("faults"), certificates=True, **options)
     return status, {fault: pod for pod, fault in fault_of(troubled).items()}
 
@@ -330,10 +325,11 @@ def test_what_hangs_costs_its_share_and_no_more(faults):
     spent = {
         fault: sum(row["duration"] for row in status.rows if row["instance"] == pod) for fault, pod in pods.items()
     }
-    assert max(spent.values()) < TIMEOUT + 2
-    assert spent["hang"] > TIMEOUT - 1
+    assert max(spent.values()) < DEADLINE / 2
+    assert spent["hang"] > TIMEOUT * 0.9
+    # One that hangs leaves the others of its instance most of the time.
     (row,) = [row for row in status.rows if row["instance"] == pods["hang-stats"] and row["reason"] == "no_answer"]
-    assert row["duration"] < TIMEOUT / 3
+    assert row["duration"] < spent["hang"] / 2
 
 
 def test_a_certificate_in_another_name_is_shown(faults):

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 import collection
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,3 +171,21 @@ def play(
     if ledgers:
         run.rows = [json.loads(line) for line in ledgers[0].read_text().splitlines()]
     return run
+
+
+def kubeconfig_of(world: World, user: str, role: dict[str, Any], namespace: str = "onecloud") -> str:
+    """The kubeconfig of a user who has just this Role, under a name of its own, in the namespace."""
+    named = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": user, "namespace": namespace}}
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": user}
+    binding = {**named, "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]}
+    manifest = Path(world.kubeconfig).with_name(f"{user}.json")
+    items = [{**named, "kind": "Role", "rules": role["rules"]}, binding]
+    manifest.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    world.kubectl("apply", "-f", str(manifest))
+    return world.lab("kubeconfig", "--user", user).strip()
+
+
+def published(role: str) -> dict[str, Any]:
+    """A Role as docs/ has it for users to apply: `rbac`, `rbac-audit`, `rbac-profiles`."""
+    return dict(yaml.safe_load((ROOT / "docs" / f"{role}.yml").read_text()))

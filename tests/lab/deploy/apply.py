@@ -15,10 +15,11 @@ when those that speak have said that their signal traps are registered. Deleting
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -219,6 +220,21 @@ def delete(cluster: Cluster, namespace: str, seconds: float = WAIT_SECONDS) -> N
     path = f"{_PATHS['Namespace']}/{namespace}"
     cluster.call("DELETE", path)
     wait_for(f"namespace {namespace} to go", lambda: cluster.call("GET", path) is None, seconds=seconds)
+
+
+@contextlib.contextmanager
+def deployed(cluster: Cluster, wanted: Set) -> Iterator[None]:
+    """Deploy a set for as long as the block, wait until it is as expected, and let it go in the end without waiting.
+
+    Nobody may want its namespace again before it is gone.
+    """
+    roll_out(cluster, wanted)
+    try:
+        yield
+    finally:
+        now = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
+        cluster.call("DELETE", f"{_PATHS['Namespace']}/{wanted.namespace}")
+        cluster.call("DELETE", _PATHS["Pod"].format(wanted.namespace), body=now)
 
 
 def chosen(name: str, namespace: str, trouble: str) -> Set:

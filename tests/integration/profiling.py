@@ -1,0 +1,91 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deploy services with profiling on, and take their profiles. Shared by the tests of profiles."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy import manifests
+from deploy.manifests import Behaviour
+from deploy.sets import Set, expectation
+from world import Run, call
+
+SWITCHED_ON = "enable_app_profiling: true\n"
+REGIONS = 2
+# `spin` is in per cent of a processor: enough that a profile of a second has samples.
+BEHAVIOURS: dict[str, Behaviour] = {"region": {"spin": 20, "chan_wait": 7}, "notify": {"spin": 5}}
+CPU_SECONDS = 2
+# What Go takes when a request does not say how many seconds.
+GO_DEFAULT_SECONDS = 30
+WHOLE = {
+    "index": "recorded",
+    "cmdline": "recorded",
+    "symbol": "recorded",
+    "heap": "profile_whole",
+    "allocs": "profile_whole",
+    "goroutine": "profile_whole",
+    "goroutine_debug1": "proven",
+    "goroutine_debug2": "profile_whole",
+    "threadcreate": "profile_whole",
+    "block": "profile_empty",
+    "mutex": "profile_empty",
+    "cpu": "profile_whole",
+    "trace": "profile_whole",
+}
+
+
+def workloads(namespace: str, *components: str) -> Set:
+    """Services with profiling on; glance has it off, and mcp-server has none at all."""
+    made, expected = [manifests.namespace(namespace)], []
+    for component in components:
+        extra = "" if component == "glance" else SWITCHED_ON
+        made.append(manifests.config_map(component, namespace=namespace, extra=extra))
+        if component == "host-image":
+            # Not on the nodes' own network, where that of another namespace has the port.
+            apart = {"hostNetwork": False, "hostPID": False, "hostIPC": False}
+            made.append(manifests.daemonset(component, namespace=namespace, pod_extra=apart))
+        else:
+            replicas = REGIONS if component == "region" else 1
+            behaviour = BEHAVIOURS.get(component)
+            made.append(manifests.deployment(component, namespace=namespace, replicas=replicas, behaviour=behaviour))
+        expected.append(expectation(made[-1]))
+    return Set(namespace, made, expected)
+
+
+@dataclass
+class Taken:
+    """What one call of the module returned and left."""
+
+    result: dict[str, Any]
+    folder: Path
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / "ledger.jsonl").read_text().splitlines()]
+
+    def reasons(self, instance: str) -> dict[str, str]:
+        rows = [row for row in self.rows if row["instance"] == instance]
+        found = {row["capture"].removeprefix("profile:"): row["reason"] for row in rows}
+        assert len(found) == len(rows)
+        return found
+
+
+def take(kubeconfig: str, folder: Path, *arguments: str, **options: Any) -> Taken:
+    """One call of the installed module, by Ansible, as a user makes it."""
+    outcome, result = call("profile_dump", kubeconfig, folder, *arguments, **options)
+    assert outcome in ("SUCCESS", "CHANGED"), result
+    return Taken(result, folder / "part")
+
+
+def addresses(run: Run | Taken) -> dict[str, str]:
+    """Address -> function, as a dump of one replica of region tells them itself."""
+    folder = run.bundle if isinstance(run, Run) else run.folder
+    row = next(row for row in run.rows if (row["component"], row["capture"]) == ("region", "profile:goroutine_debug1"))
+    found = re.findall(r"^#\t(0x[0-9a-f]+)\t+(\S+)\+0x[0-9a-f]+\t", (folder / row["path"]).read_text(), re.MULTILINE)
+    return dict(found)

@@ -1,0 +1,185 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Profiles by URL and by Keystone's catalog, profiles for long, and profiles as a part of stack captures."""
+
+from __future__ import annotations
+
+import collections
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import component_of
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS
+from deploy import apply
+from profiling import CPU_SECONDS, GO_DEFAULT_SECONDS, REGIONS, WHOLE, Taken, addresses, take, workloads
+from standins import Machine, Standin
+from world import World, play
+
+NAMESPACE = "onecloud-profiles-by-url"
+# An API server waits for a minute, unless set, for most requests.
+LONG_SECONDS = 62
+
+
+@pytest.fixture(scope="module")
+def profiled(world: World, cluster: apply.Cluster) -> Iterator[World]:
+    # notify is for the long profile: a process can be profiled but once at a time.
+    with apply.deployed(cluster, workloads(NAMESPACE, "region", "glance", "notify")):
+        yield world
+
+
+# By URL, and by Keystone's catalog
+
+
+@pytest.fixture(scope="module")
+def urls(profiled: World) -> dict[str, list[str]]:
+    """The URLs of the pods themselves: the lab has no Services."""
+    found: dict[str, list[str]] = {}
+    for component in ("region", "glance"):
+        for pod in profiled.pods(NAMESPACE, f"app={component}"):
+            port = component_of(component).http.port_among(())
+            found.setdefault(component, []).append(f"https://{pod['status']['podIP']}:{port}")
+    assert {component: len(each) for component, each in found.items()} == {"region": REGIONS, "glance": 1}
+    return found
+
+
+@pytest.fixture(scope="module")
+def keystone(urls: dict[str, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Standin, str]]:
+    """A Keystone that has these URLs in its catalog, and its own URL."""
+    machine = Machine(tmp_path_factory.mktemp("keystone"))
+    catalog = machine.folder / "catalog.json"
+    entries = [
+        {"type": component_of(component).http.service_type, "url": url, "interface": "internal", "region": "region0"}
+        for component, each in urls.items()
+        for url in each
+    ]
+    catalog.write_text(json.dumps(entries))
+    try:
+        service = machine.start("keystone", f"catalog={catalog}", ("--port", "0"))
+        port = re.search(rb"Start listen on https?://[^:]+:(\d+)", service.log.read_bytes())[1].decode()
+        yield service, f"https://localhost:{port}/v3"
+    finally:
+        machine.stop()
+
+
+@pytest.fixture(scope="module")
+def named(profiled: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Address -> function, as a dump of region tells them."""
+    options = {"namespaces": [NAMESPACE], "components": ["region"], "kinds": ["goroutine_debug1"]}
+    return addresses(take(profiled.kubeconfig, tmp_path_factory.mktemp("named"), **options))
+
+
+@pytest.fixture(scope="module", params=["url", "keystone"])
+def over_http(request, urls, named, tmp_path_factory) -> Taken:
+    """All kinds, and some names, by each of the ways that know no pods."""
+    options: dict[str, Any] = {"transport": request.param, "components": ["region", "glance"], "profile_set": "full"}
+    if request.param == "url":
+        options["urls"] = urls
+    else:
+        _service, url = request.getfixturevalue("keystone")
+        # That certificates are verified unless told otherwise: tests of the transport.
+        user = {"username": "sysadmin", "password": "standin-admin-password", "project_name": "system"}
+        options["keystone"] = {"auth_url": url, "insecure": True, **user}
+    options["addresses"] = sorted(named)[:9]
+    return take("", tmp_path_factory.mktemp(request.param), cpu_seconds=CPU_SECONDS, **options)
+
+
+@pytest.fixture(scope="module")
+def long_profile(profiled: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Taken]]:
+    """A CPU profile for longer than an API server waits for most requests (a minute unless set), begun on the side."""
+    options = {"namespaces": [NAMESPACE], "components": ["notify"], "profile_set": "cpu"}
+    options.update(cpu_seconds=LONG_SECONDS, force=True)
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(take, profiled.kubeconfig, tmp_path_factory.mktemp("long"), **options)
+
+
+# It is begun here, and runs while others do.
+@pytest.mark.usefixtures("long_profile")
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_taken_by_url_and_proven(over_http, kind):
+    rows = [row for row in over_http.rows if (row["component"], row["capture"]) == ("region", f"profile:{kind}")]
+    assert len(rows) == REGIONS
+    for row in rows:
+        assert (row["status"], row["reason"]) == ("complete", WHOLE[kind]), row["message"]
+        assert (over_http.folder / row["path"]).stat().st_size == row["bytes"] > 0
+
+
+def test_what_came_by_url_is_the_services_own(over_http):
+    for row in over_http.rows:
+        if row["component"] == "region" and row["capture"] == "profile:symbol":
+            assert (over_http.folder / row["path"]).read_text() == "num_symbols: 1\n"
+        if row["component"] == "region" and row["capture"] == "profile:cpu":
+            data = (over_http.folder / row["path"]).read_bytes()
+            assert b"troubles.hashBlocks" in gzip.decompress(data)
+            assert CPU_SECONDS * 0.95 < row["details"]["duration"] < GO_DEFAULT_SECONDS
+
+
+def test_symbol_by_post_names_addresses_by_url(over_http, named):
+    asked_for = sorted(named)[:9]
+    by_instance = collections.defaultdict(dict)
+    for item in over_http.result["names"]:
+        by_instance[item["instance"]][item["address"]] = item["name"]
+    assert len(by_instance) == REGIONS
+    for names in by_instance.values():
+        assert sorted(names) == asked_for
+        # An inlined function has the address of the one that it is in.
+        assert sum(names[at] == named[at] for at in asked_for) > len(asked_for) / 2
+
+
+def test_by_url_too_it_is_said_that_profiling_is_off(over_http):
+    rows = {row["capture"]: row for row in over_http.rows if row["component"] == "glance"}
+    assert set(rows) == {kind.capture for kind in KINDS.values()} | {"profile:names"}
+    for row in rows.values():
+        assert (row["status"], row["reason"], row["path"]) == ("failed", "profiling_off", "")
+        assert "enable_app_profiling: true" in row["message"]
+
+
+def test_one_login_is_enough_for_all_profiles(keystone, tmp_path):
+    service, url = keystone
+    before = service.log.read_bytes().count(b"POST /v3/auth/tokens")
+    user = {"username": "sysadmin", "password": "standin-admin-password", "project_name": "system"}
+    options = {"transport": "keystone", "components": ["region"], "kinds": ["heap", "goroutine"]}
+    taken = take("", tmp_path, keystone={"auth_url": url, "insecure": True, **user}, **options)
+    assert taken.result["counts"]["complete"] == 3 * REGIONS
+    assert service.log.read_bytes().count(b"POST /v3/auth/tokens") == before + 1
+
+
+# Stacks
+
+
+@pytest.mark.parametrize("method", ["auto", "pprof"])
+def test_stacks_gain_states_and_waits_where_profiling_is_on(profiled, tmp_path, method):
+    variables = {
+        "kubeconfig": profiled.kubeconfig,
+        "cloudpods_namespace": NAMESPACE,
+        "cloudpods_components": ["region", "glance"],
+        "cloudpods_dump_method": method,
+    }
+    run = play(tmp_path, variables)
+    assert run.code == 0, run.shown
+    signalled = run.of()
+    assert len(signalled) == (0 if method == "pprof" else REGIONS + 1)
+    rows = run.of("stack:pprof")
+    reasons = collections.Counter((row["component"], row["reason"]) for row in rows)
+    assert reasons == {
+        ("region", "profile_whole"): REGIONS, **({("glance", "profiling_off"): 1} if method == "pprof" else {}),
+    }  # fmt: skip
+    for row in rows:
+        if row["component"] == "region":
+            parsed = json.loads((run.bundle / row["details"]["parsed"]).read_text())
+            assert {"chan receive", "select", "IO wait"} <= {group["state"] for group in parsed["groups"]}
+            if method == "auto":
+                # After its own signal, not instead of it.
+                (stack,) = run.of(instance=row["instance"])
+                assert stack["details"]["signal_sent"] < row["started"]
+
+
+def test_a_profile_of_more_than_a_minute_comes_whole_through_the_api_server(long_profile):
+    (row,) = [row for row in long_profile.result().rows if row["capture"] == "profile:cpu"]
+    assert (row["status"], row["reason"]) == ("complete", "profile_whole"), row["message"]
+    assert LONG_SECONDS <= row["details"]["duration"] <= row["duration"]
