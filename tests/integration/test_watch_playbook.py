@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from test_access import inventory, ssh_host
 from world import World, play
@@ -16,10 +18,12 @@ PLAYBOOK = "cloudpods.diagnostics.watch_logs"
 
 
 @pytest.fixture(scope="module")
-def troubled(world: World) -> World:
+def troubled(world: World) -> Iterator[World]:
     """A cloud whose pool of cron jobs is stuck, with a watchdog that looks five times a second."""
     world.deploy("health", "--trouble", "pool-busy")
-    return world
+    yield world
+    # Who looks at whole nodes would find the trouble as well.
+    world.deploy("health", "--trouble", "pool-busy", "--delete")
 
 
 def test_the_playbook_says_who_is_stuck_and_captures_it_at_once(troubled, tmp_path):
