@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from deploy import apply, manifests
 from deploy.sets import Set, expectation
-from profiling import SWITCHED_ON, Taken, take
+from profile_clouds import SWITCHED_ON, Taken, take
 from world import World
 
 TROUBLED = "onecloud-profile-faults"

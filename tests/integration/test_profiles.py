@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS
 from deploy import apply
-from profiling import CPU_SECONDS, GO_DEFAULT_SECONDS, REGIONS, WHOLE, addresses, take, workloads
+from profile_clouds import CPU_SECONDS, GO_DEFAULT_SECONDS, REGIONS, WHOLE, addresses, take, workloads
 from test_access import inventory, remains, ssh_host
 from world import ROOT, Run, World, asked, installed, kubeconfig_of, play, published
 

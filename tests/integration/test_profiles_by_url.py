@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS
 from deploy import apply
-from profiling import CPU_SECONDS, GO_DEFAULT_SECONDS, REGIONS, WHOLE, Taken, addresses, take, workloads
+from profile_clouds import CPU_SECONDS, GO_DEFAULT_SECONDS, REGIONS, WHOLE, Taken, addresses, take, workloads
 from standins import Machine, Standin
 from world import World, play
 
