@@ -72,7 +72,14 @@ BENCH = tuple(
 )
 SOAK_TEST = "tests/integration/test_soak.py"
 SOAK = (Step(SOAK_TEST, ("pytest", "-s", SOAK_TEST), environment=(("SOAK_SECONDS", "600"),)),)
-FUZZ = (Step("fuzz", ("tests/unit", "tests/contract"), environment=(("HYPOTHESIS_PROFILE", "fuzz"),)),)
+# Twenty times the examples take a test twenty times as long.
+FUZZ = (
+    Step(
+        "fuzz",
+        ("-o", "timeout=7200", "tests/unit", "tests/contract"),
+        environment=(("HYPOTHESIS_PROFILE", "fuzz"),),
+    ),
+)
 
 FAST_TESTS = ("tests/unit", "tests/contract")
 LAB_TESTS = ("tests/integration",)
