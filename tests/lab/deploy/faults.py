@@ -38,7 +38,8 @@ class Fault:
     speaks: its log has the line that says that the signal traps are registered.
     config: further lines of its configuration file. bare: a pod of its own, not a Deployment's.
     containers: names that replace the component's containers, all running its command.
-    waits: a capture of it takes all the time that it is given.
+    waits: a capture of it takes all the time that it is given, or its container's restart is to be seen before the run
+    ends, which only such a capture beside it makes sure of.
     """
 
     name: str
@@ -87,7 +88,7 @@ FAULTS = (
     Fault("starting", "has not registered its traps yet: SIGUSR1 is swallowed", speaks=False,
           behaviour={"trap_delay": "forever"}, waits=True),
     Fault("half-dump", "stops for ever in the middle of its dump", behaviour={"dump_pause": "forever"}, waits=True),
-    Fault("dies", "dies of SIGUSR1 without a dump", behaviour={"usr1": "exit"}),
+    Fault("dies", "dies of SIGUSR1 without a dump", behaviour={"usr1": "exit"}, waits=True),
     Fault("restarts", "dumps and ends three seconds later", behaviour={"usr1": "restart"}),
     Fault("hung-shell", "the shell in the image never answers", variant="-hungshell", waits=True),
     # Running, with trouble around the version.

@@ -97,7 +97,7 @@ def trouble(namespace: str = NAMESPACES[TROUBLE]) -> Set:
 
 
 def waiting(namespace: str = NAMESPACES[WAITING]) -> Set:
-    """One pod for each fault that costs a capture all its time: a test gives these less of it than the others."""
+    """One pod for each fault that makes a capture wait: a test gives these less time than the others."""
     return _faults(namespace, [fault for fault in FAULTS if fault.waits])
 
 
