@@ -57,13 +57,13 @@ class Runner:
         self.environment["PATH"] = f"{tools}{os.pathsep}{self.environment['PATH']}"
 
     @contextlib.contextmanager
-    def stage(self, name: str, beside: bool = False) -> Iterator[None]:
+    def stage(self, name: str) -> Iterator[None]:
         """Take the time of a block."""
         began = time.monotonic()
         try:
             yield
         finally:
-            self.stages.append(report.Stage(name, time.monotonic() - began, beside))
+            self.stages.append(report.Stage(name, time.monotonic() - began))
 
     def static(self, name: str, steps: Iterable[Step]) -> None:
         """Run these steps at once, as the processors allow, and wait for all."""
@@ -79,12 +79,7 @@ class Runner:
 
     def begin(self, steps: Iterable[Step]) -> None:
         """Start steps that run beside the next stages, until `join`."""
-
-        def timed(step: Step) -> bool:
-            with self.stage(step.name, beside=True):
-                return self.run(step)
-
-        self._beside += [self._pool.submit(timed, step) for step in steps]
+        self._beside += [self._pool.submit(self.run, step, beside=True) for step in steps]
 
     def join(self) -> None:
         """Wait for what was begun."""
@@ -92,12 +87,17 @@ class Runner:
             while self._beside:
                 self._beside.pop().result()
 
-    def run(self, step: Step) -> bool:
-        """Run one step with its output kept, report it when the terminal is free, say whether it is well."""
+    def run(self, step: Step, *, beside: bool = False) -> bool:
+        """Run one step with its output kept, report it when the terminal is free, say whether it is well.
+
+        beside: it is a stage of its own, beside others.
+        """
         began = time.monotonic()
         cwd = self.collections if step.in_collections else ROOT
         code, output = self._execute([part.format(root=ROOT) for part in step.command], cwd)
         seconds = time.monotonic() - began
+        if beside:
+            self.stages.append(report.Stage(step.name, seconds, beside=True))
         verdict = "ok" if code == 0 else "skipped" if code == SKIP_CODE and not IN_CI else "FAILED"
         if verdict == "FAILED":
             self.failed.append(step.name)
