@@ -46,7 +46,19 @@ def test_dirty(dirty):
 def cases(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     (folder / "test_it.py").write_text(TESTS)
-    command = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir=.", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-c",
+        "/dev/null",
+        "--rootdir=.",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:randomly",
+    ]
     done = subprocess.run(
         [*command, "--junitxml=out.xml", "test_it.py"], cwd=folder, capture_output=True, text=True, check=False
     )
