@@ -10,27 +10,33 @@ import contextlib
 import json
 import os
 import socket
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS, component_of
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS, component_of, select
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_net import socket_in
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api
 from deploy import apply, manifests
 from deploy.sets import Set, expectation
 from peers import peer, with_length
 from world import ROOT, World, asked, call, kubeconfig_of, published
 
+from patience import patience, wait_until
+
 NAMESPACE = "onecloud"
 TROUBLED = "onecloud-status"
+HARMED = "onecloud-status-harmed"
 FAULT_LABEL = "cloudpods.lab/fault"
 # Another one in each run: the audit log is the lab's.
 READER = f"status-reader-{os.getpid()}"
-INTERVAL = 3
+INTERVAL = 1
 
 
 @dataclass
@@ -150,7 +156,9 @@ def test_the_window_shows_what_was_asked_in_between(read):
         requests = {path["path"]: path["requests"] for path in window["paths"]}
         assert {f"/{name}" for name in ENDPOINTS} <= set(requests)
         assert window["requests"] == sum(path["requests"] for path in window["paths"])
-        assert window["seconds"] >= INTERVAL * 0.9
+        first, last = document["samples"]
+        assert last["elapsed_seconds"] >= INTERVAL - 0.001  # it is rounded
+        assert window["seconds"] == pytest.approx(last["taken"]["stats"] - first["taken"]["stats"], abs=0.001)
 
 
 def test_bodies_documents_certificates_and_logs_are_kept(read):
@@ -271,25 +279,25 @@ LARGEST = 1 << 20
 TIMEOUT, DEADLINE = 20, 300
 
 
-def planted(behaviours: dict[str, dict[str, Any]]) -> Set:
+def planted(namespace: str, behaviours: dict[str, dict[str, Any]]) -> Set:
     """One region for each of these, in a namespace of its own."""
-    made, expected = [manifests.namespace(TROUBLED), manifests.config_map("region", namespace=TROUBLED)], []
+    made, expected = [manifests.namespace(namespace), manifests.config_map("region", namespace=namespace)], []
     for name, behaviour in behaviours.items():
         options = {"behaviour": behaviour, "extra_labels": {FAULT_LABEL: name}, "pod_extra": {"initContainers": []}}
-        made.append(manifests.deployment("region", namespace=TROUBLED, suffix=name, **options))
+        made.append(manifests.deployment("region", namespace=namespace, suffix=name, **options))
         expected.append(expectation(made[-1], speaks=False))
-    return Set(TROUBLED, made, expected)
+    return Set(namespace, made, expected)
 
 
 @pytest.fixture(scope="module")
 def troubled(world: World, cluster: apply.Cluster) -> Iterator[World]:
-    with apply.deployed(cluster, planted({name: trouble.behaviour for name, trouble in TROUBLES.items()})):
+    with apply.deployed(cluster, planted(TROUBLED, {name: trouble.behaviour for name, trouble in TROUBLES.items()})):
         yield world
 
 
-def fault_of(world: World) -> dict[str, str]:
-    """Pod -> what was planted in it."""
-    return {pod["metadata"]["name"]: pod["metadata"]["labels"][FAULT_LABEL] for pod in world.pods(TROUBLED)}
+def pods_by_fault(world: World, namespace: str) -> dict[str, str]:
+    """What was planted -> the pod that it was planted in."""
+    return {pod["metadata"]["labels"][FAULT_LABEL]: pod["metadata"]["name"] for pod in world.pods(namespace)}
 
 
 @pytest.fixture(scope="module")
@@ -298,7 +306,7 @@ def faults(troubled: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[S
     options = {"namespaces": [TROUBLED], "components": ["region"], "timeout": TIMEOUT, "max_bytes": LARGEST}
     options["deadline"] = DEADLINE
     status = read_status(troubled.kubeconfig, tmp_path_factory.mktemp("faults"), certificates=True, **options)
-    return status, {fault: pod for pod, fault in fault_of(troubled).items()}
+    return status, pods_by_fault(troubled, TROUBLED)
 
 
 @pytest.mark.parametrize("fault", TROUBLES)
@@ -345,37 +353,49 @@ def test_one_bad_service_names_itself_in_the_table(faults):
     assert "no_answer" in line
 
 
-def test_a_replica_deleted_in_mid_run_is_gone_and_a_new_container_is_seen(troubled, tmp_path):
-    pods = {fault: pod for pod, fault in fault_of(troubled).items()}
-    victim, restarting = pods["well"], pods["other-name"]
-
-    def harm() -> None:
-        # Once the first sample of both was read.
-        part = tmp_path / "part"
-        for pod in (victim, restarting):
-            while not list(part.glob(f"*/region/{pod}/db_stats-1.json")):
-                if over.wait(0.1):
-                    return
-        troubled.kubectl("-n", TROUBLED, "delete", "pod", victim, "--grace-period=0", "--force")
-        troubled.kubectl("-n", TROUBLED, "exec", restarting, "--", "/bin/sh", "-c", "kill -TERM 1")
-
-    over = threading.Event()
-    thread = threading.Thread(target=harm)
-    thread.start()
-    options = {
-        "namespaces": [TROUBLED],
-        "components": ["region"],
-        "timeout": TIMEOUT,
-        "endpoints": ["ping", "db_stats"],
-    }
-    status = read_status(troubled.kubeconfig, tmp_path, samples=2, interval=8, **options)
-    over.set()
-    thread.join()
-    assert status.reasons(victim) == {
+def test_a_replica_deleted_in_mid_run_is_gone_and_a_new_container_is_seen(world, cluster, tmp_path):
+    """One instance is read at a time, in the order given: the first sample of `gate` ends when that pod is deleted,
+    and the second samples begin after it."""
+    with apply.deployed(cluster, planted(HARMED, {"victim": {}, "restarting": {}, "gate": {"http_fault": "hang"}})):
+        pods = pods_by_fault(world, HARMED)
+        transport = KubernetesTransport(Api({"kubeconfig": world.kubeconfig}, 1), "c1", [HARMED])
+        found = {each.name: each.as_dict() for each in transport.discover(select(), Deadline(60.0, "test")).instances}
+        transport.close()
+        with ThreadPoolExecutor(1) as pool:
+            harmed = pool.submit(harm, world, cluster, pods, tmp_path / "part")
+            given = [found[pods[name]] for name in ("victim", "restarting", "gate")]
+            options = {"instances": given, "endpoints": ["ping", "db_stats"], "namespaces": [HARMED]}
+            options.update(concurrency=1, samples=2, interval=0, timeout=patience(240), deadline=patience(480))
+            status = read_status(world.kubeconfig, tmp_path, **options)
+            harmed.result()
+    assert status.reasons(pods["victim"]) == {
         ("ping", 1): "recorded", ("db_stats", 1): "recorded", ("ping", 2): "gone", ("db_stats", 2): "gone",
     }  # fmt: skip
+    assert set(status.reasons(pods["restarting"]).values()) == {"recorded"}
     by_name = {document["instance"]["name"]: document for document in status.documents}
-    assert by_name[victim]["window"] is None
-    restarted = by_name[restarting]
+    assert by_name[pods["victim"]]["window"] is None
+    restarted = by_name[pods["restarting"]]
     assert restarted["instance"]["restarts"] == 1
     assert (restarted["window"]["restarted"], restarted["window"]["reset"]) == (True, True)
+
+
+def harm(world: World, cluster: apply.Cluster, pods: dict[str, str], part: Path) -> None:
+    """Once the first sample of both was read, delete one pod and restart the container of another."""
+
+    def read_once() -> bool:
+        return all(list(part.glob(f"*/region/{pods[name]}/db_stats-1.json")) for name in ("victim", "restarting"))
+
+    def listens_again() -> bool:
+        (pod,) = [pod for pod in world.pods(HARMED) if pod["metadata"]["name"] == pods["restarting"]]
+        (container,) = pod["status"]["containerStatuses"]
+        is_new = container["restartCount"] == 1 and "running" in container["state"]
+        return is_new and "Start listen on" in cluster.log(pod)
+
+    def delete(name: str) -> None:
+        world.kubectl("-n", HARMED, "delete", "pod", pods[name], "--grace-period=0", "--force")
+
+    wait_until("the first samples", read_once)
+    delete("victim")
+    world.kubectl("-n", HARMED, "exec", pods["restarting"], "--", "/bin/sh", "-c", "kill -TERM 1")
+    wait_until("the new container to listen", listens_again)
+    delete("gate")
