@@ -68,7 +68,11 @@ def adapted(task: Task, folder: Path) -> Task:
     task.pop("become", None)
     for name in task:
         if name.startswith(OURS):
-            task[name].update({option: seconds for option, seconds in SHORT.items() if option in task[name]})
+            options = task[name]
+            options.update({option: seconds for option, seconds in SHORT.items() if option in options})
+            if name == f"{OURS}log_watch":
+                # By default, it looks at healthy services for a minute.
+                options.setdefault("duration", SHORT["duration"])
     return task
 
 
