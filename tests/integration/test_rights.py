@@ -8,14 +8,14 @@ from __future__ import annotations
 import base64
 import copy
 import os
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from world import ROOT, World, play
+from world import Run, World, kubeconfig_of, play, published
 
 NAMESPACE = "onecloud"
-ROLE = ROOT / "docs" / "rbac.yml"
 
 
 def requests(world: World, user: str) -> list[tuple[str, str]]:
@@ -31,7 +31,7 @@ def requests(world: World, user: str) -> list[tuple[str, str]]:
 
 def role_without(verbs: dict[str, list[str]]) -> dict:
     """The published Role less these verbs of these resources."""
-    role = copy.deepcopy(yaml.safe_load(ROLE.read_text()))
+    role = published("rbac")
     for rule in role["rules"]:
         for resource in rule["resources"]:
             rule["verbs"] = [verb for verb in rule["verbs"] if verb not in verbs.get(resource, [])]
@@ -39,25 +39,9 @@ def role_without(verbs: dict[str, list[str]]) -> dict:
     return role
 
 
-def as_user(world: World, tmp_path: Path, user: str, role: dict) -> str:
-    """The kubeconfig of a user who has just this Role."""
-    role["metadata"]["name"] = user
-    manifest = tmp_path / "role.json"
-    binding = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": user, "namespace": NAMESPACE},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": user},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
-    }
-    manifest.write_text(yaml.safe_dump_all([role, binding]))
-    world.kubectl("apply", "-f", str(manifest))
-    return world.lab("kubeconfig", "--user", user).strip()
-
-
 def test_the_published_role_is_enough_and_all_of_it_is_needed(healthy, tmp_path):
     user = f"role-whole-{os.getpid()}"  # the audit log is the lab's
-    kubeconfig = as_user(healthy, tmp_path, user, role_without({}))
+    kubeconfig = kubeconfig_of(healthy, user, role_without({}))
     run = play(tmp_path, {"kubeconfig": kubeconfig, "cloudpods_scenario": "slow_system"})
     assert run.code == 0, run.shown
     assert {row["status"] for row in run.rows} == {"complete"}
@@ -68,26 +52,39 @@ def test_the_published_role_is_enough_and_all_of_it_is_needed(healthy, tmp_path)
     assert asked.count(("get", "pods/proxy")) <= 3  # of one request, its stages
 
 
-@pytest.mark.parametrize(
-    ("name", "without", "capture", "said"),
-    [
-        ("role-list", {"pods": ["list"]}, "discovery", 'cannot list resource "pods"'),
-        ("role-log", {"pods/log": ["get"]}, "stack", 'cannot get resource "pods/log"'),
-        ("role-exec", {"pods/exec": ["get", "create"]}, "stack", 'resource "pods/exec"'),
-    ],
-)
-def test_without_a_verb_the_row_names_it(healthy, tmp_path, name, without, capture, said):
-    kubeconfig = as_user(healthy, tmp_path, name, role_without(without))
-    run = play(tmp_path, {"kubeconfig": kubeconfig, "cloudpods_scenario": "kvm_image"})
-    assert run.code == 2
-    (row,) = run.of(capture)
+# Host -> the verbs that its user lacks, the capture that fails for it, and what the row says.
+LACKING = {
+    "role-list": ({"pods": ["list"]}, "discovery", 'cannot list resource "pods"'),
+    "role-log": ({"pods/log": ["get"]}, "stack", 'cannot get resource "pods/log"'),
+    "role-exec": ({"pods/exec": ["get", "create"]}, "stack", 'resource "pods/exec"'),
+}
+
+
+@pytest.fixture(scope="module")
+def lacking(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One run with an access point for each user."""
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    hosts = {
+        user: {**local, "kubeconfig": kubeconfig_of(healthy, user, role_without(verbs))}
+        for user, (verbs, _capture, _said) in LACKING.items()
+    }
+    variables = {"cloudpods_scenario": "kvm_image"}
+    return play(tmp_path_factory.mktemp("lacking"), variables, inventory={"cloudpods": {"hosts": hosts}})
+
+
+@pytest.mark.parametrize("user", LACKING)
+def test_without_a_verb_the_row_names_it(lacking, user):
+    _verbs, capture, said = LACKING[user]
+    assert lacking.code == 2, lacking.shown
+    # The row of a discovery has no cluster where there is no instance.
+    (row,) = [row for row in lacking.of(capture) if f'User "{user}"' in row["message"]]
     assert (row["status"], row["reason"]) == ("failed", "forbidden")
     assert said in row["message"]
-    assert not [one for one in run.rows if "signal_sent" in one["details"]]
+    assert not [one for one in lacking.rows if "signal_sent" in one["details"]]
 
 
 def test_check_mode_lists_what_would_be_done_and_asks_only_for_the_list(healthy, tmp_path):
-    kubeconfig = as_user(healthy, tmp_path, "role-check", role_without({}))
+    kubeconfig = kubeconfig_of(healthy, "role-check", role_without({}))
     before = healthy.containers(NAMESPACE)
     run = play(tmp_path, {"kubeconfig": kubeconfig, "cloudpods_scenario": "kvm_server"}, "--check")
     assert run.code == 0, run.shown
