@@ -21,7 +21,7 @@ demo:  ## capture the stacks of a few stand-in services on this machine, without
 .PHONY: test test-fast lint sanity pages unit integration stress soak fuzz bench
 test:  ## everything; with test clusters as root on Debian. T=PATH::NAME: only these tests, their cluster stays up
 	$(CHECK) $(if $(T),only $(T),test)
-test-fast:  ## lint, and the unit and contract tests that take no long time: under two minutes
+test-fast:  ## the linters and the unit and contract tests that are not slow: under two minutes
 	$(CHECK) test-fast
 lint:  ## every linter
 	$(CHECK) lint

@@ -20,13 +20,14 @@ HERE = "ansible_collections/cloudpods/diagnostics"
 class Step:
     """A named command. With `in_collections` it runs in the collections path instead of the checkout.
 
-    environment: variables that it gets besides.
+    environment: variables that it gets besides. slow: `make test-fast` leaves it out.
     """
 
     name: str
     command: tuple[str, ...]
     in_collections: bool = False
     environment: tuple[tuple[str, str], ...] = ()
+    slow: bool = False
 
 
 def python(script: str, *arguments: str) -> tuple[str, ...]:
@@ -52,13 +53,13 @@ LINT = (
         ("vermin", "-t=3.7-", "--no-tips", "--violations", *GUARDED, "plugins/modules", "plugins/module_utils"),
     ),
     Step("yamllint", ("yamllint", "--strict", ".")),
-    Step("ansible-lint", ("ansible-lint", "--strict", "--nocolor")),
-    Step("antsibull-docs", ("antsibull-docs", "lint-collection-docs", "--plugin-docs", ".")),
+    Step("ansible-lint", ("ansible-lint", "--strict", "--nocolor"), slow=True),
+    Step("antsibull-docs", ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "."), slow=True),
     Step("docs", python("tests/tools/docs.py", "--check")),
     Step("antsibull-changelog", ("antsibull-changelog", "lint")),
     Step("shellcheck", python("tests/tools/system_lint.py", "shellcheck")),
     Step("gofmt", python("tests/tools/system_lint.py", "gofmt")),
-    Step("go vet, go test", python("tests/tools/system_lint.py", "go")),
+    Step("go vet, go test", python("tests/tools/system_lint.py", "go"), slow=True),
 )
 PAGES = (Step("pages in a browser", python("tests/tools/browser.py")),)
 SANITY = (Step("ansible-test sanity", python("tests/tools/sanity.py")),)

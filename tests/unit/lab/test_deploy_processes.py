@@ -97,6 +97,7 @@ def test_two_of_a_component_have_logs_of_their_own(folder: Path) -> None:
     assert one.pid != two.pid
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path: Path) -> None:
     def run(act: str) -> str:
         command = [sys.executable, processes.__file__, act, "--dir", str(tmp_path)]

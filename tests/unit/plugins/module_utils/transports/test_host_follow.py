@@ -253,6 +253,7 @@ def test_a_service_in_the_journal_is_followed_into_its_next_process(made_journal
 
 
 @needs_journal
+@pytest.mark.slow
 def test_what_had_the_number_of_the_next_process_before_is_not_its_log(made_journal):
     services = [made_journal.start("region", "log_rate=50", ("--port", "0")) for _again in range(2)]
     older = made_journal.of(services[1])

@@ -118,6 +118,7 @@ def test_one_oldest_task_is_one_finding(machine):
     assert stuck == {"TaskWorkerManager": "cycles_grow"}
 
 
+@pytest.mark.slow
 def test_a_pool_that_drains_is_busy_and_over(machine):
     service = machine.start(
         "region", "pool=TaskWorkerManager pool_tasks=40 pool_time=300ms watchdog=200ms", ("--port", "0")
