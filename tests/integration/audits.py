@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from deploy import states
-from deploy.health import BY_NAME, NONE
+from deploy.health import BY_NAME, NONE, TROUBLE_LABEL
 from world import Run, World, play
 
 from patience import wait_until
+
+Plan = dict[str, tuple[str, ...]]  # cloud -> its troubles
 
 AUDIT = "cloudpods.diagnostics.audit_health"
 # What a stand-in does within seconds would take a real service minutes.
@@ -32,8 +34,8 @@ THRESHOLDS = {
 }
 INTERVAL = 5  # seconds between the samples; odd for the sake of `db-waiting`
 
-# A plan: cloud -> its troubles.
 SERVICES = {
+    "old-release": ("old-release",),
     "services-1": (
         "pool-busy", "version-of-a-replica", "version-of-a-component", "db-waiting", "errors", "slow-path",
         "goroutines-many", "memory-much",
@@ -43,11 +45,8 @@ SERVICES = {
     ),
 }  # fmt: skip
 INSTANCES = {
-    "instances": (
-        "not-ready", "restarted", "restarting", "crash-loop", "oom-killed", "scaled-to-zero", "missing",
-    ),
-    "old-release": ("old-release",),
-}  # fmt: skip
+    "instances": ("restarted", "restarting", "crash-loop", "oom-killed", "scaled-to-zero", "missing"),
+}
 ANSWERS = {
     "answers-1": (
         "hung", "deaf", "no-tls", "internal-pool-full", "answer-hang", "answer-drip", "answer-huge", "answer-bad-json",
@@ -55,7 +54,7 @@ ANSWERS = {
     ),
     "answers-2": (
         "answer-bad-utf8", "answer-empty", "answer-html", "answer-gzip", "answer-cut", "answer-short", "answer-reset",
-        "answer-close", "answer-redirect", "answer-unavailable",
+        "answer-close", "answer-redirect", "answer-unavailable", "not-ready",
     ),
 }  # fmt: skip
 FLEET = {"sick": ("db-exhausted",), "well": (NONE,)}
@@ -132,7 +131,7 @@ def health(run: Run) -> dict[str, Any]:
     return dict(json.loads((run.bundle / "health.json").read_text()))
 
 
-def deploy(world: World, plan: dict[str, tuple[str, ...]], *arguments: str) -> None:
+def deploy(world: World, plan: Plan, *arguments: str) -> None:
     """Deploy the clouds of a plan one after the other, or with --delete take them away."""
     for cloud, troubles in plan.items():
         world.deploy("health", "--trouble", ",".join(troubles), "--namespace", cloud_of(cloud), *arguments)
@@ -142,7 +141,7 @@ def deploy(world: World, plan: dict[str, tuple[str, ...]], *arguments: str) -> N
 class Audited:
     """What an audit said of the clouds of a plan."""
 
-    plan: dict[str, tuple[str, ...]]
+    plan: Plan
     said: dict[str, Any]
 
     def _cloud(self, trouble: str) -> str:
@@ -178,7 +177,7 @@ class Audited:
         return [each for each in found if each["key"] not in named]
 
 
-def audited(world: World, output: Path, plan: dict[str, tuple[str, ...]]) -> Audited:
+def audited(world: World, output: Path, plan: Plan) -> Audited:
     """Deploy a plan's clouds and audit them."""
     deploy(world, plan)
     return Audited(
@@ -186,30 +185,34 @@ def audited(world: World, output: Path, plan: dict[str, tuple[str, ...]]) -> Aud
     )
 
 
-def audited_between_crashes(world: World, output: Path, plan: dict[str, tuple[str, ...]]) -> Audited:
-    """Like `audited`, while no container is started again: what crashes is seen where it waits for its next start.
+def audited_between_crashes(world: World, output: Path, plan: Plan) -> Audited:
+    """Like `audited`, but while no container is started again: what crashes is seen where it waits for its next start.
 
-    The kubelet waits twice as long each time, so on any machine a wait comes that is longer than an audit.
+    The kubelet waits twice as long each time, so on any machine a wait comes that is longer than an audit. None of
+    these troubles needs time to show between the samples.
     """
     names = [cloud_of(name) for name in plan]
     deploy(world, plan)
 
     def undisturbed() -> Audited | None:
-        before = _restarts(world, names)
-        deploy(world, plan)  # changes nothing, and waits until what crashes has crashed
-        run = audit(world, output, names, cloudpods_thresholds=THRESHOLDS)
-        return Audited(plan, health(run)) if _restarts(world, names) == before else None
+        before = wait_until("a moment when nothing that crashes runs", lambda: _starts(world, names), seconds=600)
+        run = audit(world, output, names, cloudpods_thresholds=THRESHOLDS, cloudpods_interval=1)
+        return Audited(plan, health(run)) if _starts(world, names) == before else None
 
-    return wait_until("an audit while nothing is started again", undisturbed, seconds=300)
+    return wait_until("an audit while nothing is started again", undisturbed, seconds=600)
 
 
-def _restarts(world: World, namespaces: list[str]) -> dict[str, int]:
-    """How often the containers of each pod were started again."""
+def _starts(world: World, namespaces: list[str]) -> dict[str, int]:
+    """How often the containers of each pod were started again; nothing where one runs that is to crash again."""
     pods = [pod for namespace in namespaces for pod in world.pods(namespace)]
+    for pod in pods:
+        trouble = BY_NAME.get(pod["metadata"]["labels"].get(TROUBLE_LABEL))
+        if trouble and trouble.state == states.CRASH_LOOP != states.state_of(pod):
+            return {}
     return {pod["metadata"]["uid"]: states.restarts_of(pod) for pod in pods}
 
 
-def planted(plan: dict[str, tuple[str, ...]]) -> list[str]:
+def planted(plan: Plan) -> list[str]:
     """Return all troubles of a plan."""
     return [trouble for troubles in plan.values() for trouble in troubles]
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Audits of clouds in which pods crash, were restarted or are missing, and of an older release."""
+"""Audits of a cloud in which pods crash, were restarted or are missing."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ TROUBLES = (
     _on_the_wire("region", "bad-utf8", "bytes that are no text"),
     _on_the_wire("keystone", "empty", "nothing"),
     _on_the_wire("glance", "html", "a web page"),
-    _on_the_wire("apigateway", "gzip", "compressed, unasked"),
+    _on_the_wire("devtool", "gzip", "compressed, unasked"),
     _on_the_wire("notify", "cut", "a chunked body without its end"),
     _on_the_wire("logger", "short", "half of the declared length"),
     _on_the_wire("yunionconf", "reset", "a reset connection"),
