@@ -20,8 +20,8 @@ from audits import (
     Audited,
     audited,
     check,
-    deploy,
     planted,
+    remove,
 )
 from deploy.health import BY_NAME, NONE
 from world import World
@@ -30,7 +30,7 @@ from world import World
 @pytest.fixture(scope="module")
 def found(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
     yield audited(world, tmp_path_factory.mktemp("audit"), SERVICES)
-    deploy(world, SERVICES, "--delete")
+    remove(world, SERVICES)
 
 
 def test_the_plans_cover_every_trouble_that_can_be_planted():

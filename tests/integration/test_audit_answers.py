@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from audits import ANSWERS, Audited, audited, check, deploy, planted
+from audits import ANSWERS, Audited, audited, check, planted, remove
 from world import World
 
 
 @pytest.fixture(scope="module")
 def found(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
     yield audited(world, tmp_path_factory.mktemp("audit"), ANSWERS)
-    deploy(world, ANSWERS, "--delete")
+    remove(world, ANSWERS)
 
 
 @pytest.mark.parametrize("trouble", planted(ANSWERS))

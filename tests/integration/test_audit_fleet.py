@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from audits import FLEET, THRESHOLDS, Audited, audit, check, cloud_of, deploy, health, planted
+from audits import FLEET, THRESHOLDS, Audited, audit, check, cloud_of, deploy, health, planted, remove
 from prometheus_client.parser import text_string_to_metric_families
 from world import ROOT, Run, World
 
@@ -25,7 +25,7 @@ def clouds(world: World) -> Iterator[World]:
     """The lab with both clouds on it."""
     deploy(world, FLEET)
     yield world
-    deploy(world, FLEET, "--delete")
+    remove(world, FLEET)
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from audits import INSTANCES, Audited, audited_between_crashes, check, deploy, planted
+from audits import INSTANCES, Audited, audited_between_crashes, check, planted, remove
 from world import World
 
 
 @pytest.fixture(scope="module")
 def found(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
     yield audited_between_crashes(world, tmp_path_factory.mktemp("audit"), INSTANCES)
-    deploy(world, INSTANCES, "--delete")
+    remove(world, INSTANCES)
 
 
 @pytest.mark.parametrize("trouble", planted(INSTANCES))
