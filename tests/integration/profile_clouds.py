@@ -86,6 +86,7 @@ def take(kubeconfig: str, folder: Path, *arguments: str, **options: Any) -> Take
 def addresses(run: Run | Taken) -> dict[str, str]:
     """Address -> function, as a dump of one replica of region tells them itself."""
     folder = run.bundle if isinstance(run, Run) else run.folder
-    row = next(row for row in run.rows if (row["component"], row["capture"]) == ("region", "profile:goroutine_debug1"))
+    wanted = ("region", "profile:goroutine_debug1", "complete")
+    row = next(row for row in run.rows if (row["component"], row["capture"], row["status"]) == wanted)
     found = re.findall(r"^#\t(0x[0-9a-f]+)\t+(\S+)\+0x[0-9a-f]+\t", (folder / row["path"]).read_text(), re.MULTILINE)
     return dict(found)

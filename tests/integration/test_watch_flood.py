@@ -114,7 +114,12 @@ def test_what_a_kubelet_leaves_out_is_a_gap_and_what_it_sends_again_is_given_onc
     print(f"{len(said)} lines, left out: {left_out}, gaps: {gaps}")
     assert left_out, "nothing was left out: the test shows nothing"
     for (_number, since), (_next, until) in left_out:
-        assert any(gap.since <= since and until <= gap.until for gap in gaps), f"{since} to {until}: {gaps}"
+        # containerd cuts a line in two where it reopens the file in the middle of it, and marks the first part as
+        # partial. The kubelet, which goes on with a later file, sends the first line of that one as the rest of it,
+        # without a timestamp (isNewLine in k8s.io/cri-client/pkg/logs): the gap begins with the joined line.
+        joined = any(gap.since == until for gap in gaps)
+        covered = any(gap.since <= since and until <= gap.until for gap in gaps)
+        assert covered or joined, f"{since} to {until}: {gaps}"
 
 
 def test_a_flood_is_read_or_sampled_and_its_neighbour_is_heard_in_time(world, speakers, tmp_path, monkeypatch):
