@@ -27,7 +27,17 @@ from world import LAB, World
 LEFT_BY_SSL = "ignore:Exception ignored in. <ssl.SSLSocket ((?!raddr)[^>])*>:pytest.PytestUnraisableExceptionWarning"
 
 # Each file runs on one worker (--dist loadscope). The longest come first, so that none starts when the others are done.
-LONGEST_FIRST = ("test_soak", "test_hung", "test_audit", "test_watch", "test_conformance", "test_profiles")
+# Not among them are those that kill the API server: its controllers are slow for a while after it comes back.
+LONGEST_FIRST = (
+    "test_molecule",
+    "test_audit_fleet",
+    "test_audit_instances",
+    "test_profiles_by_url",
+    "test_profiles",
+    "test_hung",
+    "test_profile_faults",
+    "test_conformance",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
