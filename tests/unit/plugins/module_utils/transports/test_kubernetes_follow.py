@@ -501,7 +501,7 @@ def test_who_cannot_keep_up_goes_on_with_the_newest_line(kubelet, flooded):
     newest = stamp_of(kubelet.log.lines[-1])
     flooded.await_true(lambda: flooded.of(Gap))
     kubelet.pace = lambda: None
-    kubelet.say("after")
+    kubelet.say("after", ago=-2)  # later than the newest, however soon the gap was seen
     flooded.until("after")
     flooded.end()
     (gap,) = flooded.of(Gap)
