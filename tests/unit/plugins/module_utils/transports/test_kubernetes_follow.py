@@ -484,6 +484,9 @@ def flooded(kubelet, follow, monkeypatch) -> Followed:
     followed.until("first")
     followed.until_quiet()
     kubelet.pace = lambda: threading.Event().wait(0.05)
+    # The follower gives up 0.7 s later at the earliest: in the next whole second, to which the API server's sinceTime
+    # is exact. Within the same one, lines that were read come once more where no newest line is found.
+    wait_until("the second half of a second", lambda: time.time() % 1 > 0.4)
     kubelet.say(*(f"late {number}" for number in range(100)))
     return followed
 
