@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from deploy import manifests
 from deploy.manifests import Behaviour
 from deploy.sets import Set, expectation
-from world import Run, call
+from world import Run, call, ledger
 
 SWITCHED_ON = "enable_app_profiling: true\n"
 REGIONS = 2
@@ -67,7 +66,7 @@ class Taken:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.folder / "ledger.jsonl").read_text().splitlines()]
+        return ledger(self.folder)
 
     def reasons(self, instance: str) -> dict[str, str]:
         rows = [row for row in self.rows if row["instance"] == instance]

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from deploy import apply, manifests
-from deploy.sets import Set, expectation
+from deploy import apply
+from deploy.faults import FAULT_LABEL
+from deploy.sets import regions
 from profile_clouds import SWITCHED_ON, Taken, take
 from world import World
 
 TROUBLED = "onecloud-profile-faults"
-FAULT_LABEL = "cloudpods.lab/fault"
 # The time of an instance, and of the run: what hangs costs the first, and without it would cost the second.
 TIMEOUT, DEADLINE = 20, 300
 
@@ -61,24 +61,13 @@ TROUBLES = {
 }
 
 
-def planted() -> Set:
-    made = [manifests.namespace(TROUBLED), manifests.config_map("region", namespace=TROUBLED, extra=SWITCHED_ON)]
-    expected = []
-    for name, trouble in TROUBLES.items():
-        options = {"behaviour": trouble.behaviour, "extra_labels": {FAULT_LABEL: name}}
-        options["pod_extra"] = {"initContainers": []}
-        # A service whose workers are busy is not ready; that is no matter here.
-        made.append(manifests.deployment("region", namespace=TROUBLED, suffix=name, **options))
-        expected.append(expectation(made[-1], speaks=False))
-    return Set(TROUBLED, made, expected)
-
-
 @pytest.fixture(scope="module")
 def faults(
     world: World, cluster: apply.Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Taken, dict[str, str]]]:
     """All of them profiled in one call: (what came of it, fault -> pod)."""
-    with apply.deployed(cluster, planted()):
+    behaviours = {name: trouble.behaviour for name, trouble in TROUBLES.items()}
+    with apply.deployed(cluster, regions(TROUBLED, behaviours, SWITCHED_ON)):
         pods = {pod["metadata"]["labels"][FAULT_LABEL]: pod["metadata"]["name"] for pod in world.pods(TROUBLED)}
         options = {"namespaces": [TROUBLED], "components": ["region"], "kinds": list(ASKED), "max_bytes": LIMIT}
         options.update(cpu_seconds=1, timeout=TIMEOUT, max_replicas_at_once=20, deadline=DEADLINE)

@@ -23,17 +23,17 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_net import socket_in
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api
-from deploy import apply, manifests
-from deploy.sets import Set, expectation
+from deploy import apply
+from deploy.faults import FAULT_LABEL
+from deploy.sets import regions
 from peers import peer, with_length
-from world import ROOT, World, asked, call, kubeconfig_of, published
+from world import ROOT, World, asked, call, kubeconfig_of, ledger, published
 
 from patience import patience, wait_until
 
 NAMESPACE = "onecloud"
 TROUBLED = "onecloud-status"
 HARMED = "onecloud-status-harmed"
-FAULT_LABEL = "cloudpods.lab/fault"
 # Another one in each run: the audit log is the lab's.
 READER = f"status-reader-{os.getpid()}"
 INTERVAL = 1
@@ -48,7 +48,7 @@ class Status:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.folder / "ledger.jsonl").read_text().splitlines()]
+        return ledger(self.folder)
 
     @property
     def documents(self) -> list[dict[str, Any]]:
@@ -279,19 +279,9 @@ LARGEST = 1 << 20
 TIMEOUT, DEADLINE = 20, 300
 
 
-def planted(namespace: str, behaviours: dict[str, dict[str, Any]]) -> Set:
-    """One region for each of these, in a namespace of its own."""
-    made, expected = [manifests.namespace(namespace), manifests.config_map("region", namespace=namespace)], []
-    for name, behaviour in behaviours.items():
-        options = {"behaviour": behaviour, "extra_labels": {FAULT_LABEL: name}, "pod_extra": {"initContainers": []}}
-        made.append(manifests.deployment("region", namespace=namespace, suffix=name, **options))
-        expected.append(expectation(made[-1], speaks=False))
-    return Set(namespace, made, expected)
-
-
 @pytest.fixture(scope="module")
 def troubled(world: World, cluster: apply.Cluster) -> Iterator[World]:
-    with apply.deployed(cluster, planted(TROUBLED, {name: trouble.behaviour for name, trouble in TROUBLES.items()})):
+    with apply.deployed(cluster, regions(TROUBLED, {name: trouble.behaviour for name, trouble in TROUBLES.items()})):
         yield world
 
 
@@ -356,7 +346,7 @@ def test_one_bad_service_names_itself_in_the_table(faults):
 def test_a_replica_deleted_in_mid_run_is_gone_and_a_new_container_is_seen(world, cluster, tmp_path):
     """One instance is read at a time, in the order given: the first sample of `gate` ends when that pod is deleted,
     and the second samples begin after it."""
-    with apply.deployed(cluster, planted(HARMED, {"victim": {}, "restarting": {}, "gate": {"http_fault": "hang"}})):
+    with apply.deployed(cluster, regions(HARMED, {"victim": {}, "restarting": {}, "gate": {"http_fault": "hang"}})):
         pods = pods_by_fault(world, HARMED)
         transport = KubernetesTransport(Api({"kubeconfig": world.kubeconfig}, 1), "c1", [HARMED])
         found = {each.name: each.as_dict() for each in transport.discover(select(), Deadline(60.0, "test")).instances}

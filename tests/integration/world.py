@@ -50,6 +50,11 @@ class Run:
         return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
 
 
+def ledger(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of the ledger of a part or bundle."""
+    return [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
+
+
 @dataclass(frozen=True)
 class World:
     """A running lab."""
@@ -169,7 +174,7 @@ def play(
     run = Run(done.returncode, done.stdout, output)
     ledgers = list(output.glob("*/ledger.jsonl"))
     if ledgers:
-        run.rows = [json.loads(line) for line in ledgers[0].read_text().splitlines()]
+        run.rows = ledger(ledgers[0].parent)
     return run
 
 

@@ -24,13 +24,22 @@ def patience(seconds: float = DEFAULT_SECONDS) -> float:
     return seconds * float(os.environ.get("TEST_PATIENCE", "1"))
 
 
-def wait_until(what: str, probe: Callable[[], T | None], seconds: float = DEFAULT_SECONDS) -> T:
-    """Poll `probe` until it returns something true, and return that. After `patience(seconds)` fail, naming `what`."""
-    end = time.monotonic() + patience(seconds)
+def poll(probe: Callable[[], T | None], seconds: float, poll_seconds: float = POLL_SECONDS) -> T | None:
+    """Call `probe` until it returns something true, and return that; None when `seconds` have passed."""
+    end = time.monotonic() + seconds
     while True:
         found = probe()
         if found:
             return found
         if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {patience(seconds):g} s")
-        time.sleep(POLL_SECONDS)
+            return None
+        time.sleep(poll_seconds)
+
+
+def wait_until(what: str, probe: Callable[[], T | None], seconds: float = DEFAULT_SECONDS) -> T:
+    """Poll `probe` until it returns something true, and return that. After `patience(seconds)` fail, naming `what`."""
+    limit = patience(seconds)
+    found = poll(probe, limit)
+    if found is None:
+        raise AssertionError(f"{what}: not within {limit:g} s")
+    return found

@@ -8,13 +8,14 @@ A set is a list of manifests and what to expect of them: how many pods each work
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from deploy import health as clouds
 from deploy import manifests, states
 from deploy.components import COMPONENTS, DAEMON_SET, POD
-from deploy.faults import FAULTS, Fault, fault_manifests
+from deploy.faults import FAULT_LABEL, FAULTS, Fault, fault_manifests
 from deploy.manifests import Behaviour, Manifest
 
 HEALTHY, TROUBLE, WAITING, BENCH, HEALTH = "healthy", "trouble", "waiting", "bench", "health"
@@ -109,6 +110,20 @@ def _faults(namespace: str, faults: list[Fault]) -> Set:
         expected.append(expectation(parts[-1], state=fault.state, speaks=fault.speaks))
     deleted = tuple(each.name for each in expected if each.state == states.TERMINATING)
     return Set(namespace, made, expected, delete=deleted)
+
+
+def regions(namespace: str, behaviours: Mapping[str, Behaviour], config: str = "") -> Set:
+    """One region for each behaviour, with its name as FAULT_LABEL. config: further lines of their configuration.
+
+    A region whose workers are busy is not ready, and a faulty one may not say that its traps are registered.
+    """
+    made = [manifests.namespace(namespace), manifests.config_map("region", namespace=namespace, extra=config)]
+    expected = []
+    for name, behaviour in behaviours.items():
+        options = {"behaviour": behaviour, "extra_labels": {FAULT_LABEL: name}, "pod_extra": {"initContainers": []}}
+        made.append(manifests.deployment("region", namespace=namespace, suffix=name, **options))
+        expected.append(expectation(made[-1], speaks=False))
+    return Set(namespace, made, expected)
 
 
 def bench(namespace: str = NAMESPACES[BENCH], replicas: int = 40, behaviour: Behaviour | None = None) -> Set:

@@ -9,12 +9,11 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from patience import DEFAULT_SECONDS, patience
+from patience import DEFAULT_SECONDS, patience, poll
 
 POLL_SECONDS = 0.05
 T = TypeVar("T")
@@ -66,17 +65,13 @@ def wait_for(
     The probe may itself raise LabError to end the wait at once (the awaited process died).
     """
     limit = patience(seconds)
-    deadline = time.monotonic() + limit
-    while True:
-        try:
-            found = probe()
-        except LabError as failed:
-            raise LabError(f"{what}: {failed}{tail(log)}") from failed
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise LabError(f"{what}: not within {limit:g} s{tail(log)}")
-        time.sleep(poll_seconds)
+    try:
+        found = poll(probe, limit, poll_seconds)
+    except LabError as failed:
+        raise LabError(f"{what}: {failed}{tail(log)}") from failed
+    if found is None:
+        raise LabError(f"{what}: not within {limit:g} s{tail(log)}")
+    return found
 
 
 def tail(log: Path | None, lines: int = 15) -> str:
