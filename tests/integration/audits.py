@@ -25,7 +25,7 @@ from patience import wait_until
 Plan = dict[str, tuple[str, ...]]  # cloud -> its troubles
 
 AUDIT = "cloudpods.diagnostics.audit_health"
-# What a stand-in does within seconds would take a real service minutes.
+# Lower than the defaults: a stand-in shows within seconds what takes a real service minutes.
 THRESHOLDS = {
     "goroutines_growth_warning": 100,
     "memory_outlier_minimum": 200_000_000,
@@ -146,7 +146,7 @@ def remove(world: World, plan: Plan) -> None:
 
 @dataclass(frozen=True)
 class Audited:
-    """What an audit said of the clouds of a plan."""
+    """The result of an audit of the clouds of a plan."""
 
     plan: Plan
     said: dict[str, Any]
@@ -178,7 +178,7 @@ class Audited:
         return str(own["verdict"])
 
     def elsewhere(self, cloud: str) -> list[dict[str, Any]]:
-        """What is found in a cloud and belongs to none of its troubles."""
+        """Return the findings in a cloud that belong to none of its troubles."""
         named = [each["key"] for trouble in self.plan[cloud] for each in self.findings(trouble)]
         found = [each for each in self.said["findings"] if each["cluster"] == cloud_of(cloud)]
         return [each for each in found if each["key"] not in named]

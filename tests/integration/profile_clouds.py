@@ -59,7 +59,7 @@ def workloads(namespace: str, *components: str) -> Set:
 
 @dataclass
 class Taken:
-    """What one call of the module returned and left."""
+    """The result and the files of one module call."""
 
     result: dict[str, Any]
     folder: Path

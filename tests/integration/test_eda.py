@@ -27,7 +27,7 @@ RULEBOOK = "cloudpods.diagnostics.capture_on_trouble"
 CLOUD = "onecloud-eda"
 TROUBLE = "queue-full"
 WATCHES = "Waiting for events"
-# What ansible-rulebook shows of each event that it receives, and of one that a rule prints.
+# Texts that ansible-rulebook shows for each event that it receives, and for one that a rule prints.
 RECEIVED, PRINTED = "[received event]", "[event]"
 
 

@@ -40,7 +40,7 @@ from patience import patience, wait_until
 
 NAMESPACE = "onecloud"
 LIMIT = 1 << 20
-# What ends by its deadline of a second would last for minutes without one.
+# Without its deadline of one second, a request would hang for minutes.
 HANGS_SECONDS = 600.0
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 STATUS_LIKE = json.dumps({"class": "ForbiddenError", "code": 403, "details": "not you"}).encode()

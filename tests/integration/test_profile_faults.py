@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What becomes of profiles when a service has something wrong."""
+"""Profiles of faulty services: each fault has its reason."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TIMEOUT, DEADLINE = 20, 300
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is wrong with a region, and the reason of each kind then; kinds that are not named: as of a healthy one."""
+    """A fault of a region and the expected reason by profile kind; a kind without an entry is as on a healthy one."""
 
     behaviour: dict[str, Any]
     reasons: dict[str, str]

@@ -82,7 +82,7 @@ def over_http(request, urls, named, tmp_path_factory) -> Taken:
         options["urls"] = urls
     else:
         _service, url = request.getfixturevalue("keystone")
-        # That certificates are verified unless told otherwise: tests of the transport.
+        # The tests of the transport show that certificates are verified by default.
         user = {"username": "sysadmin", "password": "standin-admin-password", "project_name": "system"}
         options["keystone"] = {"auth_url": url, "insecure": True, **user}
     options["addresses"] = sorted(named)[:9]

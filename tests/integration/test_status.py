@@ -41,7 +41,7 @@ INTERVAL = 1
 
 @dataclass
 class Status:
-    """What one call of the module returned and left."""
+    """The result and the files of one module call."""
 
     result: dict[str, Any]
     folder: Path
