@@ -21,7 +21,7 @@ from .course import Course
 from .follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lag, Lines, LogFollow, Look, Opened, WholeLines
 from .kubernetes_api import Api, ApiProblem
 from .kubernetes_log import ANSWER_SECONDS, NoBytes, StampedLog
-from .seam import Seam, Stamp, stamp_of
+from .seam import Seam, Stamp, lines_since, stamp_of
 
 # A quiet stream may be a dead one: after so many seconds of silence it is opened and proved anew.
 SILENCE_SECONDS = 60.0
@@ -252,6 +252,8 @@ class PodFollow(LogFollow):
 
     def _new_of(self, block: bytes) -> Generator[Event, None, bytes]:
         """What was not seen yet of the next lines of a stream that goes on where the last one ended."""
+        if self._seam.last is None and not self._from_start:
+            block = lines_since(block, self._window)
         yield from self._await(block, is_known=self._is_rotated)
         self._course.see(block, time.time())
         if self._course.holes:

@@ -58,6 +58,20 @@ def last_stamp(block: bytes) -> Stamp | None:
     return None
 
 
+def lines_since(block: bytes, moment: float) -> bytes:
+    """These whole lines without the first ones that were written before that moment (seconds since 1970).
+
+    The API server's sinceTime is exact to the second only (metav1.Time), so a stream may begin earlier than was asked.
+    """
+    at = 0
+    while at < len(block):
+        stamp = stamp_of(block[at : at + KEY])
+        if stamp is None or stamp.moment is None or stamp.moment >= moment:
+            break
+        at = block.find(b"\n", at) + 1 or len(block)
+    return block[at:]
+
+
 class Seam:
     """begin() before each part; take() gives what is new of it.
 

@@ -474,8 +474,17 @@ def test_a_new_container_is_no_rotation_though_the_cluster_shows_it_late(followe
 
 
 @pytest.fixture
-def flooded(kubelet, follow, monkeypatch) -> Followed:
-    """Of lines that were written all at once it reads twenty in a second."""
+def clock(kubelet, monkeypatch) -> Kubelet:
+    """Time passes as it says."""
+    passing = types.SimpleNamespace(time=kubelet.time, monotonic=time.monotonic, strftime=time.strftime)
+    passing.gmtime = time.gmtime
+    monkeypatch.setattr(kubernetes_follow, "time", passing)
+    return kubelet
+
+
+@pytest.fixture
+def flooded(kubelet, clock, follow, monkeypatch) -> Followed:
+    """Of lines that were written all at once, as a second began, it reads twenty in a second."""
     monkeypatch.setattr(kubernetes_follow, "LAG_SECONDS", 0.5)
     monkeypatch.setattr(kubernetes_follow, "CATCH_UP_SECONDS", 0.2)
     monkeypatch.setattr("kubelet.CHUNK_LINES", 1)
@@ -484,9 +493,8 @@ def flooded(kubelet, follow, monkeypatch) -> Followed:
     followed.until("first")
     followed.until_quiet()
     kubelet.pace = lambda: threading.Event().wait(0.05)
-    # The follower gives up 0.7 s later at the earliest: in the next whole second, to which the API server's sinceTime
-    # is exact. Within the same one, lines that were read come once more where no newest line is found.
-    wait_until("the second half of a second", lambda: time.time() % 1 > 0.4)
+    # It gives up 0.7 s later, within the same second: sinceTime does not tell what it has read from what it skipped.
+    clock.ahead += 1 - clock.time() % 1
     kubelet.say(*(f"late {number}" for number in range(100)))
     return followed
 
@@ -517,14 +525,14 @@ def test_who_cannot_keep_up_goes_on_with_the_newest_line(kubelet, flooded):
 @pytest.mark.parametrize("fails", [False, True])
 def test_who_cannot_keep_up_and_finds_no_newest_line_goes_on_with_what_comes(kubelet, flooded, fails):
     """The file was rotated just then, or the API server does not answer."""
-    asked, begun = len(kubelet.asked), time.time()
+    asked, begun = len(kubelet.asked), kubelet.time()
     kubelet.rotate()
     if fails:
         kubelet.refuse(500)
     flooded.await_true(lambda: flooded.of(Gap))
-    jumped = time.time()
+    jumped = kubelet.time()
     kubelet.pace = lambda: None
-    kubelet.log.oldest = 0  # nothing that was read comes again, though it still is in the file
+    kubelet.log.oldest = 0  # nothing that was read or skipped comes again, though it still is in the file
     kubelet.refusal = None
     flooded.await_true(lambda: len(kubelet.followed) > 1)
     assert len(kubelet.asked) > asked
@@ -560,15 +568,6 @@ def test_a_clock_that_is_wrong_is_no_flood(kubelet, follow, monkeypatch):
     kubelet.say("line 50", ago=3600)
     followed.until("line 50")
     assert not followed.of(Gap)
-
-
-@pytest.fixture
-def clock(kubelet, monkeypatch) -> Kubelet:
-    """Time passes as it says."""
-    passing = types.SimpleNamespace(time=kubelet.time, monotonic=time.monotonic, strftime=time.strftime)
-    passing.gmtime = time.gmtime
-    monkeypatch.setattr(kubernetes_follow, "time", passing)
-    return kubelet
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import seam
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import LONGEST_HELD, WholeLines
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.seam import Seam, stamp_of
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.seam import Seam, lines_since, stamp_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -135,3 +135,21 @@ def test_what_will_come_again_is_dropped():
     cut = WholeLines()
     cut.feed(b"half")
     assert (cut.drop(), cut.feed(b"whole\n")) == (b"", b"whole\n")
+
+
+@pytest.mark.parametrize(
+    ("block", "tenth", "expected"),
+    [
+        pytest.param(lines(1, 2, 3), 2, lines(2, 3), id="within a second"),
+        pytest.param(lines(1, 2), 3, b"", id="all of them are older"),
+        pytest.param(lines(3, 4), 1, lines(3, 4), id="none of them is older"),
+        pytest.param(lines(3, 1), 2, lines(3, 1), id="one that comes late is no first line"),
+        pytest.param(lines(1) + b"the server says no\n", 2, b"the server says no\n", id="no line of the log"),
+        pytest.param(lines(1, 3, zone="+00:00"), 2, lines(3, zone="+00:00"), id="an offset"),
+        pytest.param(b"2026-02-30T10:00:00Z a\n", 2, b"2026-02-30T10:00:00Z a\n", id="no such day"),
+        pytest.param(b"", 2, b"", id="nothing"),
+    ],
+)
+def test_lines_from_before_a_moment_are_left_out(block, tenth, expected):
+    start = stamp_of(lines(0)).moment
+    assert lines_since(block, start + tenth / 10) == expected
