@@ -62,7 +62,7 @@ is_path() {
 }
 log_file_of() {
   found=
-  list=$(tr '\000' '\n' < "/proc/$1/cmdline" 2>/dev/null)
+  list=$(tr '\000' '\n' 2>/dev/null < "/proc/$1/cmdline")
   files=$configs next=
   old_ifs=$IFS; IFS='
 '
@@ -103,7 +103,7 @@ for directory in /proc/[0-9]*; do
   exe=; link "$directory/exe" && exe=${target% (deleted)}
   argv0=
   is_path "$exe" "$@" || {
-    argv0=$(tr '\000' '\n' < "$directory/cmdline" 2>/dev/null | { IFS= read -r first; printf '%s' "$first"; })
+    argv0=$(tr '\000' '\n' 2>/dev/null < "$directory/cmdline" | { IFS= read -r first; printf '%s' "$first"; })
     is_path "$argv0" "$@" || continue
     [ -n "$exe" ] && { say impostor "$pid"; continue; }
   }
@@ -123,7 +123,7 @@ for directory in /proc/[0-9]*; do
   [ "$same" = no ] && continue
   while read -r key value; do
     case $key in SigIgn:) say ignored "$value" ;; SigCgt:) say caught "$value" ;; esac
-  done < "$directory/status"
+  done 2>/dev/null < "$directory/status"
   link "$directory/fd/2" && say stderr "$target"
   log_file_of "$pid"; [ -n "$found" ] && say log_file "$found"
 done
@@ -141,7 +141,7 @@ for root in /sys/fs/cgroup /sys/fs/cgroup/memory; do
 done
 say ready
 wait_for="-t $patience"
-read $wait_for key < /dev/null 2>/dev/null
+read $wait_for key 2>/dev/null < /dev/null
 [ $? -gt 1 ] && wait_for=
 while read -r $wait_for command pid start; do
   case $command in

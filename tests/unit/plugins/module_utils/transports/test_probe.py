@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -29,28 +30,29 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
 
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory):
-    """For busybox: a PATH with nothing but its applets, as in the images of the services."""
+    """A PATH with nothing but the applets of busybox, as in the images of the services."""
     folder = tmp_path_factory.mktemp("applets")
     if shutil.which("busybox"):
         subprocess.run([shutil.which("busybox"), "--install", "-s", str(folder)], check=True)
     return folder
 
 
-@pytest.fixture(params=["dash", "bash", "busybox", "busybox without readlink"])
+@pytest.fixture(params=["dash", "bash", "busybox", "dash without readlink"])
 def shell(request, tools, tmp_path):
-    """How the script is started in this shell: the beginning of the command, and the PATH."""
+    """How the script is started in this shell: the beginning of the command, and the PATH.
+
+    Debian's busybox takes its own applets first, whatever is in the PATH.
+    """
     name, _blank, missing = request.param.partition(" without ")
     program = shutil.which(name)
     if program is None:
         pytest.skip(f"{name} is not installed here")
-    if name != "busybox":
-        return [program], os.environ["PATH"]
     if missing:
         partly = tmp_path / "applets"
         shutil.copytree(tools, partly, symlinks=True)
         (partly / missing).unlink()
-        tools = partly
-    return [program, "sh"], str(tools)
+        return [program], str(partly)
+    return ([program, "sh"], str(tools)) if name == "busybox" else ([program], os.environ["PATH"])
 
 
 @pytest.fixture
@@ -159,6 +161,31 @@ def test_it_reads_what_the_host_transport_reads(shell, machine):
     assert (seen.ignored, seen.caught, seen.stderr) == (own.ignored, own.caught, own.stderr)
     assert own.log_file == "option --log-file-prefix"
     assert seen.log_file == own.log_file
+
+
+ENDS_IT = """#!/bin/sh
+PATH={path}
+{readlink} "$@" || exit
+case $1 in
+  /proc/{pid}/exe) kill -s KILL {pid}; while [ -e /proc/{pid} ]; do :; done ;;
+esac
+"""
+
+
+def test_a_process_that_ends_while_it_is_looked_at_is_none(shell, machine, tmp_path):
+    (program, path), folder = shell, tmp_path / "first in the PATH"
+    if program[0].endswith("busybox"):
+        pytest.skip("it does not take another readlink")
+    victim = subprocess.Popen(["region", "600"], executable=shutil.which("sleep"))
+    threading.Thread(target=victim.wait, daemon=True).start()
+    folder.mkdir()
+    ends_it = folder / "readlink"
+    ends_it.write_text(ENDS_IT.format(pid=victim.pid, path=os.environ["PATH"], readlink=shutil.which("readlink")))
+    ends_it.chmod(0o755)
+    with converse((program, f"{folder}:{path}"), machine) as talk:
+        assert talk.facts.candidates == talk.facts.impostors == ()
+        assert talk.complaints() == b""
+    assert victim.wait(patience()) == -signal.SIGKILL
 
 
 def test_two_matches_are_both_told(shell, machine):
