@@ -27,6 +27,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
 from peers import closed_port
 
+from patience import wait_until
+
 PROCFS = ProcFs()
 IS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="another network namespace takes root")
 
@@ -120,6 +122,14 @@ def test_it_is_asked_on_the_address_that_it_listens_on(place, environment):
         assert said_by(process, ports[0]) == str(process.pid)
 
 
+def namespaces_of_threads() -> set[str]:
+    found = set()
+    for task in os.listdir("/proc/self/task"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            found.add(os.readlink(f"/proc/self/task/{task}/ns/net"))
+    return found
+
+
 @IS_ROOT
 @pytest.mark.parametrize("place", ["127.0.0.1/30888", "::/30888"])
 def test_a_process_in_another_network_namespace_is_asked_there(place):
@@ -131,8 +141,8 @@ def test_a_process_in_another_network_namespace_is_asked_there(place):
         assert said_by(other, 30888) == str(other.pid)
         # Neither this thread nor any other is left in there.
         assert threading.active_count() == threads
-    namespaces = {os.readlink(f"/proc/self/task/{task}/ns/net") for task in os.listdir("/proc/self/task")}
-    assert namespaces == {own}
+    # join() returns a moment before the kernel's thread is gone.
+    wait_until("every thread to be at home", lambda: namespaces_of_threads() == {own})
 
 
 def reason_of(act):
