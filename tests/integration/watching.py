@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import re
 import threading
 import time
@@ -44,6 +45,12 @@ while true; do sleep 1; done
 STOP = "cd /said; touch stop; until [ -s n ]; do usleep 20000; done; cat n"
 NUMBER = re.compile(r"#(\d+)$")
 LOGS = "/var/log/pods"
+# The numbers in each file of a pod's log, from the oldest file to the newest; they sort by the time of their rotation.
+NUMBERS = """
+cd {folder}; for file in $(ls | grep '^0[.]log[.]') 0.log; do
+  echo file; case $file in *.gz) zcat $file ;; *) cat $file ;; esac | grep -o '#[0-9]*$'
+done; true
+"""
 
 
 class CountingApi(Api):
@@ -193,6 +200,14 @@ class Speakers:
     def on_node(self, command: str) -> str:
         """What a shell command prints on the pods' node."""
         return self.world.lab("exec", self.node, "--", "sh", "-c", command)
+
+    def unsent(self, name: str, missing: set[int]) -> set[int]:
+        """The missing numbers with which a rotated file ends: the kubelet turned to the next one before it read them,
+        and sent them to nobody (docs/watching.md)."""
+        said = self.on_node(NUMBERS.format(folder=f"{LOGS}/{self.namespace}_{name}_*/*/"))
+        rotated = [file.split() for file in said.split("file\n")[1:-1]]
+        ends = [itertools.takewhile(missing.__contains__, (int(word[1:]) for word in file[::-1])) for file in rotated]
+        return set(itertools.chain(*ends))
 
     def rotated(self, name: str) -> int:
         """How often a pod's log was rotated, as long as the node keeps all its files."""
