@@ -164,9 +164,10 @@ class LogWatch:
             self._tell(time.monotonic() - begun)
         self._look_back()
         ended = time.time()
-        self._roster.close()
+        # In this order: a follower whose look fails because nobody lists any more knows that it is over.
         for watched in list(self._watched.values()):
             watched.follower.stop()
+        self._roster.close()
         grace = Deadline(GRACE_SECONDS, "end")
         for thread in [*self._threads, lister]:
             thread.join(grace.remaining())
@@ -193,7 +194,10 @@ class LogWatch:
         """Follow those of these instances that are not followed yet."""
         for instance in instances:
             key = instance.key
-            if key in self._watched or self._watching.expired or self._roster.closed:
+            if key in self._watched or self._roster.closed:
+                continue
+            if self._watching.expired:
+                self._leave_out(instance, verdict(Reason.LOG_UNAVAILABLE, "the watching ended before its turn"))
                 continue
             if len(self._watched) >= MAX_STREAMS:
                 self._leave_out(instance, verdict(Reason.ERROR, f"more than {MAX_STREAMS} logs at once"))

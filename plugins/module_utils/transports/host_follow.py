@@ -59,7 +59,7 @@ class HostFollow(LogFollow):
                 with translated(Reason.LOG_UNAVAILABLE):
                     yield from self._read(first)
                 first = False
-                now = self._look(self._deadline) if not self._is_over else self._instance
+                now = self._seen()
             except DeadlineExceeded:
                 return
             except CaptureError as error:
@@ -75,6 +75,15 @@ class HostFollow(LogFollow):
                 self._window = _started(now)
             self._instance = now
             self._wait(PAUSE_SECONDS)
+
+    def _seen(self) -> Instance | None:
+        """The instance as it is now; as it was where the watching ends, since then nobody looks any more."""
+        try:
+            return self._look(self._deadline) if not self._is_over else self._instance
+        except CaptureError:
+            if not self._is_over:
+                raise
+            return self._instance
 
     def _read(self, first: bool) -> Iterator[Event]:
         """One process's log, to its end."""

@@ -133,7 +133,9 @@ class PodFollow(LogFollow):
         try:
             return self._look(self._deadline)
         except (CaptureError, DeadlineExceeded) as error:
-            self._lose(str(error))
+            # Nobody looks any more when the watching ends. That loses nothing.
+            if not self._is_over:
+                self._lose(str(error))
             return self._instance
 
     def _lose(self, why: str) -> bool:

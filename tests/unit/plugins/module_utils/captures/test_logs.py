@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures import roster
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures import logs, roster
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import LogWatch, Options, Report
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.reaction import Options as OnHit
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.roster import Roster
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from fake_transport import FakeFollow, FakeTransport, raises
+from fake_transport import FakeFollow, FakeTransport, Service, raises
 
 from patience import patience, wait_until
 
@@ -54,6 +55,16 @@ class Watch:
     def _run(self) -> None:
         self.report = self.watch.run()
 
+    def until_followed(self, *services: Service) -> None:
+        """Wait until the logs of these are open."""
+        names = {service.instance.name for service in services}
+
+        def followed() -> bool:
+            watched = list(self.watch._watched.values())
+            return names <= {each.instance.name for each in watched if each.opened}
+
+        wait_until("the followers", followed)
+
     def join(self) -> Report:
         """Its report, when it ends by itself."""
         self._thread.join(patience())
@@ -83,8 +94,9 @@ def signals(transport: FakeTransport, service) -> int:
 
 def test_every_instance_has_its_row_and_files(transport, tmp_path):
     region, keystone = transport.add("region", log=lost()), transport.add("keystone")
-    watch = Watch(transport, tmp_path, duration=0.2)
-    report = watch.join()
+    watch = Watch(transport, tmp_path)
+    watch.until_followed(region, keystone)
+    report = watch.end()
     assert rows(report) == {region.instance.name: "recorded", keystone.instance.name: "recorded"}
     assert [(each.name, each.verdict) for each in report.verdicts] == [("region", "dropping"), ("keystone", "unknown")]
     assert (report.verdict, report.ended, report.changed) == ("dropping", "duration", False)
@@ -92,6 +104,29 @@ def test_every_instance_has_its_row_and_files(transport, tmp_path):
     assert {path.name for path in folder.iterdir()} == {"log.json", "log-windows.txt", "counts.json", "picture.svg"}
     assert json.loads((folder / "log.json").read_text())["hits"] == 1
     assert watch.progress.counts()["hits"] == 1
+
+
+def test_an_instance_whose_turn_does_not_come_has_a_row(transport, tmp_path):
+    names = [transport.add("region").instance.name for _number in range(2)]
+    report = Watch(transport, tmp_path, duration=0).join()
+    assert rows(report) == dict.fromkeys(names, "log_unavailable")
+    assert {"ended before its turn" in row.message for row in report.rows if row.instance} == {True}
+
+
+def test_followers_end_before_the_roster_does(transport, tmp_path, monkeypatch):
+    """So that who looks for its container in vain knows why."""
+    seen, close = [], Roster.close
+
+    def closed(roster: Roster) -> None:
+        seen.extend(each.follower._is_over for each in watch.watch._watched.values())
+        close(roster)
+
+    monkeypatch.setattr(Roster, "close", closed)
+    region = transport.add("region")
+    watch = Watch(transport, tmp_path)
+    watch.until_followed(region)
+    watch.end()
+    assert seen == [True]
 
 
 @pytest.mark.parametrize(
@@ -106,9 +141,18 @@ def test_every_instance_has_its_row_and_files(transport, tmp_path):
 )
 def test_what_ends_a_watch(transport, tmp_path, until, text, ends):
     region = transport.add("region")
-    watch = Watch(transport, tmp_path, until=until, duration=patience() if ends else 0.3)
+    watch = Watch(transport, tmp_path, until=until, duration=patience())
     region.write(said(text))
-    assert watch.join().ended == (until if ends else "duration")
+    if ends:
+        assert watch.join().ended == until
+    else:
+        wait_until("the line", lambda: any(each.watcher.lines for each in watch.watch._watched.values()))
+        assert watch.end().ended == "duration"
+
+
+def test_a_watch_ends_after_its_duration(transport, tmp_path):
+    transport.add("region")
+    assert Watch(transport, tmp_path, duration=0.2).join().ended == "duration"
 
 
 def test_a_hit_sets_off_the_capture_of_the_component_at_once(transport, tmp_path):
@@ -169,8 +213,10 @@ def test_after_the_cool_down_it_is_captured_again(transport, tmp_path):
 
 def test_history_sets_nothing_off(transport, tmp_path):
     region = transport.add("region", log=lost(ago=120.0))
-    watch = Watch(transport, tmp_path, on_hit=STACKS, duration=0.2)
-    report = watch.join()
+    watch = Watch(transport, tmp_path, on_hit=STACKS)
+    watch.until_followed(region)
+    wait_until("the hit", lambda: any(each.watcher.hits for each in watch.watch._watched.values()))
+    report = watch.end()
     assert (report.verdict, report.captures) == ("dropping", [])
     assert "signal" not in transport.done_to(region.instance.name)
 
@@ -187,8 +233,9 @@ def test_a_refused_signal_changes_nothing(transport, tmp_path):
 def test_a_log_that_cannot_be_followed_has_a_row_and_stops_nobody(transport, tmp_path):
     fault = {"follow_log": raises(CaptureError(Reason.HTTP_ONLY))}
     deaf, region = transport.add("keystone", faults=fault), transport.add("region")
-    watch = Watch(transport, tmp_path, duration=0.2)
-    assert rows(watch.join()) == {deaf.instance.name: "http_only", region.instance.name: "recorded"}
+    watch = Watch(transport, tmp_path)
+    watch.until_followed(region)
+    assert rows(watch.end()) == {deaf.instance.name: "http_only", region.instance.name: "recorded"}
 
 
 def test_what_goes_and_what_comes_is_seen(transport, tmp_path):
@@ -211,8 +258,10 @@ def test_what_was_not_read_to_the_end_is_not_called_healthy(transport, tmp_path,
     region = transport.add("region")
     reached = property(lambda _self: threading.Event(), lambda _self, _event: None)
     monkeypatch.setattr(FakeFollow, "present", reached, raising=False)
-    watch = Watch(transport, tmp_path, duration=0.2)
-    report = watch.join()
+    monkeypatch.setattr(logs, "LOOK_BACK_SECONDS", 0.1)
+    watch = Watch(transport, tmp_path)
+    watch.until_followed(region)
+    report = watch.end()
     (row,) = [row for row in report.rows if row.capture == "log_watch"]
     assert (row.instance, row.reason, row.details["verdict"]) == (region.instance.name, "log_gap", "unknown")
     assert "before the log was read" in row.details["evidence"][-1]

@@ -289,8 +289,9 @@ def test_a_journalctl_that_dies_is_a_gap_and_nothing_comes_twice(made_journal):
     assert numbered == sorted(set(numbered))
 
 
-# Writes records as containerd does, many at a time with the stamp of that moment, and the numbers of their blocks; says
-# in the end how many seconds of a processor that took: those of the clock depend on who else is at work.
+# Writes records as containerd does, many at a time with the stamp of that moment, and the numbers of their blocks.
+# After the first block it waits until its standard input has a line, or has ended. Says in the end how many seconds of
+# a processor the writing took: those of the clock depend on who else is at work.
 FLOOD = """
 import sys, time
 text = b"x" * 900
@@ -300,6 +301,8 @@ with open(sys.argv[1], "ab", buffering=0) as log:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1e9):09d}Z"
         head = f"{stamp} stderr F ".encode()
         log.write((head + text + b"\\n") * 5000 + head + b"block %d\\n" % number)
+        if number == 0:
+            sys.stdin.readline()
     log.write(head + b"end\\n")
 print(time.process_time())
 """
@@ -314,9 +317,12 @@ def in_memory():
 
 
 class Flood:
-    """The log of one instance that is flooded, and what was seen of it: numbers of blocks, and gaps."""
+    """The log of one instance that is flooded, and what was seen of it: numbers of blocks, and gaps.
 
-    def __init__(self, folder: Path, process) -> None:
+    is_held: after the first block nothing is written until go_on().
+    """
+
+    def __init__(self, folder: Path, process, is_held: bool = False) -> None:
         path = folder / "0.log"
         path.touch()
         self.path = path
@@ -325,7 +331,14 @@ class Flood:
         self._instance = Instance("c1", "region", "region-a", container_id="containerd://1", process=process)
         self._log = ContainerLog(PROCFS, process, str(path))
         command = [sys.executable, "-c", FLOOD, str(path), str(BLOCKS)]
-        self.writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        held = subprocess.PIPE if is_held else subprocess.DEVNULL
+        self.writer = subprocess.Popen(command, stdin=held, stdout=subprocess.PIPE, text=True)
+
+    def go_on(self) -> None:
+        """Let it write the rest, and wait until it has done so."""
+        self.writer.stdin.write("\n")
+        self.writer.stdin.flush()
+        self.writer.wait(patience())
 
     def read(self, until) -> float:
         """Read until that holds of an event's data; how many MB were read in a second of this thread's CPU time."""
@@ -360,12 +373,16 @@ def test_a_flood_is_read_wholly(in_memory, started):
 
 def test_who_is_slower_than_a_flood_is_given_a_sample_and_told_so(in_memory, started, monkeypatch):
     monkeypatch.setattr(host_follow, "LAG_SECONDS", 0.1)
-    flood = Flood(in_memory, started().found)
+    flood = Flood(in_memory, started().found, is_held=True)
+
+    parts = 0
 
     def fall_behind(data):
-        if data and flood.writer.poll() is None:
-            # It reads a little in time, and the rest after all was written.
-            flood.writer.wait(patience())
+        nonlocal parts
+        parts += bool(data)
+        if data and parts == 2:
+            # It has read the first part in time. It goes on after all was written.
+            flood.go_on()
             time.sleep(2 * host_follow.LAG_SECONDS)  # the time that it is late by is what makes it late
         return bool(flood.gaps)
 

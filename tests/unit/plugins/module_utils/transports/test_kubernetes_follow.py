@@ -670,6 +670,20 @@ def test_a_file_that_is_sent_once_more_is_given_once(kubelet, late, monkeypatch,
     assert not late.of(Gap)
 
 
+def test_who_is_told_to_end_while_it_looks_for_its_container_has_lost_nothing(kubelet, followed, monkeypatch):
+    monkeypatch.setattr(kubernetes_follow, "UNPROVED_SECONDS", 0.0)
+
+    def look(_deadline):
+        followed.follower.stop()
+        raise CaptureError(Reason.RUN_DEADLINE)
+
+    followed.follower._look = look
+    kubelet.cut()
+    followed.join()
+    assert followed.texts == ["first"]
+    assert not followed.of(Gap)
+
+
 def test_a_clock_that_is_set_back_loses_nothing(kubelet, late):
     with kubelet.changed:
         a, back = said(kubelet, "a", 9.2), said(kubelet, "back", 500)
