@@ -261,7 +261,7 @@ class Watching:
         self.heard[instance.name].append((line, hit.moment))
 
     def hears(self, speaker: Speaker, since: float) -> bool:
-        """Whether a line that was written after this moment was heard."""
+        """Return whether the watch has found a line that this speaker wrote after `since` (seconds since 1970)."""
         heard = self.heard[speaker.name]
         return bool(heard) and heard[-1][1] > since
 

@@ -33,7 +33,7 @@ def poll(probe: Callable[[], T | None], seconds: float, poll_seconds: float = PO
             return found
         if time.monotonic() > end:
             return None
-        time.sleep(poll_seconds)
+        time.sleep(poll_seconds)  # a probe is no event that could be waited for
 
 
 def wait_until(what: str, probe: Callable[[], T | None], seconds: float = DEFAULT_SECONDS) -> T:

@@ -164,10 +164,10 @@ class LogWatch:
             self._tell(time.monotonic() - begun)
         self._look_back()
         ended = time.time()
-        # In this order: a follower whose look fails because nobody lists any more knows that it is over.
-        for watched in list(self._watched.values()):
-            watched.follower.stop()
+        # A follower whose look fails because the roster is closed has to know that it is over.
+        self._stop_followers()
         self._roster.close()
+        self._stop_followers()  # also those that the lister began in between
         grace = Deadline(GRACE_SECONDS, "end")
         for thread in [*self._threads, lister]:
             thread.join(grace.remaining())
@@ -181,6 +181,10 @@ class LogWatch:
         for watched in list(self._watched.values()):
             if watched.opened:
                 watched.follower.present.wait(left.remaining())
+
+    def _stop_followers(self) -> None:
+        for watched in list(self._watched.values()):
+            watched.follower.stop()
 
     def stop(self) -> None:
         """End soon. From any thread."""
