@@ -15,7 +15,6 @@ import itertools
 import json
 import os
 import secrets
-import subprocess
 import threading
 import uuid
 from dataclasses import dataclass, field
@@ -147,11 +146,6 @@ class Node:
             f"{component} to start", lambda: any(word in log_file.read_bytes() for word in UP) or not standin.alive
         )
         return contained
-
-    def enter(self, contained: Contained, arguments: list[str]) -> subprocess.Popen[bytes]:
-        """Run something else in a container."""
-        script = f'echo $$ > {contained.cgroup}/cgroup.procs && exec "$@"'
-        return subprocess.Popen(["sh", "-c", script, "sh", *arguments], stderr=subprocess.DEVNULL)
 
     def stop(self) -> None:
         for contained in self.running:

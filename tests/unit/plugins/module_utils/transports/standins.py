@@ -12,7 +12,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from patience import wait_until
 
@@ -26,6 +26,17 @@ def build() -> Path:
     """The stand-ins' binary. A failure to build is an error, never a skipped test."""
     done = subprocess.run([sys.executable, SERVICES / "build.py"], stdout=subprocess.PIPE, text=True, check=True)
     return Path(done.stdout.strip())
+
+
+def await_arguments(process: subprocess.Popen[Any]) -> None:
+    """Wait until /proc shows the arguments of a new process, or until the process has ended.
+
+    Popen returns when execve closes its pipe. The kernel sets the new arguments after that, so /proc/PID/cmdline is
+    empty for a moment, a long one on a busy machine (begin_new_exec in fs/exec.c, create_elf_tables in
+    fs/binfmt_elf.c).
+    """
+    shown = Path(f"/proc/{process.pid}/cmdline")
+    wait_until("the arguments of a process", lambda: process.poll() is not None or shown.read_bytes())
 
 
 @dataclass
@@ -105,6 +116,7 @@ class Machine:
             )
         standin = Standin(component, process, log)
         self.running.append(standin)
+        await_arguments(process)
         if stderr is None and wait:
             wait_until(
                 f"{component} to start", lambda: any(word in log.read_bytes() for word in UP) or not standin.alive

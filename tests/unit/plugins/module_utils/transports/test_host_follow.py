@@ -28,7 +28,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_logs import ContainerLog, StderrFile
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
 from journal import Journal, needs_journal
-from standins import Machine
+from standins import Machine, await_arguments
 
 from patience import patience, wait_until
 
@@ -41,6 +41,7 @@ class Process:
 
     def __init__(self, stderr=subprocess.DEVNULL) -> None:
         self._program = subprocess.Popen(["sleep", "600"], stderr=stderr)
+        await_arguments(self._program)
         self.found = PROCFS.process(self._program.pid)
 
     def end(self) -> None:

@@ -26,6 +26,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
     translated,
     without_deleted,
 )
+from standins import await_arguments
 
 from patience import wait_until
 
@@ -44,9 +45,7 @@ def sleeper():
 def spawn(arguments, **options):
     process = subprocess.Popen(arguments, **options)
     try:
-        # The kernel shows the arguments a moment later than Popen returns.
-        shown = Path(f"/proc/{process.pid}/cmdline")
-        wait_until("its arguments", lambda: process.poll() is not None or shown.read_bytes())
+        await_arguments(process)
         yield process
     finally:
         process.kill()

@@ -18,7 +18,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.jud
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import probe
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
-from standins import Machine
+from standins import Machine, await_arguments
 
 from patience import patience, wait_until
 
@@ -177,6 +177,7 @@ def test_a_process_that_ends_while_it_is_looked_at_is_none(shell, machine, tmp_p
     if program[0].endswith("busybox"):
         pytest.skip("it does not take another readlink")
     victim = subprocess.Popen(["region", "600"], executable=shutil.which("sleep"))
+    await_arguments(victim)
     threading.Thread(target=victim.wait, daemon=True).start()
     folder.mkdir()
     ends_it = folder / "readlink"
@@ -219,6 +220,7 @@ def test_a_signal_that_would_kill(shell, machine):
     shutil.copy(shutil.which("sleep"), program)
     sleeper = subprocess.Popen([str(program), "1000"])
     try:
+        await_arguments(sleeper)
         with converse(shell, machine, "nginx") as talk, pytest.raises(CaptureError) as refused:
             choose_process(talk.facts, follows_files=True)
     finally:
@@ -370,7 +372,7 @@ def test_the_same_binary_in_another_container(shell, machine):
     """Seen from a container that shares the node's processes, as those of the DaemonSets do."""
     own = machine.start("region")
     other = machine.start("region", wait=False, launcher=["unshare", "--mount"])
-    wait_until("exec", lambda: PROCFS.runs(other.pid, [f"{machine.binaries}/region"]))
+    wait_until("exec", lambda: PROCFS.arguments(other.pid)[:1] == [f"{machine.binaries}/region"])
     with converse(shell, machine) as talk:
         assert {one.pid: one.same_container for one in talk.facts.candidates} == {own.pid: True, other.pid: False}
         assert choose_process(talk.facts, follows_files=True).pid == own.pid
