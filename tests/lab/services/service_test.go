@@ -20,8 +20,14 @@ import (
 	"time"
 )
 
-// limit is how long any awaited thing may take.
-const limit = 30 * time.Second
+// limit is how long any awaited thing may take: a minute, times TEST_PATIENCE.
+var limit = func() time.Duration {
+	patience, err := strconv.ParseFloat(os.Getenv("TEST_PATIENCE"), 64)
+	if err != nil {
+		patience = 1
+	}
+	return time.Duration(patience * float64(time.Minute))
+}()
 
 var binary string
 

@@ -273,7 +273,7 @@ func Parse(text string) (Behaviour, error) {
 func (b Behaviour) check() error {
 	loads := b.HTTPRate + b.HTTPStorm + b.HTTPErrors + int(b.HTTPSlow)
 	switch {
-	case b.Serve != "on" && loads > 0:
+	case b.Serve != "on" && b.Serve != "plain" && loads > 0:
 		return fmt.Errorf("%s: http=%s: there is nobody to send requests to", Variable, b.Serve)
 	case b.Pool == "" && b.PoolTasks+b.PoolRate > 0:
 		return fmt.Errorf("%s: tasks for no pool", Variable)

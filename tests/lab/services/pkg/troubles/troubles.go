@@ -9,7 +9,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/pprof"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +30,7 @@ const idleStacks = 64
 var never = make(chan struct{})
 
 // Plant starts all goroutines that a behaviour asks for and returns when each of those that stay
-// has started.
+// waits where it is to be found.
 func Plant(b behaviour.Behaviour, app *appsrv.Application, db *sqldb.DB) error {
 	var started sync.WaitGroup
 	var settled []func() bool
@@ -50,25 +52,57 @@ func Plant(b behaviour.Behaviour, app *appsrv.Application, db *sqldb.DB) error {
 	if b.Workers > 0 {
 		settled = append(settled, plantWorkers(&started, b, app))
 	}
+	started.Wait()
+	for _, there := range append(settled, parked) {
+		for !there() {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	// These never stay where they are.
 	if b.Churn > 0 {
 		go churn(b.Churn)
 	}
 	grow(b)
-	started.Wait()
-	for _, there := range settled {
-		await(there)
-	}
 	return plantTasks(b, app)
 }
 
-// await returns when it holds, and a moment later: between the last step that can be seen of a
-// goroutine and its being blocked lies one that cannot.
-func await(there func() bool) {
-	for !there() {
-		time.Sleep(time.Millisecond)
+// parked reports whether each goroutine of this package waits. Between the last step of a goroutine
+// that it can tell of itself and its being blocked lies one that only the runtime sees: it keeps a
+// goroutine that waits in runtime.gopark.
+func parked() bool {
+	records := []runtime.StackRecord(nil)
+	for count, whole := runtime.GoroutineProfile(nil); !whole; count, whole = runtime.GoroutineProfile(records) {
+		records = make([]runtime.StackRecord, count+count/8+64)
 	}
-	time.Sleep(10 * time.Millisecond)
+	for _, record := range records {
+		if stack := record.Stack(); len(stack) > 0 && isBusy(stack) {
+			return false
+		}
+	}
+	return true
 }
+
+// isBusy reports whether a stack is that of a goroutine that Plant started, and that does not wait.
+func isBusy(stack []uintptr) bool {
+	frames := runtime.CallersFrames(stack)
+	frame, more := frames.Next()
+	if frame.Function == "runtime.gopark" {
+		return false
+	}
+	planted := false
+	for ; ; frame, more = frames.Next() {
+		if frame.Function == plant {
+			return false
+		}
+		planted = planted || strings.HasPrefix(frame.Function, strings.TrimSuffix(plant, "Plant"))
+		if !more {
+			return planted
+		}
+	}
+}
+
+// plant is the name of the function Plant, which this package's goroutines are not in.
+const plant = "cloudpods.lab/services/pkg/troubles.Plant"
 
 // start runs count goroutines and counts them as started when they run.
 func start(started *sync.WaitGroup, count int, body func(i int)) {
