@@ -8,9 +8,7 @@ from __future__ import annotations
 from ..catalog import MAY_DIE, NEVER, RELOADS, Component
 from ..model import Instance, Process, State
 from ..reasons import CaptureError, Reason
-from ..transports.base import ProbeFacts
-
-SIGUSR1_BIT = 1 << 9
+from ..transports.base import ProbeFacts, check_handlers
 
 # A real `region -v` takes 128 MB of memory; twice that leaves the service its own head-room.
 VERSION_MEMORY_BYTES = 256 << 20
@@ -57,11 +55,7 @@ def choose_process(facts: ProbeFacts, follows_files: bool) -> Process:
     if len(inside) > 1:
         raise CaptureError(Reason.SEVERAL_PROCESSES, f"pids {', '.join(str(process.pid) for process in inside)}")
     process = inside[0]
-    # SigCgt is set in every Go process, so it cannot prove a dump, but without it the signal would kill.
-    if process.ignored & SIGUSR1_BIT:
-        raise CaptureError(Reason.USR1_IGNORED, f"process {process.pid}")
-    if not process.caught & SIGUSR1_BIT:
-        raise CaptureError(Reason.USR1_NOT_CAUGHT, f"process {process.pid}, {process.executable}")
+    check_handlers(process.ignored, process.caught, f"process {process.pid}, {process.executable}")
     if process.log_file:
         raise CaptureError(Reason.STDERR_LOST, f"log_file_prefix is set by {process.log_file}")
     if _is_lost(process.stderr, follows_files):

@@ -71,6 +71,21 @@ class LogStream(abc.ABC):
         self.close()
 
 
+# SIGUSR1 in the masks of /proc/PID/status.
+SIGUSR1_BIT = 1 << 9
+
+
+def check_handlers(ignored: int, caught: int, who: str) -> None:
+    """Raise CaptureError unless a process with these masks (SigIgn and SigCgt) catches SIGUSR1.
+
+    The bit is set in every Go process, so it does not prove that there will be a dump. Without it the signal kills.
+    """
+    if ignored & SIGUSR1_BIT:
+        raise CaptureError(Reason.USR1_IGNORED, who)
+    if not caught & SIGUSR1_BIT:
+        raise CaptureError(Reason.USR1_NOT_CAUGHT, who)
+
+
 class ProcessSession(abc.ABC):
     """A foot in the door of one instance's container: looked around, nothing done yet.
 

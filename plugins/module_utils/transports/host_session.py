@@ -14,7 +14,7 @@ import signal
 from ..deadline import Deadline
 from ..model import Instance, Process, utc_now
 from ..reasons import CaptureError, Reason
-from .base import ProbeFacts, ProcessSession
+from .base import ProbeFacts, ProcessSession, check_handlers
 from .host_exec import VERSION_SECONDS, own_version, version_inside
 from .host_proc import ProcFs, translated
 
@@ -95,11 +95,18 @@ def _open_pidfd(pid: int) -> int | None:
 
 
 def _compare(procfs: ProcFs, process: Process) -> None:
-    """The number, the start time, and that it has not become another program meanwhile."""
+    """Raise CaptureError unless it is still the same process, runs the same program, and still catches the signal.
+
+    A process can drop its handler. execve() resets all handlers and keeps number and start time (man 2 execve), also
+    when it executes the same file anew. So the masks are read last, just before the signal.
+    """
     try:
         changed = procfs.start_time(process.pid) != process.start_time
         changed = changed or procfs.executable(process.pid) != process.executable
+        status = procfs.status(process.pid)
     except FileNotFoundError as error:
         raise ProcessLookupError(f"process {process.pid} has ended") from error
     if changed:
         raise CaptureError(Reason.PROCESS_CHANGED, f"process {process.pid}")
+    ignored, caught = (int(status.get(name, "0"), 16) for name in ("SigIgn", "SigCgt"))
+    check_handlers(ignored, caught, f"process {process.pid}, just before the signal")

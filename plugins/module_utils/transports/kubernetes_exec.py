@@ -40,8 +40,13 @@ EXEC_TEXTS = (
     ("no route to host", Reason.UNREACHABLE),
     ("deadline exceeded", Reason.UNREACHABLE),
 )
-
-
+# What the script says when it sends no signal -> reason.
+_NOT_SENT = {
+    "changed": Reason.PROCESS_CHANGED,
+    "ignores": Reason.USR1_IGNORED,
+    "uncaught": Reason.USR1_NOT_CAUGHT,
+    "unsent": Reason.SIGNAL_FAILED,
+}
 # The API server repeats the whole command, which is no use to anybody.
 _COMMAND = re.compile(r"(error executing command) \[.*\]", re.DOTALL)
 
@@ -109,15 +114,13 @@ class ExecSession(ProcessSession):
         self._say(f"signal {process.pid} {process.start_time}")
         sent_at = utc_now()
         try:
-            event = self._wait_for("sent", "unsent", "changed")
+            event = self._wait_for("sent", *_NOT_SENT)
         except CaptureError:
             # A service that dies of the signal takes the container and its last word along.
             self.confirmed = False
             return sent_at
-        if event == "changed":
-            raise CaptureError(Reason.PROCESS_CHANGED, f"process {process.pid}")
-        if event == "unsent":
-            raise CaptureError(Reason.SIGNAL_FAILED, f"process {process.pid}")
+        if event in _NOT_SENT:
+            raise CaptureError(_NOT_SENT[event], f"process {process.pid}, just before the signal")
         return sent_at
 
     def version(self, process: Process) -> bytes:

@@ -51,6 +51,15 @@ start_of() {
   set -f; set -- $after_name; set +f
   started=${20}
 }
+handlers_of() {
+  ignored= caught=
+  while read -r key value; do
+    case $key in SigIgn:) ignored=$value ;; SigCgt:) caught=$value ;; esac
+  done 2>/dev/null < "/proc/$1/status"
+  [ -n "$caught" ]
+}
+# Whether the bit of SIGUSR1, 0x200, is set in a mask in hexadecimal.
+has_usr1() { case $1 in *[2367abefABEF]??) return 0 ;; esac; return 1; }
 is_path() {
   [ -n "$1" ] || return 1
   wanted=$1; shift
@@ -121,9 +130,9 @@ for directory in /proc/[0-9]*; do
   say exe "$exe"
   say argv0 "$argv0"
   [ "$same" = no ] && continue
-  while read -r key value; do
-    case $key in SigIgn:) say ignored "$value" ;; SigCgt:) say caught "$value" ;; esac
-  done 2>/dev/null < "$directory/status"
+  handlers_of "$pid"
+  [ -n "$ignored" ] && say ignored "$ignored"
+  [ -n "$caught" ] && say caught "$caught"
   link "$directory/fd/2" && say stderr "$target"
   log_file_of "$pid"; [ -n "$found" ] && say log_file "$found"
 done
@@ -146,10 +155,17 @@ read $wait_for key 2>/dev/null < /dev/null
 while read -r $wait_for command pid start; do
   case $command in
     signal)
-      if start_of "$pid" && [ "$started" = "$start" ]; then
-        if kill -s USR1 "$pid" 2>/dev/null; then say sent; else say unsent; fi
-      else
+      # The handlers last, just before the signal: execve() resets them, and keeps number and start time.
+      if ! start_of "$pid" || [ "$started" != "$start" ] || ! handlers_of "$pid"; then
         say changed
+      elif has_usr1 "$ignored"; then
+        say ignores
+      elif ! has_usr1 "$caught"; then
+        say uncaught
+      elif kill -s USR1 "$pid" 2>/dev/null; then
+        say sent
+      else
+        say unsent
       fi ;;
     version)
       exe=; link "/proc/$pid/exe" && exe=${target% (deleted)}
@@ -189,8 +205,9 @@ class ProbeReader:
     """Reads what the script says, fed with bytes as they come.
 
     events() returns the lines that came since the last call as (word, rest): hello, ready, sent, unsent, changed,
-    version_ends. Facts are gathered in `facts`; the output between version_begins and version_ends in `version`.
-    Lines over `limit` bytes end the reading of that line: a hostile container cannot make it grow without bound.
+    ignores, uncaught, version_ends. Facts are gathered in `facts`; the output between version_begins and version_ends
+    in `version`. Lines over `limit` bytes end the reading of that line: a hostile container cannot make it grow without
+    bound.
     """
 
     def __init__(self, word: str, limit: int = 1 << 20) -> None:

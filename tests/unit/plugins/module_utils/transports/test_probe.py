@@ -18,6 +18,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.jud
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import probe
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
+from shapeshifter import shapeshifter
 from standins import Machine, await_arguments
 
 from patience import patience, wait_until
@@ -25,6 +26,7 @@ from patience import patience, wait_until
 PROCFS = ProcFs()
 WORD = "0123456789abcdef"
 USR1 = 1 << 9
+ANSWERS = ("sent", "unsent", "changed", "ignores", "uncaught")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
 
 
@@ -138,7 +140,7 @@ def test_one_service(shell, machine):
         assert process.log_file == ""
         assert choose_process(talk.facts, follows_files=True) == process
         talk.say(f"signal {process.pid} {process.start_time}")
-        assert talk.wait_for("sent", "unsent", "changed") == "sent"
+        assert talk.wait_for(*ANSWERS) == "sent"
         service.wait_for_dump()
         assert talk.complaints() == b""
     assert service.dumps() == 1
@@ -320,7 +322,7 @@ def test_a_version_that_hangs_costs_its_own_time_only(shell, machine):
         assert talk.reader.version == b""
         assert not hung_versions(machine)
         talk.say(f"signal {process.pid} {process.start_time}")
-        assert talk.wait_for("sent", "unsent", "changed") == "sent"
+        assert talk.wait_for(*ANSWERS) == "sent"
     service.wait_for_dump()
 
 
@@ -329,11 +331,25 @@ def test_another_start_time_gets_nothing(shell, machine):
     with converse(shell, machine) as talk:
         process = the_one(talk.facts)
         talk.say(f"signal {process.pid} {process.start_time + 1}")
-        assert talk.wait_for("sent", "unsent", "changed") == "changed"
+        assert talk.wait_for(*ANSWERS) == "changed"
         talk.say(f"signal {process.pid} {process.start_time}")
-        assert talk.wait_for("sent", "unsent", "changed") == "sent"
+        assert talk.wait_for(*ANSWERS) == "sent"
     service.wait_for_dump()
     assert service.dumps() == 1
+
+
+@pytest.mark.parametrize(
+    ("then", "answer"), [("trap - USR1", "uncaught"), ("trap '' USR1", "ignores"), ("exec {} -c 'read x'", "uncaught")]
+)
+def test_a_process_that_catches_no_longer_gets_nothing(shell, machine, then, answer):
+    """A signal would kill the first and the last one. The last one has the number, start time and file that it had."""
+    with shapeshifter(machine.binaries, then) as shifter, converse(shell, machine) as talk:
+        process = the_one(talk.facts)
+        assert process.caught & USR1
+        shifter.shift()
+        talk.say(f"signal {process.pid} {process.start_time}")
+        assert talk.wait_for(*ANSWERS) == answer
+        assert shifter.alive
 
 
 def test_a_process_that_has_ended_gets_nothing(shell, machine):
@@ -342,7 +358,7 @@ def test_a_process_that_has_ended_gets_nothing(shell, machine):
         process = the_one(talk.facts)
         service.stop()
         talk.say(f"signal {process.pid} {process.start_time}")
-        assert talk.wait_for("sent", "unsent", "changed") == "changed"
+        assert talk.wait_for(*ANSWERS) == "changed"
 
 
 @pytest.mark.parametrize("last_words", ["", "exit", "signal", "kill 1", "signal 0", "\x00\xff", "x" * 100_000])
@@ -393,7 +409,7 @@ def test_output_of_the_binary_cannot_pass_for_the_scripts(shell, machine):
         assert b"fedcba9876543210 sent" in talk.reader.version
         assert len(talk.reader.version) <= 2 << 20
         talk.say(f"signal {process.pid} {process.start_time}")
-        assert talk.wait_for("sent", "unsent", "changed") == "sent"
+        assert talk.wait_for(*ANSWERS) == "sent"
     service.wait_for_dump()
 
 
@@ -406,7 +422,7 @@ def test_what_is_said_after_the_version_is_heard_whole(shell, machine):
             talk.say(f"version {process.pid}")
             assert talk.wait_for("version_ends") == "version_ends"
             talk.say(f"signal {process.pid} {process.start_time + 1}")
-            assert talk.wait_for("sent", "unsent", "changed") == "changed"
+            assert talk.wait_for(*ANSWERS) == "changed"
 
 
 # The reader alone
