@@ -199,7 +199,7 @@ findings_left_out:
   returned: success
   type: int
 affected:
-  description: Per cluster, the components with critical findings.
+  description: Per cluster, the components with critical findings that a capture of their stacks can explain.
   returned: success
   type: list
   elements: dict

@@ -55,7 +55,7 @@ rules:
     message: "{subject}: {value} tasks wait (threshold {threshold})"
     advice: See who fills it.
     reference: https://wiki.example.com/my-pool
-    scenario: deadlock            # optional: what to capture next
+    scenario: deadlock            # what to capture next; leave it out when stacks cannot explain the trouble
     covers: [worker_pool_saturated]   # optional: rules that say less of the same trouble
     examples:
       - expect: warning

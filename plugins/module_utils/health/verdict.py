@@ -226,10 +226,13 @@ def _rule_counts(audit: Audit) -> list[dict[str, Any]]:
 
 
 def affected(document: dict[str, Any], severity: str) -> list[dict[str, Any]]:
-    """Per cluster, the components with findings of this severity: what to capture next."""
+    """Return per cluster the components with findings of this severity that stacks can explain: what to capture next.
+
+    A rule whose trouble stacks can explain names the scenario to capture. A certificate that ends soon has none.
+    """
     found: dict[str, set[str]] = defaultdict(set)
     for entry in document["findings"]:
-        if entry["severity"] == severity and entry["cluster"] and entry["component"]:
+        if entry["severity"] == severity and entry["scenario"] and entry["cluster"] and entry["component"]:
             found[entry["cluster"]].add(entry["component"])
     return [{"cluster": name, "components": sorted(found[name])} for name in sorted(found)]
 

@@ -22,6 +22,7 @@ RULE = {
     "scope": "instance",
     "expression": "[instance][?restarts > `0`].{value: restarts}",
     "severity": "critical",
+    "scenario": "deadlock",
     "message": "{value} restarts",
     "advice": "A",
     "reference": "R",

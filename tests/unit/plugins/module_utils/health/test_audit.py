@@ -376,9 +376,14 @@ def test_the_policy_says_what_fails(verdict, fails_on):
         assert failure(document, "unknown").startswith(f"The verdict is {verdict}: 1 {verdict}. The first: c/region")
 
 
-def test_the_affected_components_are_those_of_critical_findings():
-    rules = rules_of(rule(severity="critical"), rule(id="mild", expression="[instance][?ready].{value: restarts}"))
+def test_the_affected_components_are_those_of_critical_findings_that_stacks_can_explain():
+    rules = rules_of(
+        rule(severity="critical", scenario="deadlock"),
+        rule(id="mild", scenario="deadlock", expression="[instance][?ready].{value: restarts}"),
+        rule(id="certificate", severity="critical", expression="[instance][?component == 'notify'].{value: restarts}"),
+    )
     documents = [
+        status(instance("notify", "n")),
         status(instance(restarts=1)),
         status(instance("host", "host-1")),
         status(instance("logger", "l", "d", restarts=1)),
