@@ -29,9 +29,9 @@ def targets_of(params: dict[str, Any], transport: Transport, selection: Selectio
 
 def leaving_part(params: dict[str, Any], work: Callable[[Store], Report]) -> tuple[Report, dict[str, str]]:
     """What work returns, and where the part is that it filled: see leave_part(). ValueError and OSError of output."""
-    store = new_part(params["output"])
+    store = new_part(params["output"], params["archive"])
     report = work(store)
-    return report, leave_part(store, params["archive"])
+    return report, leave_part(store, params["output"], params["archive"])
 
 
 def leaving_nothing(work: Callable[[Store], Report]) -> tuple[Report, dict[str, str]]:

@@ -36,6 +36,14 @@ options:
     type: list
     elements: path
     default: []
+  reports:
+    description:
+      - Folders of reports that were made on the controller, for example by M(cloudpods.diagnostics.health_check).
+      - Only these may hold files at the top of the bundle, so that no part can pass for a report.
+    type: list
+    elements: path
+    default: []
+    version_added: 0.2.0
   absent:
     description:
       - The access points that brought nothing, so that each has its row in the ledger.
@@ -123,6 +131,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
 ARGUMENTS = {
     "path": {"type": "path", "required": True},
     "parts": {"type": "list", "elements": "path", "default": []},
+    "reports": {"type": "list", "elements": "path", "default": []},
     "absent": {
         "type": "list",
         "elements": "dict",
@@ -143,9 +152,10 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=False)
     params = module.params
     try:
-        sealed = seal_bundle(params["path"], params["parts"], params["absent"], params["run"])
+        sealed = seal_bundle(params["path"], params["parts"], params["absent"], params["run"], params["reports"])
     except (ValueError, OSError) as error:
-        module.fail_json(msg=f"The bundle could not be sealed: {error}")
+        captures = ", ".join([params["path"], *params["parts"]])
+        module.fail_json(msg=f"The bundle could not be sealed: {error}. What was captured stays in {captures}")
     module.exit_json(
         changed=False,
         folder=sealed.folder,

@@ -24,9 +24,9 @@ from typing import Any
 
 from ansible import constants, context
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import FILE_VARIABLE
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import ModuleAction
 
 EVERY_SECONDS = 10.0
 # The user's variable for another interval; 0 for no lines.
@@ -137,8 +137,8 @@ def file_for_module() -> Iterator[Path]:
                 os.environ[FILE_VARIABLE] = before
 
 
-class ProgressAction(NormalAction):  # type: ignore[misc]  # of a library without types
-    """The action of an ordinary module, with signs of life."""
+class ProgressAction(ModuleAction):
+    """Run a module and show signs of life meanwhile."""
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The module's result, whatever it is."""

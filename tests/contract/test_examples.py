@@ -62,6 +62,16 @@ def test_stacks_are_captured_on_this_machine_then_sealed_and_verified(machine, t
 
 
 @pytest.mark.slow
+def test_captures_of_a_node_are_brought_home(machine, tmp_path):
+    tasks = examples("bundle_start") + examples("bundle_fetch")
+    started, dumped, fetched = run(tasks, tmp_path, {"binary_dirs": [machine.binaries]})
+    assert dumped["counts"]["complete"] > 0
+    assert Path(fetched["part"]).parent == Path(started["parts"])
+    assert Path(fetched["part"]).is_file()
+    assert not Path(dumped["archive"]).exists()
+
+
+@pytest.mark.slow
 def test_what_runs_on_this_machine_is_found(machine, tmp_path):
     tasks = at(HOST, examples("service_info") + examples("status_info"))
     listed, read = run(tasks, tmp_path, {"binary_dirs": [machine.binaries]})
@@ -102,7 +112,7 @@ def test_what_was_collected_is_judged(call, tmp_path):
         rules=[str(role / "files" / "rules")],
         output=str(tmp_path / "h"),
     )
-    call("bundle_seal", path=str(tmp_path / "20260101T030405Z-audit"), parts=[str(tmp_path / "h")])
+    call("bundle_seal", path=str(tmp_path / "20260101T030405Z-audit"), reports=[str(tmp_path / "h")])
     judged, failed = run(examples("health_check"), tmp_path, variables={"role_path": str(role)})
     assert (judged["failure"], failed["skipped"]) == ("", True)
     assert {Path(name).name for name in judged["files"]} >= {"health.json", "health.md"}

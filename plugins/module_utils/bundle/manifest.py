@@ -84,7 +84,7 @@ def _members(archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
         _top, _slash, path = member.name.partition("/")
         if member.isdir():
             continue
-        if not member.isfile() or not path or path in seen:
+        if not member.isfile() or member.issparse() or not path or path in seen:
             raise ValueError(f"{member.name} is not a regular file, or is there twice")
         seen.add(path)
         stream = archive.extractfile(member)

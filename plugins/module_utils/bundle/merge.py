@@ -14,20 +14,41 @@ import os
 import re
 import shutil
 import tarfile
+import tempfile
 import zlib
+from dataclasses import dataclass
 from typing import IO, Any, Iterator
 
 from ..model import LedgerRow
-from .manifest import MANIFEST, archive_files, build, folder_files
+from .manifest import CHUNK, MANIFEST, archive_files, build, folder_files
 from .store import FILE_MODE, LEDGER, json_bytes, make_directory, write_file
 
 _PATH = re.compile(r"(?!\.)[A-Za-z0-9._-]+(/(?!\.)[A-Za-z0-9._-]+)*\Z")
 PART_TOP = "part"
 
 
-def pack_part(root: str) -> str:
-    """Make one private tar.gz beside the folder for the transfer, remove the folder; the archive's path."""
-    archive_path = root.rstrip("/") + ".tar.gz"
+@dataclass(frozen=True)
+class Limits:
+    """What is taken of one part: bytes and files in all, folders below each other, bytes of its ledger.
+
+    A compressed part of a few bytes can hold any number of them.
+    """
+
+    bytes: int = 8 << 30
+    files: int = 50_000
+    depth: int = 10
+    ledger: int = 64 << 20
+
+
+LIMITS = Limits()
+
+
+def pack_part(root: str, archive_path: str = "") -> str:
+    """Pack the folder for the transfer into one private tar.gz, remove the folder, and return the archive's path.
+
+    archive_path: beside the folder and with its name, unless it is given.
+    """
+    archive_path = archive_path or root.rstrip("/") + ".tar.gz"
     pack_to(root, archive_path)
     shutil.rmtree(root)
     return archive_path
@@ -39,12 +60,15 @@ def pack_to(root: str, archive_path: str) -> None:
 
 
 def _write_archive(root: str, top: str, archive_path: str) -> None:
-    temporary = archive_path + ".part"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, FILE_MODE)
-    with os.fdopen(descriptor, "wb") as stream:
-        os.fchmod(stream.fileno(), FILE_MODE)
-        _pack(root, top, stream)
-    os.replace(temporary, archive_path)
+    """Write the archive under a name that nobody can foresee (mkstemp: O_EXCL, mode 0600), then rename it."""
+    descriptor, temporary = tempfile.mkstemp(prefix=".cloudpods-", dir=os.path.dirname(archive_path) or ".")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            _pack(root, top, stream)
+        os.replace(temporary, archive_path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def _pack(root: str, top: str, stream: IO[bytes]) -> None:
@@ -55,21 +79,25 @@ def _pack(root: str, top: str, stream: IO[bytes]) -> None:
             archive.addfile(member, source)
 
 
-def merge_part(bundle: str, part: str) -> list[LedgerRow]:
-    """Take one part's files and rows into the bundle's folder. ValueError says what is wrong with a bad part."""
+def merge_part(bundle: str, part: str, limits: Limits = LIMITS, *, top: bool = False) -> list[LedgerRow]:
+    """Move one part's files and rows into the bundle's folder. ValueError says what is wrong with a bad part.
+
+    A bad part stays as it is, and nothing of it is in the bundle. top: whether it may hold files beside its folders, as
+    reports that were made on the controller do. What comes from elsewhere may not: it could pass for such a report.
+    """
     if os.path.isdir(part):
-        rows = _take(bundle, folder_files(part))
+        rows = _take(bundle, folder_files(part), limits, top)
         shutil.rmtree(part)
         return rows
-    rows = unpack_part(bundle, part)
+    rows = unpack_part(bundle, part, limits)
     os.unlink(part)
     return rows
 
 
-def unpack_part(folder: str, part: str) -> list[LedgerRow]:
+def unpack_part(folder: str, part: str, limits: Limits = LIMITS) -> list[LedgerRow]:
     """Take the files of a packed part into a folder, and leave the part; its rows. ValueError for a bad one."""
     try:
-        return _take(folder, archive_files(part))
+        return _take(folder, archive_files(part), limits)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ValueError(f"the part {os.path.basename(part)} cannot be read: {error}") from error
 
@@ -79,23 +107,60 @@ def read_ledger(data: bytes) -> list[LedgerRow]:
     return [_row(line) for line in data.splitlines()]
 
 
-def _take(bundle: str, files: Iterator[tuple[str, IO[bytes]]]) -> list[LedgerRow]:
+def _take(bundle: str, files: Iterator[tuple[str, IO[bytes]]], limits: Limits, top: bool = False) -> list[LedgerRow]:
+    """Write all files of a part, or none of them. top: whether it may hold files beside its folders."""
     rows: list[LedgerRow] = []
-    for path, stream in files:
-        if not _PATH.match(path) or path == MANIFEST:
-            raise ValueError(f"a part holds a file with an unsafe name: {path!r}")
-        if path == LEDGER:
-            rows = read_ledger(stream.read())
-            continue
-        target = os.path.join(bundle, *path.split("/"))
-        if os.path.lexists(target):
-            raise ValueError(f"two parts hold a file of the same name: {path}")
-        make_directory(os.path.dirname(target))
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
-        with os.fdopen(descriptor, "wb") as out:
-            os.fchmod(out.fileno(), FILE_MODE)
-            shutil.copyfileobj(stream, out, 1 << 20)
+    written: list[str] = []
+    room = limits.bytes
+    try:
+        for path, stream in files:
+            _check_path(path, limits, top)
+            if path == LEDGER:
+                rows = read_ledger(_bounded(stream, limits.ledger))
+                continue
+            target = os.path.join(bundle, *path.split("/"))
+            if os.path.lexists(target):
+                raise ValueError(f"two parts hold a file of the same name: {path}")
+            if len(written) == limits.files:
+                raise ValueError(f"a part holds more than {limits.files} files")
+            make_directory(os.path.dirname(target))
+            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+            written.append(target)
+            with os.fdopen(descriptor, "wb") as out:
+                os.fchmod(out.fileno(), FILE_MODE)
+                room -= _copy(stream, out, room)
+    except BaseException:
+        for target in written:
+            os.unlink(target)
+        raise
     return rows
+
+
+def _check_path(path: str, limits: Limits, top: bool) -> None:
+    """ValueError unless a part may hold a file of this name."""
+    parts = path.count("/") + 1
+    if not _PATH.match(path) or path == MANIFEST or (parts == 1 and path != LEDGER and not top):
+        raise ValueError(f"a part holds a file with an unsafe name: {path!r}")
+    if parts > limits.depth:
+        raise ValueError(f"a part holds folders more than {limits.depth} deep")
+
+
+def _bounded(stream: IO[bytes], limit: int) -> bytes:
+    data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"the ledger of a part is larger than {limit} bytes")
+    return data
+
+
+def _copy(stream: IO[bytes], out: IO[bytes], room: int) -> int:
+    """Copy a file, and return its bytes. ValueError when there is not so much room."""
+    copied = 0
+    for chunk in iter(lambda: stream.read(CHUNK), b""):
+        copied += len(chunk)
+        if copied > room:
+            raise ValueError("a part is larger than the limit of its size")
+        out.write(chunk)
+    return copied
 
 
 def _row(line: bytes) -> LedgerRow:

@@ -11,17 +11,41 @@ import tempfile
 from .merge import pack_part
 from .store import LEDGER, Store
 
-
-def new_part(output: str | None) -> Store:
-    """The store of a new part, in this folder or a new temporary one. ValueError when another run wrote there."""
-    folder = output or tempfile.mkdtemp(prefix="cloudpods-")
-    if os.path.exists(os.path.join(folder, LEDGER)):
-        raise ValueError(f"{folder} already holds a ledger: take another folder")
-    return Store(folder)
+PREFIX = "cloudpods-"
 
 
-def leave_part(store: Store, archive: bool) -> dict[str, str]:
-    """Where the part is in the end: {"output": folder, "archive": file}, one of which is empty."""
-    if archive:
-        return {"output": "", "archive": pack_part(store.root)}
-    return {"output": store.root, "archive": ""}
+def new_part(output: str | None, archive: bool) -> Store:
+    """Return the store of a new part, in the folder output or in a new temporary one.
+
+    ValueError when something is there already, so that nothing can go wrong after the capture: the ledger of another
+    run, or what has the name of the archive.
+    """
+    if not output:
+        return Store(tempfile.mkdtemp(prefix=PREFIX))
+    if os.path.exists(os.path.join(output, LEDGER)):
+        raise ValueError(f"{output} already holds a ledger: take another folder")
+    if archive and os.path.lexists(_archive_of(output)):
+        raise ValueError(f"{_archive_of(output)} is there already: take another folder")
+    return Store(output)
+
+
+def leave_part(store: Store, output: str | None, archive: bool) -> dict[str, str]:
+    """Return where the part is in the end: {"output": folder, "archive": file}, one of which is empty.
+
+    output: as for new_part(). Without it the archive gets a name that other users of the machine cannot foresee.
+    OSError says where the captures are when they cannot be packed.
+    """
+    if not archive:
+        return {"output": store.root, "archive": ""}
+    try:
+        if output:
+            return {"output": "", "archive": pack_part(store.root, _archive_of(output))}
+        descriptor, path = tempfile.mkstemp(prefix=PREFIX, suffix=".tar.gz", dir=os.path.dirname(store.root))
+        os.close(descriptor)
+        return {"output": "", "archive": pack_part(store.root, path)}
+    except OSError as error:
+        raise OSError(f"the captures stay in {store.root}, because they cannot be packed: {error}") from error
+
+
+def _archive_of(output: str) -> str:
+    return output.rstrip("/") + ".tar.gz"

@@ -12,14 +12,14 @@ from typing import Any, Sequence
 
 from ..model import Instance, LedgerRow, count_by_status, row, utc_now, utc_text
 from ..reasons import Reason, Status, verdict
+from .manifest import MANIFEST
 from .merge import merge_part, seal
 from .profile_report import profile_lines
 from .report import PROFILE_PREFIX, STACK, STATUS_PREFIX, VERSION, issue, table
+from .run_folder import PARTS
 from .store import LEDGER, ledger_bytes, make_directory, write_file
 
 ISSUE = "issue.md"
-# The folder inside the bundle where transferred parts wait; what cannot be merged stays there and is sealed, too.
-PARTS = "parts"
 FAIL_ON = ("none", "failed", "partial", "any")
 
 
@@ -33,21 +33,32 @@ class Sealed:
     table: list[str]
 
 
-def seal_bundle(folder: str, parts: Sequence[str], absent: Sequence[dict[str, str]], run: dict[str, Any]) -> Sealed:
+def seal_bundle(
+    folder: str,
+    parts: Sequence[str],
+    absent: Sequence[dict[str, str]],
+    run: dict[str, Any],
+    reports: Sequence[str] = (),
+) -> Sealed:
     """Merge the parts into the folder, write ledger, report and manifest, and pack it all.
 
     absent: {cluster, error, reason} of each access point that brought nothing, the reason being one of Reason's words.
-    A part that cannot be used becomes a row, not the end of the run, and stays where it is.
+    reports: folders of reports that were made on the controller; only their files may lie at the top of the bundle.
+    A part that cannot be used becomes a row, not the end of the run, and stays where it is. ValueError when the folder
+    is a sealed bundle already: nothing of it is overwritten, and the parts stay where they are.
     """
+    if os.path.lexists(os.path.join(folder, MANIFEST)) or os.path.lexists(f"{folder.rstrip('/')}.tar.gz"):
+        raise ValueError(f"{folder} is a sealed bundle already")
     make_directory(folder)
     rows = [_place_row(item["cluster"], Reason(item["reason"]), item["error"]) for item in absent]
-    for part in parts:
+    for part in [*parts, *reports]:
         try:
-            rows += merge_part(folder, part)
+            rows += merge_part(folder, part, top=part in reports)
         except ValueError as error:
             rows.append(_place_row(os.path.basename(part), Reason.ERROR, str(error)))
-        if os.path.basename(os.path.dirname(part)) == PARTS and not os.listdir(os.path.dirname(part)):
-            os.rmdir(os.path.dirname(part))
+    waiting = os.path.join(folder, PARTS)
+    if os.path.isdir(waiting) and not os.listdir(waiting):
+        os.rmdir(waiting)
     counts = count_by_status(rows)
     about = dict(run, sealed=utc_text(utc_now()), rows=len(rows), **counts)
     write_file(os.path.join(folder, LEDGER), ledger_bytes(rows))

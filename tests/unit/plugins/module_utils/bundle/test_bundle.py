@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -162,6 +163,10 @@ def link(name: str, target: str) -> tarfile.TarInfo:
         [(tarfile.TarInfo("part//abs"), b"x")],
         [(tarfile.TarInfo("part/.hidden"), b"x")],
         [(tarfile.TarInfo("part/manifest.json"), b"x")],
+        [(tarfile.TarInfo("part/health.json"), b"x")],
+        [(tarfile.TarInfo("part/issue.md"), b"x")],
+        [(tarfile.TarInfo("part/" + "d/" * 1200 + "deep"), b"x")],
+        [(tarfile.TarInfo("part/a/good"), b"x"), (tarfile.TarInfo("part/health.md"), b"x")],
         [(link("part/link", "/etc"), b"")],
         [(tarfile.TarInfo("part/twice"), b"x"), (tarfile.TarInfo("part/twice"), b"y")],
         [(tarfile.TarInfo("part/ledger.jsonl"), b"not json\n")],
@@ -174,6 +179,8 @@ def test_a_hostile_part_becomes_a_row_and_writes_nothing_outside(tmp_path, membe
     result = seal_bundle(str(tmp_path / "out" / "run"), [bad, good], [], {})
     assert sorted(entry.reason for entry in result.rows) == ["error", "proven"]
     assert os.path.exists(bad)
+    taken = {path.name for path in Path(result.folder).rglob("*") if path.is_file()}
+    assert taken == {"stack-1.txt", "issue.md", LEDGER, MANIFEST}
     assert not (tmp_path / "evil").exists()
     assert not (tmp_path / "out" / "evil").exists()
 
@@ -201,3 +208,61 @@ def test_when_a_run_counts_as_failed(reasons, fails):
     instance = Instance(cluster="c", component="region", name="p")
     rows = [row(instance, "stack", verdict(reason)) for reason in reasons]
     assert {policy for policy in ("none", "failed", "partial", "any") if failure(rows, policy)} == fails
+
+
+def test_a_sealed_bundle_is_not_sealed_again(sealed, tmp_path):
+    before = Path(sealed.archive).read_bytes()
+    again = part(tmp_path / "again", "d")
+    with pytest.raises(ValueError, match="is a sealed bundle already"):
+        seal_bundle(sealed.folder, [again], [], {"id": "run-1"})
+    assert Path(sealed.archive).read_bytes() == before
+    assert verify(sealed.folder).intact
+    assert Path(again, LEDGER).is_file()
+
+
+SMALL = merge.Limits(bytes=1000, files=3, depth=4, ledger=100)
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ([("part/a/1", 600), ("part/a/2", 401)], "larger than the limit"),
+        ([(f"part/a/{number}", 1) for number in range(4)], "more than 3 files"),
+        ([("part/a/b/c/d/e", 1)], "more than 4 deep"),
+        ([("part/a/1", 1), ("part/ledger.jsonl", 101)], "larger than 100 bytes"),
+    ],
+)
+def test_nothing_is_left_of_a_part_over_the_limits(tmp_path, members, said):
+    bad = hostile_part(tmp_path / "bad.tar.gz", [(tarfile.TarInfo(name), b"x" * size) for name, size in members])
+    with pytest.raises(ValueError, match=said):
+        merge.merge_part(str(tmp_path / "run"), bad, SMALL)
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert os.path.exists(bad)
+
+
+def test_a_part_at_the_limits_is_taken(tmp_path):
+    members = [("part/a/b/c/1", 998), ("part/a/2", 1), ("part/a/3", 1)]
+    good = hostile_part(tmp_path / "good.tar.gz", [(tarfile.TarInfo(name), b"x" * size) for name, size in members])
+    assert merge.merge_part(str(tmp_path / "run"), good, SMALL) == []
+    assert sum(path.stat().st_size for path in (tmp_path / "run").rglob("*") if path.is_file()) == 1000
+
+
+def test_a_sparse_file_of_a_terabyte_is_refused(tmp_path):
+    """226 bytes that fill the disk."""
+    source = tmp_path / "sparse"
+    source.touch()
+    os.truncate(source, 1 << 40)
+    packed = tmp_path / "bad.tar.gz"
+    subprocess.run(["tar", "-czSf", packed, "--transform=s,^,part/a/,", "-C", tmp_path, "sparse"], check=True)
+    assert packed.stat().st_size < 1000
+    with pytest.raises(ValueError, match="is not a regular file"):
+        merge.merge_part(str(tmp_path / "run"), str(packed))
+
+
+def test_reports_of_the_controller_lie_at_the_top(tmp_path):
+    (tmp_path / "findings").mkdir()
+    (tmp_path / "findings" / "health.json").write_text("{}")
+    evil = hostile_part(tmp_path / "evil.tar.gz", [(tarfile.TarInfo("part/health.json"), b"evil")])
+    sealed = seal_bundle(str(tmp_path / "run"), [evil], [], {}, [str(tmp_path / "findings")])
+    assert Path(sealed.folder, "health.json").read_text() == "{}"
+    assert [entry.reason for entry in sealed.rows] == ["error"]

@@ -22,6 +22,7 @@ def part(folder: Path, lines: list[str], documents: dict[str, str]) -> str:
     folder.mkdir()
     (folder / "ledger.jsonl").write_text("".join(f"{line}\n" for line in lines))
     for name, text in documents.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     return str(folder)
 
@@ -75,8 +76,8 @@ DOCUMENTS = {
 @pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
 def test_a_document_that_is_none_is_left_out_of_the_report(tmp_path, document):
     whole = json.dumps({"groups": [{"count": 7, "state": None, **FRAMES}]})
-    lines = [with_details(parsed=name, total=7, goroutines=7) for name in ("bad.json", "good.json")]
-    made = part(tmp_path / "part", lines, {"bad.json": document, "good.json": whole})
+    lines = [with_details(parsed=name, total=7, goroutines=7) for name in ("c/bad.json", "c/good.json")]
+    made = part(tmp_path / "part", lines, {"c/bad.json": document, "c/good.json": whole})
     sealed = seal_bundle(str(tmp_path / "run"), [made], [], {})
     assert len(sealed.rows) == 2
     assert "7 goroutines in 1 dump\n" in (tmp_path / "run" / "issue.md").read_text().replace("one dump", "1 dump")

@@ -180,7 +180,7 @@ def test_a_baseline_is_a_file_or_in_a_bundle(tmp_path, rules):
     part = make_part(tmp_path / "part", *TWO)
     audit, document = check(Request([part], [rules]), NOW)
     write_reports(str(tmp_path / "out"), audit, document, "critical")
-    sealed = seal_bundle(str(tmp_path / "run"), [part, str(tmp_path / "out")], [], {"id": "run"})
+    sealed = seal_bundle(str(tmp_path / "run"), [part], [], {"id": "run"}, [str(tmp_path / "out")])
     for baseline in (sealed.folder, sealed.archive, str(tmp_path / "run" / "health.json")):
         again = run(rules, sealed.folder, baseline=baseline)
         assert [one["change"] for one in again["findings"]] == ["same"]

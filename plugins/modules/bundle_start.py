@@ -1,0 +1,99 @@
+#!/usr/bin/python
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module bundle_start: see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: bundle_start
+short_description: Make the private folder of a run
+version_added: 0.2.0
+description:
+  - Makes the folder in which M(cloudpods.diagnostics.bundle_seal) leaves the bundle of a run. Run it on the controller
+    before anything is captured, so that a capture is not lost because its bundle cannot be written.
+  - Fails when the id is not a plain name, when a bundle of this id is there, when other users could replace the bundle,
+    and when the place is not writable or full.
+author:
+  - cloudpods.diagnostics contributors (@cloudpods)
+extends_documentation_fragment:
+  - cloudpods.diagnostics.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - In check mode everything is checked and nothing is made.
+  diff_mode:
+    support: none
+options:
+  output:
+    description:
+      - The folder that holds the bundles. It is made when it is missing.
+    type: path
+    required: true
+  id:
+    description:
+      - The name of the run and of its bundle, of 1 to 64 letters, digits, V(.), V(_) and V(-).
+      - The default is made of the time and a random number.
+    type: str
+    default: ""
+notes:
+  - Files on the controller are not counted as a change; RV(ignore:changed) is always false.
+seealso:
+  - module: cloudpods.diagnostics.bundle_fetch
+  - module: cloudpods.diagnostics.bundle_seal
+"""
+
+EXAMPLES = r"""
+- name: Make the folder of the run
+  cloudpods.diagnostics.bundle_start:
+    output: /var/tmp/bundles
+    id: incident-4711
+  delegate_to: localhost
+  run_once: true
+  register: started
+"""
+
+RETURN = r"""
+id:
+  description: The name of the run.
+  returned: success
+  type: str
+  sample: 20260102T030405Z-1a2b
+folder:
+  description: The folder of the bundle.
+  returned: success
+  type: str
+  sample: /var/tmp/bundles/20260102T030405Z-1a2b
+parts:
+  description: The folder inside it for what the access points bring.
+  returned: success
+  type: str
+  sample: /var/tmp/bundles/20260102T030405Z-1a2b/parts
+"""
+
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import new_id, start_run
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import utc_now
+
+ARGUMENTS = {
+    "output": {"type": "path", "required": True},
+    "id": {"type": "str", "default": ""},
+}
+
+
+def main() -> None:
+    """Wire options to the work, and its result to Ansible."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    params = module.params
+    try:
+        run = start_run(params["output"], params["id"] or new_id(utc_now()), module.check_mode)
+    except (ValueError, OSError) as error:
+        module.fail_json(msg=f"The run cannot begin: {error}.")
+    module.exit_json(changed=False, id=run.id, folder=run.folder, parts=run.parts)
+
+
+if __name__ == "__main__":
+    main()

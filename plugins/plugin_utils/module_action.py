@@ -1,0 +1,57 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Base class of the action plugins: the module of the same name, with its result reduced to what is documented.
+
+A module runs on a machine that may be hostile, and Ansible trusts its result more than one would expect: the key
+`ansible_facts` of any result sets variables of the host (_process_pending_results in
+ansible/plugins/strategy/__init__.py), which override the defaults of roles.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.plugins.action.normal import ActionModule as NormalAction
+
+MODULES = Path(__file__).resolve().parents[1] / "modules"
+# What Ansible itself puts into results, of a module that succeeded, failed, was skipped or runs in the background.
+COMMON_KEYS = frozenset(
+    ("changed", "failed", "msg", "skipped", "unreachable", "warnings", "deprecations", "exception", "invocation",
+     "rc", "stdout", "stderr", "module_stdout", "module_stderr", "ansible_job_id", "started", "finished",
+     "results_file")
+)  # fmt: skip
+
+
+@functools.cache
+def documented_keys(module: str) -> frozenset[str]:
+    """Return the keys that RETURN of a module of this collection documents. module: its name without the collection."""
+    tree = ast.parse((MODULES / f"{module}.py").read_text(encoding="utf-8"))
+    texts = [
+        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "RETURN"
+    ]
+    return frozenset(yaml.safe_load(ast.literal_eval(texts[0])) or {})
+
+
+def reduced(result: Mapping[str, Any], keys: frozenset[str]) -> dict[str, Any]:
+    """Return a result with these keys, the common ones and Ansible's own (`_ansible_*`), and no other."""
+    return {key: value for key, value in result.items() if key in keys | COMMON_KEYS or key.startswith("_ansible_")}
+
+
+class ModuleAction(NormalAction):  # type: ignore[misc]  # of a library without types
+    """Run the module of the action's name and reduce its result."""
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result without facts and without keys that it does not document."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        kept = reduced(result, documented_keys(self._task.action.rpartition(".")[2]))
+        # The one fact that the controller made: core's modules may not set it (remove_internal_keys in
+        # ansible/vars/clean.py). Without it, each task would look for a Python again.
+        if self._discovered_interpreter_key:
+            kept["ansible_facts"] = {self._discovered_interpreter_key: self._discovered_interpreter}
+        return kept

@@ -1,0 +1,69 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a module call leaves on a machine that other users use, too."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import leave_part, new_part
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import LEDGER
+
+
+@pytest.fixture
+def tmp(tmp_path, monkeypatch):
+    """The machine's folder for temporary files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def others(folder: Path, names: list[str]) -> dict[str, os.stat_result]:
+    """Files that another user made before, which everybody can read."""
+    for name in names:
+        (folder / name).write_text("")
+        (folder / name).chmod(0o666)
+    return {name: (folder / name).stat() for name in names}
+
+
+def test_writes_the_archive_to_no_file_that_another_user_made(tmp):
+    store = new_part(None, archive=True)
+    store.finish([])
+    name = os.path.basename(store.root)
+    before = others(tmp, [f"{name}.tar.gz", f"{name}.tar.gz.part"])
+    archive = Path(leave_part(store, None, archive=True)["archive"])
+    assert (archive.stat().st_mode & 0o777, archive.stat().st_uid) == (0o600, os.geteuid())
+    assert archive.stat().st_ino not in {status.st_ino for status in before.values()}
+    assert {name: (tmp / name).stat().st_size for name in before} == dict.fromkeys(before, 0)
+    assert sorted(path.name for path in tmp.iterdir()) == sorted([*before, archive.name])
+
+
+@pytest.mark.usefixtures("tmp")
+@pytest.mark.parametrize("suffix", [".tar.gz", ".tar.gz.part"])
+def test_packs_beside_a_folder_of_the_archives_name(suffix):
+    """Such a folder, made by another user, must not lose a capture."""
+    store = new_part(None, archive=True)
+    store.finish([])
+    Path(store.root + suffix).mkdir()
+    assert Path(leave_part(store, None, archive=True)["archive"]).is_file()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, Path.touch])
+def test_refuses_a_name_that_is_taken_before_anything_is_captured(tmp_path, make):
+    make(tmp_path / "part.tar.gz")
+    with pytest.raises(ValueError, match="is there already"):
+        new_part(str(tmp_path / "part"), archive=True)
+    assert new_part(str(tmp_path / "part"), archive=False).root == str(tmp_path / "part")
+
+
+def test_says_where_the_captures_are_when_they_cannot_be_packed(tmp_path):
+    store = new_part(str(tmp_path / "part"), archive=True)
+    store.finish([])
+    (tmp_path / "part.tar.gz").mkdir()
+    with pytest.raises(OSError, match=f"the captures stay in {store.root}"):
+        leave_part(store, str(tmp_path / "part"), archive=True)
+    assert Path(store.root, LEDGER).is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["part", "part.tar.gz"]

@@ -1,0 +1,43 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is left of a module's result, and that every module has an action that reduces it."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+import yaml
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import (
+    ModuleAction,
+    documented_keys,
+    reduced,
+)
+
+from workspace import ROOT
+
+PACKAGE = "ansible_collections.cloudpods.diagnostics.plugins"
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
+
+
+def test_keeps_documented_keys_and_those_of_ansible():
+    result = {"changed": True, "failed": False, "msg": "m", "_ansible_parsed": True, "table": []}
+    assert reduced(result, frozenset(["table", "folder"])) == result
+
+
+@pytest.mark.parametrize("key", ["ansible_facts", "add_host", "add_group", "ansible_stats", "include", "bundle_run"])
+def test_drops_what_steers_the_controller(key):
+    assert reduced({"changed": True, key: {"a": 1}}, frozenset(["table"])) == {"changed": True}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_reads_the_documented_keys(name):
+    documented = yaml.safe_load(importlib.import_module(f"{PACKAGE}.modules.{name}").RETURN)
+    assert documented_keys(name) == frozenset(documented)
+    assert documented
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "bundle_fetch"])
+def test_every_module_has_an_action_that_reduces_its_result(name):
+    assert issubclass(importlib.import_module(f"{PACKAGE}.action.{name}").ActionModule, ModuleAction)
