@@ -169,12 +169,27 @@ def install(program: Path, content: Path | bytes) -> None:
 
 
 def is_ready(process: Process, started: Started) -> bool:
-    """Whether the process has registered its signal traps, as far as one can know: where there is no log, it runs."""
+    """Return whether the process has registered its signal traps, as far as one can know.
+
+    A process without a log is ready when it catches SIGUSR1, which kills it before. A native one never catches it.
+    """
     if not started.alive:
         raise LabError(f"ended{tail(None if process.lost else Path(started.log))}")
-    if process.lost or process.native:
+    if process.native:
         return os.path.realpath(f"/proc/{started.pid}/exe") == os.path.realpath(started.binary)
+    if process.lost:
+        return catches(started.pid, signal.SIGUSR1)
     return READY_LINE in Path(started.log).read_text(errors="replace")
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Return whether a process has a handler for a signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    (mask,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
+    return bool(int(mask, 16) & 1 << number - 1)
 
 
 def start_time(pid: int) -> int | None:
