@@ -172,7 +172,8 @@ def test_stacks_gain_states_and_waits_where_profiling_is_on(profiled, tmp_path, 
     for row in rows:
         if row["component"] == "region":
             parsed = json.loads((run.bundle / row["details"]["parsed"]).read_text())
-            assert {"chan receive", "select", "IO wait"} <= {group["state"] for group in parsed["groups"]}
+            # Of its idle goroutines and its listener. Who waits for this very answer may not wait yet when it is made.
+            assert {"chan receive", "IO wait"} <= {group["state"] for group in parsed["groups"]}
             if method == "auto":
                 # After its own signal, not instead of it.
                 (stack,) = run.of(instance=row["instance"])
