@@ -199,7 +199,8 @@ class HitWatch:
         thread = threading.Thread(target=self._follow, args=(instance, follow), name="hits", daemon=True)
         with self._lock:
             self._followed[instance.key] = thread, follow
-        thread.start()
+            # Started before anybody can join it.
+            thread.start()
 
     def _follow(self, instance: Instance, follow: LogFollow) -> None:
         watcher = Watcher(self._patterns, follow.stamped)

@@ -147,6 +147,9 @@ class LogWatch:
         self._reaction = Reaction(transport, selection, store, options.on_hit, deadline)
         self._watched: dict[InstanceKey, Watched] = {}
         self._threads: list[threading.Thread] = []
+        # Held while a follower is begun. Once it is over, none is.
+        self._lock = threading.Lock()
+        self._over = False
         self._end = threading.Event()
         self._ended = DURATION
         self._found = found
@@ -167,6 +170,8 @@ class LogWatch:
         # A follower whose look fails because the roster is closed has to know that it is over.
         self._stop_followers()
         self._roster.close()
+        with self._lock:
+            self._over = True
         self._stop_followers()  # also those that the lister began in between
         grace = Deadline(GRACE_SECONDS, "end")
         for thread in [*self._threads, lister]:
@@ -216,10 +221,14 @@ class LogWatch:
             except CaptureError as error:
                 self._leave_out(instance, error.verdict)
                 continue
-            watched = self._watched[key] = Watched(instance, self._patterns, follower)
+            watched = Watched(instance, self._patterns, follower)
             thread = threading.Thread(target=self._follow, args=(watched,), name=f"log-{instance.name}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            with self._lock:
+                # The lister may come here when the watch has ended meanwhile.
+                if not self._over:
+                    self._watched[key] = watched
+                    self._threads.append(thread)
+                    thread.start()
 
     def _leave_out(self, instance: Instance, outcome: Verdict) -> None:
         if instance.key not in self._left_out:

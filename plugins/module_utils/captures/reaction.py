@@ -122,8 +122,9 @@ class Reaction:
                 name=f"hit-{number}",
                 daemon=True,
             )
+            # Started before anybody can join it.
+            thread.start()
             self._threads.append(thread)
-        thread.start()
         return True
 
     def wait(self) -> None:

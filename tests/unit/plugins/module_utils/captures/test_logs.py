@@ -238,6 +238,29 @@ def test_a_log_that_cannot_be_followed_has_a_row_and_stops_nobody(transport, tmp
     assert rows(watch.end()) == {deaf.instance.name: "http_only", region.instance.name: "recorded"}
 
 
+def test_nobody_is_followed_once_the_watch_has_ended(transport, tmp_path, monkeypatch):
+    """An instance appears just before the end, and the lister has its follower only after the others were stopped."""
+    first = transport.add("region")
+    watch = Watch(transport, tmp_path)
+    watch.until_followed(first)
+    asked, go_on = threading.Event(), threading.Event()
+    follow_log = transport.follow_log
+
+    def slow(*arguments):
+        asked.set()
+        assert go_on.wait(patience())
+        return follow_log(*arguments)
+
+    monkeypatch.setattr(transport, "follow_log", slow)
+    transport.add("region")
+    assert asked.wait(patience())
+    watch.watch.stop()
+    wait_until("its end", lambda: watch.watch._over)
+    go_on.set()
+    assert rows(watch.join()) == {first.instance.name: "recorded"}
+    assert [each.instance.name for each in watch.watch._watched.values()] == [first.instance.name]
+
+
 def test_what_goes_and_what_comes_is_seen(transport, tmp_path):
     first = transport.add("region")
     watch = Watch(transport, tmp_path)
