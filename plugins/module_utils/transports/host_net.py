@@ -64,21 +64,26 @@ def _address(text: str) -> str:
 
 
 def listeners_of(procfs: ProcFs, pid: int) -> list[Listener]:
-    """The sockets that this very process listens on, oldest first. OSError when it cannot be looked at."""
-    own = set()
+    """Return the sockets that this very process listens on, by their descriptors. OSError: it cannot be looked at.
+
+    A process gets the lowest free descriptor, so the first is the oldest as long as none was closed before. Inode
+    numbers do not tell: each processor hands out its own range of them (get_next_ino in fs/inode.c).
+    """
+    own: dict[int, int] = {}
     folder = procfs.path(pid, "fd")
     for name in os.listdir(folder):
         # It opens and closes files while they are listed.
         with contextlib.suppress(FileNotFoundError):
             match = _SOCKET.match(os.readlink(os.path.join(folder, name)))
             if match:
-                own.add(int(match.group(1)))
+                inode = int(match.group(1))
+                own[inode] = min(int(name), own.get(inode, int(name)))
     found: list[Listener] = []
     for table in ("tcp", "tcp6"):
         # Without IPv6 there is no second one.
         with contextlib.suppress(FileNotFoundError), open(procfs.path(pid, "net", table), encoding="ascii") as stream:
             found += [one for one in parse_listeners(stream.read()) if one.inode in own]
-    return sorted(found, key=lambda one: one.inode)
+    return sorted(found, key=lambda one: own[one.inode])
 
 
 def choose(listeners: Iterable[Listener], port: int) -> Listener:
