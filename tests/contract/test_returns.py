@@ -120,7 +120,7 @@ CALLS: dict[str, list[tuple[str, dict[str, Any], bool]]] = {
 }
 
 
-# What runs on the controller as an action, without a module; tested in test_hostile_node.py.
+# Actions that have no module. Tested in test_hostile_node.py.
 ACTIONS = {"bundle_fetch"}
 
 

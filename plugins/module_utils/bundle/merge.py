@@ -21,7 +21,7 @@ from typing import IO, Any, Iterator
 
 from ..model import LedgerRow
 from .manifest import CHUNK, MANIFEST, archive_files, build, folder_files
-from .store import FILE_MODE, LEDGER, json_bytes, make_directory, write_file
+from .store import FILE_MODE, LEDGER, archive_of, json_bytes, make_directory, write_file
 
 _PATH = re.compile(r"(?!\.)[A-Za-z0-9._-]+(/(?!\.)[A-Za-z0-9._-]+)*\Z")
 PART_TOP = "part"
@@ -29,9 +29,9 @@ PART_TOP = "part"
 
 @dataclass(frozen=True)
 class Limits:
-    """What is taken of one part: bytes and files in all, folders below each other, bytes of its ledger.
+    """Upper bounds for one part: total bytes, number of files, path components of a file, bytes of its ledger.
 
-    A compressed part of a few bytes can hold any number of them.
+    A compressed part of a few bytes can unpack to any size.
     """
 
     bytes: int = 8 << 30
@@ -48,7 +48,7 @@ def pack_part(root: str, archive_path: str = "") -> str:
 
     archive_path: beside the folder and with its name, unless it is given.
     """
-    archive_path = archive_path or root.rstrip("/") + ".tar.gz"
+    archive_path = archive_path or archive_of(root)
     pack_to(root, archive_path)
     shutil.rmtree(root)
     return archive_path
@@ -178,6 +178,6 @@ def _row(line: bytes) -> LedgerRow:
 def seal(bundle: str, run: dict[str, Any]) -> str:
     """Write the manifest of everything in the bundle's folder, and the archive beside it; the archive's path."""
     write_file(os.path.join(bundle, MANIFEST), json_bytes(build(folder_files(bundle), run), indent=1))
-    archive_path = bundle.rstrip("/") + ".tar.gz"
+    archive_path = archive_of(bundle)
     _write_archive(bundle, os.path.basename(bundle.rstrip("/")), archive_path)
     return archive_path

@@ -9,7 +9,7 @@ import os
 import tempfile
 
 from .merge import pack_part
-from .store import LEDGER, Store
+from .store import LEDGER, Store, archive_of
 
 PREFIX = "cloudpods-"
 
@@ -24,8 +24,8 @@ def new_part(output: str | None, archive: bool) -> Store:
         return Store(tempfile.mkdtemp(prefix=PREFIX))
     if os.path.exists(os.path.join(output, LEDGER)):
         raise ValueError(f"{output} already holds a ledger: take another folder")
-    if archive and os.path.lexists(_archive_of(output)):
-        raise ValueError(f"{_archive_of(output)} is there already: take another folder")
+    if archive and os.path.lexists(archive_of(output)):
+        raise ValueError(f"{archive_of(output)} is there already: take another folder")
     return Store(output)
 
 
@@ -39,13 +39,9 @@ def leave_part(store: Store, output: str | None, archive: bool) -> dict[str, str
         return {"output": store.root, "archive": ""}
     try:
         if output:
-            return {"output": "", "archive": pack_part(store.root, _archive_of(output))}
+            return {"output": "", "archive": pack_part(store.root)}
         descriptor, path = tempfile.mkstemp(prefix=PREFIX, suffix=".tar.gz", dir=os.path.dirname(store.root))
         os.close(descriptor)
         return {"output": "", "archive": pack_part(store.root, path)}
     except OSError as error:
         raise OSError(f"the captures stay in {store.root}, because they cannot be packed: {error}") from error
-
-
-def _archive_of(output: str) -> str:
-    return output.rstrip("/") + ".tar.gz"

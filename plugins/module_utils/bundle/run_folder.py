@@ -12,7 +12,7 @@ import secrets
 import stat
 from dataclasses import dataclass
 
-from .store import DIRECTORY_MODE, make_directory
+from .store import DIRECTORY_MODE, archive_of, make_directory
 
 # The folder inside the bundle where parts wait; what cannot be merged stays there and is sealed, too.
 PARTS = "parts"
@@ -63,7 +63,7 @@ def start_run(output: str, run_id: str, check_mode: bool = False) -> RunFolder:
 
 
 def _taken(folder: str) -> bool:
-    return os.path.lexists(folder) or os.path.lexists(f"{folder}.tar.gz")
+    return os.path.lexists(folder) or os.path.lexists(archive_of(folder))
 
 
 def _free_id(output: str, run_id: str) -> str:
@@ -79,7 +79,7 @@ def _check_place(output: str) -> None:
     status = os.stat(place)
     if not stat.S_ISDIR(status.st_mode):
         raise ValueError(f"{place} is not a folder, so no bundle can be written to {output}")
-    # Who called sudo owns the folder that the run is started in.
+    # Under sudo, the folder usually belongs to the user who called it.
     if str(status.st_uid) not in ("0", str(os.geteuid()), os.environ.get("SUDO_UID")):
         raise ValueError(f"{place} belongs to another user, who could replace a bundle in it: take another folder")
     if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:

@@ -17,7 +17,7 @@ from .merge import merge_part, seal
 from .profile_report import profile_lines
 from .report import PROFILE_PREFIX, STACK, STATUS_PREFIX, VERSION, issue, table
 from .run_folder import PARTS
-from .store import LEDGER, ledger_bytes, make_directory, write_file
+from .store import LEDGER, archive_of, ledger_bytes, make_directory, write_file
 
 ISSUE = "issue.md"
 FAIL_ON = ("none", "failed", "partial", "any")
@@ -47,7 +47,7 @@ def seal_bundle(
     A part that cannot be used becomes a row, not the end of the run, and stays where it is. ValueError when the folder
     is a sealed bundle already: nothing of it is overwritten, and the parts stay where they are.
     """
-    if os.path.lexists(os.path.join(folder, MANIFEST)) or os.path.lexists(f"{folder.rstrip('/')}.tar.gz"):
+    if os.path.lexists(os.path.join(folder, MANIFEST)) or os.path.lexists(archive_of(folder)):
         raise ValueError(f"{folder} is a sealed bundle already")
     make_directory(folder)
     rows = [_place_row(item["cluster"], Reason(item["reason"]), item["error"]) for item in absent]

@@ -31,6 +31,11 @@ def safe_name(text: str) -> str:
     return "_" + name[1:] if name.startswith(".") else name or "_"
 
 
+def archive_of(folder: str) -> str:
+    """Return the path of the archive that belongs beside a folder."""
+    return folder.rstrip("/") + ".tar.gz"
+
+
 def make_directory(path: str) -> None:
     """The directory and its missing parents, private to the user."""
     missing = []

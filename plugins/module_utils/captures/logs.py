@@ -147,9 +147,8 @@ class LogWatch:
         self._reaction = Reaction(transport, selection, store, options.on_hit, deadline)
         self._watched: dict[InstanceKey, Watched] = {}
         self._threads: list[threading.Thread] = []
-        # Held while a follower is begun. Once it is over, none is.
+        # Held while a follower is started, and while the roster is closed: after that, none is started.
         self._lock = threading.Lock()
-        self._over = False
         self._end = threading.Event()
         self._ended = DURATION
         self._found = found
@@ -169,9 +168,8 @@ class LogWatch:
         ended = time.time()
         # A follower whose look fails because the roster is closed has to know that it is over.
         self._stop_followers()
-        self._roster.close()
         with self._lock:
-            self._over = True
+            self._roster.close()
         self._stop_followers()  # also those that the lister began in between
         grace = Deadline(GRACE_SECONDS, "end")
         for thread in [*self._threads, lister]:
@@ -225,7 +223,7 @@ class LogWatch:
             thread = threading.Thread(target=self._follow, args=(watched,), name=f"log-{instance.name}", daemon=True)
             with self._lock:
                 # The lister may come here when the watch has ended meanwhile.
-                if not self._over:
+                if not self._roster.closed:
                     self._watched[key] = watched
                     self._threads.append(thread)
                     thread.start()

@@ -114,6 +114,11 @@ class ProcFs:
     def status(self, pid: int) -> dict[str, str]:
         return parse_status(self._read(pid, "status"))
 
+    def handlers(self, pid: int) -> tuple[int, int]:
+        """Return the masks of the signals that a process ignores and catches (SigIgn, SigCgt)."""
+        status = self.status(pid)
+        return int(status.get("SigIgn", "0"), 16), int(status.get("SigCgt", "0"), 16)
+
     def identity(self, pid: int) -> Identity:
         status = self.status(pid)
         uid, gid = int(status["Uid"].split()[1]), int(status["Gid"].split()[1])
@@ -183,7 +188,7 @@ class ProcFs:
         except PermissionError:
             executable = ""
         arguments = self.arguments(pid)
-        status = self.status(pid)
+        ignored, caught = self.handlers(pid)
         return Process(
             pid=pid,
             start_time=start_time,
@@ -191,8 +196,8 @@ class ProcFs:
             argv0=arguments[0] if arguments else "",
             same_container=True,
             same_by=same_by,
-            ignored=int(status.get("SigIgn", "0"), 16),
-            caught=int(status.get("SigCgt", "0"), 16),
+            ignored=ignored,
+            caught=caught,
             stderr=self._stderr_or_nothing(pid),
             log_file=self.log_file(pid, arguments, configs),
         )

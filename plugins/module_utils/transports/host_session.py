@@ -103,10 +103,9 @@ def _compare(procfs: ProcFs, process: Process) -> None:
     try:
         changed = procfs.start_time(process.pid) != process.start_time
         changed = changed or procfs.executable(process.pid) != process.executable
-        status = procfs.status(process.pid)
+        ignored, caught = procfs.handlers(process.pid)
     except FileNotFoundError as error:
         raise ProcessLookupError(f"process {process.pid} has ended") from error
     if changed:
         raise CaptureError(Reason.PROCESS_CHANGED, f"process {process.pid}")
-    ignored, caught = (int(status.get(name, "0"), 16) for name in ("SigIgn", "SigCgt"))
     check_handlers(ignored, caught, f"process {process.pid}, just before the signal")

@@ -40,7 +40,7 @@ EXEC_TEXTS = (
     ("no route to host", Reason.UNREACHABLE),
     ("deadline exceeded", Reason.UNREACHABLE),
 )
-# What the script says when it sends no signal -> reason.
+# The script's answer when it sent no signal -> reason.
 _NOT_SENT = {
     "changed": Reason.PROCESS_CHANGED,
     "ignores": Reason.USR1_IGNORED,

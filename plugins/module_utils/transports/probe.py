@@ -58,7 +58,7 @@ handlers_of() {
   done 2>/dev/null < "/proc/$1/status"
   [ -n "$caught" ]
 }
-# Whether the bit of SIGUSR1, 0x200, is set in a mask in hexadecimal.
+# Test the bit of SIGUSR1 (0x200) in a hexadecimal mask.
 has_usr1() { case $1 in *[2367abefABEF]??) return 0 ;; esac; return 1; }
 is_path() {
   [ -n "$1" ] || return 1

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is left of a module's result, and that every module has an action that reduces it."""
+"""Reduction of module results to documented keys, for every module."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a module call leaves on a machine that other users use, too."""
+"""Parts on a machine with other users: their names, modes and errors."""
 
 from __future__ import annotations
 

@@ -255,7 +255,7 @@ def test_nobody_is_followed_once_the_watch_has_ended(transport, tmp_path, monkey
     transport.add("region")
     assert asked.wait(patience())
     watch.watch.stop()
-    wait_until("its end", lambda: watch.watch._over)
+    wait_until("its end", lambda: watch.watch._roster.closed)
     go_on.set()
     assert rows(watch.join()) == {first.instance.name: "recorded"}
     assert [each.instance.name for each in watch.watch._watched.values()] == [first.instance.name]
