@@ -29,6 +29,7 @@ class State(str, enum.Enum):
     TERMINATED = "terminated"
     NO_CONTAINER = "no_container"
     NODE_LOST = "node_lost"
+    UNTRUSTED = "untrusted"
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ instances:
       description:
         - What the container does.
         - One of V(running), V(pending), V(waiting), V(init), V(crash_loop), V(terminating), V(terminated),
-          V(no_container), V(node_lost).
+          V(no_container), V(node_lost), V(untrusted).
       type: str
     state_detail:
       description: What the cluster says about a container that does not run.

@@ -26,6 +26,7 @@ _BY_STATE = {
     State.TERMINATED: Reason.TERMINATED,
     State.NO_CONTAINER: Reason.WRONG_CONTAINER,
     State.NODE_LOST: Reason.NODE_LOST,
+    State.UNTRUSTED: Reason.UNTRUSTED,
 }
 
 

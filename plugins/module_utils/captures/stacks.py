@@ -215,6 +215,9 @@ class StackCapture:
 
     def _version(self, session: ProcessSession, process: Process) -> VersionReading:
         raw = b""
+        with contextlib.suppress(CaptureError):
+            raw = session.built_as(process)
+            return VersionReading(verdict(Reason.RECORDED), raw, parse_version(raw))
         try:
             if not memory_allows_version(session.facts):
                 room = (session.facts.memory_room or 0) >> 20

@@ -99,6 +99,14 @@ class ProcessSession(abc.ABC):
     def signal(self, process: Process) -> datetime.datetime:
         """Send SIGUSR1 to exactly this process, if it still is the one that was seen; the time it was sent (UTC)."""
 
+    def built_as(self, process: Process) -> bytes:
+        """What the program's file tells of its version, as version() would print it; nothing of it is run.
+
+        CaptureError(no_version) where it does not tell, or cannot be read by this transport.
+        """
+        del process
+        raise CaptureError(Reason.NO_VERSION, "the program's file is out of reach")
+
     @abc.abstractmethod
     def version(self, process: Process) -> bytes:
         """What the process's binary prints for -v. CaptureError(no_version, …) when it does not."""

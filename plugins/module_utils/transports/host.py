@@ -37,14 +37,18 @@ from .host_follow import HostFollow
 from .host_journal import JournalMark
 from .host_logs import ContainerLog, FileMark, LogFiles, Mark, StderrFile, describe_sink
 from .host_net import connect_to
+from .host_open import is_regular
 from .host_prefix import PrefixFiles
-from .host_proc import ProcFs, is_regular, translated, without_deleted
+from .host_proc import ProcFs, translated, without_deleted
 from .host_readback import read_back
 from .host_session import HostSession, same_process
+from .host_trust import Trust
 
 # Init containers of the operator run the service itself with this option (cloudpods-operator, component.go).
 INIT_OPTION = "--exit-after-db-init"
 DEFAULT_LAYOUT = Layout()
+# Of what only looks like a service, so many processes are told of; the others are counted.
+MAX_UNTRUSTED = 100
 Key = Tuple[str, str, str, str]
 
 
@@ -66,6 +70,7 @@ class HostTransport(Transport):
         self._binary_dirs = list(binary_dirs)
         self._layout = layout
         self._procfs = ProcFs(layout.proc)
+        self._trust = Trust(self._procfs, layout.cgroups)
         self._own_container: str | None = None
         self._marks: dict[Key, Mark] = {}
 
@@ -80,31 +85,64 @@ class HostTransport(Transport):
             components.update((path, component) for path in self._paths(component))
         containers = Containers(self._layout)
         instances: dict[Key, Instance] = {}
-        unreadable = 0
+        unreadable = untrusted = 0
         with translated():
             for pid in self._procfs.pids():
                 deadline.check()
                 try:
-                    instance = self._find(pid, components, containers)
+                    instance = self._find(pid, components, containers, deadline)
                 except PermissionError:
                     unreadable += 1
                     continue
-                if instance is not None:
+                if instance is None:
+                    continue
+                untrusted += instance.state is State.UNTRUSTED
+                if instance.state is not State.UNTRUSTED or untrusted <= MAX_UNTRUSTED:
                     # The session lists further processes of the same container, and so captures.judge sees them.
                     instances.setdefault(_key(instance), instance)
         if unreadable:
             text = f"{unreadable} processes cannot be looked at; it takes root (become: true)"
             found.problems.append((self.machine, verdict(Reason.FORBIDDEN, text)))
+        if untrusted > MAX_UNTRUSTED:
+            text = f"{untrusted} processes, of which {MAX_UNTRUSTED} are listed"
+            found.problems.append((self.machine, verdict(Reason.UNTRUSTED, text)))
         found.instances = sort_instances(list(instances.values()))
         return found
 
-    def _find(self, pid: int, components: dict[str, Component], containers: Containers) -> Instance | None:
+    def _find(
+        self, pid: int, components: dict[str, Component], containers: Containers, deadline: Deadline
+    ) -> Instance | None:
         """The instance that this process is; None for another process, and for one that ends meanwhile."""
         try:
             path = self._procfs.runs(pid, components)
-            return self._instance(pid, components[path], containers) if path else None
+            if not path:
+                return None
+            doubt = self._doubt(pid, deadline)
+            if doubt:
+                return self._untrusted(pid, components[path], doubt)
+            return self._instance(pid, components[path], containers)
         except (FileNotFoundError, ProcessLookupError):
             return None
+
+    def _doubt(self, pid: int, deadline: Deadline) -> str:
+        """What speaks against that a process is a service. "" also for an ordinary user who may not look: with his eyes
+        he sees nothing that he should not."""
+        try:
+            return self._trust.doubt(pid, self._placement(pid), deadline)
+        except PermissionError as error:
+            return f"it cannot be looked at ({error})" if os.geteuid() == 0 else ""
+
+    def _untrusted(self, pid: int, component: Component, doubt: str) -> Instance:
+        """A process that only looks like a service: its own words name nothing, above all no container."""
+        return Instance(
+            cluster=self.cluster,
+            component=component.name,
+            name=f"{component.name}-{pid}",
+            node=self.machine,
+            state=State.UNTRUSTED,
+            state_detail=f"process {pid}: {doubt}",
+            process=Process(pid, self._procfs.start_time(pid)),
+        )
 
     def _paths(self, component: Component) -> list[str]:
         return binary_paths(component, self._binary_dirs)
@@ -241,22 +279,26 @@ class HostTransport(Transport):
         component = component_of(instance.component)
         with translated():
             if instance.container_id:
-                facts = self._facts_of_container(instance.container_id, component)
+                facts = self._facts_of_container(instance.container_id, component, deadline)
             else:
+                doubt = self._doubt(process.pid, deadline)
+                if doubt:
+                    raise CaptureError(Reason.UNTRUSTED, f"process {process.pid}: {doubt}")
                 facts = ProbeFacts((_readable_here(self._look_at(process.pid, component, "")),))
         if not any(same_process(process, seen) for seen in facts.candidates):
             raise CaptureError(Reason.GONE, f"process {process.pid} has ended")
         return HostSession(self._procfs, instance, facts, deadline)
 
-    def _facts_of_container(self, container_id: str, component: Component) -> ProbeFacts:
+    def _facts_of_container(self, container_id: str, component: Component, deadline: Deadline) -> ProbeFacts:
         candidates, impostors = [], []
         cgroup = ""
         for pid in self._procfs.pids():
+            deadline.check()
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 path = self._procfs.runs(pid, self._paths(component))
                 if path is None or self._placement(pid).container_id != container_id:
                     continue
-                if not path:
+                if not path or self._doubt(pid, deadline):
                     impostors.append(pid)
                     continue
                 candidates.append(_readable_here(self._look_at(pid, component, container_id)))
@@ -272,6 +314,8 @@ def _readable_here(process: Process) -> Process:
 def _process_of(instance: Instance) -> Process:
     if instance.process is None:
         raise CaptureError(Reason.NO_PROCESS, "the instance was not found by the host transport")
+    if instance.state is State.UNTRUSTED:
+        raise CaptureError(Reason.UNTRUSTED, instance.state_detail)
     return instance.process
 
 

@@ -64,12 +64,29 @@ class Named:
 def cgroup_paths(text: str) -> dict[str, str]:
     """Controller -> path out of /proc/PID/cgroup; "" is the controller of the unified hierarchy (v2)."""
     paths = {}
-    for line in text.splitlines():
+    # Not splitlines(): a cgroup may have other ends of lines in its name.
+    for line in filter(None, text.split("\n")):
         _number, _colon, rest = line.partition(":")
         controllers, _colon, path = rest.partition(":")
         for controller in controllers.split(","):
             paths[controller] = path
     return paths
+
+
+def cgroup_folders(cgroups: str, text: str) -> list[str]:
+    """The folders, below the mounted hierarchies, of the cgroups that /proc/PID/cgroup names, and all above them. Pure.
+
+    Paths that lead out of what the reader may see ("/../…") are left out.
+    """
+    folders = []
+    for controller, path in cgroup_paths(text).items():
+        names = path.strip("/").split("/")
+        if ".." in names:
+            continue
+        # Version 1 has a folder for each controller, "name=systemd" among them.
+        base = os.path.join(cgroups, controller.rpartition("=")[2]) if controller else cgroups
+        folders += [os.path.join(base, *names[:count]) for count in range(1, len(names) + 1)]
+    return folders
 
 
 def placement_of(text: str) -> Placement:

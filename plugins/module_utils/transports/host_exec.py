@@ -21,7 +21,8 @@ from typing import Any, Sequence
 from ..deadline import Deadline, DeadlineExceeded
 from ..model import Process
 from ..reasons import CaptureError, Reason
-from .host_proc import Identity, ProcFs
+from .host_proc import ProcFs
+from .host_rights import Rights
 
 OUTPUT_BYTES = 1 << 20
 VERSION_SECONDS = 10.0
@@ -76,7 +77,7 @@ def find_program(name: str) -> str | None:
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), SEARCH_PATH]))
 
 
-def run_bounded(arguments: Sequence[str], deadline: Deadline, identity: Identity | None = None) -> Ran:
+def run_bounded(arguments: Sequence[str], deadline: Deadline, rights: Rights | None = None) -> Ran:
     """Run a program to its end, or stop it when it has said OUTPUT_BYTES. DeadlineExceeded stops it too. OSError."""
     deadline.check()
     program = subprocess.Popen(
@@ -87,7 +88,7 @@ def run_bounded(arguments: Sequence[str], deadline: Deadline, identity: Identity
         cwd="/",
         env=ENVIRONMENT,
         start_new_session=True,
-        **_as_user(identity),
+        **_as_user(rights),
     )
     try:
         return _read_both(program, deadline)
@@ -137,17 +138,17 @@ def stop(program: subprocess.Popen[bytes]) -> None:
             continue
 
 
-def _as_user(identity: Identity | None) -> dict[str, Any]:
+def _as_user(rights: Rights | None) -> dict[str, Any]:
     """Arguments for Popen. Only root can become another user, and nobody else needs to."""
-    if identity is None or os.geteuid() != 0 or identity == Identity(0, 0, ()):
+    if rights is None or os.geteuid() != 0 or (rights.uid, rights.gid, rights.groups) == (0, 0, ()):
         return {}
     if sys.version_info >= (3, 9):
-        return {"user": identity.uid, "group": identity.gid, "extra_groups": list(identity.groups)}
+        return {"user": rights.uid, "group": rights.gid, "extra_groups": list(rights.groups)}
 
     def become() -> None:
-        os.setgroups(identity.groups)
-        os.setgid(identity.gid)
-        os.setuid(identity.uid)
+        os.setgroups(rights.groups)
+        os.setgid(rights.gid)
+        os.setuid(rights.uid)
 
     return {"preexec_fn": become}
 
@@ -162,7 +163,7 @@ def own_version(procfs: ProcFs, process: Process, deadline: Deadline) -> bytes:
     if not os.path.samestat(known, running):
         raise CaptureError(Reason.NO_VERSION, f"{process.executable} is no longer the file that the process runs")
     try:
-        ran = run_bounded([process.executable, "-v"], deadline, procfs.identity(process.pid))
+        ran = run_bounded([process.executable, "-v"], deadline, procfs.rights(process.pid))
     except OSError as error:
         raise CaptureError(Reason.NO_VERSION, str(error)) from error
     if not ran.output and ran.code != 0:

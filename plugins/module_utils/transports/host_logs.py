@@ -20,7 +20,8 @@ from ..model import Process
 from ..reasons import CaptureError, Reason
 from ..stacks.logtext import Unwrapper
 from .base import LogStream
-from .host_proc import ProcFs, open_regular, translated, without_deleted
+from .host_open import open_descriptor
+from .host_proc import ProcFs, translated, without_deleted
 
 POLL_SECONDS = 0.02
 CHUNK = 1 << 16
@@ -89,11 +90,11 @@ class StderrFile(LogFiles):
         self._path = procfs.path(process.pid, "fd", "2")
 
     def open_current(self) -> int:
-        pinned = os.open(self._path, os.O_PATH | os.O_CLOEXEC)
-        try:
-            return open_regular(pinned)
-        finally:
-            os.close(pinned)
+        if not self._is_written():
+            raise CaptureError(
+                Reason.STDERR_LOST, f"stderr of process {self._process.pid} is not open for writing, so it is no log"
+            )
+        return open_descriptor(self._path, self._procfs.rights(self._process.pid))
 
     def following(self, descriptor: int) -> int | None:
         try:
@@ -101,7 +102,7 @@ class StderrFile(LogFiles):
             if os.path.samestat(os.fstat(descriptor), os.stat(self._path)) or not self._procfs.is_alive(self._process):
                 return None
             return self.open_current()
-        except OSError:
+        except (OSError, CaptureError):
             return None
 
     def has_ended(self) -> bool:
@@ -111,11 +112,21 @@ class StderrFile(LogFiles):
         size = os.fstat(descriptor).st_size
         # Without O_APPEND a process goes on where it was, also after somebody has truncated the file under it.
         with contextlib.suppress(OSError, ValueError, KeyError):
-            with open(self._procfs.path(self._process.pid, "fdinfo", "2"), encoding="ascii") as stream:
-                info = dict(line.rstrip("\n").split(":\t", 1) for line in stream if ":\t" in line)
-            if not int(info["flags"], 8) & os.O_APPEND:
-                return max(size, int(info["pos"]))
+            flags, place = self._descriptor_info()
+            if not flags & os.O_APPEND:
+                return max(size, place)
         return size
+
+    def _is_written(self) -> bool:
+        """Whether the process can write there. Anybody can have a handle (O_PATH) of a file that he may not read."""
+        flags, _place = self._descriptor_info()
+        return not flags & os.O_PATH and flags & os.O_ACCMODE in (os.O_WRONLY, os.O_RDWR)
+
+    def _descriptor_info(self) -> tuple[int, int]:
+        """Flags and place of the descriptor. OSError, ValueError, KeyError."""
+        with open(self._procfs.path(self._process.pid, "fdinfo", "2"), encoding="ascii") as stream:
+            info = dict(line.rstrip("\n").split(":\t", 1) for line in stream if ":\t" in line)
+        return int(info["flags"], 8), int(info["pos"])
 
 
 class ContainerLog(LogFiles):

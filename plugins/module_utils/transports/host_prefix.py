@@ -17,18 +17,20 @@ import os
 from ..model import Process
 from ..reasons import CaptureError, Reason
 from .host_logs import LogFiles
-from .host_proc import ProcFs, open_in_root, open_regular
+from .host_open import open_log
+from .host_proc import ProcFs
 
 ROTATED = 9
 
 
 class PrefixFiles(LogFiles):
-    """These files of one process, opened as it sees them: a link in its container does not lead out of it."""
+    """These files of one process, opened as it sees them, and with its rights only."""
 
     def __init__(self, procfs: ProcFs, process: Process, prefix: str) -> None:
         self._procfs = procfs
         self._process = process
         self._root = procfs.path(process.pid, "root")
+        self._rights = procfs.rights(process.pid)
         self._prefix = prefix
 
     def open_current(self) -> int:
@@ -81,5 +83,9 @@ class PrefixFiles(LogFiles):
 
     def _open(self, number: int) -> int:
         path = f"{self._prefix}.{number}" if number else self._prefix
-        with open_in_root(self._root, path) as descriptor:
-            return open_regular(descriptor)
+        opened = open_log(self._root, path, self._rights)
+        if self.has_ended():
+            # Its number may be another process's by now, and the root that of this one.
+            os.close(opened)
+            raise OSError("the process has ended")
+        return opened

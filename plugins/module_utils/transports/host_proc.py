@@ -4,8 +4,7 @@
 """What Linux tells about processes under /proc, read carefully.
 
 Processes end while one looks at them, so every reader may raise OSError (FileNotFoundError, ProcessLookupError) and
-callers expect it. Formats: proc(5). Paths inside of a container's root are hostile (a symbolic link there may point
-to a device of the host), so they are opened by open_in_root() only.
+callers expect it. Formats: proc(5). Paths that a process names are hostile, so they are opened by host_open only.
 """
 
 from __future__ import annotations
@@ -13,29 +12,21 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import stat
-from dataclasses import dataclass
 from typing import Container, Iterable, Iterator, Sequence
 
 from ..model import Process
 from ..reasons import CaptureError, Reason
+from .host_open import open_in_root, open_named
+from .host_rights import Rights
 
 DELETED = " (deleted)"
 CONFIG_BYTES = 1 << 20
-_MAX_LINKS = 40
+# What of a process is looked at: any user can make a process with more, and we would be busy with it for minutes.
+READ_BYTES, ARGUMENTS, CONFIG_FILES = 1 << 18, 1000, 16
 
 _LOG_FILE_OPTIONS = ("--log-file-prefix", "-log-file-prefix")
 _CONFIG_OPTIONS = ("--config", "-config", "--common-config-file", "-common-config-file")
 _LOG_FILE_LINE = re.compile(rb"^[ \t]*log_file_prefix[ \t]*:[ \t]*[\"']?([^\"'#\s]+)", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Whose a process is, by the effective ids: uid, gid and the supplementary groups."""
-
-    uid: int
-    gid: int
-    groups: tuple[int, ...]
 
 
 @contextlib.contextmanager
@@ -64,8 +55,9 @@ def parse_stat(text: bytes) -> tuple[str, int]:
 
 def parse_status(text: bytes) -> dict[str, str]:
     """The "Key: value" lines of /proc/PID/status."""
-    pairs = (line.partition(":") for line in text.decode("utf-8", "replace").splitlines())
-    return {key: value.strip() for key, _colon, value in pairs}
+    # Not splitlines(): a process may have other ends of lines in its name.
+    pairs = (line.partition(":") for line in text.decode("utf-8", "replace").split("\n"))
+    return {key: value.strip() for key, colon, value in pairs if colon}
 
 
 class ProcFs:
@@ -79,7 +71,7 @@ class ProcFs:
 
     def _read(self, pid: int, name: str) -> bytes:
         with open(self.path(pid, name), "rb") as stream:
-            return stream.read()
+            return stream.read(READ_BYTES)
 
     def pids(self) -> list[int]:
         """All processes, in order. Threads have no entry of their own there."""
@@ -90,9 +82,9 @@ class ProcFs:
         return without_deleted(os.readlink(self.path(pid, "exe")))
 
     def arguments(self, pid: int) -> list[str]:
-        """The command line; empty for kernel threads and zombies."""
+        """The command line, as far as it is looked at; empty for kernel threads and zombies."""
         text = self._read(pid, "cmdline").decode("utf-8", "surrogateescape")
-        return text.rstrip("\0").split("\0") if text else []
+        return text.rstrip("\0").split("\0", ARGUMENTS)[:ARGUMENTS] if text else []
 
     def start_time(self, pid: int) -> int:
         """Clock ticks since boot. ProcessLookupError for a zombie: nothing is left of that but its number."""
@@ -119,10 +111,13 @@ class ProcFs:
         status = self.status(pid)
         return int(status.get("SigIgn", "0"), 16), int(status.get("SigCgt", "0"), 16)
 
-    def identity(self, pid: int) -> Identity:
+    def rights(self, pid: int) -> Rights:
+        """What the process may open."""
         status = self.status(pid)
-        uid, gid = int(status["Uid"].split()[1]), int(status["Gid"].split()[1])
-        return Identity(uid, gid, tuple(int(group) for group in status.get("Groups", "").split()))
+        # Real, effective, saved, and the one for files.
+        uid, gid = int(status["Uid"].split()[3]), int(status["Gid"].split()[3])
+        groups = tuple(int(group) for group in status.get("Groups", "").split())
+        return Rights(uid, gid, groups, int(status.get("CapEff", "0"), 16))
 
     def cgroup(self, pid: int) -> str:
         return self._read(pid, "cgroup").decode("utf-8", "replace")
@@ -216,7 +211,7 @@ class ProcFs:
         option, files = read_arguments(arguments)
         if option:
             return f"option {option}"
-        for file in [*configs, *files]:
+        for file in _first(configs, files):
             # A file that cannot be read is no reason to think that it says something: the service cannot either,
             # or it runs with other rights than ours, in which case the signal will be refused anyway.
             with contextlib.suppress(OSError):
@@ -231,7 +226,7 @@ class ProcFs:
             name, equals, value = argument.partition("=")
             if name in _LOG_FILE_OPTIONS:
                 return self._absolute(pid, value if equals else following)
-        for file in [*configs, *read_arguments(arguments)[1]]:
+        for file in _first(configs, read_arguments(arguments)[1]):
             with contextlib.suppress(OSError):
                 match = _LOG_FILE_LINE.search(self._read_inside(pid, file))
                 if match:
@@ -243,9 +238,16 @@ class ProcFs:
         return os.path.join(os.readlink(self.path(pid, "cwd")), path) if path else ""
 
     def _read_inside(self, pid: int, path: str) -> bytes:
-        path = self._absolute(pid, path)
-        with open_in_root(self.path(pid, "root"), path) as descriptor, read_regular(descriptor) as stream_fd:
-            return os.read(stream_fd, CONFIG_BYTES)
+        descriptor = open_named(self.path(pid, "root"), self._absolute(pid, path), self.rights(pid))
+        try:
+            return os.read(descriptor, CONFIG_BYTES)
+        finally:
+            os.close(descriptor)
+
+
+def _first(configs: Iterable[str], files: Iterable[str]) -> list[str]:
+    """As many of the configuration files as are looked into."""
+    return [*configs, *files][:CONFIG_FILES]
 
 
 def read_arguments(arguments: Sequence[str]) -> tuple[str, list[str]]:
@@ -264,82 +266,3 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, list[str]]:
             takes_file = not equals
             files += [value] if value else []
     return option, files
-
-
-@contextlib.contextmanager
-def open_in_root(root: str, path: str) -> Iterator[int]:
-    """A descriptor (O_PATH: nothing is opened yet) of what `path` means to somebody whose root directory is `root`.
-
-    Symbolic links are followed by hand, because the kernel would take an absolute one from our own root.
-    """
-    walk = _Walk(root)
-    try:
-        walk.follow(path)
-        yield walk.stack[-1]
-    finally:
-        for descriptor in walk.stack:
-            os.close(descriptor)
-
-
-class _Walk:
-    """The way from a root directory downwards: open descriptors, the root's first."""
-
-    def __init__(self, root: str) -> None:
-        self.stack = [os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
-
-    def follow(self, path: str) -> None:
-        parts = _parts(path)
-        links = 0
-        while parts:
-            target = self._step(parts.pop())
-            if target is None:
-                continue
-            links += 1
-            if links > _MAX_LINKS:
-                raise OSError(f"too many symbolic links in {path}")
-            if os.path.isabs(target):
-                self._back_to(1)
-            parts += _parts(target)
-
-    def _step(self, part: str) -> str | None:
-        """Go to one name; where that is a symbolic link, stay, and return its target."""
-        if part == "..":
-            self._back_to(max(1, len(self.stack) - 1))
-            return None
-        self.stack.append(os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.stack[-1]))
-        if not stat.S_ISLNK(os.fstat(self.stack[-1]).st_mode):
-            return None
-        target = os.readlink("", dir_fd=self.stack[-1])
-        self._back_to(len(self.stack) - 1)
-        return target
-
-    def _back_to(self, depth: int) -> None:
-        while len(self.stack) > depth:
-            os.close(self.stack.pop())
-
-
-def _parts(path: str) -> list[str]:
-    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
-
-
-@contextlib.contextmanager
-def read_regular(descriptor: int) -> Iterator[int]:
-    """Open what an O_PATH descriptor stands for, for reading. OSError when it is no regular file: to open a device
-    or a pipe may do something."""
-    opened = open_regular(descriptor)
-    try:
-        yield opened
-    finally:
-        os.close(opened)
-
-
-def open_regular(descriptor: int) -> int:
-    """As read_regular(), without the closing."""
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise OSError("not a regular file")
-    return os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
-
-
-def is_regular(path: str) -> bool:
-    """Whether a path leads to a regular file; OSError when nothing can be said."""
-    return stat.S_ISREG(os.stat(path).st_mode)

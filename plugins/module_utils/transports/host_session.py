@@ -15,6 +15,7 @@ from ..deadline import Deadline
 from ..model import Instance, Process, utc_now
 from ..reasons import CaptureError, Reason
 from .base import ProbeFacts, ProcessSession, check_handlers
+from .host_build_info import version_of
 from .host_exec import VERSION_SECONDS, own_version, version_inside
 from .host_proc import ProcFs, translated
 
@@ -37,6 +38,19 @@ class HostSession(ProcessSession):
         if not any(same_process(process, seen) for seen in self.facts.candidates):
             raise CaptureError(Reason.PROCESS_CHANGED, f"process {process.pid}")
         return send_usr1(self._procfs, process)
+
+    def built_as(self, process: Process) -> bytes:
+        self._deadline.check()
+        with translated(Reason.NO_VERSION):
+            descriptor = os.open(self._procfs.path(process.pid, "exe"), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                # Looked at last: the number may be another process's by now.
+                told = version_of(descriptor)
+                if not self._procfs.is_alive(process):
+                    raise CaptureError(Reason.GONE, f"process {process.pid} has ended")
+                return told
+            finally:
+                os.close(descriptor)
 
     def version(self, process: Process) -> bytes:
         deadline = self._deadline.child(VERSION_SECONDS, "version")

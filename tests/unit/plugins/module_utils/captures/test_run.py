@@ -164,6 +164,7 @@ def test_no_signal_where_the_one_process_is_not_proved(transport, tmp_path, reas
         ("region", State.TERMINATED, "terminated"),
         ("region", State.NO_CONTAINER, "wrong_container"),
         ("region", State.NODE_LOST, "node_lost"),
+        ("region", State.UNTRUSTED, "untrusted"),
     ],
 )
 def test_what_is_refused_early_is_not_even_looked_at(transport, tmp_path, component, state, reason):

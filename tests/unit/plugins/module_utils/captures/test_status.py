@@ -399,6 +399,7 @@ STATES = {
     State.TERMINATED: "terminated",
     State.NO_CONTAINER: "wrong_container",
     State.NODE_LOST: "node_lost",
+    State.UNTRUSTED: "untrusted",
 }
 
 

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_logs import (
     POLL_SECONDS,
     FileMark,
@@ -20,6 +21,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
     describe_sink,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
+from standins import await_arguments
 
 from patience import DEFAULT_SECONDS, patience, wait_until
 
@@ -223,6 +225,37 @@ def test_waiting_costs_little(writer):
         with pytest.raises(DeadlineExceeded):
             stream.read()
     assert 0 < len(looks) <= (time.monotonic() - begun) / POLL_SECONDS + 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root and another user")
+def test_a_handle_of_roots_file_is_not_a_log(tmp_path):
+    """Anybody can have such a handle (O_PATH) as his standard error, without being able to read the file."""
+    secret = tmp_path / "secret"
+    secret.write_text("root's\n")
+    secret.chmod(0o600)
+    handle = os.open(secret, os.O_PATH)
+    try:
+        with subprocess.Popen(["sleep", "1000"], stderr=handle, user=4711, group=4711, extra_groups=[]) as process:
+            try:
+                await_arguments(process)
+                with pytest.raises(CaptureError) as refused:
+                    StderrFile(PROCFS, PROCFS.process(process.pid)).open_current()
+            finally:
+                process.kill()
+    finally:
+        os.close(handle)
+    assert refused.value.verdict.reason is Reason.STDERR_LOST
+
+
+def test_a_file_that_is_only_read_is_not_a_log(log):
+    with open(log, "rb") as source, subprocess.Popen(["sleep", "1000"], stderr=source) as process:
+        try:
+            await_arguments(process)
+            with pytest.raises(CaptureError) as refused:
+                StderrFile(PROCFS, PROCFS.process(process.pid)).open_current()
+        finally:
+            process.kill()
+    assert refused.value.verdict.reason is Reason.STDERR_LOST
 
 
 def test_a_dead_process_has_no_log_to_open(writer):

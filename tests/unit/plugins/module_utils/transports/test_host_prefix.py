@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
 
@@ -20,7 +21,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_follow import HostFollow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_prefix import PrefixFiles
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
-from standins import Machine
+from standins import Machine, await_arguments
 
 from patience import patience, wait_until
 
@@ -106,6 +107,25 @@ def test_no_file_yet(service):
     with pytest.raises(CaptureError) as failed:
         service.files.open_current()
     assert failed.value.verdict.reason is Reason.LOG_UNAVAILABLE
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root and another user")
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_file_that_the_process_may_not_read_is_not_read_for_it(public_path, mode):
+    secret = public_path / "secret"
+    secret.write_text("root's\n")
+    secret.chmod(mode)
+    with subprocess.Popen(["sleep", "1000"], user=4711, group=4711, extra_groups=[]) as process:
+        try:
+            await_arguments(process)
+            files = PrefixFiles(PROCFS, PROCFS.process(process.pid), str(secret))
+            if mode == 0o644:
+                os.close(files.open_current())
+            else:
+                with pytest.raises(PermissionError):
+                    files.open_current()
+        finally:
+            process.kill()
 
 
 def test_nothing_is_lost_or_doubled_through_rotations(service):

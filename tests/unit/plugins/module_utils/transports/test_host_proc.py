@@ -15,17 +15,20 @@ from pathlib import Path
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Process
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import (
-    Identity,
-    ProcFs,
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_open import (
     open_in_root,
+    open_regular,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import (
+    ARGUMENTS,
+    ProcFs,
     parse_stat,
     parse_status,
     read_arguments,
-    read_regular,
     translated,
     without_deleted,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_rights import Rights
 from standins import await_arguments
 
 from patience import wait_until
@@ -64,6 +67,17 @@ def test_status():
     text = b"Name:\tregion\nUid:\t0\t1\t2\t3\nSigIgn:\t0000000000001000\nGroups:\t \nodd line\n"
     status = parse_status(text)
     assert (status["Uid"].split()[1], status["SigIgn"], status["Groups"]) == ("1", "0000000000001000", "")
+
+
+@pytest.mark.parametrize("end", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+def test_a_name_is_no_line_of_the_status(end):
+    text = f"Name:\tr{end}CapEff:\t1\nState:\tS\n".encode()
+    assert parse_status(text) == {"Name": f"r{end}CapEff:\t1", "State": "S"}
+
+
+def test_of_arguments_without_end_only_the_first_are_looked_at():
+    with spawn(["sleep", *["1"] * 50000]) as process:
+        assert len(PROCFS.arguments(process.pid)) == ARGUMENTS
 
 
 @pytest.mark.parametrize(
@@ -124,7 +138,9 @@ def test_what_a_process_is(sleeper):
     assert process.log_file == ""
     assert PROCFS.is_alive(process)
     assert sleeper.pid in PROCFS.pids()
-    assert PROCFS.identity(sleeper.pid) == Identity(os.geteuid(), os.getegid(), tuple(sorted(os.getgroups())))
+    own = PROCFS.rights(os.getpid())
+    assert PROCFS.rights(sleeper.pid) == own
+    assert own == Rights(os.geteuid(), os.getegid(), tuple(sorted(os.getgroups())), own.capabilities)
 
 
 def test_an_ignored_and_a_caught_signal(tmp_path):
@@ -236,8 +252,12 @@ def test_a_relative_configuration_file(tmp_path):
 
 
 def content(root, path):
-    with open_in_root(str(root), path) as pinned, read_regular(pinned) as opened:
+    with open_in_root(str(root), path) as pinned:
+        opened = open_regular(pinned)
+    try:
         return os.read(opened, 100)
+    finally:
+        os.close(opened)
 
 
 @pytest.fixture

@@ -1,0 +1,371 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What may become of a capture, as data: statuses, reasons, and what each reason means.
+
+Pure: nothing here does I/O or knows Ansible, Kubernetes or a transport.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Status(str, enum.Enum):
+    """What became of a capture that was asked for."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    REFUSED = "refused"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Reason(str, enum.Enum):
+    """Why a capture has its status. The vocabulary is closed: MEANINGS gives each word its one status."""
+
+    PROVEN = "proven"
+    RECORDED = "recorded"
+    SAME_IMAGE = "same_image"
+    CUT_SHORT = "cut_short"
+    STREAM_ENDED = "stream_ended"
+    DAMAGED = "damaged"
+    TOO_LARGE = "too_large"
+    NEVER_DUMPS = "never_dumps"
+    RELOADS = "reloads"
+    MAY_DIE = "may_die"
+    PENDING = "pending"
+    NOT_STARTED = "not_started"
+    STUCK_IN_INIT = "stuck_in_init"
+    CRASH_LOOP = "crash_loop"
+    TERMINATING = "terminating"
+    TERMINATED = "terminated"
+    NODE_LOST = "node_lost"
+    UNTRUSTED = "untrusted"
+    WRONG_CONTAINER = "wrong_container"
+    NO_SHELL = "no_shell"
+    NO_PROCESS = "no_process"
+    SEVERAL_PROCESSES = "several_processes"
+    USR1_IGNORED = "usr1_ignored"
+    USR1_NOT_CAUGHT = "usr1_not_caught"
+    STDERR_LOST = "stderr_lost"
+    PROCESS_CHANGED = "process_changed"
+    NO_MEMORY_ROOM = "no_memory_room"
+    NO_RUNTIME_CLI = "no_runtime_cli"
+    NO_DUMP = "no_dump"
+    NO_VERSION = "no_version"
+    TIMEOUT = "timeout"
+    FORBIDDEN = "forbidden"
+    UNREACHABLE = "unreachable"
+    NO_RESULT = "no_result"
+    GONE = "gone"
+    LOG_UNAVAILABLE = "log_unavailable"
+    EXEC_FAILED = "exec_failed"
+    SIGNAL_FAILED = "signal_failed"
+    ERROR = "error"
+    NOT_DEPLOYED = "not_deployed"
+    CHECK_MODE = "check_mode"
+    RUN_DEADLINE = "run_deadline"
+    STACK_NOT_TAKEN = "stack_not_taken"
+    NOT_OFFERED = "not_offered"
+    NO_ENDPOINT = "no_endpoint"
+    USER_AGENT_REFUSED = "user_agent_refused"
+    QUEUE_FULL = "queue_full"
+    PROCESS_TIMEOUT = "process_timeout"
+    SERVER_ERROR = "server_error"
+    UNEXPECTED_STATUS = "unexpected_status"
+    REDIRECTED = "redirected"
+    NOT_JSON = "not_json"
+    BODY_CUT = "body_cut"
+    BODY_TOO_LARGE = "body_too_large"
+    NO_ANSWER = "no_answer"
+    CONNECTION_REFUSED = "connection_refused"
+    CONNECTION_BROKEN = "connection_broken"
+    TLS_FAILED = "tls_failed"
+    NOT_HTTP = "not_http"
+    NO_PORT = "no_port"
+    HTTP_ONLY = "http_only"
+    AUTH_FAILED = "auth_failed"
+    NO_CATALOG_ENTRY = "no_catalog_entry"
+    NO_CERTIFICATE = "no_certificate"
+    PROFILE_WHOLE = "profile_whole"
+    PROFILE_EMPTY = "profile_empty"
+    PROFILE_CUT = "profile_cut"
+    PROFILE_BAD = "profile_bad"
+    PROFILE_TOO_LARGE = "profile_too_large"
+    NOT_READ_HERE = "not_read_here"
+    PROFILING_OFF = "profiling_off"
+    NOT_REGISTERED = "not_registered"
+    POOL_SATURATED = "pool_saturated"
+    POOL_UNKNOWN = "pool_unknown"
+    LOG_GAP = "log_gap"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a reason says about a row: its status, what happened, and what to do next."""
+
+    status: Status
+    what: str
+    next_step: str = ""
+
+
+MEANINGS: dict[Reason, Meaning] = {
+    Reason.PROVEN: Meaning(Status.COMPLETE, "the counts of all blocks add up to the total that the dump states"),
+    Reason.RECORDED: Meaning(Status.COMPLETE, "read and kept"),
+    Reason.LOG_GAP: Meaning(
+        Status.PARTIAL, "a part of the log was not seen", "see the gaps in log.json; watch again, or on the node itself"
+    ),
+    Reason.SAME_IMAGE: Meaning(Status.COMPLETE, "read once for this image id; the path names where"),
+    Reason.CUT_SHORT: Meaning(
+        Status.PARTIAL, "the deadline passed in the middle of the dump", "raise cloudpods_timeout and run again"
+    ),
+    Reason.STREAM_ENDED: Meaning(
+        Status.PARTIAL,
+        "the log stream ended in the middle of the dump",
+        "see whether the container restarted; run again",
+    ),
+    Reason.DAMAGED: Meaning(
+        Status.PARTIAL, "lines are missing inside the dump", "run again; look for log rotation on the node"
+    ),
+    Reason.TOO_LARGE: Meaning(
+        Status.PARTIAL, "the log window grew over cloudpods_max_bytes", "raise cloudpods_max_bytes and run again"
+    ),
+    Reason.NEVER_DUMPS: Meaning(Status.REFUSED, "this component does not dump on SIGUSR1"),
+    Reason.RELOADS: Meaning(Status.REFUSED, "SIGUSR1 makes this component reload its configuration"),
+    Reason.MAY_DIE: Meaning(Status.REFUSED, "SIGUSR1 may end this component: it is not a Go service"),
+    Reason.PENDING: Meaning(
+        Status.REFUSED, "the pod is not scheduled on a node", "kubectl describe pod says what it waits for"
+    ),
+    Reason.NOT_STARTED: Meaning(
+        Status.REFUSED, "the container has not started", "kubectl describe pod says what it waits for"
+    ),
+    Reason.STUCK_IN_INIT: Meaning(
+        Status.REFUSED, "an init container has not finished", "read the log of the init container (database, keystone)"
+    ),
+    Reason.CRASH_LOOP: Meaning(
+        Status.REFUSED, "the container crashes again and again", "read the log of the previous container"
+    ),
+    Reason.TERMINATING: Meaning(
+        Status.REFUSED,
+        "the pod is being deleted, and its service dumps no more while it shuts down",
+        "see what its shutdown waits for in its log",
+    ),
+    Reason.TERMINATED: Meaning(
+        Status.REFUSED, "the container has ended", "kubectl describe pod shows its exit code and reason"
+    ),
+    Reason.NODE_LOST: Meaning(
+        Status.REFUSED, "the node does not report to the cluster", "use the host transport on that node"
+    ),
+    Reason.UNTRUSTED: Meaning(
+        Status.REFUSED,
+        "the process looks like the component's, and another user may have made it so",
+        "see who started it, and what the links exe and root below /proc/PID show",
+    ),
+    Reason.WRONG_CONTAINER: Meaning(
+        Status.REFUSED,
+        "no container of the pod is the component's",
+        "name the right component, or see the container names with kubectl",
+    ),
+    Reason.NO_SHELL: Meaning(
+        Status.REFUSED, "the image has no /bin/sh", "use the host transport on the node, or /debug/pprof where it is on"
+    ),
+    Reason.NO_PROCESS: Meaning(
+        Status.REFUSED, "no process of this container runs the component's binary", "see ps in the container"
+    ),
+    Reason.SEVERAL_PROCESSES: Meaning(
+        Status.REFUSED,
+        "more than one process of this container runs the component's binary, so none was signalled",
+        "see ps in the container; signal the right one by hand",
+    ),
+    Reason.USR1_IGNORED: Meaning(
+        Status.REFUSED, "the process ignores SIGUSR1", "use /debug/pprof/goroutine where it is on"
+    ),
+    Reason.USR1_NOT_CAUGHT: Meaning(
+        Status.REFUSED, "the process does not catch SIGUSR1 and would die of it", "make sure that it is a Go service"
+    ),
+    Reason.STDERR_LOST: Meaning(
+        Status.REFUSED,
+        "the dump would go to standard error, and that goes nowhere",
+        "unset log_file_prefix (or redirect stderr to the container log), or use /debug/pprof",
+    ),
+    Reason.PROCESS_CHANGED: Meaning(
+        Status.REFUSED, "the process changed between the check and the signal", "run again"
+    ),
+    Reason.NO_MEMORY_ROOM: Meaning(
+        Status.REFUSED,
+        "running the binary for its version might exceed the container's memory limit",
+        "the image tag or GET /version tells the version",
+    ),
+    Reason.NO_RUNTIME_CLI: Meaning(
+        Status.REFUSED,
+        "no tool on the node can run a command inside the container, and its binary is not run outside",
+        "install crictl on the node; the image tag tells the version",
+    ),
+    Reason.NO_DUMP: Meaning(
+        Status.FAILED,
+        "the signal was sent, and no dump came within the deadline",
+        "the service may still be starting (it ignores the signal until it listens) or too stuck to write; run again",
+    ),
+    Reason.NO_VERSION: Meaning(
+        Status.FAILED, "the binary did not tell its version", "the image tag or GET /version tells the version"
+    ),
+    Reason.TIMEOUT: Meaning(
+        Status.FAILED,
+        "the deadline passed before the signal was known to be sent",
+        "the node or its kubelet may hang; see the node",
+    ),
+    Reason.FORBIDDEN: Meaning(
+        Status.FAILED,
+        "the API server forbids this to the user",
+        "grant the verb that the message names (README, permissions)",
+    ),
+    Reason.UNREACHABLE: Meaning(
+        Status.FAILED, "the target does not answer", "use the host transport if the API server or kubelet is down"
+    ),
+    Reason.NO_RESULT: Meaning(Status.FAILED, "the work there failed and left nothing", "mend what the message names"),
+    Reason.GONE: Meaning(Status.FAILED, "the instance disappeared during the run", "run again"),
+    Reason.LOG_UNAVAILABLE: Meaning(
+        Status.FAILED,
+        "the log cannot be read (and without it no signal is sent)",
+        "see kubectl logs -f on this container, or its file on the node",
+    ),
+    Reason.EXEC_FAILED: Meaning(
+        Status.FAILED, "a command could not be run in the container", "see kubectl exec on this container"
+    ),
+    Reason.SIGNAL_FAILED: Meaning(
+        Status.FAILED, "the signal could not be sent", "the user inside the container may lack the right to signal"
+    ),
+    Reason.ERROR: Meaning(Status.FAILED, "an unexpected error", "report it with this row"),
+    Reason.NOT_DEPLOYED: Meaning(Status.SKIPPED, "no instance of this component exists here"),
+    Reason.CHECK_MODE: Meaning(Status.SKIPPED, "check mode: nothing was sent"),
+    Reason.RUN_DEADLINE: Meaning(
+        Status.SKIPPED, "the deadline of the whole run passed before its turn", "raise cloudpods_deadline"
+    ),
+    Reason.STACK_NOT_TAKEN: Meaning(
+        Status.SKIPPED, "the version is read together with the stack, and no process was reached for that"
+    ),
+    Reason.NOT_OFFERED: Meaning(Status.SKIPPED, "this component has no such endpoint, and was not asked"),
+    Reason.NO_ENDPOINT: Meaning(
+        Status.FAILED,
+        "the service knows no such path (404)",
+        "an older release may lack it (process_stats came with 3.9); see whether the port is the service's",
+    ),
+    Reason.USER_AGENT_REFUSED: Meaning(
+        Status.FAILED,
+        "the service refuses the question (403), which it does by the user agent",
+        "see default_handlers_whitelist_user_agents in its configuration, and proxies in between",
+    ),
+    Reason.QUEUE_FULL: Meaning(
+        Status.FAILED,
+        "the service's own queue is full (429)",
+        "even its internal worker pool does not drain: capture its stacks now",
+    ),
+    Reason.PROCESS_TIMEOUT: Meaning(
+        Status.FAILED, "the service gave up on the question after its own time limit (504)", "capture its stacks"
+    ),
+    Reason.SERVER_ERROR: Meaning(Status.FAILED, "the service failed over the question (5xx)", "read its log"),
+    Reason.UNEXPECTED_STATUS: Meaning(
+        Status.FAILED, "the answer has a status that this question should not get", "see what listens on that port"
+    ),
+    Reason.REDIRECTED: Meaning(
+        Status.FAILED,
+        "the answer points elsewhere (3xx), and was not followed",
+        "see what listens on that port: a service itself does not redirect",
+    ),
+    Reason.NOT_JSON: Meaning(
+        Status.FAILED,
+        "the answer is not what this endpoint gives",
+        "see the body that was kept, and what listens there",
+    ),
+    Reason.BODY_CUT: Meaning(
+        Status.PARTIAL, "the answer ended before its end", "run again; see whether the service restarted"
+    ),
+    Reason.BODY_TOO_LARGE: Meaning(
+        Status.PARTIAL, "the answer is larger than what is read of one", "see what listens on that port"
+    ),
+    Reason.NO_ANSWER: Meaning(
+        Status.FAILED, "no answer came within the deadline", "the service may hang: capture its stacks"
+    ),
+    Reason.CONNECTION_REFUSED: Meaning(
+        Status.FAILED,
+        "nothing listens on the port",
+        "the service may still be starting, or have another port: see its log",
+    ),
+    Reason.CONNECTION_BROKEN: Meaning(
+        Status.FAILED, "the connection broke before there was an answer", "run again; read the service's log"
+    ),
+    Reason.TLS_FAILED: Meaning(
+        Status.FAILED,
+        "no TLS connection came about",
+        "see whether the port speaks TLS (enable_ssl) and the service's certificate",
+    ),
+    Reason.NOT_HTTP: Meaning(
+        Status.FAILED, "what listens on the port does not speak HTTP", "see what listens on that port"
+    ),
+    Reason.NO_PORT: Meaning(
+        Status.SKIPPED, "no port is known on which it could be asked", "declare the container's port"
+    ),
+    Reason.HTTP_ONLY: Meaning(
+        Status.SKIPPED,
+        "this transport reaches only the HTTP port of a service",
+        "use cloudpods_transport kubernetes or host",
+    ),
+    Reason.AUTH_FAILED: Meaning(
+        Status.FAILED,
+        "Keystone does not accept the credentials",
+        "see the OS_* variables, or the options of the same meaning; climc uses the same ones",
+    ),
+    Reason.NO_CATALOG_ENTRY: Meaning(
+        Status.SKIPPED,
+        "Keystone's catalog has no URL for this component",
+        "see the region and the endpoint type; components without an entry need another transport",
+    ),
+    Reason.NO_CERTIFICATE: Meaning(
+        Status.SKIPPED,
+        "no certificate can be seen from here",
+        "the port may be without TLS; the transport host sees what the instances of its node show",
+    ),
+    Reason.PROFILE_WHOLE: Meaning(Status.COMPLETE, "read to its end, and nothing is missing"),
+    Reason.PROFILE_EMPTY: Meaning(Status.COMPLETE, "read to its end, and there is nothing in it"),
+    Reason.PROFILE_CUT: Meaning(
+        Status.PARTIAL,
+        "its end is missing",
+        "what came is kept; take it again, with fewer seconds where it was cut by time",
+    ),
+    Reason.PROFILE_BAD: Meaning(
+        Status.PARTIAL, "it is not what was asked for, or damaged", "what came is kept; look into it, and take it again"
+    ),
+    Reason.PROFILE_TOO_LARGE: Meaning(
+        Status.PARTIAL,
+        "it is too large to be looked into here",
+        "what came is kept: read it with Go's own tool (go tool pprof -top FILE), which has no such limit",
+    ),
+    Reason.NOT_READ_HERE: Meaning(
+        Status.PARTIAL,
+        "the gzip stream is whole, the protobuf was not read on this machine",
+        "module profile_analysis reads it on the controller",
+    ),
+    Reason.PROFILING_OFF: Meaning(
+        Status.FAILED,
+        "profiling is off in this service: it has no /debug/pprof",
+        "set enable_app_profiling: true in its ConfigMap or configuration file and restart it (as an option in Keystone"
+        " it has no effect); meanwhile capture_stacks works without it",
+    ),
+    Reason.NOT_REGISTERED: Meaning(
+        Status.SKIPPED,
+        "this service has only the exact paths of pprof, and no named profiles",
+        "cpu, trace, symbol, cmdline and index are what it has",
+    ),
+    Reason.POOL_SATURATED: Meaning(
+        Status.REFUSED,
+        "the service's workers for GET requests are busy, and the question would wait behind the others",
+        "capture its stacks, which needs no worker; cloudpods_profile_force asks all the same",
+    ),
+    Reason.POOL_UNKNOWN: Meaning(
+        Status.REFUSED,
+        "it cannot be seen whether the service has a worker to spare for so long",
+        "see why /worker_stats cannot be read; cloudpods_profile_force asks all the same",
+    ),
+}

@@ -1,0 +1,103 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Work done with the rights of another process: what that may not open, is not opened for it.
+
+Linux has the ids that files are checked against, the groups and the capabilities for each thread. So a thread of its
+own takes those of the process, does the work, and ends with them. Sources: setfsuid(2), capabilities(7), capset(2);
+setgroups(2) on why libc's own function is of no use here (it changes all threads).
+
+Standard library only, Python >= 3.7: this runs on nodes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import threading
+from dataclasses import dataclass
+from typing import Callable, TypeVar
+
+# The number of setgroups() (where there is a second one, with 32 bits) by machine: <asm/unistd.h>.
+_SETGROUPS = {"x86_64": 116, "i686": 206, "armv7l": 206, "s390x": 206, "ppc64le": 81, "ppc64": 81, "mips64": 5114}
+_SETGROUPS.update(dict.fromkeys(("aarch64", "loongarch64", "riscv64"), 159))
+_CAPABILITY_VERSION_3 = 0x20080522
+# CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (to read what the modes of files do not allow), CAP_SYS_PTRACE (to look into
+# other processes).
+READS_ANYTHING = 1 << 1 | 1 << 2 | 1 << 19
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What a process may open: its ids for files, its supplementary groups, its effective capabilities (a mask)."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+    capabilities: int = 0
+
+
+def with_rights(rights: Rights, work: Callable[[], T]) -> T:
+    """What the work returns, done with these rights. Whatever it raises; OSError where the rights cannot be taken.
+
+    Only root can take them, and nobody else needs to: an ordinary user reads with rights of his own.
+    """
+    if os.geteuid() != 0:
+        return work()
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            _take(rights)
+            done.append(work())
+        except BaseException as error:  # noqa: BLE001 (raised again by the thread that asked)
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="rights")
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return done[0]
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _Masks(ctypes.Structure):
+    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
+
+
+def _take(rights: Rights) -> None:
+    """Give this thread the rights, in the order in which each step is still allowed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    allowed = rights.capabilities if rights.uid == 0 else 0
+    _drop_capabilities(libc, READS_ANYTHING & ~allowed)
+    number = _SETGROUPS.get(platform.machine())
+    if number is None:
+        raise OSError(f"how to change the groups of a thread is not known for {platform.machine()}")
+    groups = (ctypes.c_uint32 * len(rights.groups))(*rights.groups)
+    _check(libc.syscall(ctypes.c_long(number), ctypes.c_size_t(len(rights.groups)), groups))
+    # These two return the id from before, also when they fail; the impossible id changes nothing.
+    for function, wanted in ((libc.setfsgid, rights.gid), (libc.setfsuid, rights.uid)):
+        function(ctypes.c_uint32(wanted))
+        if ctypes.c_uint32(function(ctypes.c_uint32(0xFFFFFFFF))).value != wanted:
+            raise PermissionError(f"the rights of user {rights.uid} cannot be taken")
+
+
+def _drop_capabilities(libc: ctypes.CDLL, dropped: int) -> None:
+    header, masks = _Header(_CAPABILITY_VERSION_3, 0), (_Masks * 2)()
+    _check(libc.capget(ctypes.byref(header), masks))
+    masks[0].effective &= ~dropped
+    _check(libc.capset(ctypes.byref(header), masks))
+
+
+def _check(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
