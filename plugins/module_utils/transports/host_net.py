@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import re
 import socket
@@ -26,6 +27,8 @@ from .http import Connect, to_address
 
 _SOCKET = re.compile(r"socket:\[(\d+)\]\Z")
 _LISTEN = "0A"
+# How many of a process are looked at.
+MAX_DESCRIPTORS = 1 << 16
 _CLONE_NEWNET = 0x40000000
 # An address of "any" means all of the machine's own; a socket of IPv6 mostly takes IPv4 as well.
 _ANY = {"0.0.0.0": ("127.0.0.1",), "::": ("127.0.0.1", "::1")}  # noqa: S104 (nothing is bound)
@@ -71,7 +74,10 @@ def listeners_of(procfs: ProcFs, pid: int) -> list[Listener]:
     """
     own: dict[int, int] = {}
     folder = procfs.path(pid, "fd")
-    for name in os.listdir(folder):
+    # In the order of their numbers (proc_readfd_common in fs/proc/fd.c), and a service listens on one of the first.
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in itertools.islice(entries, MAX_DESCRIPTORS)]
+    for name in names:
         # It opens and closes files while they are listed.
         with contextlib.suppress(FileNotFoundError):
             match = _SOCKET.match(os.readlink(os.path.join(folder, name)))
