@@ -23,6 +23,16 @@ options:
       - The folder for artifacts and ledger, made private to the user. It must not hold a ledger yet.
       - The default is a new temporary folder, which is the caller's to remove.
     type: path
+  redact:
+    description:
+      - V(secrets) takes passwords, tokens, keys and the like out of everything before it is written or returned, and
+        puts C([redacted:RULE]) in their place. An artifact that cannot be looked through is not kept, and its row says
+        so.
+      - V(none) leaves everything as it is but the credentials of the run itself. Do not show it to others.
+    type: str
+    choices: [secrets, none]
+    default: secrets
+    version_added: 0.2.0
   archive:
     description:
       - Pack the folder into one file beside it, for one transfer, and remove the folder.

@@ -10,10 +10,12 @@ behind the modules sees plain values, never the module object.
 from __future__ import annotations
 
 import os
-from typing import Any
+import re
+from typing import Any, Iterator
 
 from .catalog import BINARY_DIR, DEFAULT_NAMESPACE, Selection, select, select_everything
 from .model import Instance
+from .redact.redactor import LEVELS, SECRETS, marker
 from .transports.base import SetupError, Transport
 
 try:
@@ -74,21 +76,17 @@ PART = {
     "instances": {"type": "list", "elements": "dict", "default": []},
     "output": {"type": "path"},
     "archive": {"type": "bool", "default": False},
+    "redact": {"type": "str", "choices": list(LEVELS), "default": SECRETS},
 }  # type: dict[str, Any]
 
 
+# Of the options, and of a kubeconfig that is given as data.
 _SECRET_KEYS = frozenset(
-    (
-        "token",
-        "password",
-        "client-key-data",
-        "client-certificate-data",
-        "client-secret",
-        "id-token",
-        "refresh-token",
-        "access-token",
-    )
-)
+    ("api_key", "password", "token", "secret_key", "proxy_basic_auth", "basic_auth", "client-key-data",
+     "client-certificate-data", "client-secret", "id-token", "refresh-token", "access-token")
+)  # fmt: skip
+CONCEALED = marker("own-credential").decode()
+_IN_URL = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
 
 
 def argument_spec(*groups: dict[str, Any]) -> dict[str, Any]:
@@ -150,16 +148,30 @@ def instances_of(params: dict[str, Any]) -> list[Instance]:
 
 
 def secret_values(params: dict[str, Any]) -> list[str]:
-    """The secrets inside a kubeconfig that is given as data: none of them may show up in results."""
-    found: list[str] = []
-    todo: list[Any] = [params.get("kubeconfig")]
-    while todo:
-        value = todo.pop()
-        if isinstance(value, dict):
-            for key, item in value.items():
-                todo.append(item)
-                if isinstance(item, str) and key in _SECRET_KEYS:
-                    found.append(item)
-        elif isinstance(value, list):
-            todo += value
-    return found
+    """The credentials among the options, also in a kubeconfig that is given as data, and in URLs."""
+    return [value for key, value in _texts("", params) if key in _SECRET_KEYS] + [
+        found for _key, value in _texts("", params) for found in _IN_URL.findall(value)
+    ]
+
+
+def without_credentials(value: Any, key: str = "") -> Any:
+    """Options as they may be shown."""
+    if isinstance(value, dict):
+        return {name: without_credentials(item, str(name)) for name, item in value.items()}
+    if isinstance(value, list):
+        return [without_credentials(item, key) for item in value]
+    if not isinstance(value, str):
+        return value
+    return CONCEALED if key in _SECRET_KEYS and value else _IN_URL.sub(f"://{CONCEALED}@", value)
+
+
+def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
+    """All texts in a value, each with the key that it has."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _texts(str(name), item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(key, item)

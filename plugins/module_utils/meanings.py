@@ -100,6 +100,7 @@ class Reason(str, enum.Enum):
     POOL_SATURATED = "pool_saturated"
     POOL_UNKNOWN = "pool_unknown"
     LOG_GAP = "log_gap"
+    NOT_REDACTED = "not_redacted"
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,11 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.RECORDED: Meaning(Status.COMPLETE, "read and kept"),
     Reason.LOG_GAP: Meaning(
         Status.PARTIAL, "a part of the log was not seen", "see the gaps in log.json; watch again, or on the node itself"
+    ),
+    Reason.NOT_REDACTED: Meaning(
+        Status.FAILED,
+        "it could not be looked through for secrets, so it was not kept",
+        "report it with this row; cloudpods_redact=none keeps it with all that is in it",
     ),
     Reason.SAME_IMAGE: Meaning(Status.COMPLETE, "read once for this image id; the path names where"),
     Reason.CUT_SHORT: Meaning(

@@ -5,20 +5,32 @@
 
 from __future__ import annotations
 
+import json
+import os
 import tempfile
 from typing import Any, Callable, TypeVar
 
-from .arguments import instances_of, secret_values
+from .arguments import instances_of, secret_values, without_credentials
 from .bundle.part import leave_part, new_part
 from .bundle.store import Store
 from .captures.run import discover
 from .catalog import Selection
 from .deadline import Deadline
 from .progress import Progress, shown
+from .redact.redactor import SECRETS, Redactor
 from .transports.base import Discovery, SetupError, Transport
 
 Report = TypeVar("Report")
 NO_PLACE = {"output": "", "archive": ""}
+# Credentials that the libraries for Kubernetes and Keystone take from the environment.
+SECRET_VARIABLES = (
+    "K8S_AUTH_API_KEY",
+    "K8S_AUTH_PASSWORD",
+    "OS_PASSWORD",
+    "OS_SECRET_KEY",
+    "OS_AUTH_TOKEN",
+    "OS_TOKEN",
+)
 
 
 def targets_of(params: dict[str, Any], transport: Transport, selection: Selection, deadline: Deadline) -> Discovery:
@@ -29,15 +41,28 @@ def targets_of(params: dict[str, Any], transport: Transport, selection: Selectio
 
 def leaving_part(params: dict[str, Any], work: Callable[[Store], Report]) -> tuple[Report, dict[str, str]]:
     """What work returns, and where the part is that it filled: see leave_part(). ValueError and OSError of output."""
-    store = new_part(params["output"], params["archive"])
+    store = new_part(params["output"], params["archive"], redactor_of(params))
     report = work(store)
     return report, leave_part(store, params["output"], params["archive"])
 
 
-def leaving_nothing(work: Callable[[Store], Report]) -> tuple[Report, dict[str, str]]:
+def leaving_nothing(params: dict[str, Any], work: Callable[[Store], Report]) -> tuple[Report, dict[str, str]]:
     """The same for check mode of what only reads: what was read is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="cloudpods-") as folder:
-        return work(Store(folder)), NO_PLACE
+        return work(Store(folder, redactor_of(params))), NO_PLACE
+
+
+def redactor_of(params: dict[str, Any]) -> Redactor:
+    """The redactor that the options describe. The credentials of the run itself are taken out at every level."""
+    known = [*secret_values(params), *(os.environ.get(name, "") for name in SECRET_VARIABLES)]
+    return Redactor(params.get("redact") or SECRETS, known)
+
+
+def result_without_secrets(result: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """A module's result as it may be shown. Where the part lies stays as it is: without that it would be lost."""
+    data = json.dumps(result).encode()
+    made = redactor.data(data, "result.json")
+    return result if made is data else {**json.loads(made), **{key: result[key] for key in NO_PLACE if key in result}}
 
 
 def run_shown(
@@ -45,13 +70,17 @@ def run_shown(
 ) -> dict[str, Any]:
     """The result of run(params, check_mode, progress) of an AnsibleModule, which fails with what speaks against it.
 
-    seconds: how long it may take, for who watches.
+    seconds: how long it may take, for who watches. No secrets are in the result, nor in the message.
     """
-    module.no_log_values.update(secret_values(module.params))
+    redactor, params = redactor_of(module.params), module.params
+    # Ansible shows the options, and would mask each word of a kubeconfig that is given as data, wherever that is in the
+    # result: the path of the part, too.
+    module.params = without_credentials(params)
+    module.no_log_values.clear()
     progress = Progress()
     try:
         with shown(progress, seconds):
-            return run(module.params, module.check_mode, progress)
+            return result_without_secrets(run(params, module.check_mode, progress), redactor)
     except (SetupError, ValueError, OSError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=redactor.text(str(error)))
         raise  # it does not return

@@ -69,6 +69,15 @@ options:
       - What the manifest and the report shall say of the run, for example the scenario.
     type: dict
     default: {}
+  redact:
+    description:
+      - V(secrets) takes passwords, tokens, keys and the like out of every file, whatever was done where it was made.
+        A file that cannot be looked through is left out, and its row says so.
+      - V(none) leaves everything as it is. Such a bundle must not be shown to others.
+    type: str
+    choices: [secrets, none]
+    default: secrets
+    version_added: 0.2.0
   fail_on:
     description:
       - When the run counts as failed, which RV(failure) then says. The bundle is sealed all the same.
@@ -127,6 +136,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal 
     seal_bundle,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import LEVELS, SECRETS, Redactor
 
 ARGUMENTS = {
     "path": {"type": "path", "required": True},
@@ -143,6 +153,7 @@ ARGUMENTS = {
         },
     },
     "run": {"type": "dict", "default": {}},
+    "redact": {"type": "str", "choices": list(LEVELS), "default": SECRETS},
     "fail_on": {"type": "str", "choices": list(FAIL_ON), "default": "failed"},
 }
 
@@ -152,7 +163,9 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=False)
     params = module.params
     try:
-        sealed = seal_bundle(params["path"], params["parts"], params["absent"], params["run"], params["reports"])
+        redactor = Redactor(params["redact"])
+        given = (params["path"], params["parts"], params["absent"], params["run"], params["reports"])
+        sealed = seal_bundle(*given, redactor)
     except (ValueError, OSError) as error:
         captures = ", ".join([params["path"], *params["parts"]])
         module.fail_json(msg=f"The bundle could not be sealed: {error}. What was captured stays in {captures}")

@@ -62,6 +62,15 @@ changed_files:
   returned: always
   type: list
   elements: str
+redaction:
+  description:
+    - The level of redaction (RV(redaction.level)), and how often each rule has replaced a secret
+      (RV(redaction.replaced)), as the manifest has it.
+    - The level is empty for a bundle of a release that did not redact.
+  returned: always
+  type: dict
+  sample: {level: secrets, replaced: {password: 3, jwt: 1}}
+  version_added: 0.2.0
 problems:
   description: What else is wrong, for example a bundle that cannot be read.
   returned: always
@@ -91,6 +100,7 @@ def main() -> None:
         "added": found.added,
         "changed_files": found.changed,
         "problems": found.problems,
+        "redaction": {"level": found.level, "replaced": found.replaced},
     }
     if module.params["fail"] and not found.intact:
         named = found.problems + [f"missing: {name}" for name in found.missing]

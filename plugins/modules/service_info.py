@@ -155,19 +155,20 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     SELECTION,
     TRANSPORT,
     argument_spec,
-    secret_values,
     selection_of,
     transport_of,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import SetupError
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import run_shown
 
 DEADLINE = {"deadline": {"type": "float", "default": 60.0}}
 
 
-def run(params: dict[str, Any]) -> dict[str, Any]:
+def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[str, Any]:
     """The module's result for these options. ValueError and SetupError as the functions it calls."""
+    del check_mode, progress
     selection = selection_of(params)
     transport = transport_of(params, connections=1)
     found = discover(transport, selection, Deadline(params["deadline"]))
@@ -186,12 +187,7 @@ def run(params: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Wire options to the work, and its result to Ansible."""
     module = AnsibleModule(argument_spec=argument_spec(SELECTION, TRANSPORT, DEADLINE), supports_check_mode=True)
-    module.no_log_values.update(secret_values(module.params))
-    try:
-        result = run(module.params)
-    except (SetupError, ValueError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    module.exit_json(**run_shown(module, run, module.params["deadline"]))
 
 
 if __name__ == "__main__":

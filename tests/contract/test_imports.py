@@ -67,10 +67,11 @@ ROOMS: dict[str, Room] = {
     "deadline.py": Room(system=THREADS),
     "progress.py": Room(system=FILES | THREADS),
     "fanout.py": Room(ours=("deadline",), system=THREADS),
+    "redact/*": Room(ours=("redact.*",)),
     "stacks/files.py": Room(ours=("stacks.*", "text"), system=FILES),
     "stacks/*": Room(ours=("stacks.*",)),
     "status/*": Room(ours=("status.*", "reasons", "model", "text", "watch.*")),
-    "watch/*": Room(ours=("watch.*", "reasons", "model", "text", "log_patterns")),
+    "watch/*": Room(ours=("watch.*", "reasons", "model", "text", "log_patterns", "redact.*")),
     # Bytes are judged on a node, too: without the library, less is proven.
     "profiles/pprof_proto.py": Room(lazily=frozenset(("google.protobuf",))),
     "profiles/files.py": Room(ours=("profiles.*", "reasons", "model", "text", "bundle.*"), system=FILES),
@@ -81,12 +82,12 @@ ROOMS: dict[str, Room] = {
         libraries=frozenset(("jmespath", "yaml")),
         system=FILES,
     ),
-    "bundle/*": Room(ours=("bundle.*", "reasons", "model", "text"), system=FILES | THREADS),
+    "bundle/*": Room(ours=("bundle.*", "reasons", "model", "text", "redact.*"), system=FILES | THREADS),
     "captures/judge.py": Room(ours=("reasons", "model", "catalog", "transports.base")),
     "captures/*": Room(
         ours=("captures.*", *WORDS, "text", "fanout", "progress", "transports.base", "bundle.*", "stacks.*", "status.*",
               "profiles.model", "profiles.proof", "profiles.symbols", "transports.follow", "watch", "watch.*",
-              "log_patterns"),
+              "log_patterns", "redact.*"),
         system=THREADS,
     ),
     "transports/base.py": Room(ours=(*WORDS, "transports.follow")),
@@ -108,12 +109,13 @@ ROOMS: dict[str, Room] = {
     "transports/*": Room(ours=TRANSPORT, system=EVERYTHING),
     # Its transports are imported when they are asked for; kubernetes.core is asked for its options, and may be missing.
     "arguments.py": Room(
-        ours=("reasons", "model", "catalog", "transports.*"),
+        ours=("reasons", "model", "catalog", "transports.*", "redact.*"),
         libraries=frozenset(("ansible_collections.kubernetes.core",)),
         system=FILES,
     ),
     "running.py": Room(
-        ours=("arguments", "bundle.*", "captures.run", "catalog", "deadline", "progress", "transports.base"),
+        ours=("arguments", "bundle.*", "captures.run", "catalog", "deadline", "progress", "redact.*",
+              "transports.base"),
         system=FILES,
     ),
     "__init__.py": Room(),

@@ -27,24 +27,33 @@ CHUNK = 1 << 20
 
 @dataclass
 class Verification:
-    """What a check found: names of files that are missing, were added or changed; and what else is wrong."""
+    """What a check found: names of files that are missing, were added or changed; and what else is wrong.
+
+    level, replaced: what the manifest says of the redaction; "" and nothing where it says nothing.
+    """
 
     missing: list[str] = field(default_factory=list)
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     files: int = 0
+    level: str = ""
+    replaced: dict[str, int] = field(default_factory=dict)
 
     @property
     def intact(self) -> bool:
         return not (self.missing or self.added or self.changed or self.problems)
 
 
-def build(files: Iterator[tuple[str, IO[bytes]]], run: dict[str, Any]) -> dict[str, Any]:
-    """The manifest of these (relative path, open file) pairs. run: what is said of the run itself, JSON values."""
+def build(files: Iterator[tuple[str, IO[bytes]]], run: dict[str, Any], redaction: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of these (relative path, open file) pairs.
+
+    run: what is said of the run itself, JSON values. redaction: its level, and how often each rule has replaced
+    something.
+    """
     present, _kept = _read(files)
     entries = [{"path": path, "bytes": size, "sha256": digest} for path, (size, digest) in sorted(present.items())]
-    return {"format": FORMAT, "version": FORMAT_VERSION, "run": run, "files": entries}
+    return {"format": FORMAT, "version": FORMAT_VERSION, "run": run, "redaction": redaction, "files": entries}
 
 
 def _measure(stream: IO[bytes]) -> Measure:
@@ -127,6 +136,9 @@ def _read(files: Iterator[tuple[str, IO[bytes]]]) -> tuple[dict[str, Measure], d
 def _compare(manifest: dict[str, Any], present: dict[str, Measure], result: Verification) -> None:
     if manifest.get("format") != FORMAT or manifest.get("version") != FORMAT_VERSION:
         result.problems.append("the manifest is not of a format that is known here")
+    redaction = manifest.get("redaction") or {}
+    result.level = str(redaction.get("level", ""))
+    result.replaced = {str(rule): int(count) for rule, count in (redaction.get("replaced") or {}).items()}
     stated = {entry["path"]: (entry["bytes"], entry["sha256"]) for entry in manifest["files"]}
     result.missing = sorted(set(stated) - set(present))
     result.added = sorted(set(present) - set(stated))

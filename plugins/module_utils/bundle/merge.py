@@ -175,9 +175,13 @@ def _row(line: bytes) -> LedgerRow:
     return entry
 
 
-def seal(bundle: str, run: dict[str, Any]) -> str:
-    """Write the manifest of everything in the bundle's folder, and the archive beside it; the archive's path."""
-    write_file(os.path.join(bundle, MANIFEST), json_bytes(build(folder_files(bundle), run), indent=1))
+def seal(bundle: str, run: dict[str, Any], redaction: dict[str, Any]) -> str:
+    """Write the manifest of everything in the bundle's folder, and the archive beside it; the archive's path.
+
+    run, redaction: as for manifest.build().
+    """
+    manifest = build(folder_files(bundle), run, redaction)
+    write_file(os.path.join(bundle, MANIFEST), json_bytes(manifest, indent=1))
     archive_path = archive_of(bundle)
     _write_archive(bundle, os.path.basename(bundle.rstrip("/")), archive_path)
     return archive_path

@@ -8,25 +8,26 @@ from __future__ import annotations
 import os
 import tempfile
 
+from ..redact.redactor import Redactor
 from .merge import pack_part
 from .store import LEDGER, Store, archive_of
 
 PREFIX = "cloudpods-"
 
 
-def new_part(output: str | None, archive: bool) -> Store:
+def new_part(output: str | None, archive: bool, redactor: Redactor | None = None) -> Store:
     """Return the store of a new part, in the folder output or in a new temporary one.
 
     ValueError when something is there already, so that nothing can go wrong after the capture: the ledger of another
     run, or what has the name of the archive.
     """
     if not output:
-        return Store(tempfile.mkdtemp(prefix=PREFIX))
+        return Store(tempfile.mkdtemp(prefix=PREFIX), redactor)
     if os.path.exists(os.path.join(output, LEDGER)):
         raise ValueError(f"{output} already holds a ledger: take another folder")
     if archive and os.path.lexists(archive_of(output)):
         raise ValueError(f"{archive_of(output)} is there already: take another folder")
-    return Store(output)
+    return Store(output, redactor)
 
 
 def leave_part(store: Store, output: str | None, archive: bool) -> dict[str, str]:

@@ -12,9 +12,11 @@ from typing import Any, Sequence
 
 from ..model import Instance, LedgerRow, count_by_status, row, utc_now, utc_text
 from ..reasons import Reason, Status, verdict
+from ..redact.redactor import Redactor
 from .manifest import MANIFEST
 from .merge import merge_part, seal
 from .profile_report import profile_lines
+from .redaction import redact_folder
 from .report import PROFILE_PREFIX, STACK, STATUS_PREFIX, VERSION, issue, table
 from .run_folder import PARTS
 from .store import LEDGER, archive_of, ledger_bytes, make_directory, write_file
@@ -39,11 +41,13 @@ def seal_bundle(
     absent: Sequence[dict[str, str]],
     run: dict[str, Any],
     reports: Sequence[str] = (),
+    redactor: Redactor | None = None,
 ) -> Sealed:
     """Merge the parts into the folder, write ledger, report and manifest, and pack it all.
 
     absent: {cluster, error, reason} of each access point that brought nothing, the reason being one of Reason's words.
     reports: folders of reports that were made on the controller; only their files may lie at the top of the bundle.
+    redactor: takes the secrets out of all files once more, whatever was done where they were made.
     A part that cannot be used becomes a row, not the end of the run, and stays where it is. ValueError when the folder
     is a sealed bundle already: nothing of it is overwritten, and the parts stay where they are.
     """
@@ -59,12 +63,18 @@ def seal_bundle(
     waiting = os.path.join(folder, PARTS)
     if os.path.isdir(waiting) and not os.listdir(waiting):
         os.rmdir(waiting)
+    redactor = redactor or Redactor()
+    looked = redact_folder(folder, redactor)
+    rows = looked.rows(rows, redactor)
     counts = count_by_status(rows)
-    about = dict(run, sealed=utc_text(utc_now()), rows=len(rows), **counts)
-    write_file(os.path.join(folder, LEDGER), ledger_bytes(rows))
+    about = redactor.value(dict(run, sealed=utc_text(utc_now()), rows=len(rows), **counts))
+    ledger = ledger_bytes(rows)
+    looked.count(ledger)
+    write_file(os.path.join(folder, LEDGER), ledger)
     if not _without_stacks(rows):
         write_file(os.path.join(folder, ISSUE), issue(about, rows, _loader(folder)).encode("utf-8", "replace"))
-    return Sealed(folder, seal(folder, about), rows, profile_lines(rows) + table(rows))
+    archive = seal(folder, about, looked.about(redactor))
+    return Sealed(folder, archive, rows, profile_lines(rows) + table(rows))
 
 
 def _without_stacks(rows: Sequence[LedgerRow]) -> bool:

@@ -9,6 +9,7 @@ Pure but for the file system. Names come from clusters, so they are hostile: the
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -17,6 +18,8 @@ import threading
 from typing import Any, Callable, Iterable, Iterator, Sequence
 
 from ..model import Artifact, LedgerRow
+from ..reasons import Reason, verdict
+from ..redact.redactor import RedactionError, Redactor
 
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
@@ -67,15 +70,12 @@ def write_file(path: str, data: bytes) -> None:
 class Spool:
     """A private file that is written piece by piece under a temporary name. It is there when it is kept, or never.
 
-    size: bytes so far. Not for several threads at a time.
+    size: bytes so far. keep: gives a content its name. Not for several threads at a time.
     """
 
-    def __init__(self, path: str, name: str, check: Callable[[], None]) -> None:
-        self._path = path
-        self._name = name
-        self._check = check
+    def __init__(self, path: str, keep: Callable[[bytes], Artifact]) -> None:
+        self._keep = keep
         self._temporary = f"{path}.{os.getpid()}-{threading.get_ident()}.spool"
-        self._hash = hashlib.sha256()
         self.size = 0
         descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE)
         self._stream = os.fdopen(descriptor, "w+b")
@@ -83,7 +83,6 @@ class Spool:
 
     def write(self, data: bytes) -> None:
         self._stream.write(data)
-        self._hash.update(data)
         self.size += len(data)
 
     def content(self) -> bytes:
@@ -93,11 +92,8 @@ class Spool:
         return self._stream.read()
 
     def keep(self) -> Artifact:
-        """Give it its name."""
-        self._stream.flush()
-        self._check()
-        os.replace(self._temporary, self._path)
-        return Artifact(self._name, self.size, self._hash.hexdigest())
+        """Give it its name; content() stays what came."""
+        return self._keep(self.content())
 
     def close(self) -> None:
         """Remove what was not kept. May be called more than once."""
@@ -121,11 +117,39 @@ def ledger_bytes(rows: Iterable[LedgerRow]) -> bytes:
     return "".join(lines).encode("utf-8", "replace")
 
 
-class Store:
-    """Where one module call leaves its artifacts and ledger rows. Safe to use from several threads."""
+def redacted_rows(rows: Iterable[LedgerRow], redactor: Redactor, failed: dict[str, str]) -> list[LedgerRow]:
+    """The rows without secrets. failed: path of an artifact that is not there for its secrets -> why."""
+    there = [without_artifact(entry, failed[entry.path]) if entry.path in failed else entry for entry in rows]
+    return [
+        dataclasses.replace(entry, message=redactor.text(entry.message), details=redactor.value(entry.details))
+        for entry in there
+    ]
 
-    def __init__(self, root: str) -> None:
+
+def without_artifact(entry: LedgerRow, why: str) -> LedgerRow:
+    """The row of a capture whose artifact had to be left out."""
+    outcome = verdict(Reason.NOT_REDACTED, why)
+    return dataclasses.replace(
+        entry,
+        status=outcome.status.value,
+        reason=outcome.reason.value,
+        message=outcome.message,
+        path="",
+        bytes=0,
+        sha256="",
+    )
+
+
+class Store:
+    """Where one module call leaves its artifacts and ledger rows. Safe to use from several threads.
+
+    Nothing is written with the secrets in it. What the redactor fails at is not written, and its row says so.
+    """
+
+    def __init__(self, root: str, redactor: Redactor | None = None) -> None:
         self.root = root
+        self.redactor = redactor or Redactor()
+        self._unredacted: dict[str, str] = {}
         self._lock = threading.Lock()
         self._closed = False
         self._spools: set[Spool] = set()
@@ -134,15 +158,25 @@ class Store:
 
     def keep(self, folders: Sequence[str], name: str, data: bytes) -> Artifact:
         """Write one artifact below the root; its path is relative to the root, with "/"."""
-        parts = self._place(folders, name)
+        return self._write(self._place(folders, name), data)
+
+    def _write(self, parts: Sequence[str], data: bytes) -> Artifact:
+        path = "/".join(parts)
+        try:
+            data = self.redactor.data(data, path)
+        except RedactionError as error:
+            with self._lock:
+                self._unredacted[path] = str(error)
+            return Artifact(path, 0, "")
+        self._check_open()
         write_file(os.path.join(self.root, *parts), data)
-        return Artifact("/".join(parts), len(data), hashlib.sha256(data).hexdigest())
+        return Artifact(path, len(data), hashlib.sha256(data).hexdigest())
 
     @contextlib.contextmanager
     def spool(self, folders: Sequence[str], name: str) -> Iterator[Spool]:
         """One artifact that comes piece by piece, which is not held in memory; removed unless it is kept."""
         parts = self._place(folders, name)
-        made = Spool(os.path.join(self.root, *parts), "/".join(parts), self._check_open)
+        made = Spool(os.path.join(self.root, *parts), lambda data: self._write(parts, data))
         with self._lock:
             self._spools.add(made)
         try:
@@ -162,14 +196,17 @@ class Store:
 
     def record(self, rows: Iterable[LedgerRow]) -> None:
         """Append rows to the ledger, on disk at once: what was seen survives whatever happens next."""
+        rows = list(rows)
         with self._lock:
             self._check_open()
-            rows = list(rows)
             self.rows += rows
             descriptor = os.open(self._ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
             with os.fdopen(descriptor, "ab") as stream:
                 os.fchmod(stream.fileno(), FILE_MODE)
-                stream.write(ledger_bytes(rows))
+                stream.write(ledger_bytes(self._shown(rows)))
+
+    def _shown(self, rows: Iterable[LedgerRow]) -> list[LedgerRow]:
+        return redacted_rows(rows, self.redactor, self._unredacted)
 
     def finish(self, rows: Sequence[LedgerRow]) -> None:
         """Replace the ledger by its final form. From now on nothing is written: an abandoned thread must not change
@@ -178,7 +215,7 @@ class Store:
             self._closed = True
             for spool in self._spools:
                 spool.remove()
-            write_file(self._ledger, ledger_bytes(rows))
+            write_file(self._ledger, ledger_bytes(self._shown(rows)))
 
     @property
     def _ledger(self) -> str:

@@ -21,12 +21,12 @@ from ..pprof import CAPTURE_PREFIX, SYMBOL_PATH, Kind
 from ..profiles.proof import prove
 from ..profiles.symbols import batches, parse_symbol_answer
 from ..reasons import CaptureError, Reason, Verdict, verdict
+from ..redact.redactor import count_markers
 from ..stacks.parse import parse
 from ..status.documents import cut_verdict, read, refusal_of
 from ..text import printable
 from ..transports.base import HttpAnswer, Transport
 from . import cost
-from .cmdline import without_secrets
 from .subject import NAMES, Subject
 
 # Of an answer that is no profile: a command line, names, the figures of workers.
@@ -72,7 +72,8 @@ class Taker:
             else:
                 details["http_status"] = got.status
                 if raw:
-                    shown, details["hidden"] = without_secrets(bytes(raw))
+                    shown = self._store.redactor.data(bytes(raw))
+                    details["hidden"] = sum(count_markers(shown).values())
                     spool.write(shown)
                 refused = _refused(subject, got, is_first)
                 outcome, artifact = (refused, None) if refused else self._answered(subject, kind, got, spool, details)

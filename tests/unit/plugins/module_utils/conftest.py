@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-for folder in ("transports", "profiles"):
+for folder in ("transports", "profiles", "redact"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 pytest.register_assert_rewrite("conformance", "conformance_http", "conformance_logs")
 

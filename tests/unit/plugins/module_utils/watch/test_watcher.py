@@ -93,7 +93,7 @@ def test_samples_have_the_lines_around_them_and_no_secrets():
     head = "[warning 2026-11-23 00:00:0"
     assert [text.rpartition("] ")[2] for text in sample["before"]] == ["before 1", "before 2"]
     assert sample["line"] == f"{head}2 {CALLER}] etcd keepalive failed"
-    assert sample["after"] == [f"{head}3 {CALLER}] after {number} password=***" for number in (0, 1)]
+    assert sample["after"] == [f"{head}3 {CALLER}] after {number} password=[redacted:password]" for number in (0, 1)]
 
 
 def test_a_pool_that_was_idle_counts_anew():

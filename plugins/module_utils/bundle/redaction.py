@@ -1,0 +1,69 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The last look for secrets: over every file of a bundle's folder, before it is sealed."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from dataclasses import dataclass, field
+from typing import Any, Iterable
+
+from ..model import LedgerRow
+from ..redact.packed import unpacked
+from ..redact.redactor import GZIP, RedactionError, Redactor, count_markers
+from .manifest import folder_files
+from .store import redacted_rows, write_file
+
+
+@dataclass
+class Looked:
+    """What came of it. replaced: how often each rule's marker stands in the files; changed: path -> size and sha256;
+    failed: path -> why, of files that were removed."""
+
+    replaced: dict[str, int] = field(default_factory=dict)
+    changed: dict[str, tuple[int, str]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def count(self, data: bytes) -> None:
+        """Add the markers in a file's content."""
+        for piece in unpacked(data) if data.startswith(GZIP) else (data,):
+            for rule, count in count_markers(piece).items():
+                self.replaced[rule] = self.replaced.get(rule, 0) + count
+
+    def rows(self, rows: Iterable[LedgerRow], redactor: Redactor) -> list[LedgerRow]:
+        """The rows as they are for the files now."""
+        return [self._measured(entry) for entry in redacted_rows(rows, redactor, self.failed)]
+
+    def _measured(self, entry: LedgerRow) -> LedgerRow:
+        if entry.path not in self.changed:
+            return entry
+        size, digest = self.changed[entry.path]
+        return dataclasses.replace(entry, bytes=size, sha256=digest)
+
+    def about(self, redactor: Redactor) -> dict[str, Any]:
+        """What the manifest says of it."""
+        return {"level": redactor.level, "replaced": dict(sorted(self.replaced.items()))}
+
+
+def redact_folder(folder: str, redactor: Redactor) -> Looked:
+    """Take the secrets out of each file. What cannot be looked through is removed."""
+    looked = Looked()
+    # Listed first, as files are replaced on the way.
+    for path in [path for path, _stream in folder_files(folder)]:
+        full = os.path.join(folder, *path.split("/"))
+        with open(full, "rb") as source:
+            data = source.read()
+        try:
+            made = redactor.data(data, path)
+            looked.count(made)
+        except RedactionError as error:
+            looked.failed[path] = str(error)
+            os.unlink(full)
+            continue
+        if made != data:
+            write_file(full, made)
+            looked.changed[path] = (len(made), hashlib.sha256(made).hexdigest())
+    return looked

@@ -1,0 +1,241 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one place where secrets are taken out of what is written or returned. Pure.
+
+A secret is replaced by [redacted:RULE]. What has none stays as it is, byte by byte. Where something of a form that has
+lengths inside (a profile) is changed, what replaces a secret is as long as it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import json
+import re
+import sys
+from typing import Any, Iterable, Iterator
+
+from .named import Span, is_secret_name, named_secrets
+from .packed import repacked, unpacked
+from .rules import RULES, Rule
+
+LEVELS = SECRETS, NONE = ("secrets", "none")
+MARKER = re.compile(rb"\[redacted:([a-z0-9-]{1,48})\]")
+# A known secret that is shorter is a word that may stand anywhere.
+KNOWN_LENGTH = 6
+GZIP = b"\x1f\x8b"
+# Bytes that are looked through at a time, and how many of those before them once more: no secret is longer.
+WINDOW, OVERLAP = 4 << 20, 64 << 10
+MAX_UNPACKED = 1 << 30
+_BINARY = (".gz", ".der", ".out")
+_JSON = (".json", ".jsonl")
+# What divides words, besides blanks.
+DIVIDERS = bytes.maketrans(b"\"'`", b"   ")
+
+
+class RedactionError(Exception):
+    """Something could not be looked through, so it must not be shown."""
+
+
+def marker(rule: str) -> bytes:
+    """What stands where a rule has found a secret."""
+    return b"[redacted:%s]" % rule.encode()
+
+
+def count_markers(data: bytes) -> dict[str, int]:
+    """How often each rule has replaced something in this text."""
+    counts: dict[str, int] = {}
+    for match in MARKER.finditer(data):
+        name = match.group(1).decode()
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+class Redactor:
+    """Takes secrets out. level: one of LEVELS. known: credentials of the run itself, which are taken out wherever they
+    are, at every level."""
+
+    def __init__(self, level: str = SECRETS, known: Iterable[str] = ()) -> None:
+        if level not in LEVELS:
+            raise ValueError(f"'{level}' is not one of {', '.join(LEVELS)}")
+        self.level = level
+        self._known = sorted({word.encode() for word in known if len(word) >= KNOWN_LENGTH}, key=len, reverse=True)
+
+    @property
+    def _finds_nothing(self) -> bool:
+        return self.level == NONE and not self._known
+
+    def data(self, data: bytes, name: str = "") -> bytes:
+        """A file's content without its secrets. name: of the file, which tells its form. RedactionError."""
+        if self._finds_nothing or not data:
+            return data
+        try:
+            if data.startswith(GZIP):
+                return self._packed(data)
+            if name.endswith(_BINARY):
+                return self._replaced(data, is_json=False, same_length=True)
+            if name.endswith(_JSON):
+                return self._json(data, name)
+            return self._replaced(data, is_json=False)
+        except (RecursionError, MemoryError, re.error, ValueError) as error:
+            raise RedactionError(f"{type(error).__name__}: {error}") from error
+
+    def text(self, text: str) -> str:
+        """A text without its secrets."""
+        if self._finds_nothing or not text:
+            return text
+        data = text.encode("utf-8", "surrogatepass")
+        made = self._replaced(data, is_json=False)
+        return text if made is data else made.decode("utf-8", "surrogatepass")
+
+    def value(self, value: Any) -> Any:
+        """Plain values (dicts, lists, texts, …) without the secrets in them; keys stay."""
+        if self._finds_nothing:
+            return value
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return self._dict(value)
+        if isinstance(value, (list, tuple)):
+            return type(value)(self.value(item) for item in value)
+        return value
+
+    def _dict(self, value: dict[Any, Any]) -> dict[Any, Any]:
+        named = is_secret_name(str(value.get("name") or ""))
+        made = {}
+        for key, item in value.items():
+            secret = is_secret_name(str(key)) or (named and key == "value")
+            is_plain = isinstance(item, (str, int, float)) and not isinstance(item, bool)
+            whole = secret and is_plain and self.level != NONE
+            made[key] = self._whole(item) if whole else self.value(item)
+        return made
+
+    def _whole(self, item: Any) -> Any:
+        """A value that is a secret by its name; what is none ("", a marker) stays."""
+        text = self.text(f"password={json.dumps(str(item))}")
+        return json.loads(text[len("password=") :]) if "[redacted:" in text else item
+
+    def _json(self, data: bytes, name: str) -> bytes:
+        made = self._replaced(data, is_json=True)
+        if made is data:
+            return data
+        documents = made.splitlines() if name.endswith(".jsonl") else [made]
+        try:
+            for document in documents:
+                json.loads(document)
+            return made
+        except ValueError:
+            return self._by_value(data, name)
+
+    def _by_value(self, data: bytes, name: str) -> bytes:
+        """The slow way, for JSON that the fast one would break; text that is no JSON is only text."""
+        try:
+            documents = [json.loads(line) for line in (data.splitlines() if name.endswith(".jsonl") else [data])]
+        except ValueError:
+            return self._replaced(data, is_json=False)
+        lines = [json.dumps(self.value(one), ensure_ascii=False, sort_keys=True) for one in documents]
+        return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
+
+    def _packed(self, data: bytes) -> bytes:
+        """Of a gzip stream what it holds is looked through; the stream stays as it is where that has no secrets.
+
+        A damaged one is looked through as far as it goes; what comes after that is not to be had by anybody.
+        """
+        found: list[Span] = []
+        size = 0
+        before = b""
+        for piece in unpacked(data):
+            window = before + piece
+            found += _moved(self._spans_of_window(window, is_json=False), size - len(before))
+            size += len(piece)
+            before = window[-OVERLAP:]
+            if size > MAX_UNPACKED:
+                raise RedactionError(f"it holds more than {MAX_UNPACKED} bytes")
+        patches = [(start, mask(rule, end - start)) for start, end, rule, _around in _united(found, b"")]
+        return repacked(data, patches) if patches else data
+
+    def _replaced(self, data: bytes, is_json: bool, same_length: bool = False) -> bytes:
+        """The text with markers; the very same object where there is nothing to replace."""
+        pieces, place = [], 0
+        for start, end, rule, around in _united(self._spans(data, is_json), data):
+            sign = mask(rule, end - start) if same_length else around + marker(rule) + around
+            pieces += [data[place:start], sign]
+            place = end
+        if not pieces:
+            return data
+        return b"".join([*pieces, data[place:]])
+
+    def _spans(self, data: bytes, is_json: bool) -> Iterator[Span]:
+        """All secrets. A long text is looked through in windows that overlap, so that little memory is needed."""
+        if len(data) <= WINDOW:
+            yield from self._spans_of_window(data, is_json)
+            return
+        for start in range(0, len(data), WINDOW):
+            low = max(0, start - OVERLAP)
+            yield from _moved(self._spans_of_window(data[low : start + WINDOW], is_json), low)
+
+    def _spans_of_window(self, data: bytes, is_json: bool) -> Iterator[Span]:
+        for word in self._known:
+            place = data.find(word)
+            while place >= 0:
+                yield place, place + len(word), "own-credential", b""
+                place = data.find(word, place + len(word))
+        if self.level == NONE:
+            return
+        # Logs and dumps say the same words again and again: most is decided by looking at each of them once.
+        words = b"\n".join(set(data.translate(DIVIDERS).split()))
+        lower = words.lower()
+        for rule, hints, also in _HINTED:
+            if also in lower and any(hint in lower for hint in hints):
+                expression = _compiled(rule)
+                if not rule.one_word or expression.search(words):
+                    yield from _matches(rule, expression, data)
+        yield from named_secrets(data, lower, is_json)
+
+
+_HINTED = tuple((rule, tuple(word.encode() for word in rule.words), rule.also.encode()) for rule in RULES)
+
+
+def mask(rule: str, size: int) -> bytes:
+    """What replaces a secret where all has to stay as long as it is."""
+    sign = marker(rule)
+    return sign.ljust(size, b"*") if size >= len(sign) else b"*" * size
+
+
+def _moved(spans: Iterable[Span], by: int) -> Iterator[Span]:
+    return ((start + by, end + by, rule, around) for start, end, rule, around in spans)
+
+
+def _united(spans: Iterable[Span], data: bytes) -> Iterator[Span]:
+    """The spans in order, those that overlap as one; not those that begin or end in a marker that is there already."""
+    markers = [match.span() for match in MARKER.finditer(data)] if b"[redacted:" in data else []
+    last: Span | None = None
+    for span in sorted(spans, key=lambda one: (one[0], -one[1])):
+        if _is_in(markers, span[0]) or _is_in(markers, span[1] - 1):
+            continue
+        if last and span[0] < last[1]:
+            last = (last[0], max(last[1], span[1]), last[2], last[3])
+            continue
+        if last:
+            yield last
+        last = span
+    if last:
+        yield last
+
+
+def _is_in(ranges: list[tuple[int, int]], place: int) -> bool:
+    number = bisect.bisect_right(ranges, (place, sys.maxsize)) - 1
+    return number >= 0 and place < ranges[number][1]
+
+
+@functools.lru_cache(maxsize=None)
+def _compiled(rule: Rule) -> re.Pattern[bytes]:
+    return re.compile(rule.expression.encode())
+
+
+def _matches(rule: Rule, expression: re.Pattern[bytes], data: bytes) -> Iterator[Span]:
+    for match in expression.finditer(data):
+        start, end = match.span(rule.group)
+        if end > start:
+            yield start, end, rule.name, b""

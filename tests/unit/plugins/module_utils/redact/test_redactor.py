@@ -1,0 +1,247 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Secrets are taken out, of every kind and in every form of file; what is none stays byte by byte."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+
+import kinds
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils import meanings
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import redactor as redactor_module
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import (
+    DIVIDERS,
+    MARKER,
+    NONE,
+    OVERLAP,
+    WINDOW,
+    RedactionError,
+    Redactor,
+    count_markers,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.rules import RULES
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workspace import ROOT
+
+REDACTOR = Redactor()
+UNIT = ROOT / "tests/unit"
+# What real services said, and what people sent.
+SAMPLES = (
+    UNIT / "fixtures",
+    UNIT / "plugins/module_utils/stacks/corpus",
+    UNIT / "plugins/module_utils/profiles/traces",
+)
+LINE = b"[info 2026-01-02 03:04:05 appsrv.(*Application).ServeHTTP(appsrv.go:300)] 200 0b1c2d3e GET /servers 1ms\n"
+
+
+def assert_gone(secret: bytes, made: bytes) -> None:
+    """Nothing of it is left, nor of one of its lines."""
+    lines = [line for line in secret.replace(b"\\n", b"\n").split(b"\n") if line]
+    assert not [line for line in lines if line in made]
+
+
+@pytest.mark.parametrize("name", kinds.KINDS)
+def test_every_kind_is_taken_out_of_a_log(name):
+    text, secret = kinds.planted(name)
+    made = REDACTOR.data(LINE + text + b"\n" + LINE)
+    assert_gone(secret, made)
+    assert count_markers(made)
+    assert made.startswith(LINE)
+    assert made.endswith(LINE)
+
+
+@pytest.mark.parametrize("name", kinds.KINDS)
+def test_every_kind_is_taken_out_of_a_string_of_json(name):
+    text, secret = kinds.planted(name)
+    data = json.dumps({"message": text.decode(), "more": ["x", text.decode()], "n": 1}).encode()
+    made = REDACTOR.data(data, "x.json")
+    shown = json.loads(made)
+    assert_gone(secret, shown["message"].encode())
+    assert_gone(secret, shown["more"][1].encode())
+    assert (shown["more"][0], shown["n"]) == ("x", 1)
+
+
+@pytest.mark.parametrize("name", kinds.KINDS)
+def test_every_kind_is_taken_out_of_a_packed_binary_whose_lengths_stay(name):
+    text, secret = kinds.planted(name)
+    content = b"\x0a\x05" + LINE + b"\n" + text + b"\n\x12\x00"
+    made = gzip.decompress(REDACTOR.data(gzip.compress(content), "cpu.pb.gz"))
+    assert_gone(secret, made)
+    assert len(made) == len(content)
+
+
+@pytest.mark.parametrize("name", kinds.KINDS)
+def test_what_was_redacted_stays_as_it_is(name):
+    made = REDACTOR.data(kinds.planted(name)[0])
+    assert REDACTOR.data(made) is made
+
+
+def test_there_are_enough_kinds():
+    assert len(kinds.KINDS) >= 100
+    assert all(text.format("").encode() != kinds.planted(name)[0] for name, (text, _secret) in kinds.KINDS.items())
+
+
+# What is no secret
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token: expired", "auth.go:123", "PWD=/root", "http://a:80/path?x=a@b", "compass: 3", "token=0xc000123456",
+        "password: ", "password=''", "password=***", "password: null", "--password", "secretName: region-token",
+        "the password is wrong", "token_count=3", "pkg/mod/yunion.io/x/pkg@v0.0.1/util/x.go:12", "a@b.example",
+        "passed=12 failed=0", "[::1]:8889", "10.0.0.1:30500", "sessions: 12", "key: guest-0b1c2d3e-4f50",
+        "yunion.io/x/onecloud/pkg/mcclient/auth.(*authManager).verifyToken(0xc0001, 0x12)", "12:30:00@node1",
+        "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae", "git@github.example:x/y.git",
+    ],
+)  # fmt: skip
+def test_what_is_no_secret_stays(text):
+    assert REDACTOR.text(text) == text
+
+
+def test_samples_of_real_services_stay_byte_by_byte():
+    samples = [path for folder in SAMPLES for path in folder.rglob("*") if path.is_file() and path.suffix != ".mod"]
+    assert len(samples) > 50
+    assert [path for path in samples if REDACTOR.data(path.read_bytes(), path.name) != path.read_bytes()] == []
+
+
+def test_our_own_words_stay():
+    for meaning in meanings.MEANINGS.values():
+        assert (
+            REDACTOR.text(f"{meaning.what}: x. Next: {meaning.next_step}.")
+            == f"{meaning.what}: x. Next: {meaning.next_step}."
+        )
+
+
+# Forms of files
+
+
+@given(st.dictionaries(st.sampled_from(["password", "token", "x", "Cookie"]), st.text() | st.integers() | st.none()))
+def test_json_stays_json(document):
+    made = json.loads(REDACTOR.data(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"), "x.json"))
+    assert set(made) == set(document)
+
+
+@given(st.lists(st.text("abc=:\"'\\ {}[],pasword@/-", max_size=30)), st.sampled_from(["x.json", "x.jsonl"]))
+def test_json_of_any_texts_stays_json(texts, name):
+    data = (json.dumps({"a": texts}) + "\n").encode() * (2 if name.endswith("l") else 1)
+    for line in REDACTOR.data(data, name).splitlines():
+        assert len(json.loads(line)["a"]) == len(texts)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_can_be_looked_through(data):
+    made = REDACTOR.data(data)
+    assert REDACTOR.data(made) == made
+    assert made.count(b"\0") == data.count(b"\0")
+
+
+def test_a_secret_over_the_end_of_a_window(monkeypatch):
+    text, secret = kinds.planted("private key")
+    for shift in range(0, len(text), 7):
+        filler = LINE * (WINDOW // len(LINE) + 1)
+        data = filler[: WINDOW - shift] + b"\n" + text + b"\n" + LINE
+        assert_gone(secret, REDACTOR.data(data))
+        monkeypatch.setattr(redactor_module, "WINDOW", WINDOW)
+        break
+    small = 4096
+    monkeypatch.setattr(redactor_module, "WINDOW", small)
+    monkeypatch.setattr(redactor_module, "OVERLAP", 1024)
+    for shift in range(len(text) + 2):
+        data = b"x" * (small - shift - 1) + b"\n" + text + b"\n" + LINE * 50
+        assert_gone(secret, REDACTOR.data(data))
+    assert OVERLAP < WINDOW
+
+
+def test_a_packed_file_without_secrets_is_the_same_file():
+    data = gzip.compress(LINE * 1000)
+    assert REDACTOR.data(data, "x.gz") is data
+
+
+def test_a_packed_file_that_is_cut_is_looked_through_as_far_as_it_goes():
+    text, secret = kinds.planted("assigned")
+    packed = gzip.compress(text + b"\n" + bytes(range(256)) * 4000)
+    made = REDACTOR.data(packed[: len(packed) // 2], "x.gz")
+    content = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(made)
+    assert content.startswith(b"password=*")
+    assert_gone(secret, content)
+    whole = REDACTOR.data(gzip.compress(LINE * 1000)[:-8], "x.gz")
+    assert whole == gzip.compress(LINE * 1000)[:-8]
+
+
+def test_a_packed_file_of_several_members():
+    text, secret = kinds.planted("assigned")
+    made = REDACTOR.data(gzip.compress(LINE) + gzip.compress(text) + gzip.compress(LINE), "x.gz")
+    assert_gone(secret, gzip.decompress(made))
+
+
+def test_what_unpacks_without_end_is_refused(monkeypatch):
+    monkeypatch.setattr(redactor_module, "MAX_UNPACKED", 1 << 20)
+    with pytest.raises(RedactionError, match="more than"):
+        REDACTOR.data(gzip.compress(bytes(2 << 20)), "x.gz")
+
+
+def test_json_that_python_cannot_read_is_refused_or_text():
+    deep = b"[" * 100000 + b'{"password": 12345678}'
+    try:
+        made = REDACTOR.data(deep, "x.json")
+    except RedactionError:
+        return
+    assert b"12345678" not in made
+
+
+# Values
+
+
+def test_values_by_their_names():
+    value = {
+        "password": "x1",
+        "port": 3306,
+        "token": "y",
+        "list": [{"secret_key": "z1"}],
+        "admin_password": 7,
+        "pwd": True,
+    }
+    assert REDACTOR.value(value) == {
+        "password": "[redacted:password]",
+        "port": 3306,
+        "token": "y",
+        "list": [{"secret_key": "[redacted:password]"}],
+        "admin_password": "[redacted:password]",
+        "pwd": True,
+    }
+    assert REDACTOR.value({"name": "DB_PASSWORD", "value": "x1"})["value"] == "[redacted:password]"
+
+
+def test_own_credentials_are_taken_out_wherever_they_are_at_every_level():
+    for level in ("secrets", NONE):
+        made = Redactor(level, ["s3cret-of-ours", "abc"]).text('403: {"echo": "xs3cret-of-oursx abc"}')
+        assert made == '403: {"echo": "x[redacted:own-credential]x abc"}'
+
+
+def test_the_level_none_changes_nothing():
+    text, _secret = kinds.planted("assigned")
+    assert Redactor(NONE).data(text) is text
+    with pytest.raises(ValueError, match="'all' is not one of"):
+        Redactor("all")
+
+
+# Rules
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_rule_is_well_formed(rule):
+    compiled = re.compile(rule.expression.encode())
+    assert compiled.groups >= rule.group
+    assert MARKER.fullmatch(b"[redacted:%s]" % rule.name.encode())
+    for word in (*rule.words, rule.also):
+        assert word == word.lower()
+        assert word.encode().translate(DIVIDERS).split() == ([word.encode()] if word else [])
+    assert rule.words
