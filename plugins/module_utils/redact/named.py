@@ -46,18 +46,20 @@ _LOWER_STEM = re.compile(_PATTERN)
 _PAIRS = tuple(b"%s key" % word for word in (b"api", b"access", b"private", b"encryption", b"account"))
 
 _SUFFIX = rb"(?:[_. -]?(?:hash|data|value|text|key|id|b64|base64|enc|encrypted|plain|string|str|new|old|again|\d{1,2}))"
+# Quotes of text in XML.
+_ENTITY = rb"&(?:quot|apos|#34|#39);"
 _SUFFIXES = re.compile(rb"(?i)" + _SUFFIX + rb"{0,2}s?")
 _TO_VALUE = re.compile(
     rb"(?i)" + _SUFFIX + rb"{0,2}s?(?![A-Za-z0-9_])"
-    rb"(?P<close>\\{0,8}[\"'`]?)\)?\]?"
+    rb"(?P<close>\\{0,8}[\"'`]?|" + _ENTITY + rb")\)?\]?"
     rb"(?:[ \t]{0,4}(?P<sign>=>|:=|==?|:|%3d|%3a)[ \t]{0,16}"
     # Kubernetes' pairs, an argument of its own, an element of XML, a tuple, a sentence.
     rb"|[\s,\\n]{1,64}\\{0,8}[\"']?value\\{0,8}[\"']?[ \t]{0,4}[:=][ \t]{0,4}"
-    rb"|(?P<prose> is )|(?P<blank>[ \x00]{1,4}|\\u0000)|(?P<xml>>)|(?P<comma>, ?))"
+    rb"|(?P<prose> is )|(?P<blank>[ \x00]{1,4}|\\u0000)|(?P<xml>>|&gt;)|(?P<comma>, ?))"
 )
 # JSON has the end of the argument before it as \\u0000.
 _OPTION = re.compile(rb"(?:u0000)?-")
-_QUOTE = re.compile(rb"\\{0,8}[\"'`]")
+_QUOTE = re.compile(rb"\\{0,8}[\"'`]|" + _ENTITY)
 _UNTIL = {
     b'"': re.compile(rb'(?:[^"\\\n]|\\.)*'),
     b"'": re.compile(rb"(?:[^'\n\\]|''|\\.)*"),
@@ -160,7 +162,7 @@ def _fits(data: bytes, key: _Key, found: re.Match[bytes]) -> bool:
     if found["blank"]:
         return key.option or (b"\0" in found["blank"] and data[max(0, key.start - 1)] == 0)
     if found["xml"]:
-        return data[max(0, key.start - 1) : key.start] == b"<"
+        return data[max(0, key.start - 4) : key.start].endswith((b"<", b"&lt;"))
     if found["comma"]:
         return bool(found["close"])
     return True
