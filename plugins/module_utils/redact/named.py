@@ -41,7 +41,11 @@ _PATTERN = (
     rf"|(?<![a-z])(?:(?P<short>{_any(_SHORT_STRONG)})|(?P<short_weak>{_any(_SHORT_WEAK)}))(?![a-z])"
 ).encode()
 STEM = re.compile(_PATTERN, re.IGNORECASE)
-_LOWER_STEM = re.compile(_PATTERN)
+# Each with what it begins with: to look for that is much faster than to try an expression everywhere.
+_LOWER_STEMS = tuple(
+    (re.split(r"[(\[]", stem)[0].encode(), re.compile(stem.encode()))
+    for stem in (*_STRONG, *_WEAK, *_SHORT_STRONG, *_SHORT_WEAK)
+)
 # Stems that are two words in the text.
 _PAIRS = tuple(b"%s key" % word for word in (b"api", b"access", b"private", b"encryption", b"account"))
 
@@ -122,7 +126,7 @@ def named_secrets(data: bytes, words: bytes, is_json: bool) -> Iterator[Span]:
 def _stems(data: bytes, words: bytes) -> Iterator[re.Match[bytes]]:
     """Where the names are, in order. The text is searched for the few stems that it has: that is much faster than by
     the expression."""
-    stems = {match.group() for match in _LOWER_STEM.finditer(words)}
+    stems = {match.group() for head, stem in _LOWER_STEMS if head in words for match in stem.finditer(words)}
     if b"key" in words:
         stems.update(_PAIRS)
     lower = data.lower() if stems else b""

@@ -14,11 +14,11 @@ import functools
 import json
 import re
 import sys
-from typing import Any, Iterable, Iterator
+from typing import Any, Iterable, Iterator, Tuple
 
 from .named import Span, is_secret_name, named_secrets
 from .packed import repacked, unpacked
-from .rules import RULES, Rule
+from .rules import OWN, TOKEN_LENGTH, TOKEN_RULES, Rule
 
 LEVELS = SECRETS, NONE = ("secrets", "none")
 MARKER = re.compile(rb"\[redacted:([a-z0-9-]{1,48})\]")
@@ -28,6 +28,8 @@ GZIP = b"\x1f\x8b"
 # Bytes that are looked through at a time, and how many of those before them once more: no secret is longer.
 WINDOW, OVERLAP = 4 << 20, 64 << 10
 MAX_UNPACKED = 1 << 30
+# To look for so many words costs as much as to try a rule everywhere.
+WORDS_AT_A_TIME = 20
 _BINARY = (".gz", ".der", ".out")
 _JSON = (".json", ".jsonl")
 # What divides words, besides blanks.
@@ -184,17 +186,30 @@ class Redactor:
         if self.level == NONE:
             return
         # Logs and dumps say the same words again and again: most is decided by looking at each of them once.
-        words = b"\n".join(set(data.translate(DIVIDERS).split()))
+        unique = set(data.translate(DIVIDERS).split())
+        words = b"\n".join(unique)
         lower = words.lower()
-        for rule, hints, also in _HINTED:
-            if also in lower and any(hint in lower for hint in hints):
-                expression = _compiled(rule)
-                if not rule.one_word or expression.search(words):
-                    yield from _matches(rule, expression, data)
+        for rule in _hinted(_OWN, lower):
+            yield from _in_words(rule, words, data) if rule.one_word else _matches(rule, data)
+        words = b"\n".join([word for word in unique if len(word) >= TOKEN_LENGTH])
+        for rule in _hinted(_TOKENS, words.lower()):
+            yield from _in_words(rule, words, data)
         yield from named_secrets(data, lower, is_json)
 
 
-_HINTED = tuple((rule, tuple(word.encode() for word in rule.words), rule.also.encode()) for rule in RULES)
+_Hinted = Tuple[Rule, Tuple[bytes, ...], bytes]
+
+
+def _with_hints(rules: Iterable[Rule]) -> tuple[_Hinted, ...]:
+    return tuple((rule, tuple(word.encode() for word in rule.words), rule.also.encode()) for rule in rules)
+
+
+_OWN, _TOKENS = _with_hints(OWN), _with_hints(TOKEN_RULES)
+
+
+def _hinted(rules: Iterable[_Hinted], lower: bytes) -> Iterator[Rule]:
+    """The rules of which a word is there."""
+    return (rule for rule, hints, also in rules if also in lower and any(hint in lower for hint in hints))
 
 
 def mask(rule: str, size: int) -> bytes:
@@ -234,8 +249,30 @@ def _compiled(rule: Rule) -> re.Pattern[bytes]:
     return re.compile(rule.expression.encode())
 
 
-def _matches(rule: Rule, expression: re.Pattern[bytes], data: bytes) -> Iterator[Span]:
-    for match in expression.finditer(data):
+def _in_words(rule: Rule, words: bytes, data: bytes) -> Iterator[Span]:
+    """The matches of a rule, each of which is in one of the words."""
+    expression = _compiled(rule)
+    found: dict[bytes, list[tuple[int, int]]] = {}
+    for match in expression.finditer(words):
+        start, stop = match.span(rule.group)
+        # What surrounds the secret may have matched, too.
+        start += words.startswith(b"\n", start)
+        stop -= words.endswith(b"\n", start, stop)
+        begin = words.rfind(b"\n", 0, start) + 1
+        end = words.find(b"\n", stop)
+        found.setdefault(words[begin : end if end >= 0 else None], []).append((start - begin, stop - begin))
+    if len(found) > WORDS_AT_A_TIME:
+        yield from _matches(rule, data)
+        return
+    for word, places in found.items():
+        at = data.find(word)
+        while at >= 0:
+            yield from ((at + start, at + stop, rule.name, b"") for start, stop in places if stop > start)
+            at = data.find(word, at + len(word))
+
+
+def _matches(rule: Rule, data: bytes) -> Iterator[Span]:
+    for match in _compiled(rule).finditer(data):
         start, end = match.span(rule.group)
         if end > start:
             yield start, end, rule.name, b""

@@ -122,8 +122,6 @@ OWN = (
         r"\b(?:gh[pousr]_|github_pat_)\w{20,255}",
         one_word=True,
     ),
-    # kubeadm.
-    Rule("bootstrap-token", ("token",), r"(?i)token[\"' =:]{1,4}([a-z0-9]{6}\.[a-z0-9]{16})\b", 1),
     # The options of programs that services run, with values of their own form.
     Rule(
         "program-option",
@@ -212,4 +210,7 @@ OWN = (
     ),
 )
 
-RULES = (*OWN, *(Rule(*token, one_word=True) for token in TOKENS))
+TOKEN_RULES = tuple(Rule(*token, one_word=True) for token in TOKENS)
+# Those of gitleaks are not shorter.
+TOKEN_LENGTH = 20
+RULES = (*OWN, *TOKEN_RULES)
