@@ -64,13 +64,18 @@ changed_files:
   elements: str
 redaction:
   description:
-    - The level of redaction (RV(redaction.level)), and how often each rule has replaced a secret
-      (RV(redaction.replaced)), as the manifest has it.
-    - The level is empty for a bundle of a release that did not redact.
+    - What the manifest says of the redaction of the bundle.
   returned: always
   type: dict
-  sample: {level: secrets, replaced: {password: 3, jwt: 1}}
   version_added: 0.2.0
+  contains:
+    level:
+      description: V(secrets) or V(none); empty for a bundle of a release that did not redact.
+      type: str
+    replaced:
+      description: How often each rule has replaced a secret.
+      type: dict
+      sample: {password: 3, jwt: 1}
 problems:
   description: What else is wrong, for example a bundle that cannot be read.
   returned: always
