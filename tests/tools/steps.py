@@ -69,7 +69,7 @@ LAB_UP = Step("lab up", python("tests/lab/lab.py", "up"))
 # These take long; `test` runs the soak for a minute, and the others not at all.
 BENCH = tuple(
     Step(name, python(f"tests/bench/{name}.py"))
-    for name in ("capture", "audit", "parse", "profiles", "take", "watch", "watch_live")
+    for name in ("capture", "audit", "parse", "redact", "profiles", "take", "watch", "watch_live")
 )
 SOAK_TEST = "tests/integration/test_soak.py"
 SOAK = (Step(SOAK_TEST, ("pytest", "-s", SOAK_TEST), environment=(("SOAK_SECONDS", "600"),)),)

@@ -22,8 +22,8 @@ from .rules import OWN, TOKEN_LENGTH, TOKEN_RULES, Rule
 
 LEVELS = SECRETS, NONE = ("secrets", "none")
 MARKER = re.compile(rb"\[redacted:([a-z0-9-]{1,48})\]")
-# A known secret that is shorter is a word that may stand anywhere.
-KNOWN_LENGTH = 6
+# A known secret that is shorter, or a word of letters that is shorter than the second, may stand anywhere.
+KNOWN_LENGTH, KNOWN_WORD_LENGTH = 6, 12
 GZIP = b"\x1f\x8b"
 # Bytes that are looked through at a time, and how many of those before them once more: no secret is longer.
 WINDOW, OVERLAP = 4 << 20, 64 << 10
@@ -62,7 +62,7 @@ class Redactor:
         if level not in LEVELS:
             raise ValueError(f"'{level}' is not one of {', '.join(LEVELS)}")
         self.level = level
-        self._known = sorted({word.encode() for word in known if len(word) >= KNOWN_LENGTH}, key=len, reverse=True)
+        self._known = sorted({word.encode() for word in known if _is_distinct(word)}, key=len, reverse=True)
 
     @property
     def _finds_nothing(self) -> bool:
@@ -210,6 +210,10 @@ _OWN, _TOKENS = _with_hints(OWN), _with_hints(TOKEN_RULES)
 def _hinted(rules: Iterable[_Hinted], lower: bytes) -> Iterator[Rule]:
     """The rules of which a word is there."""
     return (rule for rule, hints, also in rules if also in lower and any(hint in lower for hint in hints))
+
+
+def _is_distinct(word: str) -> bool:
+    return len(word) >= (KNOWN_WORD_LENGTH if word.isalpha() else KNOWN_LENGTH)
 
 
 def mask(rule: str, size: int) -> bytes:

@@ -226,6 +226,13 @@ def test_own_credentials_are_taken_out_wherever_they_are_at_every_level():
         assert made == '403: {"echo": "x[redacted:own-credential]x abc"}'
 
 
+def test_an_own_credential_that_is_a_word_is_not_looked_for():
+    """Else documents of ours, and paths, would lose their words."""
+    assert (
+        Redactor(known=["cloudpods", "x1"]).text("cloudpods.diagnostics/status x1") == "cloudpods.diagnostics/status x1"
+    )
+
+
 def test_the_level_none_changes_nothing():
     text, _secret = kinds.planted("assigned")
     assert Redactor(NONE).data(text) is text
