@@ -13,22 +13,22 @@ class ModuleDocFragment:
 options:
   concurrency:
     description:
-      - How many instances are worked on at the same time.
+      - How many instances are worked on at the same time, from 1 to 1000.
     type: int
     default: 40
   node_concurrency:
     description:
-      - On how many instances of one node a command is started at the same time.
+      - On how many instances of one node a command is started at the same time, from 1 to 1000.
     type: int
     default: 20
   timeout:
     description:
-      - The deadline of one instance, in seconds. A target that hangs costs this and no more.
+      - The deadline of one instance, in seconds, from 0.1 to 86400. A target that hangs costs this and no more.
     type: float
     default: 30.0
   deadline:
     description:
-      - The deadline of the whole module call, in seconds.
+      - The deadline of the whole module call, in seconds, from 0.1 to 604800.
       - What has not begun by then is recorded as skipped; what has not ended is ended.
     type: float
     default: 300.0

@@ -10,7 +10,7 @@ import os
 import tempfile
 from typing import Any, Callable, TypeVar
 
-from .arguments import instances_of, secret_values, without_credentials
+from .arguments import check_bounds, instances_of, secret_values, without_credentials
 from .bundle.part import leave_part, new_part
 from .bundle.store import Store
 from .captures.run import discover
@@ -79,6 +79,7 @@ def run_shown(
     module.no_log_values.clear()
     progress = Progress()
     try:
+        check_bounds(params)
         with shown(progress, seconds):
             return result_without_secrets(run(params, module.check_mode, progress), redactor)
     except (SetupError, ValueError, OSError) as error:

@@ -228,6 +228,7 @@ files:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments import check_bounds
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check import (
     CheckError,
     Request,
@@ -314,9 +315,10 @@ def main() -> None:
     )
     output = "" if module.check_mode else params["output"] or ""
     try:
+        check_bounds(params)
         audit, document = check(request, utc_text(utc_now()))
         files = write_reports(output, audit, document, params["fail_on"]) if output else []
-    except (CheckError, OSError) as error:
+    except (CheckError, OSError, ValueError) as error:
         module.fail_json(msg=f"The audit cannot be made: {error}")
     module.exit_json(output=output, **result(document, params["fail_on"], params["max_listed"], files))
 
