@@ -33,6 +33,8 @@ attributes:
     support: full
     details:
       - In check mode nothing is sent, run or written; O(ignore:would) lists what would be done to which instance.
+      - The transport V(kubernetes) would have to run a command in a container to see its process, so there the list
+        says what is left to see. The transport V(host) looks at all that a run looks at before it sends the signal.
   diff_mode:
     support: none
 options:
@@ -194,7 +196,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
     would: list[dict[str, Any]] = []
     if check_mode:
         place = NO_PLACE
-        report = Report(rows=would_capture(found, selection, options))
+        report = Report(rows=would_capture(transport, found, selection, options, deadline))
         would = [{key: getattr(entry, key) for key in WOULD} for entry in report.rows]
     else:
         report, place = leaving_part(

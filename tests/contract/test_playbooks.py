@@ -40,3 +40,28 @@ def test_a_bundle_is_where_its_user_is(tmp_path, output):
     bundle = Path(start, folder, "run.tar.gz").resolve()
     assert bundle.is_file()
     assert f"bundle: {bundle}" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("playbook", ["capture_stacks", "capture_profiles"])
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"cloudpods_transport": "host"}, "Nothing would be captured"),
+        ({"kubeconfig": "/nonexistent"}, "/nonexistent"),
+    ],
+)
+def test_check_mode_fails_where_a_run_captures_nothing(tmp_path, playbook, options, word):
+    variables = {"cloudpods_components": ["region"], "cloudpods_binary_dir": str(tmp_path), **options}
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collection.link()), "ANSIBLE_FORCE_COLOR": "0"}
+
+    def play(*more):
+        command = ["ansible-playbook", "--check", f"cloudpods.diagnostics.{playbook}", *more]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    code, shown = play("-e", json.dumps(variables))
+    assert code == 2, shown
+    assert word in shown
+    code, shown = play("-e", json.dumps({**variables, "cloudpods_fail_on": "none"}))
+    assert code == 0, shown

@@ -27,6 +27,8 @@ MODULE = "github.com/zricethezav/gitleaks/v8"
 TARGET = ROOT / "plugins/module_utils/redact/gitleaks.py"
 # Of rules that look for a vendor's name and then for a word.
 _NEAR_A_NAME = "{0,50}?"
+# Of a line of source text, and of an expression in it, in characters.
+LINE, WIDTH = 120, 90
 LEFT_OUT = {
     "curl-auth-header": "headers and options are rules of our own, without the backtracking over lines",
     "curl-auth-user": "the same",
@@ -110,11 +112,20 @@ def taken(rules: list[dict[str, Any]]) -> list[tuple[str, tuple[str, ...], str, 
     return found
 
 
+def in_lines(name: str, words: tuple[str, ...], expression: str, group: int) -> str:
+    """A rule as source text of short lines."""
+    line = f"    {(name, words, expression, group)!r},\n"
+    if len(line) <= LINE:
+        return line
+    parts = "".join(f"         {expression[at : at + WIDTH]!r}\n" for at in range(0, len(expression), WIDTH))
+    return f"    ({name!r}, {words!r}, (\n{parts}    ), {group}),\n"
+
+
 def main() -> None:
     """Write the module."""
     version, folder = downloaded(sys.argv[1] if len(sys.argv) > 1 else "latest")
     rules = tomllib.loads((folder / "config/gitleaks.toml").read_text(encoding="utf-8"))["rules"]
-    lines = [f"    {rule!r},\n" for rule in taken(rules)]
+    lines = [in_lines(*rule) for rule in taken(rules)]
     TARGET.write_text(HEAD.replace("{version}", version) + "".join(lines) + ")\n", encoding="utf-8")
     license_text = (folder / "LICENSE").read_text(encoding="utf-8")
     (ROOT / "LICENSES").mkdir(exist_ok=True)

@@ -15,15 +15,19 @@ from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Gate, Outcome, run
 from ..model import Instance, InstanceKey, LedgerRow, row, utc_moment, utc_now, utc_text
 from ..progress import Progress
-from ..reasons import Reason, Status, Verdict, verdict
+from ..reasons import CaptureError, Reason, Status, Verdict, verdict
 from ..transports.base import Discovery, Transport, sort_instances
 from .also import STACK_PPROF, take_goroutines
 from .attempt import STACK, VERSION, Attempt
-from .judge import refuse_early
+from .judge import choose_process, refuse_early
 from .stacks import Options, StackCapture
 
 DISCOVERY = "discovery"
 MAX_DISCOVERY_SECONDS = 60.0
+SEEN_BY_EXEC = (
+    "SIGUSR1 would be sent and the log followed, if the process catches the signal and its standard error is the log;"
+    " to see that, a command has to run in the container"
+)
 
 
 @dataclass
@@ -103,18 +107,42 @@ def capture_all(
     return report
 
 
-def would_capture(found: Discovery, selection: Selection, options: Options) -> list[LedgerRow]:
-    """The rows of a check mode run: what would be refused, and what would be signalled. Touches nothing."""
+def would_capture(
+    transport: Transport, found: Discovery, selection: Selection, options: Options, deadline: Deadline
+) -> list[LedgerRow]:
+    """The rows of a check mode run: what would be refused, and what would be signalled. Touches nothing.
+
+    Where the transport sees processes without running anything, all is looked at that is looked at before a signal.
+    """
     cluster = found.cluster_or("")
     rows = discovery_rows(found, selection, cluster)
     if options.method in ("pprof", "both"):
         outcome = verdict(Reason.CHECK_MODE, "the goroutines would be asked for by /debug/pprof")
         rows += [row(instance, STACK_PPROF, outcome) for instance in found.instances]
     for instance in found.instances if options.method != "pprof" else ():
-        refusal = refuse_early(component_of(instance.component), instance)
-        outcome = refusal.verdict if refusal else verdict(Reason.CHECK_MODE, "SIGUSR1 would be sent, the log followed")
+        outcome = _would_signal(transport, instance, deadline.child(options.timeout, "instance"))
         rows += [row(instance, STACK, outcome, number) for number in range(1, options.count + 1)]
     return rows
+
+
+def _would_signal(transport: Transport, instance: Instance, deadline: Deadline) -> Verdict:
+    """What a run would do with this instance, as far as that can be known."""
+    try:
+        refusal = refuse_early(component_of(instance.component), instance)
+        if refusal:
+            return refusal.verdict
+        if not transport.sees_processes:
+            return verdict(Reason.CHECK_MODE, SEEN_BY_EXEC)
+        log = transport.open_log(instance, deadline)
+        if log is not None:
+            log.close()
+        with transport.open_process(instance, deadline) as session:
+            choose_process(session.facts, transport.follows_files)
+        return verdict(Reason.CHECK_MODE, "SIGUSR1 would be sent, the log followed")
+    except CaptureError as error:
+        return error.verdict
+    except DeadlineExceeded as error:
+        return verdict(Reason.TIMEOUT, f"the deadline of the {error.scope}")
 
 
 def _one_round(

@@ -162,7 +162,7 @@ class Transport(abc.ABC):
 
     follows_files: whether it can follow a file that an instance's standard error goes to. cluster: its name in results.
     machine: the one node that is seen through it; "" where that is all of the cluster. lists_workloads: whether it can
-    tell what should run besides what does.
+    tell what should run besides what does. sees_processes: whether open_process() runs nothing in a container.
     """
 
     name = ""
@@ -170,6 +170,7 @@ class Transport(abc.ABC):
     cluster = ""
     machine = ""
     lists_workloads = False
+    sees_processes = False
 
     @abc.abstractmethod
     def discover(self, selection: Selection, deadline: Deadline) -> Discovery:

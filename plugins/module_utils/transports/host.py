@@ -57,6 +57,7 @@ class HostTransport(Transport):
 
     name = "host"
     follows_files = True
+    sees_processes = True
 
     def __init__(
         self,

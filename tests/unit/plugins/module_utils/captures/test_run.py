@@ -91,7 +91,7 @@ def test_check_mode_only_discovers(transport):
     with_state(State.PENDING)(transport.add("keystone"))
     selection = capturing.everything(transport)
     found = discover(transport, selection, Deadline(patience()))
-    rows = would_capture(found, selection, Options(count=2))
+    rows = would_capture(transport, found, selection, Options(count=2), Deadline(patience()))
     assert {call for call, _name in transport.calls} == {"discover"}
     assert {(row.component, row.sequence): (row.status, row.reason) for row in rows} == {
         (component, sequence): outcome
@@ -103,6 +103,26 @@ def test_check_mode_only_discovers(transport):
         for sequence in (1, 2)
     }
     assert not any(row.path or row.details for row in rows)
+
+
+def test_check_mode_sees_what_the_run_would_see_where_that_runs_nothing(transport):
+    transport.sees_processes = True
+    transport.add("region")
+    lost = transport.add("keystone")
+    (process,) = lost.facts.candidates
+    lost.facts = ProbeFacts((dataclasses.replace(process, stderr="/dev/null"),))
+    transport.add("glance", ignored=USR1)
+    transport.add("logger").faults["open_log"] = raises(CaptureError(Reason.LOG_UNAVAILABLE, "x"))
+    selection = capturing.everything(transport)
+    found = discover(transport, selection, Deadline(patience()))
+    rows = would_capture(transport, found, selection, Options(), Deadline(patience()))
+    assert {row.component: row.reason for row in rows} == {
+        "region": "check_mode",
+        "keystone": "stderr_lost",
+        "glance": "usr1_ignored",
+        "logger": "log_unavailable",
+    }
+    assert "signal" not in {call for call, _name in transport.calls}
 
 
 # Refusals
