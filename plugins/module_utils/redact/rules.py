@@ -42,7 +42,7 @@ OWN = (
         "private-key",
         ("-----begin",),
         r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-        r"(?:(?s:.{0,16384}?)-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+        r"(?:(?:[^-]|-(?!----)){0,16384}-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
         r"|(?:\s{0,4}[\w-]{1,32}: [^\n]{0,256}\n){0,8}(?:[A-Za-z0-9+/=\s]|\\[nrt]){0,16384})",
     ),
     Rule("putty-key", ("private-lines:",), r"Private-Lines: \d+(?:\\?[rn]|\s)+([A-Za-z0-9+/=\s\\]+)", 1),
@@ -126,7 +126,7 @@ OWN = (
     Rule(
         "program-option",
         ("curl", "wget"),
-        r"(?:curl|wget)\b[^\n]{0,512}?\s(?:-u|--user)[ =\x00][\"']?"
+        r"(?:curl|wget)\b[^\n]{0,200}?\s(?:-u|--user)[ =\x00][\"']?"
         r"[^\s\x00:\"']{1,128}:([^\s\x00\"']{1,128})",
         1,
     ),
@@ -134,24 +134,24 @@ OWN = (
     Rule(
         "program-option",
         ("mysql",),
-        r"mysql\w*\b[^\n]{0,512}?[\s\x00]-p([^\s\x00\"'-][^\s\x00\"']{0,127})",
+        r"mysql\w*\b[^\n]{0,200}?[\s\x00]-p([^\s\x00\"'-][^\s\x00\"']{0,127})",
         1,
         also="-p",
     ),
     Rule(
-        "program-option", ("redis-cli",), r"redis-cli\b[^\n]{0,512}?[\s\x00](?:-a|--pass)[\s\x00]+([^\s\x00]{1,128})", 1
+        "program-option", ("redis-cli",), r"redis-cli\b[^\n]{0,200}?[\s\x00](?:-a|--pass)[\s\x00]+([^\s\x00]{1,128})", 1
     ),
-    Rule("program-option", ("ipmitool",), r"ipmitool\b[^\n]{0,512}?[\s\x00]-P[\s\x00]*([^\s\x00\"']{1,128})", 1),
+    Rule("program-option", ("ipmitool",), r"ipmitool\b[^\n]{0,200}?[\s\x00]-P[\s\x00]*([^\s\x00\"']{1,128})", 1),
     Rule(
         "program-option",
         ("ldapsearch", "ldapmodify", "ldapadd", "ldapdelete", "ldappasswd", "ldapwhoami"),
-        r"ldap\w+\b[^\n]{0,512}?[\s\x00]-w[\s\x00]+([^\s\x00\"']{1,128})",
+        r"ldap\w+\b[^\n]{0,200}?[\s\x00]-w[\s\x00]+([^\s\x00\"']{1,128})",
         1,
     ),
     Rule(
         "program-option",
         ("smbclient", "mount.cifs", "cifs"),
-        rf"(?:smbclient|mount)\b[^\n]{{0,512}}?[\s\x00]-U[\s\x00]*[^\s\x00%\x00]{{1,64}}%({_WORD}{{1,128}})",
+        rf"(?:smbclient|mount)\b[^\n]{{0,200}}?[\s\x00]-U[\s\x00]*[^\s\x00%\x00]{{1,64}}%({_WORD}{{1,128}})",
         1,
     ),
     Rule("program-option", ("pass:",), r"pass(?:in|out)?[ =\x00]pass:([^\s\x00\"']{1,128})", 1),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import time
 import zlib
 
 import kinds
@@ -252,3 +253,27 @@ def test_a_rule_is_well_formed(rule):
         assert word == word.lower()
         assert word.encode().translate(DIVIDERS).split() == ([word.encode()] if word else [])
     assert rule.words
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b"password=", b'password="', b"password:[", b"password: |\n", b"password, ", b"://", b"a:", b"a.b-c_d",
+        b"-----BEGIN PRIVATE KEY-----", b"curl -u ", b"mysql -p ", b"$6$a", b"eyaaaaaaaaaaaaaaaaaaa.",
+        b"machine x login y password ", b"name: DB_PASSWORD value ", b"password\\\\", b"IDENTIFIED BY ",
+    ],
+)  # fmt: skip
+def test_a_hostile_text_takes_no_longer_than_its_size_allows(piece):
+    """Of twice the text, less than four times the processor time (the best of three each)."""
+    text = piece * (200_000 // len(piece))
+
+    def seconds(data):
+        best = []
+        for _round in range(3):
+            began = time.process_time()
+            REDACTOR.data(data)
+            best.append(time.process_time() - began)
+        return min(best)
+
+    REDACTOR.data(text)
+    assert seconds(text * 2) < 4 * seconds(text) + 0.05
