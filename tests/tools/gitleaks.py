@@ -117,7 +117,7 @@ def in_lines(name: str, words: tuple[str, ...], expression: str, group: int) -> 
     line = f"    {(name, words, expression, group)!r},\n"
     if len(line) <= LINE:
         return line
-    parts = "".join(f"         {expression[at : at + WIDTH]!r}\n" for at in range(0, len(expression), WIDTH))
+    parts = "".join(f"        {expression[at : at + WIDTH]!r}\n" for at in range(0, len(expression), WIDTH))
     return f"    ({name!r}, {words!r}, (\n{parts}    ), {group}),\n"
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 TOKENS: tuple[tuple[str, tuple[str, ...], str, int], ...] = (
     ('1password-secret-key', ('a3-',), (
-         '\\bA3-[A-Z0-9]{6}-(?:(?:[A-Z0-9]{11})|(?:[A-Z0-9]{6}-[A-Z0-9]{5}))-[A-Z0-9]{5}-[A-Z0-9]{5}-'
-         '[A-Z0-9]{5}\\b'
+        '\\bA3-[A-Z0-9]{6}-(?:(?:[A-Z0-9]{11})|(?:[A-Z0-9]{6}-[A-Z0-9]{5}))-[A-Z0-9]{5}-[A-Z0-9]{5}-'
+        '[A-Z0-9]{5}\\b'
     ), 0),
     ('1password-service-account-token', ('ops_',), 'ops_eyJ[a-zA-Z0-9+/]{250,}={0,3}', 0),
     ('adobe-client-secret', ('p8e-',), '\\b(p8e-(?i:[a-z0-9]{32}))(?![A-Za-z0-9_])', 1),
@@ -24,18 +24,18 @@ TOKENS: tuple[tuple[str, tuple[str, ...], str, int], ...] = (
     ('artifactory-api-key', ('akcp',), '\\bAKCp[A-Za-z0-9]{69}\\b', 0),
     ('artifactory-reference-token', ('cmvmd',), '\\bcmVmd[A-Za-z0-9]{59}\\b', 0),
     ('authress-service-client-access-key', ('sc_', 'ext_', 'scauth_', 'authress_'), (
-         '\\b((?:sc|ext|scauth|authress)_(?i:[a-z0-9]{5,30}\\.[a-z0-9]{4,6}\\.(?-i:acc)[_-][a-z0-9-]{10'
-         ',32}\\.[a-z0-9+/_=-]{30,120}))(?![A-Za-z0-9_])'
+        '\\b((?:sc|ext|scauth|authress)_(?i:[a-z0-9]{5,30}\\.[a-z0-9]{4,6}\\.(?-i:acc)[_-][a-z0-9-]{10'
+        ',32}\\.[a-z0-9+/_=-]{30,120}))(?![A-Za-z0-9_])'
     ), 1),
     ('aws-access-token', ('a3t', 'akia', 'asia', 'abia', 'acca'), (
-         '\\b((?:A3T[A-Z0-9]|AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16})\\b'
+        '\\b((?:A3T[A-Z0-9]|AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16})\\b'
     ), 1),
     ('aws-amazon-bedrock-api-key-long-lived', ('absk',), '\\b(ABSK[A-Za-z0-9+/]{109,269}={0,2})(?![A-Za-z0-9_])', 1),
     ('aws-amazon-bedrock-api-key-short-lived', ('bedrock-api-key-',), (
-         'bedrock-api-key-YmVkcm9jay5hbWF6b25hd3MuY29t'
+        'bedrock-api-key-YmVkcm9jay5hbWF6b25hd3MuY29t'
     ), 0),
     ('azure-ad-client-secret', ('q~',), (
-         '(?:^|[\\\\\'"\\x60\\s>=:(,)])([a-zA-Z0-9_~.]{3}\\dQ~[a-zA-Z0-9_~.-]{31,34})(?:$|[\\\\\'"\\x60\\s<),])'
+        '(?:^|[\\\\\'"\\x60\\s>=:(,)])([a-zA-Z0-9_~.]{3}\\dQ~[a-zA-Z0-9_~.-]{31,34})(?:$|[\\\\\'"\\x60\\s<),])'
     ), 1),
     ('clickhouse-cloud-api-secret-key', ('4b1d',), '\\b(4b1d[A-Za-z0-9]{38})\\b', 1),
     ('clojars-api-token', ('clojars_',), '(?i)CLOJARS_[a-z0-9]{60}', 0),
@@ -54,8 +54,8 @@ TOKENS: tuple[tuple[str, tuple[str, ...], str, int], ...] = (
     ('flutterwave-public-key', ('flwpubk_test',), 'FLWPUBK_TEST-(?i:[a-h0-9]{32}-X)', 0),
     ('flutterwave-secret-key', ('flwseck_test',), 'FLWSECK_TEST-(?i:[a-h0-9]{32}-X)', 0),
     ('flyio-access-token', ('fo1_', 'fm1', 'fm2_'), (
-         '\\b((?:fo1_[\\w-]{43}|fm1[ar]_[a-zA-Z0-9+\\/]{100,}={0,3}|fm2_[a-zA-Z0-9+\\/]{100,}={0,3}))(?!'
-         '[A-Za-z0-9_])'
+        '\\b((?:fo1_[\\w-]{43}|fm1[ar]_[a-zA-Z0-9+\\/]{100,}={0,3}|fm2_[a-zA-Z0-9+\\/]{100,}={0,3}))(?!'
+        '[A-Za-z0-9_])'
     ), 1),
     ('frameio-api-token', ('fio-u-',), 'fio-u-(?i:[a-z0-9\\-_=]{64})', 0),
     ('gcp-api-key', ('aiza',), '\\b(AIza[\\w-]{35})(?![A-Za-z0-9_])', 1),
@@ -77,7 +77,7 @@ TOKENS: tuple[tuple[str, tuple[str, ...], str, int], ...] = (
     ('gitlab-rrt', ('gr1348941',), 'GR1348941[\\w-]{20}', 0),
     ('gitlab-runner-authentication-token', ('glrt-',), 'glrt-[0-9a-zA-Z_\\-]{20}', 0),
     ('gitlab-runner-authentication-token-routable', ('glrt-',), (
-         '\\bglrt-t\\d_[0-9a-zA-Z_\\-]{27,300}\\.[0-9a-z]{2}[0-9a-z]{7}\\b'
+        '\\bglrt-t\\d_[0-9a-zA-Z_\\-]{27,300}\\.[0-9a-z]{2}[0-9a-z]{7}\\b'
     ), 0),
     ('gitlab-scim-token', ('glsoat-',), 'glsoat-[0-9a-zA-Z_\\-]{20}', 0),
     ('gitlab-session-cookie', ('_gitlab_session=',), '_gitlab_session=[0-9a-z]{32}', 0),
@@ -91,36 +91,36 @@ TOKENS: tuple[tuple[str, tuple[str, ...], str, int], ...] = (
     ('huggingface-organization-api-token', ('api_org_',), '\\b(api_org_(?i:[a-z]{34}))(?![A-Za-z0-9_])', 1),
     ('infracost-api-token', ('ico-',), '\\b(ico-[a-zA-Z0-9]{32})(?![A-Za-z0-9_])', 1),
     ('intra42-client-secret', ('intra', 's-s4t2ud-', 's-s4t2af-'), (
-         '\\b(s-s4t2(?:ud|af)-(?i:[abcdef0123456789]{64}))(?![A-Za-z0-9_])'
+        '\\b(s-s4t2(?:ud|af)-(?i:[abcdef0123456789]{64}))(?![A-Za-z0-9_])'
     ), 1),
     ('jwt', ('ey',), (
-         '\\b(ey[a-zA-Z0-9]{17,}\\.ey[a-zA-Z0-9\\/\\\\_-]{17,}\\.(?:[a-zA-Z0-9\\/\\\\_-]{10,}={0,2})?)(?![A-Z'
-         'a-z0-9_])'
+        '\\b(ey[a-zA-Z0-9]{17,}\\.ey[a-zA-Z0-9\\/\\\\_-]{17,}\\.(?:[a-zA-Z0-9\\/\\\\_-]{10,}={0,2})?)(?![A-Z'
+        'a-z0-9_])'
     ), 1),
     ('jwt-base64', ('zxlk',), (
-         '\\bZXlK(?:(?P<alg>aGJHY2lPaU)|(?P<apu>aGNIVWlPaU)|(?P<apv>aGNIWWlPaU)|(?P<aud>aGRXUWlPaU)|('
-         '?P<b64>aU5qUWlP)|(?P<crit>amNtbDBJanBi)|(?P<cty>amRIa2lPaU)|(?P<epk>bGNHc2lPbn)|(?P<enc>bG'
-         'JtTWlPaU)|(?P<jku>cWEzVWlPaU)|(?P<jwk>cWQyc2lPb)|(?P<iss>cGMzTWlPaU)|(?P<iv>cGRpSTZJ)|(?P<'
-         'kid>cmFXUWlP)|(?P<key_ops>clpYbGZiM0J6SWpwY)|(?P<kty>cmRIa2lPaUp)|(?P<nonce>dWIyNWpaU0k2)|'
-         '(?P<p2c>d01tTWlP)|(?P<p2s>d01uTWlPaU)|(?P<ppt>d2NIUWlPaU)|(?P<sub>emRXSWlPaU)|(?P<svt>emRu'
-         'UWlP)|(?P<tag>MFlXY2lPaU)|(?P<typ>MGVYQWlPaUp)|(?P<url>MWNtd2l)|(?P<use>MWMyVWlPaUp)|(?P<v'
-         'er>MlpYSWlPaU)|(?P<version>MlpYSnphVzl1SWpv)|(?P<x>NElqb2)|(?P<x5c>NE5XTWlP)|(?P<x5t>NE5YU'
-         'WlPaU)|(?P<x5ts256>NE5YUWpVekkxTmlJNkl)|(?P<x5u>NE5YVWlPaU)|(?P<zip>NmFYQWlPaU))[a-zA-Z0-9'
-         '\\/\\\\_+\\-\\r\\n]{40,}={0,2}'
+        '\\bZXlK(?:(?P<alg>aGJHY2lPaU)|(?P<apu>aGNIVWlPaU)|(?P<apv>aGNIWWlPaU)|(?P<aud>aGRXUWlPaU)|('
+        '?P<b64>aU5qUWlP)|(?P<crit>amNtbDBJanBi)|(?P<cty>amRIa2lPaU)|(?P<epk>bGNHc2lPbn)|(?P<enc>bG'
+        'JtTWlPaU)|(?P<jku>cWEzVWlPaU)|(?P<jwk>cWQyc2lPb)|(?P<iss>cGMzTWlPaU)|(?P<iv>cGRpSTZJ)|(?P<'
+        'kid>cmFXUWlP)|(?P<key_ops>clpYbGZiM0J6SWpwY)|(?P<kty>cmRIa2lPaUp)|(?P<nonce>dWIyNWpaU0k2)|'
+        '(?P<p2c>d01tTWlP)|(?P<p2s>d01uTWlPaU)|(?P<ppt>d2NIUWlPaU)|(?P<sub>emRXSWlPaU)|(?P<svt>emRu'
+        'UWlP)|(?P<tag>MFlXY2lPaU)|(?P<typ>MGVYQWlPaUp)|(?P<url>MWNtd2l)|(?P<use>MWMyVWlPaUp)|(?P<v'
+        'er>MlpYSWlPaU)|(?P<version>MlpYSnphVzl1SWpv)|(?P<x>NElqb2)|(?P<x5c>NE5XTWlP)|(?P<x5t>NE5YU'
+        'WlPaU)|(?P<x5ts256>NE5YUWpVekkxTmlJNkl)|(?P<x5u>NE5YVWlPaU)|(?P<zip>NmFYQWlPaU))[a-zA-Z0-9'
+        '\\/\\\\_+\\-\\r\\n]{40,}={0,2}'
     ), 0),
     ('linear-api-key', ('lin_api_',), 'lin_api_(?i:[a-z0-9]{40})', 0),
     ('maxmind-license-key', ('_mmk',), '\\b([A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk)(?![A-Za-z0-9_])', 1),
     ('microsoft-teams-webhook', ('webhook.office.com', 'webhookb2', 'incomingwebhook'), (
-         'https://[a-z0-9]+\\.webhook\\.office\\.com/webhookb2/[a-z0-9]{8}-([a-z0-9]{4}-){3}[a-z0-9]{12'
-         '}@[a-z0-9]{8}-([a-z0-9]{4}-){3}[a-z0-9]{12}/IncomingWebhook/[a-z0-9]{32}/[a-z0-9]{8}-([a-z'
-         '0-9]{4}-){3}[a-z0-9]{12}'
+        'https://[a-z0-9]+\\.webhook\\.office\\.com/webhookb2/[a-z0-9]{8}-([a-z0-9]{4}-){3}[a-z0-9]{12'
+        '}@[a-z0-9]{8}-([a-z0-9]{4}-){3}[a-z0-9]{12}/IncomingWebhook/[a-z0-9]{32}/[a-z0-9]{8}-([a-z'
+        '0-9]{4}-){3}[a-z0-9]{12}'
     ), 0),
     ('notion-api-token', ('ntn_',), '\\b(ntn_[0-9]{11}[A-Za-z0-9]{32}[A-Za-z0-9]{3})(?![A-Za-z0-9_])', 1),
     ('npm-access-token', ('npm_',), '(?i)\\b(npm_[a-z0-9]{36})(?![A-Za-z0-9_])', 1),
     ('octopus-deploy-api-key', ('api-',), '\\b(API-[A-Z0-9]{26})(?![A-Za-z0-9_])', 1),
     ('openai-api-key', ('t3blbkfj',), (
-         '\\b(sk-(?:proj|svcacct|admin)-(?:[A-Za-z0-9_-]{74}|[A-Za-z0-9_-]{58})T3BlbkFJ(?:[A-Za-z0-9_'
-         '-]{74}|[A-Za-z0-9_-]{58})\\b|sk-[a-zA-Z0-9]{20}T3BlbkFJ[a-zA-Z0-9]{20})(?![A-Za-z0-9_])'
+        '\\b(sk-(?:proj|svcacct|admin)-(?:[A-Za-z0-9_-]{74}|[A-Za-z0-9_-]{58})T3BlbkFJ(?:[A-Za-z0-9_'
+        '-]{74}|[A-Za-z0-9_-]{58})\\b|sk-[a-zA-Z0-9]{20}T3BlbkFJ[a-zA-Z0-9]{20})(?![A-Za-z0-9_])'
     ), 1),
     ('openshift-user-token', ('sha256~',), '\\b(sha256~[\\w-]{43})(?:[^\\w-]|\\Z)', 1),
     ('perplexity-api-key', ('pplx-',), '\\b(pplx-[a-zA-Z0-9]{48})(?![A-Za-z0-9_])', 1),
@@ -137,8 +137,8 @@ TOKENS: tuple[tuple[str, tuple[str, ...], str, int], ...] = (
     ('sendgrid-api-token', ('sg.',), '\\b(SG\\.(?i:[a-z0-9=_\\-\\.]{66}))(?![A-Za-z0-9_])', 1),
     ('sendinblue-api-token', ('xkeysib-',), '\\b(xkeysib-[a-f0-9]{64}\\-(?i:[a-z0-9]{16}))(?![A-Za-z0-9_])', 1),
     ('sentry-org-token', ('sntrys_eyjpyxqio',), (
-         '\\bsntrys_eyJpYXQiO[a-zA-Z0-9+/]{10,200}(?:LCJyZWdpb25fdXJs|InJlZ2lvbl91cmwi|cmVnaW9uX3VybC'
-         'I6)[a-zA-Z0-9+/]{10,200}={0,2}_[a-zA-Z0-9+/]{43}(?:[^a-zA-Z0-9+/]|\\Z)'
+        '\\bsntrys_eyJpYXQiO[a-zA-Z0-9+/]{10,200}(?:LCJyZWdpb25fdXJs|InJlZ2lvbl91cmwi|cmVnaW9uX3VybC'
+        'I6)[a-zA-Z0-9+/]{10,200}={0,2}_[a-zA-Z0-9+/]{43}(?:[^a-zA-Z0-9+/]|\\Z)'
     ), 0),
     ('sentry-user-token', ('sntryu_',), '\\b(sntryu_[a-f0-9]{64})(?![A-Za-z0-9_])', 1),
     ('settlemint-application-access-token', ('sm_aat',), '\\b(sm_aat_[a-zA-Z0-9]{16})(?![A-Za-z0-9_])', 1),
@@ -158,11 +158,11 @@ TOKENS: tuple[tuple[str, tuple[str, ...], str, int], ...] = (
     ('slack-legacy-workspace-token', ('xoxa', 'xoxr'), 'xox[ar]-(?:\\d-)?[0-9a-zA-Z]{8,48}', 0),
     ('slack-user-token', ('xoxp-', 'xoxe-'), 'xox[pe](?:-[0-9]{10,13}){3}-[a-zA-Z0-9-]{28,34}', 0),
     ('slack-webhook-url', ('hooks.slack.com',), (
-         '(?:https?://)?hooks.slack.com/(?:services|workflows|triggers)/[A-Za-z0-9+/]{43,56}'
+        '(?:https?://)?hooks.slack.com/(?:services|workflows|triggers)/[A-Za-z0-9+/]{43,56}'
     ), 0),
     ('square-access-token', ('sq0atp-', 'eaaa'), '\\b((?:EAAA|sq0atp-)[\\w-]{22,60})(?![A-Za-z0-9_])', 1),
     ('stripe-access-token', ('sk_test', 'sk_live', 'sk_prod', 'rk_test', 'rk_live', 'rk_prod'), (
-         '\\b((?:sk|rk)_(?:test|live|prod)_[a-zA-Z0-9]{10,99})(?![A-Za-z0-9_])'
+        '\\b((?:sk|rk)_(?:test|live|prod)_[a-zA-Z0-9]{10,99})(?![A-Za-z0-9_])'
     ), 1),
     ('twilio-api-key', ('sk',), 'SK[0-9a-fA-F]{32}', 0),
     ('vault-batch-token', ('hvb.',), '\\b(hvb\\.[\\w-]{138,300})(?![A-Za-z0-9_])', 1),

@@ -131,8 +131,9 @@ def test_check_mode_says_what_would_be_asked(transport):
     transport.add("region", "r", answer=profiling)
     selection = everything(transport)
     found = discover(transport, selection, Deadline(patience()))
+    deadline = Deadline(patience())
     captures = {
-        method: [row.capture for row in would_capture(found, selection, Options(method=method))]
+        method: [row.capture for row in would_capture(transport, found, selection, Options(method=method), deadline)]
         for method in ("auto", "signal", "pprof", "both")
     }
     assert captures == {"auto": ["stack"], "signal": ["stack"], "pprof": [PPROF], "both": [PPROF, "stack"]}
