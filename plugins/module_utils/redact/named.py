@@ -126,7 +126,10 @@ def named_secrets(data: bytes, words: bytes, is_json: bool) -> Iterator[Span]:
 def _stems(data: bytes, words: bytes) -> Iterator[re.Match[bytes]]:
     """Where the names are, in order. The text is searched for the few stems that it has: that is much faster than by
     the expression."""
-    stems = {match.group() for head, stem in _LOWER_STEMS if head in words for match in stem.finditer(words)}
+    stems: set[bytes] = set()
+    for head, stem in _LOWER_STEMS:
+        if head in words:
+            stems.update([head] if head == stem.pattern else [match.group() for match in stem.finditer(words)])
     if b"key" in words:
         stems.update(_PAIRS)
     lower = data.lower() if stems else b""
