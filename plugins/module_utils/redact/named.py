@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import Iterator, Tuple
 
+# In random bytes, a short name stands before so many printable characters once in some gigabytes.
+BY_CHANCE = 8
 # Start, end and rule of a secret, and what is written around the marker.
 Span = Tuple[int, int, str, bytes]
 
@@ -105,9 +107,9 @@ class _Key:
     option: bool
 
 
-def named_secrets(data: bytes, words: bytes, is_json: bool) -> Iterator[Span]:
+def named_secrets(data: bytes, words: bytes, is_json: bool, is_binary: bool = False) -> Iterator[Span]:
     """All of them, in order. words: those of the text, each once, in lower case. is_json: a value does not go over the
-    end of a JSON string."""
+    end of a JSON string. is_binary: a short name with a short value comes about by chance."""
     done = 0
     for match in _stems(data, words):
         if match.start() < done:
@@ -118,7 +120,8 @@ def named_secrets(data: bytes, words: bytes, is_json: bool) -> Iterator[Span]:
             continue
         strong = key.strong and not (found["prose"] or found["comma"])
         for start, end, around in _value(data, key, found, strong, is_json):
-            if end > start:
+            is_chance = is_binary and end - start < BY_CHANCE and (match["short"] or match["short_weak"])
+            if end > start and not is_chance:
                 done = max(done, end)
                 yield start, end, _rule(key.stem), around
 

@@ -1,7 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a gzip stream holds, piece by piece, and the stream anew with other bytes at some places. Pure."""
+"""Forms that have lengths inside (gzip streams, profiles, anything binary), and them anew with other bytes at places.
+
+Pure. Sources: RFC 1952 (gzip); encoding of protobuf, and pprof's profile.proto, whose texts are all in field 6.
+"""
 
 from __future__ import annotations
 
@@ -61,3 +64,58 @@ def is_whole(data: bytes) -> bool:
     except zlib.error:
         return False
     return member.eof
+
+
+_TEXT_FIELD = 6
+_VARINT, _FIXED_64, _LENGTH, _FIXED_32 = 0, 1, 2, 5
+_TEXT_BYTES = (*range(32, 127), *b"\0\t\r")
+_UNPRINTABLE = bytes(each if each in _TEXT_BYTES else 10 for each in range(256))
+
+
+def printable(data: bytes) -> bytes:
+    """The same with an end of line in the place of each byte that is of no text; places stay."""
+    return data.translate(_UNPRINTABLE)
+
+
+def only_texts(data: bytes, texts: Sequence[tuple[int, int]]) -> bytes:
+    """The same with ends of lines around the texts; places stay."""
+    made = bytearray(b"\n") * len(data)
+    for start, end in texts:
+        made[start:end] = data[start:end]
+    return bytes(made)
+
+
+def texts_of_profile(content: bytes) -> list[tuple[int, int]] | None:
+    """Start and end of each text of a profile; None where it is none, or not a whole one."""
+    found: list[tuple[int, int]] = []
+    place = 0
+    try:
+        while place < len(content):
+            tag, place = _varint(content, place)
+            if tag & 7 == _LENGTH:
+                size, place = _varint(content, place)
+                if tag >> 3 == _TEXT_FIELD:
+                    found.append((place, place + size))
+                place += size
+            elif tag & 7 == _VARINT:
+                _value, place = _varint(content, place)
+            elif tag & 7 in (_FIXED_64, _FIXED_32):
+                place += 8 if tag & 7 == _FIXED_64 else 4
+            else:
+                return None
+    except IndexError:
+        return None
+    return found if found and place == len(content) else None
+
+
+def _varint(content: bytes, place: int) -> tuple[int, int]:
+    """A number and the place after it. IndexError where it does not end."""
+    value = content[place] & 0x7F
+    shift = 7
+    while content[place] & 0x80:
+        place += 1
+        value |= (content[place] & 0x7F) << shift
+        shift += 7
+        if shift > 70:
+            raise IndexError("not a number")
+    return value, place + 1

@@ -17,7 +17,7 @@ import sys
 from typing import Any, Iterable, Iterator, Tuple
 
 from .named import Span, is_secret_name, named_secrets
-from .packed import repacked, unpacked
+from .packed import Patch, only_texts, printable, repacked, texts_of_profile, unpacked
 from .rules import OWN, TOKEN_LENGTH, TOKEN_RULES, Rule
 
 LEVELS = SECRETS, NONE = ("secrets", "none")
@@ -27,13 +27,14 @@ KNOWN_LENGTH, KNOWN_WORD_LENGTH = 6, 12
 GZIP = b"\x1f\x8b"
 # Bytes that are looked through at a time, and how many of those before them once more: no secret is longer.
 WINDOW, OVERLAP = 4 << 20, 64 << 10
-MAX_UNPACKED = 1 << 30
+MAX_UNPACKED = 256 << 20
 # To look for so many words costs as much as to try a rule everywhere.
 WORDS_AT_A_TIME = 20
 _BINARY = (".gz", ".der", ".out")
 _JSON = (".json", ".jsonl")
+PROFILE = ".pb.gz"
 # What divides words, besides blanks.
-DIVIDERS = bytes.maketrans(b"\"'`", b"   ")
+DIVIDERS = bytes.maketrans(b"\"'`\0", b"    ")
 
 
 class RedactionError(Exception):
@@ -74,9 +75,9 @@ class Redactor:
             return data
         try:
             if data.startswith(GZIP):
-                return self._packed(data)
+                return self._packed(data, name)
             if name.endswith(_BINARY):
-                return self._replaced(data, is_json=False, same_length=True)
+                return self._masked(data)
             if name.endswith(_JSON):
                 return self._json(data, name)
             return self._replaced(data, is_json=False)
@@ -139,45 +140,56 @@ class Redactor:
         lines = [json.dumps(self.value(one), ensure_ascii=False, sort_keys=True) for one in documents]
         return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
 
-    def _packed(self, data: bytes) -> bytes:
+    def _packed(self, data: bytes, name: str) -> bytes:
         """Of a gzip stream what it holds is looked through; the stream stays as it is where that has no secrets.
 
         A damaged one is looked through as far as it goes; what comes after that is not to be had by anybody.
         """
-        found: list[Span] = []
-        size = 0
-        before = b""
+        pieces, size = [], 0
         for piece in unpacked(data):
-            window = before + piece
-            found += _moved(self._spans_of_window(window, is_json=False), size - len(before))
+            pieces.append(piece)
             size += len(piece)
-            before = window[-OVERLAP:]
             if size > MAX_UNPACKED:
                 raise RedactionError(f"it holds more than {MAX_UNPACKED} bytes")
-        patches = [(start, mask(rule, end - start)) for start, end, rule, _around in _united(found, b"")]
+        content = b"".join(pieces)
+        texts = texts_of_profile(content) if name.endswith(PROFILE) else None
+        patches = (
+            self._patches(printable(content), is_binary=True)
+            if texts is None
+            else self._patches(only_texts(content, texts), is_binary=False)
+        )
         return repacked(data, patches) if patches else data
 
-    def _replaced(self, data: bytes, is_json: bool, same_length: bool = False) -> bytes:
+    def _masked(self, data: bytes) -> bytes:
+        """Something binary, whose lengths stay."""
+        made = bytearray(data)
+        for start, text in self._patches(printable(data), is_binary=True):
+            made[start : start + len(text)] = text
+        return bytes(made) if made != data else data
+
+    def _patches(self, texts: bytes, is_binary: bool) -> list[Patch]:
+        """Where there is a secret in this, and what is as long as it."""
+        spans = self._spans(texts, is_json=False, is_binary=is_binary)
+        return [(start, mask(rule, end - start)) for start, end, rule, _around in _united(spans, texts)]
+
+    def _replaced(self, data: bytes, is_json: bool) -> bytes:
         """The text with markers; the very same object where there is nothing to replace."""
         pieces, place = [], 0
         for start, end, rule, around in _united(self._spans(data, is_json), data):
-            sign = mask(rule, end - start) if same_length else around + marker(rule) + around
-            pieces += [data[place:start], sign]
+            pieces += [data[place:start], around + marker(rule) + around]
             place = end
         if not pieces:
             return data
         return b"".join([*pieces, data[place:]])
 
-    def _spans(self, data: bytes, is_json: bool) -> Iterator[Span]:
+    def _spans(self, data: bytes, is_json: bool, is_binary: bool = False) -> Iterator[Span]:
         """All secrets. A long text is looked through in windows that overlap, so that little memory is needed."""
-        if len(data) <= WINDOW:
-            yield from self._spans_of_window(data, is_json)
-            return
         for start in range(0, len(data), WINDOW):
             low = max(0, start - OVERLAP)
-            yield from _moved(self._spans_of_window(data[low : start + WINDOW], is_json), low)
+            window = data[low : start + WINDOW] if len(data) > WINDOW else data
+            yield from _moved(self._spans_of_window(window, is_json, is_binary), low)
 
-    def _spans_of_window(self, data: bytes, is_json: bool) -> Iterator[Span]:
+    def _spans_of_window(self, data: bytes, is_json: bool, is_binary: bool) -> Iterator[Span]:
         for word in self._known:
             place = data.find(word)
             while place >= 0:
@@ -194,7 +206,7 @@ class Redactor:
         words = b"\n".join([word for word in unique if len(word) >= TOKEN_LENGTH])
         for rule in _hinted(_TOKENS, words.lower()):
             yield from _in_words(rule, words, data)
-        yield from named_secrets(data, lower, is_json)
+        yield from named_secrets(data, lower, is_json, is_binary)
 
 
 _Hinted = Tuple[Rule, Tuple[bytes, ...], bytes]

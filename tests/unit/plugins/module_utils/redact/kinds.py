@@ -98,7 +98,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "authentication of LDAP": ("bindpw={}", WORD),
     "pass": ("user=x pass={}", WORD),
     "pwd": ("uid=x;pwd={};", WORD),
-    "dsn": ("dsn={}", "x:y@/z"),
+    "dsn": ("dsn={}", "region:y@/yunioncloud"),
     # Headers.
     "bearer": ("Authorization: Bearer {}", MIXED),
     "bearer alone": ("sent 'Bearer {}' to it", MIXED),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import re
 import time
 import zlib
@@ -164,6 +165,31 @@ def test_a_secret_over_the_end_of_a_window(monkeypatch):
 def test_a_packed_file_without_secrets_is_the_same_file():
     data = gzip.compress(LINE * 1000)
     assert REDACTOR.data(data, "x.gz") is data
+
+
+def test_in_a_profile_only_its_texts_are_touched():
+    text, secret = kinds.planted("assigned")
+    numbers = b"\x12" + bytes([len(text) + 1]) + text + b"\0"
+    content = numbers + b"\x32" + bytes([len(text)]) + text + b"\x32\x03abc" + b"\x50\x96\x01"
+    made = gzip.decompress(REDACTOR.data(gzip.compress(content), "c/region/p/heap.pb.gz"))
+    assert made == content.replace(
+        b"\x32" + bytes([len(text)]) + text, b"\x32" + bytes([len(text)]) + b"password=" + b"*" * len(secret)
+    )
+
+
+def test_numbers_of_a_profile_are_never_touched():
+    """They are any bytes, so all kinds of secrets stand in them by chance."""
+    numbers = b"".join(kinds.planted(name)[0] for name in kinds.KINDS) + bytes(range(256))
+    size = bytes([len(numbers) & 0x7F | 0x80, len(numbers) >> 7 & 0x7F | 0x80, len(numbers) >> 14])
+    data = gzip.compress(b"\x12" + size + numbers + b"\x32\x00\x32\x03cpu")
+    assert REDACTOR.data(data, "cpu.pb.gz") is data
+
+
+def test_chance_makes_no_secrets():
+    noise = random.Random(7).randbytes(8 << 20)
+    data = gzip.compress(noise, 1)
+    assert REDACTOR.data(data, "x.gz") is data
+    assert REDACTOR.data(noise, "trace.out") is noise
 
 
 def test_a_packed_file_that_is_cut_is_looked_through_as_far_as_it_goes():
