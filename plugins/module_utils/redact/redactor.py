@@ -27,7 +27,8 @@ KNOWN_LENGTH, KNOWN_WORD_LENGTH = 6, 12
 GZIP = b"\x1f\x8b"
 # Bytes that are looked through at a time, and how many of those before them once more: no secret is longer.
 WINDOW, OVERLAP = 4 << 20, 64 << 10
-MAX_UNPACKED = 256 << 20
+# What is unpacked is held whole up to the first, and looked through up to the second.
+WHOLE, MAX_UNPACKED = 64 << 20, 256 << 20
 # To look for so many words costs as much as to try a rule everywhere.
 WORDS_AT_A_TIME = 20
 _BINARY = (".gz", ".der", ".out")
@@ -145,32 +146,41 @@ class Redactor:
 
         A damaged one is looked through as far as it goes; what comes after that is not to be had by anybody.
         """
-        pieces, size = [], 0
+        size = 0
+        pieces: list[bytes] = []
         for piece in unpacked(data):
-            pieces.append(piece)
             size += len(piece)
+            pieces = [*pieces, piece] if size <= WHOLE else []
             if size > MAX_UNPACKED:
                 raise RedactionError(f"it holds more than {MAX_UNPACKED} bytes")
         content = b"".join(pieces)
         texts = texts_of_profile(content) if name.endswith(PROFILE) else None
-        patches = (
-            self._patches(printable(content), is_binary=True)
-            if texts is None
-            else self._patches(only_texts(content, texts), is_binary=False)
-        )
+        if texts is not None:
+            content = only_texts(content, texts)
+            patches = self._patches(self._spans(content, is_json=False), content)
+        else:
+            patches = self._patches(self._spans_of_pieces(unpacked(data)), b"")
         return repacked(data, patches) if patches else data
+
+    def _spans_of_pieces(self, pieces: Iterable[bytes]) -> Iterator[Span]:
+        """All secrets in something binary that comes piece by piece, so that it is never held whole."""
+        size, before = 0, b""
+        for piece in pieces:
+            window = before + piece
+            yield from _moved(self._spans_of_window(printable(window), False, is_binary=True), size - len(before))
+            size += len(piece)
+            before = window[-OVERLAP:]
 
     def _masked(self, data: bytes) -> bytes:
         """Something binary, whose lengths stay."""
         made = bytearray(data)
-        for start, text in self._patches(printable(data), is_binary=True):
+        for start, text in self._patches(self._spans_of_pieces([data]), data):
             made[start : start + len(text)] = text
         return bytes(made) if made != data else data
 
-    def _patches(self, texts: bytes, is_binary: bool) -> list[Patch]:
-        """Where there is a secret in this, and what is as long as it."""
-        spans = self._spans(texts, is_json=False, is_binary=is_binary)
-        return [(start, mask(rule, end - start)) for start, end, rule, _around in _united(spans, texts)]
+    def _patches(self, spans: Iterable[Span], data: bytes) -> list[Patch]:
+        """What is as long as each secret, and where it stands."""
+        return [(start, mask(rule, end - start)) for start, end, rule, _around in _united(spans, data)]
 
     def _replaced(self, data: bytes, is_json: bool) -> bytes:
         """The text with markers; the very same object where there is nothing to replace."""
@@ -182,12 +192,12 @@ class Redactor:
             return data
         return b"".join([*pieces, data[place:]])
 
-    def _spans(self, data: bytes, is_json: bool, is_binary: bool = False) -> Iterator[Span]:
+    def _spans(self, data: bytes, is_json: bool) -> Iterator[Span]:
         """All secrets. A long text is looked through in windows that overlap, so that little memory is needed."""
         for start in range(0, len(data), WINDOW):
             low = max(0, start - OVERLAP)
             window = data[low : start + WINDOW] if len(data) > WINDOW else data
-            yield from _moved(self._spans_of_window(window, is_json, is_binary), low)
+            yield from _moved(self._spans_of_window(window, is_json, is_binary=False), low)
 
     def _spans_of_window(self, data: bytes, is_json: bool, is_binary: bool) -> Iterator[Span]:
         for word in self._known:

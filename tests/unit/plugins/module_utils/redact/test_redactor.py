@@ -16,6 +16,7 @@ import kinds
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import meanings
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import redactor as redactor_module
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.packed import PIECE
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import (
     DIVIDERS,
     MARKER,
@@ -201,6 +202,17 @@ def test_a_packed_file_that_is_cut_is_looked_through_as_far_as_it_goes():
     assert_gone(secret, content)
     whole = REDACTOR.data(gzip.compress(LINE * 1000)[:-8], "x.gz")
     assert whole == gzip.compress(LINE * 1000)[:-8]
+
+
+def test_a_packed_file_that_is_not_held_whole(monkeypatch):
+    monkeypatch.setattr(redactor_module, "WHOLE", 1 << 20)
+    text, secret = kinds.planted("assigned")
+    # The first piece of what is unpacked ends in the middle of it.
+    for before in (PIECE - 12, PIECE - len(text), PIECE):
+        content = b"\0" * (before - 1) + b"\n" + text + b"\n" + b"\0" * PIECE
+        made = gzip.decompress(REDACTOR.data(gzip.compress(content), "cpu.pb.gz"))
+        assert len(made) == len(content)
+        assert_gone(secret, made)
 
 
 def test_a_packed_file_of_several_members():
