@@ -130,9 +130,9 @@ def _stems(data: bytes, words: bytes) -> Iterator[re.Match[bytes]]:
     """Where the names are, in order. The text is searched for the few stems that it has: that is much faster than by
     the expression."""
     stems: set[bytes] = set()
-    for head, stem in _LOWER_STEMS:
+    for head, form in _LOWER_STEMS:
         if head in words:
-            stems.update([head] if head == stem.pattern else [match.group() for match in stem.finditer(words)])
+            stems.update([head] if head == form.pattern else [match.group() for match in form.finditer(words)])
     if b"key" in words:
         stems.update(_PAIRS)
     lower = data.lower() if stems else b""
