@@ -28,7 +28,7 @@ GZIP = b"\x1f\x8b"
 # Bytes that are looked through at a time, and how many of those before them once more: no secret is longer.
 WINDOW, OVERLAP = 4 << 20, 64 << 10
 # What is unpacked is held whole up to the first, and looked through up to the second.
-WHOLE, MAX_UNPACKED = 64 << 20, 256 << 20
+WHOLE, MAX_UNPACKED = 64 << 20, 1 << 30
 # To look for so many words costs as much as to try a rule everywhere.
 WORDS_AT_A_TIME = 20
 _BINARY = (".gz", ".der", ".out")
