@@ -195,7 +195,7 @@ def _value(
             yield quote.end(), end, b""
         return
     if data[start : start + 1] == b"[":
-        end = _LIST.match(data, start).end()  # type: ignore[union-attr]
+        end = _end_of(_LIST, data, start)
         content = data[start + 1 : end].rstrip(b"]")
         if strong and not _HARMLESS.match(content.strip(b'" ')):
             yield start + 1, start + 1 + len(content), b'"' if b'"' in content else b""
@@ -208,10 +208,16 @@ def _value(
         yield start, end, found["close"] if is_number else b""
 
 
+def _end_of(form: re.Pattern[bytes], data: bytes, start: int) -> int:
+    """Where a match that begins here ends; the start itself without one."""
+    match = form.match(data, start)
+    return match.end() if match else start
+
+
 def _end_of_quoted(data: bytes, quote: re.Match[bytes]) -> int:
     sign = quote.group()
     if len(sign) == 1:
-        return _UNTIL[sign].match(data, quote.end()).end()  # type: ignore[union-attr]
+        return _end_of(_UNTIL[sign], data, quote.end())
     place, line = quote.end(), data.find(b"\n", quote.end())
     line = len(data) if line < 0 else line
     while True:
@@ -227,7 +233,7 @@ def _end_of_bare(data: bytes, start: int, key: _Key, is_json: bool) -> int:
     if key.stem.endswith(_WHOLE_LINE):
         scheme = _SCHEME.match(data, start)
         if not scheme:
-            return (_REST_IN_JSON if is_json else _REST).match(data, start).end()  # type: ignore[union-attr]
+            return _end_of(_REST_IN_JSON if is_json else _REST, data, start)
         start = scheme.end()
     bare = _BARE.match(data, start)
     if bare is None:

@@ -157,9 +157,9 @@ class Redactor:
         texts = texts_of_profile(content) if name.endswith(PROFILE) else None
         if texts is not None:
             content = only_texts(content, texts)
-            patches = self._patches(self._spans(content, is_json=False), content)
+            patches = _patches(self._spans(content, is_json=False), content)
         else:
-            patches = self._patches(self._spans_of_pieces(unpacked(data)), b"")
+            patches = _patches(self._spans_of_pieces(unpacked(data)), b"")
         return repacked(data, patches) if patches else data
 
     def _spans_of_pieces(self, pieces: Iterable[bytes]) -> Iterator[Span]:
@@ -174,13 +174,9 @@ class Redactor:
     def _masked(self, data: bytes) -> bytes:
         """Something binary, whose lengths stay."""
         made = bytearray(data)
-        for start, text in self._patches(self._spans_of_pieces([data]), data):
+        for start, text in _patches(self._spans_of_pieces([data]), data):
             made[start : start + len(text)] = text
         return bytes(made) if made != data else data
-
-    def _patches(self, spans: Iterable[Span], data: bytes) -> list[Patch]:
-        """What is as long as each secret, and where it stands."""
-        return [(start, mask(rule, end - start)) for start, end, rule, _around in _united(spans, data)]
 
     def _replaced(self, data: bytes, is_json: bool) -> bytes:
         """The text with markers; the very same object where there is nothing to replace."""
@@ -242,6 +238,11 @@ def mask(rule: str, size: int) -> bytes:
     """What replaces a secret where all has to stay as long as it is."""
     sign = marker(rule)
     return sign.ljust(size, b"*") if size >= len(sign) else b"*" * size
+
+
+def _patches(spans: Iterable[Span], data: bytes) -> list[Patch]:
+    """What is as long as each secret, and where it stands."""
+    return [(start, mask(rule, end - start)) for start, end, rule, _around in _united(spans, data)]
 
 
 def _moved(spans: Iterable[Span], by: int) -> Iterator[Span]:

@@ -16,13 +16,13 @@ import os
 import re
 import socket
 import struct
-import threading
 from dataclasses import dataclass
 from typing import Iterable
 
 from ..model import Process
 from ..reasons import CaptureError, Reason
 from .host_proc import ProcFs, translated
+from .host_rights import in_own_thread
 from .http import Connect, to_address
 
 _SOCKET = re.compile(r"socket:\[(\d+)\]\Z")
@@ -132,26 +132,16 @@ def socket_in(namespace: str, family: int) -> socket.socket:
     """
     if not namespace:
         return socket.socket(family, socket.SOCK_STREAM)
-    made: list[socket.socket] = []
-    failed: list[OSError] = []
 
-    def enter() -> None:
+    def enter() -> socket.socket:
+        descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                _set_namespace(descriptor)
-            finally:
-                os.close(descriptor)
-            made.append(socket.socket(family, socket.SOCK_STREAM))
-        except OSError as error:
-            failed.append(error)
+            _set_namespace(descriptor)
+        finally:
+            os.close(descriptor)
+        return socket.socket(family, socket.SOCK_STREAM)
 
-    thread = threading.Thread(target=enter, name="namespace")
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
-    return made[0]
+    return in_own_thread("namespace", enter)
 
 
 def _set_namespace(descriptor: int) -> None:

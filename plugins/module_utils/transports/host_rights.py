@@ -15,7 +15,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Callable, TypeVar
 
@@ -47,22 +47,18 @@ def with_rights(rights: Rights, work: Callable[[], T]) -> T:
     """
     if os.geteuid() != 0:
         return work()
-    done: list[T] = []
-    failed: list[BaseException] = []
 
-    def run() -> None:
-        try:
-            _take(rights)
-            done.append(work())
-        except BaseException as error:  # noqa: BLE001 (raised again by the thread that asked)
-            failed.append(error)
+    def run() -> T:
+        _take(rights)
+        return work()
 
-    thread = threading.Thread(target=run, name="rights")
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
-    return done[0]
+    return in_own_thread("rights", run)
+
+
+def in_own_thread(name: str, work: Callable[[], T]) -> T:
+    """What the work returns or raises, done by a thread that nothing else runs in: what it takes on ends with it."""
+    with ThreadPoolExecutor(1, thread_name_prefix=name) as thread:
+        return thread.submit(work).result()
 
 
 class _Header(ctypes.Structure):

@@ -227,6 +227,18 @@ def test_waiting_costs_little(writer):
     assert 0 < len(looks) <= (time.monotonic() - begun) / POLL_SECONDS + 1
 
 
+def refused_as_log(stderr, **options):
+    """Why the standard error of a process is not taken for its log."""
+    with subprocess.Popen(["sleep", "1000"], stderr=stderr, **options) as process:
+        try:
+            await_arguments(process)
+            with pytest.raises(CaptureError) as refused:
+                StderrFile(PROCFS, PROCFS.process(process.pid)).open_current()
+        finally:
+            process.kill()
+    return refused.value.verdict.reason
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root and another user")
 def test_a_handle_of_roots_file_is_not_a_log(tmp_path):
     """Anybody can have such a handle (O_PATH) as his standard error, without being able to read the file."""
@@ -235,27 +247,14 @@ def test_a_handle_of_roots_file_is_not_a_log(tmp_path):
     secret.chmod(0o600)
     handle = os.open(secret, os.O_PATH)
     try:
-        with subprocess.Popen(["sleep", "1000"], stderr=handle, user=4711, group=4711, extra_groups=[]) as process:
-            try:
-                await_arguments(process)
-                with pytest.raises(CaptureError) as refused:
-                    StderrFile(PROCFS, PROCFS.process(process.pid)).open_current()
-            finally:
-                process.kill()
+        assert refused_as_log(handle, user=4711, group=4711, extra_groups=[]) is Reason.STDERR_LOST
     finally:
         os.close(handle)
-    assert refused.value.verdict.reason is Reason.STDERR_LOST
 
 
 def test_a_file_that_is_only_read_is_not_a_log(log):
-    with open(log, "rb") as source, subprocess.Popen(["sleep", "1000"], stderr=source) as process:
-        try:
-            await_arguments(process)
-            with pytest.raises(CaptureError) as refused:
-                StderrFile(PROCFS, PROCFS.process(process.pid)).open_current()
-        finally:
-            process.kill()
-    assert refused.value.verdict.reason is Reason.STDERR_LOST
+    with open(log, "rb") as source:
+        assert refused_as_log(source) is Reason.STDERR_LOST
 
 
 def test_a_dead_process_has_no_log_to_open(writer):
