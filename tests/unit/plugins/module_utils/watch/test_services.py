@@ -102,8 +102,9 @@ def test_a_storm_on_a_stuck_database(machine, release):
 
 
 def test_one_oldest_task_is_one_finding(machine):
-    service = machine.start("region", "pool=TaskWorkerManager pool_tasks=70 watchdog=150ms", ("--port", "0"))
+    # Its tasks start before it is known to be up.
     began = time.time()
+    service = machine.start("region", "pool=TaskWorkerManager pool_tasks=70 watchdog=150ms", ("--port", "0"))
     follow = Following(service.log)
     follow.until(lambda document: cycles(document) >= 4)
     (task,) = follow.pool("")["oldest_tasks"]["tasks"]
