@@ -38,6 +38,22 @@ options:
       - The default is made of the time and a random number.
     type: str
     default: ""
+  deprecated:
+    description:
+      - Variables without the prefix C(cloudpods_) that the run takes its connection from. The module says that this
+        will end.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
+  ignored:
+    description:
+      - Variables without the prefix C(cloudpods_) that look like a connection and are not taken. The module warns of
+        them.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
 notes:
   - Files on the controller are not counted as a change; RV(ignore:changed) is always false.
 seealso:
@@ -81,6 +97,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
 ARGUMENTS = {
     "output": {"type": "path", "required": True},
     "id": {"type": "str", "default": ""},
+    "deprecated": {"type": "list", "elements": "str", "default": []},
+    "ignored": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -88,6 +106,17 @@ def main() -> None:
     """Wire options to the work, and its result to Ansible."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
+    if params["deprecated"]:
+        module.deprecate(
+            f"{', '.join(params['deprecated'])}: name it cloudpods_kubeconfig or cloudpods_context",
+            version="1.0.0",
+            collection_name="cloudpods.diagnostics",
+        )
+    if params["ignored"]:
+        module.warn(
+            f"{', '.join(params['ignored'])}: not taken, as others use this name, too. To have it taken, name it "
+            "cloudpods_kubeconfig or cloudpods_context."
+        )
     try:
         run = start_run(params["output"], params["id"] or new_id(utc_now()), module.check_mode)
     except (ValueError, OSError) as error:

@@ -61,7 +61,7 @@ def measure_lab(asked: argparse.Namespace, folder: Path) -> None:
         "this collection: `ansible-playbook audit_health`",
         playbook(
             "cloudpods.diagnostics.audit_health",
-            kubeconfig=kubeconfig,
+            cloudpods_kubeconfig=kubeconfig,
             cloudpods_namespace=NAMESPACE,
             cloudpods_components=["region"],
             cloudpods_interval=INTERVAL,

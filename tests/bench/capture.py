@@ -45,7 +45,7 @@ def measure(asked: argparse.Namespace, state: dict, folder: Path) -> None:
         "this collection: `ansible-playbook capture_stacks`",
         playbook(
             "cloudpods.diagnostics.capture_stacks",
-            kubeconfig=kubeconfig,
+            cloudpods_kubeconfig=kubeconfig,
             cloudpods_namespace=NAMESPACE,
             cloudpods_components=["region"],
             cloudpods_output=str(folder),

@@ -86,7 +86,7 @@ def measure(asked: argparse.Namespace, state: dict, folder: Path) -> None:
 def ours(asked: argparse.Namespace, kubeconfig: str, folder: Path, plan: bool) -> Way:
     command = playbook(
         "cloudpods.diagnostics.capture_profiles",
-        kubeconfig=kubeconfig,
+        cloudpods_kubeconfig=kubeconfig,
         cloudpods_namespace=NAMESPACE,
         cloudpods_components=list(COMPONENTS),
         cloudpods_profile_set="cpu",

@@ -48,7 +48,7 @@ def test_a_bundle_is_where_its_user_is(tmp_path, output):
     ("options", "word"),
     [
         ({"cloudpods_transport": "host"}, "Nothing would be captured"),
-        ({"kubeconfig": "/nonexistent"}, "/nonexistent"),
+        ({"cloudpods_kubeconfig": "/nonexistent"}, "/nonexistent"),
     ],
 )
 def test_check_mode_fails_where_a_run_captures_nothing(tmp_path, playbook, options, word):

@@ -121,7 +121,7 @@ def cloud_of(cloud: str) -> str:
 def audit(world: World, output: Path, clouds: list[str], *arguments: str, **variables: object) -> Run:
     """Audit these clouds as a fleet, in one run."""
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    hosts = {name: {**local, "kubeconfig": world.kubeconfig, "cloudpods_namespace": name} for name in clouds}
+    hosts = {name: {**local, "cloudpods_kubeconfig": world.kubeconfig, "cloudpods_namespace": name} for name in clouds}
     # Everything that was logged counts, however long ago the pods were started.
     given = {"cloudpods_interval": INTERVAL, "cloudpods_log_seconds": 3600, "cloudpods_timeout": 20, **variables}
     return play(output, given, *arguments, inventory={"cloudpods": {"hosts": hosts}}, playbook=AUDIT)

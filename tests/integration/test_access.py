@@ -51,9 +51,9 @@ def test_several_access_points_become_one_bundle(healthy, tmp_path, closed_port)
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     hosts = inventory(
         cloud_a=ssh_host(node, cloudpods_transport="host", cloudpods_cluster="cloud-a"),
-        cloud_b={**local, "kubeconfig": healthy.kubeconfig},
+        cloud_b={**local, "cloudpods_kubeconfig": healthy.kubeconfig},
         cloud_c={"ansible_host": "127.0.0.1", "ansible_port": closed_port},
-        cloud_d={**local, "kubeconfig": str(tmp_path / "absent.conf")},
+        cloud_d={**local, "cloudpods_kubeconfig": str(tmp_path / "absent.conf")},
     )
     run = play(tmp_path, {"cloudpods_scenario": "slow_system"}, inventory=hosts)
     assert len(run.of(cluster="cloud-b", status="complete")) == 6, run.shown

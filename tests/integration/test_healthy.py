@@ -145,7 +145,7 @@ def test_the_terminal_shows_a_table_and_the_bundle(captured):
 @pytest.fixture(scope="module")
 def untouched(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, dict, dict]:
     before = healthy.containers(NAMESPACE)
-    variables = {"kubeconfig": healthy.kubeconfig, "cloudpods_components": [*UNTOUCHABLE, "absent"]}
+    variables = {"cloudpods_kubeconfig": healthy.kubeconfig, "cloudpods_components": [*UNTOUCHABLE, "absent"]}
     run = play(tmp_path_factory.mktemp("untouched"), variables)
     return run, before, healthy.containers(NAMESPACE)
 
@@ -172,14 +172,14 @@ def test_the_play_fails_when_nothing_was_captured(untouched):
 
 
 def test_an_unknown_scenario_is_an_error_that_lists_the_known(healthy, tmp_path):
-    run = play(tmp_path, {"kubeconfig": healthy.kubeconfig, "cloudpods_scenario": "slow"})
+    run = play(tmp_path, {"cloudpods_kubeconfig": healthy.kubeconfig, "cloudpods_scenario": "slow"})
     assert run.code == 2
     assert "deadlock, kvm_image, kvm_server, other_server, slow_system, vmware_server" in run.shown
 
 
 def test_several_dumps_have_sequence_numbers(healthy, tmp_path):
     variables = {
-        "kubeconfig": healthy.kubeconfig,
+        "cloudpods_kubeconfig": healthy.kubeconfig,
         "cloudpods_components": "keystone",
         "cloudpods_dump_count": 3,
         "cloudpods_dump_interval": 1,
@@ -196,7 +196,7 @@ def test_several_dumps_have_sequence_numbers(healthy, tmp_path):
 
 def test_the_checkout_works_as_the_installed_collection_does(healthy, tmp_path):
     playbook = ROOT / "playbooks" / "capture_stacks.yml"
-    variables = {"kubeconfig": healthy.kubeconfig, "cloudpods_scenario": "kvm_image"}
+    variables = {"cloudpods_kubeconfig": healthy.kubeconfig, "cloudpods_scenario": "kvm_image"}
     linked = {"ANSIBLE_COLLECTIONS_PATH": str(collection.link())}
     run = play(tmp_path, variables, playbook=str(playbook), environment=linked)
     assert run.code == 0, run.shown

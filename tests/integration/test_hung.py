@@ -41,7 +41,7 @@ def test_a_hung_node_costs_only_its_own_targets_their_deadline(healthy, tmp_path
     node = healthy.nodes[1]["name"]
     before = healthy.containers(NAMESPACE)
     variables = {
-        "kubeconfig": healthy.kubeconfig,
+        "cloudpods_kubeconfig": healthy.kubeconfig,
         "cloudpods_components": ["region", "keystone", "host"],
         "cloudpods_timeout": DEADLINE,
         "cloudpods_deadline": FAR,
@@ -66,7 +66,7 @@ def test_a_hung_node_costs_only_its_own_targets_their_deadline(healthy, tmp_path
 def test_the_run_ends_by_its_deadline_whatever_hangs(healthy, tmp_path):
     node = healthy.nodes[1]["name"]
     variables = {
-        "kubeconfig": healthy.kubeconfig,
+        "cloudpods_kubeconfig": healthy.kubeconfig,
         "cloudpods_components": ["region", "host"],
         "cloudpods_timeout": FAR,
         "cloudpods_deadline": DEADLINE,
@@ -83,7 +83,11 @@ def test_the_run_ends_by_its_deadline_whatever_hangs(healthy, tmp_path):
 
 @pytest.mark.parametrize("playbook", ["capture_stacks", "audit_health"])
 def test_a_hung_api_server_is_told_by_the_deadline(healthy, tmp_path, playbook):
-    variables = {"kubeconfig": healthy.kubeconfig, "cloudpods_timeout": FAR, "cloudpods_deadline": SHORT_DEADLINE}
+    variables = {
+        "cloudpods_kubeconfig": healthy.kubeconfig,
+        "cloudpods_timeout": FAR,
+        "cloudpods_deadline": SHORT_DEADLINE,
+    }
     with frozen(healthy, f"{healthy.state['control_plane']['name']}/kube-apiserver"):
         run = play(tmp_path, variables, playbook=f"cloudpods.diagnostics.{playbook}")
     assert run.code == 2, run.shown

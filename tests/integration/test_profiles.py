@@ -43,7 +43,9 @@ FULL = {"cloudpods_profile_set": "full", "cloudpods_cpu_seconds": CPU_SECONDS, "
 def over_api(profiled: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
     variables = {"cloudpods_namespace": NAMESPACE, "cloudpods_components": [*COMPONENTS, "mcp-server"]}
     kubeconfig = kubeconfig_of(profiled, PROFILER, published("rbac-profiles"), NAMESPACE)
-    return play(tmp_path_factory.mktemp("api"), {"kubeconfig": kubeconfig, **FULL, **variables}, playbook=PLAYBOOK)
+    return play(
+        tmp_path_factory.mktemp("api"), {"cloudpods_kubeconfig": kubeconfig, **FULL, **variables}, playbook=PLAYBOOK
+    )
 
 
 @pytest.fixture(scope="module")

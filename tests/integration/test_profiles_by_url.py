@@ -155,7 +155,7 @@ def test_one_login_is_enough_for_all_profiles(keystone, tmp_path):
 @pytest.mark.parametrize("method", ["auto", "pprof"])
 def test_stacks_gain_states_and_waits_where_profiling_is_on(profiled, tmp_path, method):
     variables = {
-        "kubeconfig": profiled.kubeconfig,
+        "cloudpods_kubeconfig": profiled.kubeconfig,
         "cloudpods_namespace": NAMESPACE,
         "cloudpods_components": ["region", "glance"],
         "cloudpods_dump_method": method,

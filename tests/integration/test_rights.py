@@ -42,7 +42,7 @@ def role_without(verbs: dict[str, list[str]]) -> dict:
 def test_the_published_role_is_enough_and_all_of_it_is_needed(healthy, tmp_path):
     user = f"role-whole-{os.getpid()}"  # the audit log is the lab's
     kubeconfig = kubeconfig_of(healthy, user, role_without({}))
-    run = play(tmp_path, {"kubeconfig": kubeconfig, "cloudpods_scenario": "slow_system"})
+    run = play(tmp_path, {"cloudpods_kubeconfig": kubeconfig, "cloudpods_scenario": "slow_system"})
     assert run.code == 0, run.shown
     assert {row["status"] for row in run.rows} == {"complete"}
     granted = {("list", "pods"), ("get", "pods/log"), ("get", "pods/exec"), ("create", "pods/exec")}
@@ -65,7 +65,7 @@ def lacking(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """One run with an access point for each user."""
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     hosts = {
-        user: {**local, "kubeconfig": kubeconfig_of(healthy, user, role_without(verbs))}
+        user: {**local, "cloudpods_kubeconfig": kubeconfig_of(healthy, user, role_without(verbs))}
         for user, (verbs, _capture, _said) in LACKING.items()
     }
     variables = {"cloudpods_scenario": "kvm_image"}
@@ -86,7 +86,7 @@ def test_without_a_verb_the_row_names_it(lacking, user):
 def test_check_mode_lists_what_would_be_done_and_asks_only_for_the_list(healthy, tmp_path):
     kubeconfig = kubeconfig_of(healthy, "role-check", role_without({}))
     before = healthy.containers(NAMESPACE)
-    run = play(tmp_path, {"kubeconfig": kubeconfig, "cloudpods_scenario": "kvm_server"}, "--check")
+    run = play(tmp_path, {"cloudpods_kubeconfig": kubeconfig, "cloudpods_scenario": "kvm_server"}, "--check")
     assert run.code == 0, run.shown
     assert "changed=0" in run.shown
     assert not run.output.exists()

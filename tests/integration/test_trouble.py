@@ -70,7 +70,7 @@ def troubled(world: World, tmp_path_factory: pytest.TempPathFactory):
         for namespace, timeout in ((NAMESPACE, FAR), (WAITING, TIMEOUT))
     }
     variables = {
-        "kubeconfig": world.kubeconfig,
+        "cloudpods_kubeconfig": world.kubeconfig,
         "cloudpods_components": ["region", "host"],
         "cloudpods_deadline": FAR,
     }
@@ -153,7 +153,7 @@ def test_a_hung_target_costs_only_its_own_deadline(troubled):
 def test_trouble_with_the_version_leaves_the_dump_alone(world, tmp_path, fault, reason):
     # Alone, since otherwise another replica of the same image tells the version.
     variables = {
-        "kubeconfig": world.kubeconfig,
+        "cloudpods_kubeconfig": world.kubeconfig,
         "wanted_namespace": NAMESPACE,
         "wanted": f"region-{fault}-",
         # What hangs takes all of it.

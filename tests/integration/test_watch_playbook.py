@@ -28,7 +28,7 @@ def troubled(world: World) -> Iterator[World]:
 
 def test_the_playbook_says_who_is_stuck_and_captures_it_at_once(troubled, tmp_path):
     variables = {
-        "kubeconfig": troubled.kubeconfig,
+        "cloudpods_kubeconfig": troubled.kubeconfig,
         "cloudpods_namespace": HEALTH,
         "cloudpods_components": ["region", "keystone"],
         "cloudpods_on_hit": ["capture_stacks"],
@@ -49,7 +49,9 @@ def test_the_playbook_says_who_is_stuck_and_captures_it_at_once(troubled, tmp_pa
 
 def test_a_wrong_pattern_is_no_word_on_the_target(world, tmp_path):
     pattern = {"id": "own", "texts": ["offline"], "form": "("}
-    run = play(tmp_path, {"kubeconfig": world.kubeconfig, "cloudpods_log_patterns": [pattern]}, playbook=PLAYBOOK)
+    run = play(
+        tmp_path, {"cloudpods_kubeconfig": world.kubeconfig, "cloudpods_log_patterns": [pattern]}, playbook=PLAYBOOK
+    )
     assert run.code == 2, run.shown
     (row,) = run.rows
     assert (row["capture"], row["status"], row["reason"]) == ("access", "failed", "no_result")
@@ -59,7 +61,7 @@ def test_a_wrong_pattern_is_no_word_on_the_target(world, tmp_path):
 
 def test_in_check_mode_nothing_is_captured(troubled, tmp_path):
     variables = {
-        "kubeconfig": troubled.kubeconfig,
+        "cloudpods_kubeconfig": troubled.kubeconfig,
         "cloudpods_namespace": HEALTH,
         "cloudpods_components": ["region"],
         "cloudpods_on_hit": ["capture_stacks"],
