@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.origin import check_origin
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import FILE_MODE, safe_name
 
 ARGUMENTS = {
@@ -21,6 +22,7 @@ ARGUMENTS = {
     "folder": {"type": "path", "required": True},
     "name": {"type": "str", "required": True},
     "max_bytes": {"type": "int", "default": 4 << 30},
+    "cluster": {"type": "str", "default": ""},
 }
 
 
@@ -45,6 +47,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
             with _limited_file_size(arguments["max_bytes"]):
                 self._fetch(source, part, task_vars)
             _check(part, arguments["max_bytes"])
+            if arguments["cluster"]:
+                check_origin(str(part), arguments["cluster"])
         except (AnsibleError, OSError, ValueError) as error:
             part.unlink(missing_ok=True)
             return {"failed": True, "changed": False, "msg": f"{error}. The captures stay on that machine, in {source}"}

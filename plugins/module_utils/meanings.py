@@ -64,6 +64,7 @@ class Reason(str, enum.Enum):
     EXEC_FAILED = "exec_failed"
     SIGNAL_FAILED = "signal_failed"
     ERROR = "error"
+    DISPUTED = "disputed"
     NOT_DEPLOYED = "not_deployed"
     CHECK_MODE = "check_mode"
     RUN_DEADLINE = "run_deadline"
@@ -244,6 +245,11 @@ MEANINGS: dict[Reason, Meaning] = {
         Status.FAILED, "the signal could not be sent", "the user inside the container may lack the right to signal"
     ),
     Reason.ERROR: Meaning(Status.FAILED, "an unexpected error", "report it with this row"),
+    Reason.DISPUTED: Meaning(
+        Status.FAILED,
+        "two access points tell of the same instance, and both are kept",
+        "compare them: either one is not what it says it is, or both reach the same cluster",
+    ),
     Reason.NOT_DEPLOYED: Meaning(Status.SKIPPED, "no instance of this component exists here"),
     Reason.CHECK_MODE: Meaning(Status.SKIPPED, "check mode: nothing was sent"),
     Reason.RUN_DEADLINE: Meaning(

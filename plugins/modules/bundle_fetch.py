@@ -46,6 +46,12 @@ options:
       - How large the archive may be.
     type: int
     default: 4294967296
+  cluster:
+    description:
+      - The cluster that the other machine belongs to. An archive that holds files, rows or documents of another cluster
+        is refused then.
+    type: str
+    default: ""
 notes:
   - With C(become) the whole archive is held in memory, as M(ansible.builtin.fetch) does it.
 seealso:

@@ -237,7 +237,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.expressions import HAS_JMESPATH
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import table
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import CRITICAL, HAS_YAML
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import CRITICAL
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.strict_yaml import HAS_YAML
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.verdict import FAIL_ON, affected, failure
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import utc_now, utc_text
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -140,6 +141,24 @@ def test_ignores_facts_in_results(site: Site, playbook: str) -> None:
 def test_takes_no_folder_that_a_result_names(site: Site, key: str) -> None:
     done = site.play("cloudpods.diagnostics.capture_stacks", **{key: str(site.secret)})
     assert "PRIVATE KEY" not in site.sealed(), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("playbook", ["capture_stacks", "audit_health"])
+def test_a_node_speaks_for_its_own_cluster_only(site: Site, playbook: str) -> None:
+    """Its archive holds a healthy document of an instance of another cluster."""
+    forged = {"format": "cloudpods.diagnostics/status", "instance": {"cluster": "other", "component": "region"}}
+    archive = site.home / "forged.tar.gz"
+    with tarfile.open(archive, "w:gz") as made:
+        for name in ("other/region/region-1/status.json", "hosts/region/region-1/status.json"):
+            data = json.dumps(forged).encode()
+            member = tarfile.TarInfo(f"part/{name}")
+            member.size = len(data)
+            made.addfile(member, io.BytesIO(data))
+    done = site.play(f"cloudpods.diagnostics.{playbook}", archive=str(archive))
+    text = site.sealed()
+    assert "cloudpods.diagnostics/status" not in text, done.stdout + done.stderr
+    assert "the part of hosts holds a file of another cluster" in text
+    assert "no_result" in text
 
 
 def test_refuses_facts_of_an_earlier_play(site: Site) -> None:

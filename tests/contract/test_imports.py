@@ -67,22 +67,25 @@ ROOMS: dict[str, Room] = {
     "deadline.py": Room(system=THREADS),
     "progress.py": Room(system=FILES | THREADS),
     "fanout.py": Room(ours=("deadline",), system=THREADS),
+    "regular_file.py": Room(system=frozenset(("os",))),
     "redact/*": Room(ours=("redact.*",)),
-    "stacks/files.py": Room(ours=("stacks.*", "text"), system=FILES),
+    "stacks/files.py": Room(ours=("stacks.*", "text", "regular_file"), system=FILES),
     "stacks/*": Room(ours=("stacks.*",)),
     "status/*": Room(ours=("status.*", "reasons", "model", "text", "watch.*")),
     "watch/*": Room(ours=("watch.*", "reasons", "model", "text", "log_patterns", "redact.*")),
     # Bytes are judged on a node, too: without the library, less is proven.
     "profiles/pprof_proto.py": Room(lazily=frozenset(("google.protobuf",))),
-    "profiles/files.py": Room(ours=("profiles.*", "reasons", "model", "text", "bundle.*"), system=FILES),
+    "profiles/files.py": Room(
+        ours=("profiles.*", "reasons", "model", "text", "bundle.*", "regular_file"), system=FILES
+    ),
     "profiles/*": Room(ours=("profiles.*", "reasons", "model", "text", "stacks.*")),
     # On the controller only, so with libraries.
     "health/*": Room(
-        ours=("health.*", "reasons", "model", "text", "catalog", "log_patterns", "bundle.*"),
+        ours=("health.*", "reasons", "model", "text", "catalog", "log_patterns", "bundle.*", "regular_file"),
         libraries=frozenset(("jmespath", "yaml")),
         system=FILES,
     ),
-    "bundle/*": Room(ours=("bundle.*", "reasons", "model", "text", "redact.*"), system=FILES | THREADS),
+    "bundle/*": Room(ours=("bundle.*", "reasons", "model", "text", "redact.*", "regular_file"), system=FILES | THREADS),
     "captures/judge.py": Room(ours=("reasons", "model", "catalog", "transports.base")),
     "captures/*": Room(
         ours=("captures.*", *WORDS, "text", "fanout", "progress", "transports.base", "bundle.*", "stacks.*", "status.*",

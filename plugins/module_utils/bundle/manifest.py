@@ -15,6 +15,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import IO, Any, Iterator, Tuple
 
+from ..regular_file import open_regular
 from .store import LEDGER
 
 Measure = Tuple[int, str]
@@ -23,6 +24,11 @@ MANIFEST = "manifest.json"
 FORMAT = "cloudpods.diagnostics/bundle"
 FORMAT_VERSION = 1
 CHUNK = 1 << 20
+# Of a manifest and of a ledger, which are held in memory: far more than those of a large fleet have.
+MOST_KEPT = 256 << 20
+# Whatever reading a bundle that somebody made by hand may end in.
+_NO_BUNDLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError, tarfile.TarError,
+              zlib.error)  # fmt: skip
 
 
 @dataclass
@@ -80,7 +86,7 @@ def folder_files(root: str) -> Iterator[tuple[str, IO[bytes]]]:
 def archive_files(path: str) -> Iterator[tuple[str, IO[bytes]]]:
     """Every file of a tar.gz, its top folder cut off. ValueError at anything else in it; read to its very end, so
     that a cut trailer or a wrong checksum is seen, too."""
-    with gzip.open(path, "rb") as stream:
+    with open_regular(path) as packed, gzip.GzipFile(fileobj=packed) as stream:
         with tarfile.open(fileobj=stream, mode="r:") as archive:
             yield from _members(archive)
         while stream.read(CHUNK):
@@ -116,7 +122,7 @@ def verify(bundle: str) -> Verification:
             return result
         _compare(json.loads(kept[MANIFEST]), present, result)
         result.problems += ledger_problems(kept.get(LEDGER, b""), present)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, tarfile.TarError, zlib.error) as error:
+    except _NO_BUNDLE as error:
         result.problems.append(f"the bundle cannot be read: {type(error).__name__}: {error}")
     return result
 
@@ -127,7 +133,9 @@ def _read(files: Iterator[tuple[str, IO[bytes]]]) -> tuple[dict[str, Measure], d
     kept: dict[str, bytes] = {}
     for path, stream in files:
         if path in (MANIFEST, LEDGER):
-            kept[path] = stream.read()
+            kept[path] = stream.read(MOST_KEPT + 1)
+            if len(kept[path]) > MOST_KEPT:
+                raise ValueError(f"{path} is larger than {MOST_KEPT} bytes")
         if path != MANIFEST:
             present[path] = _measure(io.BytesIO(kept[path]) if path in kept else stream)
     return present, kept
@@ -153,7 +161,7 @@ def ledger_problems(ledger: bytes, present: dict[str, Measure]) -> list[str]:
         try:
             entry = json.loads(line)
             path, measure = entry["path"], (entry["bytes"], entry["sha256"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             problems.append(f"{place} is not a row: {error}")
             continue
         if path and present.get(path) != measure:

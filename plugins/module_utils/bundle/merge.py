@@ -5,10 +5,12 @@
 
 A part is a folder, or a tar of one, with artifacts and a ledger. Parts that came from other machines are hostile:
 only regular files with harmless relative names are taken, and no file is written twice.
+Whether a part tells of its own cluster only is for origin.py to see.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -79,25 +81,33 @@ def _pack(root: str, top: str, stream: IO[bytes]) -> None:
             archive.addfile(member, source)
 
 
-def merge_part(bundle: str, part: str, limits: Limits = LIMITS, *, top: bool = False) -> list[LedgerRow]:
+class TakenName(ValueError):
+    """Another part has brought a file of that name."""
+
+
+def merge_part(
+    bundle: str, part: str, limits: Limits = LIMITS, *, top: bool = False, aside: str = ""
+) -> list[LedgerRow]:
     """Move one part's files and rows into the bundle's folder. ValueError says what is wrong with a bad part.
 
-    A bad part stays as it is, and nothing of it is in the bundle. top: whether it may hold files beside its folders, as
-    reports that were made on the controller do. What comes from elsewhere may not: it could pass for such a report.
+    A bad part stays as it is, and nothing of it is in the bundle; TakenName where another part has a file of the same
+    name. top: whether it may hold files beside its folders, as reports that were made on the controller do. What comes
+    from elsewhere may not: it could pass for such a report. aside: the name of a folder below the cluster's to place
+    the files in.
     """
     if os.path.isdir(part):
-        rows = _take(bundle, folder_files(part), limits, top)
+        rows = _take(bundle, folder_files(part), limits, top, aside)
         shutil.rmtree(part)
         return rows
-    rows = unpack_part(bundle, part, limits)
+    rows = unpack_part(bundle, part, limits, aside)
     os.unlink(part)
     return rows
 
 
-def unpack_part(folder: str, part: str, limits: Limits = LIMITS) -> list[LedgerRow]:
+def unpack_part(folder: str, part: str, limits: Limits = LIMITS, aside: str = "") -> list[LedgerRow]:
     """Take the files of a packed part into a folder, and leave the part; its rows. ValueError for a bad one."""
     try:
-        return _take(folder, archive_files(part), limits)
+        return _take(folder, archive_files(part), limits, False, aside)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ValueError(f"the part {os.path.basename(part)} cannot be read: {error}") from error
 
@@ -107,8 +117,10 @@ def read_ledger(data: bytes) -> list[LedgerRow]:
     return [_row(line) for line in data.splitlines()]
 
 
-def _take(bundle: str, files: Iterator[tuple[str, IO[bytes]]], limits: Limits, top: bool = False) -> list[LedgerRow]:
-    """Write all files of a part, or none of them. top: whether it may hold files beside its folders."""
+def _take(
+    bundle: str, files: Iterator[tuple[str, IO[bytes]]], limits: Limits, top: bool, aside: str
+) -> list[LedgerRow]:
+    """Write all files of a part, or none of them."""
     rows: list[LedgerRow] = []
     written: list[str] = []
     room = limits.bytes
@@ -118,9 +130,9 @@ def _take(bundle: str, files: Iterator[tuple[str, IO[bytes]]], limits: Limits, t
             if path == LEDGER:
                 rows = read_ledger(_bounded(stream, limits.ledger))
                 continue
-            target = os.path.join(bundle, *path.split("/"))
+            target = os.path.join(bundle, *_placed(path, aside).split("/"))
             if os.path.lexists(target):
-                raise ValueError(f"two parts hold a file of the same name: {path}")
+                raise TakenName(f"two parts hold a file of the same name: {path}")
             if len(written) == limits.files:
                 raise ValueError(f"a part holds more than {limits.files} files")
             make_directory(os.path.dirname(target))
@@ -133,7 +145,20 @@ def _take(bundle: str, files: Iterator[tuple[str, IO[bytes]]], limits: Limits, t
         for target in written:
             os.unlink(target)
         raise
-    return rows
+    return [_row_placed(entry, aside) for entry in rows] if aside else rows
+
+
+def _placed(path: str, aside: str) -> str:
+    """A path of a part as it is in the bundle."""
+    cluster, slash, rest = path.partition("/")
+    return f"{cluster}/{aside}/{rest}" if aside and slash else path
+
+
+def _row_placed(entry: LedgerRow, aside: str) -> LedgerRow:
+    details = dict(entry.details)
+    if details.get("parsed"):
+        details["parsed"] = _placed(details["parsed"], aside)
+    return dataclasses.replace(entry, path=_placed(entry.path, aside), details=details)
 
 
 def _check_path(path: str, limits: Limits, top: bool) -> None:

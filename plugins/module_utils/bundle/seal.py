@@ -14,12 +14,13 @@ from ..model import Instance, LedgerRow, count_by_status, row, utc_now, utc_text
 from ..reasons import Reason, Status, verdict
 from ..redact.redactor import Redactor
 from .manifest import MANIFEST
-from .merge import merge_part, seal
+from .merge import TakenName, merge_part, seal
+from .origin import disputed, part_name
 from .profile_report import profile_lines
 from .redaction import redact_folder
 from .report import PROFILE_PREFIX, STACK, STATUS_PREFIX, VERSION, issue, table
 from .run_folder import PARTS
-from .store import LEDGER, archive_of, ledger_bytes, make_directory, write_file
+from .store import LEDGER, archive_of, ledger_bytes, make_directory, safe_name, write_file
 
 ISSUE = "issue.md"
 FAIL_ON = ("none", "failed", "partial", "any")
@@ -48,18 +49,22 @@ def seal_bundle(
     absent: {cluster, error, reason} of each access point that brought nothing, the reason being one of Reason's words.
     reports: folders of reports that were made on the controller; only their files may lie at the top of the bundle.
     redactor: takes the secrets out of all files once more, whatever was done where they were made.
-    A part that cannot be used becomes a row, not the end of the run, and stays where it is. ValueError when the folder
+    A part that cannot be used becomes a row, not the end of the run, and stays where it is. What two access points tell
+    of the same instance is kept of both, and a row says so. ValueError when the folder
     is a sealed bundle already: nothing of it is overwritten, and the parts stay where they are.
     """
     if os.path.lexists(os.path.join(folder, MANIFEST)) or os.path.lexists(archive_of(folder)):
         raise ValueError(f"{folder} is a sealed bundle already")
     make_directory(folder)
     rows = [_place_row(item["cluster"], Reason(item["reason"]), item["error"]) for item in absent]
+    brought: list[tuple[str, list[LedgerRow]]] = []
     for part in [*parts, *reports]:
         try:
-            rows += merge_part(folder, part, top=part in reports)
+            brought.append((part, _merge(folder, part, part in reports)))
         except ValueError as error:
             rows.append(_place_row(os.path.basename(part), Reason.ERROR, str(error)))
+    rows += [entry for _part, of_part in brought for entry in of_part]
+    rows += [_disputed_row(names, entries) for names, entries in disputed(brought).items()]
     waiting = os.path.join(folder, PARTS)
     if os.path.isdir(waiting) and not os.listdir(waiting):
         os.rmdir(waiting)
@@ -75,6 +80,24 @@ def seal_bundle(
         write_file(os.path.join(folder, ISSUE), issue(about, rows, _loader(folder)).encode("utf-8", "replace"))
     archive = seal(folder, about, looked.about(redactor))
     return Sealed(folder, archive, rows, profile_lines(rows) + table(rows))
+
+
+def _merge(folder: str, part: str, is_report: bool) -> list[LedgerRow]:
+    """Merge a part. Where another one has files of the same names both are kept, this one's in a folder aside."""
+    try:
+        return merge_part(folder, part, top=is_report)
+    except TakenName:
+        if is_report:
+            raise
+        return merge_part(folder, part, aside=safe_name(f"of-{part_name(part)}"))
+
+
+def _disputed_row(names: tuple[str, str], entries: Sequence[LedgerRow]) -> LedgerRow:
+    """The row that says who is at odds with whom."""
+    entry, (first, second) = entries[0], names
+    more = f" and {len(entries) - 1} more captures" if len(entries) > 1 else ""
+    said = f"{first} and {second} both tell of {entry.component}/{entry.instance}, {entry.capture}{more}"
+    return _place_row(entry.cluster, Reason.DISPUTED, said)
 
 
 def _without_stacks(rows: Sequence[LedgerRow]) -> bool:

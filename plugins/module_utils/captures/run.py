@@ -78,7 +78,7 @@ def capture_all(
     """Capture from every instance found. Every instance has a row for each dump asked for, and one for its version."""
     report = Report()
     progress = progress or Progress()
-    cluster = found.cluster_or("")
+    cluster = found.cluster_or(transport.cluster)
     store.record(discovery_rows(found, selection, cluster))
     targets = []
     for instance in found.instances if options.method != "pprof" else ():
@@ -114,7 +114,7 @@ def would_capture(
 
     Where the transport sees processes without running anything, all is looked at that is looked at before a signal.
     """
-    cluster = found.cluster_or("")
+    cluster = found.cluster_or(transport.cluster)
     rows = discovery_rows(found, selection, cluster)
     if options.method in ("pprof", "both"):
         outcome = verdict(Reason.CHECK_MODE, "the goroutines would be asked for by /debug/pprof")

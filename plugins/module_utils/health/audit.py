@@ -9,6 +9,7 @@ scopes compare is kept of it (documents.compact).
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any, Iterable
@@ -69,7 +70,7 @@ class Audit:
         self.gaps: dict[tuple[str, str], dict[tuple[str, str], Gap]] = defaultdict(dict)
         self.looked_at: list[str] = []
         self._bound = {rule.id: rule.expression.bind(thresholds) for rule in rules.rules}
-        self._seen: set[tuple[str, ...]] = set()
+        self._seen: dict[tuple[str, ...], bytes] = {}
         self._of_instance = rules.of_scope(INSTANCE)
         # What each of the wider rules needs of an instance.
         self._wider = {
@@ -95,7 +96,7 @@ class Audit:
             elif may_wait and cluster_named_in(raw) not in self.clusters and not names_transport(raw):
                 return False
             else:
-                self.add_status(path, raw)
+                self.add_status(path, raw, hashlib.sha256(data).digest())
         except ShapeError as error:
             self.cannot_use(path, str(error))
         return True
@@ -137,21 +138,30 @@ class Audit:
             text = f"{problem['place']}: {problem['message'] or problem['reason']}"
             self._gap((found["cluster"], ""), DISCOVERY_GAP, text, "")
 
-    def add_status(self, path: str, raw: Any) -> None:
-        """Take what status.json holds. ShapeError when not even the instance can be told from it."""
+    def add_status(self, path: str, raw: Any, digest: bytes = b"") -> None:
+        """Take what status.json holds. ShapeError when not even the instance can be told from it.
+
+        digest: of its bytes, to tell a document that is there twice from two that differ.
+        """
         status = status_of(raw, path, self._cluster(cluster_named_in(raw))["transport"], self.now)
         document, instance = status.document, status.instance
         key = (instance["cluster"], instance["component"], instance["namespace"], instance["name"])
-        if key in self._seen:
-            self.problems.append((path, "this instance was there already; the first document counts"))
+        place = (document["cluster"], document["component"])
+        seen = self._seen.get(key)
+        if seen == digest:
+            self.problems.append((path, "this document was there already"))
             return
-        self._seen.add(key)
+        self._seen[key] = digest
         self.problems += [(path, f"{section} is malformed: {what}") for section, what in sorted(status.broken.items())]
         if status.at:
             self.looked_at.append(status.at)
-        place = (document["cluster"], document["component"])
         for rule in self._of_instance:
             self._count(rule, place, self._judge(rule, document, availability(status, rule.needs)), instance["name"])
+        if seen is not None:
+            # One of them may be forged, and nothing here tells which: each is judged, and no rule of wider scope sees
+            # the instance twice.
+            self._gap(place, DOCUMENT_GAP, "two documents tell of this instance, and they differ", instance["name"])
+            return
         available = {name: availability(status, needs) for name, needs in self._wider.items()}
         self.instances[place].append(Kept(compact(document), available))
 

@@ -16,6 +16,7 @@ from typing import IO, Any, Callable, Iterator, Sequence
 
 from ..bundle.manifest import archive_files, folder_files
 from ..bundle.store import json_bytes, make_directory, write_file
+from ..regular_file import open_regular
 from .audit import CLUSTER_FILE, STATUS_FILE, Audit
 from .compare import compare, read_baseline
 from .examples import failed_examples
@@ -29,6 +30,8 @@ HEALTH, MARKDOWN, JUNIT, PROMETHEUS = "health.json", "health.md", "health.junit.
 
 # A real region's is 0.5 MB; one beyond this is not read, but is a problem.
 MAX_DOCUMENT = 64 << 20
+# All shipped rules are 73 KB.
+MAX_RULES = 4 << 20
 _UNREADABLE = (tarfile.TarError, EOFError, OSError, zlib.error, ValueError)
 
 
@@ -76,8 +79,8 @@ def read_rules(paths: Sequence[str]) -> RuleSet:
     for path in paths:
         try:
             for name in _rule_files(path):
-                with open(name, encoding="utf-8") as stream:
-                    sources.append((name, stream.read()))
+                with open_regular(name) as stream:
+                    sources.append((name, _bounded(stream).decode("utf-8")))
         except (OSError, ValueError) as error:
             raise RuleError(path, "", f"cannot be read: {error}") from error
     rules = load_rules(sources)
@@ -85,6 +88,13 @@ def read_rules(paths: Sequence[str]) -> RuleSet:
     if failed:
         raise RuleError(*failed[0].split(": ", 2))
     return rules
+
+
+def _bounded(stream: IO[bytes]) -> bytes:
+    data = stream.read(MAX_RULES + 1)
+    if len(data) > MAX_RULES:
+        raise ValueError(f"it is larger than {MAX_RULES} bytes")
+    return data
 
 
 def _rule_files(path: str) -> list[str]:
@@ -135,7 +145,7 @@ def _baseline(path: str) -> dict[str, Any]:
         if os.path.isdir(path) or not path.endswith(".json"):
             data = next((stream.read(MAX_DOCUMENT) for name, stream in _files(path) if name == HEALTH), None)
         else:
-            with open(path, "rb") as stream:
+            with open_regular(path) as stream:
                 data = stream.read(MAX_DOCUMENT)
         if data is None:
             raise ShapeError(f"it has no {HEALTH}")

@@ -18,17 +18,7 @@ from typing import Any, Iterable, Sequence
 from ..catalog import COMPONENTS, SCENARIOS
 from .expressions import Expression, ExpressionError, compile_expression
 from .needs import DISCOVERY, OF_CLUSTER, OF_INSTANCE, WORKLOADS
-
-try:
-    import yaml
-
-    _BASE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-except ImportError:
-    # Modules say so before they call anything of this (missing_required_lib).
-    HAS_YAML = False
-    _BASE = object
-else:
-    HAS_YAML = True
+from .strict_yaml import load_yaml
 
 FORMAT = "cloudpods.diagnostics/rules"
 VERSION = 1
@@ -149,22 +139,6 @@ def _number(value: Any) -> Any:
     return value
 
 
-_MERGE = "tag:yaml.org,2002:merge"
-
-
-class _Loader(_BASE):  # type: ignore[misc,valid-type]
-    """YAML's safe loader, which refuses a key that is there twice: of the two, one would be lost in silence."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        keys = [self.construct_object(key, deep=True) for key, _value in node.value if key.tag != _MERGE]
-        twice = {key for key in keys if keys.count(key) > 1}
-        if twice:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {sorted(twice)[0]!r} is there twice", node.start_mark
-            )
-        return super().construct_mapping(node, deep=deep)
-
-
 def load_rules(sources: Iterable[tuple[str, str]]) -> RuleSet:
     """The rules of (file name, text) pairs. RuleError at the first thing that is wrong."""
     rules: dict[str, Rule] = {}
@@ -189,9 +163,9 @@ def load_rules(sources: Iterable[tuple[str, str]]) -> RuleSet:
 
 def _parse(file: str, text: str) -> dict[str, Any]:
     try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
-        raise RuleError(file, "", f"not YAML: {' '.join(str(error).split())}") from error
+        data = load_yaml(text)
+    except ValueError as error:
+        raise RuleError(file, "", str(error)) from error
     _check_keys(
         file, "", data, {"format": str, "version": int, "rules": list}, {"thresholds": dict, "components": list}
     )

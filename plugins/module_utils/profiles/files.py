@@ -11,7 +11,6 @@ from __future__ import annotations
 import fnmatch
 import os
 import shutil
-import stat
 import tarfile
 import tempfile
 import zlib
@@ -23,6 +22,7 @@ from ..bundle.merge import pack_to, read_ledger, unpack_part
 from ..bundle.store import LEDGER, ledger_bytes, make_directory, safe_name, write_file
 from ..model import LedgerRow
 from ..reasons import Reason
+from ..regular_file import open_regular
 from ..text import path_text
 from .proof import COUNTS
 from .report import TOP_JSON, Reading, Settings, read_one, stem
@@ -318,14 +318,10 @@ def _matches(path: str, patterns: list[str]) -> bool:
 
 def _read_file(path: str, most: int) -> bytes:
     try:
-        # Not to hang on a FIFO that nobody writes to.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
-            is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-            data = stream.read(most + 1) if is_file else b""
+        with open_regular(path) as stream:
+            data = stream.read(most + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         raise _Unusable(f"cannot be read: {error.strerror if isinstance(error, OSError) else error}") from error
-    if not is_file:
-        raise _Unusable("is not a regular file")
     return _bounded(data, most)
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import stat
 from collections import Counter
 from typing import Any, Iterator, NamedTuple
 
+from ..regular_file import open_regular
 from ..text import path_text
 from .model import ParseError, ParseResult, verdict
 from .parse import parse
@@ -96,10 +96,7 @@ def _names_in(folder: str, patterns: list[str], unreadable: list[OSError]) -> li
 
 def _read(path: str, max_bytes: int) -> ParseResult:
     try:
-        # Not to hang on a FIFO that nobody writes to.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return _failed("is not a regular file")
+        with open_regular(path) as file:
             data = file.read(max_bytes)
             is_cut = bool(file.read(1))
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte

@@ -80,7 +80,7 @@ def test_what_cannot_be_read_is_an_error(folder):
     assert [(file["dumps"], file["complete"]) for file in result["files"]] == [(0, "false")] * 3 + [(2, "true")]
     assert [error["message"] for error in result["errors"]][:2] == [
         "cannot be read: No such file or directory",
-        "is not a regular file",
+        "cannot be read: it is not a regular file",
     ]
     assert [error["line"] for error in result["errors"]] == [0, 0, 0]
     assert result["complete"] == "false"

@@ -14,7 +14,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle import merge
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle import manifest, merge
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import MANIFEST, verify
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import failure, seal_bundle
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import LEDGER, Store
@@ -137,6 +137,27 @@ def test_a_bundle_that_is_not_there_is_a_finding(tmp_path):
     assert verify(str(tmp_path / "nothing.tar.gz")).problems
 
 
+@pytest.mark.parametrize("name", [MANIFEST, LEDGER])
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "5", '"a"', "null", "\ud800"])
+def test_a_bundle_that_somebody_made_by_hand_is_a_finding(sealed, name, text):
+    Path(sealed.folder, name).write_bytes(text.encode("utf-8", "surrogatepass"))
+    assert not verify(sealed.folder).intact
+
+
+@pytest.mark.parametrize("name", [MANIFEST, LEDGER])
+def test_a_bundle_that_would_fill_the_memory_is_a_finding(sealed, monkeypatch, name):
+    monkeypatch.setattr(manifest, "MOST_KEPT", 2000)
+    Path(sealed.folder, name).write_bytes(b" " * 2001)
+    assert verify(sealed.folder).problems == [
+        f"the bundle cannot be read: ValueError: {name} is larger than 2000 bytes"
+    ]
+
+
+def test_a_fifo_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "bundle.tar.gz")
+    assert verify(str(tmp_path / "bundle.tar.gz")).problems
+
+
 def test_a_link_in_a_folder_is_a_finding(sealed):
     os.symlink("/etc/passwd", os.path.join(sealed.folder, "link"))
     assert "link" in verify(sealed.folder).problems[0]
@@ -185,10 +206,11 @@ def test_a_hostile_part_becomes_a_row_and_writes_nothing_outside(tmp_path, membe
     assert not (tmp_path / "out" / "evil").exists()
 
 
-def test_two_parts_of_the_same_name_do_not_overwrite_each_other(tmp_path):
-    result = seal_bundle(str(tmp_path / "run"), [part(tmp_path / "p1", "a"), part(tmp_path / "p2", "a")], [], {})
+def test_two_reports_of_the_same_name_do_not_overwrite_each_other(tmp_path):
+    reports = [part(tmp_path / "r1", "a"), part(tmp_path / "r2", "a")]
+    result = seal_bundle(str(tmp_path / "run"), [], [], {}, reports)
     assert sorted(entry.reason for entry in result.rows) == ["error", "proven"]
-    assert (tmp_path / "p2").exists()
+    assert (tmp_path / "r2").exists()
 
 
 @pytest.mark.parametrize(

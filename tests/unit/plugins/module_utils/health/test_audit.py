@@ -221,9 +221,20 @@ def test_without_the_word_of_the_access_point_the_way_is_not_known():
 
 
 def test_an_instance_counts_once():
-    document = health_of(rules_of(RESTARTED), cluster(), status(), status(instance(restarts=9)))
+    document = health_of(rules_of(RESTARTED), cluster(), status(), status())
     assert document["counts"]["instances"] == 1
-    assert (told(document), len(document["problems"])) == ([], 1)
+    assert (document["verdict"], len(document["problems"])) == ("ok", 1)
+
+
+@pytest.mark.parametrize("restarts", [(0, 9), (9, 0)])
+def test_a_second_document_does_not_hide_an_instance(restarts):
+    """A hostile node may send a healthy document of another node's instance, and may be read first."""
+    document = health_of(rules_of(RESTARTED), cluster(), *(status(instance(restarts=number)) for number in restarts))
+    assert document["counts"]["instances"] == 1
+    assert told(document) == [("warning", "some_rule")]
+    assert document["unknown"][0]["reason"] == "two documents tell of this instance, and they differ"
+    forged = health_of(rules_of(RESTARTED), cluster(), status(), status(instance(image="other")))
+    assert (told(forged), forged["verdict"]) == ([], "unknown")
 
 
 def test_machines_of_one_cluster_are_one_cluster():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import stat
 import tarfile
 
@@ -215,3 +216,19 @@ def test_reports_are_private_and_whole(tmp_path, rules):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert path.stat().st_size > 0
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
+
+
+def test_rules_and_baselines_are_not_waited_for(tmp_path, rules):
+    os.mkfifo(tmp_path / "fifo.yml")
+    with pytest.raises(RuleError, match="it is not a regular file"):
+        read_rules([str(tmp_path / "fifo.yml")])
+    os.mkfifo(tmp_path / "fifo.json")
+    with pytest.raises(CheckError, match="it is not a regular file"):
+        run(rules, make_part(tmp_path / "part", *TWO), baseline=str(tmp_path / "fifo.json"))
+
+
+def test_rules_that_fill_the_memory_are_refused(tmp_path):
+    with open(tmp_path / "large.yml", "wb") as sparse:
+        sparse.truncate(check_module.MAX_RULES + 1)
+    with pytest.raises(RuleError, match="larger than"):
+        read_rules([str(tmp_path / "large.yml")])

@@ -224,7 +224,7 @@ def test_what_cannot_be_read_is_an_error_and_not_the_end(tmp_path):
     (tmp_path / "large.pb.gz").write_bytes(bytes(2 << 20))
     found = ask(tmp_path / "pipe.pb.gz", tmp_path / "large.pb.gz", "/x\0y", tmp_path / "none", here)
     assert [(Path(error["path"]).name, error["message"]) for error in found["errors"]] == [
-        ("pipe.pb.gz", "is not a regular file"),
+        ("pipe.pb.gz", "cannot be read: it is not a regular file"),
         ("large.pb.gz", "has more than 1048576 bytes (max_bytes)"),
         ("x\0y", "cannot be read: embedded null byte"),
         ("none", "cannot be read: No such file or directory"),

@@ -1,0 +1,104 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may say what: a part tells of the cluster of its access point, and of no other.
+
+Otherwise one hostile machine could speak for the whole fleet: hide the captures of another cluster behind files of the
+same name, or put documents of its own among those that an audit judges.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tarfile
+import zlib
+from typing import IO, Any, Iterable
+
+from ..model import LedgerRow
+from .manifest import archive_files
+from .merge import LIMITS, Limits, read_ledger
+from .store import LEDGER, safe_name
+
+# Documents that an audit judges by what they say of themselves (health/audit.py): name -> where they name the cluster.
+_JUDGED = {"status.json": ("instance", "cluster"), "cluster.json": ("cluster",)}
+_MOST_DOCUMENT = 64 << 20
+# The name that a run gives to the parts of one access point: the second is NAME-2 (roles/bundle/tasks/bring.yml).
+_NUMBER = re.compile(r"-[0-9]+\Z")
+
+
+def part_name(part: str) -> str:
+    """The name of a part, of its path; packed or not."""
+    name = part.rstrip("/").rpartition("/")[2]
+    return name[: -len(".tar.gz")] if name.endswith(".tar.gz") else name
+
+
+def access_point_of(part: str) -> str:
+    """The access point that a part came from, by its name."""
+    return _NUMBER.sub("", part_name(part))
+
+
+def check_origin(part: str, cluster: str, limits: Limits = LIMITS) -> None:
+    """ValueError unless all files, rows and judged documents of a packed part are of this cluster."""
+    room, files = limits.bytes, limits.files
+    try:
+        for path, stream in archive_files(part):
+            # What is not read here is unpacked all the same, to get to the next file.
+            room, files = room - stream.seek(0, os.SEEK_END), files - 1
+            stream.seek(0)
+            if room < 0 or files < 0:
+                raise ValueError(f"the part of {cluster} is larger than the limits of a part")
+            if path == LEDGER:
+                _check_rows(read_ledger(_bounded(stream, path, limits.ledger)), cluster)
+                continue
+            if path.partition("/")[0] != safe_name(cluster) or "/" not in path:
+                raise ValueError(f"the part of {cluster} holds a file of another cluster: {path!r}")
+            keys = _JUDGED.get(path.rpartition("/")[2])
+            if keys:
+                _check_document(_bounded(stream, path, _MOST_DOCUMENT), keys, cluster, path)
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"the part of {cluster} cannot be read: {error}") from error
+
+
+def _check_rows(rows: Iterable[LedgerRow], cluster: str) -> None:
+    for entry in rows:
+        if entry.cluster != cluster:
+            raise ValueError(f"the part of {cluster} holds a row of another cluster: {entry.cluster!r}")
+
+
+def _check_document(data: bytes, keys: tuple[str, ...], cluster: str, path: str) -> None:
+    """ValueError where a document names another cluster. One that cannot be read tells nothing: audits say so."""
+    try:
+        named: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    for key in keys:
+        named = named.get(key) if isinstance(named, dict) else None
+    if named is not None and named != cluster:
+        raise ValueError(f"the part of {cluster} holds a document of another cluster: {path!r}")
+
+
+def _bounded(stream: IO[bytes], path: str, limit: int) -> bytes:
+    data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"{path!r} in a part is larger than {limit} bytes")
+    return data
+
+
+def disputed(parts: Iterable[tuple[str, list[LedgerRow]]]) -> dict[tuple[str, str], list[LedgerRow]]:
+    """Rows that two access points have of the same capture of the same instance.
+
+    parts: each part's path and its rows. The result: both access points -> the rows of the later one.
+    """
+    first: dict[tuple[Any, ...], str] = {}
+    found: dict[tuple[str, str], list[LedgerRow]] = {}
+    for part, rows in parts:
+        name = access_point_of(part)
+        for entry in rows:
+            key = (entry.cluster, entry.namespace, entry.component, entry.instance, entry.container, entry.capture,
+                   entry.sequence)  # fmt: skip
+            other = first.setdefault(key, name)
+            if other != name and entry.instance:
+                found.setdefault((other, name), []).append(entry)
+    return found

@@ -1,0 +1,56 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""YAML, strictly: no key twice, no other tags than YAML's own, no nesting without end. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+try:
+    import yaml
+
+    _BASE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+except ImportError:
+    # Modules say so before they call anything of this (missing_required_lib).
+    HAS_YAML = False
+    _BASE = object
+else:
+    HAS_YAML = True
+
+# libyaml's composer calls itself for each level: at some ten thousand of them it ends Python by a segmentation fault.
+MOST_NESTED = 100
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+class _Loader(_BASE):  # type: ignore[misc,valid-type]
+    """YAML's safe loader, which refuses a key that is there twice: of the two, one would be lost in silence."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [self.construct_object(key, deep=True) for key, _value in node.value if key.tag != _MERGE]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {sorted(twice)[0]!r} is there twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep=deep)
+
+
+def load_yaml(text: str) -> Any:
+    """The one document of a text. ValueError says what is wrong with it."""
+    try:
+        _check_nesting(text)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
+        raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
+
+
+def _check_nesting(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_BASE):
+        if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            depth += 1
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            depth -= 1
+        if depth > MOST_NESTED:
+            raise ValueError(f"it is nested more than {MOST_NESTED} levels deep")
