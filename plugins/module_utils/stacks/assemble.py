@@ -66,6 +66,10 @@ class Assembler:
         """Nothing more can come: every goroutine of the stated total is in a block whose end was read."""
         return self.total is not None and self.counted >= self.total and bool(self.blocks) and self.blocks[-1].whole
 
+    def doubt(self, problem: str) -> None:
+        """Note what somebody else has found."""
+        self._doubts.append(problem)
+
     def problems(self) -> list[str]:
         """Why the dump is not proven to be complete; empty if it is."""
         found = list(self._doubts)

@@ -25,6 +25,9 @@ from typing import NamedTuple
 # Longer numbers are nobody's, and Python refuses to read very long ones.
 HEADER = re.compile(rb"goroutine profile: total (\d{1,18})(?!\d)")
 HEAD = re.compile(rb"(\d{1,18}) @((?: 0x[0-9a-f]{1,32}){0,4096})")  # Go has at most 1024 in a stack
+# How another block begins, and in how many bytes that shows.
+NEXT_BLOCK_BYTES = 24
+NEXT_BLOCK = re.compile(rb"\d{1,18} @ 0x[0-9a-f]")
 QUOTED = rb'"(?:[^"\\\n]|\\.)*"'
 LABELS = re.compile(rb"# labels: (\{(?:%s:%s(?:, )?)*\})" % (QUOTED, QUOTED))
 PC = re.compile(rb"0x([0-9a-f]{1,32})(?![0-9a-f])")
@@ -192,6 +195,7 @@ def contradictions(blocks: list[Block]) -> list[str]:
         for row in block.rows:
             if row.function is not None and not row.function.startswith((b"runtime.", b"internal/runtime/")):
                 named.add(row.pc + 1)
+    found.extend(f"the frame at 0x{pc:x} reads in two ways" for pc in _told_in_two_ways(blocks))
     if len(ends) > 1:
         usual = max(ends, key=lambda end: ends[end])
         found.extend(f"the last frame, 0x{end - 1:x}, of a block is missing" for end in ends if end != usual)
@@ -205,6 +209,13 @@ def contradictions(blocks: list[Block]) -> list[str]:
         if before.order >= after.order:  # equal stacks would be one block
             found.append(f"the blocks at {_name(before)} and {_name(after)} are out of order")
     return found
+
+
+def _told_in_two_ways(blocks: list[Block]) -> list[int]:
+    """The addresses whose frame has one text here and another there."""
+    texts: dict[int, tuple[bytes | None, bytes, int]] = {}
+    rows = [(row.pc, (row.function, row.file, row.line)) for block in blocks for row in block.rows]
+    return sorted({pc for pc, text in rows if texts.setdefault(pc, text) != text})
 
 
 def _name(block: Block) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Iterator
 
+from .debug1 import NEXT_BLOCK_BYTES
 from .reader import DumpReader, ReaderState
 
 _MOST_OPEN = 8
@@ -38,8 +39,10 @@ class _Candidate:
     def feed(self, data: bytes, start: int, stop: int) -> None:
         for at in range(start, stop, _CHUNK):
             if self.reader.done:
-                return
+                break
             self.reader.feed(data[at : min(at + _CHUNK, stop)])
+        if self.is_complete:
+            self.reader.followed_by(data[self.end : self.end + NEXT_BLOCK_BYTES])
 
     def may_go_on(self) -> bool:
         blocks = self.reader.blocks

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 
 from .assemble import Assembler
-from .debug1 import Block
+from .debug1 import NEXT_BLOCK, Block
 
 _MARK = b"goroutine profile: total "
 _LINE_MARK = b"\n" + _MARK
@@ -107,6 +107,12 @@ class DumpReader:
         while not self.done and (self._search() if self.state is ReaderState.SEARCHING else self._read()):
             pass
         return self.state
+
+    def followed_by(self, data: bytes) -> None:
+        """Look at what comes right after a complete dump: another block proves that the stated total is wrong."""
+        if self.state is ReaderState.COMPLETE and NEXT_BLOCK.match(data):
+            self._assembler.doubt(f"another block follows the {self.total} goroutines that the dump states")
+            self.state = ReaderState.DAMAGED
 
     def _drop(self, size: int) -> None:
         del self._buffer[:size]
