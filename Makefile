@@ -42,6 +42,11 @@ fuzz:  ## the tests with generated input, with many more examples
 bench:  ## measure on a test cluster
 	$(CHECK) bench
 
+.PHONY: vulnerabilities
+vulnerabilities:  ## what is known against the pinned dependencies; asks PyPI
+	$(call in_venv,audit) pip-audit --strict --disable-pip --no-deps --progress-spinner off \
+	  --requirement requirements/constraints.txt --requirement requirements/audit.txt
+
 .PHONY: lab-build lab-up lab-down
 lab-build:  ## build what the test cluster is made of (root on Debian)
 	$(call in_venv,dev) python3 tests/lab/lab.py build

