@@ -10,6 +10,7 @@ import tempfile
 
 from ..redact.redactor import Redactor
 from .merge import pack_part
+from .place import check_place
 from .store import LEDGER, Store, archive_of
 
 PREFIX = "cloudpods-"
@@ -18,9 +19,10 @@ PREFIX = "cloudpods-"
 def new_part(output: str | None, archive: bool, redactor: Redactor | None = None) -> Store:
     """Return the store of a new part, in the folder output or in a new temporary one.
 
-    ValueError when something is there already, so that nothing can go wrong after the capture: the ledger of another
-    run, or what has the name of the archive.
+    ValueError, so that nothing can go wrong after the capture, when other users could replace it, when there is no
+    room, and when something is there already: the ledger of another run, or what has the name of the archive.
     """
+    check_place(output or tempfile.gettempdir())
     if not output:
         return Store(tempfile.mkdtemp(prefix=PREFIX), redactor)
     if os.path.exists(os.path.join(output, LEDGER)):

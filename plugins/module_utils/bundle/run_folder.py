@@ -9,15 +9,13 @@ import datetime
 import os
 import re
 import secrets
-import stat
 from dataclasses import dataclass
 
+from .place import check_place
 from .store import DIRECTORY_MODE, archive_of, make_directory
 
 # The folder inside the bundle where parts wait; what cannot be merged stays there and is sealed, too.
 PARTS = "parts"
-# A capture of one service takes a few MB; a run that finds less room than this is not begun.
-MIN_FREE_BYTES = 64 << 20
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")
 
@@ -53,7 +51,7 @@ def start_run(output: str, run_id: str, check_mode: bool = False) -> RunFolder:
             f"there is a bundle of the run {run_id} in {output}, and a bundle is never overwritten: take another id, "
             f"for example {_free_id(output, run_id)}"
         )
-    _check_place(output)
+    check_place(output)
     run = RunFolder(run_id, folder, os.path.join(folder, PARTS))
     if not check_mode:
         make_directory(output)
@@ -69,24 +67,3 @@ def _taken(folder: str) -> bool:
 def _free_id(output: str, run_id: str) -> str:
     numbered = (f"{run_id[:60]}-{number}" for number in range(2, 1000))
     return next(name for name in numbered if not _taken(os.path.join(output, name)))
-
-
-def _check_place(output: str) -> None:
-    """ValueError unless this user, and nobody else, can make and replace a folder in output, and there is room."""
-    place = os.path.realpath(output)
-    while not os.path.lexists(place):
-        place = os.path.dirname(place)
-    status = os.stat(place)
-    if not stat.S_ISDIR(status.st_mode):
-        raise ValueError(f"{place} is not a folder, so no bundle can be written to {output}")
-    # Under sudo, the folder usually belongs to the user who called it.
-    if str(status.st_uid) not in ("0", str(os.geteuid()), os.environ.get("SUDO_UID")):
-        raise ValueError(f"{place} belongs to another user, who could replace a bundle in it: take another folder")
-    if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
-        raise ValueError(f"everybody can write to {place} and replace a bundle in it: take another folder")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise ValueError(f"{place} is not writable for this user, so no bundle can be written to {output}")
-    space = os.statvfs(place)
-    free = space.f_bavail * space.f_frsize
-    if free < MIN_FREE_BYTES:
-        raise ValueError(f"{place} has {free >> 20} MiB of room left; a run needs at least {MIN_FREE_BYTES >> 20} MiB")

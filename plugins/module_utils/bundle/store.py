@@ -20,6 +20,7 @@ from typing import Any, Callable, Iterable, Iterator, Sequence
 from ..model import Artifact, LedgerRow
 from ..reasons import Reason, verdict
 from ..redact.redactor import RedactionError, Redactor
+from .place import foreign
 
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
@@ -40,11 +41,14 @@ def archive_of(folder: str) -> str:
 
 
 def make_directory(path: str) -> None:
-    """The directory and its missing parents, private to the user."""
+    """The directory and its missing parents, private to the user. PermissionError where others could replace it."""
     missing = []
     while path and not os.path.isdir(path):
         missing.append(path)
         path = os.path.dirname(path)
+    problem = foreign(path or ".")
+    if problem:
+        raise PermissionError(problem)
     for directory in reversed(missing):
         try:
             os.mkdir(directory, DIRECTORY_MODE)

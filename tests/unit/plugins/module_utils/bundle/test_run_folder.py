@@ -10,7 +10,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle import run_folder
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle import place
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import new_id, start_run
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
@@ -87,6 +87,6 @@ def test_refuses_a_folder_of_another_user(tmp_path, monkeypatch):
 
 
 def test_refuses_a_full_file_system(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_folder.os, "statvfs", lambda _path: SimpleNamespace(f_bavail=10, f_frsize=1 << 20))
+    monkeypatch.setattr(place.os, "statvfs", lambda _path: SimpleNamespace(f_bavail=10, f_frsize=1 << 20))
     with pytest.raises(ValueError, match="10 MiB of room left"):
         start_run(str(tmp_path), "run")
