@@ -120,7 +120,7 @@ def told_variables() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for row in rows("variable"):
         names = re.findall(r"`(\w+)`", row[0])
-        defaults = row[1].split(", ") if len(names) > 1 else [row[1]]
+        defaults = row[1].split(", ") if len(names) > 1 and row[1] else [row[1]] * len(names)
         for name, default in zip(names, defaults, strict=False):
             if name.startswith("cloudpods_"):
                 found.setdefault(name, set()).add(stated(default))
@@ -128,8 +128,9 @@ def told_variables() -> dict[str, set[str]]:
 
 
 def variables() -> dict[str, set[str]]:
-    """Each cloudpods_* variable of the roles' defaults, and its defaults there."""
-    found: dict[str, set[str]] = {}
+    """Each cloudpods_* variable of the roles' defaults, and its defaults there; those of the connection have none."""
+    options = yaml.safe_load((ROOT / "roles/bundle/vars/main.yml").read_text())["bundle_connection_options"]
+    found: dict[str, set[str]] = {f"cloudpods_{name}": {""} for name in options}
     for path in (ROOT / "roles").glob("*/defaults/main.yml"):
         for value in yaml.safe_load(path.read_text()).values():
             for name, default in re.findall(r"(cloudpods_\w+) \| default\((.*?)\) }}", str(value)):

@@ -129,16 +129,16 @@ class Redactor:
             for document in documents:
                 json.loads(document)
             return made
-        except ValueError:
+        except (ValueError, RecursionError):
             return self._by_value(data, name)
 
     def _by_value(self, data: bytes, name: str) -> bytes:
         """The slow way, for JSON that the fast one would break; text that is no JSON is only text."""
         try:
             documents = [json.loads(line) for line in (data.splitlines() if name.endswith(".jsonl") else [data])]
-        except ValueError:
+            lines = [json.dumps(self.value(one), ensure_ascii=False, sort_keys=True) for one in documents]
+        except (ValueError, RecursionError):
             return self._replaced(data, is_json=False)
-        lines = [json.dumps(self.value(one), ensure_ascii=False, sort_keys=True) for one in documents]
         return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
 
     def _packed(self, data: bytes, name: str) -> bytes:

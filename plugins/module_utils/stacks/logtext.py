@@ -50,7 +50,7 @@ class Unwrapper:
         try:
             record = json.loads(line)
             text = record["log"].encode("utf-8", "replace")
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return line
         if self._stream not in (None, record.get("stream")):
             return b""

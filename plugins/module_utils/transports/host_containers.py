@@ -235,6 +235,6 @@ def _read_json(path: str) -> dict[str, Any]:
     """The object in a file; empty where there is none to be read."""
     try:
         document = json.loads(_read_text(path))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

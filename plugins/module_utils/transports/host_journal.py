@@ -71,7 +71,7 @@ class JournalMark(Mark):
             raise CaptureError(Reason.LOG_UNAVAILABLE, "journalctl: " + ran.errors.decode("utf-8", "replace").strip())
         try:
             return dict(json.loads(ran.output)) if ran.output.strip() else {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CaptureError(Reason.LOG_UNAVAILABLE, f"journalctl does not print JSON: {error}") from error
 
     def follow(self, deadline: Deadline) -> LogStream:
