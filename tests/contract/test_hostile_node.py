@@ -143,6 +143,20 @@ def test_takes_no_folder_that_a_result_names(site: Site, key: str) -> None:
     assert "PRIVATE KEY" not in site.sealed(), done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+@pytest.mark.parametrize("mode", ["--check", "--diff"])
+def test_executes_no_template_of_a_result(site: Site, playbook: str, mode: str) -> None:
+    made = site.home / "made-by-a-template"
+    text = "{{ lookup('ansible.builtin.pipe', 'touch " + str(made) + "') }}{% for x in [1] %}%{% endfor %}"
+    would = [{"instance": text, "message": text, "reason": text}]
+    done = site.play(
+        f"cloudpods.diagnostics.{playbook}", mode, msg=text, warnings=[text], would=would, cluster=text, archive=text,
+        output=text, plan=[text], counts={text: text}, clusters=[text],
+    )  # fmt: skip
+    assert not made.exists()
+    assert mode == "--check" or "made-by-a-template" in done.stdout
+
+
 @pytest.mark.parametrize("playbook", ["capture_stacks", "audit_health"])
 def test_a_node_speaks_for_its_own_cluster_only(site: Site, playbook: str) -> None:
     """Its archive holds a healthy document of an instance of another cluster."""

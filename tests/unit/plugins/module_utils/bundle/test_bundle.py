@@ -172,8 +172,14 @@ def hostile_part(path: Path, members) -> str:
 
 
 def link(name: str, target: str) -> tarfile.TarInfo:
+    return special(name, tarfile.SYMTYPE, linkname=target)
+
+
+def special(name: str, kind: bytes, **more) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
-    member.type, member.linkname = tarfile.SYMTYPE, target
+    member.type = kind
+    for key, value in more.items():
+        setattr(member, key, value)
     return member
 
 
@@ -189,6 +195,17 @@ def link(name: str, target: str) -> tarfile.TarInfo:
         [(tarfile.TarInfo("part/" + "d/" * 1200 + "deep"), b"x")],
         [(tarfile.TarInfo("part/a/good"), b"x"), (tarfile.TarInfo("part/health.md"), b"x")],
         [(link("part/link", "/etc"), b"")],
+        [
+            (special("part/a/good", tarfile.REGTYPE), b"x"),
+            (special("part/a/l", tarfile.LNKTYPE, linkname="part/a/good"), b""),
+        ],
+        [(special("part/a/fifo", tarfile.FIFOTYPE), b"")],
+        [(special("part/a/device", tarfile.CHRTYPE, devmajor=1, devminor=5), b"")],
+        [(special("part/a/disk", tarfile.BLKTYPE, devmajor=8), b"")],
+        [(special("part/a/x", tarfile.REGTYPE, pax_headers={"path": "part/../../evil"}), b"x")],
+        [(tarfile.TarInfo("part/a/new\nline"), b"x")],
+        [(tarfile.TarInfo("part/a/\x1b[31m"), b"x")],
+        [(tarfile.TarInfo("part/ledger.jsonl"), b'{"sequence": ' + b"9" * 5000 + b"}\n")],
         [(tarfile.TarInfo("part/twice"), b"x"), (tarfile.TarInfo("part/twice"), b"y")],
         [(tarfile.TarInfo("part/ledger.jsonl"), b"not json\n")],
         [(tarfile.TarInfo("part/ledger.jsonl"), b'{"unknown": 1}\n')],
@@ -204,6 +221,13 @@ def test_a_hostile_part_becomes_a_row_and_writes_nothing_outside(tmp_path, membe
     assert taken == {"stack-1.txt", "issue.md", LEDGER, MANIFEST}
     assert not (tmp_path / "evil").exists()
     assert not (tmp_path / "out" / "evil").exists()
+
+
+def test_nobody_gains_rights_by_a_file_of_a_part(tmp_path):
+    """Its first folder is cut off, whatever it is: a path that begins at the root, too, ends in the bundle."""
+    tool = special("/a/tool", tarfile.REGTYPE, mode=0o6777, uid=0, uname="root")
+    sealed = seal_bundle(str(tmp_path / "run"), [hostile_part(tmp_path / "bad.tar.gz", [(tool, b"x")])], [], {})
+    assert Path(sealed.folder, "a", "tool").stat().st_mode & 0o7777 == 0o600
 
 
 def test_two_reports_of_the_same_name_do_not_overwrite_each_other(tmp_path):
