@@ -17,7 +17,7 @@ from .captures.run import discover
 from .catalog import Selection
 from .deadline import Deadline
 from .progress import Progress, shown
-from .redact.redactor import SECRETS, Redactor
+from .redact.redactor import SECRETS, RedactionError, Redactor
 from .transports.base import Discovery, SetupError, Transport
 
 Report = TypeVar("Report")
@@ -78,10 +78,17 @@ def run_shown(
     module.params = without_credentials(params)
     module.no_log_values.clear()
     progress = Progress()
+    result: dict[str, Any] = {}
     try:
         check_bounds(params)
         with shown(progress, seconds):
-            return result_without_secrets(run(params, module.check_mode, progress), redactor)
+            result = run(params, module.check_mode, progress)
+        return result_without_secrets(result, redactor)
+    except RedactionError as error:
+        # Not even its error may be shown as it is; where the captures are must not be lost.
+        place = {key: result[key] for key in NO_PLACE if key in result}
+        module.fail_json(msg=f"the result could not be looked through for secrets ({error}) and is left out", **place)
+        raise  # it does not return
     except (SetupError, ValueError, OSError) as error:
         module.fail_json(msg=redactor.text(str(error)))
         raise  # it does not return
