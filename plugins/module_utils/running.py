@@ -40,9 +40,17 @@ def targets_of(params: dict[str, Any], transport: Transport, selection: Selectio
 
 
 def leaving_part(params: dict[str, Any], work: Callable[[Store], Report]) -> tuple[Report, dict[str, str]]:
-    """What work returns, and where the part is that it filled: see leave_part(). ValueError and OSError of output."""
+    """What work returns, and where the part is that it filled: see leave_part().
+
+    ValueError and OSError of output; and those of work, with the place of what it has captured.
+    """
     store = new_part(params["output"], params["archive"], redactor_of(params))
-    report = work(store)
+    try:
+        report = work(store)
+    except (SetupError, ValueError, OSError) as error:
+        if not store.rows:
+            raise
+        raise OSError(f"{error}; what was captured until then stays in {store.root}") from error
     return report, leave_part(store, params["output"], params["archive"])
 
 

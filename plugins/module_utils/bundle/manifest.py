@@ -33,9 +33,11 @@ _NO_BUNDLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError
 
 @dataclass
 class Verification:
-    """What a check found: names of files that are missing, were added or changed; and what else is wrong.
+    """What a check of a bundle found.
 
-    level, replaced: what the manifest says of the redaction; "" and nothing where it says nothing.
+    missing, added, changed: names of files. problems: whatever else is wrong, in words. files: how many were read.
+    level, replaced: the redaction's level and its replacements by rule, as the manifest states them; empty if it does
+    not.
     """
 
     missing: list[str] = field(default_factory=list)
