@@ -67,7 +67,7 @@ ROOMS: dict[str, Room] = {
     "deadline.py": Room(system=THREADS),
     "progress.py": Room(system=FILES | THREADS),
     "fanout.py": Room(ours=("deadline",), system=THREADS),
-    "redact/*": Room(ours=("redact.*",)),
+    "redact/*": Room(ours=("redact.*", "catalog", "reasons", "model")),
     "stacks/files.py": Room(ours=("stacks.*", "text"), system=FILES),
     "stacks/*": Room(ours=("stacks.*",)),
     "status/*": Room(ours=("status.*", "reasons", "model", "text", "watch.*")),
