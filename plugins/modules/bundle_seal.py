@@ -73,10 +73,21 @@ options:
     description:
       - V(secrets) takes passwords, tokens, keys and the like out of every file, whatever was done where it was made.
         A file that cannot be looked through is left out, and its row says so.
+      - V(identity) does the same, and puts tokens such as C(host-0001) in the place of hosts, addresses, projects,
+        users and instances, their names and ids, in files, paths and the ledger. The same thing has the same token in
+        the whole bundle.
       - V(none) leaves everything as it is. Such a bundle must not be shown to others.
     type: str
-    choices: [secrets, none]
+    choices: [secrets, identity, none]
     default: secrets
+    version_added: 0.2.0
+  identity_map:
+    description:
+      - The file that tells which token stands for what; it is made when it is missing. Bundles that are sealed with
+        the same one have the same tokens for the same things.
+      - It must belong to the user, with mode 0600, and lie outside of the bundle. Do not show it to others.
+      - Needed with O(redact=identity), and not used otherwise.
+    type: path
     version_added: 0.2.0
   fail_on:
     description:
@@ -136,7 +147,12 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal 
     seal_bundle,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import LEVELS, SECRETS, Redactor
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import (
+    IDENTITY,
+    NONE,
+    SECRETS,
+    Redactor,
+)
 
 ARGUMENTS = {
     "path": {"type": "path", "required": True},
@@ -153,19 +169,23 @@ ARGUMENTS = {
         },
     },
     "run": {"type": "dict", "default": {}},
-    "redact": {"type": "str", "choices": list(LEVELS), "default": SECRETS},
+    "redact": {"type": "str", "choices": [SECRETS, IDENTITY, NONE], "default": SECRETS},
+    "identity_map": {"type": "path"},
     "fail_on": {"type": "str", "choices": list(FAIL_ON), "default": "failed"},
 }
 
 
 def main() -> None:
     """Wire options to the work, and its result to Ansible."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=False)
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS, supports_check_mode=False, required_if=[("redact", IDENTITY, ["identity_map"])]
+    )
     params = module.params
     try:
-        redactor = Redactor(params["redact"])
+        hides = params["redact"] == IDENTITY
+        redactor = Redactor(SECRETS if hides else params["redact"])
         given = (params["path"], params["parts"], params["absent"], params["run"], params["reports"])
-        sealed = seal_bundle(*given, redactor)
+        sealed = seal_bundle(*given, redactor, params["identity_map"] if hides else "")
     except (ValueError, OSError) as error:
         captures = ", ".join([params["path"], *params["parts"]])
         module.fail_json(msg=f"The bundle could not be sealed: {error}. What was captured stays in {captures}")

@@ -14,7 +14,7 @@ description:
   - Makes the folder in which M(cloudpods.diagnostics.bundle_seal) leaves the bundle of a run. Run it on the controller
     before anything is captured, so that a capture is not lost because its bundle cannot be written.
   - Fails when the id is not a plain name, when a bundle of this id is there, when other users could replace the bundle,
-    and when the place is not writable or full.
+    when the place is not writable or full, and when the map of identities cannot be used.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
 extends_documentation_fragment:
@@ -54,6 +54,11 @@ options:
     elements: str
     default: []
     version_added: 0.2.0
+  identity_map:
+    description:
+      - The map of identities that M(cloudpods.diagnostics.bundle_seal) will use. The module fails when it cannot be
+        used, and does not make it.
+    type: path
 notes:
   - Files on the controller are not counted as a change; RV(ignore:changed) is always false.
 seealso:
@@ -91,6 +96,7 @@ parts:
 
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.identity_map import check_map
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import new_id, start_run
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import utc_now
 
@@ -99,6 +105,7 @@ ARGUMENTS = {
     "id": {"type": "str", "default": ""},
     "deprecated": {"type": "list", "elements": "str", "default": []},
     "ignored": {"type": "list", "elements": "str", "default": []},
+    "identity_map": {"type": "path"},
 }
 
 
@@ -118,6 +125,8 @@ def main() -> None:
             "cloudpods_kubeconfig or cloudpods_context."
         )
     try:
+        if params["identity_map"]:
+            check_map(params["identity_map"])
         run = start_run(params["output"], params["id"] or new_id(utc_now()), module.check_mode)
     except (ValueError, OSError) as error:
         module.fail_json(msg=f"The run cannot begin: {error}.")

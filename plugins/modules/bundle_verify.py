@@ -70,10 +70,10 @@ redaction:
   version_added: 0.2.0
   contains:
     level:
-      description: V(secrets) or V(none); empty for a bundle of a release that did not redact.
+      description: V(secrets), V(identity) or V(none); empty for a bundle of a release that did not redact.
       type: str
     replaced:
-      description: How often each rule has replaced a secret.
+      description: How often each rule has replaced a secret, and a token something of each kind.
       type: dict
       sample: {password: 3, jwt: 1}
 problems:

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast secrets are taken out of logs and dumps, beside packing them, which sealing does besides.
+"""How fast secrets are taken out of logs and dumps, and identities replaced, beside packing them, which sealing does.
 
 Usage: redact.py [--rounds N]. Prints Markdown. Needs no cluster.
 """
@@ -24,7 +24,10 @@ import collection
 
 sys.path.insert(0, str(collection.link()))
 
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.gather import Gatherer
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.pseudonyms import Pseudonymizer
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import Redactor
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.tokens import Tokens
 
 from workspace import ROOT
 
@@ -42,12 +45,43 @@ def main() -> None:
     lines = log.split(b"\n")
     planted = b"\n".join(line if number % 100 else line + b"\n" + SECRETS for number, line in enumerate(lines))
     redactor = Redactor()
+    lines_needed = range(MEGABYTES * 1_000_000 // len(request(0, 0)))
+    known = b"".join(request(number, number % 1_000) for number in lines_needed)
+    fresh = b"".join(request(number, number) for number in lines_needed)
     print("| what | redacted, MB/s | packed (gzip, level 6), MB/s | ratio |")
     print("|---|---|---|---|")
     for name, data in (("log", log), ("log, each hundredth line with two secrets", planted), ("dumps", dump)):
         ours = speed(lambda data=data: redactor.data(data, "x.log"), data, rounds)
         packed = speed(lambda data=data: zlib.compress(data, 6), data, rounds)
         print(f"| {name} | {ours:.0f} | {packed:.0f} | {ours / packed:.2f} |")
+    print("\n| what | identities gathered and replaced, MB/s |")
+    print("|---|---|")
+    for name, data in (
+        ("log", log),
+        ("requests of 1,000 clients", known),
+        ("of a new one each", fresh),
+        ("dumps", dump),
+    ):
+        print(f"| {name} | {speed(lambda data=data: replaced(data), data, rounds):.0f} |")
+
+
+def request(number: int, client: int) -> bytes:
+    """A line about a request, with a time and an id of its own, and the client's address, host and instance."""
+    return (
+        b"[info 260102 03:%02d:%02d appsrv.(*Application).ServeHTTP(appsrv.go:300)] 200 %06x GET"
+        b" /servers/vm-%06d?host=kvm-%05d (10.%d.%d.%d:8240:scheduler) %d.%02dms\n"
+    ) % (
+        number // 60 % 60, number % 60, number * 7919 % (1 << 24), client, client,
+        client >> 16 & 255, client >> 8 & 255, client & 255, number % 900, number % 97,
+    )  # fmt: skip
+
+
+def replaced(data: bytes) -> bytes:
+    """The same with tokens, as in a bundle that is sealed with a new map."""
+    tokens = Tokens()
+    gatherer = Gatherer(tokens)
+    gatherer.text(data)
+    return Pseudonymizer(tokens, gatherer).data(data, "x.log")
 
 
 def repeated(data: bytes) -> bytes:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,62 @@ def test_a_bundle_is_where_its_user_is(tmp_path, output):
     bundle = Path(start, folder, "run.tar.gz").resolve()
     assert bundle.is_file()
     assert f"bundle: {bundle}" in done.stdout
+
+
+def play(playbook, folder, variables):
+    """The exit code of a playbook, and what it shows."""
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collection.link()), "ANSIBLE_FORCE_COLOR": "0"}
+    command = ["ansible-playbook", f"cloudpods.diagnostics.{playbook}", "-e", json.dumps(variables)]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("playbook", ["capture_stacks", "watch_logs", "audit_health", "capture_profiles"])
+def test_a_bundle_with_tokens_names_nobody_and_its_map_stays_beside_it(tmp_path, playbook):
+    (tmp_path / "bin").mkdir()
+    variables = {
+        **NOTHING,
+        "cloudpods_binary_dir": str(tmp_path / "bin"),
+        "cloudpods_cluster": "initrode-cloud-9",
+        "cloudpods_output": "out",
+        "cloudpods_redact": "identity",
+        "cloudpods_run_id": "run",
+        "cloudpods_watch_duration": 1,
+        "cloudpods_fail_on_verdict": "none",
+        "cloudpods_fail_on_severity": "none",
+    }
+    code, shown = play(playbook, tmp_path, variables)
+    assert code == 0, shown
+    found = {}
+    with tarfile.open(tmp_path / "out/run.tar.gz") as bundle:
+        for member in bundle:
+            assert "initrode" not in member.name
+            found[member.name] = bundle.extractfile(member).read()
+            assert b"initrode" not in found[member.name]
+    assert json.loads(found["run/manifest.json"])["redaction"]["level"] == "identity"
+    tokens = tmp_path / "out/identities.json"
+    if playbook != "capture_stacks":  # whose only row names no cluster
+        assert b"cluster-0001" in found["run/ledger.jsonl"]
+        assert json.loads(tokens.read_bytes())["tokens"]["initrode-cloud-9"] == "cluster-0001"
+    assert stat.S_IMODE(tokens.stat().st_mode) == 0o600
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["link", "readable"])
+def test_a_bad_map_ends_a_run_before_anything_is_captured(tmp_path, kind):
+    tokens = tmp_path / "map"
+    if kind == "link":
+        tokens.symlink_to(tmp_path / "elsewhere")
+    else:
+        tokens.write_text("{}")
+        tokens.chmod(0o644)
+    variables = {**NOTHING, "cloudpods_redact": "identity", "cloudpods_identity_map": "map", "cloudpods_output": "out"}
+    code, shown = play("capture_stacks", tmp_path, variables)
+    assert code == 2, shown
+    assert str(tokens) in shown
+    assert "Capture the dumps" not in shown
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

@@ -76,7 +76,6 @@ def lacking(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_without_a_verb_the_row_names_it(lacking, user):
     _verbs, capture, said = LACKING[user]
     assert lacking.code == 2, lacking.shown
-    # The row of a discovery has no cluster where there is no instance.
     (row,) = [row for row in lacking.of(capture) if f'User "{user}"' in row["message"]]
     assert (row["status"], row["reason"]) == ("failed", "forbidden")
     assert said in row["message"]
@@ -111,10 +110,10 @@ def test_no_secret_is_shown_or_kept(healthy, tmp_path, shape):
     secrets = secrets_of(healthy.kubeconfig)
     config = yaml.safe_load(Path(healthy.kubeconfig).read_text())
     if shape == "path":
-        variables["kubeconfig"] = healthy.kubeconfig
+        variables["cloudpods_kubeconfig"] = healthy.kubeconfig
     elif shape == "data":
-        variables["kubeconfig"] = inlined(config)
-        secrets += secrets_in(variables["kubeconfig"])
+        variables["cloudpods_kubeconfig"] = inlined(config)
+        secrets += secrets_in(variables["cloudpods_kubeconfig"])
     else:
         healthy.kubectl("-n", "default", "create", "clusterrolebinding", "token-test", "--clusterrole=cluster-admin",
                         "--serviceaccount=default:default", check=False)  # fmt: skip
@@ -122,7 +121,11 @@ def test_no_secret_is_shown_or_kept(healthy, tmp_path, shape):
         cluster = inlined(config)["clusters"][0]["cluster"]
         authority = tmp_path / "ca.crt"
         authority.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
-        variables |= {"host": cluster["server"], "api_key": token, "ca_cert": str(authority)}
+        variables |= {
+            "cloudpods_host": cluster["server"],
+            "cloudpods_api_key": token,
+            "cloudpods_ca_cert": str(authority),
+        }
         secrets.append(token)
     assert secrets
     run = play(tmp_path, variables, "-vvv")

@@ -33,6 +33,10 @@ class Looked:
             for rule, count in count_markers(piece).items():
                 self.replaced[rule] = self.replaced.get(rule, 0) + count
 
+    def change(self, path: str, data: bytes) -> None:
+        """Note that a file has this content now."""
+        self.changed[path] = (len(data), hashlib.sha256(data).hexdigest())
+
     def rows(self, rows: Iterable[LedgerRow], redactor: Redactor) -> list[LedgerRow]:
         """The rows as they are for the files now."""
         return [self._measured(entry) for entry in redacted_rows(rows, redactor, self.failed)]
@@ -43,9 +47,9 @@ class Looked:
         size, digest = self.changed[entry.path]
         return dataclasses.replace(entry, bytes=size, sha256=digest)
 
-    def about(self, redactor: Redactor) -> dict[str, Any]:
+    def about(self, level: str) -> dict[str, Any]:
         """What the manifest says of it."""
-        return {"level": redactor.level, "replaced": dict(sorted(self.replaced.items()))}
+        return {"level": level, "replaced": dict(sorted(self.replaced.items()))}
 
 
 def redact_folder(folder: str, redactor: Redactor) -> Looked:
@@ -65,5 +69,5 @@ def redact_folder(folder: str, redactor: Redactor) -> Looked:
             continue
         if made != data:
             write_file(full, made)
-            looked.changed[path] = (len(made), hashlib.sha256(made).hexdigest())
+            looked.change(path, made)
     return looked

@@ -12,7 +12,9 @@ from typing import Any, Sequence
 
 from ..model import Instance, LedgerRow, count_by_status, row, utc_now, utc_text
 from ..reasons import Reason, Status, verdict
-from ..redact.redactor import Redactor
+from ..redact.redactor import IDENTITY, Redactor
+from .identities import replace_identities
+from .identity_map import check_map, map_of_identities
 from .manifest import MANIFEST
 from .merge import TakenName, merge_part, seal
 from .origin import disputed, part_name
@@ -28,7 +30,10 @@ FAIL_ON = ("none", "failed", "partial", "any")
 
 @dataclass(frozen=True)
 class Sealed:
-    """The sealed bundle: its folder, archive, rows, and the lines for the terminal."""
+    """The sealed bundle: its folder, archive, rows, and the lines for the terminal.
+
+    rows, table: with the names that its user knows, also where the bundle has tokens for them.
+    """
 
     folder: str
     archive: str
@@ -43,20 +48,50 @@ def seal_bundle(
     run: dict[str, Any],
     reports: Sequence[str] = (),
     redactor: Redactor | None = None,
+    identity_map: str = "",
 ) -> Sealed:
     """Merge the parts into the folder, write ledger, report and manifest, and pack it all.
 
     absent: {cluster, error, reason} of each access point that brought nothing, the reason being one of Reason's words.
     reports: folders of reports that were made on the controller; only their files may lie at the top of the bundle.
     redactor: takes the secrets out of all files once more, whatever was done where they were made.
+    identity_map: the file with the tokens of identities, which then stand for them in the whole bundle; "" leaves them.
     A part that cannot be used becomes a row, not the end of the run, and stays where it is. What two access points tell
-    of the same instance is kept of both, and a row says so. ValueError when the folder
-    is a sealed bundle already: nothing of it is overwritten, and the parts stay where they are.
+    of the same instance is kept of both, and a row says so. ValueError when the folder is a sealed bundle already:
+    nothing of it is overwritten, and the parts stay where they are.
     """
+    if identity_map:
+        check_map(identity_map, folder)
     if os.path.lexists(os.path.join(folder, MANIFEST)) or os.path.lexists(archive_of(folder)):
         raise ValueError(f"{folder} is a sealed bundle already")
     make_directory(folder)
     rows = [_place_row(item["cluster"], Reason(item["reason"]), item["error"]) for item in absent]
+    rows += _merge_all(folder, parts, reports)
+    waiting = os.path.join(folder, PARTS)
+    if os.path.isdir(waiting) and not os.listdir(waiting):
+        os.rmdir(waiting)
+    redactor = redactor or Redactor()
+    looked = redact_folder(folder, redactor)
+    rows = looked.rows(rows, redactor)
+    about = redactor.value(dict(run, sealed=utc_text(utc_now()), rows=len(rows), **count_by_status(rows)))
+    level, sealed_rows = redactor.level, rows
+    if identity_map:
+        level = IDENTITY
+        with map_of_identities(identity_map, folder) as tokens:
+            rows, sealed_rows, about = replace_identities(folder, rows, about, looked, redactor, tokens)
+    ledger = ledger_bytes(sealed_rows)
+    looked.count(ledger)
+    write_file(os.path.join(folder, LEDGER), ledger)
+    if not _without_stacks(rows):
+        write_file(os.path.join(folder, ISSUE), issue(about, sealed_rows, _loader(folder)).encode("utf-8", "replace"))
+    archive = seal(folder, about, looked.about(level))
+    # The terminal shows the real names.
+    return Sealed(folder, archive, rows, profile_lines(rows) + table(rows))
+
+
+def _merge_all(folder: str, parts: Sequence[str], reports: Sequence[str]) -> list[LedgerRow]:
+    """Merge everything that can be used; the rows of all, and those about what cannot be used or contradicts."""
+    rows: list[LedgerRow] = []
     brought: list[tuple[str, list[LedgerRow]]] = []
     for part in [*parts, *reports]:
         try:
@@ -64,22 +99,7 @@ def seal_bundle(
         except ValueError as error:
             rows.append(_place_row(os.path.basename(part), Reason.ERROR, str(error)))
     rows += [entry for _part, of_part in brought for entry in of_part]
-    rows += [_disputed_row(names, entries) for names, entries in disputed(brought).items()]
-    waiting = os.path.join(folder, PARTS)
-    if os.path.isdir(waiting) and not os.listdir(waiting):
-        os.rmdir(waiting)
-    redactor = redactor or Redactor()
-    looked = redact_folder(folder, redactor)
-    rows = looked.rows(rows, redactor)
-    counts = count_by_status(rows)
-    about = redactor.value(dict(run, sealed=utc_text(utc_now()), rows=len(rows), **counts))
-    ledger = ledger_bytes(rows)
-    looked.count(ledger)
-    write_file(os.path.join(folder, LEDGER), ledger)
-    if not _without_stacks(rows):
-        write_file(os.path.join(folder, ISSUE), issue(about, rows, _loader(folder)).encode("utf-8", "replace"))
-    archive = seal(folder, about, looked.about(redactor))
-    return Sealed(folder, archive, rows, profile_lines(rows) + table(rows))
+    return rows + [_disputed_row(names, entries) for names, entries in disputed(brought).items()]
 
 
 def _merge(folder: str, part: str, is_report: bool) -> list[LedgerRow]:

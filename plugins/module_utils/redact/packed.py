@@ -87,25 +87,56 @@ def only_texts(data: bytes, texts: Sequence[tuple[int, int]]) -> bytes:
 
 def texts_of_profile(content: bytes) -> list[tuple[int, int]] | None:
     """Start and end of each text of a profile; None where it is none, or not a whole one."""
-    found: list[tuple[int, int]] = []
-    place = 0
     try:
-        while place < len(content):
-            tag, place = _varint(content, place)
-            if tag & 7 == _LENGTH:
-                size, place = _varint(content, place)
-                if tag >> 3 == _TEXT_FIELD:
-                    found.append((place, place + size))
-                place += size
-            elif tag & 7 == _VARINT:
-                _value, place = _varint(content, place)
-            elif tag & 7 in (_FIXED_64, _FIXED_32):
-                place += 8 if tag & 7 == _FIXED_64 else 4
-            else:
-                return None
+        found = [(start, end) for field, _place, start, end in _fields(content) if field == _TEXT_FIELD]
     except IndexError:
         return None
-    return found if found and place == len(content) else None
+    return found or None
+
+
+def profile_with_texts(content: bytes, texts: Sequence[bytes]) -> bytes:
+    """A profile anew with other texts, of any length, in the order of texts_of_profile()."""
+    made: list[bytes] = []
+    last = 0
+    waiting = iter(texts)
+    for field, place, _start, end in _fields(content):
+        if field == _TEXT_FIELD:
+            text = next(waiting)
+            made += [content[last:place], _number(len(text)), text]
+            last = end
+    return b"".join([*made, content[last:]])
+
+
+def _fields(content: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Of each field its number (0 where it has no length), and the places behind its tag, of its value, and behind it.
+
+    IndexError where it is no whole message of protobuf.
+    """
+    place = 0
+    while place < len(content):
+        tag, behind = _varint(content, place)
+        start = end = behind
+        if tag & 7 == _LENGTH:
+            size, start = _varint(content, behind)
+            end = start + size
+        elif tag & 7 == _VARINT:
+            _value, end = _varint(content, behind)
+        elif tag & 7 in (_FIXED_64, _FIXED_32):
+            end = behind + (8 if tag & 7 == _FIXED_64 else 4)
+        else:
+            raise IndexError("a field of an unknown form")
+        if end > len(content):
+            raise IndexError("a field that does not end")
+        yield (tag >> 3 if tag & 7 == _LENGTH else 0), behind, start, end
+        place = end
+
+
+def _number(value: int) -> bytes:
+    made = bytearray()
+    while value > 0x7F:
+        made.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*made, value])
 
 
 def _varint(content: bytes, place: int) -> tuple[int, int]:

@@ -21,6 +21,8 @@ from .packed import Patch, only_texts, printable, repacked, texts_of_profile, un
 from .rules import OWN, TOKEN_LENGTH, TOKEN_RULES, Rule
 
 LEVELS = SECRETS, NONE = ("secrets", "none")
+# Of a whole bundle: its secrets are taken out, and tokens stand for its identities (pseudonyms.py).
+IDENTITY = "identity"
 MARKER = re.compile(rb"\[redacted:([a-z0-9-]{1,48})\]")
 # A known secret that is shorter, or a word of letters that is shorter than the second, may stand anywhere.
 KNOWN_LENGTH, KNOWN_WORD_LENGTH = 6, 12

@@ -1,0 +1,134 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The file that tells which token stands for which identity. It stays with its user, outside of every bundle."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import stat
+from typing import Iterator
+
+from ..redact.tokens import Tokens, tokens_of
+from .store import FILE_MODE, json_bytes, make_directory, write_file
+
+# A million identities take some 60 MiB.
+MAX_BYTES = 256 << 20
+_OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def check_map(path: str, bundle: str = "") -> None:
+    """Check that the map can be used: it is a good one, or there is none yet and one can be made. ValueError.
+
+    bundle: the folder of a bundle, which may not hold it.
+    """
+    place = os.path.dirname(os.path.abspath(path))
+    if bundle and os.path.commonpath([os.path.realpath(bundle), os.path.realpath(place)]) == os.path.realpath(bundle):
+        raise ValueError(f"the map of identities {path} would be in the bundle: take a place outside of {bundle}")
+    _check_place(place, path)
+    _read(path)
+    for each in (path, _lock_of(path)):
+        if os.path.lexists(each):
+            _check_file(each, os.lstat(each))
+
+
+@contextlib.contextmanager
+def map_of_identities(path: str, bundle: str) -> Iterator[Tokens]:
+    """The tokens of the map, which has the new ones, too, when the block ends, however it ends.
+
+    Others that use the map wait until then, so that no token is lost or given twice. ValueError, OSError.
+    """
+    make_directory(os.path.dirname(os.path.abspath(path)))
+    with _locked(_lock_of(path)):
+        check_map(path, bundle)
+        tokens = _read(path)
+        try:
+            yield tokens
+        finally:
+            write_file(path, json_bytes(tokens.document(), indent=0))
+
+
+def _lock_of(path: str) -> str:
+    # The map itself is replaced as a whole, so a lock on it would be one on the file of before.
+    return path + ".lock"
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _OPEN, FILE_MODE)
+    except OSError as error:
+        raise _refusal(path, error) from error
+    try:
+        _check_file(path, os.fstat(descriptor))
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: str) -> Tokens:
+    """The tokens of a map; none where there is no file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _OPEN)
+    except FileNotFoundError:
+        return Tokens()
+    except OSError as error:
+        raise _refusal(path, error) from error
+    try:
+        status = os.fstat(descriptor)
+        _check_file(path, status)
+        if status.st_size > MAX_BYTES:
+            raise ValueError(f"the map of identities {path} is larger than {MAX_BYTES >> 20} MiB")
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            data = stream.read(MAX_BYTES)
+    finally:
+        os.close(descriptor)
+    try:
+        return tokens_of(json.loads(data))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"the map of identities {path} is damaged ({error}): restore it, or take another file; with another one "
+            "the same things get other tokens than in earlier bundles"
+        ) from error
+
+
+def _refusal(path: str, error: OSError) -> ValueError:
+    if error.errno == errno.ELOOP:
+        return ValueError(
+            f"{path} is a symbolic link, so it is not used as the map of identities: name the file itself"
+        )
+    return ValueError(f"the map of identities {path} cannot be opened: {error.strerror}")
+
+
+def _check_file(path: str, status: os.stat_result) -> None:
+    """ValueError unless it is a file of this user that nobody else can read or write."""
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{path} is not a regular file, so it is not used as the map of identities")
+    if status.st_uid != os.geteuid():
+        raise ValueError(f"{path} belongs to another user, so it is not used as the map of identities")
+    if status.st_mode & 0o077:
+        raise ValueError(f"{path} can be read or written by others, who would know all identities: chmod 600 it")
+    if status.st_nlink > 1:
+        raise ValueError(f"{path} has several names, so it is not used as the map of identities")
+
+
+def _check_place(place: str, path: str) -> None:
+    """ValueError unless only this user can make and replace a file there."""
+    place = os.path.realpath(place)
+    while not os.path.lexists(place):
+        place = os.path.dirname(place)
+    status = os.stat(place)
+    if not stat.S_ISDIR(status.st_mode):
+        raise ValueError(f"{place} is not a folder, so the map of identities {path} cannot be made")
+    # Under sudo, the folder usually belongs to the user who called it.
+    if str(status.st_uid) not in ("0", str(os.geteuid()), os.environ.get("SUDO_UID")):
+        raise ValueError(f"{place} belongs to another user, who could replace the map of identities {path}")
+    if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
+        raise ValueError(f"everybody can write to {place} and replace the map of identities {path}")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ValueError(f"{place} is not writable for this user, so the map of identities {path} cannot be made")

@@ -1,0 +1,286 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gather the names of hosts, pods, projects, users and instances from everything that a bundle holds. Pure.
+
+A name is found once, where a field or a notation tells what it is; identity.py then replaces it wherever it stands.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from typing import Iterator, Sequence
+
+from .identity_forms import ASSIGNED, DIVIDER, is_escaped, named_in_words, unescaped, words_of
+from .identity_words import DNS, HOST, ID, USER, is_of_every_cloud, kind_of_field
+from .tokens import Tokens
+
+# A shorter name stands for too much else, a longer one is none (RFC 1035 allows 253).
+SHORTEST, LONGEST = 3, 253
+# Words of a quoted name, names in a list, and how often one escape may be within another.
+MAX_WORDS, MAX_LISTED, MAX_DEPTH = 16, 10_000, 2
+# Bytes that are divided into words at a time.
+WINDOW = 4 << 20
+# Words that are remembered as looked at: some hundred MB.
+MAX_SEEN = 2_000_000
+# How far back a window may end at the end of a line instead.
+_BACK = 64 << 10
+
+_HEX_ID = re.compile(rb"(?:[0-9a-f]{32}|[0-9a-f]{64})\Z", re.IGNORECASE)
+_ADDRESS = re.compile(rb"(?:\d{1,3}\.){3}\d{1,3}(?:[:/].*)?\Z")
+_UUID = re.compile(rb"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z", re.IGNORECASE)
+_MAC = re.compile(rb"(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}\Z", re.IGNORECASE)
+_DISTINCT = re.compile(rb"[0-9._\x80-\xff-]")
+_HAS_LETTER = re.compile(rb"[A-Za-z\x80-\xff]")
+_FIELD_END = re.compile(rb"(?:^|[^A-Za-z0-9])([A-Za-z][A-Za-z0-9_.-]{1,63})(?:[:=]|\\{1,16})?\Z")
+_PLAIN = re.compile(rb"[\w.@+~\x80-\xff-]+")
+# A text with one of these words is no name.
+_SENTENCE = frozenset(
+    ("a", "an", "and", "are", "be", "been", "by", "cannot", "failed", "for", "from", "has", "in", "is", "no", "not",
+     "of", "on", "or", "the", "to", "was", "with")
+)  # fmt: skip
+_ASSIGNS = (b"=", b":", b"=>", b":=", b"==")
+
+
+def windows(data: bytes) -> Iterator[bytes]:
+    """A text in pieces that end with a line, or at least between two words, where there is such a place."""
+    start = 0
+    while start < len(data):
+        end = start + WINDOW
+        if end < len(data):
+            low = max(start + 1, end - _BACK)
+            end = next((at + 1 for at in (data.rfind(sign, low, end) for sign in (b"\n", b",", b" ")) if at >= 0), end)
+        yield data[start:end]
+        start = end
+
+
+class Gatherer:
+    """Collects names and their kinds. tokens: words that are tokens already are no names."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._seen: set[bytes] = set()
+        self._stay: set[bytes] = set()
+        # Name -> its kind, and what stands before its token. The first finder counts.
+        self.names: dict[bytes, tuple[str, str]] = {}
+        # The same for names that are too short to be replaced anywhere but in a field or path of their own.
+        self.short: dict[bytes, tuple[str, str]] = {}
+
+    def stays(self, name: str) -> None:
+        """Take a word for no name, whatever is called by it."""
+        self._stay.add(name.encode("utf-8", "surrogateescape").lower())
+
+    def stated(self, name: str, kind: str, prefix: str = "") -> None:
+        """Take a name from where nothing else can stand."""
+        word = name.encode("utf-8", "surrogateescape").lower()
+        if not word or self._tokens.is_token(name) or (kind == HOST and _ADDRESS.match(word)):
+            return
+        if not is_distinct(word):
+            self.short.setdefault(word, (kind, prefix))
+        elif kind == HOST and b"." in word:
+            self._host(word)
+        elif not _is_common(word):
+            self.names.setdefault(word, (kind, prefix))
+
+    def text(self, data: bytes, depth: int = 0) -> None:
+        """Take the names from a text of any notation."""
+        for window in windows(data):
+            unique = dict.fromkeys(words_of(window))
+            new = [word for word in unique if word not in self._seen]
+            if len(self._seen) > MAX_SEEN:
+                self._seen.clear()
+            self._seen.update(new)
+            self._from_words(new, depth)
+            fields = {word: kind for word, kind in ((word, _kind(word)) for word in unique) if kind}
+            if not fields:
+                continue
+            pieces = DIVIDER.split(window)
+            words, signs = pieces[::2], pieces[1::2]
+            for number in [number for number, word in enumerate(words) if word in fields]:
+                self._from_field(fields[words[number]], words, signs, number)
+
+    def _from_words(self, words: Sequence[bytes], depth: int) -> None:
+        block = b"\n".join(words)
+        for name, kind in named_in_words(block):
+            self._take(name, kind)
+        for match in ASSIGNED.finditer(block):
+            kind = kind_of_field(match.group(1).decode())
+            if kind:
+                self._take(match.group(2), kind)
+        if depth < MAX_DEPTH and b"%" in block:
+            self.text(b"\n".join([unescaped(word) for word in words if is_escaped(word)]), depth + 1)
+
+    def _from_field(self, kind: str, words: Sequence[bytes], signs: Sequence[bytes], number: int) -> None:
+        """The value or values behind the name of a field."""
+        if number >= len(signs):
+            return
+        sign, assigned = signs[number], words[number][-1:] in (b":", b"=")
+        colon = words[number].endswith(b":")
+        number += 1
+        if not assigned and words[number].rstrip(b"\\") in _ASSIGNS and number < len(signs):
+            # key = value, and in some notations "key" : "value".
+            sign, assigned, colon = signs[number], True, words[number].startswith(b":")
+            number += 1
+        if not words[number].strip(b"\\") and words[number] and number < len(signs):
+            # What escapes the quote, in JSON within JSON.
+            sign = signs[number]
+            number += 1
+        if assigned and b"{" in sign:
+            self._from_object(kind, words, signs, number)
+            return
+        opened, quote, listed = _opening(sign)
+        if not opened:
+            return
+        if listed:
+            self._from_list(kind, words, signs, number, quote)
+        elif quote:
+            self._take(_quoted(words, signs, number, quote), kind, is_quoted=True)
+        elif _is_name(words, signs, number, assigned, colon):
+            self._take(words[number], kind)
+
+    def _from_object(self, kind: str, words: Sequence[bytes], signs: Sequence[bytes], number: int) -> None:
+        """The name in an object that a field holds, as in {"user": {"id": "…", "name": "…"}}."""
+        for place in range(number, min(number + MAX_WORDS, len(signs))):
+            if words[place].rstrip(b":\\").lower() == b"name":
+                self._from_field(kind, words, signs, place)
+                return
+            if b"{" in signs[place] or b"}" in signs[place]:
+                return
+
+    def _from_list(self, kind: str, words: Sequence[bytes], signs: Sequence[bytes], number: int, quote: bytes) -> None:
+        for place in range(number, min(number + MAX_LISTED, len(words))):
+            self._take(words[place], kind, is_quoted=bool(quote))
+            if place >= len(signs) or b"]" in signs[place] or b"}" in signs[place] or b"{" in signs[place]:
+                return
+
+    def _take(self, value: bytes, kind: str, is_quoted: bool = False) -> None:
+        """A value by what it looks like: a host may have a port, an id must look like one."""
+        value = value.strip(b" \t()*&:.,!?/\\=")
+        if not value or len(value) > LONGEST:
+            return
+        if _UUID.match(value) or _ADDRESS.match(value) or _MAC.match(value):
+            return  # told by their form
+        if _HEX_ID.match(value):
+            self.names.setdefault(value.lower(), (ID, ""))
+            return
+        if kind == ID:
+            return
+        if kind == HOST or b"://" in value:
+            self._host(_host_of(value))
+            return
+        if not is_quoted:
+            plain = _PLAIN.match(value)
+            value = plain.group().strip(b".,:-_") if plain else b""
+        elif _is_sentence(value):
+            return
+        if kind == USER and b"@" in value:
+            value, _at, host = value.partition(b"@")
+            self._host(host)
+        self._add(value.lower(), kind)
+
+    def _host(self, name: bytes) -> None:
+        """A host's name: its first label, and the domain that it is in."""
+        name = name.lower().strip(b".-_")
+        if _ADDRESS.match(name) or _is_common(name):
+            return
+        label, _dot, domain = name.partition(b".")
+        if domain and not _is_common(domain) and _HAS_LETTER.search(domain):
+            self._add(domain, DNS)
+        if domain and (not _DISTINCT.search(label) or len(label) < SHORTEST) and not _is_common(label):
+            # Its first word alone may be any word: "web", "mail".
+            self._add(name, HOST)
+        else:
+            self._add(label, HOST)
+
+    def _add(self, name: bytes, kind: str) -> None:
+        if len(name) > LONGEST or not is_distinct(name) or _is_common(name) or name in self._stay:
+            return
+        if not self._tokens.is_token(name.decode("utf-8", "surrogateescape")):
+            self.names.setdefault(name, (kind, ""))
+
+
+def is_distinct(name: bytes) -> bool:
+    """Whether a name can be told from other words: not a number, and not too short."""
+    return len(name) >= SHORTEST and _HAS_LETTER.search(name) is not None
+
+
+def _is_common(name: bytes) -> bool:
+    return is_of_every_cloud(name.decode("utf-8", "replace"))
+
+
+def _host_of(value: bytes) -> bytes:
+    """The host in a URL, an image's name, an address with a port or a user."""
+    is_url = b"://" in value
+    value = value.split(b"://", 1)[-1]
+    head, slash, _rest = value.partition(b"/")
+    if slash and not is_url and b"." not in head and b":" not in head:
+        return b""
+    # The driver of MySQL writes tcp(HOST:PORT).
+    head = head.rsplit(b"@", 1)[-1].rpartition(b"(")[2]
+    match = _PLAIN.match(head)
+    return match.group() if match else b""
+
+
+@functools.lru_cache(maxsize=65536)
+def _kind(word: bytes) -> str:
+    """The kind of a field that a word is the name of, with or without what assigns; "" for other words."""
+    match = _FIELD_END.search(word) if len(word) < 256 else None
+    return kind_of_field(match.group(1).decode()) if match else ""
+
+
+@functools.lru_cache(maxsize=4096)
+def _opening(sign: bytes) -> tuple[bool, bytes, bool]:
+    """Whether a value can begin behind this divider, by which quote, and whether it is a list's first one."""
+    match = re.fullmatch(
+        rb"(\\{0,16}[\"'`])?[ \t:=]*(?:\x1b\[[0-9;]*m)*([\[({<][ \t\r\n]*|&[ \t]*)?(>)?(\\{0,16}[\"'`])?", sign
+    )
+    if not match or (match.group(2) or b"")[:1] == b"{":
+        return False, b"", False
+    closed, opened = match.group(1), match.group(4)
+    if closed and not opened and not re.search(rb"[:=]", sign):
+        # One quote alone opens a value: host "x".
+        return (True, closed, False) if sign.rstrip().endswith(closed) else (False, b"", False)
+    return True, opened or b"", (match.group(2) or b"")[:1] == b"["
+
+
+def _quoted(words: Sequence[bytes], signs: Sequence[bytes], number: int, quote: bytes) -> bytes:
+    """The text up to the closing quote, without its escapes."""
+    pieces: list[bytes] = []
+    for place in range(number, min(number + MAX_WORDS, len(words))):
+        pieces.append(words[place])
+        sign = signs[place] if place < len(signs) else quote
+        before, found, _after = sign.partition(quote)
+        if found:
+            pieces.append(before)
+            break
+        pieces.append(sign)
+    else:
+        return b""
+    text = b"".join(pieces)
+    if b"\\" in text:
+        try:
+            return str(json.loads(b'"%s"' % text)).encode("utf-8", "surrogateescape")
+        except ValueError:
+            return text
+    return text
+
+
+def _is_name(words: Sequence[bytes], signs: Sequence[bytes], number: int, assigned: bool, colon: bool) -> bool:
+    """Whether a word without quotes, behind the name of a field, is a name, and no part of a sentence."""
+    value = words[number].strip(b".,:;!?()-_")
+    if (assigned and not colon) or words[number - 1].startswith(b"-"):
+        return True  # host = x, --host x
+    if assigned and _DISTINCT.search(value):
+        return True  # host: node-7
+    if assigned:
+        # In YAML nothing else is on the line.
+        begins = number < 2 or b"\n" in signs[number - 2] or words[number - 2] == b"-"
+        return begins and (number >= len(signs) or signs[number].lstrip(b" \t\r").startswith(b"\n"))
+    return bool(re.search(rb"\d", value) and re.search(rb"[A-Za-z]", value))  # host node7
+
+
+def _is_sentence(value: bytes) -> bool:
+    words = value.decode("utf-8", "replace").lower().split()
+    return len(words) > 1 and (not _SENTENCE.isdisjoint(words) or all(is_of_every_cloud(word) for word in words))

@@ -1,0 +1,82 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tokens that stand for identities: host-0001, region-pod-0002. Pure.
+
+Identities are bytes in lower case: hosts have no case, and the database of Cloudpods compares names without it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Container, Iterable, Mapping
+
+from .identity_words import KINDS
+
+_TOKEN = re.compile(rf"(?:[a-z][a-z0-9-]*-)?(?P<kind>{'|'.join(KINDS)})-(?P<number>\d{{4,}})")
+FORMAT, VERSION = "cloudpods.diagnostics/identities", 1
+
+
+def kind_of_token(token: str) -> str:
+    """The kind that a token tells; "" for what has not the form of one."""
+    match = _TOKEN.fullmatch(token)
+    return match.group("kind") if match else ""
+
+
+class Tokens:
+    """Which token stands for which identity. The same one always has the same; no two have the same.
+
+    avoid: words that are no free tokens, as something real is called so.
+    """
+
+    def __init__(self, known: Mapping[bytes, str] | None = None) -> None:
+        self._tokens: dict[bytes, str] = dict(known or {})
+        self._taken = set(self._tokens.values())
+        self._last = dict.fromkeys(KINDS, 0)
+        self.avoid: Container[bytes] = ()
+        for token in self._taken:
+            match = _TOKEN.fullmatch(token)
+            if not match:
+                raise ValueError(f"{token!r} is no token")
+            kind = match.group("kind")
+            self._last[kind] = max(self._last[kind], int(match.group("number")))
+        if len(self._taken) != len(self._tokens):
+            raise ValueError("two identities have the same token")
+
+    def of(self, identity: bytes, kind: str, prefix: str = "") -> str:
+        """The token of an identity; a new one where it has none. prefix: stands before a new one."""
+        token = self._tokens.get(identity)
+        if token is None:
+            token = self._tokens[identity] = self._new(kind, prefix)
+            self._taken.add(token)
+        return token
+
+    def _new(self, kind: str, prefix: str) -> str:
+        while True:
+            self._last[kind] += 1
+            token = f"{prefix}{'-' if prefix else ''}{kind}-{self._last[kind]:04}"
+            if token.encode() not in self.avoid:
+                return token
+
+    def is_token(self, word: str) -> bool:
+        """Whether this is the token of something."""
+        return word in self._taken
+
+    def known(self) -> Iterable[tuple[bytes, str]]:
+        """All identities with their tokens."""
+        return self._tokens.items()
+
+    def document(self) -> dict[str, object]:
+        """All of them as plain values, for a file."""
+        tokens = {identity.decode("utf-8", "surrogateescape"): token for identity, token in self._tokens.items()}
+        return {"format": FORMAT, "version": VERSION, "tokens": tokens}
+
+
+def tokens_of(document: object) -> Tokens:
+    """What document() has made. ValueError for anything else."""
+    if not isinstance(document, dict) or (document.get("format"), document.get("version")) != (FORMAT, VERSION):
+        raise ValueError("it is of another format")
+    tokens = document.get("tokens")
+    if not isinstance(tokens, dict) or not all(isinstance(token, str) for token in tokens.values()):
+        raise ValueError("it holds no tokens")
+    return Tokens({identity.encode("utf-8", "surrogateescape"): token for identity, token in tokens.items()})
