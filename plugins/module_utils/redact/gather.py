@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Gather the names of hosts, pods, projects, users and instances from everything that a bundle holds. Pure.
 
-A name is found once, where a field or a notation tells what it is; identity.py then replaces it wherever it stands.
+A name is found once, where a field or a notation tells what it is; pseudonyms.py then replaces it wherever it stands.
 """
 
 from __future__ import annotations
