@@ -14,8 +14,9 @@ import heapq
 import itertools
 import threading
 import time
-from typing import Callable, Iterator
+from typing import Callable, Iterator, TypeVar
 
+Result = TypeVar("Result")
 Clock = Callable[[], float]
 
 
@@ -138,3 +139,28 @@ class Deadline:
             yield
         finally:
             self._watchdog.cancel(ticket)
+
+
+def in_time(deadline: Deadline, work: Callable[[], Result], name: str = "in-time") -> Result:
+    """Return what work returns. DeadlineExceeded when it does not end in time: its thread is then left behind.
+
+    For work that cannot be cut off: libraries that connect and read a head with a timeout for each read only.
+    """
+    deadline.check()
+    results: list[Result] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    thread.join(deadline.remaining())
+    if errors:
+        raise errors[0]
+    if not results:
+        raise DeadlineExceeded(deadline.scope)
+    return results[0]

@@ -78,6 +78,7 @@ class Reason(str, enum.Enum):
     UNEXPECTED_STATUS = "unexpected_status"
     REDIRECTED = "redirected"
     NOT_JSON = "not_json"
+    BAD_ANSWER = "bad_answer"
     BODY_CUT = "body_cut"
     BODY_TOO_LARGE = "body_too_large"
     NO_ANSWER = "no_answer"
@@ -290,6 +291,11 @@ MEANINGS: dict[Reason, Meaning] = {
         Status.FAILED,
         "the answer is not what this endpoint gives",
         "see the body that was kept, and what listens there",
+    ),
+    Reason.BAD_ANSWER: Meaning(
+        Status.FAILED,
+        "the API server gave an answer that cannot be used",
+        "see what stands between here and the API server (a proxy, a load balancer)",
     ),
     Reason.BODY_CUT: Meaning(
         Status.PARTIAL, "the answer ended before its end", "run again; see whether the service restarted"

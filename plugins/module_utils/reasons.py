@@ -11,8 +11,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .meanings import MEANINGS, Meaning, Reason, Status
+from .redact.redactor import Redactor
+from .text import MAX_DETAIL, shortened
 
-__all__ = ("MEANINGS", "CaptureError", "Meaning", "Reason", "Status", "Verdict", "verdict")
+__all__ = ("MEANINGS", "CaptureError", "Meaning", "Reason", "Status", "Verdict", "said", "verdict")
+
+# So much of a longer text is looked through for secrets, before it is cut.
+LOOKED_THROUGH = 64 << 10
+_REDACTOR = Redactor()
+
+
+def said(text: str, length: int = MAX_DETAIL) -> str:
+    """Return what a peer said as one printable line of about this length.
+
+    Secrets that stand on several lines, or where the text is cut, are not recognised afterwards, so they are taken out
+    first.
+    """
+    if len(text) <= length and len(text.splitlines()) < 2:
+        return shortened(text, length)
+    line = shortened(_REDACTOR.text(text[:LOOKED_THROUGH]), length)
+    left_out = len(text) - LOOKED_THROUGH
+    return f"{line} and {left_out} more" if left_out > 0 else line
 
 
 @dataclass(frozen=True)
@@ -28,11 +47,14 @@ class Verdict:
 
 
 def verdict(reason: Reason, detail: str = "") -> Verdict:
-    """A verdict whose message says what happened, the detail at hand, and the next step."""
+    """Return a verdict whose message says what happened, the detail at hand, and the next step.
+
+    The detail is often a text that a peer wrote, so it becomes one line and is cut at text.MAX_DETAIL.
+    """
     meaning = MEANINGS[reason]
     text = meaning.what[:1].upper() + meaning.what[1:]
     if detail:
-        text = f"{text}: {detail}"
+        text = f"{text}: {said(detail)}"
     text = text.rstrip(".") + "."
     if meaning.next_step:
         text += f" Next: {meaning.next_step}."

@@ -9,6 +9,8 @@ import re
 from typing import Sequence
 
 MAX_TEXT = 300
+# So much of a text that a peer wrote goes into a message: enough for what servers say, and no page of the ledger.
+MAX_DETAIL = 500
 # Control characters, ends of lines and paragraphs, what changes the direction of writing, and halves of characters.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _MARKUP = re.compile(r"([\\`*_<>|\[\]])")
@@ -35,6 +37,12 @@ def clean(text: str, length: int = MAX_TEXT) -> str:
     """One printable line of at most this length: it does not fill a page either."""
     line = printable(text[: length + 1])
     return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def shortened(text: str, length: int = MAX_DETAIL) -> str:
+    """Return one printable line; of a longer text its beginning, and how much was left out."""
+    line = printable(" ".join(text[:length].split()))
+    return line if len(text) <= length else f"{line}… ({len(text) - length} more characters)"
 
 
 def inline(text: str) -> str:

@@ -61,7 +61,7 @@ ROOMS: dict[str, Room] = {
     "log_patterns.py": Room(),
     "pprof.py": Room(),
     "meanings.py": Room(),
-    "reasons.py": Room(ours=("meanings",)),
+    "reasons.py": Room(ours=("meanings", "redact.redactor", "text")),
     "model.py": Room(ours=("reasons",)),
     "text.py": Room(),
     "deadline.py": Room(system=THREADS),
@@ -102,10 +102,12 @@ ROOMS: dict[str, Room] = {
     "transports/host_journal.py": Room(ours=(*TRANSPORT, "transports.host*", "stacks.journaltext"), system=EVERYTHING),
     "transports/host*": Room(ours=(*TRANSPORT, "transports.host*"), system=EVERYTHING),
     "transports/kubernetes*": Room(
-        ours=(*TRANSPORT, "transports.kubernetes*", "transports.probe"), lazily=KUBERNETES, system=EVERYTHING
+        ours=(*TRANSPORT, "transports.kubernetes*", "transports.probe", "status.values", "text", "redact"),
+        lazily=KUBERNETES,
+        system=EVERYTHING,
     ),
     "transports/keystone*": Room(
-        ours=(*TRANSPORT, "transports.keystone*", "transports.url"),
+        ours=(*TRANSPORT, "transports.keystone*", "transports.url", "redact", "text"),
         lazily=frozenset(("keystoneauth1", "requests")),
         system=EVERYTHING,
     ),

@@ -9,6 +9,10 @@ import json
 import threading
 
 from ..reasons import CaptureError, Reason
+from ..text import clean
+
+# The services print some ten short values.
+MAX_VALUES = 30
 
 
 def parse_version(raw: bytes) -> dict[str, str]:
@@ -20,12 +24,14 @@ def parse_version(raw: bytes) -> dict[str, str]:
     start = raw.find(b"{")
     try:
         document = json.loads(raw[start:].decode("utf-8")) if start >= 0 else None
+        values = document if isinstance(document, dict) else {}
+        version = {clean(key): clean(str(value)) for key, value in values.items()}
     except (ValueError, RecursionError) as error:
         raise CaptureError(Reason.NO_VERSION, "its output is not JSON after the first line") from error
-    if not isinstance(document, dict) or not document:
+    if not version or len(version) > MAX_VALUES:
         shown = raw[:80].decode("utf-8", "replace").strip()
         raise CaptureError(Reason.NO_VERSION, f"it printed {shown!r}" if shown else "it printed nothing")
-    return {str(key): str(value) for key, value in document.items()}
+    return version
 
 
 def version_label(version: dict[str, str] | None) -> str:

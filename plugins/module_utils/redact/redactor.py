@@ -16,6 +16,7 @@ import re
 import sys
 from typing import Any, Iterable, Iterator, Tuple
 
+from . import own
 from .named import Span, is_secret_name, named_secrets
 from .packed import Patch, only_texts, printable, repacked, texts_of_profile, unpacked
 from .rules import OWN, TOKEN_LENGTH, TOKEN_RULES, Rule
@@ -26,6 +27,8 @@ IDENTITY = "identity"
 MARKER = re.compile(rb"\[redacted:([a-z0-9-]{1,48})\]")
 # A known secret that is shorter, or a word of letters that is shorter than the second, may stand anywhere.
 KNOWN_LENGTH, KNOWN_WORD_LENGTH = 6, 12
+# Of a known secret this beginning is taken out, too: texts of peers are cut somewhere, maybe in the middle of it.
+KNOWN_BEGINNING = 16
 GZIP = b"\x1f\x8b"
 # Bytes that are looked through at a time, and how many of those before them once more: no secret is longer.
 WINDOW, OVERLAP = 4 << 20, 64 << 10
@@ -66,7 +69,12 @@ class Redactor:
         if level not in LEVELS:
             raise ValueError(f"'{level}' is not one of {', '.join(LEVELS)}")
         self.level = level
-        self._known = sorted({word.encode() for word in known if _is_distinct(word)}, key=len, reverse=True)
+        self._given = {word.encode() for word in known}
+
+    @property
+    def _known(self) -> list[bytes]:
+        """The credentials of the run, the longest first."""
+        return sorted(filter(_is_distinct, self._given | own.noted()), key=len, reverse=True)
 
     @property
     def _finds_nothing(self) -> bool:
@@ -199,10 +207,11 @@ class Redactor:
 
     def _spans_of_window(self, data: bytes, is_json: bool, is_binary: bool) -> Iterator[Span]:
         for word in self._known:
-            place = data.find(word)
+            place = data.find(word[:KNOWN_BEGINNING])
             while place >= 0:
-                yield place, place + len(word), "own-credential", b""
-                place = data.find(word, place + len(word))
+                end = place + _common(word, data[place : place + len(word)])
+                yield place, end, "own-credential", b""
+                place = data.find(word[:KNOWN_BEGINNING], end)
         if self.level == NONE:
             return
         # Logs and dumps say the same words again and again: most is decided by looking at each of them once.
@@ -232,8 +241,14 @@ def _hinted(rules: Iterable[_Hinted], lower: bytes) -> Iterator[Rule]:
     return (rule for rule, hints, also in rules if also in lower and any(hint in lower for hint in hints))
 
 
-def _is_distinct(word: str) -> bool:
-    return len(word) >= (KNOWN_WORD_LENGTH if word.isalpha() else KNOWN_LENGTH)
+def _common(one: bytes, other: bytes) -> int:
+    """Return how many bytes both begin with."""
+    return next((at for at, (left, right) in enumerate(zip(one, other)) if left != right), min(len(one), len(other)))
+
+
+def _is_distinct(word: bytes) -> bool:
+    text = word.decode("utf-8", "replace")
+    return len(text) >= (KNOWN_WORD_LENGTH if text.isalpha() else KNOWN_LENGTH)
 
 
 def mask(rule: str, size: int) -> bytes:

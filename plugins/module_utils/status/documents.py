@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from ..reasons import Reason, Verdict, verdict
+from ..reasons import Reason, Verdict, said, verdict
 from ..text import clean
 from .values import BadValue, Fields, json_object, text_of
 
@@ -71,8 +71,8 @@ def _said(status: int, body: bytes) -> str:
         document = json_object(body[:65536])
         words = document.get("details") or document.get("message")
     except BadValue:
-        words = body[:200].decode("utf-8", "replace").strip()
-    return f"{status} {clean(words, 160)}" if isinstance(words, str) and words else str(status)
+        words = body[:65536].decode("utf-8", "replace").strip()
+    return f"{status} {said(words, 160)}" if isinstance(words, str) and words else str(status)
 
 
 def cut_verdict(cut_by: str, size: int) -> Verdict:

@@ -18,7 +18,7 @@ import zlib
 from typing import Callable, Iterator, Mapping, Sequence
 
 from ..deadline import Deadline
-from ..reasons import CaptureError, Reason
+from ..reasons import CaptureError, Reason, said
 from .base import HttpAnswer, HttpTarget, Sink
 
 # Services answer these questions only to user agents that contain the second word (cloudpods pkg/appsrv,
@@ -171,8 +171,8 @@ def _reason(error: Exception) -> Reason:
 
 def shown(error: object) -> str:
     """The text of an error, part of which a peer may have written: short, on one line, printable."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:SHOWN])
+    text = said(str(error), SHOWN) or type(error).__name__
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _read_body(response: http.client.HTTPResponse, deadline: Deadline, max_bytes: int, sink: Sink) -> tuple[bytes, str]:

@@ -11,15 +11,16 @@ from __future__ import annotations
 import datetime
 import threading
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping, Sequence, TypeVar
+from typing import Any, Mapping, Sequence
 
-from ..deadline import Deadline, DeadlineExceeded
+from ..deadline import Deadline, DeadlineExceeded, in_time
 from ..reasons import CaptureError, Reason
+from ..redact import own
+from ..text import clean
 from .base import SetupError
 from .http import shown
 from .keystone_keys import login_body
 
-Result = TypeVar("Result")
 CONNECT_SECONDS = 10.0
 INTERFACES = ("internal", "public", "admin")
 # The endpoint type of who reaches all services through the API gateway, and what its auth_url has then.
@@ -125,7 +126,7 @@ def urls_in(catalog: Any, service_type: str, region: str, interface: str) -> lis
         if service.get("type") != service_type:
             continue
         for endpoint in _dicts(service.get("endpoints")):
-            place = str(endpoint.get("region") or endpoint.get("region_id") or "")
+            place = clean(str(endpoint.get("region") or endpoint.get("region_id") or ""))
             url = endpoint.get("url")
             if endpoint.get("interface") == interface and isinstance(url, str) and region in ("", place):
                 found.append((place, url))
@@ -167,7 +168,9 @@ class Login:
 
     def token(self, deadline: Deadline, ended: str = "") -> str:
         """A valid token; ended: one that turned out not to be. CaptureError, DeadlineExceeded."""
-        return str(self._logged_in(deadline, ended).auth_token)
+        token = str(self._logged_in(deadline, ended).auth_token)
+        own.note(token)
+        return token
 
     def catalog(self, deadline: Deadline) -> Any:
         """The catalog as Keystone says it. CaptureError, DeadlineExceeded."""
@@ -183,7 +186,7 @@ class Login:
         try:
             access = self._access
             if access is None or access.auth_token == ended or (self._has_time and access.will_expire_soon()):
-                self._access, self._has_time = in_time(deadline, lambda: self._log_in(deadline))
+                self._access, self._has_time = in_time(deadline, lambda: self._log_in(deadline), "login")
             return self._access
         finally:
             self._lock.release()
@@ -253,25 +256,3 @@ class Login:
 def _checked(token: object, catalog: object) -> None:
     if not isinstance(token, str) or not token.isprintable() or not isinstance(catalog, Sequence):
         raise ValueError("the answer has no token or no catalog")
-
-
-def in_time(deadline: Deadline, work: Callable[[], Result]) -> Result:
-    """Do work that minds no deadline of its own on a thread that is left behind when the deadline passes."""
-    deadline.check()
-    results: list[Result] = []
-    errors: list[Exception] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="login", daemon=True)
-    thread.start()
-    thread.join(deadline.remaining())
-    if errors:
-        raise errors[0]
-    if not results:
-        raise DeadlineExceeded(deadline.scope)
-    return results[0]

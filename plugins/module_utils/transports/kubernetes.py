@@ -14,23 +14,25 @@ import contextlib
 import datetime
 import math
 import secrets
-from typing import Any, Sequence
+from typing import Any, Iterator, Sequence
+from urllib.parse import quote
 
 from ..catalog import BINARY_DIR, Selection, binary_paths, component_of, label_values
 from ..deadline import Deadline, DeadlineExceeded
 from ..model import Instance, Workload, utc_now
 from ..reasons import CaptureError, Reason
+from ..status.values import BadValue
 from . import http, probe
 from .base import Discovery, HttpAnswer, HttpTarget, LogStream, ProcessSession, Sink, Transport, sort_instances
 from .follow import LogFollow, Look
 from .kubernetes_api import Api, ApiProblem, Stream
 from .kubernetes_exec import ExecSession
+from .kubernetes_fields import pod_path
 from .kubernetes_follow import PodFollow
 from .kubernetes_http import ask, proxy_path
-from .kubernetes_pods import WORKLOAD_KINDS, instances_of, workload_of
+from .kubernetes_pods import WORKLOAD_KINDS, PodReader, workload_of
 from .newest import Newest
 
-PAGE = 500
 # How long a log stream may take to show its first old line before the log is taken to be empty. The API server
 # answers a followed log only with its first byte, so an empty log cannot be told from a slow one.
 FIRST_LINE_SECONDS = 3.0
@@ -68,38 +70,25 @@ class KubernetesTransport(Transport):
     def discover(self, selection: Selection, deadline: Deadline) -> Discovery:
         found = Discovery()
         for namespace in self._namespaces:
+            pods = PodReader(namespace, self.cluster, selection)
             try:
-                pods = self._pods(namespace, "app", label_values(selection), deadline)
-                present = {instance.component for pod in pods for instance in self._instances(pod, selection)}
+                pods.take(self._pods(namespace, "app", label_values(selection), deadline))
+                present = {instance.component for instance in pods.instances}
                 missing = [name for name in selection.names if name not in present]
                 if selection.named and missing:
                     # Not every pod of other origin carries the short label.
-                    pods += self._pods(namespace, "app.kubernetes.io/component", missing, deadline)
+                    pods.take(self._pods(namespace, "app.kubernetes.io/component", missing, deadline))
             except ApiProblem as problem:
                 found.problems.append((namespace, problem.verdict))
                 continue
-            for pod in {pod["metadata"]["uid"]: pod for pod in pods}.values():
-                found.instances += self._instances(pod, selection)
+            found.instances += pods.instances
+            found.problems += pods.problems
         found.instances = sort_instances(found.instances)
         return found
 
-    def _instances(self, pod: dict[str, Any], selection: Selection) -> list[Instance]:
-        return instances_of(pod, self.cluster, selection)
-
-    def _pods(self, namespace: str, label: str, values: Sequence[str], deadline: Deadline) -> list[dict[str, Any]]:
+    def _pods(self, namespace: str, label: str, values: Sequence[str], deadline: Deadline) -> Iterator[Any]:
         query = {"labelSelector": "{} in ({})".format(label, ",".join(values))}
-        return self._list(f"/api/v1/namespaces/{namespace}/pods", query, deadline)
-
-    def _list(self, path: str, query: dict[str, str], deadline: Deadline) -> list[dict[str, Any]]:
-        query = dict(query, limit=str(PAGE))
-        items: list[dict[str, Any]] = []
-        while True:
-            page = self._api.get_json(path, query, deadline)
-            items += page.get("items") or []
-            more = (page.get("metadata") or {}).get("continue")
-            if not more:
-                return items
-            query["continue"] = more
+        return self._api.items(f"/api/v1/namespaces/{quote(namespace, safe='')}/pods", query, deadline)
 
     def workloads(self, selection: Selection, deadline: Deadline) -> list[Workload]:
         found: list[Workload] = []
@@ -107,11 +96,14 @@ class KubernetesTransport(Transport):
             for kind, resource in WORKLOAD_KINDS.items():
                 try:
                     # Their own labels are not the pods', so what they are is told by their pods' template.
-                    items = self._list(f"/apis/apps/v1/namespaces/{namespace}/{resource}", {}, deadline)
+                    path = f"/apis/apps/v1/namespaces/{quote(namespace, safe='')}/{resource}"
+                    items = self._api.items(path, {}, deadline)
+                    made = (workload_of(kind, item, self.cluster, selection) for item in items)
+                    found += [workload for workload in made if workload is not None]
                 except ApiProblem as problem:
                     raise CaptureError(problem.reason, problem.text) from problem
-                made = (workload_of(kind, item, self.cluster, selection) for item in items)
-                found += [workload for workload in made if workload is not None]
+                except BadValue as error:
+                    raise CaptureError(Reason.BAD_ANSWER, str(error)) from error
         return sorted(found, key=lambda one: (one.namespace, one.component, one.name, one.kind))
 
     def open_log(self, instance: Instance, deadline: Deadline) -> LogStream | None:
@@ -123,7 +115,7 @@ class KubernetesTransport(Transport):
         return self._log(instance, {"sinceSeconds": str(seconds)}, deadline, deadline.remaining())
 
     def _log(self, instance: Instance, window: dict[str, str], deadline: Deadline, patience: float) -> LogStream | None:
-        path = f"/api/v1/namespaces/{instance.namespace}/pods/{instance.name}/log"
+        path = f"{pod_path(instance)}/log"
         query = dict(window, container=instance.container, follow="true")
         try:
             response = self._api.open_stream(path, query, deadline, patience)
@@ -142,7 +134,7 @@ class KubernetesTransport(Transport):
             [component.config] if component.config else [],
             binary_paths(component, self._binary_dirs),
         )
-        path = f"/api/v1/namespaces/{instance.namespace}/pods/{instance.name}/exec"
+        path = f"{pod_path(instance)}/exec"
         query = [("container", instance.container), ("stdin", "true"), ("stdout", "true"), ("stderr", "true")]
         query += [("command", argument) for argument in arguments]
         return ExecSession(self._api.websocket_options(path, query), word, deadline)
@@ -174,7 +166,7 @@ class KubernetesTransport(Transport):
     def _tail(
         self, instance: Instance, seconds: int, lines: int, limit: int, deadline: Deadline, max_bytes: int
     ) -> Newest:
-        path = f"/api/v1/namespaces/{instance.namespace}/pods/{instance.name}/log"
+        path = f"{pod_path(instance)}/log"
         query = {"sinceSeconds": str(max(1, seconds)), "tailLines": str(lines), "limitBytes": str(limit)}
         newest = Newest(max_bytes)
         try:
@@ -187,6 +179,8 @@ class KubernetesTransport(Transport):
             with deadline.guard(stream.cut_off):
                 for data in stream.chunks():
                     newest.add(data)
+                    if newest.seen > limit:
+                        break
         finally:
             stream.close()
         deadline.check()

@@ -10,20 +10,29 @@ The libraries are imported when a cluster is reached for, so that other transpor
 
 from __future__ import annotations
 
+import base64
 import contextlib
-import json
+import http.client
 import socket
 import ssl
 import threading
 from typing import Any, Iterator, Sequence
 from urllib.parse import urlencode, urlsplit
 
-from ..deadline import Deadline, DeadlineExceeded
-from ..reasons import Reason, Verdict, verdict
+from ..deadline import Deadline, DeadlineExceeded, in_time
+from ..reasons import Reason, Verdict, said, verdict
+from ..redact import own
+from ..status.values import BadValue, json_object
 from .base import SetupError
+from .kubernetes_fields import document_of, page_of
 
 CONNECT_SECONDS = 10.0
 CHUNK = 1 << 16
+# Of one answer so much is read: a page of 500 pods of 64 KiB each. Of an error, a Status object and more.
+MAX_ANSWER_BYTES, MAX_ERROR_BYTES = 32 << 20, 64 << 10
+PAGE = 500
+# Kubernetes supports 150,000 pods in a cluster. A page may have fewer items than were asked for.
+MAX_ITEMS, MAX_PAGES = 150_000, 1000
 # What may be over in a moment (0: no answer, or a broken one), and how many seconds to wait before each further try.
 PASSING = (0, 429, 502, 503, 504)
 PAUSES = (0.3, 0.6, 1.2)
@@ -40,22 +49,31 @@ class ApiProblem(Exception):
 
     def __init__(self, code: int, text: str, broken: bool = False) -> None:
         self.code = code
-        self.text = text
+        self.text = said(text)
         self.broken = broken
         self.reason = REASONS.get(code, Reason.UNREACHABLE)
-        super().__init__(text)
+        super().__init__(self.text)
 
     @property
     def verdict(self) -> Verdict:
         return verdict(self.reason, self.text)
 
 
+class BadAnswer(ApiProblem):
+    """The API server answered, and the answer cannot be used."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(200, text)
+        self.reason = Reason.BAD_ANSWER
+
+
 def status_text(body: bytes) -> str:
     """The message of a Status object, or the beginning of whatever came instead."""
     try:
-        return str(json.loads(body)["message"])
-    except (ValueError, KeyError, TypeError):
-        return body[:200].decode("utf-8", "replace")
+        message = json_object(body).get("message")
+    except BadValue:
+        message = None
+    return message if isinstance(message, str) and message else body[:200].decode("utf-8", "replace")
 
 
 class Api:
@@ -89,6 +107,7 @@ class Api:
                 headers[setting["key"].lower()] = setting["value"]
         if self._configuration.username and "authorization" not in headers:
             headers["authorization"] = self._configuration.get_basic_auth_token()
+        _note(str(headers.get("authorization", "")))
         headers.update(self._headers)
         return headers
 
@@ -108,18 +127,40 @@ class Api:
 
     def _get_json(self, path: str, query: dict[str, str], deadline: Deadline) -> dict[str, Any]:
         stream = self.open_any(f"{path}?{urlencode(query)}", {}, deadline)
-        body = _whole(stream, deadline)
         if stream.status != 200:
-            raise ApiProblem(stream.status, status_text(body))
+            raise ApiProblem(stream.status, status_text(_beginning(stream, deadline, MAX_ERROR_BYTES)))
+        body = _beginning(stream, deadline, MAX_ANSWER_BYTES + 1)
+        if len(body) > MAX_ANSWER_BYTES:
+            raise BadAnswer(f"it is larger than {MAX_ANSWER_BYTES} bytes")
         if stream.broken:
             raise ApiProblem(0, "the connection broke in the middle of the answer", broken=True)
         try:
-            document = json.loads(body)
-        except ValueError as error:
-            raise ApiProblem(stream.status, f"the answer is not JSON: {error}") from error
-        if not isinstance(document, dict):
-            raise ApiProblem(stream.status, "the answer is not an object")
-        return document
+            return document_of(body)
+        except BadValue as error:
+            raise BadAnswer(str(error)) from error
+
+    def items(self, path: str, query: dict[str, str], deadline: Deadline) -> Iterator[Any]:
+        """The items of a list, page by page. ApiProblem, also where the list does not end; DeadlineExceeded."""
+        query = dict(query, limit=str(PAGE))
+        known: set[str] = set()
+        count = 0
+        while True:
+            try:
+                items, token = page_of(self.get_json(path, query, deadline))
+            except BadValue as error:
+                raise BadAnswer(str(error)) from error
+            count += len(items)
+            if count > MAX_ITEMS:
+                raise BadAnswer(f"the list has more than {MAX_ITEMS} items")
+            yield from items
+            if not token:
+                return
+            if token in known:
+                raise BadAnswer("the list goes round in circles: a page names one of before as the next")
+            known.add(token)
+            if len(known) == MAX_PAGES:
+                raise BadAnswer(f"the list has more than {MAX_PAGES} pages")
+            query["continue"] = token
 
     def open_stream(self, path: str, query: dict[str, str], deadline: Deadline, patience: float) -> Stream | None:
         """One GET whose body is read as it comes; None when no byte of an answer came within patience seconds.
@@ -131,7 +172,7 @@ class Api:
         except _NoAnswerYet:
             return None
         if stream.status != 200:
-            raise ApiProblem(stream.status, status_text(_whole(stream, deadline)))
+            raise ApiProblem(stream.status, status_text(_beginning(stream, deadline, MAX_ERROR_BYTES)))
         return stream
 
     def open_any(self, path: str, headers: dict[str, str], deadline: Deadline, posted: bytes = b"") -> Stream:
@@ -150,7 +191,8 @@ class Api:
         """Send a GET or POST once, and wait so many seconds for the beginning of the answer."""
         deadline.check()
         timeout = self._urllib3.Timeout(connect=min(CONNECT_SECONDS, deadline.remaining()), read=max(patience, 0.001))
-        try:
+
+        def ask() -> Any:
             response = self._pool.request(
                 "POST" if posted else "GET",
                 self._configuration.host.rstrip("/") + path,
@@ -161,6 +203,14 @@ class Api:
                 timeout=timeout,
                 preload_content=False,
             )
+            if deadline.expired:
+                # Nobody waits for it any more.
+                response.close()
+            return response
+
+        try:
+            # The timeout is that of each read, and the head of an answer may come a byte at a time.
+            response = in_time(deadline, ask, "request")
         except self._urllib3.exceptions.ReadTimeoutError as error:
             raise _NoAnswerYet(0, f"no answer within {patience:.0f} s") from error
         except self._errors as error:
@@ -206,6 +256,15 @@ class Api:
         return self._ssl_context
 
 
+def _note(authorization: str) -> None:
+    """Remember the credentials in a header that is sent: a peer may echo it, or the password that it is made of."""
+    scheme, _blank, value = authorization.rpartition(" ")
+    own.note(value)
+    if scheme.lower() == "basic":
+        with contextlib.suppress(ValueError):
+            own.note(base64.b64decode(value).decode().partition(":")[2])
+
+
 class _NoAnswerYet(ApiProblem):
     """The connection stands, and nothing came."""
 
@@ -229,10 +288,26 @@ class Stream:
         try:
             # The read timeout of the request was meant for the headers; from here on the deadline's guard rules.
             self._socket().settimeout(silence)
-            yield from self._response.stream(size, decode_content=False)
-        except (*self._errors, AttributeError, ValueError):
-            # urllib3 trips over attributes that the cut-off took away from under it.
+            yield from self._pieces(size)
+        except (*self._errors, http.client.HTTPException, AttributeError, ValueError):
+            # The libraries trip over attributes that the cut-off took away from under them.
             self.broken = True
+
+    def _pieces(self, size: int) -> Iterator[bytes]:
+        """The bytes as they come. Not by urllib3, which reads a chunk of the size -1 whole: that is all that comes."""
+        reader = self._response._fp
+        left = None if reader.chunked else reader.length
+        while left != 0:
+            data = reader.read1(size if left is None else min(size, left))
+            if not data:
+                break
+            left = None if left is None else left - len(data)
+            yield data
+        self.broken = bool(left)
+        if not self.broken:
+            # The connection is good for the next question.
+            reader.close()
+            self._response.release_conn()
 
     def _socket(self) -> Any:
         held = self._response.connection.sock
@@ -249,12 +324,16 @@ class Stream:
         self._response.close()
 
 
-def _whole(stream: Stream, deadline: Deadline) -> bytes:
-    """All that comes. DeadlineExceeded when that takes too long, however it comes."""
+def _beginning(stream: Stream, deadline: Deadline, most: int) -> bytes:
+    """So many of the bytes that come. DeadlineExceeded when they take too long, however they come."""
+    body = bytearray()
     with contextlib.closing(stream), deadline.guard(stream.cut_off):
-        body = b"".join(stream.chunks())
+        for data in stream.chunks():
+            body += data[: most - len(body)]
+            if len(body) == most:
+                break
     deadline.check()
-    return body
+    return bytes(body)
 
 
 def _short(error: BaseException) -> str:

@@ -11,21 +11,24 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
-import re
+import http.cookies
 import select
 import socket
 from typing import Any
 
-from ..deadline import Deadline, DeadlineExceeded
+from ..deadline import Deadline, DeadlineExceeded, in_time
 from ..model import Process, utc_now
-from ..reasons import CaptureError, Reason
+from ..reasons import CaptureError, Reason, said
+from ..status.values import BadValue, json_object
 from .base import ProcessSession
 from .kubernetes_api import REASONS, status_text
 from .probe import ProbeReader
 
 STDIN, STDOUT, STDERR, STATUS = b"\x00", 1, 2, 3
 STDERR_KEPT = 500
+# The API server's head and, where it refuses, its Status object; one message, which the kubelet makes of 32 KiB; and
+# all messages of a session, whose script says some KiB and a version.
+MAX_HEAD, MAX_MESSAGE, MAX_SESSION = 256 << 10, 1 << 20, 16 << 20
 
 # What the kubelet or the runtime says when a command cannot be run -> reason. First match wins.
 EXEC_TEXTS = (
@@ -48,7 +51,7 @@ _NOT_SENT = {
     "unsent": Reason.SIGNAL_FAILED,
 }
 # The API server repeats the whole command, which is no use to anybody.
-_COMMAND = re.compile(r"(error executing command) \[.*\]", re.DOTALL)
+_COMMAND = "error executing command"
 
 
 def reason_of(text: str) -> Reason:
@@ -62,6 +65,39 @@ def _buffered(connection: Any) -> int:
     return int(connection.pending()) if hasattr(connection, "pending") else 0
 
 
+def _without_command(text: str) -> str:
+    begin, found, rest = text.partition(f"{_COMMAND} [")
+    return begin + _COMMAND + rest.rpartition("]")[2] if found else text
+
+
+class TooMuch(OSError):
+    """The peer says more than anybody needs."""
+
+
+class MeteredSocket:
+    """A connected socket that takes no more than so many bytes, until it may take as many again.
+
+    websocket-client takes heads, messages and bodies of any size.
+    """
+
+    def __init__(self, sock: Any, most: int) -> None:
+        self._sock = sock
+        self._left = most
+
+    def allow(self, most: int) -> None:
+        self._left = most
+
+    def recv(self, size: int) -> bytes:
+        data: bytes = self._sock.recv(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise TooMuch("it says more than is read of it")
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
 class ExecSession(ProcessSession):
     """Opened when the script has said all it sees and waits for a command."""
 
@@ -73,6 +109,7 @@ class ExecSession(ProcessSession):
         self._reader = ProbeReader(word)
         self._events: list[list[str]] = []
         self._stderr = b""
+        self._size = 0
         self._cleanup = contextlib.ExitStack()
         self._connection = self._connect(dict(options))
         self._cleanup.callback(self._connection.shutdown)
@@ -90,15 +127,30 @@ class ExecSession(ProcessSession):
         connection = self._websocket.WebSocket(sslopt=options.pop("sslopt", None), skip_utf8_validation=True)
         connection.settimeout(self._deadline.remaining())
         try:
-            connection.connect(url, **options)
+            # The timeout is that of each read, and a head may come a byte at a time.
+            in_time(self._deadline, lambda: self._shake_hands(connection, url, options), "exec")
         except self._websocket.WebSocketBadStatusException as error:
             text = status_text(error.resp_body or str(error).encode())
             raise CaptureError(REASONS.get(error.status_code) or reason_of(text), text) from error
         except (self._websocket.WebSocketTimeoutException, socket.timeout) as error:
             raise DeadlineExceeded(self._deadline.scope) from error
-        except (self._websocket.WebSocketException, OSError) as error:
+        except (self._websocket.WebSocketException, OSError, ValueError, http.cookies.CookieError) as error:
+            self._deadline.check()
             raise CaptureError(Reason.UNREACHABLE, str(error)) from error
         return connection
+
+    def _shake_hands(self, connection: Any, url: str, options: dict[str, Any]) -> None:
+        """Connect, and ask for the upgrade. A redirect would take our credentials elsewhere, so none is followed."""
+        from websocket import _http
+
+        sock, _address = _http.connect(url, connection.sock_opt, _http.proxy_info(**options), None)
+        with contextlib.ExitStack() as cleanup:
+            cleanup.callback(sock.close)
+            with self._deadline.guard(lambda: sock.shutdown(socket.SHUT_RDWR)):
+                connection.connect(url, socket=MeteredSocket(sock, MAX_HEAD), redirect_limit=0, **options)
+            self._deadline.check()
+            cleanup.pop_all()
+        connection.sock.allow(MAX_MESSAGE)
 
     def _cut_off(self) -> None:
         transport = self._connection.sock
@@ -161,9 +213,18 @@ class ExecSession(ProcessSession):
         if opcode == self._websocket.ABNF.OPCODE_CLOSE:
             self._deadline.check()
             raise self._failure(b"")
-        if not data or opcode in (self._websocket.ABNF.OPCODE_PING, self._websocket.ABNF.OPCODE_PONG):
+        if opcode in (self._websocket.ABNF.OPCODE_PING, self._websocket.ABNF.OPCODE_PONG):
             return
-        channel, payload = data[0], data[1:]
+        if self._connection.sock is not None:
+            self._connection.sock.allow(MAX_MESSAGE)
+        if data:
+            self._take(data[0], data[1:])
+
+    def _take(self, channel: int, payload: bytes) -> None:
+        """One message."""
+        self._size += len(payload)
+        if self._size > MAX_SESSION:
+            raise CaptureError(Reason.EXEC_FAILED, f"the container said more than {MAX_SESSION} bytes")
         if channel == STDOUT:
             self._reader.feed(payload)
             self._events += self._reader.events()
@@ -174,10 +235,10 @@ class ExecSession(ProcessSession):
 
     def _failure(self, status: bytes) -> CaptureError:
         """The script has ended although it was still needed."""
-        text = _COMMAND.sub(r"\1", status_text(status)) if status else "the connection closed"
+        text = said(_without_command(status_text(status))) if status else "the connection closed"
         try:
-            succeeded = json.loads(status).get("status") == "Success"
-        except (ValueError, AttributeError):
+            succeeded = json_object(status).get("status") == "Success"
+        except BadValue:
             succeeded = False
         if succeeded:
             text = "the shell in the container ended early"

@@ -9,16 +9,17 @@ kubernetes staging/src/k8s.io/apimachinery/pkg/util/proxy (upgradeaware.go), api
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import Any
 
 from ..deadline import Deadline, DeadlineExceeded
 from ..model import Instance
 from ..reasons import CaptureError, Reason
+from ..status.values import BadValue, json_object
 from .base import HttpAnswer, HttpTarget, Sink
 from .http import SHOWN, USER_AGENT, answer, shown, succeeded
 from .kubernetes_api import REASONS, Api, ApiProblem
+from .kubernetes_fields import pod_path
 
 # Where the API server throttles its users it says this, not a Status object (priority-and-fairness.go).
 _BUSY = b"Too many requests, please try again later."
@@ -48,8 +49,7 @@ _CHUNK = 1 << 12
 def proxy_path(instance: Instance, target: HttpTarget) -> str:
     """The path that stands for a pod's port at the API server."""
     scheme = "https:" if target.scheme == "https" else ""
-    pod = f"/api/v1/namespaces/{instance.namespace}/pods/{scheme}{instance.name}:{target.port}"
-    return f"{pod}/proxy{target.path}"
+    return f"{pod_path(instance, f'{scheme}{instance.name}:{target.port}')}/proxy{target.path}"
 
 
 def ask(api: Api, path: str, deadline: Deadline, max_bytes: int, posted: bytes = b"", sink: Sink = None) -> HttpAnswer:
@@ -111,7 +111,8 @@ def problem_of(reply: HttpAnswer) -> CaptureError | None:
     document = _status_object(reply.body) if reply.status >= 400 else None
     if document is None:
         return None
-    text = str(document.get("message") or document.get("reason") or reply.status)
+    said = document.get("message") or document.get("reason")
+    text = said if isinstance(said, str) else str(reply.status)
     if reply.status in REASONS:
         return CaptureError(REASONS[reply.status], shown(text))
     return CaptureError(_reason_in(text), shown(text.replace(_UNREACHED, "")))
@@ -119,10 +120,10 @@ def problem_of(reply: HttpAnswer) -> CaptureError | None:
 
 def _status_object(body: bytes) -> dict[str, Any] | None:
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        document = json_object(body)
+    except BadValue:
         return None
-    if isinstance(document, dict) and document.get("kind") == "Status" and document.get("apiVersion") == "v1":
+    if document.get("kind") == "Status" and document.get("apiVersion") == "v1":
         return document
     return None
 

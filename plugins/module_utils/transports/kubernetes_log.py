@@ -11,6 +11,7 @@ from typing import Iterator
 from ..deadline import Deadline
 from ..model import Instance
 from .kubernetes_api import Api, ApiProblem, Stream
+from .kubernetes_fields import pod_path
 from .seam import Stamp, stamp_of
 
 # How long a stream that has something to show may take to show it, and one short answer may take.
@@ -42,15 +43,20 @@ class StampedLog:
 
     def _short(self, instance: Instance, query: dict[str, str]) -> bytes:
         with self.opening(instance, query, ANSWER_SECONDS) as stream:
-            data = b"".join(stream.chunks(silence=ANSWER_SECONDS))
+            data = bytearray()
+            for piece in stream.chunks(silence=ANSWER_SECONDS):
+                data += piece
+                if len(data) > LAST_BYTES:
+                    # More than was asked for.
+                    break
             if stream.broken:
                 raise ApiProblem(0, "the connection broke while the log was read")
-            return data
+            return bytes(data[:LAST_BYTES])
 
     @contextlib.contextmanager
     def opening(self, instance: Instance, query: dict[str, str], patience: float) -> Iterator[Stream]:
         """A stream of the log. ApiProblem (NoBytes where nothing came in time), DeadlineExceeded."""
-        path = f"/api/v1/namespaces/{instance.namespace}/pods/{instance.name}/log"
+        path = f"{pod_path(instance)}/log"
         query = dict(query, container=instance.container, timestamps="true")
         stream = self._api.open_stream(path, query, self._deadline, patience)
         if stream is None:

@@ -24,9 +24,12 @@ from .base import ProbeFacts
 VERSION_SECONDS = 10
 # More processes than a container has, so that a hostile one cannot fill the memory with them.
 MAX_PROCESSES = 1000
+# Linux has no longer path.
+MAX_FACT = 4096
 _FACTS = ("pid", "start", "same", "exe", "argv0", "ignored", "caught", "stderr", "log_file", "impostor")
 # int() takes more than that: signs, blanks, underscores, digits of other scripts, and megabytes of them.
 _NUMBER = re.compile(r"[0-9]{1,20}\Z")
+_MASK = re.compile(r"[0-9a-fA-F]{1,16}\Z")
 
 # Arguments: the random word, seconds to wait for a command and for the version, configuration files to look into
 # (colon-separated, may be ""), then the exact paths that the executable may have.
@@ -251,9 +254,9 @@ class ProbeReader:
                 self._impostors.append(int(rest))
         elif key == "pid":
             if len(self._processes) < MAX_PROCESSES:
-                self._processes.append({"pid": rest})
+                self._processes.append({"pid": rest[:MAX_FACT]})
         elif self._processes:
-            self._processes[-1][key] = rest
+            self._processes[-1][key] = rest[:MAX_FACT]
 
     def _take_memory(self, fields: list[str]) -> None:
         # limit, usage, inactive page cache; cgroup v2 says "max", v1 a number near 2^63, for "no limit".
@@ -285,6 +288,9 @@ def _process(fields: dict[str, str]) -> Process:
     same = fields.get("same", "no")
     if not (_NUMBER.match(fields["pid"]) and _NUMBER.match(fields["start"]) and int(fields["pid"])):
         raise ValueError("not a process")
+    masks = fields.get("ignored", "0"), fields.get("caught", "0")
+    if not all(_MASK.match(mask) for mask in masks):
+        raise ValueError("not the signals of a process")
     return Process(
         pid=int(fields["pid"]),
         start_time=int(fields["start"]),
@@ -292,8 +298,8 @@ def _process(fields: dict[str, str]) -> Process:
         argv0=fields.get("argv0", ""),
         same_container=same != "no",
         same_by="" if same == "no" else same,
-        ignored=int(fields.get("ignored", "0"), 16),
-        caught=int(fields.get("caught", "0"), 16),
+        ignored=int(masks[0], 16),
+        caught=int(masks[1], 16),
         stderr=fields.get("stderr", ""),
         log_file=fields.get("log_file", ""),
     )

@@ -10,6 +10,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons impo
     MEANINGS,
     CaptureError,
     Reason,
+    said,
     verdict,
 )
 
@@ -22,6 +23,22 @@ def test_every_reason_has_its_one_status(reason):
     assert outcome.message.endswith(".")
     assert ".." not in outcome.message
     assert CaptureError(reason).verdict == verdict(reason)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "admin_password: |\n  Tr0ub4dor-8kZq\nregion: x",
+        "x" * 487 + " password=Tr0ub4dor-8kZq",
+        "password=Tr0ub4dor-8kZq " * 100_000,
+    ],
+    ids=["over lines", "where it is cut", "long"],
+)
+def test_takes_secrets_out_before_a_text_becomes_a_line(text):
+    for shown in (said(text), verdict(Reason.ERROR, text).message):
+        assert "Tr0" not in shown
+        assert len(shown) < 800
+        assert shown.isprintable()
 
 
 @pytest.mark.parametrize("detail", ["", "so", "so.", "so..."])

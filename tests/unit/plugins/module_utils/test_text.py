@@ -13,6 +13,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import 
     inline,
     path_text,
     printable,
+    shortened,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +59,20 @@ def test_what_is_cut_says_so():
 )
 def test_names_do_not_steer_a_terminal(text, shown):
     assert escaped(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\r\n\tb  c", "a b c"),
+        ("a\x1b[31m\0", "a?[31m?"),
+        ("x" * 500, "x" * 500),
+        ("x" * 501, "x" * 500 + "… (1 more characters)"),
+        ("\n" * (13 << 20), f"… ({(13 << 20) - 500} more characters)"),
+    ],
+)
+def test_shortens_what_a_peer_wrote(text, shown):
+    assert shortened(text) == shown
 
 
 def test_a_path_need_not_be_text():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import tarfile
+from dataclasses import replace
 
 import kinds
 import pytest
@@ -114,7 +115,8 @@ def test_json_is_still_json(tmp_path):
 
 def test_with_the_level_none_everything_stays_and_the_manifest_says_so(tmp_path):
     store = Store(str(tmp_path / "part"), Redactor(NONE))
-    store.finish(list(rows_of(store)))
+    # Messages of several lines have no secrets at any level, see reasons.said().
+    store.finish([replace(entry, message="") for entry in rows_of(store)])
     sealed = seal_bundle(str(tmp_path / "run"), [store.root], [], {}, redactor=Redactor(NONE))
     logs = [data for name, data in contents(sealed.archive) if name.endswith("stack-1.log")]
     assert logs == [LOG]

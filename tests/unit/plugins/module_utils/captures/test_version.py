@@ -16,6 +16,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.ver
     version_label,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import MAX_TEXT
 from fake_transport import VERSION
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +67,19 @@ def test_hostile_output_is_a_version_or_none(raw):
 def test_deeply_nested_output_is_no_version(depth):
     with pytest.raises(CaptureError):
         parse_version(b'{"a":' * depth)
+
+
+@pytest.mark.parametrize("depth", [300, 900, 985])
+def test_nested_values_are_short_or_no_version(depth):
+    with contextlib.suppress(CaptureError):
+        assert len(parse_version(b'{"a":' + b"[" * depth + b"]" * depth + b"}")["a"]) <= MAX_TEXT
+
+
+def test_a_version_is_short_whatever_the_binary_prints():
+    made = parse_version(json.dumps({"gitVersion": "x\n" * 500_000, "k" * 1000: "1"}).encode())
+    assert all(len(text) <= MAX_TEXT and text.isprintable() for pair in made.items() for text in pair)
+    with pytest.raises(CaptureError):
+        parse_version(json.dumps({str(number): "x" for number in range(100_000)}).encode())
 
 
 def test_the_label_is_the_git_version_or_branch_and_commit():

@@ -15,6 +15,7 @@ import zlib
 import kinds
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import meanings
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import own
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import redactor as redactor_module
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.packed import PIECE
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import (
@@ -263,6 +264,25 @@ def test_own_credentials_are_taken_out_wherever_they_are_at_every_level():
     for level in ("secrets", NONE):
         made = Redactor(level, ["s3cret-of-ours", "abc"]).text('403: {"echo": "xs3cret-of-oursx abc"}')
         assert made == '403: {"echo": "x[redacted:own-credential]x abc"}'
+
+
+def test_masks_beginning_of_own_credential_where_a_text_was_cut():
+    redactor = Redactor(NONE, ["0123456789-0123456789-0123456789"])
+    assert redactor.text("so: 0123456789-0123456789-01… and 0123456789-0123456789-0123456789.") == (
+        "so: [redacted:own-credential]… and [redacted:own-credential]."
+    )
+    assert redactor.text("so: 0123456789-0123") == "so: 0123456789-0123"
+
+
+def test_masks_credentials_that_were_sent():
+    """A token may come from a file or a program, so that no option has it."""
+    redactor = Redactor(NONE)
+    own.note("token-of-a-file-0123456789")
+    try:
+        assert redactor.text("no token-of-a-file-0123456789") == "no [redacted:own-credential]"
+    finally:
+        own.forget()
+    assert redactor.text("no token-of-a-file-0123456789") == "no token-of-a-file-0123456789"
 
 
 def test_an_own_credential_that_is_a_word_is_not_looked_for():

@@ -26,8 +26,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 class Peer:
     """A server on a free port of 127.0.0.1. act gets each connection once the question's head is read, and may write.
 
-    heads: what was asked, as it came. Every connection is closed when act returns. listens: whether the question is
-    waited for at all. listener: a socket to listen on instead, bound already.
+    heads: what was asked, as it came; here.head: what is asked in this thread. Every connection is closed when act
+    returns. listens: whether the question is waited for at all. listener: a socket to listen on instead, bound already.
     """
 
     act: Callable[[Peer, socket.socket], None]
@@ -36,6 +36,7 @@ class Peer:
     listener: socket.socket | None = None
     heads: list[bytes] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
+    here: threading.local = field(default_factory=threading.local)
 
     def __post_init__(self) -> None:
         self._listener = self.listener or socket.create_server(("127.0.0.1", 0))
@@ -66,6 +67,7 @@ class Peer:
                         return
                     head += data
                 self.heads.append(head)
+                self.here.head = head
                 self.act(self, secured)
 
     def close(self) -> None:
