@@ -22,6 +22,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manif
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import read_ledger, unpack_part
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.origin import check_origin
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.version import parse_version
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select_everything
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.compare import read_baseline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.documents import cluster_of, status_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import load_rules
@@ -40,6 +41,13 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.logte
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.parse import parse
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.reader import DumpReader
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status import documents
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.values import BadValue
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import status_text
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_fields import (
+    document_of,
+    page_of,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_pods import instances_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.probe import ProbeReader
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,6 +120,20 @@ HEALTH = (
     b'"findings": []}'
 )
 PART = tar_of({"ledger.jsonl": LEDGER, "c/cluster.json": CLUSTER, "c/region/r/status.json": STATUS})
+POD = json.dumps(
+    {
+        "metadata": {"name": "default-region-0", "namespace": "onecloud", "labels": {"app": "region"}},
+        "spec": {
+            "nodeName": "n1",
+            "containers": [{"name": "region", "image": "region:v3.11", "ports": [{"containerPort": 1}]}],
+        },
+        "status": {
+            "phase": "Running",
+            "containerStatuses": [{"name": "region", "ready": True, "restartCount": 1, "state": {"running": {}}}],
+        },
+    }
+).encode()
+PODS = b'{"metadata": {"continue": "next"}, "items": [%s]}' % POD
 SECRETS = b'{"password": "hunter2hunter2", "list": [{"api_key": "0123456789abcdef0123"}]}\n'
 PROBE = (
     b"W hello\nW pid 7\nW start 99\nW exe /opt/yunion/bin/region\nW caught 0000000000000200\nW memory 100 50 10\n"
@@ -158,6 +180,10 @@ def answers(data: bytes) -> None:
         documents.read(endpoint, 200, {}, data)
 
 
+def pod(data: bytes) -> list[Instance]:
+    return instances_of(document_of(data), "c", select_everything())
+
+
 def redacted(name: str) -> Callable[[bytes], Any]:
     return lambda data: Redactor().data(data, name)
 
@@ -190,6 +216,9 @@ PARSERS = {
     "proofs": Parser(lambda data: [prove(kind, data) for kind in KINDS], (gzip.compress(PROFILE), PROFILE)),
     "a trace": Parser(trace.check, (file_of("profiles", "traces", "go1.27.trace"),), (trace.TraceCut, trace.TraceBad)),
     "symbols": Parser(parse_symbol_answer, (b"num_symbols: 1\n0x1 main.main\n",)),
+    "a pod": Parser(pod, (POD,), (BadValue,)),
+    "a list of the API server": Parser(lambda data: page_of(document_of(data)), (PODS,), (BadValue,)),
+    "an error of the API server": Parser(status_text, (b'{"kind": "Status", "message": "no"}',)),
     "a ledger": Parser(read_ledger, (LEDGER * 3,), (ValueError,)),
     "a part": Parser(from_file(lambda path, folder: unpack_part(folder, path)), (PART,), (ValueError,)),
     "the origin of a part": Parser(from_file(lambda path, _folder: check_origin(path, "c")), (PART,), (ValueError,)),
