@@ -13,7 +13,7 @@ import socket
 import struct
 import tracemalloc
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Union
 from urllib.parse import parse_qs, urlsplit
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
@@ -30,7 +30,7 @@ STDOUT, STDERR, STATUS = b"\x01", b"\x02", b"\x03"
 BINARY, CONTINUED, PING = 2, 0, 9
 
 Act = Callable[[Peer, socket.socket], None]
-Answer = bytes | Act
+Answer = Union[bytes, Act]  # noqa: UP007 - ansible-test's pylint does not know `|` here
 
 
 def answer(document: Any, status: bytes = b"200 OK") -> bytes:
