@@ -399,7 +399,7 @@ def test_workloads_say_what_is_wanted_and_what_is_ready(healthy, transport):
 
 
 def test_workloads_come_in_pages(transport, monkeypatch):
-    monkeypatch.setattr(sys.modules[KubernetesTransport.__module__], "PAGE", 2)
+    monkeypatch.setattr(sys.modules[Api.__module__], "PAGE", 2)
     everything = transport.workloads(select(components=sorted(COMPONENTS)), deadline())
     assert len(everything) > 10
     assert len({(one.kind, one.name) for one in everything}) == len(everything)
