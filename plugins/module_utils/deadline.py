@@ -154,6 +154,7 @@ def in_time(deadline: Deadline, work: Callable[[], Result], name: str = "in-time
         try:
             results.append(work())
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
+            # Raised again below, in the thread that waits.
             errors.append(error)
 
     thread = threading.Thread(target=run, name=name, daemon=True)

@@ -16,7 +16,7 @@ from .text import MAX_DETAIL, shortened
 
 __all__ = ("MEANINGS", "CaptureError", "Meaning", "Reason", "Status", "Verdict", "said", "verdict")
 
-# So much of a longer text is looked through for secrets, before it is cut.
+# A longer text is first cut to this size, then searched for secrets, then shortened.
 LOOKED_THROUGH = 64 << 10
 _REDACTOR = Redactor()
 

@@ -185,5 +185,5 @@ def _free(path: str, taken: Mapping[str, bool]) -> str:
 
 
 def _clashes(path: str, is_folder: bool, taken: Mapping[str, bool]) -> bool:
-    """Whether another file has this path. Files may share a folder."""
+    """Tell whether the path is taken. Two files may share a folder, but not a name."""
     return path in taken and not (is_folder and taken[path])

@@ -15,7 +15,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import IO, Any, Iterator, Tuple
 
-from ..regular_file import open_regular
+from ..regular_file import open_regular, read_at_most
 from .store import LEDGER
 
 Measure = Tuple[int, str]
@@ -33,7 +33,7 @@ _NO_BUNDLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError
 
 @dataclass
 class Verification:
-    """What a check of a bundle found.
+    """The result of checking a bundle.
 
     missing, added, changed: names of files. problems: whatever else is wrong, in words. files: how many were read.
     level, replaced: the redaction's level and its replacements by rule, as the manifest states them; empty if it does
@@ -135,9 +135,7 @@ def _read(files: Iterator[tuple[str, IO[bytes]]]) -> tuple[dict[str, Measure], d
     kept: dict[str, bytes] = {}
     for path, stream in files:
         if path in (MANIFEST, LEDGER):
-            kept[path] = stream.read(MOST_KEPT + 1)
-            if len(kept[path]) > MOST_KEPT:
-                raise ValueError(f"{path} is larger than {MOST_KEPT} bytes")
+            kept[path] = read_at_most(stream, MOST_KEPT, path)
         if path != MANIFEST:
             present[path] = _measure(io.BytesIO(kept[path]) if path in kept else stream)
     return present, kept

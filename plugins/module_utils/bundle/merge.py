@@ -5,7 +5,7 @@
 
 A part is a folder, or a tar of one, with artifacts and a ledger. Parts that came from other machines are hostile:
 only regular files with harmless relative names are taken, and no file is written twice.
-Whether a part tells of its own cluster only is for origin.py to see.
+origin.py checks that a part tells of its own cluster only.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import IO, Any, Iterator
 
 from ..model import LedgerRow
+from ..regular_file import read_at_most
 from .manifest import CHUNK, MANIFEST, archive_files, build, folder_files
 from .store import FILE_MODE, LEDGER, archive_of, json_bytes, make_directory, write_file
 
@@ -128,7 +129,7 @@ def _take(
         for path, stream in files:
             _check_path(path, limits, top)
             if path == LEDGER:
-                rows = read_ledger(_bounded(stream, limits.ledger))
+                rows = read_ledger(read_at_most(stream, limits.ledger, "the ledger of a part"))
                 continue
             target = os.path.join(bundle, *_placed(path, aside).split("/"))
             if os.path.lexists(target):
@@ -168,13 +169,6 @@ def _check_path(path: str, limits: Limits, top: bool) -> None:
         raise ValueError(f"a part holds a file with an unsafe name: {path!r}")
     if parts > limits.depth:
         raise ValueError(f"a part holds folders more than {limits.depth} deep")
-
-
-def _bounded(stream: IO[bytes], limit: int) -> bytes:
-    data = stream.read(limit + 1)
-    if len(data) > limit:
-        raise ValueError(f"the ledger of a part is larger than {limit} bytes")
-    return data
 
 
 def _copy(stream: IO[bytes], out: IO[bytes], room: int) -> int:

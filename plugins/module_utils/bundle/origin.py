@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may say what: a part tells of the cluster of its access point, and of no other.
+"""Check that a part tells of no other cluster than that of its access point.
 
 Otherwise one hostile machine could speak for the whole fleet: hide the captures of another cluster behind files of the
 same name, or put documents of its own among those that an audit judges.
@@ -14,9 +14,10 @@ import os
 import re
 import tarfile
 import zlib
-from typing import IO, Any, Iterable
+from typing import Any, Iterable
 
 from ..model import LedgerRow
+from ..regular_file import read_at_most
 from .manifest import archive_files
 from .merge import LIMITS, Limits, read_ledger
 from .store import LEDGER, safe_name
@@ -44,19 +45,20 @@ def check_origin(part: str, cluster: str, limits: Limits = LIMITS) -> None:
     room, files = limits.bytes, limits.files
     try:
         for path, stream in archive_files(part):
-            # What is not read here is unpacked all the same, to get to the next file.
+            # To get to the next file, the archive unpacks this one, whether it is read here or not.
             room, files = room - stream.seek(0, os.SEEK_END), files - 1
             stream.seek(0)
             if room < 0 or files < 0:
                 raise ValueError(f"the part of {cluster} is larger than the limits of a part")
             if path == LEDGER:
-                _check_rows(read_ledger(_bounded(stream, path, limits.ledger)), cluster)
+                _check_rows(read_ledger(read_at_most(stream, limits.ledger, "the ledger of a part")), cluster)
                 continue
             if path.partition("/")[0] != safe_name(cluster) or "/" not in path:
                 raise ValueError(f"the part of {cluster} holds a file of another cluster: {path!r}")
             keys = _JUDGED.get(path.rpartition("/")[2])
             if keys:
-                _check_document(_bounded(stream, path, _MOST_DOCUMENT), keys, cluster, path)
+                data = read_at_most(stream, _MOST_DOCUMENT, f"{path!r} in a part")
+                _check_document(data, keys, cluster, path)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ValueError(f"the part of {cluster} cannot be read: {error}") from error
 
@@ -77,13 +79,6 @@ def _check_document(data: bytes, keys: tuple[str, ...], cluster: str, path: str)
         named = named.get(key) if isinstance(named, dict) else None
     if named is not None and named != cluster:
         raise ValueError(f"the part of {cluster} holds a document of another cluster: {path!r}")
-
-
-def _bounded(stream: IO[bytes], path: str, limit: int) -> bytes:
-    data = stream.read(limit + 1)
-    if len(data) > limit:
-        raise ValueError(f"{path!r} in a part is larger than {limit} bytes")
-    return data
 
 
 def disputed(parts: Iterable[tuple[str, list[LedgerRow]]]) -> dict[tuple[str, str], list[LedgerRow]]:

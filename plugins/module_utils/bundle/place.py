@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a folder may hold captures: nobody else can replace what is in it, and there is room."""
+"""Check that a folder is safe for captures: nobody else can replace what is in it, and there is room."""
 
 from __future__ import annotations
 

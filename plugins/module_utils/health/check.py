@@ -16,7 +16,7 @@ from typing import IO, Any, Callable, Iterator, Sequence
 
 from ..bundle.manifest import archive_files, folder_files
 from ..bundle.store import json_bytes, make_directory, write_file
-from ..regular_file import open_regular
+from ..regular_file import open_regular, read_at_most
 from .audit import CLUSTER_FILE, STATUS_FILE, Audit
 from .compare import compare, read_baseline
 from .examples import failed_examples
@@ -80,7 +80,7 @@ def read_rules(paths: Sequence[str]) -> RuleSet:
         try:
             for name in _rule_files(path):
                 with open_regular(name) as stream:
-                    sources.append((name, _bounded(stream).decode("utf-8")))
+                    sources.append((name, read_at_most(stream, MAX_RULES, "it").decode("utf-8")))
         except (OSError, ValueError) as error:
             raise RuleError(path, "", f"cannot be read: {error}") from error
     rules = load_rules(sources)
@@ -88,13 +88,6 @@ def read_rules(paths: Sequence[str]) -> RuleSet:
     if failed:
         raise RuleError(*failed[0].split(": ", 2))
     return rules
-
-
-def _bounded(stream: IO[bytes]) -> bytes:
-    data = stream.read(MAX_RULES + 1)
-    if len(data) > MAX_RULES:
-        raise ValueError(f"it is larger than {MAX_RULES} bytes")
-    return data
 
 
 def _rule_files(path: str) -> list[str]:

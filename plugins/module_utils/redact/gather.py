@@ -124,7 +124,7 @@ class Gatherer:
             sign, assigned, colon = signs[number], True, words[number].startswith(b":")
             number += 1
         if not words[number].strip(b"\\") and words[number] and number < len(signs):
-            # What escapes the quote, in JSON within JSON.
+            # In JSON within JSON a backslash stands before the quote; it is a word of its own here.
             sign = signs[number]
             number += 1
         if assigned and b"{" in sign:
@@ -202,7 +202,7 @@ class Gatherer:
 
 
 def is_distinct(name: bytes) -> bool:
-    """Whether a name can be told from other words: not a number, and not too short."""
+    """Tell whether a name is long enough, and no number, so that replacing it everywhere hits nothing else."""
     return len(name) >= SHORTEST and _HAS_LETTER.search(name) is not None
 
 
@@ -232,7 +232,7 @@ def _kind(word: bytes) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _opening(sign: bytes) -> tuple[bool, bytes, bool]:
-    """Whether a value can begin behind this divider, by which quote, and whether it is a list's first one."""
+    """Return whether a value can begin after this divider, the quote before it, and whether a list begins with it."""
     match = re.fullmatch(
         rb"(\\{0,16}[\"'`])?[ \t:=]*(?:\x1b\[[0-9;]*m)*([\[({<][ \t\r\n]*|&[ \t]*)?(>)?(\\{0,16}[\"'`])?", sign
     )

@@ -38,7 +38,7 @@ from .packed import (
     texts_of_profile,
     unpacked,
 )
-from .redactor import GZIP, MAX_UNPACKED, OVERLAP, PROFILE, WHOLE, RedactionError
+from .redactor import GZIP, OVERLAP, PROFILE, RedactionError, content_of
 from .tokens import Tokens, kind_of_token
 
 # What is remembered of what was looked at, in bytes, and how many of them each has besides its own.
@@ -143,17 +143,10 @@ class Pseudonymizer:
             raise RedactionError(f"{type(error).__name__}: {error}") from error
 
     def _packed(self, data: bytes, name: str) -> bytes:
-        size = 0
-        pieces: list[bytes] = []
-        for piece in unpacked(data):
-            size += len(piece)
-            pieces = [*pieces, piece] if size <= WHOLE else []
-            if size > MAX_UNPACKED:
-                raise RedactionError(f"it holds more than {MAX_UNPACKED} bytes")
-        if size > WHOLE:
+        content = content_of(data)
+        if content is None:
             patches = list(self._patches(unpacked(data)))
             return repacked(data, patches) if patches else data
-        content = b"".join(pieces)
         made = self._content(content, name)
         if made == content:
             return data

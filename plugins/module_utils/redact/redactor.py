@@ -156,16 +156,9 @@ class Redactor:
 
         A damaged one is looked through as far as it goes; what comes after that is not to be had by anybody.
         """
-        size = 0
-        pieces: list[bytes] = []
-        for piece in unpacked(data):
-            size += len(piece)
-            pieces = [*pieces, piece] if size <= WHOLE else []
-            if size > MAX_UNPACKED:
-                raise RedactionError(f"it holds more than {MAX_UNPACKED} bytes")
-        content = b"".join(pieces)
-        texts = texts_of_profile(content) if name.endswith(PROFILE) else None
-        if texts is not None:
+        content = content_of(data)
+        texts = texts_of_profile(content) if content is not None and name.endswith(PROFILE) else None
+        if content is not None and texts is not None:
             content = only_texts(content, texts)
             patches = _patches(self._spans(content, is_json=False), content)
         else:
@@ -249,6 +242,18 @@ def _common(one: bytes, other: bytes) -> int:
 def _is_distinct(word: bytes) -> bool:
     text = word.decode("utf-8", "replace")
     return len(text) >= (KNOWN_WORD_LENGTH if text.isalpha() else KNOWN_LENGTH)
+
+
+def content_of(data: bytes) -> bytes | None:
+    """What a gzip stream holds; None where that is too much to be held whole. RedactionError where it has no end."""
+    size = 0
+    pieces: list[bytes] = []
+    for piece in unpacked(data):
+        size += len(piece)
+        pieces = [*pieces, piece] if size <= WHOLE else []
+        if size > MAX_UNPACKED:
+            raise RedactionError(f"it holds more than {MAX_UNPACKED} bytes")
+    return b"".join(pieces) if size <= WHOLE else None
 
 
 def mask(rule: str, size: int) -> bytes:

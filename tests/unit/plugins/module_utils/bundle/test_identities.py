@@ -24,7 +24,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store, json_bytes
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import pseudonyms
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import redactor as redactor_module
 
 INSTANCE = Instance(
     cluster="initrode-cloud-9", component="region", name="acme-region-7d9c5b6f4-q2q4z", node="kvm-node-31",
@@ -276,7 +276,7 @@ def test_no_two_files_get_the_same_path(tmp_path, names):
 
 
 def test_what_cannot_be_looked_through_is_not_sealed_and_its_row_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(pseudonyms, "MAX_UNPACKED", 1 << 20)
+    monkeypatch.setattr(redactor_module, "MAX_UNPACKED", 1 << 20)
     artifacts = {"cpu.pb.gz": gzip.compress(bytes(4 << 20)), "heap.pb.gz": gzip.compress(b"x")}
     made = sealed(tmp_path, artifacts, tmp_path / "map")
     rows = {entry.capture: (entry.status, entry.reason, entry.path) for entry in made.rows}

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.read import read
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import gather, pseudonyms
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import redactor as redactor_module
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.gather import Gatherer
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.identity_words import HOST, POD
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.pseudonyms import Pseudonymizer
@@ -195,7 +196,7 @@ def test_a_packed_log_is_looked_through():
 
 @pytest.mark.parametrize("name", ["cpu.pb.gz", "x.gz"])
 def test_a_large_packed_file_is_looked_through_piece_by_piece(monkeypatch, name):
-    monkeypatch.setattr(pseudonyms, "WHOLE", 1 << 20)
+    monkeypatch.setattr(redactor_module, "WHOLE", 1 << 20)
     rng = random.Random(7)
     filler = bytes(rng.choices(range(97, 123), k=1 << 20))
     content = (filler + b" kvm-777 " + filler[::-1]) * 4
@@ -209,7 +210,7 @@ def test_a_large_packed_file_is_looked_through_piece_by_piece(monkeypatch, name)
 
 
 def test_what_unpacks_without_end_is_refused(monkeypatch):
-    monkeypatch.setattr(pseudonyms, "MAX_UNPACKED", 1 << 20)
+    monkeypatch.setattr(redactor_module, "MAX_UNPACKED", 1 << 20)
     with pytest.raises(RedactionError):
         replaced(gzip.compress(bytes(4 << 20)), name="cpu.pb.gz")
 

@@ -20,7 +20,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.k
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api
 from peers import Peer, peer, with_length
 
-TOKEN = "s3cret/bearer+0123456789-0123456789-0123456789-abcdefghij"  # noqa: S105
+TOKEN = "s3cret/bearer+0123456789-0123456789-0123456789-abcdefghij"  # noqa: S105 - nobody takes it
 NAMESPACE = "cloud"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 NOT_FOUND = b"404 Not Found"
@@ -105,7 +105,7 @@ class WebSocket:
         self.word = self.query["command"][4].encode()
         key = head.lower().index("sec-websocket-key: ")
         said = head[key:].split("\r\n")[0].split(" ")[1] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-        accepted = base64.b64encode(hashlib.sha1(said.encode()).digest())  # noqa: S324
+        accepted = base64.b64encode(hashlib.sha1(said.encode()).digest())  # noqa: S324 - RFC 6455 wants it
         connection.sendall(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Protocol: v4.channel.k8s.io\r\nSec-WebSocket-Accept: " + accepted + b"\r\n\r\n"
