@@ -16,6 +16,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.origin import check_origin
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import FILE_MODE, safe_name
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import as_result
 
 ARGUMENTS = {
     "path": {"type": "str", "required": True},
@@ -39,6 +40,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return where the part is on the controller, or why it is not there."""
         super().run(tmp, task_vars)
+        return as_result(lambda: self._bring(task_vars))
+
+    def _bring(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         _checked, arguments = self.validate_argument_spec(ARGUMENTS)
         source = arguments["path"]
         _check_arguments(source, arguments["max_bytes"])

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action.normal import ActionModule as NormalAction
 
 MODULES = Path(__file__).resolve().parents[1] / "modules"
@@ -43,12 +44,27 @@ def reduced(result: Mapping[str, Any], keys: frozenset[str]) -> dict[str, Any]:
     return {key: value for key, value in result.items() if key in keys | COMMON_KEYS or key.startswith("_ansible_")}
 
 
+def as_result(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what run returns; where it ends by an exception that Ansible knows, the result that says so.
+
+    Before release 2.19, ansible-core marks the texts of a returned result as no templates, but not the text of such an
+    exception (TaskExecutor._execute in ansible/executor/task_executor.py). With a text of a hostile machine in it, such
+    as what its SSH server says, a task that shows it would execute it.
+    """
+    try:
+        return run()
+    except AnsibleConnectionFailure as error:
+        return {"unreachable": True, "changed": False, "msg": str(error)}
+    except AnsibleActionFail as error:
+        return {"failed": True, "changed": False, "msg": str(error)}
+
+
 class ModuleAction(NormalAction):  # type: ignore[misc]  # of a library without types
     """Run the module of the action's name and reduce its result."""
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result without facts and without keys that it does not document."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
+        result = as_result(lambda: super(ModuleAction, self).run(tmp, task_vars))
         kept = reduced(result, documented_keys(self._task.action.rpartition(".")[2]))
         # The one fact that the controller made: core's modules may not set it (remove_internal_keys in
         # ansible/vars/clean.py). Without it, each task would look for a Python again.

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.slow
 
 # A connection of another name than `local` makes this machine another one for the roles.
 CONNECTION = """
+import os
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.connection.local import Connection as Local
 
 DOCUMENTATION = '''
@@ -36,6 +38,13 @@ extends_documentation_fragment: [connection_pipelining]
 
 class Connection(Local):
     transport = "elsewhere"
+
+    def exec_command(self, *arguments, **options):
+        # What a machine says while the connection to it fails, where a test wants that.
+        said = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "said")
+        if os.path.exists(said):
+            raise AnsibleConnectionFailure(open(said).read())
+        return super().exec_command(*arguments, **options)
 """
 # The interpreter of the node: it adds to the result of every module.
 INTERPRETER = """#!{python}
@@ -155,6 +164,15 @@ def test_executes_no_template_of_a_result(site: Site, playbook: str, mode: str) 
     )  # fmt: skip
     assert not made.exists()
     assert mode == "--check" or "made-by-a-template" in done.stdout
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_executes_no_template_of_a_failing_connection(site: Site, playbook: str) -> None:
+    made = site.home / "made-by-a-template"
+    (site.home / "said").write_text("{{ lookup('ansible.builtin.pipe', 'touch " + str(made) + "') }}")
+    done = site.play(f"cloudpods.diagnostics.{playbook}")
+    assert "made-by-a-template" in done.stdout, done.stdout + done.stderr
+    assert not made.exists()
 
 
 @pytest.mark.parametrize("playbook", ["capture_stacks", "audit_health"])

@@ -9,8 +9,10 @@ import importlib
 
 import pytest
 import yaml
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import (
     ModuleAction,
+    as_result,
     documented_keys,
     reduced,
 )
@@ -29,6 +31,17 @@ def test_keeps_documented_keys_and_those_of_ansible():
 @pytest.mark.parametrize("key", ["ansible_facts", "add_host", "add_group", "ansible_stats", "include", "bundle_run"])
 def test_drops_what_steers_the_controller(key):
     assert reduced({"changed": True, key: {"a": 1}}, frozenset(["table"])) == {"changed": True}
+
+
+@pytest.mark.parametrize(("error", "key"), [(AnsibleConnectionFailure, "unreachable"), (AnsibleActionFail, "failed")])
+def test_ends_with_a_result_and_with_no_text_that_ansible_trusts(error, key):
+    """ansible-core 2.17 and 2.18 execute templates in the text of such an exception."""
+
+    def ends():
+        raise error("{{ text }}")
+
+    assert as_result(ends) == {key: True, "changed": False, "msg": "{{ text }}"}
+    assert as_result(lambda: {"changed": True}) == {"changed": True}
 
 
 @pytest.mark.parametrize("name", MODULES)
