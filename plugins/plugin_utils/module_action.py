@@ -19,7 +19,9 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action.normal import ActionModule as NormalAction
+from ansible.release import __version__
 
+TRUSTS_EXCEPTIONS = tuple(int(number) for number in __version__.split(".")[:2]) < (2, 19)
 MODULES = Path(__file__).resolve().parents[1] / "modules"
 # What Ansible itself puts into results, of a module that succeeded, failed, was skipped or runs in the background.
 COMMON_KEYS = frozenset(
@@ -45,17 +47,21 @@ def reduced(result: Mapping[str, Any], keys: frozenset[str]) -> dict[str, Any]:
 
 
 def as_result(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what run returns; where it ends by an exception that Ansible knows, the result that says so.
+    """Return what run returns; where needed, also the result that says by which exception of Ansible's it ended.
 
     Before release 2.19, ansible-core marks the texts of a returned result as no templates, but not the text of such an
     exception (TaskExecutor._execute in ansible/executor/task_executor.py). With a text of a hostile machine in it, such
-    as what its SSH server says, a task that shows it would execute it.
+    as what its SSH server says, a task that shows it would execute it. Later releases trust no text but a playbook's.
     """
     try:
         return run()
     except AnsibleConnectionFailure as error:
+        if not TRUSTS_EXCEPTIONS:
+            raise
         return {"unreachable": True, "changed": False, "msg": str(error)}
     except AnsibleActionFail as error:
+        if not TRUSTS_EXCEPTIONS:
+            raise
         return {"failed": True, "changed": False, "msg": str(error)}
 
 
