@@ -54,3 +54,15 @@ def columns(cells: Sequence[Sequence[str]]) -> list[str]:
     """Lines of text in columns; the cells of all rows are as many."""
     widths = [max(len(line[index]) for line in cells) for index in range(len(cells[0]))]
     return ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells]
+
+
+def duration(seconds: float) -> str:
+    """Format a duration for people: "850 ms", "60 s", "12 min", "95 h", "12 d"."""
+    if seconds < 0:
+        return "-" + duration(-seconds)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    for size, unit, until in ((1, "s", 120), (60, "min", 120 * 60), (3600, "h", 120 * 3600)):
+        if seconds < until:
+            return f"{seconds / size:.3g} {unit}" if seconds / size < 10 else f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400:.0f} d"

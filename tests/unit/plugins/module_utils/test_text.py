@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import (
     clean,
     columns,
+    duration,
     escaped,
     inline,
     path_text,
@@ -85,3 +86,32 @@ def test_it_starts_no_markup_and_leaves_its_cell():
 
 def test_columns_are_as_wide_as_their_widest_cell():
     assert columns([("a", "b"), ("long", "c")]) == ["a     b", "long  c"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0004, "0 ms"),
+        (0.85, "850 ms"),
+        (1.234, "1.23 s"),
+        (59.7, "60 s"),
+        (60.001, "60 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (150, "2.5 min"),
+        (720, "12 min"),
+        (7200, "2 h"),
+        (341_460, "95 h"),
+        (12 * 86_400, "12 d"),
+        (-60, "-60 s"),
+    ],
+)
+def test_duration_has_one_unit_that_people_read(seconds, shown):
+    assert duration(seconds) == shown
+
+
+@given(st.floats(min_value=0.01, max_value=1e7))
+def test_duration_is_off_by_less_than_a_tenth(seconds):
+    number, unit = duration(seconds).split()
+    factor = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86_400}[unit]
+    assert float(number) * factor == pytest.approx(seconds, rel=0.1)
