@@ -16,22 +16,25 @@ from .text import MAX_DETAIL, shortened
 
 __all__ = ("MEANINGS", "CaptureError", "Meaning", "Reason", "Status", "Verdict", "said", "verdict")
 
-# A longer text is first cut to this size, then searched for secrets, then shortened.
+# Of a longer text only its beginning and its end, each half as long as this, are searched for secrets and shortened.
 LOOKED_THROUGH = 64 << 10
 _REDACTOR = Redactor()
 
 
 def said(text: str, length: int = MAX_DETAIL) -> str:
-    """Return what a peer said as one printable line of about this length.
+    """Return what a peer said as one printable line of about this length: its beginning and its end.
 
     Secrets that stand on several lines, or where the text is cut, are not recognised afterwards, so they are taken out
     first.
     """
     if len(text) <= length and len(text.splitlines()) < 2:
         return shortened(text, length)
-    line = shortened(_REDACTOR.text(text[:LOOKED_THROUGH]), length)
-    left_out = len(text) - LOOKED_THROUGH
-    return f"{line} and {left_out} more" if left_out > 0 else line
+    left_out = max(0, len(text) - LOOKED_THROUGH)
+    if not left_out:
+        return shortened(_REDACTOR.text(text), length)
+    half = LOOKED_THROUGH // 2
+    ends = (_REDACTOR.text(text[:half])[:length], _REDACTOR.text(text[-half:])[-length:])
+    return shortened("".join(ends), length, left_out + LOOKED_THROUGH - sum(map(len, ends)))
 
 
 @dataclass(frozen=True)

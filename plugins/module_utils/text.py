@@ -39,10 +39,25 @@ def clean(text: str, length: int = MAX_TEXT) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
-def shortened(text: str, length: int = MAX_DETAIL) -> str:
-    """Return one printable line; of a longer text its beginning, and how much was left out."""
-    line = printable(" ".join(text[:length].split()))
-    return line if len(text) <= length else f"{line}… ({len(text) - length} more characters)"
+def elided(text: str, length: int) -> str:
+    """Return a text of at most this length: of a longer one the beginning and the end, where errors say why."""
+    if len(text) <= length:
+        return text
+    head = length // 2
+    return f"{text[:head]}…{text[len(text) - (length - head - 1) :]}"
+
+
+def shortened(text: str, length: int = MAX_DETAIL, more: int = 0) -> str:
+    """Return one printable line; of a longer text its beginning, how much was left out, and its end.
+
+    more: how many characters the caller has left out of the middle already.
+    """
+    if len(text) <= length and not more:
+        return printable(" ".join(text.split()))
+    kept = min(length, len(text))
+    head, tail = text[: kept // 2], text[len(text) - (kept - kept // 2) :]
+    parts = (printable(" ".join(part.split())) for part in (head, tail))
+    return f"… ({len(text) - kept + more} more characters) …".join(parts)
 
 
 def inline(text: str) -> str:
@@ -66,3 +81,8 @@ def duration(seconds: float) -> str:
         if seconds < until:
             return f"{seconds / size:.3g} {unit}" if seconds / size < 10 else f"{seconds / size:.0f} {unit}"
     return f"{seconds / 86400:.0f} d"
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number and the thing it counts, in the plural where it is not one: "1 dump", "2 dumps"."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import (
+    LOOKED_THROUGH,
     MEANINGS,
     CaptureError,
     Reason,
@@ -39,6 +40,14 @@ def test_takes_secrets_out_before_a_text_becomes_a_line(text):
         assert "Tr0" not in shown
         assert len(shown) < 800
         assert shown.isprintable()
+
+
+def test_keeps_the_end_of_a_long_error_without_its_secrets():
+    text = "password=Tr0ub4dor " + "x" * (LOOKED_THROUGH * 2) + " token=Tr0ub4dor: Too many connections"
+    shown = said(text)
+    assert shown.endswith("Too many connections")
+    assert "more characters" in shown
+    assert "Tr0" not in shown
 
 
 @pytest.mark.parametrize("detail", ["", "so", "so.", "so..."])

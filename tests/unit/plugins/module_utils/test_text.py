@@ -9,7 +9,9 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import (
     clean,
     columns,
+    counted,
     duration,
+    elided,
     escaped,
     inline,
     path_text,
@@ -68,12 +70,38 @@ def test_names_do_not_steer_a_terminal(text, shown):
         ("a\r\n\tb  c", "a b c"),
         ("a\x1b[31m\0", "a?[31m?"),
         ("x" * 500, "x" * 500),
-        ("x" * 501, "x" * 500 + "… (1 more characters)"),
-        ("\n" * (13 << 20), f"… ({(13 << 20) - 500} more characters)"),
+        ("x" * 501, "x" * 250 + "… (1 more characters) …" + "x" * 250),
+        ("\n" * (13 << 20), f"… ({(13 << 20) - 500} more characters) …"),
     ],
 )
 def test_shortens_what_a_peer_wrote(text, shown):
     assert shortened(text) == shown
+
+
+def test_keeps_the_end_where_errors_say_why():
+    error = "exec sql SELECT " + "x" * 600 + ": Error 1040: Too many connections"
+    assert shortened(error).endswith("Too many connections")
+    assert elided(error, 80).endswith("Too many connections")
+    assert elided(error, 80).startswith("exec sql SELECT")
+
+
+@given(st.text(alphabet="abc", max_size=40), st.integers(1, 30))
+def test_elides_the_middle_alone(text, length):
+    shown = elided(text, length)
+    assert len(shown) == min(len(text), length)
+    head, mark, tail = (shown, "", "") if shown == text else shown.partition("…")
+    assert text.startswith(head)
+    assert text.endswith(tail)
+    assert mark or shown == text
+
+
+def test_counts_what_was_left_out_before():
+    assert shortened("abcd", 4, 10) == "ab… (10 more characters) …cd"
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0, "0 dumps"), (1, "1 dump"), (2, "2 dumps")])
+def test_counts_in_the_plural(count, shown):
+    assert counted(count, "dump") == shown
 
 
 def test_a_path_need_not_be_text():
