@@ -144,10 +144,16 @@ profiles:
     duration:
       description: Over how many seconds it was taken; 0 for a snapshot.
       type: float
+    load:
+      description:
+        - "How much the profile has in all, for people, for example C(0.01 s of 10 s: idle). Empty where it could not be
+          read."
+      type: str
     top_function:
       description:
         - The function that itself used the most. Of goroutines, where most of them wait, the innermost function that
-          is not of Go's own packages. Empty where there is none.
+          is not of Go's own packages. Empty where there is none, or where fewer than 30 samples were taken, which tell
+          nothing of single functions.
       type: str
     top_percent:
       description: How much that is of all.
@@ -207,6 +213,8 @@ profiles:
     diff:
       description:
         - What changed since O(base), shaped as RV(profiles[].top); null where there was nothing to compare with.
+        - Each function has C(may_be_chance) besides, which is true where the change is within what chance explains, as
+          that from one sample to two.
       type: dict
     problem:
       description: Why there is no table, or no difference; else empty.
@@ -228,7 +236,7 @@ errors:
       description: Why.
       type: str
 table:
-  description: The profiles, and the function that used the most in each, as lines for people.
+  description: The profiles, each with its load and the function that used the most, as lines for people.
   returned: success
   type: list
   elements: str

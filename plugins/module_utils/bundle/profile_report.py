@@ -1,18 +1,16 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people read after profiles were taken: what there is of each component, what kept the others, and the function
-that used the most. Pure; names of functions come from hostile places."""
+"""The table of profiles: what there is of each component, its load, the function that used the most, and what kept the
+others from being taken. Pure; names of functions are untrusted input."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Sequence
 
 from ..model import LedgerRow
-from ..reasons import Status
-from ..text import columns, printable
-from .report import PROFILE_PREFIX, places
+from ..text import elided
+from .tables import PROFILE_PREFIX, by_component, places, troubles
 
 # Of which profile the function is shown: the first of these that tells of one.
 _TELLING = ("cpu", "heap", "goroutine", "allocs")
@@ -26,42 +24,52 @@ def profile_table(rows: Sequence[LedgerRow]) -> list[str]:
 
 def profile_lines(rows: Sequence[LedgerRow]) -> list[str]:
     """Per component its instances, what became of the profiles that were asked for, and what to know first."""
-    profiles = [entry for entry in rows if entry.capture.startswith(PROFILE_PREFIX)]
-    heads = ["component", "instances", *(status.value for status in Status), "finding"]
-    body = []
-    for component in sorted({entry.component for entry in profiles}):
-        own = [entry for entry in profiles if entry.component == component]
-        counts = Counter(entry.status for entry in own)
-        instances = {(entry.cluster, entry.namespace, entry.instance) for entry in own}
-        numbers = [str(counts[status.value]) if counts[status.value] else "-" for status in Status]
-        words = [word for word in (_top(own), _troubles(own)) if word]
-        body.append([component, str(len(instances)), *numbers, "; ".join(words)])
-    lines = columns([heads, *body]) if body else []
-    return [printable(line) for line in lines]
+    return by_component([entry for entry in rows if entry.capture.startswith(PROFILE_PREFIX)], _finding)
+
+
+def _finding(rows: Sequence[LedgerRow]) -> str:
+    return "; ".join(filter(None, (*_loads(rows), troubles(rows))))
+
+
+def _loads(rows: Sequence[LedgerRow]) -> list[str]:
+    """The load of the processor, and the function that used the most, with the load that this is a part of.
+
+    That an instance is idle is seen in its load alone: a profile of one sample would show one function with 100 %.
+    """
+    words: list[str] = []
+    for kind in _TELLING:
+        own = [entry for entry in rows if entry.capture == PROFILE_PREFIX + kind]
+        load, top = _load(own), _top(own)
+        said = [f"{kind} {load}"] if load else []
+        if top:
+            return [*words, ", ".join([*said, f"{top} of {kind}"])]
+        if kind == "cpu" or not words:
+            words += said
+    return words
+
+
+def _load(rows: Sequence[LedgerRow]) -> str:
+    """The load of the instance that has most of it."""
+    known = []
+    for entry in rows:
+        text, value = entry.details.get("load"), entry.details.get("load_value")
+        if isinstance(text, str) and text and isinstance(value, (int, float)):
+            known.append((value, text))
+    if not known:
+        return ""
+    return f"{'at most ' if len(known) > 1 else ''}{elided(max(known)[1], _LONGEST_NAME)}"
 
 
 def _top(rows: Sequence[LedgerRow]) -> str:
-    """The function that used the most over all instances, of the most telling kind of profile that was analysed."""
-    for kind in _TELLING:
-        sums: dict[str, float] = {}
-        most: dict[str, float] = {}
-        for entry in rows:
-            name, percent = entry.details.get("top_function"), entry.details.get("top_percent")
-            if entry.capture == PROFILE_PREFIX + kind and name and isinstance(name, str) and isinstance(percent, float):
-                sums[name] = sums.get(name, 0.0) + percent
-                most[name] = max(most.get(name, 0.0), percent)
-        if sums:
-            name = max(sums, key=lambda each: sums[each])
-            shown = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
-            return f"{shown} {most[name]:.0f}% of {kind}"
-    return ""
-
-
-def _troubles(rows: Sequence[LedgerRow]) -> str:
-    """Why not all is complete, each reason with the instances that it concerns."""
-    concerned: dict[str, set[tuple[str, str, str]]] = {}
+    """The function that used the most over all instances, and the largest part that it had in one."""
+    sums: dict[str, float] = {}
+    most: dict[str, float] = {}
     for entry in rows:
-        if entry.status != Status.COMPLETE.value:
-            concerned.setdefault(entry.reason, set()).add((entry.cluster, entry.namespace, entry.instance))
-    most = sorted(concerned.items(), key=lambda item: (-len(item[1]), item[0]))[:3]
-    return ", ".join(f"{len(instances)} {reason}" for reason, instances in most)
+        name, percent = entry.details.get("top_function"), entry.details.get("top_percent")
+        if name and isinstance(name, str) and isinstance(percent, float):
+            sums[name] = sums.get(name, 0.0) + percent
+            most[name] = max(most.get(name, 0.0), percent)
+    if not sums:
+        return ""
+    name = max(sums, key=lambda each: sums[each])
+    return f"{elided(name, _LONGEST_NAME)} {most[name]:.0f}%"

@@ -1,41 +1,40 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people read: the closing table and the ready-to-paste issue. Pure; the texts in it come from hostile places."""
+"""The closing table of stacks, and the ready-to-paste issue of a whole run. Pure; the texts in them are untrusted."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Callable, Dict, Iterable, Optional, Sequence
+from typing import Any, Callable, Dict, Optional, Sequence
 
 from ..model import LedgerRow
 from ..reasons import Status
-from ..text import columns, inline, printable
+from ..text import counted, inline, printable
+from .log_report import log_section
+from .profile_report import profile_lines
+from .stack_groups import Group, groups_of, innermost_own, joined, ranked, shown_frames
+from .tables import (
+    LOG_WATCH,
+    PROFILE_PREFIX,
+    STACK,
+    STACK_PPROF,
+    STATUS_PREFIX,
+    VERSION,
+    by_component,
+    places,
+    troubles,
+)
 
-STACK, VERSION = "stack", "version"
-STATUS_PREFIX = "status:"  # of the captures that are questions to a service's HTTP side
-PROFILE_PREFIX = "profile:"
-STACK_PPROF = "stack:pprof"  # the goroutines by /debug/pprof
 LONGEST_WAITS = 5
-LARGEST_GROUPS = 5
-FRAMES_SHOWN = 12
+MOST_GROUPS = 5
 
 Loader = Callable[[str], Optional[Dict[str, Any]]]
 
 
 def table(rows: Sequence[LedgerRow]) -> list[str]:
-    """The closing table: per component the instances, what became of its captures, and the most notable finding."""
-    captures = _dumps(rows)
-    heads = ["component", "instances"] + [status.value for status in Status] + ["finding"]
-    body = []
-    for component in sorted({entry.component for entry in captures}):
-        own = [entry for entry in captures if entry.component == component]
-        counts = Counter(entry.status for entry in own)
-        instances = len({(entry.cluster, entry.namespace, entry.instance, entry.container) for entry in own})
-        numbers = [str(counts[status.value]) if counts[status.value] else "-" for status in Status]
-        body.append([component, str(instances), *numbers, finding(own)])
-    lines = columns([heads, *body]) if body else []
-    return [printable(line) for line in lines] + places(rows)
+    """Return the closing table of the dumps, and a line for each place that could not be looked at."""
+    return by_component(_dumps(rows), finding) + places(rows)
 
 
 def _dumps(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
@@ -48,42 +47,52 @@ def _dumps(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
     ]
 
 
-def places(rows: Sequence[LedgerRow]) -> list[str]:
-    """What is to be said of places rather than of instances."""
-    return [
-        printable(f"{entry.cluster}{'/' + entry.component if entry.component else ''}: {entry.message}")
-        for entry in rows
-        if not entry.instance
-    ]
-
-
 def finding(rows: Sequence[LedgerRow]) -> str:
-    """In a few words what a person should know first about a component's captures."""
-    restarted = sum(1 for entry in rows if entry.details.get("restarted"))
+    """Return in a few words what a person should know first about the dumps of a component."""
+    restarted = sorted({entry.instance for entry in rows if entry.details.get("restarted")})
     if restarted:
-        return f"{restarted} restarted after the signal!"
-    troubled = Counter(entry.reason for entry in rows if entry.status != Status.COMPLETE.value)
-    if troubled:
-        return ", ".join(f"{count} {reason}" for reason, count in troubled.most_common(3))
+        who = restarted[0] if len(restarted) == 1 else str(len(restarted))
+        return f"{who} restarted after the signal!"
+    trouble = troubles(rows)
+    if trouble:
+        return trouble
     totals = [int(entry.details.get("total") or entry.details.get("goroutines", 0)) for entry in rows]
     if len(set(totals)) == 1:
-        return f"{totals[0]} goroutines" + (" each" if len(totals) > 1 else "")
+        return counted(totals[0], "goroutine") + (" each" if len(totals) > 1 else "")
     return f"{min(totals)}-{max(totals)} goroutines each"
 
 
 def issue(run: dict[str, Any], rows: Sequence[LedgerRow], load: Loader) -> str:
-    """The report to paste into an issue, in Markdown. load(path) gives a parsed dump (or None) of the bundle."""
+    """Return the report to paste into an issue, in Markdown: a section for each kind of capture that the run made.
+
+    load(path) returns a parsed dump of the bundle, or None.
+    """
     captures = _dumps(rows)
-    lines = ["# Goroutine dumps of Cloudpods services", ""]
-    lines += [f"- {key}: {inline(str(value))}" for key, value in run.items() if value not in ("", [], None)]
-    lines += ["", "```text", *table(rows), "```", ""]
+    watched = [entry for entry in rows if entry.capture == LOG_WATCH]
+    profiles = profile_lines(rows)
+    status = by_component([entry for entry in rows if entry.capture.startswith(STATUS_PREFIX)], troubles)
+    made = {"goroutine dumps": captures, "log verdicts": watched, "profiles": profiles, "status": status}
+    names = [name for name, found in made.items() if found]
+    title = " and ".join(names) or "nothing was captured"
+    lines = [f"# {title[:1].upper()}{title[1:]} of Cloudpods services", ""]
+    facts = [f"- {key}: {inline(str(value))}" for key, value in run.items() if value not in ("", [], None)]
+    lines += [*facts, ""] if facts else []
+    lines += _block(table(rows))
+    lines += log_section(watched)
     for component in sorted({entry.component for entry in captures}):
         own = [entry for entry in captures if entry.component == component]
         lines += _component_section(component, own, _versions(rows, component), load)
         timed = [entry for entry in rows if entry.capture == STACK_PPROF and entry.component == component]
         lines += _wait_section(timed, load)
+    for head, found in (("## Profiles", profiles), ("## Status", status)):
+        lines += [head, "", *_block(found)] if found else []
     lines += _not_captured(rows)
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _block(lines: Sequence[str]) -> list[str]:
+    """These lines as they are, in a block of their own; nothing for none."""
+    return ["```text", *(line.replace("```", "'''") for line in lines), "```", ""] if lines else []
 
 
 def _versions(rows: Sequence[LedgerRow], component: str) -> Counter[str]:
@@ -106,84 +115,88 @@ def _component_section(component: str, rows: Sequence[LedgerRow], versions: Coun
     lines = [f"## {inline(component)}", ""]
     lines += ["- version: %s" % (shown or "unknown"), f"- instances: {instances}"]
     lines += [f"- dumps: {len(rows)}, complete: {complete}, goroutines in them: {total}", ""]
-    groups = _largest_groups(read, load)
-    if groups:
-        lines += ["Largest groups of stacks, over all dumps of the component:", ""]
-    for count, dumps, head, frames in groups:
-        lines += [f"{_number(count, 'goroutine')} in {_number(dumps, 'dump')}{head}", "", "```text"]
-        lines += [printable(frame).replace("```", "'''") for frame in frames[:FRAMES_SHOWN]]
-        if len(frames) > FRAMES_SHOWN:
-            lines.append(f"... {len(frames) - FRAMES_SHOWN} more frames")
-        lines += ["```", ""]
+    lines += _group_section(joined(load(entry.details["parsed"]) for entry in read))
     lines += ["Full files:", ""]
     lines += [
-        f"- `{entry.path}` ({entry.status}, {entry.details.get('goroutines', 0)} goroutines)"
+        f"- `{entry.path}` ({entry.status}, {counted(int(entry.details.get('goroutines', 0)), 'goroutine')})"
         for entry in rows
         if entry.path
     ] or ["- none"]
     return [*lines, ""]
 
 
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+def _group_section(groups: Sequence[Group]) -> list[str]:
+    """The groups that are worth reading, with their frames, and how many goroutines the others are."""
+    lines = []
+    found = ranked(groups)
+    if found:
+        lines += [
+            "Groups of equal stacks, over all dumps of the component. Who holds a worker of a pool comes first:",
+            "",
+        ]
+    for group in found[:MOST_GROUPS]:
+        state = f" [{group.state}]" if group.state else ""
+        worker = ", in workers of a pool" if group.in_worker else ""
+        size = f"{counted(group.count, 'goroutine')} in {counted(group.dumps, 'dump')}"
+        lines += [printable(f"{size}{state}{worker}"), ""]
+        lines += _block([printable(frame) for frame in shown_frames(group.functions, group.locations)])
+    rest = _rest(groups, found[MOST_GROUPS:])
+    head = "The other goroutines:" if found else "The goroutines:"
+    return [*lines, head, "", *rest, ""] if rest else lines
 
 
-def _largest_groups(rows: Iterable[LedgerRow], load: Loader) -> list[tuple[int, int, str, list[str]]]:
-    """(goroutines, dumps they are in, " [state]" or "", frames as text) of the most frequent stacks."""
-    counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
-    dumps: Counter[tuple[str, tuple[str, ...]]] = Counter()
-    for entry in rows:
-        seen = set()
-        for group in _groups_of(load(entry.details["parsed"])):
-            frames = tuple(f"{called}  {at}" for called, at in zip(group["functions"], group["locations"]))
-            key = (f" [{group['state']}]" if group.get("state") else "", frames)
-            counts[key] += group["count"]
-            seen.add(key)
-        dumps.update(seen)
-    return [(count, dumps[key], printable(key[0]), list(key[1])) for key, count in counts.most_common(LARGEST_GROUPS)]
+def _rest(groups: Sequence[Group], left_out: Sequence[Group]) -> list[str]:
+    """How many goroutines are in the groups that are not shown, by what they do."""
+    counts: Counter[str] = Counter()
+    for group in groups:
+        words = group.waits_as or ("as in an idle service" if group.is_idle else "")
+        if words:
+            counts[words] += group.count
+    lines = [f"- {count}: {words}" for words, count in counts.most_common()]
+    if left_out:
+        more = sum(group.count for group in left_out)
+        lines.append(f"- {more}: in {counted(len(left_out), 'smaller group')}, see the full files")
+    return lines
 
 
 def _wait_section(rows: Sequence[LedgerRow], load: Loader) -> list[str]:
-    """Who has waited for longest, as only /debug/pprof tells it."""
+    """The longest waits, which only /debug/pprof tells. Goroutines of an idle service wait since it began."""
     found = []
     for entry in rows:
-        for group in _groups_of(load(str(entry.details.get("parsed", "")))):
-            minutes = group.get("wait_minutes_max")
-            if isinstance(minutes, int) and minutes > 0 and group["functions"]:
-                found.append((minutes, group["count"], str(group.get("state") or ""), group["functions"][0], entry))
+        for group in groups_of(load(str(entry.details.get("parsed", "")))):
+            minutes, functions = group.get("wait_minutes_max"), tuple(group["functions"])
+            if isinstance(minutes, int) and minutes > 0 and functions:
+                shown = Group(group["count"], 1, str(group.get("state") or ""), functions, tuple(group["locations"]))
+                if not shown.is_idle:
+                    found.append((minutes, shown, entry))
     if not found:
         return []
-    found.sort(key=lambda item: (-item[0], -item[1]))
+    found.sort(key=lambda item: (-item[0], -item[1].count))
     lines = ["Longest waits, by /debug/pprof:", ""]
-    for minutes, count, state, function, entry in found[:LONGEST_WAITS]:
-        words = f"{_number(count, 'goroutine')} in {function}: {state}, {_number(minutes, 'minute')}"
-        lines.append(f"- {inline(words)} ({inline(entry.instance)})")
+    for minutes, waiting, entry in found[:LONGEST_WAITS]:
+        own = innermost_own(waiting.functions, waiting.locations)
+        called = f" (called by {own})" if own and own != waiting.functions[0] else ""
+        words = f"{counted(waiting.count, 'goroutine')} in {waiting.functions[0]}{called}: {waiting.state}, "
+        lines.append(f"- {inline(words + counted(minutes, 'minute'))} ({inline(entry.instance)})")
     return [*lines, ""]
 
 
-def _groups_of(document: dict[str, Any] | None) -> Iterable[dict[str, Any]]:
-    """The groups of a parsed dump that are what they should be: the file may come from anywhere."""
-    groups = (document or {}).get("groups")
-    for group in groups if isinstance(groups, list) else []:
-        if (
-            isinstance(group, dict)
-            and isinstance(group.get("count"), int)
-            and isinstance(group.get("state"), (str, type(None)))
-        ):
-            lists = group.get("functions"), group.get("locations")
-            if all(isinstance(texts, list) and all(isinstance(text, str) for text in texts) for texts in lists):
-                yield group
-
-
 def _not_captured(rows: Sequence[LedgerRow]) -> list[str]:
-    concerned = [entry for entry in rows if entry.capture in (STACK, STACK_PPROF) or not entry.instance]
-    missing = [entry for entry in concerned if entry.status != Status.COMPLETE.value]
+    missing = [entry for entry in rows if _is_missing(entry)]
     if not missing:
         return []
     lines = ["## Not or not wholly captured", "", "| where | status | reason | what happened, what to do |"]
     lines.append("|---|---|---|---|")
     for entry in missing:
         where = "/".join(part for part in (entry.cluster, entry.component, entry.instance) if part)
-        cells = [where, entry.status, entry.reason, entry.message]
+        cells = [where or "-", entry.status, entry.reason, entry.message]
         lines.append(f"| {' | '.join(inline(cell) for cell in cells)} |")
     return [*lines, ""]
+
+
+def _is_missing(entry: LedgerRow) -> bool:
+    """Whether a row tells of something that was wanted and is not there. A service need not have each profile."""
+    if entry.capture.startswith(PROFILE_PREFIX):
+        return entry.status not in (Status.COMPLETE.value, Status.SKIPPED.value)
+    concerned = entry.capture in (STACK, STACK_PPROF, LOG_WATCH) or not entry.instance
+    return concerned and entry.status != Status.COMPLETE.value

@@ -20,9 +20,10 @@ from .merge import TakenName, merge_part, seal
 from .origin import disputed, part_name
 from .profile_report import profile_lines
 from .redaction import redact_folder
-from .report import PROFILE_PREFIX, STACK, STATUS_PREFIX, VERSION, issue, table
+from .report import issue, table
 from .run_folder import PARTS
 from .store import LEDGER, archive_of, ledger_bytes, make_directory, safe_name, write_file
+from .tables import LOG_WATCH, PROFILE_PREFIX, STACK, STACK_PPROF, STATUS_PREFIX, VERSION
 
 ISSUE = "issue.md"
 FAIL_ON = ("none", "failed", "partial", "any")
@@ -121,10 +122,10 @@ def _disputed_row(names: tuple[str, str], entries: Sequence[LedgerRow]) -> Ledge
 
 
 def _without_stacks(rows: Sequence[LedgerRow]) -> bool:
-    """Whether something else than stacks was asked for: then the report is that of an audit, or those of profiles."""
+    """Whether only status or profiles were asked for: then the report is that of an audit, or those of profiles."""
     captures = {entry.capture for entry in rows}
     others = (STATUS_PREFIX, PROFILE_PREFIX)
-    return STACK not in captures and any(capture.startswith(others) for capture in captures)
+    return not captures & {STACK, STACK_PPROF, LOG_WATCH} and any(capture.startswith(others) for capture in captures)
 
 
 def _place_row(cluster: str, reason: Reason, detail: str) -> LedgerRow:

@@ -63,9 +63,9 @@ IDLE = (
     (_RECEIVES, "go.etcd.io/etcd/client/v3.(*watchGrpcStream).serveWatchClient"),
     (_RECEIVES, "go.etcd.io/etcd/client/v3.(*lessor).recvKeepAliveLoop"),
 )
-# The same wherever these functions are in a stack: a server that waits for its next connection, and what answers
-# SIGUSR1, which is in every dump (yunion.io/x/pkg/utils/profiler.go).
-IDLE_WITHIN = ("net.(*TCPListener).Accept", "pkg/utils.DumpAllGoroutineStack")
+# The same wherever these functions are in a stack: a server that waits for its next connection, and what writes the
+# dump itself, whether for SIGUSR1 or for /debug/pprof.
+IDLE_WITHIN = ("net.(*TCPListener).Accept", "runtime/pprof.(*Profile).WriteTo")
 
 # How many frames are shown of each kind. The innermost tell what a goroutine waits in; the outermost what it is.
 INNERMOST, OUTERMOST = 3, 2

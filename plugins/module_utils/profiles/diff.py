@@ -7,33 +7,39 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Sequence, cast
 
 from ..text import escaped
 from .frames import Frames
+from .load import may_be_chance, observations
 from .model import Line, Profile
 from .top import Top, tops
 from .tree import Tree
+
+NOTHING: frozenset[str] = frozenset()
 
 
 class Difference(NamedTuple):
     """tops: of each sample type, the values of now less those of before; percentages are of what was before.
 
-    tree: own has what is now of each type, and after those of all, what was before.
+    tree: own has what is now of each type, and after those of all, what was before. chance: of each type the functions
+    whose change may be chance, since only few of the samples are theirs.
     """
 
     tops: list[Top]
     tree: Tree
+    chance: list[frozenset[str]]
 
 
-def diff(profile: Profile, base: Profile, normalize: bool = False) -> Difference:
+def diff(profile: Profile, base: Profile, normalize: bool = False, kind: str = "") -> Difference:
     """What changed from base to profile. ValueError where they do not count the same.
 
-    normalize: the profile is scaled so that it has as much of each type as base.
+    normalize: the profile is scaled so that it has as much of each type as base. kind: of the profiles, "" for any.
     """
     if profile.sample_types != base.sample_types:
         theirs, ours = (", ".join(escaped(kind.type) for kind in one.sample_types) for one in (base, profile))
         raise ValueError(f"the profiles do not count the same: {ours}, and before {theirs}")
+    chance = _chance(profile, base, normalize, kind)
     if normalize:
         profile = _scaled(profile, base)
     joined = _joined(profile, base)
@@ -51,7 +57,38 @@ def diff(profile: Profile, base: Profile, normalize: bool = False) -> Difference
             *([*[0] * count, *then] for then in base.values),
         ],
     )
-    return Difference(tops(changes, frames, totals), Tree(both, frames))
+    return Difference(tops(changes, frames, totals), Tree(both, frames), chance)
+
+
+def _chance(profile: Profile, base: Profile, normalize: bool, kind: str) -> list[frozenset[str]]:
+    """Of each sample type the functions whose change is within what chance explains: 1 sample before, 2 now."""
+    found = []
+    for index in range(len(profile.sample_types)):
+        now, before = (observations(one, kind, index) for one in (profile, base))
+        if now is None or before is None:
+            found.append(NOTHING)
+            continue
+        ratio = _ratio(profile.values[index], base.values[index]) if normalize else 1.0
+        ours, theirs = _observed(profile, now), _observed(base, before)
+        nothing = (0.0, 0.0)
+        found.append(
+            frozenset(
+                name
+                for name in {*ours, *theirs}
+                if all(
+                    may_be_chance(one, other, ratio)
+                    for one, other in zip(ours.get(name, nothing), theirs.get(name, nothing))
+                )
+            )
+        )
+    return found
+
+
+def _observed(profile: Profile, column: Sequence[float]) -> dict[str, tuple[float, float]]:
+    """How many observations each function has itself, and with all that it called."""
+    one = replace(profile, sample_types=profile.sample_types[:1], values=[cast("Sequence[int]", column)])
+    (top,) = tops(one, Frames(one))
+    return {row.function: (row.flat, row.cum) for row in top.rows}
 
 
 def _joined(profile: Profile, base: Profile) -> Profile:
@@ -77,7 +114,7 @@ def _joined(profile: Profile, base: Profile) -> Profile:
 
 def _scaled(profile: Profile, base: Profile) -> Profile:
     """Each value in the ratio of the sums, rounded sample by sample, as pprof does it."""
-    ratios = [sum(then) / sum(now) if sum(now) else 0.0 for now, then in zip(profile.values, base.values)]
+    ratios = [_ratio(now, then) for now, then in zip(profile.values, base.values)]
     if all(ratio == 1 for ratio in ratios):
         return profile
     columns = [
@@ -92,6 +129,11 @@ def _scaled(profile: Profile, base: Profile) -> Profile:
         values=[[column[index] for index in kept] for column in columns],
         labels={},
     )
+
+
+def _ratio(now: Sequence[int], then: Sequence[int]) -> float:
+    """What `now` has to be scaled by to have as much in all as `then`."""
+    return sum(then) / sum(now) if sum(now) else 0.0
 
 
 def _round(value: float) -> int:

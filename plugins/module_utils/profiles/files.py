@@ -23,7 +23,7 @@ from ..bundle.store import LEDGER, ledger_bytes, make_directory, safe_name, writ
 from ..model import LedgerRow
 from ..reasons import Reason
 from ..regular_file import open_regular
-from ..text import path_text
+from ..text import escaped, path_text
 from .proof import COUNTS
 from .report import TOP_JSON, Reading, Settings, read_one, stem
 
@@ -210,7 +210,8 @@ def _completed(row: LedgerRow, reading: Reading) -> LedgerRow:
     """The row with what is known now. Its verdict changes only where none could be given before."""
     details = dict(row.details, **reading.proof.details)
     if reading.files:
-        details.update(_busiest(reading), parsed=stem(row.path) + TOP_JSON)
+        details.update(_busiest(reading), load_value=reading.load.value if reading.load else 0.0)
+        details.update(parsed=stem(row.path) + TOP_JSON)
     row = replace(row, details=details)
     if row.reason != Reason.NOT_READ_HERE.value:
         return row
@@ -219,7 +220,11 @@ def _completed(row: LedgerRow, reading: Reading) -> LedgerRow:
 
 
 def _busiest(reading: Reading) -> dict[str, Any]:
-    return {"top_function": reading.busiest[0], "top_percent": reading.busiest_percent}
+    return {
+        "load": escaped(reading.load.text) if reading.load else "",
+        "top_function": reading.busiest[0],
+        "top_percent": reading.busiest_percent,
+    }
 
 
 def _entry(path: str, reading: Reading, row: LedgerRow | None, files: list[str], request: Request) -> dict[str, Any]:
@@ -237,7 +242,7 @@ def _entry(path: str, reading: Reading, row: LedgerRow | None, files: list[str],
         "duration": reading.proof.details.get("duration", 0.0),
         **_busiest(reading),
         "top": reading.top.to_dict(most) if reading.top else None,
-        "diff": reading.change.to_dict(most) if reading.change else None,
+        "diff": reading.change.to_dict(most, reading.chance) if reading.change else None,
         "problem": reading.problem,
         "files": [path_text(file) for file in files],
     }

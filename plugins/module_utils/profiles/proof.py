@@ -16,7 +16,7 @@ from typing import Any, Callable
 
 from ..reasons import Reason, Status, Verdict, verdict
 from ..stacks.parse import parse
-from ..text import escaped
+from ..text import counted, escaped
 from . import trace
 from .model import Limits, Profile, ProfileError, ProfileTooLarge
 from .pprof_proto import ProtobufMissing
@@ -103,7 +103,7 @@ def prove_profile(kind: str, data: bytes, limits: Limits) -> tuple[Proof, Profil
         return Proof(*_words(Reason.PROFILE_BAD, f"it is no profile of {kind}: it counts {counts}"), details), profile
     if not profile.stacks:
         return Proof(*_words(Reason.PROFILE_EMPTY, _EMPTY.get(kind or kind_of(profile), _NO_CHANGE)), details), profile
-    return Proof(*_words(Reason.PROFILE_WHOLE, f"{len(profile.stacks)} samples"), details), profile
+    return Proof(*_words(Reason.PROFILE_WHOLE, counted(len(profile.stacks), "sample")), details), profile
 
 
 def facts(profile: Profile) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from .diff import diff
 from .flamegraph import MOST_FRAMES, diff_flamegraph, flamegraph
 from .folded import folded
 from .frames import Frames
+from .load import Load, load_of
 from .model import Limits, Profile
 from .proof import COUNTS, Proof, kind_of, prove_profile
 from .speedscope import speedscope
@@ -24,6 +25,7 @@ from .units import percent
 TOP_FORMAT, DIFF_FORMAT, FORMAT_VERSION = "cloudpods.diagnostics/profile-top", "cloudpods.diagnostics/profile-diff", 1
 TOP_TEXT, TOP_JSON, FOLDED, SPEEDSCOPE, FLAME = ".top.txt", ".top.json", ".folded", ".speedscope.json", ".flame.html"
 DIFF_TEXT, DIFF_JSON, DIFF_FLAME = ".diff.top.txt", ".diff.top.json", ".diff.flame.html"
+CHANCE = "  (may be chance)"  # behind a change in the table
 _MOST_ROWS = 10_000  # of a table as JSON
 _ENDINGS = (".gz", ".tgz", ".tar", ".pb", ".pprof", ".prof")
 
@@ -43,8 +45,11 @@ class Reading:
     """What was made of one profile.
 
     kind: "" where it counts what no profile of Go counts. tops: of each sample type; first: index of the one to show.
-    files: contents by the end of their names. change: the table of what changed since the base profile.
-    busiest: the function that used the most, or where most goroutines wait; and how much that is.
+    files: contents by the end of their names. change: the table of what changed since the base profile;
+    chance: the functions in it whose change may be chance.
+    load: what it has in all; None where it could not be read.
+    busiest: the function that used the most, or where most goroutines wait; and how much that is. ("", 0) where too few
+    samples were taken to tell.
     problem: why there is no difference, or no table.
     """
 
@@ -54,6 +59,8 @@ class Reading:
     first: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
     change: Top | None = None
+    chance: frozenset[str] = frozenset()
+    load: Load | None = None
     busiest: tuple[str, int] = ("", 0)
     problem: str = ""
 
@@ -106,10 +113,15 @@ def _kind(name: str, profile: Profile) -> str:
 def _make(reading: Reading, name: str, profile: Profile, settings: Settings) -> None:
     frames = Frames(profile)
     reading.tops = tops(profile, frames)
+    reading.load = load_of(profile, reading.kind, reading.first)
     reading.busiest = _busiest(reading, profile, frames)
     tree = Tree(profile, frames)
     title = f"{name} ({reading.kind})" if reading.kind else name
-    notes = [*profile.notes, *([] if reading.proof.status == "complete" else [reading.proof.message])]
+    notes = [
+        escaped(reading.load.text),
+        *profile.notes,
+        *([] if reading.proof.status == "complete" else [reading.proof.message]),
+    ]
     about = {
         "format": TOP_FORMAT,
         "version": FORMAT_VERSION,
@@ -136,7 +148,7 @@ def _make(reading: Reading, name: str, profile: Profile, settings: Settings) -> 
 def _busiest(reading: Reading, profile: Profile, frames: Frames) -> tuple[str, int]:
     if reading.kind == "goroutine":
         return waiting_in(profile, frames, reading.first)
-    rows = reading.tops[reading.first].rows
+    rows = reading.tops[reading.first].rows if reading.load and reading.load.names_functions else []
     return (rows[0].function, rows[0].flat) if rows and rows[0].flat else ("", 0)
 
 
@@ -146,13 +158,18 @@ def _compare(reading: Reading, name: str, profile: Profile, base: bytes, setting
         reading.problem = f"the profile to compare with cannot be read: {proof.message}"
         return
     try:
-        difference = diff(profile, before, settings.normalize)
+        difference = diff(profile, before, settings.normalize, reading.kind)
     except ValueError as error:
         reading.problem = str(error)
         return
-    reading.change = difference.tops[reading.first]
+    reading.change, reading.chance = difference.tops[reading.first], difference.chance[reading.first]
     title = f"{name}: change"
-    notes = ["The profile is scaled to the sum of the one before."] if settings.normalize else []
+    now, then = (load_of(one, reading.kind, reading.first) for one in (profile, before))
+    notes = [escaped(f"Now: {now.text}. Before: {then.text}.")]
+    if settings.normalize:
+        notes.append("The profile is scaled to the sum of the one before.")
+    if reading.change.rows and all(row.function in reading.chance for row in reading.change.rows):
+        notes.append("No change is larger than chance explains.")
     if proof.status != "complete":
         notes.append(f"Before: {proof.message}")
     about = {
@@ -160,23 +177,27 @@ def _compare(reading: Reading, name: str, profile: Profile, base: bytes, setting
         "version": FORMAT_VERSION,
         "normalized": settings.normalize,
         "first": reading.first,
-        "types": [top.to_dict(_MOST_ROWS) for top in difference.tops],
+        "types": [top.to_dict(_MOST_ROWS, names) for top, names in zip(difference.tops, difference.chance)],
     }
     page = diff_flamegraph(difference.tree, profile.sample_types, title, reading.first, notes, settings.frames)
     reading.files.update(
         {
-            DIFF_TEXT: _text(difference.tops, reading.first, [title, *notes]),
+            DIFF_TEXT: _text(difference.tops, reading.first, [title, *notes], difference.chance),
             DIFF_JSON: _json(about),
             DIFF_FLAME: page.encode("utf-8", "replace"),
         }
     )
 
 
-def _text(found: list[Top], first: int, head: list[str]) -> bytes:
-    """The tables of all sample types, that of the first one first."""
+def _text(found: list[Top], first: int, head: list[str], chance: Sequence[frozenset[str]] = ()) -> bytes:
+    """The tables of all sample types, that of the first one first. chance: see Difference."""
     lines = [escaped(line) for line in head]
-    for top in sorted(found, key=lambda top: top is not found[first]):
-        lines += ["", f"{escaped(top.kind.type)}: {top.scale.text(top.total)} in all", *top.lines()]
+    for index in sorted(range(len(found)), key=lambda index: index != first):
+        top = found[index]
+        heading, *rows = top.lines()
+        marks = [CHANCE if chance and row.function in chance[index] else "" for row in top.rows]
+        lines += ["", f"{escaped(top.kind.type)}: {top.scale.text(top.total)} in all", heading]
+        lines += [line + mark for line, mark in zip(rows, marks)]
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
@@ -185,10 +206,10 @@ def _json(document: dict[str, Any]) -> bytes:
 
 
 def table(profiles: Sequence[dict[str, Any]]) -> list[str]:
-    """The entries of profile_analysis as lines for people: of each profile its first function."""
+    """The entries of profile_analysis as lines for people: of each profile its load, and its first function."""
     if not profiles:
         return []
-    cells = [["component", "instance", "kind", "status", "of all", "function"]]
+    cells = [["component", "instance", "kind", "status", "load", "of all", "function"]]
     for one in profiles:
         where = one["instance"] or one["path"].rpartition("/")[2]
         known = bool(one["top_function"])
@@ -197,9 +218,10 @@ def table(profiles: Sequence[dict[str, Any]]) -> list[str]:
                 one["component"] or "-",
                 where,
                 one["kind"] or "-",
-                one["status"],
-                f"{one['top_percent']:.1f}%" if known else "-",
-                one["top_function"] if known else one["reason"],
+                one["status"] if one["status"] == "complete" else f"{one['status']} ({one['reason']})",
+                one["load"] or "-",
+                f"{one['top_percent']:.0f}%" if known else "-",
+                one["top_function"] if known else "-",
             ]
         )
     return [escaped(line) for line in columns(cells)]

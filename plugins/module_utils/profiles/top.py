@@ -38,8 +38,11 @@ class Top:
     def scale(self) -> Scale:
         return scale_of_table(self.kind.unit, [row.flat or row.cum for row in self.rows], self.total)
 
-    def to_dict(self, most: int | None = None) -> dict[str, Any]:
-        """Plain values. Rows beyond `most` are left out, and their number is in functions_left_out."""
+    def to_dict(self, most: int | None = None, chance: frozenset[str] | None = None) -> dict[str, Any]:
+        """Plain values. Rows beyond `most` are left out, and their number is in functions_left_out.
+
+        chance: of a difference the functions whose change may be chance; each row then says whether it is one.
+        """
         scale, sums, functions = self.scale, 0, []
         for row in self.rows[:most]:
             sums += row.flat
@@ -54,6 +57,7 @@ class Top:
                     "cum": row.cum,
                     "cum_percent": round(percent(row.cum, self.total), 2),
                     "cum_text": scale.text(row.cum),
+                    **({} if chance is None else {"may_be_chance": row.function in chance}),
                 }
             )
         return {

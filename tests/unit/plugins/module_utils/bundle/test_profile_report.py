@@ -32,10 +32,10 @@ def test_what_became_of_the_profiles_of_each_component():
     assert heads.split() == [
         "component", "instances", "complete", "partial", "refused", "failed", "skipped", "finding",
     ]  # fmt: skip
-    assert glance.split() == ["glance", "1", "-", "-", "-", "2", "-", "1", "profiling_off"]
-    assert region.split() == [
-        "region", "2", "2", "-", "1", "-", "-", "main.hot", "70%", "of", "cpu;", "1", "pool_saturated",
-    ]  # fmt: skip
+    assert glance.split()[:8] == ["glance", "1", "-", "-", "-", "2", "-", "r1"]
+    assert glance.endswith("r1 profiling_off: profiling is off in this service: it has no /debug/pprof")
+    assert region.split()[:7] == ["region", "2", "2", "-", "1", "-", "-"]
+    assert "main.hot 70% of cpu; r2 pool_saturated: the service's workers for GET requests are busy" in region
     assert place.startswith("c1/host: ")
 
 
@@ -48,9 +48,38 @@ def test_the_function_is_that_of_all_instances_and_of_the_most_telling_profile()
     assert finding(profile("cpu", top_function="", top_percent=0.0), heap) == "main.cache 99% of heap"
 
 
+def busy(text, value, name="r1", top=("main.hot", 70.0)):
+    return profile("cpu", name=name, load=text, load_value=value, top_function=top[0], top_percent=top[1])
+
+
+def test_the_load_comes_first():
+    assert finding(busy("3.2 s of 10 s on 0.32 cores", 3.2)) == "cpu 3.2 s of 10 s on 0.32 cores, main.hot 70% of cpu"
+    two = finding(busy("3.2 s of 10 s on 0.32 cores", 3.2), busy("12 s of 10 s on 1.2 cores", 12.0, "r2"))
+    assert two == "cpu at most 12 s of 10 s on 1.2 cores, main.hot 70% of cpu"
+
+
+def test_an_idle_service_is_called_idle_and_another_profile_tells_of_a_function():
+    idle = busy("0.01 s of 10 s: idle", 0.01, top=("", 0.0))
+    assert finding(idle) == "cpu 0.01 s of 10 s: idle"
+    heap = profile("heap", load="85MB in use", load_value=85.0, top_function="main.cache", top_percent=50.0)
+    assert finding(idle, heap) == "cpu 0.01 s of 10 s: idle; heap 85MB in use, main.cache 50% of heap"
+
+
+def test_a_profile_of_too_few_samples_says_so():
+    text = "1MB in use; too few to name a function (2 samples)"
+    assert finding(profile("heap", load=text, load_value=1.0, top_function="", top_percent=0.0)) == f"heap {text}"
+
+
 @pytest.mark.parametrize(
     "details",
-    [{"top_function": 5, "top_percent": 1.0}, {"top_function": "x", "top_percent": "y"}, {"top_function": "x"}, {}],
+    [
+        {"top_function": 5, "top_percent": 1.0},
+        {"top_function": "x", "top_percent": "y"},
+        {"top_function": "x"},
+        {},
+        {"load": 5, "load_value": 1.0},
+        {"load": "x", "load_value": "y"},
+    ],
 )
 def test_details_of_any_kind_do_no_harm(details):
     assert finding(profile("cpu", **details)) == ""

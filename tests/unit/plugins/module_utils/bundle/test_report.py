@@ -3,9 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.log_report import VERDICTS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import issue, table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Artifact, Instance, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch import verdicts
 
 GROUP = {"count": 6, "functions": ["main.(*Pool).wait"], "locations": ["/go/pool.go:7"], "state": None}
 
@@ -43,7 +46,8 @@ def test_the_table_counts_each_component():
         "skipped",
         "finding",
     ]
-    assert lines[1].split() == ["host", "1", "-", "-", "1", "-", "-", "1", "no_shell"]
+    assert lines[1].split()[:7] == ["host", "1", "-", "-", "1", "-", "-"]
+    assert lines[1].endswith("pod-3|?[31m no_shell: the image has no /bin/sh")
     assert lines[2].split() == ["region", "2", "2", "-", "-", "-", "-", "10-30", "goroutines", "each"]
 
 
@@ -54,7 +58,7 @@ def test_a_restart_is_what_is_said_first():
         verdict(Reason.PROVEN),
         details={"restarted": True},
     )
-    assert "1 restarted after the signal!" in table([entry])[1]
+    assert "p restarted after the signal!" in table([entry])[1]
 
 
 def test_the_issue_has_versions_groups_files_and_what_is_missing():
@@ -72,3 +76,93 @@ def test_hostile_text_neither_steers_the_terminal_nor_breaks_the_table():
     assert "\x1b" not in text
     assert "\n# evil" not in text
     assert "pod-3\\|" in text
+
+
+def one(capture, reason=Reason.RECORDED, name="pod-1", component="region", **details):
+    return row(Instance("c", component, name), capture, verdict(reason), details=details)
+
+
+def watched(verdict_, name="pod-1", evidence=("640 tasks lost", "more"), **details):
+    return one("log_watch", name=name, verdict=verdict_, rule="tasks_lost", evidence=list(evidence), gaps=0, **details)
+
+
+def nothing(_path):
+    return None
+
+
+def test_two_instances_with_one_trouble_are_counted_and_told_why():
+    rows_ = [one("stack", Reason.NO_SHELL, name) for name in ("a", "b")]
+    assert table(rows_)[1].endswith("2 no_shell: the image has no /bin/sh")
+    several = [one("stack", Reason.GONE, "a"), one("stack", Reason.NO_SHELL, "b"), one("stack", Reason.NO_SHELL, "c")]
+    assert table(several)[1].endswith("2 no_shell, 1 gone")
+
+
+def test_a_place_without_a_name_leaves_no_hole():
+    entry = row(Instance("", "", ""), "discovery", verdict(Reason.UNREACHABLE, "no route"))
+    (line,) = table([entry])
+    assert line == entry.message
+    named = row(Instance("c", "", "", "onecloud"), "discovery", verdict(Reason.UNREACHABLE))
+    assert table([named])[0].startswith("c/onecloud: ")
+
+
+@pytest.mark.parametrize(
+    ("captures", "title"),
+    [
+        ((), "# Nothing was captured of Cloudpods services"),
+        (("stack",), "# Goroutine dumps of Cloudpods services"),
+        (("log_watch",), "# Log verdicts of Cloudpods services"),
+        (("stack", "log_watch"), "# Goroutine dumps and log verdicts of Cloudpods services"),
+        (("log_watch", "profile:cpu"), "# Log verdicts and profiles of Cloudpods services"),
+        (("stack", "status:ping"), "# Goroutine dumps and status of Cloudpods services"),
+    ],
+)
+def test_the_issue_has_what_the_run_captured(captures, title):
+    text = issue({}, [one(capture) for capture in captures], nothing)
+    assert text.splitlines()[0] == title
+    heads = {
+        "log_watch": "## Log verdicts",
+        "profile:cpu": "## Profiles",
+        "status:ping": "## Status",
+        "stack": "## region",
+    }
+    assert {head for capture, head in heads.items() if head in text} == {heads[capture] for capture in captures}
+
+
+@pytest.mark.parametrize("captures", [(), ("log_watch",), ("profile:cpu",), ("stack", "log_watch")])
+def test_no_table_of_the_issue_is_empty(captures):
+    lines = issue({}, [one(capture) for capture in captures], nothing).splitlines()
+    for number, line in enumerate(lines):
+        if line == "```text":
+            assert lines[number + 1] != "```"
+        if line.startswith("|---"):
+            assert lines[number + 1].startswith("| ")
+
+
+def test_log_verdicts_are_in_the_issue_the_worst_first():
+    rows_ = [
+        watched("healthy", "pod-3", ()),
+        watched("stuck", "pod-2", over=True),
+        watched("stuck", "pod-5"),
+        watched("dropping", "pod-4|\x1b[31m"),
+    ]
+    section = issue({}, rows_, nothing).partition("## Log verdicts")[2].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in section if line.startswith("| region")]
+    assert [(cell[1], cell[2]) for cell in cells] == [
+        ("pod-4\\|?\\[31m", "dropping"), ("pod-5", "stuck"), ("pod-2", "stuck (over)"), ("pod-3", "healthy"),
+    ]  # fmt: skip
+    assert cells[0][3:] == ["tasks\\_lost", "640 tasks lost", "-"]
+    assert cells[3][4] == "-"
+
+
+def test_log_verdicts_say_what_was_not_seen():
+    gap = one("log_watch", Reason.LOG_GAP, verdict="unknown", rule="blind", evidence=[], gaps=2)
+    assert "log\\_gap, 2 gaps |" in issue({}, [gap], nothing)
+
+
+def test_verdicts_of_logs_are_those_of_the_watching():
+    assert tuple(reversed(verdicts.VERDICTS)) == VERDICTS
+
+
+@pytest.mark.parametrize("details", [{}, {"verdict": 5, "evidence": "x", "gaps": "y"}, {"evidence": [None]}])
+def test_details_of_a_log_of_any_kind_do_no_harm(details):
+    assert "## Log verdicts" in issue({}, [one("log_watch", **details)], nothing)

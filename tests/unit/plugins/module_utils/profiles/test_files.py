@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import verify
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import pack_part, read_ledger
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.profile_report import profile_table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import seal_bundle
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
@@ -25,8 +26,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons impo
 from pprofs import CPU, HEAP, packed
 
 SCHEMAS = Path(__file__).parents[5] / "docs" / "schemas"
-BUSY = packed(CPU, [((9, 90), ("main.hash", "main.main")), ((1, 10), ("main.sort", "main.main"))])
-CALM = packed(CPU, [((1, 10), ("main.sort", "main.main"))])
+# A profile of the processor has a sample for each 10 ms of work.
+TICK = 10_000_000
+BUSY = packed(CPU, [((90, 90 * TICK), ("main.hash", "main.main")), ((10, 10 * TICK), ("main.sort", "main.main"))])
+CALM = packed(CPU, [((10, 10 * TICK), ("main.sort", "main.main"))])
+IDLE = packed(CPU, [((1, TICK), ("fmt.(*pp).doPrintf", "main.main"))])
 REPORTS = {"cpu.top.txt", "cpu.top.json", "cpu.folded", "cpu.speedscope.json", "cpu.flame.html"}
 
 
@@ -195,14 +199,15 @@ def test_the_base_is_found(tmp_path, form):
         base = pack_part(str(base))
     (one,) = ask(here, base=str(base))["profiles"]
     changes = {each["function"]: each["flat"] for each in one["diff"]["functions"]}
-    assert (changes, one["diff"]["total"], one["problem"]) == ({"main.hash": 90, "main.main": 0}, 10, "")
+    expected = {"main.hash": 90 * TICK, "main.main": 0}
+    assert (changes, one["diff"]["total"], one["problem"]) == (expected, 10 * TICK, "")
 
 
 def test_another_instance_is_the_base_only_where_it_is_the_only_one(tmp_path):
     here = part(tmp_path / "now", {("new", "cpu"): BUSY})
     single = part(tmp_path / "single", {("old", "cpu"): CALM})
     several = part(tmp_path / "several", {("old", "cpu"): CALM, ("older", "cpu"): CALM})
-    assert ask(here, base=str(single))["profiles"][0]["diff"]["total"] == 10
+    assert ask(here, base=str(single))["profiles"][0]["diff"]["total"] == 10 * TICK
     assert ask(here, base=str(several))["profiles"][0]["diff"] is None
 
 
@@ -255,11 +260,49 @@ def test_single_files_of_one_name_do_not_overwrite_each_other(tmp_path):
 def test_the_table_shows_what_used_the_most(tmp_path):
     here = part(tmp_path / "part", {("a", "cpu"): BUSY, ("b", "cpu"): BUSY[:40]})
     assert table(ask(here)["profiles"]) == [
-        "component  instance  kind  status    of all  function",
-        "region     a         cpu   complete  90.0%   main.hash",
-        "region     b         cpu   partial   -       profile_cut",
+        "component  instance  kind  status                 load                     of all  function",
+        "region     a         cpu   complete               1 s of 2 s on 0.5 cores  90%     main.hash",
+        "region     b         cpu   partial (profile_cut)  -                        -       -",
     ]
     assert table([]) == []
+
+
+def test_an_idle_service_is_called_idle_and_no_function_of_its_is_named(tmp_path):
+    here = part(tmp_path / "part", {("a", "cpu"): IDLE})
+    found = ask(here, in_place=True)["profiles"]
+    assert [(one["load"], one["top_function"], one["top_percent"]) for one in found] == [
+        ("0.01 s of 2 s: idle", "", 0.0)
+    ]
+    assert (ledger(here)[0].details["load"], ledger(here)[0].details["top_function"]) == ("0.01 s of 2 s: idle", "")
+    assert "doPrintf" not in "\n".join([*table(found), *profile_table(ledger(here))])
+    # The files show what was seen, and how little that is.
+    text = (here / "c" / "region" / "a" / "cpu.top.txt").read_text()
+    assert "fmt.(*pp).doPrintf" in text
+    assert "0.01 s of 2 s: idle" in text
+    assert "0.01 s of 2 s: idle" in (here / "c" / "region" / "a" / "cpu.flame.html").read_text()
+
+
+def test_a_change_by_one_sample_is_marked_as_chance(tmp_path):
+    twice = packed(CPU, [((2, 2 * TICK), ("main.sort", "main.main"))])
+    here = part(tmp_path / "now", {("a", "cpu"): twice})
+    base = part(tmp_path / "base", {("a", "cpu"): IDLE})
+    (one,) = ask(here, base=str(base), output=str(tmp_path / "out"))["profiles"]
+    assert [each["may_be_chance"] for each in one["diff"]["functions"]] == [True] * 3
+    text = next((tmp_path / "out").rglob("cpu.diff.top.txt")).read_text()
+    assert "No change is larger than chance explains." in text
+    assert "Now: 0.02 s of 2 s" in text
+    assert "Before: 0.01 s of 2 s: idle." in text
+    assert text.count("(may be chance)") >= 3
+
+
+def test_a_change_of_many_samples_is_not_marked(tmp_path):
+    here = part(tmp_path / "now", {("a", "cpu"): BUSY})
+    base = part(tmp_path / "base", {("a", "cpu"): CALM})
+    (one,) = ask(here, base=str(base), output=str(tmp_path / "out"))["profiles"]
+    assert {each["function"]: each["may_be_chance"] for each in one["diff"]["functions"]} == {
+        "main.hash": False, "main.main": False,
+    }  # fmt: skip
+    assert "larger than chance" not in next((tmp_path / "out").rglob("cpu.diff.top.txt")).read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,65 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tables of what became of captures, one line a component. Pure; the texts in them are untrusted input."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Callable, Sequence
+
+from ..model import LedgerRow
+from ..reasons import MEANINGS, Reason, Status
+from ..text import columns, elided, printable
+
+STACK, VERSION = "stack", "version"
+STATUS_PREFIX = "status:"  # of the captures that are questions to a service's HTTP side
+PROFILE_PREFIX = "profile:"
+STACK_PPROF = "stack:pprof"  # the goroutines by /debug/pprof
+LOG_WATCH = "log_watch"
+LONGEST_WORDS = 120  # of what kept one instance from being captured
+
+
+def by_component(rows: Sequence[LedgerRow], finding: Callable[[Sequence[LedgerRow]], str]) -> list[str]:
+    """Return a table of these captures, empty without any: of each component the instances, the statuses, a finding."""
+    if not rows:
+        return []
+    cells = [["component", "instances", *(status.value for status in Status), "finding"]]
+    for component in sorted({entry.component for entry in rows}):
+        own = [entry for entry in rows if entry.component == component]
+        counts = Counter(entry.status for entry in own)
+        numbers = [str(counts[status.value]) if counts[status.value] else "-" for status in Status]
+        cells.append([component, str(len({_instance(entry) for entry in own})), *numbers, finding(own)])
+    return [printable(line) for line in columns(cells)]
+
+
+def places(rows: Sequence[LedgerRow]) -> list[str]:
+    """Return a line for each row that is about a place rather than an instance."""
+    return [printable(": ".join(filter(None, (_place(entry), entry.message)))) for entry in rows if not entry.instance]
+
+
+def _place(entry: LedgerRow) -> str:
+    """The place that the row names, as far as it names one: a discovery that failed knows no cluster."""
+    return "/".join(filter(None, (entry.cluster, entry.namespace, entry.component)))
+
+
+def troubles(rows: Sequence[LedgerRow]) -> str:
+    """Return why not all of these captures are complete; "" when they are.
+
+    A single reason is said in words, with the instance where it concerns one alone. Of several, each is a number of
+    instances and a word of the ledger.
+    """
+    concerned: dict[str, set[tuple[str, ...]]] = {}
+    for entry in rows:
+        if entry.status != Status.COMPLETE.value:
+            concerned.setdefault(entry.reason, set()).add(_instance(entry))
+    if len(concerned) == 1:
+        ((reason, instances),) = concerned.items()
+        name = next(iter(instances))[2] if len(instances) == 1 else str(len(instances))
+        return f"{name} {reason}: {elided(MEANINGS[Reason(reason)].what, LONGEST_WORDS)}"
+    most = sorted(concerned.items(), key=lambda item: (-len(item[1]), item[0]))
+    return ", ".join(f"{len(instances)} {reason}" for reason, instances in most)
+
+
+def _instance(entry: LedgerRow) -> tuple[str, ...]:
+    return entry.cluster, entry.namespace, entry.instance, entry.container

@@ -1,0 +1,123 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The load of a profile in words, and when there is too little of it to name a function."""
+
+from __future__ import annotations
+
+import gzip
+import math
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.load import (
+    LEAST_SAMPLES,
+    load_of,
+    may_be_chance,
+    observations,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.proof import COUNTS
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.read import read
+from pprofs import CPU, HEAP, make, profile
+
+TICK = 10_000_000
+SECOND = 1_000_000_000
+LEAST = f"too few to name a function ({LEAST_SAMPLES - 1} samples)"
+
+
+def made(*parts, **fields):
+    return read(profile(*parts, **fields), Limits())
+
+
+def cpu(samples, seconds):
+    return made(CPU, [((samples, samples * TICK), ("main.hot",))], duration_nanos=int(seconds * SECOND))
+
+
+@pytest.mark.parametrize(
+    ("samples", "seconds", "text", "names"),
+    [
+        (0, 10, "0 s of 10 s: idle", False),
+        (1, 10, "0.01 s of 10 s: idle", False),
+        (9, 10.04, "0.09 s of 10 s: idle", False),
+        (LEAST_SAMPLES - 1, 10, f"0.29 s of 10 s on 0.03 cores; {LEAST}", False),
+        (LEAST_SAMPLES, 10, "0.3 s of 10 s on 0.03 cores", True),
+        (320, 10, "3.2 s of 10 s on 0.32 cores", True),
+        (2100, 10, "21 s of 10 s on 2.1 cores", True),
+        (120_000, 10, "1200 s of 10 s on 120 cores", True),
+        (50, 0, "0.5 s", True),
+    ],
+)
+def test_load_of_the_processor(samples, seconds, text, names):
+    found = load_of(cpu(samples, seconds), "cpu", 1)
+    assert (found.text, found.names_functions) == (text, names)
+    # The same whichever of its two types is shown.
+    assert load_of(cpu(samples, seconds), "cpu", 0) == found
+
+
+def heap(sampled, size, rate=512 << 10):
+    """A profile of so many allocations of a size, as Go scales them up, one stack each."""
+    scale = 1 / -math.expm1(-size / rate)
+    stacks = [((0, 0, round(scale * 1000), round(scale * 1000 * size)), (f"main.f{n}",)) for n in range(sampled)]
+    return made(HEAP, stacks, period_type=make("ValueType", type=0, unit=0), period=rate)
+
+
+@pytest.mark.parametrize("size", [64, 4096, 1 << 20])
+def test_samples_of_memory_are_those_that_were_taken(size):
+    found = observations(heap(3, size), "heap", 3)
+    assert found == pytest.approx([1000] * 3, rel=0.01)
+
+
+def test_memory_with_few_samples_names_no_function():
+    few = made(HEAP, [((1, 1 << 20, 1, 1 << 20), ("main.cache",))], period=512 << 10)
+    found = load_of(few, "heap", 3)
+    assert (found.text, found.names_functions) == ("1MB in use; too few to name a function (1 sample)", False)
+    many = made(HEAP, [((99, 99 << 20, 99, 99 << 20), ("main.cache",))], period=512 << 10)
+    assert load_of(many, "heap", 3).names_functions
+    assert load_of(many, "allocs", 1).text == "99MB allocated"
+    assert load_of(many, "heap", 2).text == "99 objects in use"
+
+
+@pytest.mark.parametrize("kind", ["block", "mutex"])
+def test_contentions_are_the_samples_of_waits(kind):
+    types = (("contentions", "count"), ("delay", "nanoseconds"))
+    found = load_of(made(types, [((2, 3 * SECOND), ("main.lock",))]), kind, 1)
+    assert (found.text.partition(";")[0], found.names_functions) == ("3s of delay", False)
+    assert load_of(made(types, [((LEAST_SAMPLES, SECOND), ("main.lock",))]), kind, 1).names_functions
+
+
+@pytest.mark.parametrize(("kind", "text"), [("goroutine", "2 goroutines"), ("threadcreate", "2 threads")])
+def test_what_is_counted_one_by_one_needs_no_number_of_samples(kind, text):
+    found = load_of(made(((kind, "count"),), [((2,), ("main.wait",))]), kind, 0)
+    assert (found.text, found.samples, found.names_functions) == (text, None, True)
+
+
+@pytest.mark.parametrize("named", ["", *COUNTS])
+def test_a_profile_is_taken_for_what_it_counts_whatever_its_name(named):
+    assert load_of(cpu(320, 10), named, 1).text.startswith("3.2 s of 10 s")
+    assert load_of(made((("requests", "requests"),), [((7,), ("main.f",))]), named, 0).text == "7requests of requests"
+
+
+def test_real_profiles_have_a_load(profiles):
+    for name, path in profiles.items():
+        kind = name.split()[1].partition("_")[0]
+        found = read(gzip.decompress(path.read_bytes()), Limits())
+        load = load_of(found, kind, found.default)
+        assert load.text
+        assert load.samples is None or load.samples <= sum(map(abs, found.values[0])) + 1
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "ratio", "chance"),
+    [
+        (2, 1, 1.0, True),
+        (0, 0, 1.0, True),
+        (8, 0, 1.0, True),
+        (10, 0, 1.0, False),
+        (150, 100, 1.0, False),
+        (1010, 1000, 1.0, True),
+        (200, 100, 0.5, True),
+        (0, 100, 1.0, False),
+    ],
+)
+def test_changes_that_chance_explains(now, before, ratio, chance):
+    assert may_be_chance(now, before, ratio) is chance
