@@ -51,7 +51,7 @@ class Kind:
 # In the order in which they are asked for: what costs least comes first, and memory before what takes much of it to
 # answer (the text of all goroutines), which would be seen in it.
 _KINDS = (
-    Kind("index", "", "index.html", exact=True, about="the list of profiles"),
+    Kind("index", "", "index.txt", exact=True, about="the list of profiles"),
     Kind("cmdline", "cmdline", "cmdline.txt", exact=True, about="the command line"),
     Kind("symbol", "symbol", "symbol.txt", exact=True, about="whether addresses can be named"),
     Kind("heap", "heap", "heap.pb.gz", delta=True, about="memory in use"),

@@ -18,7 +18,7 @@ from ..catalog import NEVER, PPROF_EXACT, component_of, endpoint_path
 from ..deadline import Deadline, DeadlineExceeded
 from ..model import Artifact, Instance, LedgerRow, row, utc_now, utc_text
 from ..pprof import CAPTURE_PREFIX, SYMBOL_PATH, Kind
-from ..profiles.proof import prove
+from ..profiles.proof import index_text, listed, prove
 from ..profiles.symbols import batches, parse_symbol_answer
 from ..reasons import CaptureError, Reason, Verdict, verdict
 from ..redact.redactor import count_markers
@@ -33,6 +33,8 @@ from .subject import NAMES, Subject
 SMALL_BYTES = 4 << 20
 PROOFS_AT_A_TIME = 2
 _SMALL = frozenset(("index", "cmdline", "symbol"))
+# What is held in memory and kept in another form: a command line without its secrets, the index as text.
+_HELD = frozenset(("cmdline", "index"))
 _ERRORS = (CaptureError, DeadlineExceeded)
 
 
@@ -62,9 +64,8 @@ class Taker:
         most = min(self._max_bytes, SMALL_BYTES) if kind.name in _SMALL else self._max_bytes
         artifact = None
         with self._store.spool(subject.instance.folders, kind.file) as spool:
-            # A command line is not written before its secrets are out of it.
             raw = bytearray()
-            sink = raw.extend if kind.name == "cmdline" else spool.write
+            sink = raw.extend if kind.name in _HELD else spool.write
             try:
                 got = self._transport.http_get(subject.instance, target, deadline, most, sink)
             except _ERRORS as error:
@@ -72,17 +73,33 @@ class Taker:
             else:
                 details["http_status"] = got.status
                 if raw:
-                    shown = self._store.redactor.data(bytes(raw))
-                    details["hidden"] = sum(count_markers(shown).values())
-                    spool.write(shown)
+                    spool.write(self._shown(kind, bytes(raw), details))
                 refused = _refused(subject, got, is_first)
-                outcome, artifact = (refused, None) if refused else self._answered(subject, kind, got, spool, details)
+                answered = (subject, kind, got, spool, details, bytes(raw) if kind.name == "index" else None)
+                outcome, artifact = (refused, None) if refused else self._answered(*answered)
         return row(subject.instance, kind.capture, outcome, 1, artifact, started, time.monotonic() - clock, details)
 
+    def _shown(self, kind: Kind, raw: bytes, details: dict[str, Any]) -> bytes:
+        """What is kept of an answer that is not kept as it came."""
+        if kind.name == "index":
+            return index_text(raw) if listed(raw) else raw
+        shown = self._store.redactor.data(raw)
+        details["hidden"] = sum(count_markers(shown).values())
+        return shown
+
     def _answered(
-        self, subject: Subject, kind: Kind, got: HttpAnswer, spool: Spool, details: dict[str, Any]
+        self,
+        subject: Subject,
+        kind: Kind,
+        got: HttpAnswer,
+        spool: Spool,
+        details: dict[str, Any],
+        raw: bytes | None,
     ) -> tuple[Verdict, Artifact | None]:
-        """The verdict on an answer of success, and its file, which is there before anything is made of it."""
+        """The verdict on an answer of success, and its file, which is there before anything is made of it.
+
+        raw: the answer, where another form of it is kept.
+        """
         artifact = spool.keep() if spool.size else None
         if got.cut_by == "time" and self._run_deadline.expired:
             return verdict(Reason.BODY_CUT, f"the deadline of the whole run passed after {spool.size} bytes"), artifact
@@ -92,7 +109,7 @@ class Taker:
         if got.cut_by:
             return cut_verdict(got.cut_by, spool.size), artifact
         with self._proofs:
-            return self._prove(subject.instance, kind, spool.content(), details), artifact
+            return self._prove(subject.instance, kind, spool.content() if raw is None else raw, details), artifact
 
     def _prove(self, instance: Instance, kind: Kind, data: bytes, details: dict[str, Any]) -> Verdict:
         proof = prove(kind.name, data)

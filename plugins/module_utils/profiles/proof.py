@@ -41,6 +41,8 @@ _EMPTY = {
 _NO_CHANGE = "no stack is in it; a difference over some seconds is empty where nothing changed"
 _MOST_DEBUG2 = 64 << 20  # net/http/pprof writes no more of it
 _LAST_FRAME = re.compile(rb"\n(created by |main\.main\()[^\n]*\n\t[^\n]+:\d+(?: \+0x[0-9a-f]+)?\n\Z")
+# A row of the table in the index (Go's net/http/pprof, indexTmplExecute).
+_LISTED = re.compile(rb"<tr><td>(\d{1,18})</td><td><a href=[^>]{1,100}>([a-z_]{1,40})</a>")
 _ADDRESSES = re.compile(rb"num_symbols: \d+\n(?:0x[0-9a-f]+ [^\n]*\n)*")
 
 
@@ -195,7 +197,18 @@ def _index(data: bytes) -> Proof:
         return _proof(Reason.PROFILE_BAD, "it is not the index of pprof")
     if not data.rstrip().endswith(b"</html>"):
         return _proof(Reason.PROFILE_CUT, "the page does not end")
-    return _proof(Reason.RECORDED, "")
+    return _proof(Reason.RECORDED, "", {"profiles": listed(data)})
+
+
+def listed(data: bytes) -> dict[str, int]:
+    """The profiles that the index lists, and how many stacks or the like each of them has."""
+    return {name.decode(): int(count) for count, name in _LISTED.findall(data)}
+
+
+def index_text(data: bytes) -> bytes:
+    """The list of profiles as text. The page itself is not kept: its links lead nowhere in a bundle."""
+    lines = [f"{count:>10}  {name}" for name, count in listed(data).items()]
+    return "\n".join([f"{'count':>10}  profile", *lines, ""]).encode()
 
 
 def _symbol(data: bytes) -> Proof:

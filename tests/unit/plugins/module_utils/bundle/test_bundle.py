@@ -65,6 +65,18 @@ def test_parts_become_one_bundle_with_one_ledger(sealed, tmp_path):
         assert found.files == 4
 
 
+@pytest.mark.parametrize("also", [(), ("profile:cpu",), ("status:ping",)], ids=["alone", "profiles", "status"])
+def test_the_verdicts_on_logs_are_in_the_bundle(tmp_path, also):
+    store = Store(str(tmp_path / "part"))
+    instance = Instance(cluster="c", component="region", name="pod-1", namespace="onecloud")
+    details = {"verdict": "dropping", "rule": "tasks_lost", "evidence": ["640 tasks lost"]}
+    store.record(
+        [row(instance, capture, verdict(Reason.RECORDED), details=details) for capture in ("log_watch", *also)]
+    )
+    folder = Path(seal_bundle(str(tmp_path / "run"), [store.root], [], {"id": "run"}).folder)
+    assert "| region | pod-1 | dropping | tasks\\_lost | 640 tasks lost | - |" in (folder / "issue.md").read_text()
+
+
 @pytest.mark.parametrize("reason", [Reason.UNREACHABLE, Reason.NO_RESULT])
 def test_who_brought_nothing_has_a_row_that_says_why_and_no_more(tmp_path, reason):
     absent = [{"cluster": "c", "error": "pattern 'own' is wrong", "reason": reason.value}]

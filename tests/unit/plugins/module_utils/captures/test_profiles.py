@@ -111,6 +111,16 @@ def test_each_kind_is_taken_kept_and_proved_the_costly_ones_last(transport, tmp_
     assert ran.report.touched == 1
 
 
+def test_the_index_is_kept_as_text_without_its_dead_links(transport, tmp_path):
+    transport.add("region", "r", answer=profiling)
+    row = take(transport, tmp_path).rows()["index"]
+    assert row.details["profiles"] == {"goroutine": 3, "profile": 0}
+    assert row.path.endswith("/index.txt")
+    lines = (tmp_path / row.path).read_text().splitlines()
+    assert [line.split() for line in lines] == [["count", "profile"], ["3", "goroutine"], ["0", "profile"]]
+    assert not list(tmp_path.rglob("*.html"))
+
+
 def test_goroutines_come_parsed_with_their_states_and_waits(transport, tmp_path):
     transport.add("region", "r", answer=profiling)
     rows = take(transport, tmp_path, SETS["quick"]).rows()

@@ -16,7 +16,12 @@ import golang
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import pprof_proto
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.proof import COUNTS, KINDS, prove
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.proof import (
+    COUNTS,
+    KINDS,
+    index_text,
+    prove,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, Status
 from pprofs import CPU, HEAP, packed, profile
 
@@ -193,6 +198,14 @@ def test_without_protobuf_nothing_is_called_whole(monkeypatch, data, reason):
     monkeypatch.setitem(sys.modules, "google.protobuf", None)
     proof = prove("cpu", data)
     assert (proof.reason, proof.status) == (reason, Status.PARTIAL)
+
+
+def test_the_index_lists_the_profiles_that_there_are(served):
+    page = served["index"].read_bytes()
+    counts = prove("index", page).details["profiles"]
+    assert {"goroutine", "heap", "profile", "trace"} <= set(counts)
+    assert counts["goroutine"] > 0
+    assert "<" not in index_text(page).decode()
 
 
 @pytest.mark.parametrize(

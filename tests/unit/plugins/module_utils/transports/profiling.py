@@ -37,7 +37,11 @@ DEBUG2 = (
     b"goroutine 1 [chan receive, 5 minutes]:\nmain.main()\n\t/src/main.go:7 +0x1d\n"
 )
 CMDLINE = b"/opt/yunion/bin/region\0--config\0/etc/yunion/region.conf\0--sql-password\0very-secret"
-INDEX = b"<html>\n<head>\n<title>/debug/pprof/</title>\n</head>\n<body>\n/debug/pprof/\n</body>\n</html>\n"
+INDEX = (
+    b"<html>\n<head>\n<title>/debug/pprof/</title>\n</head>\n<body>\n/debug/pprof/\n<table>\n"
+    b"<tr><td>3</td><td><a href='goroutine?debug=1'>goroutine</a></td></tr>\n"
+    b"<tr><td>0</td><td><a href='profile?debug=1'>profile</a></td></tr>\n</table>\n</body>\n</html>\n"
+)
 
 
 def number(value: int) -> bytes:
