@@ -24,6 +24,9 @@ class LogPattern:
     another message. Its group "pool" is the worker pool that the message names; watch/pools.py reads the others.
     level: the least at which it is printed: what says it below is somebody's quotation. bare: it also comes in lines
     without the log's header, or in a later line of a message. after: how many lines after it belong to a sample.
+
+    unheaded: it only comes in lines without the log's header, as the Go runtime prints them. at_level: every line of
+    this level says it; then texts are the beginnings of such a line's header. ends_process: who says it has ended.
     """
 
     id: str
@@ -34,10 +37,13 @@ class LogPattern:
     level: str = "warning"
     bare: bool = False
     after: int = 2
+    unheaded: bool = False
+    at_level: str = ""
+    ends_process: bool = False
 
 
 _NAME = r"\[?(?P<pool>[^\]:\s]{1,100})\]?:? "
-_STACK = 24  # lines of a panic's stack that tell where it was
+STACK_LINES = 24  # lines of a panic's stack that tell where it was
 
 LOG_PATTERNS = (
     LogPattern(
@@ -88,18 +94,18 @@ LOG_PATTERNS = (
         ("WorkerManager exec callback error",),
         CRITICAL,
         "a handler or pool task panicked",
-        after=_STACK,
+        after=STACK_LINES,
     ),
     LogPattern("queue_hook", ("queueInitHook fail", "queueEmptyHook fail"), WARNING, "a worker pool's hook failed"),
-    LogPattern("task_panic", (" PANIC on stage ",), CRITICAL, "an asynchronous task panicked", after=_STACK),
+    LogPattern("task_panic", (" PANIC on stage ",), CRITICAL, "an asynchronous task panicked", after=STACK_LINES),
     LogPattern("task_stage_lost", ("not found??? ...",), WARNING, "an asynchronous task or its object is gone"),
-    LogPattern("local_task", ("LocalTaskRun error: ",), CRITICAL, "a local task panicked", after=_STACK),
+    LogPattern("local_task", ("LocalTaskRun error: ",), CRITICAL, "a local task panicked", after=STACK_LINES),
     LogPattern(
         "delayed_task",
         ("DelayTask panic: ", "DelayTaskWithoutReqctx panic: "),
         CRITICAL,
         "a delayed task panicked",
-        after=_STACK,
+        after=STACK_LINES,
     ),
     LogPattern(
         "cron_panic",
@@ -107,7 +113,7 @@ LOG_PATTERNS = (
         CRITICAL,
         "a cron job failed with a panic",
         "CronJob task .{1,200}? run error: ",
-        after=_STACK,
+        after=STACK_LINES,
     ),
     LogPattern("schema_not_in_sync", ("database schema not in sync",), CRITICAL, "the database has an older schema"),
     LogPattern(
@@ -151,12 +157,45 @@ LOG_PATTERNS = (
     LogPattern("cannot_listen", ("ListAndServer fail",), CRITICAL, "the port or the certificate cannot be used"),
     LogPattern(
         "runtime_fatal",
-        ("fatal error: ",),
+        ("fatal error: ", "SIGSEGV: ", "SIGABRT: ", "SIGBUS: "),
         CRITICAL,
         "the Go runtime ended the process",
-        "fatal error: ",
+        # The signals are those of threads that run no Go code (runtime/signal_unix.go).
+        "fatal error: |SIG(?:SEGV|ABRT|BUS): ",
         bare=True,
-        after=_STACK,
+        after=STACK_LINES,
+        unheaded=True,
+        ends_process=True,
+    ),
+    LogPattern(
+        "runtime_panic",
+        ("panic: ",),
+        CRITICAL,
+        "the process crashed: a panic that nothing recovered",
+        # A panic that was recovered and raised again is printed first, with "[recovered]" behind it (runtime/panic.go).
+        "panic: ",
+        bare=True,
+        after=STACK_LINES,
+        unheaded=True,
+        ends_process=True,
+    ),
+    LogPattern(
+        "service_fatal",
+        ("[fatal 2", "[F 2"),
+        CRITICAL,
+        "the service ended itself",
+        # The planned exit after a change of options is logged at this level, too (pkg/appsrv/workers_watchdog.go).
+        "(?!System is idle, no worker is busy, exitFlag is set)",
+        at_level="fatal",
+        ends_process=True,
+    ),
+    LogPattern(
+        "started",
+        ("Start listen on ",),
+        INFO,
+        "the service began to answer: a start of the process",
+        "Start listen on ",
+        level="info",
     ),
     LogPattern(
         "planned_exit",

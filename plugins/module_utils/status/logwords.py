@@ -12,66 +12,129 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..text import clean
-from ..watch.lines import Found, find
+from ..watch.lines import Found, find, last_time
 from ..watch.patterns import load_patterns
+from ..watch.pools import WATCHDOG_SECONDS, Pool
 from ..watch.redact import shown
+from ..watch.samples import Contexts, Counted
 
 MAX_SAMPLES = 3
 MAX_POOLS = 50
+# Services that listen on two ports say so twice at one start.
+START_SECONDS = 10.0
+MAX_STARTS = 50
+STARTED = "started"
+
+
+@dataclass
+class _Pattern:
+    """What the lines of one pattern add up to: in all, and in their last episode."""
+
+    counted: Counted
+    first: str = ""
+    last: str = ""
+    pools: dict[str, int] = field(default_factory=dict)
+    samples: list[str] = field(default_factory=list)
+
+    def add(self, hit: Found, pool: str) -> None:
+        self.counted.seen.add(hit.moment)
+        self.counted.episode.add(hit)
+        if hit.time:
+            self.first = min(self.first or hit.time, hit.time)
+            self.last = max(self.last, hit.time)
+        if pool and (pool in self.pools or len(self.pools) < MAX_POOLS):
+            self.pools[pool] = self.pools.get(pool, 0) + 1
+        if len(self.samples) < MAX_SAMPLES:
+            line = shown(hit.message, around=hit.pattern.texts)
+            if line not in self.samples:
+                self.samples.append(line)
+
+    def document(self) -> dict[str, Any]:
+        pools = sorted(self.pools.items(), key=lambda item: (-item[1], item[0]))
+        return {
+            "id": self.counted.pattern.id,
+            "count": self.counted.seen.count,
+            "first": self.first,
+            "last": self.last,
+            "pools": [{"name": pool, "count": number} for pool, number in pools],
+            "samples": self.samples,
+            "episode": {**self.counted.episode.document(), "line": self.counted.text},
+        }
 
 
 @dataclass
 class Words:
     """The finds of one window or, with add() called again, of several that follow one another."""
 
-    counts: dict[str, int] = field(default_factory=dict)
-    _times: dict[str, list[str]] = field(default_factory=dict)
-    _pools: dict[str, dict[str, int]] = field(default_factory=dict)
-    _samples: dict[str, list[str]] = field(default_factory=dict)
-    _busy: dict[str, dict[str, Any]] = field(default_factory=dict)
+    starts: list[str] = field(default_factory=list)
+    _patterns: dict[str, _Pattern] = field(default_factory=dict)
+    _pools: dict[str, Pool] = field(default_factory=dict)
+    _last: dict[str, str] = field(default_factory=dict)
+    _started: float | None = None
 
-    def add(self, hit: Found) -> None:
-        name, pool = hit.pattern.id, clean(hit.groups.get("pool", ""), 100)
-        self.counts[name] = self.counts.get(name, 0) + 1
-        if hit.time:
-            times = self._times.setdefault(name, [hit.time, hit.time])
-            times[0], times[1] = min(times[0], hit.time), max(times[1], hit.time)
-        pools = self._pools.setdefault(name, {})
-        if pool and (pool in pools or len(pools) < MAX_POOLS):
-            pools[pool] = pools.get(pool, 0) + 1
-        samples = self._samples.setdefault(name, [])
-        if len(samples) < MAX_SAMPLES:
-            line = shown(hit.message)
-            if line not in samples:
-                samples.append(line)
-        cycles = int(hit.groups.get("cycles", 0))
-        if cycles and (pool in self._busy or len(self._busy) < MAX_POOLS):
-            entry = self._busy.setdefault(pool, {"name": pool, "cycles_first": cycles, "cycles_max": 0})
-            entry["cycles_last"], entry["last"] = cycles, hit.time
-            entry["cycles_max"] = max(entry["cycles_max"], cycles)
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many lines each pattern has, by its id."""
+        return {name: each.counted.seen.count for name, each in self._patterns.items()}
+
+    def add(self, hit: Found) -> Counted:
+        """Count a line."""
+        pool = clean(hit.groups.get("pool", ""), 100)
+        pattern = self._patterns.setdefault(hit.pattern.id, _Pattern(Counted(hit.pattern)))
+        pattern.add(hit, pool)
+        if hit.pattern.id == STARTED:
+            self._start(hit)
+        elif ("cycles" in hit.groups or "queue" in hit.groups) and (
+            pool in self._pools or len(self._pools) < MAX_POOLS
+        ):
+            told = self._pools.setdefault(pool, Pool(pool))
+            (told.busy_cycles if "cycles" in hit.groups else told.busy)(hit.moment, hit.groups)
+            self._last[pool] = hit.time or self._last.get(pool, "")
+        return pattern.counted
+
+    def _start(self, hit: Found) -> None:
+        known, moment = self._started, hit.moment
+        self._started = moment
+        if known is not None and moment is not None and abs(moment - known) <= START_SECONDS:
+            return
+        if len(self.starts) < MAX_STARTS:
+            self.starts.append(hit.time)
+        for pool in self._pools.values():
+            pool.restart()
 
     def as_dict(self) -> dict[str, Any]:
-        """The parts "patterns" and "busy" of the document log of status.json."""
-        patterns = []
-        for name, count in sorted(self.counts.items(), key=lambda item: (-item[1], item[0])):
-            times = self._times.get(name, ["", ""])
-            pools = sorted(self._pools[name].items(), key=lambda item: (-item[1], item[0]))
-            patterns.append(
-                {
-                    "id": name,
-                    "count": count,
-                    "first": times[0],
-                    "last": times[1],
-                    "pools": [{"name": pool, "count": number} for pool, number in pools],
-                    "samples": self._samples[name],
-                }
-            )
-        return {"patterns": patterns, "busy": [self._busy[pool] for pool in sorted(self._busy)]}
+        """The parts "patterns", "busy" and "starts" of the document log of status.json."""
+        patterns = sorted(self._patterns.items(), key=lambda item: (-item[1].counted.seen.count, item[0]))
+        busy = [_busy(self._pools[name], self._last[name]) for name in sorted(self._pools)]
+        return {"patterns": [each.document() for _name, each in patterns], "busy": busy, "starts": self.starts}
+
+
+def _busy(pool: Pool, last: str) -> dict[str, Any]:
+    """What the watchdog's lines and the BUSY lines say of a pool; 0 where there are none of them."""
+    cycles, queue = pool.cycles, pool.queue
+    interval = WATCHDOG_SECONDS if cycles.interval is None else cycles.interval
+    return {
+        "name": pool.name,
+        "cycles_first": cycles.opening,
+        "cycles_last": cycles.last[1],
+        "cycles_max": cycles.most,
+        "last": last,
+        "seconds": round(cycles.last[1] * interval),
+        "queue_first": queue.first[1],
+        "queue_last": queue.last[1],
+        "queue_most": queue.series.most,
+        "queue_reports": queue.reports,
+    }
 
 
 def log_document(data: bytes, seconds: int, truncated: bool) -> dict[str, Any]:
     """The document log of status.json for one window."""
-    words = Words()
-    for hit in find(data, load_patterns()):
-        words.add(hit)
-    return {"seconds": seconds, "bytes": len(data), "truncated": truncated, **words.as_dict()}
+    words, contexts = Words(), Contexts(stamped=False)
+    text = b"\n" + data  # what stands at its beginning is a whole line
+    for hit in find(text, load_patterns(), 1):
+        place = words.add(hit).opens_place()
+        if place is not None:
+            contexts.add(place, text, hit.end + 1)
+    lines = data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
+    made = {"seconds": seconds, "bytes": len(data), "truncated": truncated, "lines": lines, "last": last_time(data)}
+    return {**made, **words.as_dict()}

@@ -61,7 +61,7 @@ class Found:
     """A line that says a pattern's text. data[start:end] is the line, without its newline, in what was scanned.
 
     time: what its header tells, as "2026-01-02T03:04:05"; moment: when it was written, by its stamp or its header.
-    groups: those of the pattern's form.
+    groups: those of the pattern's form. level: of its header, "" where it has none.
     """
 
     pattern: LogPattern
@@ -71,6 +71,12 @@ class Found:
     time: str = ""
     moment: float | None = None
     groups: dict[str, str] = field(default_factory=dict)
+    level: str = ""
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the service itself calls it an error, or worse."""
+        return bool(self.level) and _RANKS[self.level] >= _RANKS["error"]
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,7 @@ def _in_line(data: bytes, begin: int, end: int, patterns: Patterns, stamped: boo
     line = take_apart(data[begin:end], stamped)
     message = line.message
     said_by = {pattern.id: pattern for text, pattern in patterns.texts if text in message}
+    said_by.update((pattern.id, pattern) for pattern in patterns.at_level.get(line.level, ()))
     for pattern in said_by.values():
         if not _may_say(pattern, line):
             continue
@@ -153,13 +160,15 @@ def _in_line(data: bytes, begin: int, end: int, patterns: Patterns, stamped: boo
             if line.stamp:
                 moment = times.of_stamp(line.stamp.decode())
             elif not said.is_headed:
-                moment = _moment_above(data, begin, stamped)
-            yield Found(pattern, begin, end, said.message, time, moment, groups)
+                time, moment = _date_above(data, begin, stamped)
+            yield Found(pattern, begin, end, said.message, time, moment, groups, said.level)
 
 
 def _may_say(pattern: LogPattern, line: Line) -> bool:
     """Whether a line that holds the pattern's text can be the service's own saying so, and not a quotation."""
     if line.is_headed:
+        if pattern.unheaded:
+            return False
         return bool(pattern.form) or not _ACCESS.match(line.message)
     return (pattern.bare or bool(pattern.form)) and not _DUMP_LINE.match(line.text)
 
@@ -190,13 +199,13 @@ def _beginning(data: bytes, begin: int, end: int, stamped: bool) -> Line | None:
     return None
 
 
-def _moment_above(data: bytes, begin: int, stamped: bool) -> float | None:
-    """The time of the nearest line before the one at `begin` that tells one."""
+def _date_above(data: bytes, begin: int, stamped: bool) -> tuple[str, float | None]:
+    """The time of the nearest line before the one at `begin` that tells one: as its header has it, and as a moment."""
     for line in reversed(lines_before(data, begin, MAX_LINES_BACK)):
-        moment = _moment(line, 0, stamped)
+        time, moment = _date(line, 0, stamped)
         if moment is not None:
-            return moment
-    return None
+            return time, moment
+    return "", None
 
 
 def first_moment(data: bytes, start: int, stamped: bool) -> float | None:
@@ -221,13 +230,30 @@ def last_moment(data: bytes, start: int, stamped: bool) -> float | None:
     return None
 
 
+def last_time(data: bytes) -> str:
+    """The time of the last line that tells one, as its header has it; "" where none does."""
+    end = len(data)
+    while end > 0:
+        begin = data.rfind(b"\n", 0, end - 1) + 1
+        time, moment = _date(data, begin, stamped=False)
+        if moment is not None:
+            return time
+        end = begin
+    return ""
+
+
 def _moment(data: bytes, begin: int, stamped: bool) -> float | None:
     """The time of the line that begins there: of its stamp where it should have one, else of its header."""
+    return _date(data, begin, stamped)[1]
+
+
+def _date(data: bytes, begin: int, stamped: bool) -> tuple[str, float | None]:
+    """The same, and how the header has it ("" where it is of a stamp)."""
     if stamped:
         match = _STAMP.match(data, begin)
-        return times.of_stamp(match.group(1).decode()) if match else None
+        return "", times.of_stamp(match.group(1).decode()) if match else None
     match = _DATED.match(data, begin)
-    return times.date_in(match.group(1).decode())[1] if match else None
+    return times.date_in(match.group(1).decode()) if match else ("", None)
 
 
 def lines_before(data: bytes, begin: int, count: int) -> list[bytes]:

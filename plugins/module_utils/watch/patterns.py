@@ -39,17 +39,23 @@ _RARE = 0.9 ** len(_FREQUENT)
 class Patterns:
     """A set of patterns. prefilter finds, in bytes, a place in each line that holds any of the texts, and no other.
 
-    texts: each with its pattern, in the order of the patterns; forms: their expressions, by id.
+    texts: each with its pattern, in the order of the patterns; forms: their expressions, by id. at_level: those that
+    every line of a level says, by that level.
     """
 
     items: Sequence[LogPattern]
     prefilter: re.Pattern[bytes] = field(init=False)
     texts: list[tuple[str, LogPattern]] = field(init=False)
     forms: dict[str, re.Pattern[str]] = field(init=False)
+    at_level: dict[str, list[LogPattern]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.texts = [(text, item) for item in self.items for text in item.texts]
-        self.prefilter = re.compile(_prefilter([text.encode() for text, _item in self.texts]))
+        self.texts = [(text, item) for item in self.items if not item.at_level for text in item.texts]
+        self.prefilter = re.compile(_prefilter([text.encode() for item in self.items for text in item.texts]))
+        self.at_level = {}
+        for item in self.items:
+            for name in (item.at_level, item.at_level[:1].upper()) if item.at_level else ():
+                self.at_level.setdefault(name, []).append(item)
         self.forms = {item.id: re.compile(item.form, re.DOTALL) for item in self.items if item.form}
 
 

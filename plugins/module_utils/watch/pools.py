@@ -63,11 +63,45 @@ class Series:
 
 
 @dataclass
+class Queue:
+    """How many tasks waited, as the pool's BUSY lines tell.
+
+    reports: lines since the number fell last; first and last: (moment, tasks) of them; workers: as the last line says.
+    """
+
+    series: Series = field(default_factory=Series)
+    reports: int = 0
+    first: tuple[float | None, int] = (None, 0)
+    last: tuple[float | None, int] = (None, 0)
+    workers: int = 0
+
+    def add(self, moment: float | None, tasks: int, workers: int) -> None:
+        self.series.add(moment, tasks)
+        if tasks < self.last[1]:
+            self.reports = 0
+        if not self.reports:
+            self.first = (moment, tasks)
+        self.last = (moment, tasks)
+        self.workers = workers
+        self.reports += 1
+
+    def restart(self) -> None:
+        """The process is another one, and so is the queue."""
+        self.reports, self.first, self.last = 0, (None, 0), (None, 0)
+
+    @property
+    def seconds(self) -> float:
+        """For how long the number has not fallen."""
+        (began, _tasks), (moment, _last) = self.first, self.last
+        return 0.0 if began is None or moment is None else max(0.0, moment - began)
+
+
+@dataclass
 class Cycles:
     """The watchdog's "busy for N cycles": N grows by one each round, and begins anew once the pool was idle.
 
     reports: lines since the last time it was idle; first and last: (moment, N) of them; drained: how often N fell.
-    interval: seconds from round to round as the lines show it; None before they do.
+    interval: seconds from round to round as the lines show it; None before they do. opening: the first N of all.
     """
 
     seen: Seen = field(default_factory=Seen)
@@ -78,8 +112,11 @@ class Cycles:
     drained: int = 0
     series: Series = field(default_factory=Series)
     interval: float | None = None
+    opening: int = 0
 
     def add(self, moment: float | None, number: int) -> None:
+        if not self.seen.count:
+            self.opening = number
         self.seen.add(moment)
         self.series.add(moment, number)
         if number <= self.last[1]:
@@ -190,7 +227,7 @@ class Pool:
     lost: Seen = field(default_factory=Seen)
     refused: Seen = field(default_factory=Seen)
     waiting: Seen = field(default_factory=Seen)
-    queue: Series = field(default_factory=Series)
+    queue: Queue = field(default_factory=Queue)
     most_workers: int = 0
     cycles: Cycles = field(default_factory=Cycles)
     detached: Seen = field(default_factory=Seen)
@@ -207,7 +244,7 @@ class Pool:
 
     def busy(self, moment: float | None, groups: dict[str, str]) -> None:
         self.waiting.add(moment)
-        self.queue.add(moment, int(groups["queue"]))
+        self.queue.add(moment, int(groups["queue"]), int(groups["max"]))
         self.most_workers = max(self.most_workers, int(groups["max"]))
 
     def busy_cycles(self, moment: float | None, groups: dict[str, str]) -> None:
@@ -227,6 +264,7 @@ class Pool:
     def restart(self) -> None:
         """The process is another one: what waited is gone with the old one, what was lost stays lost."""
         self.cycles.restart()
+        self.queue.restart()
         self.tasks.restart()
         self.detached_now = Seen()
 
@@ -243,7 +281,7 @@ class Pool:
             if seen.count:
                 made[name] = seen.document()
         if self.waiting.count:
-            made["waiting"].update(workers=self.most_workers, queue=self.queue.document())
+            made["waiting"].update(workers=self.most_workers, queue=self.queue.series.document())
         if self.detached.count:
             made["detached"].update(reasons=self.reasons, longest=self.longest)
         if self.cycles.seen.count:

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Sequence
 
-from ..log_patterns import LogPattern
+from ..log_patterns import STACK_LINES, LogPattern
 from . import lines, times
+from .episodes import Episode, telling
+from .frames import Place
 from .pools import Seen
 from .redact import shown
 
@@ -28,6 +30,12 @@ class Sample:
     before: list[str]
     wanted: int
     after: list[str] = field(default_factory=list)
+    weight: int = 0
+
+    def take(self, text: str) -> None:
+        """Add the next line after it."""
+        self.wanted -= 1
+        self.after.append(shown(text, MAX_TEXT))
 
     def document(self) -> dict[str, Any]:
         return {"time": times.utc(self.moment), "before": self.before, "line": self.text, "after": self.after}
@@ -35,25 +43,57 @@ class Sample:
 
 @dataclass
 class Counted:
-    """What was seen of one pattern."""
+    """What was seen of one pattern: in all, and in its last episode."""
 
     pattern: LogPattern
     seen: Seen = field(default_factory=Seen)
     pools: dict[str, int] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
+    episode: Episode = field(init=False)
+    place: Place | None = None
+
+    def __post_init__(self) -> None:
+        self.episode = Episode(self.pattern)
 
     def add(self, found: lines.Found, pool: str, data: bytes, stamped: bool) -> Sample | None:
         """Count it; the sample that is taken of it, where one is."""
         self.seen.add(found.moment)
         if pool and (pool in self.pools or len(self.pools) < MAX_POOLS):
             self.pools[pool] = self.pools.get(pool, 0) + 1
-        if len(self.samples) >= MAX_SAMPLES:
+        if not self._makes_room(found, self.episode.add(found)):
             return None
         before = [_shown(line, stamped) for line in lines.lines_before(data, found.start, BEFORE)]
-        text = _shown(data[found.start : found.end], stamped)
-        sample = Sample(found.moment, text, before, self.pattern.after)
+        text = _shown(data[found.start : found.end], stamped, self.pattern.texts)
+        sample = Sample(found.moment, text, before, self.pattern.after, weight=telling(found))
         self.samples.append(sample)
         return sample
+
+    def _makes_room(self, found: lines.Found, better: bool) -> bool:
+        """Whether a sample is to be taken of this line. The first of all is kept, then those of the last episode."""
+        if len(self.samples) < MAX_SAMPLES:
+            return True
+        if self.episode.count == 1 and better:
+            del self.samples[1:]
+            return True
+        if better and telling(found) > min(sample.weight for sample in self.samples[1:]):
+            del self.samples[-1]
+            return True
+        return False
+
+    def opens_place(self) -> Place | None:
+        """Return what reads the place of the crash out of the lines after the newest one, where a stack follows it."""
+        if self.pattern.after < STACK_LINES:
+            return None
+        if self.place is not None:
+            self.place.wanted = 0
+        self.place = Place()
+        return self.place
+
+    @property
+    def text(self) -> str:
+        """The line of the last episode that says most, with the place of the code where it tells one."""
+        where = f" {self.place.text}" if self.place is not None and self.place.text else ""
+        return self.episode.line() + where
 
     def document(self) -> dict[str, Any]:
         return {
@@ -61,37 +101,42 @@ class Counted:
             "severity": self.pattern.severity,
             "meaning": self.pattern.meaning,
             **self.seen.document(),
+            "episode": {
+                "count": self.episode.count,
+                "first": times.utc(self.episode.first),
+                "last": times.utc(self.episode.last),
+                "line": self.text,
+            },
             "pools": dict(sorted(self.pools.items(), key=lambda item: (-item[1], item[0]))),
             "samples": [sample.document() for sample in self.samples],
         }
 
 
 class Contexts:
-    """Gives samples the lines that come after them, also in later blocks."""
+    """Gives samples and places of crashes the lines that come after them, also in later blocks."""
 
     def __init__(self, stamped: bool) -> None:
         self._stamped = stamped
-        self._open: list[Sample] = []
+        self._open: list[Sample | Place] = []
 
-    def add(self, sample: Sample, data: bytes, at: int) -> None:
+    def add(self, reader: Sample | Place, data: bytes, at: int) -> None:
         """The lines after it begin at data[at]."""
-        if self._fill(sample, data, at):
-            self._open.append(sample)
+        if self._fill(reader, data, at):
+            self._open.append(reader)
 
     def begin(self, data: bytes, start: int) -> None:
         """A new block of whole lines is data[start:]."""
-        self._open = [sample for sample in self._open if self._fill(sample, data, start)]
+        self._open = [reader for reader in self._open if self._fill(reader, data, start)]
 
-    def _fill(self, sample: Sample, data: bytes, at: int) -> bool:
+    def _fill(self, reader: Sample | Place, data: bytes, at: int) -> bool:
         """Take what there is; whether more is wanted."""
-        while sample.wanted and at < len(data):
+        while reader.wanted and at < len(data):
             end = data.find(b"\n", at)
             end = len(data) if end < 0 else end
-            sample.after.append(_shown(data[at:end], self._stamped))
-            sample.wanted -= 1
+            reader.take(lines.text_of(data[at:end], self._stamped))
             at = end + 1
-        return sample.wanted > 0
+        return reader.wanted > 0
 
 
-def _shown(line: bytes, stamped: bool) -> str:
-    return shown(lines.text_of(line, stamped), MAX_TEXT)
+def _shown(line: bytes, stamped: bool, around: Sequence[str] = ()) -> str:
+    return shown(lines.text_of(line, stamped), MAX_TEXT, around)

@@ -141,7 +141,7 @@ def _left_behind(pool: Pool, _situation: Situation) -> tuple[str, float | None] 
 def _waits(pool: Pool, _situation: Situation) -> tuple[str, float | None] | None:
     parts, moments = [], []
     if pool.waiting.count:
-        parts.append(f"no free worker of {pool.most_workers}, up to {pool.queue.most} tasks waited")
+        parts.append(f"no free worker of {pool.most_workers}, up to {pool.queue.series.most} tasks waited")
         moments.append(pool.waiting.last)
     task = pool.tasks.oldest
     if pool.tasks.seen.count:

@@ -225,6 +225,9 @@ class Watcher:
         sample = counted.add(found, name, data, self._stamped)
         if sample is not None:
             self._contexts.add(sample, data, found.end + 1)
+        place = counted.opens_place()
+        if place is not None:
+            self._contexts.add(place, data, found.end + 1)
         self._minutes.add_hit(found.moment, pattern.severity)
         number = int(found.groups.get("cycles") or found.groups.get("queue") or 0)
         return Hit(pattern.id, pattern.severity, name, found.moment, found.message, number)

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
+import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.log_patterns import LOG_PATTERNS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.logwords import (
     Words,
@@ -18,10 +20,26 @@ from hypothesis import strategies as st
 
 CALLER = "appsrv.(*SWorkerManager).Run(workers.go:266)"
 POOL = "HttpGetRequestWorkerManager"
+REPORTS = Path(__file__).parents[3] / "fixtures" / "reports"
 
 
-def line(second: int, message: str) -> str:
-    return f"[warning 2026-11-23 00:22:{second:02d} {CALLER}]{message}\n"
+def line(second: int, message: str, level: str = "warning") -> str:
+    minute, second = divmod(second, 60)
+    return f"[{level} 2026-11-23 00:{22 + minute:02d}:{second:02d} {CALLER}]{message}\n"
+
+
+def told(*lines: str) -> dict:
+    return log_document("".join(lines).encode(), 600, False)
+
+
+def pattern(document: dict, name: str) -> dict:
+    (found,) = [each for each in document["patterns"] if each["id"] == name]
+    return found
+
+
+def busy(document: dict, name: str) -> dict:
+    (found,) = [each for each in document["busy"] if each["name"] == name]
+    return found
 
 
 def test_the_document_counts_by_pattern_and_pool():
@@ -44,10 +62,109 @@ def test_the_document_counts_by_pattern_and_pool():
         "last": "2026-11-23T00:22:06",
         "pools": [{"name": POOL, "count": 5}, {"name": "CronJobWorkers", "count": 1}],
         "samples": [f"{POOL}: queue full, task dropped", "CronJobWorkers: queue full, task dropped"],
+        "episode": {
+            "count": 6,
+            "first": "2026-11-23T00:22:01",
+            "last": "2026-11-23T00:22:06",
+            "line": "CronJobWorkers: queue full, task dropped",
+        },
     }
     assert found["busy"] == [
-        {"name": POOL, "cycles_first": 2, "cycles_last": 3, "cycles_max": 9, "last": "2026-11-23T00:22:59"}
+        {
+            "name": POOL,
+            "cycles_first": 2,
+            "cycles_last": 3,
+            "cycles_max": 9,
+            "last": "2026-11-23T00:22:59",
+            "seconds": 13,  # its watchdog went from 2 to 9 cycles in 30 s
+            "queue_first": 0,
+            "queue_last": 0,
+            "queue_most": 0,
+            "queue_reports": 0,
+        }
     ]
+    assert (found["lines"], found["last"], found["starts"]) == (10, "2026-11-23T00:22:08", [])
+
+
+def test_an_episode_is_of_the_lines_after_the_last_pause():
+    old = [line(second, " exec sql error select 1: Error 1040: Too many connections", "error") for second in (1, 2, 3)]
+    new = [line(500 + second, " driver: bad connection", "error") for second in (0, 100)]
+    found = pattern(told(*old, *new), "db_connection")
+    assert (found["count"], found["first"], found["last"]) == (5, "2026-11-23T00:22:01", "2026-11-23T00:32:00")
+    assert found["episode"] == {
+        "count": 2,
+        "first": "2026-11-23T00:30:20",
+        "last": "2026-11-23T00:32:00",
+        "line": "driver: bad connection",
+    }
+
+
+def test_an_episode_shows_the_line_that_says_most():
+    lines = [
+        line(1, " driver: bad connection", "error"),
+        line(2, " exec sql error: Error 1040: Too many connections", "error"),
+        line(3, " retry after invalid connection"),
+    ]
+    episode = pattern(told(*lines), "db_connection")["episode"]
+    assert (episode["count"], episode["line"]) == (3, "exec sql error: Error 1040: Too many connections")
+
+
+def test_the_decisive_words_behind_a_long_statement_are_shown():
+    statement = " exec sql error " + "SELECT `t1`.`id`, " * 40 + "FROM `servers`: Error 1040: Too many connections"
+    found = pattern(told(line(1, statement, "error")), "db_connection")
+    for shown in (found["episode"]["line"], *found["samples"]):
+        assert len(shown) <= 240
+        assert shown.startswith("exec sql error SELECT")
+        assert shown.endswith("Error 1040: Too many connections")
+
+
+def test_queues_are_those_since_they_fell_last():
+    lines = [line(n, f"{POOL}: BUSY activeWork 4 detachedWork 0 max 4 queue: {queue}")
+             for n, queue in enumerate([11, 40, 12, 13, 13, 20])]  # fmt: skip
+    found = busy(told(*lines), POOL)
+    assert [found[f"queue_{name}"] for name in ("first", "last", "most", "reports")] == [12, 20, 40, 4]
+    assert (found["cycles_last"], found["seconds"], found["last"]) == (0, 0, "2026-11-23T00:22:05")
+
+
+def test_a_start_begins_the_pools_anew():
+    lines = [
+        line(1, f" WorkerManager {POOL} has been busy for 90 cycles..."),
+        line(20, " Start listen on https://0.0.0.0:30500", "info"),
+        line(21, " Start listen on https://0.0.0.0:30357", "info"),  # keystone has two ports
+        line(60, f" WorkerManager {POOL} has been busy for 2 cycles..."),
+        line(80, " Start listen on https://0.0.0.0:30500", "info"),
+    ]
+    found = told(*lines)
+    assert found["starts"] == ["2026-11-23T00:22:20", "2026-11-23T00:23:20"]
+    assert (busy(found, POOL)["cycles_last"], busy(found, POOL)["cycles_max"]) == (0, 90)
+
+
+# (words that the document of a log that users reported has to say)
+@pytest.mark.parametrize(
+    ("file", "name", "words"),
+    [
+        ("log-cron-11382-cycles.log", "busy_cycles", ["CronJobWorkers"]),
+        ("log-queue-only-grows.log", "busy", ["opslog_write_worker", "1268"]),
+        ("log-go-panic.log", "runtime_panic", ["panic", "SIGSEGV", "models.(*SGuest).GetHost (guests.go:1201)"]),
+        ("log-fatal-recursive-locks.log", "service_fatal", ["Too many recursive locks", "server-"]),
+    ],
+)
+def test_logs_that_users_reported(file, name, words):
+    found = pattern(log_document((REPORTS / file).read_bytes(), 600, False), name)
+    assert found["last"]
+    assert [word for word in words if word not in found["episode"]["line"]] == []
+
+
+def test_a_reported_duration_and_queue_are_numbers():
+    cron = busy(log_document((REPORTS / "log-cron-11382-cycles.log").read_bytes(), 600, False), "CronJobWorkers")
+    assert cron["seconds"] == 11382 * 30
+    queue = busy(log_document((REPORTS / "log-queue-only-grows.log").read_bytes(), 600, False), "opslog_write_worker")
+    assert [queue[f"queue_{part}"] for part in ("first", "last", "reports")] == [1209, 1268, 60]
+
+
+def test_a_planned_exit_is_not_fatal():
+    said = " System is idle, no worker is busy, exitFlag is set, to exit ..."
+    assert [each["id"] for each in told(line(1, said, "fatal"))["patterns"]] == ["planned_exit"]
 
 
 def test_everything_kept_is_bounded():
@@ -81,9 +198,13 @@ def test_any_bytes_make_a_document(data):
     raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
     found = log_document(raw, 1, False)
     json.dumps(found, ensure_ascii=False).encode()
+    assert found["lines"] == len(raw.split(b"\n")) - (not raw or raw.endswith(b"\n"))
     for pattern in found["patterns"]:
         assert 0 < pattern["count"] <= raw.count(b"\n") + 1
-        assert all(not re.search("[\x00-\x1f]", sample) for sample in pattern["samples"])
+        episode = pattern["episode"]
+        assert 0 < episode["count"] <= pattern["count"]
+        assert episode["first"] <= episode["last"]
+        assert all(not re.search("[\x00-\x1f]", text) for text in [*pattern["samples"], episode["line"]])
 
 
 SAID = [
@@ -102,5 +223,5 @@ def test_windows_that_follow_one_another_add_up(said, cut):
         for hit in find(b"".join(part), load_patterns()):
             words.add(hit)
     whole = log_document(b"".join(lines), 1, False)
-    assert {key: whole[key] for key in ("patterns", "busy")} == words.as_dict()
+    assert {key: whole[key] for key in ("patterns", "busy", "starts")} == words.as_dict()
     assert sum(words.counts.values()) == len(said)

@@ -64,6 +64,7 @@ SAID = [
     ("host_ping", " host ping failed x", {}),
     ("esxi_disks", " Waiting for esxi disks 3 disconnect !!!", {}),
     ("cannot_listen", " ListAndServer fail: x (cert= key=)", {}),
+    ("started", " Start listen on https://0.0.0.0:30888", {}),
     ("planned_exit", " System is idle, no worker is busy, exitFlag is set, to exit ...", {}),
     ("user_agent", " Forbidden default handler request: /ping allow: x", {}),
 ]  # fmt: skip

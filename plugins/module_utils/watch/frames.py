@@ -1,0 +1,75 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where in the code a crash was, from the stack trace that follows its line. Pure; bounded.
+
+Go prints a goroutine's frames innermost first, each as a line of the function and its arguments and a line of the file
+(runtime/traceback.go). What stands above a frame of panic() is the handling of the panic, not its place.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from ..text import clean
+
+MAX_LINES = 80
+_LONGEST = 2000
+_CALL = re.compile(r"(.+?)\([^()]*\)$")
+_FILE = re.compile(r"\s+(?:\S*/)?([^/\s:]+:\d+)(?: \+0x[0-9a-f]+)?$")
+_SIGNAL = re.compile(r"\[signal [^\]]{1,200}\]")
+_OF_RUNTIME = ("runtime.", "runtime/", "panic", "created by ")
+_OWN = ("yunion.io/x/", "main.")
+
+
+@dataclass
+class Place:
+    """The place that the lines after a crash tell. wanted: how many of them are still to come.
+
+    signal: what the kernel said where a signal caused it. frames: (function, file and line) of the innermost function
+    that is not of the runtime, and of the innermost one of Cloudpods, where that is another one.
+    """
+
+    wanted: int = MAX_LINES
+    signal: str = ""
+    frames: list[tuple[str, str]] = field(default_factory=list)
+    _inside: bool = False
+    _call: str = ""
+
+    def take(self, text: str) -> None:
+        """Read the next line after the crash."""
+        self.wanted -= 1
+        text = text[:_LONGEST]
+        if text.startswith("goroutine ") or (self._inside and not text.strip()):
+            # The crashed goroutine stands first, and ends with an empty line.
+            self.wanted = 0 if self._inside else self.wanted
+            self._inside = True
+        elif self._inside:
+            self._frame(text)
+        elif not self.signal:
+            found = _SIGNAL.match(text)
+            self.signal = clean(found.group()) if found else ""
+
+    def _frame(self, text: str) -> None:
+        call, file = _CALL.match(text), _FILE.match(text)
+        if file is None:
+            self._call = call.group(1) if call else ""
+            return
+        name, self._call = self._call, ""
+        if name == "panic" or name.startswith("runtime.panic"):
+            self.frames.clear()
+        elif name and not name.startswith(_OF_RUNTIME) and len(self.frames) < 2:
+            if not self.frames or (name.startswith(_OWN) and not self._is_own(self.frames[0][0])):
+                self.frames.append((clean(name, 200), clean(file.group(1), 100)))
+
+    @staticmethod
+    def _is_own(name: str) -> bool:
+        return name.startswith(_OWN)
+
+    @property
+    def text(self) -> str:
+        """For people: "in models.(*SGuest).GetHost (guests.go:1201)"; "" where no frame was seen."""
+        told = [f"{name.rpartition('/')[2]} ({file})" for name, file in self.frames]
+        where = "in " + ", called by ".join(told) if told else ""
+        return " ".join(part for part in (self.signal, where) if part)
