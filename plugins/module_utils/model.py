@@ -39,6 +39,8 @@ class Process:
     start_time is field 22 of /proc/PID/stat (clock ticks since boot): with the pid it names a process for good.
     same_container: proved by mount namespace or cgroup. stderr is the target of /proc/PID/fd/2.
     log_file names the option or file that sends the log (and so the dump) away from stderr, if any.
+    state is the letter of State: in /proc/PID/status (of the main thread; a stop is of all threads), "" unknown;
+    waits_in the kernel function that it sleeps in (/proc/PID/wchan), "" unknown. Both as they were when it was looked at.
     """
 
     pid: int
@@ -51,6 +53,23 @@ class Process:
     caught: int = 0
     stderr: str = ""
     log_file: str = ""
+    state: str = ""
+    waits_in: str = ""
+
+
+# Letters of State: in /proc/PID/status (proc_pid_status(5)) of a process that executes nothing.
+STOPPED, TRACED, BLOCKED, ENDED = "T", "t", "D", ("Z", "X")
+
+
+def state_words(process: Process) -> str:
+    """Return what keeps a process from executing, e.g. "stopped (SIGSTOP)"; "" when it runs, sleeps or is not known."""
+    if process.state == STOPPED:
+        return "stopped (SIGSTOP)"
+    if process.state == TRACED:
+        return "stopped by a debugger"
+    if process.state == BLOCKED:
+        return "in uninterruptible sleep" + (f" in {process.waits_in}" if process.waits_in else "")
+    return "a zombie" if process.state in ENDED else ""
 
 
 # Why a part of a followed log was not seen.
