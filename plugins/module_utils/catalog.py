@@ -204,6 +204,9 @@ _COMPONENTS = (
 
 COMPONENTS: dict[str, Component] = {component.name: component for component in _COMPONENTS}
 
+# What most others need, the most needed first: every service stores its locks, asks for tokens, or asks for servers.
+FOUNDATIONS = ("etcd", "keystone", "region")
+
 # The user's view of the trouble -> the suspected components (docs of Cloudpods, "getting the call stacks").
 SCENARIOS = {
     "kvm_server": ("region", "host", "host-deployer"),

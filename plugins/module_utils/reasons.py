@@ -14,7 +14,7 @@ from .meanings import MEANINGS, Meaning, Reason, Status
 from .redact.redactor import Redactor
 from .text import MAX_DETAIL, shortened
 
-__all__ = ("MEANINGS", "CaptureError", "Meaning", "Reason", "Status", "Verdict", "said", "verdict")
+__all__ = ("MEANINGS", "CaptureError", "Meaning", "Reason", "Status", "Verdict", "detail_of", "said", "verdict")
 
 # Of a longer text only its beginning and its end, each half as long as this, are searched for secrets and shortened.
 LOOKED_THROUGH = 64 << 10
@@ -62,6 +62,20 @@ def verdict(reason: Reason, detail: str = "") -> Verdict:
     if meaning.next_step:
         text += f" Next: {meaning.next_step}."
     return Verdict(reason, text)
+
+
+def detail_of(reason: str, message: str) -> str:
+    """Return the detail that verdict() put into a message; "" where there is none, and of a message of another form
+    all of it."""
+    meaning = MEANINGS.get(Reason(reason)) if reason in {known.value for known in Reason} else None
+    if meaning is None:
+        return message
+    what = meaning.what[:1].upper() + meaning.what[1:]
+    if not message.startswith(what):
+        return message
+    after = f" Next: {meaning.next_step}." if meaning.next_step else ""
+    text = message[len(what) : len(message) - len(after) if message.endswith(after) else None]
+    return text.strip(": ").rstrip(".")
 
 
 class CaptureError(Exception):

@@ -123,6 +123,9 @@ instances:
     last_ended:
       description: When the container before this one ended (RFC 3339, UTC).
       type: str
+    last_started:
+      description: When the container before this one started (RFC 3339, UTC).
+      type: str
     process:
       description: The process, with O(transport=host).
       type: dict

@@ -26,7 +26,17 @@ from .documents import (
     status_of,
 )
 from .evaluate import NOT_APPLICABLE, OUTCOMES, UNKNOWN, Finding, Outcome, judge
-from .needs import ELSEWHERE, HERE, NOT_ASKED, OF_CLUSTER, Availability, availability, cluster_availability, overall
+from .needs import (
+    ELSEWHERE,
+    HERE,
+    NOT_ASKED,
+    OF_CLUSTER,
+    Availability,
+    availability,
+    cluster_availability,
+    lack_of_life,
+    overall,
+)
 from .rules import CLUSTER, COMPONENT, FLEET, INSTANCE, Rule, RuleSet
 from .shapes import ShapeError, loads
 
@@ -153,8 +163,7 @@ class Audit:
             return
         self._seen[key] = digest
         self.problems += [(path, f"{section} is malformed: {what}") for section, what in sorted(status.broken.items())]
-        if status.at:
-            self.looked_at.append(status.at)
+        self.looked_at += [*status.moments[:1], *status.moments[-1:]]
         for rule in self._of_instance:
             self._count(rule, place, self._judge(rule, document, availability(status, rule.needs)), instance["name"])
         if seen is not None:
@@ -162,6 +171,9 @@ class Audit:
             # the instance twice.
             self._gap(place, DOCUMENT_GAP, "two documents tell of this instance, and they differ", instance["name"])
             return
+        lifeless = lack_of_life(status)
+        if lifeless:
+            self._gap(place, NOTHING_CHECKED, lifeless, instance["name"])
         available = {name: availability(status, needs) for name, needs in self._wider.items()}
         self.instances[place].append(Kept(compact(document), available))
 

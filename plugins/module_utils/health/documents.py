@@ -9,13 +9,11 @@ tests/tools/rules_page.py, to be kept true.
 
 from __future__ import annotations
 
-import datetime
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Iterable, Iterator, Sequence
 
-from ..log_patterns import LOG_PATTERNS
-from ..reasons import Reason
+from ..reasons import Reason, detail_of
 from .formats import (
     CERTIFICATE,
     CERTIFICATE_SHAPE,
@@ -33,22 +31,23 @@ from .formats import (
     WINDOW,
     WINDOW_SHAPE,
 )
+from .log_facts import add_log_facts
+from .moments import is_moment, seconds_between
 from .shapes import Shape, ShapeError, each, text
-
-_PATTERNS = {pattern.id: pattern for pattern in LOG_PATTERNS}
 
 
 @dataclass
 class Status:
     """One instance's document, as rules see it, and what could not be used of it.
 
-    broken: section -> what is wrong with it. at: when it was looked at (RFC 3339), "" when it does not say.
+    broken: section -> what is wrong with it. moments: when it was looked at (RFC 3339), in their order; none when it
+    does not say.
     windowed: whether a second sample was asked for. times_read: endpoint -> in how many samples it was read.
     """
 
     document: dict[str, Any]
     broken: dict[str, str] = field(default_factory=dict)
-    at: str = ""
+    moments: list[str] = field(default_factory=list)
     windowed: bool = False
     times_read: dict[str, int] = field(default_factory=dict)
 
@@ -56,6 +55,12 @@ class Status:
     def instance(self) -> dict[str, Any]:
         found: dict[str, Any] = self.document["instance"]
         return found
+
+    @property
+    def answers(self) -> bool:
+        """Whether it answered an endpoint, and /ping when it was asked last."""
+        hangs = any(entry["endpoint"] == "ping" and entry["newest"] for entry in self.document["missing"])
+        return any(self.times_read.values()) and not hangs
 
 
 def status_of(raw: Any, path: str, transport: str = "", now: str = "") -> Status:
@@ -87,13 +92,17 @@ def status_of(raw: Any, path: str, transport: str = "", now: str = "") -> Status
     status.times_read = {endpoint: sum(1 for sample in samples if endpoint in sample) for endpoint in SAMPLED}
     # An endpoint that any sample has in a broken form is not judged by the others.
     made["latest"].update({endpoint: None for endpoint in SAMPLED if endpoint in status.broken})
-    moments = [*(sample.get("at") for sample in reversed(samples)), raw.get("collected")]
-    status.at = next((moment for moment in moments if _is_moment(moment)), "")
+    said = [*(sample.get("at") for sample in samples), raw.get("collected")]
+    status.moments = sorted(moment for moment in said if is_moment(moment))
     _mark_last(made, len(samples), status)
-    _add_ages(instance, status.at or now)
+    _add_ages(made, status.moments[-1] if status.moments else now)
     _add_course(made["latest"], samples)
-    _judge_log(made["log"], made["latest"]["worker_stats"])
+    if made["log"] is not None:
+        # The log is read while the first sample is taken.
+        read_at = status.moments[0] if status.moments and status.answers else ""
+        add_log_facts(made["log"], made["latest"]["worker_stats"], read_at)
     _drop_idle(made)
+    _add_start(made)
     return status
 
 
@@ -160,30 +169,19 @@ def _mark_last(made: dict[str, Any], samples: int, status: Status) -> None:
     newest = max([samples] + [entry["sample"] for entry in made["missing"] if id(entry) in sampled])
     for entry in made["missing"]:
         entry["newest"] = id(entry) not in sampled or entry["sample"] == newest
+        entry["detail"] = detail_of(entry["reason"], entry["message"])
     status.windowed = newest > 1 or made["window"] is not None
 
 
-def _add_ages(instance: dict[str, Any], at: str) -> None:
-    """How many seconds ago the container before this one ended, and this one began; null where that is not known."""
+def _add_ages(made: dict[str, Any], at: str) -> None:
+    """How many seconds ago the container before this one ended, and this one began, and how long that one ran; null
+    where that is not known."""
+    instance = made["instance"]
     for key, age in (("last_ended", "last_ended_seconds"), ("started", "started_seconds")):
         instance[age] = seconds_between(instance[key], at)
-
-
-def seconds_between(earlier: str, later: str) -> float | None:
-    """Seconds from one RFC 3339 moment to another; None when one of them is none."""
-    try:
-        return (_moment(later) - _moment(earlier)).total_seconds()
-    except (ValueError, OverflowError):
-        return None
-
-
-def _is_moment(stamp: Any) -> bool:
-    return isinstance(stamp, str) and seconds_between(stamp, stamp) is not None
-
-
-def _moment(stamp: str) -> datetime.datetime:
-    form = "%Y-%m-%dT%H:%M:%S.%fZ" if "." in stamp else "%Y-%m-%dT%H:%M:%SZ"
-    return datetime.datetime.strptime(stamp, form)  # noqa: DTZ007 - both are UTC, only their difference counts
+    for entry in made["missing"]:
+        entry["started_seconds"] = instance["started_seconds"]
+    instance["last_ran_seconds"] = seconds_between(instance["last_started"], instance["last_ended"])
 
 
 def _add_course(latest: dict[str, Any], samples: Sequence[dict[str, Any]]) -> None:
@@ -195,12 +193,16 @@ def _add_course(latest: dict[str, Any], samples: Sequence[dict[str, Any]]) -> No
         if latest[endpoint] is None:
             continue
         least: dict[tuple[str, int], list[Any]] = {}
+        first: dict[tuple[str, int], Any] = {}
         for sample in samples:
             for name, entry in _numbered((sample.get(endpoint) or {}).get(key, [])):
                 found = [entry[figure] for figure in figures]
                 least[name] = [min(pair) for pair in zip(found, least.get(name, found))]
+                first.setdefault(name, entry)
         for name, entry in _numbered(latest[endpoint][key]):
             entry.update(zip([figure + "_min" for figure in figures], least[name]))
+            if "queue" in entry:
+                entry["queue_first"] = first[name]["queue"]
 
 
 def _numbered(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
@@ -209,21 +211,6 @@ def _numbered(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[tuple[str, in
     for entry in entries:
         yield (entry["name"], before[entry["name"]]), entry
         before[entry["name"]] += 1
-
-
-def _judge_log(log: dict[str, Any] | None, workers: dict[str, Any] | None) -> None:
-    """Give patterns their meaning and weight, and the pools that the log calls busy what they do now, null where that
-    is not known."""
-    if log is None:
-        return
-    for pattern in log["patterns"]:
-        known = _PATTERNS.get(pattern["id"])
-        pattern["weight"], pattern["meaning"] = (known.severity, known.meaning) if known else ("warning", pattern["id"])
-    now = {} if workers is None else {pool["name"]: pool for pool in workers["workers"]}
-    for busy in log["busy"]:
-        pool = now.get(busy["name"])
-        for figure in ("active", "queue", "detached", "max"):
-            busy[figure] = pool[figure] if pool else None
 
 
 def _drop_idle(made: dict[str, Any]) -> None:
@@ -242,6 +229,13 @@ def _drop_idle(made: dict[str, Any]) -> None:
         window["failing_paths"] = [path for path in window["paths"] if path["errors_5xx"]]
     if window["workers"]:
         window["workers"] = [pool for pool in window["workers"] if any(pool[figure] for figure in _IDLE)]
+
+
+def _add_start(made: dict[str, Any]) -> None:
+    """Tell of each pool how many seconds ago its instance began: all cron jobs of a service start at once with it."""
+    workers, window = made["latest"]["worker_stats"], made["window"]
+    for pool in [*(workers["workers"] if workers else ()), *((window["workers"] or ()) if window else ())]:
+        pool["started_seconds"] = made["instance"]["started_seconds"]
 
 
 _IDLE = ("queue_first", "queue_last", "active_first", "active_last", "detached_first", "detached_last")

@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from typing import Any, Sequence
 
-from ..text import printable
 from .expressions import Bound, EvaluationError
 from .needs import GAP, NOT_ASKED, Availability
-from .rules import AT_MOST, CRITICAL, PLACE_FIELDS, SUBJECT, VALUE, WARNING, Rule
+from .rules import AT_MOST, CRITICAL, OVER, OVER_SECONDS, PLACE_FIELDS, SUBJECT, TOLD_ORDER, VALUE, WARNING, Rule
+from .wording import cut, shown
 
 # Worse comes later. A verdict is one of these; a finding's severity is one of the last two.
 OK, UNKNOWN = "ok", "unknown"
@@ -27,16 +26,18 @@ OUTCOMES = (OK, FOUND, UNKNOWN, NOT_APPLICABLE)
 ARTIFACT = "artifact"
 
 MAX_ITEMS = 20
-_LISTED = 5
-_LONGEST = 300
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule found at one place. value and threshold are numbers, or None where the rule compares none."""
+    """What a rule found at one place. value and threshold are numbers, or None where the rule compares none.
+
+    holds_up: one of rules.TOLD_ORDER.
+    """
 
     rule: str
     severity: str
+    holds_up: str
     cluster: str
     component: str
     instance: str
@@ -51,6 +52,11 @@ class Finding:
     def place(self) -> str:
         """Where it is, for people."""
         return "/".join(part for part in (self.cluster, self.component, self.instance) if part) or "fleet"
+
+    @property
+    def urgency(self) -> tuple[int, int]:
+        """By what findings are sorted: what is worse and holds up more comes first."""
+        return -VERDICTS.index(self.severity), TOLD_ORDER.index(self.holds_up)
 
 
 @dataclass(frozen=True)
@@ -97,12 +103,12 @@ def judge(
         found, unclear = _weigh(rule, items, document, thresholds)
     except EvaluationError as error:
         return Outcome(
-            UNKNOWN, reason=available.reason or f"the rule cannot be evaluated on this data: {_cut(str(error))}"
+            UNKNOWN, reason=available.reason or f"the rule cannot be evaluated on this data: {cut(str(error))}"
         )
     if found:
         # The worst first, and of these the most telling values.
         sign = 1 if rule.levels is not None and rule.levels.compare == AT_MOST else -1
-        found.sort(key=lambda one: (-VERDICTS.index(one.severity), sign * (one.value or 0), one.instance, one.subject))
+        found.sort(key=lambda one: (one.urgency, sign * (one.value or 0), one.instance, one.subject))
         return Outcome(FOUND, tuple(found[:MAX_ITEMS]), left_out=max(0, len(found) - MAX_ITEMS))
     if available.state == GAP:
         return Outcome(UNKNOWN, reason=available.reason)
@@ -131,6 +137,10 @@ def _weigh(
 
 def _finding(rule: Rule, item: dict[str, Any], document: dict[str, Any], weight: tuple[str, Any, Any]) -> Finding:
     severity, value, threshold = weight
+    # It is over at this number of seconds ago, whatever it was.
+    holds_up = rule.holds_up if item.get(OVER_SECONDS) is None else OVER
+    if holds_up == OVER:
+        severity = WARNING
     own = {
         "cluster": document.get("cluster", ""),
         "component": document.get("component", ""),
@@ -138,42 +148,21 @@ def _finding(rule: Rule, item: dict[str, Any], document: dict[str, Any], weight:
     }
     place = {key: shown(item[key]) if item.get(key) is not None else own[key] for key in PLACE_FIELDS}
     # Where an expression gives several kinds of items, one need not have all the fields of the message.
-    texts = dict.fromkeys(rule.expression.fields, "?")
-    texts.update((key, shown(part)) for key, part in item.items())
-    texts.update({key: printable(text) for key, text in place.items()}, threshold=shown(threshold))
+    values = dict(item, threshold=threshold, **place)
     return Finding(
         rule=rule.id,
         severity=severity,
+        holds_up=holds_up,
         subject=shown(item[SUBJECT]) if item.get(SUBJECT) is not None else "",
         value=_rounded(value),
         threshold=threshold,
-        message=rule.message.format(**texts),
+        message=rule.message.fill(values),
         artifact=shown(item[ARTIFACT]) if ARTIFACT in item else document.get("path", ""),
         fields={
             key: _bounded(part) for key, part in item.items() if key not in (*PLACE_FIELDS, SUBJECT, VALUE, ARTIFACT)
         },
         **place,
     )
-
-
-def shown(value: Any) -> str:
-    """A value for people: one printable line that is not long, and numbers with no more digits than tell something."""
-    if value is None:
-        return "?"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
-    if isinstance(value, list):
-        more = [f"and {len(value) - _LISTED} more"] if len(value) > _LISTED else []
-        return _cut(", ".join([shown(part) for part in value[:_LISTED]] + more))
-    return _cut(value if isinstance(value, str) else json.dumps(value, sort_keys=True))
-
-
-def _cut(text: str) -> str:
-    return printable(text[:_LONGEST]) + ("…" if len(text) > _LONGEST else "")
 
 
 def _rounded(value: Any) -> Any:

@@ -40,11 +40,14 @@ _INSTANCE_TEXTS = (
     "image_id",
     "started",
     "last_end",
+    "last_started",
     "last_ended",
 )
+# Of a process only what shows that it does not run; the host transport sees it.
+_PROCESS = record({}, _texts("state", "waits_in"), state="", waits_in="")
 INSTANCE = record(
     {"cluster": name, "component": name, "name": name, "state": choice(*(state.value for state in State))},
-    dict(_texts(*_INSTANCE_TEXTS), ready=flag, restarts=number, read_only=flag),
+    dict(_texts(*_INSTANCE_TEXTS), ready=flag, restarts=number, read_only=flag, process=_PROCESS),
     ready=False,
     restarts=0,
     read_only=False,
@@ -127,6 +130,9 @@ WINDOW_SIGN = {
 }
 
 CERTIFICATE_SHAPE = record({"not_after": text, "days_left": number}, _texts("subject", "issuer"), subject="", issuer="")
+# The last lines of one pattern without a long pause between two. Documents of releases before it do not have it.
+_EPISODE = record({"count": number}, _texts("first", "last", "line"), first="", last="", line="")
+_BUSY = ("cycles_first", "cycles_last", "cycles_max", "queue_first", "queue_last", "queue_most", "queue_reports")
 LOG_SHAPE = record(
     {
         "seconds": number,
@@ -138,7 +144,10 @@ LOG_SHAPE = record(
                     "last": text,
                     "pools": each(record({"name": text, "count": number})),
                     "samples": each(text),
+                    "episode": _EPISODE,
                 },
+                first="",
+                last="",
                 pools=[],
                 samples=[],
             )
@@ -146,9 +155,16 @@ LOG_SHAPE = record(
     },
     {
         "bytes": number,
+        "lines": number,
+        "last": text,
+        "starts": each(text),
         "truncated": flag,
-        "busy": each(record(dict(_numbers("cycles_first", "cycles_last", "cycles_max"), name=text), {"last": text})),
+        "busy": each(
+            record({"name": text}, dict(_numbers(*_BUSY), seconds=number, last=text), last="", **dict.fromkeys(_BUSY, 0))
+        ),
     },
+    last="",
+    starts=[],
     truncated=False,
     busy=[],
 )

@@ -14,6 +14,7 @@ from typing import Any, Callable, Sequence
 
 from ..model import State
 from ..reasons import Reason
+from ..text import duration
 from .documents import Status
 from .formats import CERTIFICATE, LOG, SAMPLED, WINDOW, WINDOW_SIGN
 
@@ -53,6 +54,20 @@ def availability(status: Status, needs: Sequence[str]) -> Availability:
     if any(one.state == NOT_ASKED for one in found):
         return ELSEWHERE
     return next((one for one in found if one.state == GAP), HERE)
+
+
+def lack_of_life(status: Status) -> str:
+    """Why nothing shows that the instance works, "" where something does: an answer, a certificate, or a line of its
+    log. A process that is frozen is called running, and its silence breaks no rule."""
+    document = status.document
+    log = document[LOG]
+    if status.instance["state"] in ENDED or any(status.times_read.values()) or document[CERTIFICATE] is not None:
+        return ""
+    if log is None:
+        return "nothing was read of it"
+    if log["patterns"] or log["busy"] or (log["bytes"] if log["lines"] is None else log["lines"]):
+        return ""
+    return f"nothing shows that it works: it wrote no line within {duration(log['seconds'])}, and gave no other answer"
 
 
 def _endpoint(status: Status, need: str, _needs: Sequence[str]) -> Availability:

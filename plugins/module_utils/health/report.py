@@ -5,43 +5,49 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import Any, Iterable, Sequence
 
 from ..text import columns, inline, printable
 from .compare import GONE, NOT_SEEN, SAME
-from .evaluate import OK, VERDICTS, shown
+from .evaluate import OK, VERDICTS
+from .wording import cut, figure
 
 TABLE_LINES = 60
 _CELL = 100
+# The rank of what has no finding, behind all that have one.
+_NOT_FOUND = sys.maxsize
 
 
 def table(document: dict[str, Any]) -> list[str]:
-    """The closing lines: each component that is not ok with its worst finding, then the verdict on all of it."""
+    """The closing lines: each component that is not ok with its worst finding, then the verdict on all of it.
+
+    The first line is of the worst finding of all, in the order in which the document has them.
+    """
     heads = ["verdict", "cluster", "component", "instances", "critical", "warning", "unknown", "finding"]
     rows, fine = [], 0
     first = _first_words(document)
     for cluster in document["clusters"]:
+        name = cluster["cluster"]
         if cluster["verdict"] != OK and (cluster["error"] or not cluster["components"]):
-            rows.append(
-                [cluster["verdict"], cluster["cluster"], "", "", "", "", "", cluster["error"] or "nothing found"]
-            )
+            words = cut(cluster["error"] or "nothing found", _CELL)
+            rows.append((_NOT_FOUND, [cluster["verdict"], name, "", "", "", "", "", words]))
         for entry in cluster["components"]:
             if entry["verdict"] == OK:
                 fine += 1
                 continue
-            numbers = [
-                str(entry[name]) if entry[name] else "-" for name in ("instances", "critical", "warning", "unknown")
-            ]
-            words = first.get((cluster["cluster"], entry["component"]), "")
-            rows.append([entry["verdict"], cluster["cluster"], entry["component"], *numbers, words])
+            numbers = [str(entry[key]) if entry[key] else "-" for key in ("instances", "critical", "warning", "unknown")]
+            rank, words = first.get((name, entry["component"]), (_NOT_FOUND, ""))
+            rows.append((rank, [entry["verdict"], name, entry["component"], *numbers, words]))
     rows += [
-        [entry["severity"], entry["cluster"] or "fleet", "", "", "", "", "", _cell(entry["message"])]
-        for entry in document["findings"]
+        (rank, [entry["severity"], entry["cluster"] or "fleet", "", "", "", "", "", cut(entry["message"], _CELL)])
+        for rank, entry in enumerate(document["findings"])
         if not entry["component"]
     ]
-    rows.sort(key=lambda row: -VERDICTS.index(row[0]))
-    lines = columns([heads, *([printable(cell) for cell in row] for row in rows[:TABLE_LINES])]) if rows else []
+    rows.sort(key=lambda row: (-VERDICTS.index(row[1][0]), row[0]))
+    shown = [[printable(cell) for cell in cells] for _rank, cells in rows[:TABLE_LINES]]
+    lines = columns([heads, *shown]) if rows else []
     if len(rows) > TABLE_LINES:
         lines.append(f"… {len(rows) - TABLE_LINES} more lines are in health.md")
     if fine:
@@ -49,17 +55,14 @@ def table(document: dict[str, Any]) -> list[str]:
     return [*lines, "", *_closing(document)]
 
 
-def _first_words(document: dict[str, Any]) -> dict[tuple[str, str], str]:
-    """Per component the message of its worst finding (they stand in that order), or why nothing can be said."""
-    words: dict[tuple[str, str], str] = {}
-    for entry in [*document["findings"], *document["unknown"]]:
+def _first_words(document: dict[str, Any]) -> dict[tuple[str, str], tuple[int, str]]:
+    """Per component the message of its worst finding (they stand in that order), or why nothing can be said; and its
+    place in that order."""
+    words: dict[tuple[str, str], tuple[int, str]] = {}
+    for rank, entry in enumerate([*document["findings"], *document["unknown"]]):
         place = (entry["cluster"], entry["component"])
-        words.setdefault(place, _cell(entry.get("message") or entry["reason"]))
+        words.setdefault(place, (rank, cut(entry.get("message") or entry["reason"], _CELL)))
     return words
-
-
-def _cell(text: str) -> str:
-    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
 
 
 def _many(count: int, word: str) -> str:
@@ -127,7 +130,8 @@ def _finding_lines(entry: dict[str, Any], compared: bool) -> list[str]:
     lines = [f"### {entry['severity']}{change}: {inline(_place(entry))}: {inline(entry['title'])}", ""]
     lines += [inline(entry["message"]), ""]
     if entry["threshold"] is not None:
-        lines.append(f"- value: {shown(entry['value'])}, threshold: {shown(entry['threshold'])}")
+        value, threshold = (figure(entry[key], entry["unit"]) for key in ("value", "threshold"))
+        lines.append(f"- value: {value}, threshold: {threshold}")
     if entry["artifact"]:
         lines.append(f"- evidence: {inline(entry['artifact'])}")
     lines.append(f"- rule: {inline(entry['rule'])} ({inline(entry['reference'])})")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import re
-import string
 from dataclasses import dataclass
 from typing import Any, Iterable, Sequence
 
@@ -19,6 +18,7 @@ from ..catalog import COMPONENTS, SCENARIOS
 from .expressions import Expression, ExpressionError, compile_expression
 from .needs import DISCOVERY, OF_CLUSTER, OF_INSTANCE, WORKLOADS
 from .strict_yaml import load_yaml
+from .wording import Message, MessageError, parse_message
 
 FORMAT = "cloudpods.diagnostics/rules"
 VERSION = 1
@@ -29,8 +29,16 @@ INSTANCE, COMPONENT, CLUSTER, FLEET = SCOPES = ("instance", "component", "cluste
 AT_LEAST, AT_MOST = "at_least", "at_most"
 TRANSPORTS = ("kubernetes", "host", "keystone", "url")
 
+# How much a trouble holds up, the worst first: everything that needs the service, a part of it, or nothing yet. Of
+# findings of one severity, that which holds up more is told first. What is over is told last, whatever its rule says.
+EVERYTHING, PART, NOTHING, OVER = "everything", "part", "nothing", "over"
+HOLDS_UP = (EVERYTHING, PART, NOTHING)
+TOLD_ORDER = (*HOLDS_UP, OVER)
+
 # Fields of an item with a meaning of their own, and what messages may name beside the item's fields.
 VALUE, SUBJECT = "value", "subject"
+# How many seconds ago it ended, of a trouble that is over; null while it lasts. What is over is a warning at most.
+OVER_SECONDS = "over_seconds"
 PLACE_FIELDS = ("cluster", "component", "instance")
 _MESSAGE_FIELDS = frozenset((*PLACE_FIELDS, "threshold"))
 
@@ -77,7 +85,7 @@ class Levels:
 class Rule:
     """One rule. components: None for all. severity is "" where levels decide.
 
-    covers: ids of rules whose findings at the same place and subject say less, and are not told beside this one's.
+    holds_up: one of HOLDS_UP. covers: ids of rules whose findings at the same place and subject say less, and are not told beside this one's.
     """
 
     id: str
@@ -87,10 +95,11 @@ class Rule:
     expression: Expression
     severity: str
     levels: Levels | None
-    message: str
+    message: Message
     advice: str
     reference: str
     scenario: str
+    holds_up: str
     components: frozenset[str] | None
     exceptions: frozenset[str]
     transports: frozenset[str]
@@ -216,6 +225,7 @@ _OPTIONAL: dict[str, Any] = {
     "needs": list,
     "applies_to": dict,
     "scenario": str,
+    "holds_up": str,
     "covers": list,
     "examples": list,
 }
@@ -241,6 +251,8 @@ class _RuleReader:
         self._one_of("scope", given["scope"], SCOPES)
         if "scenario" in given:
             self._one_of("scenario", given["scenario"], SCENARIOS)
+        if "holds_up" in given:
+            self._one_of("holds_up", given["holds_up"], HOLDS_UP)
         expression = self._expression()
         severity, levels = self._severity(expression)
         components, exceptions, transports = self._applies_to()
@@ -256,6 +268,7 @@ class _RuleReader:
             advice=given["advice"].strip(),
             reference=given["reference"],
             scenario=given.get("scenario", ""),
+            holds_up=given.get("holds_up", PART),
             components=components,
             exceptions=exceptions,
             transports=transports,
@@ -308,17 +321,16 @@ class _RuleReader:
             raise self._error("'levels' compare the items' field 'value', which 'expression' does not give")
         return "", Levels(levels["compare"], levels.get(WARNING, ""), levels.get(CRITICAL, ""))
 
-    def _message(self, expression: Expression) -> str:
+    def _message(self, expression: Expression) -> Message:
         known = expression.fields | _MESSAGE_FIELDS
         try:
-            parts = list(string.Formatter().parse(self._given["message"]))
-        except ValueError as error:
-            raise self._error(f"'message': {error}") from error
-        for _text, field, spec, conversion in parts:
-            if field is not None and (field not in known or spec or conversion):
-                shown = ", ".join(f"{{{name}}}" for name in sorted(known))
-                raise self._error(f"'message' has {{{field}}}; what it may have is, just so: {shown}")
-        return str(self._given["message"]).strip()
+            message = parse_message(self._given["message"])
+        except MessageError as error:
+            raise self._error(f"'message' {error}") from error
+        for field in sorted(message.fields - known):
+            may = ", ".join(f"{{{name}}}" for name in sorted(known))
+            raise self._error(f"'message' has {{{field}}}; what it may have is, just so: {may}")
+        return message
 
     def _applies_to(self) -> tuple[frozenset[str] | None, frozenset[str], frozenset[str]]:
         given = self._given.get("applies_to", {})

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import Any, Iterable, Sequence
 
+from ..catalog import FOUNDATIONS
 from .audit import Audit
 from .evaluate import OK, OUTCOMES, UNKNOWN, VERDICTS, Finding, worst
-from .rules import SEVERITIES, Rule
+from .rules import OVER, SEVERITIES, Rule, RuleSet
 
 FORMAT = "cloudpods.diagnostics/health"
 VERSION = 1
@@ -21,8 +22,17 @@ _PROBLEMS_LISTED = 1000
 def health_document(audit: Audit) -> dict[str, Any]:
     """Everything that the audit found, with plain values only."""
     rules = {rule.id: rule for rule in audit.rules.rules}
+    numbers = {name: number for number, name in enumerate(rules)}
+
+    def order(finding: Finding) -> tuple[Any, ...]:
+        """By severity, by how much it holds up, by how many others need the component, and as the rules stand."""
+        needed = FOUNDATIONS.index(finding.component) if finding.component in FOUNDATIONS else len(FOUNDATIONS)
+        place = (finding.cluster, finding.component, finding.instance, finding.subject)
+        return (*finding.urgency, needed, numbers[finding.rule], *place)
+
     told, covered = cover(audit.findings, rules)
-    findings = [finding_document(one, rules[one.rule]) for one in sorted(told, key=_order)]
+    units = {rule.id: _unit(rule, audit.rules) for rule in audit.rules.rules}
+    findings = [finding_document(one, rules[one.rule], units[one.rule]) for one in sorted(told, key=order)]
     unknown = _unknown(audit, rules)
     clusters = _clusters(audit, findings, unknown)
     fleet = [entry["severity"] for entry in findings if not entry["cluster"]]
@@ -39,8 +49,8 @@ def health_document(audit: Audit) -> dict[str, Any]:
         "clusters": clusters,
         "findings": findings,
         "covered": [
-            dict(finding_document(one, rules[one.rule]), covered_by=by)
-            for one, by in sorted(covered, key=lambda pair: _order(pair[0]))
+            dict(finding_document(one, rules[one.rule], units[one.rule]), covered_by=by)
+            for one, by in sorted(covered, key=lambda pair: order(pair[0]))
         ],
         "unknown": unknown,
         "problems": [{"place": place, "message": text} for place, text in audit.problems[:_PROBLEMS_LISTED]],
@@ -54,25 +64,24 @@ def health_document(audit: Audit) -> dict[str, Any]:
     }
 
 
-def _order(finding: Finding) -> tuple[Any, ...]:
-    return (
-        -VERDICTS.index(finding.severity),
-        finding.cluster,
-        finding.component,
-        finding.rule,
-        finding.instance,
-        finding.subject,
-    )
+def _unit(rule: Rule, rules: RuleSet) -> str:
+    """The unit of what a rule compares, "" where it compares nothing."""
+    names = [name for name in (rule.levels.critical, rule.levels.warning) if name] if rule.levels else []
+    return rules.thresholds[names[0]].unit if names else ""
 
 
-def finding_document(finding: Finding, rule: Rule) -> dict[str, Any]:
-    """One finding with all that there is to say about it. key tells it from all others, also in the next run."""
+def finding_document(finding: Finding, rule: Rule, unit: str) -> dict[str, Any]:
+    """One finding with all that there is to say about it. key tells it from all others, also in the next run.
+
+    unit: of its value and threshold.
+    """
     parts = (finding.rule, finding.cluster, finding.component, finding.instance, finding.subject)
     return {
         "key": "|".join(part.replace("|", "/") for part in parts),
         "rule": finding.rule,
         "title": rule.title,
         "severity": finding.severity,
+        "holds_up": finding.holds_up,
         "scope": rule.scope,
         "cluster": finding.cluster,
         "component": finding.component,
@@ -80,6 +89,7 @@ def finding_document(finding: Finding, rule: Rule) -> dict[str, Any]:
         "subject": finding.subject,
         "value": finding.value,
         "threshold": finding.threshold,
+        "unit": unit,
         "message": finding.message,
         "fields": finding.fields,
         "advice": rule.advice,
@@ -130,6 +140,8 @@ def _near(found: dict[tuple[str, ...], list[Finding]], one: Finding, rule: str) 
 
 
 def _says_more(other: Finding, one: Finding) -> bool:
+    if other.holds_up == OVER != one.holds_up:
+        return False  # what was says nothing of what is
     same_subject = other.subject == one.subject or not (other.subject and one.subject)
     return same_subject and VERDICTS.index(other.severity) >= VERDICTS.index(one.severity)
 

@@ -189,6 +189,7 @@ def _instance(pod: KubernetesFields, cluster: str, component: Component, contain
         address=status.text("podIP"),
         last_end=_terminated_text(last) if last else "",
         last_ended=last.text("finishedAt"),
+        last_started=last.text("startedAt"),
     )
 
 

@@ -9,7 +9,8 @@ import json
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.audit import Audit
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.evaluate import MAX_ITEMS, shown, worst
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.evaluate import MAX_ITEMS, worst
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.wording import shown
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.verdict import (
     affected,
     failure,
@@ -93,6 +94,7 @@ def test_a_finding_has_its_evidence():
         "rule": "some_rule",
         "title": "T",
         "severity": "warning",
+        "holds_up": "part",
         "scope": "instance",
         "cluster": "c",
         "component": "region",
@@ -100,6 +102,7 @@ def test_a_finding_has_its_evidence():
         "subject": "",
         "value": 3,
         "threshold": 2,
+        "unit": "u",
         "message": "region-1: 3 >= 2",
         "fields": {},
         "advice": "A",
@@ -276,14 +279,14 @@ def test_figures_that_are_none_are_unknown_and_never_written(word):
     )
     document = health_of(loaded, cluster(), status(instance(node=word)))
     (finding,) = document["findings"]
-    assert (finding["value"], finding["fields"], finding["message"]) == (None, {"more": None}, word)
+    assert (finding["value"], finding["fields"], finding["message"]) == (None, {"more": None}, "unknown")
     assert document["unknown"][0]["rule"] == "compares"
 
 
 def test_items_of_several_kinds_need_not_have_all_fields():
     kinds = rule(expression="[instance.{a: restarts}, instance.{b: node}]", message="{a} {b}")
     document = health_of(rules_of(kinds), cluster(), status(instance(restarts=2)))
-    assert [one["message"] for one in document["findings"]] == ["2 ?", "? n1"]
+    assert [one["message"] for one in document["findings"]] == ["2 unknown", "unknown n1"]
 
 
 def test_what_is_no_moment_is_not_told():
@@ -312,7 +315,7 @@ GENERAL = rule(id="general", expression="instance.{value: restarts}")
     ("rules", "expected", "covered"),
     [
         ([rule(covers=["general"]), GENERAL], ["some_rule"], [("general", "some_rule")]),
-        ([rule(), GENERAL], ["general", "some_rule"], []),
+        ([rule(), GENERAL], ["some_rule", "general"], []),
         # One that weighs less does not hide one that weighs more.
         ([rule(covers=["general"]), {**GENERAL, "severity": "critical"}], ["general", "some_rule"], []),
         # Another pool is another trouble; one of no pool is about all of them.
@@ -321,7 +324,7 @@ GENERAL = rule(id="general", expression="instance.{value: restarts}")
                 rule(covers=["general"], expression="instance.{subject: 'P'}", message="m"),
                 {**GENERAL, "expression": "instance.{subject: 'Q'}", "message": "m"},
             ],
-            ["general", "some_rule"],
+            ["some_rule", "general"],
             [],
         ),
         (
@@ -343,8 +346,8 @@ GENERAL = rule(id="general", expression="instance.{value: restarts}")
                 GENERAL,
                 rule(id="other", covers=["general"]),
             ],
-            ["other", "top"],
-            [("general", "other"), ("middle", "top")],
+            ["top", "other"],
+            [("middle", "top"), ("general", "other")],
         ),
     ],
 )
@@ -358,8 +361,8 @@ def test_another_instances_finding_covers_nothing():
     fires = rule(covers=["general"], expression="[instance][?name == 'region-1'].{value: restarts}")
     document = health_of(rules_of(fires, GENERAL), cluster(), status(), status(instance(name="region-2")))
     assert [(one["rule"], one["instance"]) for one in document["findings"]] == [
-        ("general", "region-2"),
         ("some_rule", "region-1"),
+        ("general", "region-2"),
     ]
 
 
@@ -409,15 +412,16 @@ def test_the_affected_components_are_those_of_critical_findings_that_stacks_can_
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "?"),
+        (None, "unknown"),
         (True, "yes"),
         (640, "640"),
         (2.0, "2"),
         (9.7199999, "9.72"),
-        (1e20, "1e+20"),
+        (6e4, "60000"),
+        (1e20, "100000000000000000000"),
         ([1, 2, 3, 4, 5, 6, 7], "1, 2, 3, 4, 5, and 2 more"),
         ("a\x1b[31mb\n", "a?[31mb?"),
-        ("x" * 500, "x" * 300 + "…"),
+        ("x" * 500 + "Error 1040", "x" * 239 + " … " + "x" * 148 + "Error 1040"),
         ({"a": 1}, '{"a": 1}'),
     ],
 )

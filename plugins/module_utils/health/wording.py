@@ -1,0 +1,173 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Messages of rules and the values in them, for people: durations and sizes with units, long texts without their middle.
+
+Pure. A message is text with fields: {field}, or {field:form} with a form of FORMS. What stands in [[ ]] is left out
+where one of its fields is missing or empty. docs/rules.md describes this to those who write rules.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import string
+from dataclasses import dataclass
+from typing import Any, Callable, Iterator
+
+from ..text import duration, printable
+
+# A longer text loses its middle: an error of a database ends in its code, behind the statement.
+LONGEST = 400
+_MIDDLE = " … "
+_LISTED = 5
+# Stands for a field that is missing where a message needs it.
+MISSING = "unknown"
+
+_OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
+_SIZES = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+def size(count: float) -> str:
+    """Format a number of bytes: "512 bytes", "763 MiB", "1.86 GiB"."""
+    if count < 0:
+        return "-" + size(-count)
+    step = 0
+    while count >= 1024 and step < len(_SIZES) - 1:
+        count, step = count / 1024, step + 1
+    return f"{count:.0f} {_SIZES[step]}" if count >= 100 or not step else f"{count:.3g} {_SIZES[step]}"
+
+
+def percent(ratio: float) -> str:
+    """Format a ratio: "6 %", "37.5 %"."""
+    return f"{plain(100 * ratio)} %"
+
+
+def plain(number: float) -> str:
+    """Format a number with no more digits than tell something, and never as a power of ten."""
+    if isinstance(number, int):
+        return str(number)
+    if not math.isfinite(number):
+        return MISSING
+    return f"{number:.0f}" if abs(number) >= 1000 or number.is_integer() else f"{number:.3g}"
+
+
+# How a message may show a field that is a number.
+FORMS: dict[str, Callable[[float], str]] = {
+    "seconds": duration,
+    "milliseconds": lambda value: duration(value / 1000),
+    "days": lambda value: duration(value * 86400),
+    "bytes": size,
+    "percent": percent,
+}
+# The unit of a threshold -> the form in which it is shown. Others are shown as a number and the unit.
+_OF_UNIT = {"seconds": "seconds", "ms": "milliseconds", "days": "days", "bytes": "bytes"}
+
+
+def figure(value: Any, unit: str) -> str:
+    """A figure that a rule compared, with the unit of its threshold. A ratio has none."""
+    if not _is_number(value):
+        return shown(value)
+    if unit in _OF_UNIT:
+        return FORMS[_OF_UNIT[unit]](value)
+    return plain(value) if unit in ("", "ratio") else f"{plain(value)} {unit}"
+
+
+def cut(text: str, longest: int = LONGEST) -> str:
+    """One printable line; a longer text without its middle, since the end of an error often says most."""
+    if len(text) <= longest:
+        return printable(text)
+    tail = (longest - len(_MIDDLE)) * 2 // 5
+    return printable(text[: longest - len(_MIDDLE) - tail].rstrip() + _MIDDLE + text[-tail:].lstrip())
+
+
+def shown(value: Any) -> str:
+    """A value for people: one printable line that is not long."""
+    if value is None:
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if _is_number(value):
+        return plain(value)
+    if isinstance(value, list):
+        more = [f"and {len(value) - _LISTED} more"] if len(value) > _LISTED else []
+        return cut(", ".join([shown(part) for part in value[:_LISTED]] + more))
+    return cut(value if isinstance(value, str) else json.dumps(value, sort_keys=True))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+class MessageError(ValueError):
+    """A message is not of the form that the module describes. The text goes on after "the message"."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Text, and a field after it ("" for none) in a form ("" for as it is)."""
+
+    text: str
+    field: str = ""
+    form: str = ""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A parsed message: segments of parts, of which the optional ones need all their fields."""
+
+    segments: tuple[tuple[bool, tuple[_Part, ...]], ...]
+
+    @property
+    def fields(self) -> set[str]:
+        """The names of all fields in it."""
+        return {part.field for _optional, parts in self.segments for part in parts if part.field}
+
+    def fill(self, values: dict[str, Any]) -> str:
+        """The message with these values: one printable line without runs of blanks."""
+        made = [
+            "".join(part.text + (_formatted(values.get(part.field), part.form) if part.field else "") for part in parts)
+            for optional, parts in self.segments
+            if not (optional and any(part.field and _is_empty(values.get(part.field)) for part in parts))
+        ]
+        return " ".join(printable("".join(made)).split())
+
+
+def parse_message(source: str) -> Message:
+    """The message of a rule. MessageError says what is wrong with it."""
+    segments = []
+    # re.split() with a group gives what is outside and inside by turns.
+    for number, text in enumerate(_OPTIONAL.split(source.strip())):
+        optional = bool(number % 2)
+        parts = tuple(_parts(text))
+        if optional and not any(part.field for part in parts):
+            raise MessageError(f"has [[{text}]] without a field by which it could be left out")
+        segments.append((optional, parts))
+    return Message(tuple(segments))
+
+
+def _parts(text: str) -> Iterator[_Part]:
+    try:
+        for literal, field, form, conversion in string.Formatter().parse(text):
+            if conversion or (form and form not in FORMS):
+                raise MessageError(f"has {{{field}}} in an unknown form; known are: {', '.join(sorted(FORMS))}")
+            if field is not None and not field:
+                raise MessageError("has {}, which names no field")
+            yield _Part(literal, field or "", form or "")
+    except MessageError:
+        raise
+    except ValueError as error:
+        raise MessageError(f"cannot be read: {error}") from error
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value in ("", [], {})
+
+
+def _formatted(value: Any, form: str) -> str:
+    if _is_empty(value):
+        return MISSING
+    if form and _is_number(value) and math.isfinite(value):
+        return FORMS[form](value)
+    return shown(value)
