@@ -64,6 +64,33 @@ def run(
     return [_frozen(outcome) for outcome in outcomes]
 
 
+def together(*works: Callable[[], Result]) -> list[Result]:
+    """Do several works at the same time, all but the last on a thread of its own; their results in order.
+
+    The first error of any is raised when all have ended.
+    """
+    outcomes = [Outcome[None, Result](None) for _work in works]
+
+    def do(outcome: Outcome[None, Result], work: Callable[[], Result]) -> None:
+        try:
+            outcome.result = work()
+        except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
+            # Raised again below, in the thread that waits.
+            outcome.error = error
+
+    pairs = list(zip(outcomes, works))
+    threads = [threading.Thread(target=do, args=pair, name="together", daemon=True) for pair in pairs[:-1]]
+    for thread in threads:
+        thread.start()
+    do(*pairs[-1])
+    for thread in threads:
+        thread.join()
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+    return [outcome.result for outcome in outcomes]  # type: ignore[misc] - there is one where there is no error
+
+
 def _serve(todo: queue.Queue[Outcome[Target, Result]], work: Callable[[Target], Result], deadline: Deadline) -> None:
     while not deadline.expired:
         try:

@@ -70,6 +70,7 @@ class Reason(str, enum.Enum):
     RUN_DEADLINE = "run_deadline"
     STACK_NOT_TAKEN = "stack_not_taken"
     NOT_OFFERED = "not_offered"
+    NOT_ASKED = "not_asked"
     NO_ENDPOINT = "no_endpoint"
     USER_AGENT_REFUSED = "user_agent_refused"
     QUEUE_FULL = "queue_full"
@@ -260,6 +261,11 @@ MEANINGS: dict[Reason, Meaning] = {
         Status.SKIPPED, "the version is read together with the stack, and no process was reached for that"
     ),
     Reason.NOT_OFFERED: Meaning(Status.SKIPPED, "this component has no such endpoint, and was not asked"),
+    Reason.NOT_ASKED: Meaning(
+        Status.SKIPPED,
+        "not asked, so that nothing is known of it",
+        "see the row of /ping; where it was answered, raise cloudpods_timeout",
+    ),
     Reason.NO_ENDPOINT: Meaning(
         Status.FAILED,
         "the service knows no such path (404)",

@@ -49,20 +49,28 @@ class Turn:
     questions: tuple[Question, ...]
     sample: bool = True
 
+    @property
+    def is_log(self) -> bool:
+        """Whether it reads the log, which asks nothing of the process."""
+        return self.questions == (Question(LOG),)
+
 
 class Record:
     """One instance: its turns, its documents, its rows. Safe to use from several threads.
 
-    A turn ends once: what its thread still brings when it was given up is left out.
+    A turn ends once: what its thread still brings when it was given up is left out. hangs: it did not answer /ping, nor
+    what was asked after that, when it was asked last.
     """
 
     def __init__(self, instance: Instance, turns: Sequence[Turn], store: Store) -> None:
         self.instance = instance
         self.turns = tuple(turns)
         self.begun = 0.0
+        self.hangs = False
         self._store = store
         self._lock = threading.Lock()
         self._rows: dict[Turn, list[LedgerRow]] = {turn: [] for turn in turns}
+        self._asked: set[tuple[Turn, Question]] = set()
         self._answered: set[tuple[Turn, Question]] = set()
         self._documents: dict[Turn, dict[str, Any]] = {}
         self._samples: dict[int, bytes] = {}
@@ -81,6 +89,11 @@ class Record:
     def wait_for(self, turn: Turn, seconds: float) -> bool:
         """Whether that turn has ended, waiting for so long at most."""
         return self._ended[turn].wait(seconds)
+
+    def ask(self, turn: Turn, question: Question) -> None:
+        """Remember that this question is put now: of what was never asked it is not said that no answer came."""
+        with self._lock:
+            self._asked.add((turn, question))
 
     def answer(self, turn: Turn, question: Question, entry: LedgerRow, document: dict[str, Any] | None) -> None:
         """One question's row, and what was read where something was."""
@@ -101,16 +114,17 @@ class Record:
             self._missing.append(dict(missing, message=entry.message))
 
     def end(self, turn: Turn, unanswered: Verdict) -> None:
-        """Put the turn's rows into the ledger; questions without an answer get this verdict."""
+        """Put the turn's rows into the ledger; questions without an answer get this verdict, or that they were not
+        asked."""
         now = utc_text(utc_now())
         with self._lock:
             if self._ended[turn].is_set():
                 return
             for question in turn.questions:
                 if (turn, question) not in self._answered:
-                    self._put(
-                        turn, question, row(self.instance, question.capture, unanswered, turn.number, started=now)
-                    )
+                    unasked = unanswered.reason is Reason.NO_ANSWER and (turn, question) not in self._asked
+                    outcome = verdict(Reason.NOT_ASKED, "its turn did not come") if unasked else unanswered
+                    self._put(turn, question, row(self.instance, question.capture, outcome, turn.number, started=now))
             self._store.record(self._rows[turn])
             self._rows[turn] = []
             document = self._documents.pop(turn, None)

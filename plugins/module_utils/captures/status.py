@@ -5,22 +5,24 @@
 transport interface.
 
 The questions of one instance are put one after the other, which is gentle to a service in trouble; each has its share
-of the instance's time, so one that hangs takes nothing from the others. Only what the catalog says that a component
-answers is asked for.
+of the instance's time, so one that hangs takes nothing from the others. A service that answers neither /ping nor the
+question after it is asked nothing more in that sample. Logs are read at the same time on threads of their own, since
+they do not depend on the process. Only what the catalog says that a component answers is asked for.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any, Sequence
+from typing import Any, Sequence, Tuple
 
 from ..bundle.store import Store, json_bytes
 from ..catalog import COMPONENTS, ENDPOINTS, Selection, component_of, endpoint_path, http_of
 from ..deadline import Deadline, DeadlineExceeded
-from ..fanout import Caps, run
+from ..fanout import Caps, Outcome, run, together
 from ..model import Instance, LedgerRow, Workload, row, utc_now, utc_text
 from ..progress import Progress
 from ..reasons import CaptureError, Reason, Verdict, verdict
@@ -37,11 +39,14 @@ CLUSTER_FORMAT, VERSION = "cloudpods.diagnostics/cluster-status", 1
 MAX_LIST_SECONDS = 60.0
 # A window of log is held in memory while it is looked through.
 LOGS_AT_A_TIME = 8
+# So long a question is given, in seconds, where /ping was not answered before it.
+SHORT_SECONDS = 2.0
 LONGEST_LINE = 1 << 16
 # Of a body that is not what it should be, so much is kept to look at.
 KEPT_OF_BAD_BODY = 1 << 20
 TEXTS = ("ping", "version")
 PING = Question("ping")
+Work = Tuple[Record, Turn]
 
 
 @dataclass(frozen=True)
@@ -113,14 +118,23 @@ def read_all(
     records = [_record(instance, options, store) for instance in found.instances]
     asked = [record for record in records if _is_asked(record)]
     reader = _Reader(transport, store, options, deadline)
-    numbers = range(max((len(record.turns) for record in asked), default=0))
+    logs = [(record, turn) for record in asked for turn in record.turns if turn.is_log]
     # Sample by sample, so that the first of all instances come before the second of any.
-    work = [(record, number) for number in numbers for record in asked if number < len(record.turns)]
-    progress.expect("readings", len(work))
-    for outcome in run(work, progress.counting("readings", reader.take), options.concurrency, deadline):
-        record, number = outcome.target
+    numbers = range(max((len(record.turns) for record in asked), default=0))
+    turns = [(record, record.turns[number]) for number in numbers for record in asked if number < len(record.turns)]
+    turns = [(record, turn) for record, turn in turns if not turn.is_log]
+    progress.expect("readings", len(logs) + len(turns))
+
+    def read_logs() -> list[Outcome[Work, None]]:
+        return run(logs, progress.counting("readings", reader.take_log), LOGS_AT_A_TIME, deadline)
+
+    def put_questions() -> list[Outcome[Work, None]]:
+        return run(turns, progress.counting("readings", reader.take), options.concurrency, deadline)
+
+    for outcome in itertools.chain(*together(read_logs, put_questions)):
+        record, turn = outcome.target
         if outcome.error is not None or not outcome.finished:
-            record.end(record.turns[number], unfinished(outcome.error, outcome.started))
+            record.end(turn, unfinished(outcome.error, outcome.started))
     later = _look_again(transport, asked, options, deadline)
     report = Report()
     for record in records:
@@ -149,14 +163,11 @@ def _record(instance: Instance, options: Options, store: Store) -> Record:
     turns = []
     if offered:
         turns = [Turn(number, tuple(offered)) for number in range(1, options.samples + 1)]
-    once = []
     http = target_of(instance, PING)
     if options.certificates and http and http.scheme == "https":
-        once.append(Question(CERTIFICATE))
+        turns.append(Turn(1, (Question(CERTIFICATE),), sample=False))
     if options.log_seconds:
-        once.append(Question(LOG))
-    if once:
-        turns.append(Turn(1, tuple(once), sample=False))
+        turns.append(Turn(1, (Question(LOG),), sample=False))
     record = Record(instance, turns, store)
     known = instance.component in COMPONENTS or http
     reason = Reason.NOT_OFFERED if known else Reason.NO_PORT
@@ -172,6 +183,9 @@ def _is_asked(record: Record) -> bool:
     return refusal is None
 
 
+_NOT_PINGED = verdict(Reason.NOT_ASKED, "/ping was not answered")
+
+
 class _Reader:
     """Takes the turns of all records, on many threads."""
 
@@ -181,27 +195,35 @@ class _Reader:
         self._options = options
         self._deadline = deadline
         self._nodes = Caps(options.node_concurrency)
-        self._logs = Caps(LOGS_AT_A_TIME)
 
-    def take(self, work: tuple[Record, int]) -> None:
+    def take(self, work: Work) -> None:
         """One turn, from waiting for its moment to its rows."""
-        record, number = work
-        turn = record.turns[number]
+        record, turn = work
+        number = record.turns.index(turn)
         if turn.sample and number:
             moment = record.begun + number * self._options.interval - time.monotonic()
             threading.Event().wait(max(0.0, min(moment, self._deadline.remaining())))
-        deadline = self._deadline.beside(self._options.timeout, "instance")
-        if number and not record.wait_for(record.turns[number - 1], self._within(deadline).remaining()):
-            record.end(turn, verdict(Reason.NO_ANSWER, "what was asked before had not ended"))
+        waiting = self._deadline.beside(self._options.timeout, "instance")
+        if number and not record.wait_for(record.turns[number - 1], self._within(waiting).remaining()):
+            record.end(turn, verdict(Reason.NOT_ASKED, "what was asked before had not ended"))
             return
+        deadline = self._deadline.beside(self._options.timeout, "instance")
         left = verdict(Reason.RUN_DEADLINE)
         try:
             if not self._deadline.expired:
                 with self._nodes.hold(record.instance.node, self._within(deadline)):
                     left = self._ask_all(record, turn, deadline)
-        except DeadlineExceeded as error:
-            left = verdict(Reason.NO_ANSWER, f"{error}, while others of its node were asked")
+        except DeadlineExceeded:
+            left = verdict(Reason.NOT_ASKED, "all the time others of its node were asked")
         record.end(turn, left)
+
+    def take_log(self, work: Work) -> None:
+        """Read a log. Whether the process hangs does not matter to it, and so it waits for no other turn."""
+        record, turn = work
+        deadline = self._deadline.beside(self._options.timeout, "instance")
+        for question in turn.questions:
+            self._ask(record, turn, question, self._within(deadline))
+        record.end(turn, verdict(Reason.RUN_DEADLINE))
 
     def _within(self, deadline: Deadline, scope: str = "instance") -> Deadline:
         """The same moment, unless the run's deadline comes before it."""
@@ -210,18 +232,36 @@ class _Reader:
     def _ask_all(self, record: Record, turn: Turn, deadline: Deadline) -> Verdict:
         """Put the questions of a turn; the verdict on those that were not put."""
         record.begin(turn)
+        if record.hangs and not turn.sample:
+            return _NOT_PINGED
+        # Whether /ping was not answered, and nothing since.
+        silent = False
         for number, question in enumerate(turn.questions):
             if deadline.expired or self._deadline.expired:
                 break
             # A share of the instance's time, not of the run's: towards its end that would be none.
-            share = deadline.child(deadline.remaining() / (len(turn.questions) - number), "endpoint")
+            seconds = deadline.remaining() / (len(turn.questions) - number)
+            if question == PING or not turn.sample:
+                # As much as there would be for it if all endpoints were asked for.
+                seconds = min(seconds, self._options.timeout / len(ENDPOINTS))
+            elif silent:
+                seconds = min(seconds, SHORT_SECONDS)
+            share = deadline.child(seconds, "endpoint")
             outcome = self._ask(record, turn, question, self._within(share, "endpoint"))
             if outcome.reason is Reason.GONE:
                 return outcome
-        return verdict(Reason.RUN_DEADLINE if self._deadline.expired else Reason.NO_ANSWER, "no time was left")
+            if outcome.reason is not Reason.NO_ANSWER:
+                silent = record.hangs = False
+            elif silent or (question == PING and record.hangs):
+                record.hangs = True
+                return _NOT_PINGED
+            else:
+                silent = question == PING
+        return verdict(Reason.RUN_DEADLINE) if self._deadline.expired else verdict(Reason.NOT_ASKED, "no time was left")
 
     def _ask(self, record: Record, turn: Turn, question: Question, deadline: Deadline) -> Verdict:
         """One question: its answer kept, its row made. Nothing that the target does is an exception."""
+        record.ask(turn, question)
         answer = _Answer(verdict(Reason.ERROR))
         started, clock = utc_text(utc_now()), time.monotonic()
         try:
@@ -284,11 +324,10 @@ class _Reader:
 
     def _read_log(self, instance: Instance, deadline: Deadline, answer: _Answer) -> None:
         seconds, limit = self._options.log_seconds, self._options.max_bytes
-        with self._logs.hold("", deadline):
-            data = self._transport.read_log(instance, seconds, deadline, limit)
-            # What is cut to the limit begins with a whole line, and so is shorter by up to a line.
-            truncated = len(data) > limit - min(LONGEST_LINE, limit // 2)
-            answer.document = log_document(data, seconds, truncated)
+        data = self._transport.read_log(instance, seconds, deadline, limit)
+        # What is cut to the limit begins with a whole line, and so is shorter by up to a line.
+        truncated = len(data) > limit - min(LONGEST_LINE, limit // 2)
+        answer.document = log_document(data, seconds, truncated)
         answer.details.update(bytes=len(data), truncated=truncated)
         answer.outcome = verdict(Reason.RECORDED)
 

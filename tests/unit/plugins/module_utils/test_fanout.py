@@ -256,3 +256,29 @@ def test_a_deadline_that_passes_at_the_gate_lets_nobody_through():
 
 def test_an_empty_gate_is_open():
     visit(Gate(0, patience()), soon())
+
+
+def test_works_are_done_at_the_same_time_and_their_results_are_in_order():
+    meet = threading.Barrier(3, timeout=patience())
+
+    def work(number: int) -> int:
+        meet.wait()
+        return number
+
+    assert fanout.together(*(partial(work, number) for number in range(3))) == [0, 1, 2]
+
+
+def test_an_error_of_a_work_is_raised_when_all_have_ended():
+    failed, ended = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise KeyError("x")
+
+    def go_on() -> None:
+        assert failed.wait(patience())
+        ended.set()
+
+    with pytest.raises(KeyError, match="x"):
+        fanout.together(fail, go_on)
+    assert ended.is_set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
+import threading
 import types
 from pathlib import Path
 
@@ -292,7 +293,7 @@ def test_what_comes_after_a_turn_was_given_up_changes_nothing(tmp_path):
     one.end(turn, verdict(Reason.ERROR))
     assert (one.document(None, None), store.rows) == before
     assert [(entry.capture, entry.reason) for entry in store.rows] == [
-        ("status:ping", "recorded"), ("status:stats", "no_answer"),
+        ("status:ping", "recorded"), ("status:stats", "not_asked"),
     ]  # fmt: skip
 
 
@@ -345,13 +346,88 @@ def test_an_endpoint_that_hangs_has_its_share_and_takes_nothing_from_the_others(
     ]  # fmt: skip
 
 
-def test_a_service_that_answers_nothing_costs_its_own_time_and_no_more(transport, tmp_path):
-    transport.add("region", faults=dict.fromkeys(PATHS.values(), hang))
-    well = transport.add("region", answer=Counting())
+FROZEN = {**dict.fromkeys(PATHS.values(), hang), "certificate": hang}
+
+
+def test_a_frozen_service_is_asked_little_and_costs_little_time(transport, tmp_path):
+    frozen = transport.add("region", faults=FROZEN, log=b"x\n")
+    well = transport.add("region", answer=Counting(), certificate=certificate())
     clock = JumpingClock(answered(well, 2))
-    ran = ask(transport, tmp_path, clock=clock, samples=2)
-    assert sum(clock.jumps) <= 2 * TIMEOUT
+    ran = ask(transport, tmp_path, clock=clock, samples=2, certificates=True, log_seconds=600)
+    name = frozen.instance.name
+    # A share for each /ping, and a short one for the question after the first of them.
+    assert clock.jumps == pytest.approx([TIMEOUT / 6, status.SHORT_SECONDS, TIMEOUT / 6])
+    assert [path for asked, path in transport.asked if asked == name] == ["/ping", "/version", "/ping"]
+    reasons = ran.reasons(instance=name)
+    assert (reasons["ping", 1], reasons["version", 1], reasons["ping", 2]) == ("no_answer",) * 3
+    asked = {("ping", 1), ("version", 1), ("ping", 2)}
+    assert {reason for place, reason in reasons.items() if place not in asked} == {"not_asked"}
+    (row,) = ran.rows(capture="certificate", instance=name)
+    assert (row.reason, "/ping was not answered" in row.message) == ("not_asked", True)
     assert {row.reason for row in ran.rows(instance=well.instance.name)} == {"recorded"}
+
+
+def test_the_log_of_a_frozen_service_is_read(transport, tmp_path):
+    line = b"[warning 2026-11-23 00:22:28 appsrv.(*SWorkerManager).Run(workers.go:266)]P: queue full, task dropped\n"
+    frozen = transport.add("region", faults=FROZEN, log=line)
+    ran = ask(transport, tmp_path, samples=2, certificates=True, log_seconds=600)
+    assert [pattern["id"] for pattern in ran.document(frozen)["log"]["patterns"]] == ["queue_full"]
+
+
+def test_logs_are_read_while_questions_hang(transport, tmp_path):
+    """No question comes to its end before the log was read."""
+    read = threading.Event()
+
+    def wait_for_the_log(_deadline):
+        assert read.wait(patience())
+
+    service = transport.add("region", faults={"/ping": wait_for_the_log, "read_log": lambda _deadline: read.set()})
+    ran = ask(transport, tmp_path, concurrency=1, log_seconds=600)
+    assert {row.reason for row in ran.rows(instance=service.instance.name)} == {"recorded"}
+
+
+def test_a_service_that_answers_what_comes_after_ping_is_asked_everything(transport, tmp_path):
+    slow = transport.add("region", faults={"/ping": hang})
+    reasons = ask(transport, tmp_path, samples=2).reasons(instance=slow.instance.name)
+    assert {place for place, reason in reasons.items() if reason == "no_answer"} == {("ping", 1), ("ping", 2)}
+    assert set(reasons.values()) == {"no_answer", "recorded"}
+
+
+def test_a_service_that_hangs_no_more_is_asked_everything(transport, tmp_path):
+    def once(deadline):
+        if len([path for _name, path in transport.asked if path == "/ping"]) == 1:
+            hang(deadline)
+
+    def never_before_the_second(deadline):
+        if len([path for _name, path in transport.asked if path == "/ping"]) < 2:
+            hang(deadline)
+
+    thawed = transport.add("region", faults={"/ping": once, "/version": never_before_the_second})
+    reasons = ask(transport, tmp_path, samples=2).reasons(instance=thawed.instance.name)
+    assert {reasons[name, 1] for name in ENDPOINTS[2:]} == {"not_asked"}
+    assert {reasons[name, 2] for name in ENDPOINTS} == {"recorded"}
+
+
+def test_a_certificate_that_hangs_costs_its_own_share(transport, tmp_path):
+    service = transport.add("region", faults={"certificate": hang})
+    clock = JumpingClock()
+    ran = ask(transport, tmp_path, clock=clock, certificates=True, log_seconds=600)
+    assert clock.jumps == pytest.approx([TIMEOUT / 6])
+    assert {row.reason for row in ran.rows(instance=service.instance.name) if row.capture != "certificate"} == {
+        "recorded"
+    }
+
+
+def test_who_was_not_asked_as_others_of_its_node_were_is_not_said_to_hang(transport, tmp_path):
+    waits = transport.add("region", node="n1")
+    store = Store(str(tmp_path))
+    run_deadline = Deadline(60.0, clock=JumpingClock())
+    reader = status._Reader(transport, store, Options(timeout=0.0, node_concurrency=1), run_deadline)
+    one = Record(waits.instance, [Turn(1, (Question("ping"),))], store)
+    with reader._nodes.hold("n1", run_deadline):
+        reader.take((one, one.turns[0]))
+    assert [(entry.capture, entry.reason) for entry in store.rows] == [("status:ping", "not_asked")]
+    assert transport.asked == []
 
 
 def test_what_does_not_mind_its_deadline_is_left_behind_with_what_it_said_before(transport, tmp_path, monkeypatch):
@@ -363,7 +439,9 @@ def test_what_does_not_mind_its_deadline_is_left_behind_with_what_it_said_before
         ran = ask(transport, tmp_path, clock=clock, samples=2)
         reasons = ran.reasons(instance=service.instance.name)
         assert reasons["ping", 1] == reasons["version", 1] == "recorded"
-        assert {reasons[name, number] for name in ENDPOINTS for number in (1, 2)} == {"recorded", "no_answer"}
+        assert reasons["stats", 1] == "no_answer"
+        # Of what was not put to it, it is not said that no answer came.
+        assert {reasons[name, 1] for name in ENDPOINTS[3:]} | {reasons[name, 2] for name in ENDPOINTS} == {"not_asked"}
         assert len(reasons) == 2 * len(ENDPOINTS)
         assert set(ran.reasons(instance=well.instance.name).values()) == {"recorded"}
         ledger = (tmp_path / "ledger.jsonl").read_bytes()
