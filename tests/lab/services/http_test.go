@@ -385,6 +385,51 @@ func TestAStuckDatabaseFillsThePoolThenDetachesItsWorkers(t *testing.T) {
 	}
 }
 
+func TestTroublesOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	s := serving(t, "region", "http=plain http_storm=760 http_timeout=forever http_rate=20 db_story=locked:5s,full:1s,broken:1s,slow:0s")
+	s.await("HttpGetRequestWorkerManager: queue full, task dropped")
+	s.await("Error 1040: Too many connections")
+	failed := regexp.MustCompile("SQuery count (SELECT .{240,}) failed: Error 1040: Too many connections\n")
+	if !failed.MatchString(s.text.String()) {
+		t.Errorf("no long query in %s", s.text.String())
+	}
+	s.await("failed: invalid connection")
+	s.until("all have an answer", func() bool { return s.pool("HttpGetRequestWorkerManager").Queue == 0 })
+	s.until("the database answers, and slowly", func() bool {
+		began := time.Now()
+		status, _ := s.get("/servers")
+		return status == 200 && time.Since(began) >= 500*time.Millisecond
+	})
+}
+
+func TestCronJobsAreAllDueAtTheStart(t *testing.T) {
+	t.Parallel()
+	s := serving(t, "region", "cron_burst=24 cron_time=500ms watchdog=200ms")
+	before := s.text.String()
+	for queue := 11; queue <= 20; queue++ {
+		line := fmt.Sprintf("CronJobWorkers: BUSY activeWork 4 detachedWork 0 max 4 queue: %d\n", queue)
+		if !strings.Contains(before, line) {
+			t.Errorf("no %q before it listens", line)
+		}
+	}
+	s.await("WorkerManager CronJobWorkers has been busy for 2 cycles...")
+	s.until("the pool is idle", func() bool { p := s.pool("CronJobWorkers"); return p.Active+p.Queue == 0 })
+}
+
+func TestOnePathIsSpared(t *testing.T) {
+	t.Parallel()
+	s := serving(t, "logger", "http_fault=unavailable http_fault_not=/ping")
+	if status, body := s.get("/ping"); status != 200 || body != "pong" {
+		t.Errorf("%d %s", status, body)
+	}
+	for _, path := range []string{"/worker_stats", "/actions"} {
+		if status, _ := s.get(path); status != 503 {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+}
+
 func TestTheDumpOfAStuckPoolShowsItsHoldersAndItsQueue(t *testing.T) {
 	t.Parallel()
 	s := serving(t, "region", "idle=0 db_latency=forever http_storm=100")

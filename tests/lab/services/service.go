@@ -37,7 +37,7 @@ func run(r role.Role, b behaviour.Behaviour, o options.Options) {
 		return
 	}
 	if b.Start == "crash" {
-		log.Fatalf("Fail to init: %s cannot reach its database: invalid connection", r.Name)
+		troubles.Die(b.Death, fmt.Sprintf("Fail to init: %s cannot reach its database: invalid connection", r.Name))
 	}
 	if b.Once != "" {
 		b = onlyOnce(b)
@@ -54,7 +54,13 @@ func run(r role.Role, b behaviour.Behaviour, o options.Options) {
 		refuse(err)
 	}
 	if b.Life > 0 {
-		time.AfterFunc(b.Life, func() { log.Fatalf("%s gives up", r.Name) })
+		time.AfterFunc(b.Life, func() { troubles.Die(b.Death, r.Name+" gives up") })
+	}
+	if b.DBStory != "" {
+		go troubles.Tell(b, db)
+	}
+	if b.EtcdLost > 0 {
+		go troubles.LoseEtcd(b.EtcdLost)
 	}
 	go traffic.Run(b)
 	// Until here, and through this, USR1 is silently swallowed.
@@ -109,6 +115,15 @@ func serve(r role.Role, b behaviour.Behaviour, o options.Options, handler http.H
 		return
 	}
 	load.Run(b, server.Address, server.Scheme == "http", appsrv.MainPath(r.Name))
+	if b.Disk == "stuck" {
+		go func() {
+			if err := server.Serve(wire.Faulty(b, handler), stopped); err != nil {
+				log.Fatalf("HTTP server: %v", err)
+			}
+			os.Exit(0)
+		}()
+		refuse(faults.StuckInKernel()) // it does not return but with an error
+	}
 	if err := server.Serve(wire.Faulty(b, handler), stopped); err != nil {
 		log.Fatalf("HTTP server: %v", err)
 	}

@@ -70,12 +70,18 @@ type process struct {
 
 func launch(t *testing.T, component, behaviour string, args ...string) *process {
 	t.Helper()
+	return launchIn(t, nil, component, behaviour, args...)
+}
+
+// launchIn launches with attributes of the new process.
+func launchIn(t *testing.T, attributes *syscall.SysProcAttr, component, behaviour string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, cmd: exec.Command(install(t, component), args...), lines: make(chan string, 1<<20), ended: make(chan error, 1)}
 	// Others may have the component's port on this machine; tests of the HTTP side name one.
 	if !slices.Contains(args, "--port") && !strings.Contains(behaviour, "http=") {
 		behaviour = "http=off " + behaviour
 	}
-	p.cmd.Env = append(os.Environ(), "STANDIN="+behaviour)
+	p.cmd.Env, p.cmd.SysProcAttr = append(os.Environ(), "STANDIN="+behaviour), attributes
 	stderr, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -495,6 +501,67 @@ func TestStartFailures(t *testing.T) {
 			t.Errorf("%s: exit 0: %s", name, rest)
 		}
 	}
+}
+
+func TestTheWaysToDie(t *testing.T) {
+	t.Parallel()
+	for death, want := range map[string]struct {
+		code  int
+		texts []string
+	}{
+		"exit":  {1, []string{"[fatal ", "region gives up"}},
+		"panic": {2, []string{"\npanic: runtime error: invalid memory address or nil pointer dereference\n[signal SIGSEGV", "(*SGuest).GetHost(", "goroutine "}},
+		"locks": {1, []string{"[fatal ", "lockman.(*SInMemoryLockRecord).fatalf(inmemory.go:", "Too many recursive locks!!! key=[server-]"}},
+	} {
+		t.Run(death, func(t *testing.T) {
+			code, rest := launch(t, "region", "life=10ms death="+death).end()
+			if code != want.code {
+				t.Errorf("exit %d", code)
+			}
+			for _, text := range want.texts {
+				if !strings.Contains(rest, text) {
+					t.Errorf("no %q in:\n%s", text, rest)
+				}
+			}
+		})
+	}
+	if code, rest := launch(t, "region", "start=crash death=panic").end(); code != 2 || !strings.Contains(rest, "\npanic: ") {
+		t.Errorf("exit %d at the start: %s", code, rest)
+	}
+}
+
+func TestALostEtcdIsComplainedOfAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	p := launch(t, "region", "log_rate=0 etcd_lost=10ms")
+	p.await("] fail to keepalive session: ")
+	p.await("] restart etcd session error: ")
+	p.await("] restart etcd session error: ")
+}
+
+// The main thread is in uninterruptible sleep, and the service goes on.
+func TestADiskThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("mounts need root")
+	}
+	p := launchIn(t, &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}, "glance", "disk=stuck log_rate=50", "--port", "0")
+	p.await(ready)
+	path := fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)
+	for deadline := time.Now().Add(limit); ; time.Sleep(10 * time.Millisecond) {
+		status, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(status), "\nState:\tD ") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("its main thread does not hang:\n%s", status)
+		}
+	}
+	p.signal(syscall.SIGUSR1)
+	p.await("goroutine profile: total")
+	p.awaitLines(100)
 }
 
 func TestVersion(t *testing.T) {

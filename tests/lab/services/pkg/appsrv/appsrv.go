@@ -188,6 +188,7 @@ func (app *Application) resource(w http.ResponseWriter, r *http.Request) {
 	}
 	if app.DB != nil {
 		if err := app.DB.Query(); err != nil {
+			log.Errorf("SQuery count %s failed: %s", countOf(plural(r.URL.Path)), err)
 			httperrors.Send(w, http.StatusInternalServerError, "InternalServerError", err.Error())
 			return
 		}
@@ -197,8 +198,22 @@ func (app *Application) resource(w http.ResponseWriter, r *http.Request) {
 		httperrors.Send(w, http.StatusInternalServerError, "InternalServerError", "invalid connection")
 		return
 	}
-	segments := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
-	sendText(w, "application/json", fmt.Sprintf(`{"limit":20,"total":0,%q:[]}`, segments[len(segments)-1]))
+	sendText(w, "application/json", fmt.Sprintf(`{"limit":20,"total":0,%q:[]}`, plural(r.URL.Path)))
+}
+
+// plural is the last word of a path: what is asked for.
+func plural(path string) string {
+	segments := strings.Split(strings.Trim(path, "/"), "/")
+	return segments[len(segments)-1]
+}
+
+// countOf is the query that counts what a list would show: SQL as long as the services make it.
+func countOf(what string) string {
+	table := strings.ReplaceAll(what, "-", "_") + "_tbl"
+	return fmt.Sprintf("SELECT COUNT(*) AS `count` FROM (SELECT `t1`.`id` AS `id`, `t1`.`name` AS `name`, "+
+		"`t1`.`tenant_id` AS `tenant_id`, `t1`.`domain_id` AS `domain_id`, `t1`.`status` AS `status`, "+
+		"`t1`.`created_at` AS `created_at` FROM `%s` AS `t1` WHERE `t1`.`deleted` = 0 AND `t1`.`pending_deleted` = 0 "+
+		"AND `t1`.`is_system` = 0 ORDER BY `t1`.`created_at` DESC, `t1`.`id` ASC) AS `t2`", table)
 }
 
 func (app *Application) mainPath() string {

@@ -31,11 +31,13 @@ type Behaviour struct {
 	// Life.
 	Init      string        // done | stuck | fail
 	Start     string        // run | crash
-	Life      time.Duration // after which it ends with 1; 0 for no end
+	Life      time.Duration // after which it ends; 0 for no end
+	Death     string        // one of deathValues: how it ends, at the start or after its life
 	Once      string        // a file: where it exists, life and heap_growth are over
 	TrapDelay time.Duration // from the start to the registration of the signal traps
 	Shutdown  time.Duration // how long a graceful stop takes
 	Stderr    string        // a path that replaces the standard error
+	Disk      string        // ok | stuck: the main thread waits in the kernel for a file system
 
 	// What a signal does.
 	USR1         string        // empty: as the role does; else one of usr1Values
@@ -94,6 +96,7 @@ type HTTP struct {
 	// What goes wrong on the wire.
 	Fault     string // one of faultValues
 	FaultPath string // of the requests that it befalls; * for all
+	FaultNot  string // the only path that it spares; empty for none
 	FaultSize int    // MiB of fault=huge
 
 	// Requests that it makes to itself, and what they meet.
@@ -108,12 +111,20 @@ type HTTP struct {
 
 	DBMax     int           // size of the database pool
 	DBLatency time.Duration // of every query
+	DBStory   string        // what the database does one after the other; see Story
+
+	// Etcd.
+	EtcdLost time.Duration // after which the session with etcd breaks again and again; 0 for never
 
 	// Tasks of a worker pool.
 	Pool      string
 	PoolTasks int           // at the start
 	PoolRate  int           // a second
 	PoolTime  time.Duration // how long each takes
+
+	// Cron jobs.
+	CronBurst int           // that are all due at the start
+	CronTime  time.Duration // how long each takes
 
 	// Keystone.
 	AuthUser     string
@@ -143,13 +154,13 @@ func index(words []string, word string) int {
 func Default() Behaviour {
 	return Behaviour{
 		Release: "4.0",
-		Init:    "done", Start: "run", RestartAfter: 3 * time.Second,
+		Init:    "done", Start: "run", RestartAfter: 3 * time.Second, Death: "exit", Disk: "ok",
 		VersionBranch: "release/4.0", VersionCommit: "2de295222d0f4c7e9f0b5a3f6f1f0b8a1c5d7e90",
 		LogRate: 1, LogFormat: "new", Idle: 140, Stacks: 1, DBConns: 5,
 		HTTP: HTTP{
 			Serve: "on", CertDays: 365, FaultPath: "*", FaultSize: 100,
 			HTTPBurst: 1, HTTPTimeout: time.Minute, Watchdog: 30 * time.Second,
-			DBMax: 55, DBLatency: time.Millisecond, PoolTime: Forever,
+			DBMax: 55, DBLatency: time.Millisecond, PoolTime: Forever, CronTime: 10 * time.Second,
 			AuthUser: "sysadmin", AuthPassword: "standin-admin-password",
 			AccessKey: "standin-access-key", SecretKey: "standin-secret-key", TokenLife: 24 * time.Hour,
 		},
@@ -160,6 +171,9 @@ func Default() Behaviour {
 var (
 	initValues   = []string{"done", "stuck", "fail"}
 	startValues  = []string{"run", "crash"}
+	deathValues  = []string{"exit", "panic", "locks"}
+	diskValues   = []string{"ok", "stuck"}
+	moodValues   = []string{"ok", "locked", "slow", "full", "broken"}
 	formatValues = []string{"new", "old"}
 	releases     = []string{"3.8", "3.9", "3.10", "3.11", "4.0"}
 	serveValues  = []string{"on", "off", "plain", "deaf"}
@@ -215,6 +229,8 @@ func Parse(text string) (Behaviour, error) {
 		"contend":         number(&b.Contend),
 		"once":            plain(&b.Once),
 		"life":            duration(&b.Life),
+		"death":           word(&b.Death, deathValues),
+		"disk":            word(&b.Disk, diskValues),
 		"heap_most":       number(&b.HeapMost),
 		"http_burst":      number(&b.HTTPBurst),
 		"release":         word(&b.Release, releases),
@@ -226,6 +242,7 @@ func Parse(text string) (Behaviour, error) {
 		"http_fault":      word(&b.Fault, faultValues),
 		"http_fault_path": plain(&b.FaultPath),
 		"http_fault_size": number(&b.FaultSize),
+		"http_fault_not":  plain(&b.FaultNot),
 		"http_rate":       number(&b.HTTPRate),
 		"http_storm":      number(&b.HTTPStorm),
 		"http_path":       plain(&b.HTTPPath),
@@ -235,6 +252,10 @@ func Parse(text string) (Behaviour, error) {
 		"watchdog":        duration(&b.Watchdog),
 		"db_max":          number(&b.DBMax),
 		"db_latency":      duration(&b.DBLatency),
+		"db_story":        story(&b.DBStory),
+		"etcd_lost":       duration(&b.EtcdLost),
+		"cron_burst":      number(&b.CronBurst),
+		"cron_time":       duration(&b.CronTime),
 		"pool":            plain(&b.Pool),
 		"pool_tasks":      number(&b.PoolTasks),
 		"pool_rate":       number(&b.PoolRate),
@@ -279,6 +300,8 @@ func (b Behaviour) check() error {
 		return fmt.Errorf("%s: tasks for no pool", Variable)
 	case b.Watchdog == 0, b.DBMax == 0, b.HTTPBurst == 0:
 		return fmt.Errorf("%s: watchdog, db_max and http_burst must be more than 0", Variable)
+	case b.FaultNot != "" && b.Fault == "":
+		return fmt.Errorf("%s: http_fault_not without a fault", Variable)
 	case b.HTTPErrors > 100:
 		return fmt.Errorf("%s: http_errors are percent", Variable)
 	}
@@ -326,6 +349,38 @@ func duration(to *time.Duration) func(string) error {
 		if err == nil && *to < 0 {
 			err = fmt.Errorf("%s is negative", value)
 		}
+		return err
+	}
+}
+
+// Chapter is one part of the story of a database.
+type Chapter struct {
+	Mood string // one of moodValues
+	For  time.Duration
+}
+
+// Story is what the database does one after the other: chapters MOOD:DURATION with commas between
+// them. The mood of the last one stays.
+func (b Behaviour) Story() ([]Chapter, error) {
+	var chapters []Chapter
+	for _, text := range strings.Split(b.DBStory, ",") {
+		chapter := Chapter{}
+		mood, takes, _ := strings.Cut(text, ":")
+		if err := word(&chapter.Mood, moodValues)(mood); err != nil {
+			return nil, err
+		}
+		if err := duration(&chapter.For)(takes); err != nil {
+			return nil, err
+		}
+		chapters = append(chapters, chapter)
+	}
+	return chapters, nil
+}
+
+func story(to *string) func(string) error {
+	return func(value string) error {
+		*to = value
+		_, err := Behaviour{HTTP: HTTP{DBStory: value}}.Story()
 		return err
 	}
 }

@@ -28,7 +28,8 @@ func TestParse(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for _, text := range []string{
 		"log_rat=3", "log_rate", "log_rate=", "log_rate=-1", "log_rate=many", "usr1=die", "init=",
-		"trap_delay=5", "trap_delay=-5s", "log_hostile=perhaps",
+		"trap_delay=5", "death=old-age", "db_story=", "db_story=locked", "db_story=angry:5s", "http_fault_not=/ping",
+		"trap_delay=-5s", "log_hostile=perhaps",
 	} {
 		if got, err := Parse(text); err == nil {
 			t.Errorf("%q was taken as %+v", text, got)

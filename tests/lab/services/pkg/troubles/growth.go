@@ -123,8 +123,23 @@ func (t task) Run(*appsrv.SWorker) { syncCloud(t.takes) }
 //go:noinline
 func syncCloud(takes time.Duration) { time.Sleep(takes) }
 
+// cronJob is a task of the pool of cron jobs.
+type cronJob struct{ task }
+
+func (j cronJob) Dump() string { return fmt.Sprintf("cron job %d", j.n) }
+
+// cronJobs are all due at the start, as those of a service that has just been started are: more than
+// their pool has workers.
+func cronJobs(b behaviour.Behaviour, app *appsrv.Application) {
+	pool := app.Pool("CronJobWorkers")
+	for n := 0; n < b.CronBurst; n++ {
+		pool.Run(cronJob{task{n, b.CronTime}})
+	}
+}
+
 // plantTasks gives a pool tasks, at once and all the time.
 func plantTasks(b behaviour.Behaviour, app *appsrv.Application) error {
+	cronJobs(b, app)
 	if b.Pool == "" {
 		return nil
 	}

@@ -20,14 +20,15 @@ import (
 	"cloudpods.lab/services/pkg/log"
 )
 
-// Faulty wraps a handler: requests of the path that the behaviour names meet its fault.
+// Faulty wraps a handler: requests of the path that the behaviour names, or of all but one, meet its
+// fault.
 func Faulty(b behaviour.Behaviour, inner http.Handler) http.Handler {
 	fault := faults[b.Fault]
 	if fault == nil {
 		return inner
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if b.FaultPath != "*" && b.FaultPath != r.URL.Path {
+		if b.FaultPath != "*" && b.FaultPath != r.URL.Path || b.FaultNot == r.URL.Path {
 			inner.ServeHTTP(w, r)
 			return
 		}

@@ -6,7 +6,11 @@
 // look like in a dump: who waits for a key that another one holds.
 package lockman
 
-import "sync"
+import (
+	"sync"
+
+	"cloudpods.lab/services/pkg/log"
+)
 
 // SInMemoryLockRecord is the lock of one key.
 type SInMemoryLockRecord struct {
@@ -22,6 +26,14 @@ func (rec *SInMemoryLockRecord) lockContext() {
 		rec.cond.Wait()
 	}
 	rec.held = true
+}
+
+// fatalf ends the process, as the services do when one goroutine takes a lock again and again.
+func (rec *SInMemoryLockRecord) fatalf(format string, args ...any) { log.Fatalf(format, args...) }
+
+// DieOfRecursion is what a goroutine comes to that takes the lock of a key too often.
+func DieOfRecursion(key string) {
+	new(SInMemoryLockRecord).fatalf("Too many recursive locks!!! key=[%s]", key)
 }
 
 // SInMemoryLockManager has one record a key.
