@@ -51,6 +51,7 @@ class Reason(str, enum.Enum):
     USR1_NOT_CAUGHT = "usr1_not_caught"
     STDERR_LOST = "stderr_lost"
     PROCESS_CHANGED = "process_changed"
+    PROCESS_STOPPED = "process_stopped"
     NO_MEMORY_ROOM = "no_memory_room"
     NO_RUNTIME_CLI = "no_runtime_cli"
     NO_DUMP = "no_dump"
@@ -202,6 +203,11 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.PROCESS_CHANGED: Meaning(
         Status.REFUSED, "the process changed between the check and the signal", "run again"
     ),
+    Reason.PROCESS_STOPPED: Meaning(
+        Status.REFUSED,
+        "the process is stopped and can write no dump, so no signal was sent",
+        "find who stopped it (a debugger: TracerPid in /proc/PID/status) or continue it with kill -CONT; capture again",
+    ),
     Reason.NO_MEMORY_ROOM: Meaning(
         Status.REFUSED,
         "running the binary for its version might exceed the container's memory limit",
@@ -215,7 +221,7 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.NO_DUMP: Meaning(
         Status.FAILED,
         "the signal was sent, and no dump came within the deadline",
-        "the service may still be starting (it ignores the signal until it listens) or too stuck to write; run again",
+        "read its log, which tells whether it has come to listen: until then a service ignores the signal; run again",
     ),
     Reason.NO_VERSION: Meaning(
         Status.FAILED, "the binary did not tell its version", "the image tag or GET /version tells the version"

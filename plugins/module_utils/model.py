@@ -40,7 +40,8 @@ class Process:
     same_container: proved by mount namespace or cgroup. stderr is the target of /proc/PID/fd/2.
     log_file names the option or file that sends the log (and so the dump) away from stderr, if any.
     state is the letter of State: in /proc/PID/status (of the main thread; a stop is of all threads), "" unknown;
-    waits_in the kernel function that it sleeps in (/proc/PID/wchan), "" unknown. Both as they were when it was looked at.
+    waits_in the kernel function that it sleeps in (/proc/PID/wchan), "" unknown. Both as they were when it was looked
+    at.
     """
 
     pid: int
@@ -85,8 +86,7 @@ class Instance:
 
     name is the pod's name, or "<component>-<pid>" for a process outside of Kubernetes.
     ports are the container's declared TCP ports; started is an RFC 3339 time (UTC) or "". address is the pod's IP.
-    last_end says how the container before this one ended ("OOMKilled, exit code 137"), last_started and last_ended
-    from when to when it ran (RFC 3339).
+    last_end says how the container before this one ended ("OOMKilled, exit code 137"), last_ended when (RFC 3339).
     process is set by the host transport only, which finds the process at discovery.
     """
 
@@ -110,7 +110,6 @@ class Instance:
     address: str = ""
     last_end: str = ""
     last_ended: str = ""
-    last_started: str = ""
     process: Process | None = None
 
     @property

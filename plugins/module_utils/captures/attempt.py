@@ -20,13 +20,15 @@ class Attempt:
     """One dump of one instance that is asked for.
 
     The thread that works on it may be given up. give_up() then says what is known, and what that thread still brings
-    later is left out. sent: when the signal was sent. doing: the capture that is at work now.
+    later is left out. sent: when the signal was sent. seen: what may explain that no dump comes. doing: the capture
+    that is at work now.
     """
 
     def __init__(self, instance: Instance, sequence: int, store: Store) -> None:
         self.instance = instance
         self.sequence = sequence
         self.sent: datetime.datetime | None = None
+        self.seen = ""
         self.doing = STACK
         self._store = store
         self._lock = threading.Lock()
@@ -52,7 +54,8 @@ class Attempt:
                 reason = Reason.NO_VERSION if reason is Reason.TIMEOUT else reason
             elif self.sent is not None:
                 details["signal_sent"] = utc_text(self.sent)
-                reason = Reason.NO_DUMP if reason is Reason.TIMEOUT else reason
+                if reason is Reason.TIMEOUT:
+                    reason, detail = Reason.NO_DUMP, "; ".join(filter(None, (detail, self.seen)))
             outcome = verdict(reason, detail)
             sequence = self.sequence if self.doing == STACK else 1
             started = utc_text(utc_now())

@@ -1,12 +1,12 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""May this be signalled? The one place that decides, for every transport. Pure."""
+"""Decide whether a process may be signalled. Used by every transport. Pure."""
 
 from __future__ import annotations
 
 from ..catalog import MAY_DIE, NEVER, RELOADS, Component
-from ..model import Instance, Process, State
+from ..model import ENDED, STOPPED, TRACED, Instance, Process, State, state_words
 from ..reasons import CaptureError, Reason
 from ..transports.base import ProbeFacts, check_handlers
 
@@ -48,14 +48,21 @@ def refuse_by_state(instance: Instance) -> CaptureError | None:
 def choose_process(facts: ProbeFacts, follows_files: bool) -> Process:
     """The one process that may be sent SIGUSR1. CaptureError says why there is none.
 
+    A stopped process is refused. SIGUSR1 would do it no harm: it stays pending. But the dump would come when the
+    process is continued, which may be hours later, and nobody would read it then. A debugger may stop a process at the
+    signal. One in uninterruptible sleep is not refused: the state is that of the main thread, and Go handles a signal on any.
+
     follows_files: whether a file that standard error goes to is within the transport's reach.
     """
-    inside = [process for process in facts.candidates if process.same_container]
+    inside = [process for process in facts.candidates if process.same_container and process.state not in ENDED]
     if not inside:
         raise CaptureError(Reason.NO_PROCESS, _what_else(facts))
     if len(inside) > 1:
         raise CaptureError(Reason.SEVERAL_PROCESSES, f"pids {', '.join(str(process.pid) for process in inside)}")
     process = inside[0]
+    if process.state in (STOPPED, TRACED):
+        who = f"process {process.pid}, {process.executable}"
+        raise CaptureError(Reason.PROCESS_STOPPED, f"{who}, is {state_words(process)}")
     check_handlers(process.ignored, process.caught, f"process {process.pid}, {process.executable}")
     if process.log_file:
         raise CaptureError(Reason.STDERR_LOST, f"log_file_prefix is set by {process.log_file}")
@@ -72,13 +79,17 @@ def _is_lost(stderr: str, follows_files: bool) -> bool:
 
 
 def _what_else(facts: ProbeFacts) -> str:
-    outside = len(facts.candidates)
+    zombies = [*facts.zombies, *(process.pid for process in facts.candidates if process.state in ENDED)]
+    outside = len([process for process in facts.candidates if process.state not in ENDED])
     words = []
     if outside:
         words.append(f"{outside} in other containers of this node")
     if facts.impostors:
         pids = ", ".join(str(pid) for pid in facts.impostors)
         words.append(f"process {pids} has the name but runs another file")
+    if zombies:
+        pids = ", ".join(str(pid) for pid in zombies)
+        words.append(f"process {pids} has the name and is a zombie: it has ended, and its parent did not wait for it")
     return "; ".join(words)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Callable
 from ..bundle.store import Store, json_bytes
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Caps
-from ..model import Artifact, Instance, LedgerRow, Process, row, utc_now, utc_text
+from ..model import Artifact, Instance, LedgerRow, Process, row, state_words, utc_now, utc_text
 from ..reasons import MEANINGS, CaptureError, Reason, Verdict, verdict
 from ..stacks.live import LiveReader
 from ..stacks.parse import dump_of
@@ -30,6 +30,8 @@ from .judge import choose_process, memory_allows_version
 from .version import ImageClaims, parse_version
 
 REOPENINGS = 3
+# A service that started less than so many seconds ago may not listen yet, and sets its handler just before it does.
+YOUNG_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,13 @@ class VersionReading:
 
 @dataclass
 class LiveDump:
-    """The dump as it comes out of a log: reads on until it is complete, reopening the stream when it ends."""
+    """The dump as it comes out of a log: reads on until it is complete, reopening the stream when it ends.
+
+    seen: what was seen of the process before the signal that may explain why no dump comes.
+    """
 
     max_bytes: int
+    seen: str = ""
     window: bytes = b""
     reader: DumpReader = field(default_factory=DumpReader)
 
@@ -141,7 +147,7 @@ class LiveDump:
 
     def _unfinished(self, reason: Reason, why: str = "") -> Verdict:
         if self.reader.total is None:
-            return verdict(Reason.NO_DUMP, _ENDS_WITHOUT.get(reason, ""))
+            return verdict(Reason.NO_DUMP, "; ".join(filter(None, (_ENDS_WITHOUT.get(reason), self.seen))))
         words = [f"{self.reader.counted} of {self.reader.total} goroutines", why, *self.reader.problems[:1]]
         return verdict(reason, "; ".join(word for word in words if word))
 
@@ -151,6 +157,26 @@ _ENDS_WITHOUT = {
     Reason.STREAM_ENDED: "the log stream ended before",
     Reason.TOO_LARGE: "the log window grew over cloudpods_max_bytes before",
 }
+
+
+def _seen(process: Process, instance: Instance) -> str:
+    """Return what may explain that a process does not answer a signal, as it was seen before; "" when nothing does."""
+    words = []
+    state = state_words(process)
+    if state:
+        words.append(f"before the signal the process was {state}")
+    if _is_young(instance):
+        words.append(f"it started only at {instance.started}, and a service ignores the signal until it listens")
+    return "; ".join(words)
+
+
+def _is_young(instance: Instance) -> bool:
+    """Whether it started less than YOUNG_SECONDS ago, by clocks that may differ."""
+    try:
+        started = datetime.datetime.strptime(instance.started.replace("Z", "+0000"), "%Y-%m-%dT%H:%M:%S%z")
+    except ValueError:
+        return False
+    return abs((utc_now() - started).total_seconds()) < YOUNG_SECONDS
 
 
 def _worth(reader: DumpReader) -> tuple[bool, bool, int]:
@@ -200,12 +226,14 @@ class StackCapture:
             with self._nodes.hold(instance.node, deadline):
                 session = opened.enter_context(self._transport.open_process(instance, deadline))
             taken.process = choose_process(session.facts, self._transport.follows_files)
+            attempt.seen = _seen(taken.process, instance)
             arrive(deadline)
             attempt.sent = session.signal(taken.process)
-            taken.dump = LiveDump(self._options.max_bytes)
+            taken.dump = LiveDump(self._options.max_bytes, attempt.seen)
             taken.outcome = taken.dump.read(self._transport, instance, log, attempt.sent, deadline)
             if not session.confirmed and taken.dump.reader.total is None:
-                taken.outcome = verdict(Reason.NO_DUMP, "the connection ended, so the signal may not have arrived")
+                words = ("the connection ended, so the signal may not have arrived", attempt.seen)
+                taken.outcome = verdict(Reason.NO_DUMP, "; ".join(filter(None, words)))
             taken.session = session
         except CaptureError as error:
             taken.outcome = error.verdict

@@ -16,7 +16,7 @@ from typing import Any, Callable, Optional, Sequence
 
 from ..catalog import Selection, is_safe_path
 from ..deadline import Deadline
-from ..model import Instance, Process, Workload
+from ..model import Instance, Process, Workload, state_words
 from ..pprof import SYMBOL_PATH, is_profile_path, is_symbol_question
 from ..reasons import CaptureError, Reason, Verdict
 from .follow import LogFollow, Look
@@ -40,12 +40,14 @@ class ProbeFacts:
 
     candidates: processes whose executable is the component's, in this container or not.
     impostors: pids that only call themselves so (their executable is another file).
+    zombies: pids of the component's name that have ended and are still listed.
     memory_room: bytes that the container may still use, or None where there is no limit.
     """
 
     candidates: tuple[Process, ...] = ()
     impostors: tuple[int, ...] = ()
     memory_room: int | None = None
+    zombies: tuple[int, ...] = ()
 
 
 class LogStream(abc.ABC):
@@ -260,9 +262,11 @@ def sort_instances(instances: Sequence[Instance]) -> list[Instance]:
 
 def as_details(process: Process) -> dict[str, Any]:
     """What of a process goes into a ledger row."""
-    return {
+    details: dict[str, Any] = {
         "pid": process.pid,
         "start_time_ticks": process.start_time,
         "executable": process.executable,
         "same_container_by": process.same_by,
     }
+    # Only of one that executes nothing: what any other waits for is over in a moment.
+    return dict(details, state=process.state, waits_in=process.waits_in) if state_words(process) else details

@@ -111,6 +111,15 @@ class ProcFs:
         status = self.status(pid)
         return int(status.get("SigIgn", "0"), 16), int(status.get("SigCgt", "0"), 16)
 
+    def state(self, pid: int) -> tuple[str, str]:
+        """Return the letter of a process's state, and the kernel function that it sleeps in ("" unknown or none)."""
+        letter = self.status(pid).get("State", "")[:1]
+        # "0" where the reader has no right to know it, and where it runs (proc_pid_wchan in fs/proc/base.c).
+        with contextlib.suppress(PermissionError, FileNotFoundError):
+            waits_in = self._read(pid, "wchan").decode("ascii", "replace")
+            return letter, "" if waits_in == "0" else waits_in
+        return letter, ""
+
     def rights(self, pid: int) -> Rights:
         """What the process may open."""
         status = self.status(pid)
@@ -184,6 +193,7 @@ class ProcFs:
             executable = ""
         arguments = self.arguments(pid)
         ignored, caught = self.handlers(pid)
+        state, waits_in = self.state(pid)
         return Process(
             pid=pid,
             start_time=start_time,
@@ -195,6 +205,8 @@ class ProcFs:
             caught=caught,
             stderr=self._stderr_or_nothing(pid),
             log_file=self.log_file(pid, arguments, configs),
+            state=state,
+            waits_in=waits_in,
         )
 
     def _stderr_or_nothing(self, pid: int) -> str:

@@ -26,10 +26,16 @@ VERSION_SECONDS = 10
 MAX_PROCESSES = 1000
 # Linux has no longer path.
 MAX_FACT = 4096
-_FACTS = ("pid", "start", "same", "exe", "argv0", "ignored", "caught", "stderr", "log_file", "impostor")
+_FACTS = (
+    "pid", "start", "same", "exe", "argv0", "state", "waits_in", "ignored", "caught", "stderr", "log_file",
+    "impostor", "zombie",
+)  # fmt: skip
 # int() takes more than that: signs, blanks, underscores, digits of other scripts, and megabytes of them.
 _NUMBER = re.compile(r"[0-9]{1,20}\Z")
 _MASK = re.compile(r"[0-9a-fA-F]{1,16}\Z")
+_STATE = re.compile(r"[A-Za-z]?\Z")
+# A symbol of the kernel.
+_FUNCTION = re.compile(r"[A-Za-z0-9_.]{1,128}\Z")
 
 # Arguments: the random word, seconds to wait for a command and for the version, configuration files to look into
 # (colon-separated, may be ""), then the exact paths that the executable may have.
@@ -46,13 +52,19 @@ text_of() {
   text=
   while IFS= read -r part || [ -n "$part" ]; do text="$text$part;"; done < "$1"
 } 2>/dev/null
-start_of() {
+stat_of() {
   stat=
   { IFS= read -r stat < "/proc/$1/stat"; } 2>/dev/null
-  [ -n "$stat" ] || { started=; return 1; }
+  [ -n "$stat" ] || { started= state= name=; return 1; }
   after_name=${stat##*) }
+  name=${stat#*(}; name=${name%) *}
   set -f; set -- $after_name; set +f
-  started=${20}
+  state=$1 started=${20}
+}
+wait_of() {
+  waits_in=
+  { IFS= read -r waits_in < "/proc/$1/wchan"; } 2>/dev/null
+  [ "$waits_in" != 0 ] || waits_in=
 }
 handlers_of() {
   ignored= caught=
@@ -69,6 +81,16 @@ is_path() {
   for path in "$@"; do
     [ "$wanted" = "$path" ] && return 0
     link "$path" && [ "$wanted" = "$target" ] && return 0
+  done
+  return 1
+}
+# The kernel keeps the first 15 characters of a name.
+is_named() {
+  known=$1; shift
+  for path in "$@"; do
+    path=${path##*/}
+    [ "$path" = "$known" ] && return 0
+    [ ${#known} -eq 15 ] && [ "${path#"$known"}" != "$path" ] && return 0
   done
   return 1
 }
@@ -105,13 +127,22 @@ text_of /proc/self/cgroup; own_cgroup=$text
 for directory in /proc/[0-9]*; do
   pid=${directory#/proc/}
   [ "$pid" = $$ ] && continue
-  line=
-  { IFS= read -r line < "$directory/cmdline"; } 2>/dev/null
+  stat_of "$pid" || continue
   called=
-  for path in "$@"; do
-    case $line in *"${path##*/}"*) called=yes ;; esac
-  done
-  [ -n "$called" ] || continue
+  case $state in
+    Z|X) is_named "$name" "$@" && say zombie "$pid"; continue ;;
+    # The command line is in the memory of the process. While that is locked, reading it hangs as the process does
+    # (get_mm_cmdline in fs/proc/base.c), so of such a process it is read last, when all else has been said.
+    D) link "$directory/exe" && [ -n "$target" ] && { is_path "${target% (deleted)}" "$@" || continue; called=yes; } ;;
+  esac
+  [ -n "$called" ] || {
+    line=
+    { IFS= read -r line < "$directory/cmdline"; } 2>/dev/null
+    for path in "$@"; do
+      case $line in *"${path##*/}"*) called=yes ;; esac
+    done
+    [ -n "$called" ] || continue
+  }
   exe=; link "$directory/exe" && exe=${target% (deleted)}
   argv0=
   is_path "$exe" "$@" || {
@@ -126,12 +157,15 @@ for directory in /proc/[0-9]*; do
     text_of "$directory/cgroup"
     [ -n "$text" ] && [ "$text" = "$own_cgroup" ] && same=cgroup
   fi
-  start_of "$pid" || continue
+  stat_of "$pid" || continue
+  wait_of "$pid"
   say pid "$pid"
   say start "$started"
   say same "$same"
   say exe "$exe"
   say argv0 "$argv0"
+  say state "$state"
+  [ -n "$waits_in" ] && say waits_in "$waits_in"
   [ "$same" = no ] && continue
   handlers_of "$pid"
   [ -n "$ignored" ] && say ignored "$ignored"
@@ -159,7 +193,7 @@ while read -r $wait_for command pid start; do
   case $command in
     signal)
       # The handlers last, just before the signal: execve() resets them, and keeps number and start time.
-      if ! start_of "$pid" || [ "$started" != "$start" ] || ! handlers_of "$pid"; then
+      if ! stat_of "$pid" || [ "$started" != "$start" ] || [ "$state" = Z ] || ! handlers_of "$pid"; then
         say changed
       elif has_usr1 "$ignored"; then
         say ignores
@@ -178,9 +212,9 @@ while read -r $wait_for command pid start; do
       child=$!
       # It must not outlive us: who watches ends it when nobody listens any more, or when it takes too long.
       exec 3<&0
-      start_of "$child" && child_start=$started &&
+      stat_of "$child" && child_start=$started &&
         { read -r ${wait_for:+-t $version_patience} _nothing <&3
-          start_of "$child" && [ "$started" = "$child_start" ] && kill -s KILL "$child"
+          stat_of "$child" && [ "$started" = "$child_start" ] && kill -s KILL "$child"
         } > /dev/null 2>&1 &
       watcher=$!
       wait "$child"
@@ -220,6 +254,7 @@ class ProbeReader:
         self._events: list[list[str]] = []
         self._processes: list[dict[str, str]] = []
         self._impostors: list[int] = []
+        self._zombies: list[int] = []
         self._memory_room: int | None = None
         self._in_version = False
         self._version: list[bytes] = []
@@ -249,9 +284,10 @@ class ProbeReader:
             self._events.append([key, rest])
 
     def _take_fact(self, key: str, rest: str) -> None:
-        if key == "impostor":
-            if _NUMBER.match(rest) and len(self._impostors) < MAX_PROCESSES:
-                self._impostors.append(int(rest))
+        if key in ("impostor", "zombie"):
+            pids = self._zombies if key == "zombie" else self._impostors
+            if _NUMBER.match(rest) and len(pids) < MAX_PROCESSES:
+                pids.append(int(rest))
         elif key == "pid":
             if len(self._processes) < MAX_PROCESSES:
                 self._processes.append({"pid": rest[:MAX_FACT]})
@@ -281,7 +317,7 @@ class ProbeReader:
                 processes.append(_process(fields))
             except (KeyError, ValueError):
                 continue
-        return ProbeFacts(tuple(processes), tuple(self._impostors), self._memory_room)
+        return ProbeFacts(tuple(processes), tuple(self._impostors), self._memory_room, tuple(self._zombies))
 
 
 def _process(fields: dict[str, str]) -> Process:
@@ -291,6 +327,9 @@ def _process(fields: dict[str, str]) -> Process:
     masks = fields.get("ignored", "0"), fields.get("caught", "0")
     if not all(_MASK.match(mask) for mask in masks):
         raise ValueError("not the signals of a process")
+    state, waits_in = fields.get("state", ""), fields.get("waits_in", "")
+    if not _STATE.match(state):
+        raise ValueError("not the state of a process")
     return Process(
         pid=int(fields["pid"]),
         start_time=int(fields["start"]),
@@ -302,4 +341,6 @@ def _process(fields: dict[str, str]) -> Process:
         caught=int(masks[1], 16),
         stderr=fields.get("stderr", ""),
         log_file=fields.get("log_file", ""),
+        state=state,
+        waits_in=waits_in if _FUNCTION.match(waits_in) else "",
     )

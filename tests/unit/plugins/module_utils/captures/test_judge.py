@@ -44,6 +44,8 @@ ALLOWED = {
     "a socket": good(stderr="socket:[5]"),
     "a terminal": good(stderr="/dev/pts/0"),
     "unknown standard error": good(stderr=""),
+    "in uninterruptible sleep": good(state="D", waits_in="nfs_wait_bit_killable"),
+    "a zombie of the name beside it": ProbeFacts((GOOD, dataclasses.replace(GOOD, pid=9, state="Z")), zombies=(10,)),
     "it catches and blocks much else": good(caught=0xFFFFFFFF, ignored=1 << 12),
 }
 
@@ -60,6 +62,11 @@ REFUSED = {
     "only elsewhere": (ProbeFacts((ELSEWHERE, ELSEWHERE)), Reason.NO_PROCESS, "2 in other containers"),
     "only impostors": (ProbeFacts((), (9, 10)), Reason.NO_PROCESS, "process 9, 10 has the name but runs another file"),
     "two": (ProbeFacts((GOOD, dataclasses.replace(GOOD, pid=9))), Reason.SEVERAL_PROCESSES, "pids 7, 9"),
+    "a zombie": (good(state="Z"), Reason.NO_PROCESS, "process 7 has the name and is a zombie"),
+    "zombies": (ProbeFacts(zombies=(8, 9)), Reason.NO_PROCESS, "process 8, 9 has the name and is a zombie"),
+    "stopped": (good(state="T"), Reason.PROCESS_STOPPED, "process 7, /opt/yunion/bin/host, is stopped (SIGSTOP)"),
+    "stopped, whatever it catches": (good(state="T", caught=0), Reason.PROCESS_STOPPED, "stopped"),
+    "under a debugger": (good(state="t"), Reason.PROCESS_STOPPED, "is stopped by a debugger"),
     "ignores": (good(ignored=USR1), Reason.USR1_IGNORED, "process 7"),
     "catches nothing": (good(caught=0), Reason.USR1_NOT_CAUGHT, "process 7, /opt/yunion/bin/host"),
     "catches the signals beside it": (good(caught=USR1 << 1 | USR1 >> 1), Reason.USR1_NOT_CAUGHT, "process 7"),

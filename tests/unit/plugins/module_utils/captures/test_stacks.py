@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.attempt import Attempt
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import LiveDump
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, utc_now
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import LogStream
-from capturing import DUMP, HALF, answers, capture
+from capturing import DUMP, HALF, answers, capture, with_facts
 from fake_transport import LOG_LINE, FakeTransport, dump_text
 
 from patience import patience
@@ -197,6 +200,61 @@ def test_a_log_without_a_dump_is_kept_as_it_is(tmp_path):
     assert (row.reason, row.path.rsplit("/", 1)[1]) == ("no_dump", "stack-1.log")
     assert ran.artifact(row) == NOISE
     assert "total" not in row.details
+
+
+def test_a_stopped_process_is_refused_at_once_and_not_signalled(tmp_path):
+    transport = FakeTransport()
+    service = transport.add("region")
+    with_facts(state="T")(service)
+    ran = capture(transport, tmp_path)
+    row = ran.only()
+    assert (row.status, row.reason) == ("refused", "process_stopped")
+    assert "stopped (SIGSTOP)" in row.message
+    assert "kill -CONT" in row.message
+    assert transport.done_to(service.instance.name) == ["open_log", "open_process"]
+    assert (ran.report.signals, "signal_sent" in row.details) == (0, False)
+
+
+NOTHING_SEEN = {"state": "S", "waits_in": "ep_poll"}
+BLOCKED = {"state": "D", "waits_in": "nfs_wait_bit_killable"}
+BLOCKED_WORDS = "before the signal the process was in uninterruptible sleep in nfs_wait_bit_killable"
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_no_dump_says_what_was_seen_of_the_process_and_no_more(tmp_path, ends):
+    def row_of(name, state):
+        transport = FakeTransport()
+        with_facts(**state)(transport.add("region", on_signal=answers(NOISE, end=ends)))
+        return capture(transport, tmp_path / name).only()
+
+    blocked, other = row_of("blocked", BLOCKED), row_of("other", NOTHING_SEEN)
+    assert blocked.reason == other.reason == "no_dump"
+    assert BLOCKED_WORDS in blocked.message
+    assert (blocked.details["state"], blocked.details["waits_in"]) == ("D", "nfs_wait_bit_killable")
+    assert "state" not in other.details
+    for word in ("sleep", "starting", "it started", "stuck"):
+        assert word not in other.message
+
+
+def test_only_of_one_that_started_just_now_it_is_said_that_it_may_not_listen(tmp_path):
+    def message_of(age):
+        transport, moment = FakeTransport(), utc_now() - datetime.timedelta(seconds=age)
+        started = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+        transport.add("region", on_signal=answers(NOISE), started=started)
+        return started, capture(transport, tmp_path / str(age)).only().message
+
+    started, young = message_of(age=5)
+    assert f"it started only at {started}" in young
+    assert "it started" not in message_of(age=3600)[1]
+
+
+def test_what_was_seen_is_said_also_of_one_that_was_given_up(tmp_path):
+    store = Store(str(tmp_path))
+    attempt = Attempt(INSTANCE, 1, store)
+    attempt.sent, attempt.seen = utc_now(), BLOCKED_WORDS
+    attempt.give_up(Reason.TIMEOUT, "it did not end when told to")
+    (row,) = store.rows
+    assert (row.reason, BLOCKED_WORDS in row.message) == ("no_dump", True)
 
 
 def test_a_signal_whose_arrival_nobody_tells_is_not_claimed(tmp_path):

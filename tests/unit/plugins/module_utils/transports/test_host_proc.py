@@ -12,8 +12,9 @@ import signal
 import subprocess
 from pathlib import Path
 
+import frozen
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Process
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Process, state_words
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_open import (
     open_in_root,
@@ -161,6 +162,18 @@ def test_an_ended_process_is_not_alive_even_before_it_is_reaped(sleeper):
     assert os.path.exists(f"/proc/{sleeper.pid}")
     with pytest.raises(OSError):  # noqa: PT011 (any of its kinds)
         PROCFS.process(sleeper.pid)
+
+
+def test_the_state_of_a_process(sleeper, tmp_path):
+    assert PROCFS.process(sleeper.pid).state == "S"
+    assert PROCFS.process(sleeper.pid).waits_in == Path(f"/proc/{sleeper.pid}/wchan").read_text().replace("0", "")
+    with frozen.stopped(sleeper.pid):
+        assert state_words(PROCFS.process(sleeper.pid)) == "stopped (SIGSTOP)"
+    with frozen.traced(sleeper.pid):
+        assert state_words(PROCFS.process(sleeper.pid)) == "stopped by a debugger"
+    with frozen.blocked(str(tmp_path / "bin")) as pid:
+        place = Path(f"/proc/{pid}/wchan").read_text()
+        assert state_words(PROCFS.process(pid)) == f"in uninterruptible sleep in {place}"
 
 
 def test_another_process_of_the_number_is_not_it(sleeper):

@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 
+import frozen
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.judge import choose_process
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
@@ -231,6 +232,90 @@ def test_a_signal_that_would_kill(shell, machine):
     assert refused.value.verdict.reason is Reason.USR1_NOT_CAUGHT
 
 
+# Processes that execute nothing
+
+
+def test_a_stopped_process_is_not_signalled(shell, machine):
+    service = machine.start("region")
+    with frozen.stopped(service.pid), converse(shell, machine) as talk:
+        process = the_one(talk.facts)
+        assert (process.state, PROCFS.process(service.pid).state) == ("T", "T")
+        with pytest.raises(CaptureError) as refused:
+            choose_process(talk.facts, follows_files=True)
+        assert talk.complaints() == b""
+    assert refused.value.verdict.reason is Reason.PROCESS_STOPPED
+    assert "is stopped (SIGSTOP)" in refused.value.verdict.message
+
+
+def test_a_process_under_a_debugger_is_not_signalled(shell, machine):
+    service = machine.start("region")
+    with frozen.traced(service.pid), converse(shell, machine) as talk:
+        assert (the_one(talk.facts).state, PROCFS.process(service.pid).state) == ("t", "t")
+        with pytest.raises(CaptureError) as refused:
+            choose_process(talk.facts, follows_files=True)
+    assert refused.value.verdict.reason is Reason.PROCESS_STOPPED
+
+
+def test_uninterruptible_sleep_is_told_with_its_place_and_allowed(shell, machine):
+    with frozen.blocked(machine.binaries) as pid, converse(shell, machine, "blocked") as talk:
+        (process,) = (one for one in talk.facts.candidates if one.pid == pid)
+        own = PROCFS.process(pid)
+        assert (process.state, process.waits_in) == (own.state, own.waits_in)
+        assert own.state == "D"
+        assert own.waits_in
+        assert choose_process(probe.ProbeFacts((process,)), follows_files=True) == process
+        assert talk.complaints() == b""
+
+
+def test_what_was_seen_of_a_blocked_process_is_said_before_its_command_line_is_read(shell, machine, tmp_path):
+    """Reading that may hang for as long as the process does."""
+    (program, path), folder = shell, tmp_path / "first in the PATH"
+    if program[0].endswith("busybox"):
+        pytest.skip("it does not take another tr")
+    folder.mkdir()
+    hangs = folder / "tr"
+    hangs.write_text("#!/bin/sh\nread never_comes < /proc/$PPID/fd/0\n")
+    hangs.chmod(0o755)
+    with frozen.blocked(machine.binaries) as pid:
+        talk = Conversation((program, f"{folder}:{path}"), [f"{machine.binaries}/blocked"])
+        with contextlib.closing(talk.program.stdout), contextlib.closing(talk.program.stderr):
+            while not talk.facts.candidates or not talk.facts.candidates[0].stderr:
+                data = talk.program.stdout.read(4096)
+                assert data
+                talk.reader.feed(data)
+            process = the_one(talk.facts)
+            assert (process.pid, process.state, process.executable) == (pid, "D", f"{machine.binaries}/blocked")
+            talk.program.stdin.close()
+            talk.program.wait(patience())
+
+
+@pytest.mark.parametrize("name", ["ended", "a-component-of-a-long-name"])
+def test_a_zombie_is_no_process(shell, machine, name):
+    with frozen.zombie(machine.binaries, name) as pid, converse(shell, machine, name) as talk:
+        assert talk.facts.candidates == ()
+        assert pid in talk.facts.zombies
+        with pytest.raises(CaptureError) as refused:
+            choose_process(talk.facts, follows_files=True)
+        assert talk.complaints() == b""
+    assert refused.value.verdict.reason is Reason.NO_PROCESS
+    assert "has the name and is a zombie" in refused.value.verdict.message
+
+
+def test_a_zombie_of_another_name_is_nobody(shell, machine):
+    with frozen.zombie(machine.binaries, "ended-before") as pid, converse(shell, machine, "ended") as talk:
+        assert pid not in talk.facts.zombies
+
+
+def test_a_process_that_ends_before_the_signal_gets_none_also_as_a_zombie(shell, machine):
+    service = machine.start("region")
+    with converse(shell, machine) as talk:
+        process = the_one(talk.facts)
+        os.kill(service.pid, signal.SIGKILL)
+        frozen.await_state(service.pid, "Z")
+        talk.say(f"signal {process.pid} {process.start_time}")
+        assert talk.wait_for(*ANSWERS) == "changed"
+
+
 def test_an_impostor_is_no_candidate(shell, machine):
     name = f"{machine.binaries}/region"
     impostor = subprocess.Popen(["bash", "-c", f"exec -a {name} sleep 1000"])
@@ -434,10 +519,13 @@ SAID = [
     "same mount_namespace",
     "exe /opt/yunion/bin/region",
     "argv0 ",
+    "state D",
+    "waits_in nfs_wait_bit_killable",
     "ignored 0000000000000000",
     "caught fffffffe7fc1feff",
     "stderr pipe:[1]",
     "impostor 99",
+    "zombie 98",
     "memory 536870912 104857600 4194304",
     "memory max 1 0",
     "ready",
@@ -459,7 +547,8 @@ def test_every_split_is_read_the_same():
     stream = STREAM.encode()
     facts, events, version = read_all([stream])
     assert (facts.candidates[0].pid, facts.candidates[0].start_time, facts.impostors) == (12, 3456, (99,))
-    assert facts.memory_room == 416 << 20
+    assert (facts.candidates[0].state, facts.candidates[0].waits_in) == ("D", "nfs_wait_bit_killable")
+    assert (facts.memory_room, facts.zombies) == (416 << 20, (98,))
     assert events == [["hello", ""], ["ready", ""], ["version_ends", "0"], ["sent", ""]]
     assert version == b"v1\nv2"
     assert read_all([stream[i : i + 1] for i in range(len(stream))]) == (facts, events, version)
@@ -479,6 +568,8 @@ def test_every_split_is_read_the_same():
         ["pid 7", "start -5"],
         ["pid 7", "start " + "9" * 5000],
         ["pid 7", "start 1", "caught zz"],
+        ["pid 7", "start 1", "state DD"],
+        ["zombie -1", "zombie \u0663"],
         ["start 1"],
         ["impostor \u00b2", "memory \u00b2 \u00b2 \u00b2", "memory 1 2", "impostor " + "9" * 5000],
         ["memory " + "9" * 5000 + " 1 1"],
@@ -486,7 +577,12 @@ def test_every_split_is_read_the_same():
 )
 def test_what_is_not_understood_is_left_out(lines):
     facts, _events, _version = read_all([f"{WORD} {line}\n".encode() for line in lines])
-    assert (facts.candidates, facts.impostors, facts.memory_room) == ((), (), None)
+    assert facts == probe.ProbeFacts()
+
+
+def test_a_place_in_the_kernel_that_is_none_is_left_out():
+    said = f"{WORD} pid 7\n{WORD} start 1\n{WORD} state D\n{WORD} waits_in \x1b[2J of |hostile| origin\n"
+    assert the_one(read_all([said.encode()])[0]).waits_in == ""
 
 
 def test_endless_talk_does_not_fill_the_memory():
