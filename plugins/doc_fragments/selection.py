@@ -23,7 +23,10 @@ options:
   components:
     description:
       - Exactly these components, by their component label, instead of a scenario's.
-      - A component that is not known here may be named, too.
+      - The names that Keystone's catalog and the alarms of Cloudpods use are understood, too, for example V(identity)
+        for keystone, V(compute) for region and V(image) for glance. Results have the component's own name.
+      - A component that is not known here may be named where there is one with that label. Otherwise such a name is an
+        error that says which known names are like it.
     type: list
     elements: str
     default: []

@@ -13,7 +13,16 @@ import os
 import re
 from typing import Any, Iterator
 
-from .catalog import BINARY_DIR, DEFAULT_NAMESPACE, Selection, select, select_everything
+from .catalog import (
+    BINARY_DIR,
+    COMPONENTS,
+    DEFAULT_NAMESPACE,
+    Selection,
+    component_name,
+    no_component,
+    select,
+    select_everything,
+)
 from .model import Instance
 from .redact.redactor import LEVELS, SECRETS, marker
 from .transports.base import SetupError, Transport
@@ -148,7 +157,7 @@ def transport_of(params: dict[str, Any], connections: int) -> Transport:
     if params["transport"] == "url":
         from .transports.url import UrlTransport
 
-        return UrlTransport(_urls_of(params["urls"]), params["cluster"])
+        return UrlTransport(_urls_of(params["urls"], params.get("components") or []), params["cluster"])
     from .transports.kubernetes import KubernetesTransport
     from .transports.kubernetes_api import Api
 
@@ -161,12 +170,20 @@ def transport_of(params: dict[str, Any], connections: int) -> Transport:
     )
 
 
-def _urls_of(urls: dict[str, Any]) -> dict[str, list[str]]:
-    """Component -> its URLs, of which a user may give one or a list. SetupError."""
-    found = {name: [value] if isinstance(value, str) else value for name, value in urls.items()}
-    for name, values in found.items():
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+def _urls_of(urls: dict[str, Any], named: list[str]) -> dict[str, list[str]]:
+    """Component -> its URLs, of which a user may give one or a list. SetupError.
+
+    named: the components that the user named. One that is not known needs to be among them, else it were left out.
+    """
+    found: dict[str, list[str]] = {}
+    for name, value in urls.items():
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
             raise SetupError(f"urls of {name}: a URL or a list of URLs is needed")
+        component = component_name(name)
+        if component not in COMPONENTS and name not in named:
+            raise SetupError(f"urls: {no_component(name)}")
+        found[component] = [*found.get(component, []), *values]
     if not found:
         raise SetupError("The transport url needs urls: a dictionary of components and their URLs.")
     return found

@@ -18,6 +18,8 @@ import re
 from dataclasses import dataclass
 from typing import Iterable, Sequence
 
+from .text import did_you_mean, nearest
+
 BINARY_DIR = "/opt/yunion/bin"
 DEFAULT_NAMESPACE = "onecloud"
 MANAGED_BY = "app.kubernetes.io/managed-by=onecloud-operator"
@@ -207,6 +209,22 @@ COMPONENTS: dict[str, Component] = {component.name: component for component in _
 # What most others need, the most needed first: every service stores its locks, asks for tokens, or asks for servers.
 FOUNDATIONS = ("etcd", "keystone", "region")
 
+# Names that Keystone's catalog, climc and the alarms of Cloudpods use for components: their service types, and those
+# that are no type of an endpoint. Sources: cloudpods pkg/apis/const.go; climc rewrites compute to compute_v2
+# (pkg/mcclient/session.go); service names of cloudpods-operator (pkg/apis/constants).
+ALIASES: dict[str, str] = {
+    **{
+        one.http.service_type: one.name
+        for one in _COMPONENTS
+        if one.http and one.http.service_type not in ("", one.name)
+    },
+    "compute": "region",
+    "region2": "region",
+    "websocket": "apigateway",
+    "baremetal": "baremetal-agent",
+    "sdnagent": "host-sdnagent",
+}
+
 # The user's view of the trouble -> the suspected components (docs of Cloudpods, "getting the call stacks").
 SCENARIOS = {
     "kvm_server": ("region", "host", "host-deployer"),
@@ -240,14 +258,41 @@ def component_of(name: str) -> Component:
     return COMPONENTS.get(name) or Component(name, usr1=UNKNOWN)
 
 
+def component_name(name: str) -> str:
+    """The component that is called so; the name itself where none is."""
+    return name if name in COMPONENTS else ALIASES.get(name, name)
+
+
+def unknown(selection: Selection) -> list[str]:
+    """The selected names that are no component's. They are right only where a pod has such a label."""
+    return [name for name in selection.names if name not in COMPONENTS]
+
+
+def no_component(name: str) -> str:
+    """What to tell a user who named a component that there is not."""
+    found = [
+        each if each in COMPONENTS else f"{each} ({ALIASES[each]})" for each in nearest(name, (*COMPONENTS, *ALIASES))
+    ]
+    if found:
+        return f"there is no component '{name}'; did you mean {' or '.join(found)}?"
+    return f"there is no component '{name}'; the known ones are: {', '.join(sorted(COMPONENTS))}"
+
+
 def select(scenario: str = "", components: Sequence[str] = ()) -> Selection:
-    """The components of a scenario, or exactly the named ones (which win). ValueError lists the known scenarios."""
+    """The components of a scenario, or exactly the named ones (which win), by their names or one of ALIASES.
+
+    ValueError lists the known scenarios. A component that is not known is taken, as its pods may have that label: see
+    unknown().
+    """
     if components:
-        names = list(dict.fromkeys(name.strip() for name in components if name.strip()))
+        names = list(dict.fromkeys(component_name(name.strip()) for name in components if name.strip()))
         return Selection(tuple(component_of(name) for name in names), named=True)
     scenario = scenario or DEFAULT_SCENARIO
     if scenario not in SCENARIOS:
-        raise ValueError("unknown scenario '{}'; the known ones are: {}".format(scenario, ", ".join(sorted(SCENARIOS))))
+        known = ", ".join(sorted(SCENARIOS))
+        raise ValueError(
+            f"unknown scenario '{scenario}'{did_you_mean(scenario, SCENARIOS)} The known ones are: {known}"
+        )
     suspects = tuple(component_of(name) for name in SCENARIOS[scenario])
     if scenario == DEFAULT_SCENARIO:
         return Selection(suspects)
@@ -294,7 +339,8 @@ def endpoint_path(name: str, database: str = "") -> str:
     ValueError when there is no such endpoint, or the database's name could mean more than a name.
     """
     if name not in PATHS:
-        raise ValueError("unknown endpoint '{}'; the known ones are: {}".format(name, ", ".join(ENDPOINTS)))
+        near = did_you_mean(name, ENDPOINTS)
+        raise ValueError(f"unknown endpoint '{name}'{near} The known ones are: {', '.join(ENDPOINTS)}")
     if not database:
         return PATHS[name]
     if name != "db_stats" or not _DATABASE.fullmatch(database):

@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .text import did_you_mean
+
 ROOT = "/debug/pprof/"
 SYMBOL_PATH = ROOT + "symbol"
 # Of what a service may be asked for at all, however much it is forced.
@@ -89,7 +91,8 @@ def profile_path(kind: str, seconds: int = 0, gc: bool = False) -> str:
     ValueError for a kind that there is not, or for what it does not take.
     """
     if kind not in KINDS:
-        raise ValueError("unknown kind of profile '{}'; the known ones are: {}".format(kind, ", ".join(KINDS)))
+        near = did_you_mean(kind, KINDS)
+        raise ValueError(f"unknown kind of profile '{kind}'{near} The known ones are: {', '.join(KINDS)}")
     known = KINDS[kind]
     words = []
     if seconds:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -14,9 +15,10 @@ from .arguments import check_bounds, instances_of, secret_values, without_creden
 from .bundle.part import leave_part, new_part
 from .bundle.store import Store
 from .captures.run import discover
-from .catalog import Selection
-from .deadline import Deadline
+from .catalog import Selection, component_of, no_component, unknown
+from .deadline import Deadline, DeadlineExceeded
 from .progress import Progress, shown
+from .reasons import CaptureError, Reason
 from .redact.redactor import SECRETS, RedactionError, Redactor
 from .transports.base import Discovery, SetupError, Transport
 
@@ -34,9 +36,35 @@ SECRET_VARIABLES = (
 
 
 def targets_of(params: dict[str, Any], transport: Transport, selection: Selection, deadline: Deadline) -> Discovery:
-    """The instances that were given as an option, else those that there are. ValueError as instances_of()."""
+    """The instances that were given as an option, else those that there are.
+
+    ValueError as instances_of(), and for the name of a component that is neither known nor there.
+    """
     given = instances_of(params)
-    return Discovery(given) if given else discover(transport, selection, deadline)
+    if given:
+        return Discovery(given)
+    found = discover(transport, selection, deadline)
+    check_names(transport, found, selection, deadline)
+    return found
+
+
+def check_names(transport: Transport, found: Discovery, selection: Selection, deadline: Deadline) -> None:
+    """Raise ValueError for a selected component that is neither known nor there, with the names that are like it.
+
+    What could not be looked at may have it, so then nothing is said against its name.
+    """
+    present = {instance.component for instance in found.instances}
+    missing = [name for name in unknown(selection) if name not in present]
+    if not missing or any(problem.reason is not Reason.NO_CATALOG_ENTRY for _place, problem in found.problems):
+        return
+    if transport.lists_workloads:
+        # A workload without any pod has the label, too. Who may not list workloads goes by the pods alone.
+        with contextlib.suppress(CaptureError, DeadlineExceeded):
+            wanted = Selection(tuple(component_of(name) for name in missing))
+            present = {one.component for one in transport.workloads(wanted, deadline)}
+            missing = [name for name in missing if name not in present]
+    if missing:
+        raise ValueError("; ".join(no_component(name) for name in missing))
 
 
 def leaving_part(params: dict[str, Any], work: Callable[[Store], Report]) -> tuple[Report, dict[str, str]]:

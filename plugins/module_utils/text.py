@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from typing import Sequence
+from typing import Iterable, Sequence
 
 MAX_TEXT = 300
 # So much of a text that a peer wrote goes into a message: enough for what servers say, and no page of the ledger.
 MAX_DETAIL = 500
 # Control characters, ends of lines and paragraphs, what changes the direction of writing, and halves of characters.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# How much of two names has to be the same, from 0 to 1: identity and identiy are 0.93, identiy and notify 0.62.
+_LIKE = 0.7
 _MARKUP = re.compile(r"([\\`*_<>|\[\]])")
 
 
@@ -86,3 +89,18 @@ def duration(seconds: float) -> str:
 def counted(count: int, what: str) -> str:
     """Return a number and the thing it counts, in the plural where it is not one: "1 dump", "2 dumps"."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return up to three of the known names that are like this one or begin with it, whatever their case."""
+    by_lower = {each.lower(): each for each in known}
+    wanted = name.lower()
+    like = difflib.get_close_matches(wanted, by_lower, n=3, cutoff=_LIKE)
+    like += [each for each in by_lower if each not in like and len(wanted) > 2 and each.startswith(wanted)]
+    return [by_lower[each] for each in like[:3]]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence about an unknown name: "; did you mean region?", "." where none is like it."""
+    found = nearest(name, known)
+    return f"; did you mean {' or '.join(found)}?" if found else "."

@@ -164,7 +164,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import run_shown
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import check_names, run_shown
 
 DEADLINE = {"deadline": {"type": "float", "default": 60.0}}
 
@@ -174,7 +174,9 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
     del check_mode, progress
     selection = selection_of(params)
     transport = transport_of(params, connections=1)
-    found = discover(transport, selection, Deadline(params["deadline"]))
+    deadline = Deadline(params["deadline"])
+    found = discover(transport, selection, deadline)
+    check_names(transport, found, selection, deadline)
     transport.close()
     return {
         "changed": False,

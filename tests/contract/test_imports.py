@@ -57,9 +57,9 @@ TRANSPORT = (
 
 # The first pattern that matches a file's name below module_utils is its room.
 ROOMS: dict[str, Room] = {
-    "catalog.py": Room(),
+    "catalog.py": Room(ours=("text",)),
     "log_patterns.py": Room(),
-    "pprof.py": Room(),
+    "pprof.py": Room(ours=("text",)),
     "meanings.py": Room(),
     "reasons.py": Room(ours=("meanings", "redact.redactor", "text")),
     "model.py": Room(ours=("reasons",)),
@@ -121,7 +121,7 @@ ROOMS: dict[str, Room] = {
         system=FILES,
     ),
     "running.py": Room(
-        ours=("arguments", "bundle.*", "captures.run", "catalog", "deadline", "progress", "redact.*",
+        ours=("arguments", "bundle.*", "captures.run", "catalog", "deadline", "progress", "reasons", "redact.*",
               "transports.base"),
         system=FILES,
     ),

@@ -60,6 +60,20 @@ def test_urls_are_one_or_several():
     assert [one.name for one in found] == ["glance-b", "glance-c", "region-a"]
 
 
+def test_urls_may_go_by_the_names_of_the_catalog():
+    made = transport(transport="url", urls={"identity": "https://a:1", "keystone": "https://b:1"})
+    found = made.discover(select(components=["identity"]), Deadline(patience(), "test")).instances
+    assert [(one.component, one.name) for one in found] == [("keystone", "keystone-a"), ("keystone", "keystone-b")]
+
+
+def test_a_url_of_an_unknown_component_is_an_error_unless_it_was_named():
+    with pytest.raises(SetupError, match=r"urls: there is no component 'regoin'; did you mean region"):
+        transport(transport="url", urls={"regoin": "https://a:1"})
+    made = transport(transport="url", urls={"newone": "https://a:1"}, components=["newone"])
+    (found,) = made.discover(select(components=["newone"]), Deadline(patience(), "test")).instances
+    assert found.component == "newone"
+
+
 @pytest.mark.parametrize("urls", [{}, {"region": 5}, {"region": ["https://a:1", 5]}, {"region": {"a": "b"}}])
 def test_urls_that_are_none(urls):
     with pytest.raises(SetupError, match="urls"):

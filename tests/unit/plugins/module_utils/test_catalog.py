@@ -7,6 +7,7 @@ import re
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import catalog
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import profile_path
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +41,54 @@ def test_named_components_win_also_unknown_ones():
     selection = catalog.select("kvm_server", ["region", " newone ", "region", ""])
     assert selection.names == ("region", "newone")
     assert selection.components[1].usr1 == catalog.UNKNOWN
+
+
+# Facts: the names that climc, Keystone's catalog and the alarms show.
+ALIASES = {
+    "identity": "keystone", "compute": "region", "compute_v2": "region", "image": "glance", "log": "logger",
+    "ansible": "ansibleserver", "k8s": "kubeserver", "yunionapi": "apigateway", "baremetal": "baremetal-agent",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("alias", "name"), ALIASES.items())
+def test_components_are_known_by_their_names_in_the_catalog(alias, name):
+    selection = catalog.select(components=[alias, name])
+    assert selection.names == (name,)
+    assert catalog.unknown(selection) == []
+
+
+def test_no_alias_is_the_name_of_a_component():
+    assert not set(catalog.ALIASES) & set(catalog.COMPONENTS)
+    assert set(catalog.ALIASES.values()) <= set(catalog.COMPONENTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("identiy", "did you mean identity (keystone)?"),
+        ("Regoin", "did you mean region"),
+        ("host-deploy", "did you mean host-deployer"),
+        ("xyzzy", "the known ones are: aiproxy, "),
+    ],
+)
+def test_an_unknown_component_is_told_with_those_that_are_like_it(name, words):
+    assert catalog.unknown(catalog.select(components=[name, "region"])) == [name]
+    assert catalog.no_component(name).startswith(f"there is no component '{name}'; {words}")
+
+
+@pytest.mark.parametrize(
+    ("ask", "near"),
+    [
+        (lambda: catalog.select("slow"), "; did you mean slow_system"),
+        (lambda: catalog.select("xyzzy"), "unknown scenario 'xyzzy'. The known ones"),
+        (lambda: catalog.endpoint_path("worker_stat"), "; did you mean worker_stats?"),
+        (lambda: profile_path("goroutines"), "; did you mean goroutine"),
+    ],
+)
+def test_an_unknown_choice_is_told_with_those_that_are_like_it(ask, near):
+    with pytest.raises(ValueError, match=re.escape(near)) as failed:
+        ask()
+    assert "The known ones are: " in str(failed.value)
 
 
 def test_labels_cover_read_only_replicas_and_older_operators():

@@ -10,6 +10,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import 
     clean,
     columns,
     counted,
+    did_you_mean,
     duration,
     elided,
     escaped,
@@ -143,3 +144,17 @@ def test_duration_is_off_by_less_than_a_tenth(seconds):
     number, unit = duration(seconds).split()
     factor = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86_400}[unit]
     assert float(number) * factor == pytest.approx(seconds, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("regoin", "; did you mean region?"),
+        ("REGION", "; did you mean region?"),
+        ("host-d", "; did you mean host-deployer?"),
+        ("xyzzy", "."),
+        ("", "."),
+    ],
+)
+def test_names_that_are_like_an_unknown_one_are_told(name, shown):
+    assert did_you_mean(name, ["region", "keystone", "host-deployer"]) == shown
