@@ -76,6 +76,31 @@ options:
       - An earlier run's C(health.json), or the bundle that holds it. Each finding is then new, worse, the same or
         better, and what is no more found is listed as gone, or as not seen where this time it could not be looked for.
     type: path
+  run:
+    description:
+      - How this run was started. The commands for what to capture next repeat it, so that they can be pasted.
+    type: dict
+    suboptions:
+      inventories:
+        description: The inventories, as C(ansible_inventory_sources) has them.
+        type: list
+        elements: str
+        default: []
+      limit:
+        description: The hosts that the run was limited to, as C(ansible_limit) has them.
+        type: str
+        default: ""
+      hosts:
+        description: The hosts of the play. A command for a cluster that has the name of one is limited to it.
+        type: list
+        elements: str
+        default: []
+      variables:
+        description:
+          - For each variable that a command repeats, the list of values that the hosts have.
+          - A variable of which they have several comes from the inventory, and is not repeated.
+        type: dict
+        default: {}
   output:
     description:
       - The folder to write C(health.json), C(health.md), C(health.junit.xml) and C(health.prom) into. It is made
@@ -191,6 +216,15 @@ findings:
     scenario:
       description: The scenario to capture next, or empty.
       type: str
+    capture_next:
+      description:
+        - The command that captures the stacks of what it tells of. Empty where they cannot explain it, or cannot be had.
+      type: str
+    holds_up:
+      description:
+        - How much the trouble holds up, namely V(everything) that needs the service, a V(part) of it, or V(nothing) yet.
+        - V(over) where the trouble has ended.
+      type: str
     change:
       description: With O(baseline), V(new), V(worse), V(same) or V(better); otherwise empty.
       type: str
@@ -204,6 +238,11 @@ affected:
   type: list
   elements: dict
   sample: [{cluster: cloud-a, components: [region]}]
+capture_next:
+  description: The command that captures the stacks of all that is critical; empty where there is none.
+  returned: success
+  type: str
+  sample: ansible-playbook cloudpods.diagnostics.capture_stacks -e cloudpods_components=region
 failure:
   description: Why the run counts as failed under O(fail_on); empty when it does not.
   returned: success
@@ -235,6 +274,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check
     check,
     write_reports,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.commands import Run
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.expressions import HAS_JMESPATH
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import CRITICAL
@@ -257,6 +297,15 @@ ARGUMENTS = {
         },
     },
     "baseline": {"type": "path"},
+    "run": {
+        "type": "dict",
+        "options": {
+            "inventories": {"type": "list", "elements": "str", "default": []},
+            "limit": {"type": "str", "default": ""},
+            "hosts": {"type": "list", "elements": "str", "default": []},
+            "variables": {"type": "dict", "default": {}},
+        },
+    },
     "output": {"type": "path"},
     "fail_on": {"type": "str", "choices": list(FAIL_ON), "default": "critical"},
     "max_listed": {"type": "int", "default": 100},
@@ -277,6 +326,8 @@ _OF_FINDING = (
     "artifact",
     "advice",
     "scenario",
+    "capture_next",
+    "holds_up",
     "change",
 )
 
@@ -298,6 +349,7 @@ def result(document: dict[str, Any], fail_on: str, max_listed: int, files: list[
         "findings": [{key: finding[key] for key in _OF_FINDING} for finding in listed],
         "findings_left_out": len(document["findings"]) - len(listed),
         "affected": affected(document, CRITICAL),
+        "capture_next": document["capture_next"],
         "failure": failure(document, fail_on),
         "table": table(document),
         "files": files,
@@ -312,7 +364,12 @@ def main() -> None:
         if not has:
             module.fail_json(msg=missing_required_lib(library, reason="to evaluate health rules"))
     request = Request(
-        params["paths"], params["rules"], params["thresholds"], params["absent"], params["baseline"] or ""
+        params["paths"],
+        params["rules"],
+        params["thresholds"],
+        params["absent"],
+        params["baseline"] or "",
+        Run(**(params["run"] or {})),
     )
     output = "" if module.check_mode else params["output"] or ""
     try:

@@ -18,6 +18,7 @@ from ..bundle.manifest import archive_files, folder_files
 from ..bundle.store import json_bytes, make_directory, write_file
 from ..regular_file import open_regular, read_at_most
 from .audit import CLUSTER_FILE, STATUS_FILE, Audit
+from .commands import Run, add_commands
 from .compare import compare, read_baseline
 from .examples import failed_examples
 from .exports import junit, prometheus
@@ -41,13 +42,17 @@ class CheckError(ValueError):
 
 @dataclass(frozen=True)
 class Request:
-    """What to audit. thresholds: overrides by name. absent: {cluster, error} of access points that brought nothing."""
+    """What to audit. thresholds: overrides by name. absent: {cluster, error} of access points that brought nothing.
+
+    run: how it was started, for the commands that go on from it.
+    """
 
     paths: Sequence[str]
     rules: Sequence[str]
     thresholds: dict[str, Any] = field(default_factory=dict)
     absent: Sequence[dict[str, str]] = ()
     baseline: str = ""
+    run: Run = field(default_factory=Run)
 
 
 def check(request: Request, now: str) -> tuple[Audit, dict[str, Any]]:
@@ -68,6 +73,7 @@ def check(request: Request, now: str) -> tuple[Audit, dict[str, Any]]:
         audit.cannot_reach(one["cluster"], one["error"])
     audit.finish()
     document = health_document(audit)
+    add_commands(document, request.run)
     if baseline is not None:
         compare(document, baseline)
     return audit, document

@@ -160,7 +160,9 @@ LOG_SHAPE = record(
         "starts": each(text),
         "truncated": flag,
         "busy": each(
-            record({"name": text}, dict(_numbers(*_BUSY), seconds=number, last=text), last="", **dict.fromkeys(_BUSY, 0))
+            record(
+                {"name": text}, dict(_numbers(*_BUSY), seconds=number, last=text), last="", **dict.fromkeys(_BUSY, 0)
+            )
         ),
     },
     last="",

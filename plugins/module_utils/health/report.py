@@ -37,7 +37,9 @@ def table(document: dict[str, Any]) -> list[str]:
             if entry["verdict"] == OK:
                 fine += 1
                 continue
-            numbers = [str(entry[key]) if entry[key] else "-" for key in ("instances", "critical", "warning", "unknown")]
+            numbers = [
+                str(entry[key]) if entry[key] else "-" for key in ("instances", "critical", "warning", "unknown")
+            ]
             rank, words = first.get((name, entry["component"]), (_NOT_FOUND, ""))
             rows.append((rank, [entry["verdict"], name, entry["component"], *numbers, words]))
     rows += [
@@ -52,6 +54,8 @@ def table(document: dict[str, Any]) -> list[str]:
         lines.append(f"… {len(rows) - TABLE_LINES} more lines are in health.md")
     if fine:
         lines.append(f"{_many(fine, 'component')} ok")
+    if document["capture_next"]:
+        lines += ["", f"capture next: {printable(document['capture_next'])}"]
     return [*lines, "", *_closing(document)]
 
 
@@ -136,9 +140,9 @@ def _finding_lines(entry: dict[str, Any], compared: bool) -> list[str]:
         lines.append(f"- evidence: {inline(entry['artifact'])}")
     lines.append(f"- rule: {inline(entry['rule'])} ({inline(entry['reference'])})")
     lines.append(f"- advice: {inline(' '.join(entry['advice'].split()))}")
-    if entry["scenario"]:
-        of = f" -e cloudpods_components={inline(entry['component'])}" if entry["component"] else ""
-        lines.append(f"- capture next: capture_stacks.yml -e cloudpods_scenario={inline(entry['scenario'])}{of}")
+    if entry["capture_next"]:
+        # As code, in which nothing is marked up: it is to be pasted.
+        lines += ["- capture next:", "", f"      {printable(entry['capture_next'])}"]
     return [*lines, ""]
 
 

@@ -47,6 +47,7 @@ def health_document(audit: Audit) -> dict[str, Any]:
         "verdict": worst([*fleet, *(entry["verdict"] for entry in clusters)]),
         "counts": _counts(clusters, findings, unknown),
         "clusters": clusters,
+        "capture_next": "",
         "findings": findings,
         "covered": [
             dict(finding_document(one, rules[one.rule], units[one.rule]), covered_by=by)
@@ -95,6 +96,7 @@ def finding_document(finding: Finding, rule: Rule, unit: str) -> dict[str, Any]:
         "advice": rule.advice,
         "reference": rule.reference,
         "scenario": rule.scenario,
+        "capture_next": "",
         "artifact": finding.artifact,
         "change": "",
     }

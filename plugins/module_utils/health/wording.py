@@ -50,7 +50,9 @@ def plain(number: float) -> str:
         return str(number)
     if not math.isfinite(number):
         return MISSING
-    return f"{number:.0f}" if abs(number) >= 1000 or number.is_integer() else f"{number:.3g}"
+    if abs(number) >= 1000 or number.is_integer():
+        return f"{number:.0f}"
+    return f"{number:.3g}" if abs(number) >= 0.001 else f"{number:.3f}"
 
 
 # How a message may show a field that is a number.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.audit import Audit
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.commands import Run, add_commands
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import load_rules
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.verdict import health_document
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Workload
@@ -118,7 +119,9 @@ def audit_of(rules: Any, *documents: dict[str, Any], **thresholds: Any) -> Audit
 
 def health_of(rules: Any, *documents: dict[str, Any], **thresholds: Any) -> dict[str, Any]:
     """health.json of these documents."""
-    return health_document(audit_of(rules, *documents, **thresholds))
+    document = health_document(audit_of(rules, *documents, **thresholds))
+    add_commands(document, Run())
+    return document
 
 
 def told(document: dict[str, Any]) -> list[tuple[str, str]]:

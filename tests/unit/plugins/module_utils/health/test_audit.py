@@ -10,12 +10,13 @@ import json
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.audit import Audit
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.evaluate import MAX_ITEMS, worst
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.wording import shown
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.verdict import (
     affected,
     failure,
     health_document,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.wording import shown
 from clouds import NOW, audit_of, cluster, health_of, instance, rule, rules_of, status, told, workload
 
 RESTARTED = rule()
@@ -108,6 +109,7 @@ def test_a_finding_has_its_evidence():
         "advice": "A",
         "reference": "R",
         "scenario": "deadlock",
+        "capture_next": "ansible-playbook cloudpods.diagnostics.capture_stacks -e cloudpods_components=region",
         "artifact": "c/region/region-1/status.json",
         "change": "",
     }
@@ -432,3 +434,74 @@ def test_values_for_people(value, text):
 def test_worst():
     assert worst(["ok", "critical", "unknown"]) == "critical"
     assert worst([]) == "ok"
+
+
+def test_collected_is_from_the_first_sample_to_the_last():
+    samples = [{"at": f"2026-01-02T03:59:{second}.000Z"} for second in ("10", "20")]
+    other = [{"at": "2026-01-02T03:59:05.000Z"}, {"at": "2026-01-02T03:59:15.000Z"}]
+    statuses = [status(samples=samples), status(instance(name="region-2"), samples=other)]
+    document = health_of(rules_of(RESTARTED), cluster(), *statuses)
+    assert document["collected"] == {"first": "2026-01-02T03:59:05.000Z", "last": "2026-01-02T03:59:20.000Z"}
+
+
+def test_an_instance_of_which_nothing_was_read_is_unknown():
+    """Such as the etcd of Keystone's catalog, which is listed and asked nothing."""
+    etcd = status(instance("etcd", "etcd-1", ready=False), log=None)
+    document = health_of(rules_of(RESTARTED), cluster(transport="keystone", components=["etcd"]), etcd)
+    assert document["clusters"][0]["components"][0]["verdict"] == "unknown"
+    assert [entry["reason"] for entry in document["unknown"]] == ["nothing was read of it"]
+
+
+ALIVE = {"seconds": 600, "bytes": 10, "lines": 1, "patterns": []}
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict"),
+    [
+        ({"log": ALIVE}, "ok"),
+        ({"log": None, "samples": [{"ping": {"answered": True}}]}, "ok"),
+        ({"log": None, "certificate": {"not_after": "x", "days_left": 99}}, "ok"),
+        # Silence proves nothing: the process may be frozen.
+        ({"log": {**ALIVE, "lines": 0, "bytes": 0}}, "unknown"),
+        ({"log": None}, "unknown"),
+        ({"log": None, "samples": [{}]}, "unknown"),
+        ({"log": None, "of": instance(state="terminated")}, "ok"),
+    ],
+)
+def test_only_what_showed_a_sign_of_life_is_ok(more, verdict):
+    document = health_of(rules_of(RESTARTED), cluster(), status(**more))
+    assert document["clusters"][0]["components"][0]["verdict"] == verdict
+
+
+def test_what_is_over_is_a_warning_at_most_and_comes_last():
+    over = rule(id="old", severity="critical", expression="instance.{value: restarts, over_seconds: `300`}")
+    late = rule(id="late", holds_up="nothing")
+    now = rule(id="now", holds_up="everything")
+    document = health_of(rules_of(over, late, now), cluster(), status(instance(restarts=1)))
+    assert [(one["rule"], one["severity"], one["holds_up"]) for one in document["findings"]] == [
+        ("now", "warning", "everything"),
+        ("late", "warning", "nothing"),
+        ("old", "warning", "over"),
+    ]
+
+
+def test_what_is_over_hides_nothing_that_lasts():
+    over = rule(id="old", covers=["general"], expression="instance.{value: restarts, over_seconds: `300`}")
+    document = health_of(rules_of(over, GENERAL), cluster(), status(instance(restarts=1)))
+    assert [one["rule"] for one in document["findings"]] == ["general", "old"]
+
+
+def test_the_headline_is_what_holds_up_most_and_not_the_first_of_the_alphabet():
+    late = rule(
+        id="late", severity="critical", holds_up="nothing", expression="[instance][?name == 'a-1'].{value: `5`}"
+    )
+    now = rule(id="now", severity="critical", holds_up="everything", message="all wait")
+    now["expression"] = "[instance][?name != 'a-1'].{value: restarts}"
+    names = ("a", "notify", "region", "keystone")
+    document = health_of(
+        rules_of(late, now), cluster(components=names), *(status(instance(name, f"{name}-1")) for name in names)
+    )
+    assert [one["component"] for one in document["findings"]] == ["keystone", "region", "notify", "a"]
+    assert "The first: c/keystone/keystone-1: all wait" in failure(document, "critical")
+    rows = [line.split()[2] for line in table(document)[1:5]]
+    assert rows == ["keystone", "region", "notify", "a"]

@@ -1,0 +1,114 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands that can be pasted as they are, and in which no name becomes code."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.commands import Run, add_commands
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import markdown, table
+from clouds import cluster, health_of, instance, rule, rules_of, status
+from hypothesis import given
+from hypothesis import strategies as st
+
+FIRES = rules_of(rule(severity="critical", scenario="deadlock", expression="instance.{value: restarts}"))
+PLAIN = "ansible-playbook cloudpods.diagnostics.capture_stacks"
+
+
+def commands_of(run, *components, name="c"):
+    statuses = [status(instance(component, f"{component}-1", name)) for component in components]
+    document = health_of(FIRES, cluster(name), *statuses)
+    add_commands(document, run)
+    return document
+
+
+@pytest.mark.parametrize(
+    ("run", "more"),
+    [
+        (Run(), ""),
+        (Run(inventories=["/a/fleet.yml", "b,"]), " -i /a/fleet.yml -i b,"),
+        (Run(inventories=["/a b/$(x)"]), " -i '/a b/$(x)'"),
+        (Run(limit="x:&y"), " --limit 'x:&y'"),
+        # The access point of that name is the one that is meant.
+        (Run(limit="all", hosts=["c", "d"]), " --limit c"),
+        (Run(limit="e", hosts=["d"]), " --limit e"),
+    ],
+)
+def test_a_command_repeats_how_the_run_was_started(run, more):
+    document = commands_of(run, "region")
+    assert document["findings"][0]["capture_next"] == f"{PLAIN}{more} -e cloudpods_components=region"
+    assert document["capture_next"] == document["findings"][0]["capture_next"]
+    assert f"      {document['capture_next']}\n" in markdown(document)
+    assert f"capture next: {document['capture_next']}" in table(document)
+
+
+@pytest.mark.parametrize(
+    ("variables", "more"),
+    [
+        ({"cloudpods_transport": ["host"]}, " -e cloudpods_transport=host"),
+        ({"cloudpods_transport": [""]}, ""),
+        # Stacks cannot be taken in these ways.
+        ({"cloudpods_transport": ["keystone"]}, ""),
+        ({"cloudpods_transport": ["url"]}, ""),
+        # It comes from the inventory.
+        ({"cloudpods_context": ["a", "b"]}, ""),
+        ({"cloudpods_namespace": [["x", "y"]]}, """ -e '{"cloudpods_namespace": ["x", "y"]}'"""),
+        ({"cloudpods_kubeconfig": ["/a b/c"]}, """ -e '{"cloudpods_kubeconfig": "/a b/c"}'"""),
+        ({"cloudpods_kubeconfig": ["/a/{{ b }}"]}, ""),
+    ],
+)
+def test_variables_of_the_run_are_repeated(variables, more):
+    document = commands_of(Run(variables=variables), "region")
+    assert document["capture_next"] == f"{PLAIN} -e cloudpods_components=region{more}"
+
+
+@pytest.mark.parametrize("name", ["{{ 1 }}", "a b", "a;b", "-x", "$(id)", "x" * 64, "region\n"])
+def test_what_is_no_plain_name_gets_no_command(name):
+    document = commands_of(Run(), name)
+    assert [document["findings"][0]["capture_next"], document["capture_next"]] == ["", ""]
+
+
+def test_components_that_do_not_dump_get_no_command():
+    document = commands_of(Run(), "scheduler", "etcd", "region", "keystone")
+    by_name = {entry["component"]: entry["capture_next"] for entry in document["findings"]}
+    assert (by_name["scheduler"], by_name["etcd"]) == ("", "")
+    assert document["capture_next"] == f"{PLAIN} -e cloudpods_components=keystone,region"
+
+
+def test_a_trouble_of_no_component_is_captured_by_its_scenario():
+    loaded = rules_of(rule(scope="cluster", scenario="slow_system", expression="{value: `1`}"))
+    document = health_of(loaded, cluster(), status())
+    add_commands(document, Run())
+    assert document["findings"][0]["capture_next"] == f"{PLAIN} -e cloudpods_scenario=slow_system"
+
+
+@given(
+    component=st.text(max_size=20),
+    name=st.text(min_size=1, max_size=20),
+    inventories=st.lists(st.text(max_size=20), max_size=2),
+    limit=st.text(max_size=20),
+    value=st.text(max_size=20),
+)
+def test_no_text_becomes_code(component, name, inventories, limit, value):
+    """A shell takes the command apart into the words that were meant, and no name of a component is a template."""
+    document = {
+        "findings": [{"scenario": "deadlock", "severity": "critical", "cluster": name, "component": component}],
+        "covered": [],
+    }
+    run = Run(inventories, limit, [name, "other"], {"cloudpods_kubeconfig": [value]})
+    add_commands(document, run)
+    words = shlex.split(document["findings"][0]["capture_next"])
+    if not words:
+        return
+    assert words[:2] == PLAIN.split()
+    assert [word for before, word in zip(words, words[1:], strict=False) if before == "-i"][: len(inventories)] == list(
+        inventories
+    )
+    for before, word in zip(words, words[1:], strict=False):
+        if before == "-e" and word.startswith("{"):
+            assert json.loads(word) == {"cloudpods_kubeconfig": value}
+            assert "{{" not in value

@@ -1,0 +1,88 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Messages for people: units, what is left out where it is missing, and texts that keep their ends."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.wording import (
+    FORMS,
+    MessageError,
+    cut,
+    figure,
+    parse_message,
+    shown,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@pytest.mark.parametrize(
+    ("source", "values", "text"),
+    [
+        ("took {value:milliseconds}", {"value": 60000.4}, "took 60 s"),
+        ("for {value:seconds}", {"value": 341460}, "for 95 h"),
+        ("in {value:days}", {"value": 6.2}, "in 6 d"),
+        ("in {value:days}", {"value": 0.5}, "in 12 h"),
+        ("{value:bytes}", {"value": 800_000_000}, "763 MiB"),
+        ("{value:bytes}", {"value": 2_000_000_000}, "1.86 GiB"),
+        ("{value:bytes}", {"value": 17}, "17 bytes"),
+        ("{value:bytes}", {"value": -2048}, "-2 KiB"),
+        ("{value:percent}", {"value": 0.375}, "37.5 %"),
+        ("{value}", {"value": 6e4}, "60000"),
+        ("{value:seconds}", {"value": "soon"}, "soon"),
+        ("{value:seconds}", {"value": float("nan")}, "unknown"),
+        ("It ended[[ ({last})]], {n} times", {"last": "", "n": 2}, "It ended, 2 times"),
+        ("It ended[[ ({last})]], {n} times", {"last": "Error", "n": 2}, "It ended (Error), 2 times"),
+        ("[[{a} of {b}]] x", {"a": 1, "b": None}, "x"),
+        ("{a}", {"a": None}, "unknown"),
+        ("{a}  {b}", {"a": "x ", "b": " y"}, "x y"),
+        ("{{}}", {}, "{}"),
+    ],
+)
+def test_messages(source, values, text):
+    assert parse_message(source).fill(values) == text
+
+
+@pytest.mark.parametrize("source", ["{", "{value:hours}", "{value!r}", "{}", "a [[b]]"])
+def test_messages_of_another_form_are_refused(source):
+    with pytest.raises(MessageError):
+        parse_message(source)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (341460, "seconds", "95 h"),
+        (60000.4, "ms", "60 s"),
+        (0.8, "ratio", "0.8"),
+        (536870912, "bytes", "512 MiB"),
+        (12, "tasks", "12 tasks"),
+        (None, "tasks", "unknown"),
+    ],
+)
+def test_figures_have_the_unit_of_their_threshold(value, unit, text):
+    assert figure(value, unit) == text
+
+
+def test_the_end_of_an_error_is_not_cut_away():
+    line = "INSERT INTO `x` VALUES (" + "1, " * 300 + "): Error 1040: Too many connections"
+    assert cut(line).startswith("INSERT INTO `x`")
+    assert cut(line).endswith("Error 1040: Too many connections")
+
+
+@given(st.text(max_size=1000), st.integers(20, 400))
+def test_a_cut_text_is_no_longer_than_it_may_be_and_keeps_both_ends(text, longest):
+    short = cut(text, longest)
+    assert len(short) <= longest
+    if len(text) <= longest:
+        assert len(short) == len(text)
+
+
+@given(st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False, width=32))
+def test_no_number_is_written_as_a_power_of_ten(number):
+    for text in (shown(number), *(form(number) for form in FORMS.values())):
+        assert not re.search(r"\de[+-]?\d", text), text
