@@ -218,7 +218,8 @@ findings:
       type: str
     capture_next:
       description:
-        - The command that captures the stacks of what it tells of. Empty where they cannot explain it, or cannot be had.
+        - The command that captures the stacks of what it tells of.
+        - Empty where they cannot explain it, or cannot be had.
       type: str
     holds_up:
       description:

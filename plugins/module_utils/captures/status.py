@@ -12,7 +12,6 @@ they do not depend on the process. Only what the catalog says that a component a
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import threading
 import time
@@ -23,7 +22,7 @@ from ..bundle.store import Store, json_bytes
 from ..catalog import COMPONENTS, ENDPOINTS, Selection, component_of, endpoint_path, http_of
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Caps, Outcome, run, together
-from ..model import Instance, LedgerRow, Workload, row, utc_now, utc_text
+from ..model import Instance, LedgerRow, row, utc_now, utc_text
 from ..progress import Progress
 from ..reasons import CaptureError, Reason, Verdict, verdict
 from ..status.certificate import certificate_document
@@ -31,12 +30,11 @@ from ..status.documents import read
 from ..status.logwords import log_document
 from ..status.values import BadValue
 from ..transports.base import Discovery, HttpTarget, Transport
+from .cluster_status import keep_cluster, look_again
 from .judge import refuse_by_state
 from .record import CERTIFICATE, LOG, Question, Record, Turn, unfinished
-from .run import discover, discovery_rows, place_row
+from .run import discovery_rows
 
-CLUSTER_FORMAT, VERSION = "cloudpods.diagnostics/cluster-status", 1
-MAX_LIST_SECONDS = 60.0
 # A window of log is held in memory while it is looked through.
 LOGS_AT_A_TIME = 8
 # So long a question is given, in seconds, where /ping was not answered before it.
@@ -114,7 +112,7 @@ def read_all(
     cluster = found.cluster_or(transport.cluster)
     progress = progress or Progress()
     store.record(discovery_rows(found, selection, cluster))
-    _keep_cluster(transport, found, selection, store, cluster, deadline)
+    keep_cluster(transport, found, selection, store, cluster, deadline)
     records = [_record(instance, options, store) for instance in found.instances]
     asked = [record for record in records if _is_asked(record)]
     reader = _Reader(transport, store, options, deadline)
@@ -135,7 +133,7 @@ def read_all(
         record, turn = outcome.target
         if outcome.error is not None or not outcome.finished:
             record.end(turn, unfinished(outcome.error, outcome.started))
-    later = _look_again(transport, asked, options, deadline)
+    later = look_again(transport, [record.instance for record in asked], options.samples, deadline)
     report = Report()
     for record in records:
         after, restarted = later.get(record.instance.key, (None, None))
@@ -240,24 +238,26 @@ class _Reader:
             if deadline.expired or self._deadline.expired:
                 break
             # A share of the instance's time, not of the run's: towards its end that would be none.
-            seconds = deadline.remaining() / (len(turn.questions) - number)
-            if question == PING or not turn.sample:
-                # As much as there would be for it if all endpoints were asked for.
-                seconds = min(seconds, self._options.timeout / len(ENDPOINTS))
-            elif silent:
-                seconds = min(seconds, SHORT_SECONDS)
+            seconds = min(deadline.remaining() / (len(turn.questions) - number), self._longest(turn, question, silent))
             share = deadline.child(seconds, "endpoint")
             outcome = self._ask(record, turn, question, self._within(share, "endpoint"))
             if outcome.reason is Reason.GONE:
                 return outcome
             if outcome.reason is not Reason.NO_ANSWER:
                 silent = record.hangs = False
-            elif silent or (question == PING and record.hangs):
+            elif silent or (record.hangs and question == PING):
                 record.hangs = True
                 return _NOT_PINGED
             else:
                 silent = question == PING
         return verdict(Reason.RUN_DEADLINE) if self._deadline.expired else verdict(Reason.NOT_ASKED, "no time was left")
+
+    def _longest(self, turn: Turn, question: Question, silent: bool) -> float:
+        """The seconds that a question is given at most. silent: /ping was not answered before it."""
+        if question == PING or not turn.sample:
+            # As much as there would be for it if all endpoints were asked for.
+            return self._options.timeout / len(ENDPOINTS)
+        return SHORT_SECONDS if silent else self._options.timeout
 
     def _ask(self, record: Record, turn: Turn, question: Question, deadline: Deadline) -> Verdict:
         """One question: its answer kept, its row made. Nothing that the target does is an exception."""
@@ -347,64 +347,3 @@ class _Answer:
     kept: bytes = b""
     file: str = ""
     details: dict[str, Any] = field(default_factory=dict)
-
-
-def _look_again(
-    transport: Transport, asked: Sequence[Record], options: Options, deadline: Deadline
-) -> dict[tuple[str, str, str, str], tuple[Instance | None, bool | None]]:
-    """Per instance how it is seen after the samples, and whether its container is another one (None: not known).
-
-    One list call, and none with a single sample: without a window there is nothing that a restart could spoil.
-    """
-    if options.samples < 2 or not asked:
-        return {}
-    names = sorted({record.instance.component for record in asked})
-    after = discover(transport, Selection(tuple(component_of(name) for name in names)), deadline)
-    seen = {instance.key: instance for instance in after.instances}
-    result: dict[tuple[str, str, str, str], tuple[Instance | None, bool | None]] = {}
-    for record in asked:
-        before, now = record.instance, seen.get(record.instance.key)
-        if now is not None:
-            result[before.key] = now, _is_other(before, now)
-    return result
-
-
-def _is_other(before: Instance, now: Instance) -> bool | None:
-    """Whether another container or process runs now under the same name; None where neither can be seen."""
-    if before.process and now.process:
-        return (before.process.pid, before.process.start_time) != (now.process.pid, now.process.start_time)
-    if not before.container_id:
-        return None
-    return (before.container_id, before.restarts) != (now.container_id, now.restarts)
-
-
-def _keep_cluster(
-    transport: Transport, found: Discovery, selection: Selection, store: Store, cluster: str, deadline: Deadline
-) -> None:
-    """cluster.json: what the access point as a whole says. Of a single machine it stands below that machine's name."""
-    problems = list(found.problems)
-    workloads: list[Workload] = []
-    known = transport.lists_workloads
-    if known:
-        try:
-            workloads = transport.workloads(selection, deadline.child(MAX_LIST_SECONDS, "workloads"))
-        except (CaptureError, DeadlineExceeded) as error:
-            known = False
-            outcome = error.verdict if isinstance(error, CaptureError) else verdict(Reason.UNREACHABLE, str(error))
-            problems.append(("workloads", outcome))
-            store.record([place_row(cluster, "", "", outcome)])
-    document = {
-        "format": CLUSTER_FORMAT,
-        "version": VERSION,
-        "cluster": cluster,
-        "transport": transport.name,
-        "components": list(selection.names),
-        "named": selection.named,
-        "workloads": [dataclasses.asdict(workload) for workload in workloads],
-        "workloads_known": known,
-        "problems": [
-            {"place": place, "reason": problem.reason.value, "message": problem.message} for place, problem in problems
-        ],
-    }
-    folders = [cluster, "machines", transport.machine] if transport.machine else [cluster]
-    store.keep(folders, "cluster.json", json_bytes(document, indent=1))

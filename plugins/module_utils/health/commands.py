@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The commands that capture what findings tell of, to be pasted into a shell. Pure.
 
-Names of components and clusters come from hostile places: what is no plain name gets no command, since Ansible takes the
-values of variables for templates, whatever a shell makes of them.
+Names of components and clusters come from hostile places: what is no plain name gets no command, since Ansible takes
+the values of variables for templates, whatever a shell makes of them.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ _PATTERNS = {pattern.id: pattern for pattern in LOG_PATTERNS}
 def add_log_facts(log: dict[str, Any], workers: dict[str, Any] | None, answered_at: str) -> None:
     """Complete the document of a log.
 
-    Its patterns get `weight`, `meaning` and `episode`, its busy pools `seconds` and what they do now (null where that is
-    not known), both whether they are over, and the log how often the service began anew.
+    Its patterns get `weight`, `meaning` and `episode`, its busy pools `seconds` and what they do now (null where that
+    is not known), both whether they are over, and the log how often the service began anew.
 
     workers: the newest worker_stats. answered_at: a moment at which the service answered, soon after the log was read;
     "" where it did not.

@@ -85,7 +85,8 @@ class Levels:
 class Rule:
     """One rule. components: None for all. severity is "" where levels decide.
 
-    holds_up: one of HOLDS_UP. covers: ids of rules whose findings at the same place and subject say less, and are not told beside this one's.
+    holds_up: one of HOLDS_UP. covers: ids of rules whose findings at the same place and subject say less, and are not
+    told beside this one's.
     """
 
     id: str

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages of rules and the values in them, for people: durations and sizes with units, long texts without their middle.
+"""Messages of rules and the values in them, for people: figures with units, long texts without their middle.
 
 Pure. A message is text with fields: {field}, or {field:form} with a form of FORMS. What stands in [[ ]] is left out
 where one of its fields is missing or empty. docs/rules.md describes this to those who write rules.

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 
@@ -105,10 +106,10 @@ def test_no_text_becomes_code(component, name, inventories, limit, value):
     if not words:
         return
     assert words[:2] == PLAIN.split()
-    assert [word for before, word in zip(words, words[1:], strict=False) if before == "-i"][: len(inventories)] == list(
+    assert [word for before, word in itertools.pairwise(words) if before == "-i"][: len(inventories)] == list(
         inventories
     )
-    for before, word in zip(words, words[1:], strict=False):
+    for before, word in itertools.pairwise(words):
         if before == "-e" and word.startswith("{"):
             assert json.loads(word) == {"cloudpods_kubeconfig": value}
             assert "{{" not in value
