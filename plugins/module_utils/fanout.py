@@ -69,26 +69,26 @@ def together(*works: Callable[[], Result]) -> list[Result]:
 
     The first error of any is raised when all have ended.
     """
-    outcomes = [Outcome[None, Result](None) for _work in works]
+    results: dict[int, Result] = {}
+    errors: list[Exception] = []
 
-    def do(outcome: Outcome[None, Result], work: Callable[[], Result]) -> None:
+    def do(number: int) -> None:
         try:
-            outcome.result = work()
+            results[number] = works[number]()
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
             # Raised again below, in the thread that waits.
-            outcome.error = error
+            errors.append(error)
 
-    pairs = list(zip(outcomes, works))
-    threads = [threading.Thread(target=do, args=pair, name="together", daemon=True) for pair in pairs[:-1]]
+    last = len(works) - 1
+    threads = [threading.Thread(target=do, args=(number,), name="together", daemon=True) for number in range(last)]
     for thread in threads:
         thread.start()
-    do(*pairs[-1])
+    do(last)
     for thread in threads:
         thread.join()
-    for outcome in outcomes:
-        if outcome.error is not None:
-            raise outcome.error
-    return [outcome.result for outcome in outcomes]  # type: ignore[misc] - there is one where there is no error
+    if errors:
+        raise errors[0]
+    return [results[number] for number in range(len(works))]
 
 
 def _serve(todo: queue.Queue[Outcome[Target, Result]], work: Callable[[Target], Result], deadline: Deadline) -> None:

@@ -223,7 +223,7 @@ findings:
       type: str
     holds_up:
       description:
-        - How much the trouble holds up, namely V(everything) that needs the service, a V(part) of it, or V(nothing) yet.
+        - How much the trouble holds up, namely V(everything) that needs the service, a V(part) of it, or V(nothing).
         - V(over) where the trouble has ended.
       type: str
     change:
