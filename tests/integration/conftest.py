@@ -35,6 +35,7 @@ LONGEST_FIRST = (
     "test_profiles_by_url",
     "test_profiles",
     "test_hung",
+    "test_verdicts",
     "test_profile_faults",
     "test_conformance",
 )

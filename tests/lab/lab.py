@@ -61,7 +61,10 @@ def parser() -> argparse.ArgumentParser:
     config.add_argument("--output", type=Path, help="default: in the lab's directory; the path is printed")
     fault = commands.add_parser("fault", help="break something, or mend it")
     fault.add_argument("act", choices=["freeze", "thaw", "stop", "start", "kill"])
-    fault.add_argument("target", help="MACHINE/PART, such as cp/kube-apiserver; to freeze and thaw also a MACHINE")
+    fault.add_argument(
+        "target",
+        help="MACHINE/PART, such as cp/kube-apiserver; to freeze and thaw also a MACHINE, or MACHINE/CONTAINER-ID",
+    )
     kubelet = commands.add_parser("kubelet", help="restart a kubelet with other options")
     kubelet.add_argument("node")
     add_log_options(kubelet)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy import manifests, states
-from deploy.components import COMPONENTS, DAEMON_SET
+from deploy.components import COMPONENTS, DAEMON_SET, POD
 from deploy.manifests import Behaviour, Manifest
 
 TROUBLE_LABEL = "cloudpods.lab/trouble"
@@ -38,6 +38,9 @@ LOAD: dict[str, Behaviour] = {
 # No audit looks at init containers, and each costs as much as another pod.
 _NO_INIT: Mapping[str, Any] = {"initContainers": []}
 NOT_THERE = -1  # as a number of replicas: there is not even a workload
+# What a test does to the pod of a trouble once it runs.
+FREEZE = "freeze"  # stop all processes of its container (SIGSTOP)
+LOSE_LOG = "lose the log"  # let its log on the node lead nowhere: the kubelet cannot read it
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Trouble:
 
     replicas: of the whole component, instead of a pod in trouble. everywhere: behaviour of all components of the whole
     cloud instead. of_cluster: what an audit finds concerns no single component.
-    state, ready, restarts: what its pod comes to, as of an Expectation.
+    act: what has to be done to its pod from outside, of FREEZE and LOSE_LOG; empty for nothing.
+    state, ready, restarts: what its pod comes to, as of an Expectation, before that is done.
     """
 
     name: str
@@ -58,6 +62,7 @@ class Trouble:
     replicas: int | None = None
     everywhere: bool = False
     of_cluster: bool = False
+    act: str = ""
     state: str = states.RUNNING
     ready: bool | None = True
     restarts: int = 0
@@ -69,7 +74,11 @@ def _on_the_wire(component: str, fault: str, about: str) -> Trouble:
 
 
 _ONCE = "/dev/shm/standin"  # noqa: S108 a pod's, not a container's
+# The operator's probe asks etcd itself, which a stand-in cannot answer: whether the process may run at all.
+_RUNS = {"exec": {"command": ["sh", "-c", "! grep -q 'State:.T' /proc/[0-9]*/status"]}}
 _MUTE = {"http_slow": "forever", "http_timeout": "forever"}
+# A storm of requests while the database is locked: the queue is full until it is released.
+_LOCKED = {"http_storm": 760, "http_timeout": "forever", "http_rate": 10}
 
 TROUBLES = (
     # Worker pools.
@@ -142,6 +151,32 @@ TROUBLES = (
     Trouble("certificate-ending", "its certificate ends in five days", "cloudevent", {"cert_days": 5}),
     Trouble("certificate-ended", "its certificate has ended", "cloudid", {"cert_days": 0}),
     Trouble("certificate-of-another", "its certificate is for another name", "devtool", {"cert_name": "other.example"}),
+    # Seen on real services, and told wrongly of them (tests/integration/troubles.py).
+    Trouble("frozen", "stopped by SIGSTOP; its readiness probe fails", "keystone", act=FREEZE),
+    Trouble("frozen-replica", "one of two replicas is stopped by SIGSTOP", "region", fellows=1, act=FREEZE),
+    Trouble("frozen-unprobed", "stopped by SIGSTOP; no probe looks at it, so it stays ready", "logger", act=FREEZE),
+    Trouble("frozen-etcd", "stopped by SIGSTOP; its readiness probe fails", "etcd", act=FREEZE,
+            container={"readinessProbe": {**_RUNS, "periodSeconds": 1, "failureThreshold": 2}}),
+    Trouble("etcd-lost", "has lost its session with etcd", "region", {"etcd_lost": "5s", "http_rate": 5}),
+    Trouble("waits-for-peer", "all of its workers wait for another service, and sixty requests queue", "glance",
+            {**_MUTE, "http_storm": 68, "http_rate": 1}),
+    Trouble("answers-ping-only", "answers /ping and nothing else", "yunionconf",
+            {"http_fault": "hang", "http_fault_not": "/ping"}),
+    Trouble("says-not-ready", "its /ping says that the scheduler is not ready", "scheduler", {"ping_ready": "forever"}),
+    Trouble("hung-disk", "its main thread is in uninterruptible sleep on a file system that does not answer", "glance",
+            {"disk": "stuck", "http_rate": 2}),
+    Trouble("log-gone", "the kubelet cannot read its log", "notify", act=LOSE_LOG),
+    Trouble("panics", "dies of a Go panic seconds after each start", "cloudid", state=states.CRASH_LOOP, ready=False,
+            restarts=1, behaviour={"life": "3s", "death": "panic"}),
+    Trouble("db-full", "the database takes no more connections", "notify", {"db_story": "full:0s", "http_rate": 5}),
+    Trouble("db-slow", "queries failed for a few seconds; since then each takes half a second", "logger",
+            {"db_story": "broken:5s,slow:0s", "http_rate": 20}),
+    Trouble("over", "its queue was full for five seconds, then queries failed for three; since then all is well",
+            "cloudnet", {**_LOCKED, "db_story": "locked:5s,broken:3s,ok:0s"}),
+    Trouble("fresh-start", "was started just now: its cron jobs are all due at once", "cloudevent",
+            {"cron_burst": 24, "cron_time": "90s", "http_rate": 2}),
+    Trouble("idle", "has nothing to do, and profiling is on: no trouble at all", "devtool",
+            container={"command": [*COMPONENTS["devtool"].containers[0].command, "--enable-app-profiling"]}),
     # On the nodes' network: one such cloud at a time, and none beside the healthy set.
     Trouble("host-hung", "the host agents take connections and do not even read", "host", {"http": "deaf"},
             ready=False),
@@ -208,6 +243,10 @@ def _with_trouble(trouble: Trouble, namespace: str) -> list[Part]:
     }
     if COMPONENTS[component].kind == DAEMON_SET:
         return [Part(component, manifests.daemonset(component, **options), trouble)]
+    if COMPONENTS[component].kind == POD:
+        member = {"etcd_cluster": "default-etcd"}
+        options["extra_labels"].update(member)
+        return [Part(component, manifests.pod(component, name=f"default-{component}-x7k2p", **options), trouble)]
     odd = manifests.deployment(component, suffix=trouble.name, pod_extra=_NO_INIT, **options)
     fellows = [_deployment(component, trouble.fellows, namespace, load)] if trouble.fellows else []
     return [*fellows, Part(component, odd, trouble)]

@@ -82,6 +82,17 @@ def members(group: str) -> set[int]:
     return pids - {0}
 
 
+def members_of_leaf(group: str, name: str) -> set[int]:
+    """The processes in the groups of that name below `group`, by their host pids."""
+    pids: set[int] = set()
+    for place in directories(group):
+        for inner, _unused, _unused in os.walk(place):
+            if Path(inner).name == name:
+                with contextlib.suppress(OSError):  # the group was removed while we walked
+                    pids.update(map(int, (Path(inner) / "cgroup.procs").read_text().split()))
+    return pids - {0}
+
+
 def set_frozen(group: str, frozen: bool) -> None:
     """Freeze or thaw every process of `group`, containers included, and wait until it is so."""
     if pure_v2():

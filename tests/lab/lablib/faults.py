@@ -4,13 +4,15 @@
 """Faults for tests: parts and whole machines that hang, die, come back, or run otherwise.
 
 A part is named `MACHINE/PART`: `cp/kube-apiserver`, `node1/kubelet`, `node2/containerd`; a machine
-alone (`node1`) means everything in it, its containers included. What is frozen looks alive to the
+alone (`node1`) means everything in it, its containers included. To freeze and thaw, a container of a
+node is named by its id (`node1/4f1c…`, as Kubernetes tells it). What is frozen looks alive to the
 kernel and to TCP: connections are accepted, and nobody ever answers.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import signal
 
 from . import cgroups, node
@@ -19,27 +21,27 @@ from .lifecycle import Lab
 from .machine import Machine, Part
 from .process import Process
 
+CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
+
 
 def freeze(lab: Lab, target: str) -> None:
-    """Stop a part (SIGSTOP) or a machine (cgroup freezer) in its tracks, until `thaw`."""
-    machine, part = resolve(lab, target)
-    if part is None:
-        cgroups.set_frozen(machine.group, True)
+    """Stop a part or a container (SIGSTOP) or a machine (cgroup freezer) in its tracks, until `thaw`."""
+    if "/" not in target:
+        cgroups.set_frozen(lab.machine(target).group, True)
         return
-    process = running(machine, part)
-    process.send(signal.SIGSTOP)
-    wait_for(f"stop of {target}", lambda: process.state() == "T")
+    for process in processes(lab, target):
+        process.send(signal.SIGSTOP)
+        wait_for(f"stop of {target}", lambda process=process: process.state() in ("T", ""))
 
 
 def thaw(lab: Lab, target: str) -> None:
-    """Let a frozen part or machine run on; fine when it was not frozen."""
-    machine, part = resolve(lab, target)
-    if part is None:
-        cgroups.set_frozen(machine.group, False)
+    """Let a frozen part, container or machine run on; fine when it was not frozen."""
+    if "/" not in target:
+        cgroups.set_frozen(lab.machine(target).group, False)
         return
-    process = running(machine, part)
-    process.send(signal.SIGCONT)
-    wait_for(f"continuation of {target}", lambda: process.state() != "T")
+    for process in processes(lab, target):
+        process.send(signal.SIGCONT)
+        wait_for(f"continuation of {target}", lambda process=process: process.state() != "T")
 
 
 def stop(lab: Lab, target: str) -> None:
@@ -74,6 +76,19 @@ def configure_kubelet(lab: Lab, name: str, **options: int | str) -> None:
     write(machine.directory / "etc" / "kubelet.json", json.dumps(configuration, indent=2))
     stop(lab, f"{name}/kubelet")
     start(lab, f"{name}/kubelet")
+
+
+def processes(lab: Lab, target: str) -> list[Process]:
+    """The processes of a part or of a container; LabError when there is none."""
+    name, _unused, wanted = target.partition("/")
+    if CONTAINER_ID.fullmatch(wanted):
+        machine = lab.machine(name)
+        found = [Process.find(pid) for pid in cgroups.members_of_leaf(machine.group, wanted)]
+        if not any(found):
+            raise LabError(f"{machine.name} has no container {wanted}")
+        return [process for process in found if process]
+    machine, part = resolve_part(lab, target)
+    return [running(machine, part)]
 
 
 def resolve(lab: Lab, target: str) -> tuple[Machine, Part | None]:

@@ -1,0 +1,182 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each playbook has to say of each trouble, as data; and how the troubles are made. Used by test_verdicts.
+
+The troubles are those of deploy.health, most of them seen on real services, where a verdict was false or missing.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from audits import Plan, cloud_of
+from deploy import states
+from deploy.health import BY_NAME, FREEZE, TROUBLE_LABEL
+from world import World
+
+from patience import wait_until
+
+# The cloud with the trouble that has to be over comes first: it takes longest.
+PLAN: Plan = {
+    "verdicts-1": ("over", "etcd-lost", "frozen-etcd", "db-slow", "db-full", "fresh-start", "hung-disk", "idle"),
+    "verdicts-2": (
+        "frozen", "frozen-replica", "frozen-unprobed", "waits-for-peer", "log-gone", "panics", "answers-ping-only",
+        "says-not-ready",
+    ),
+}  # fmt: skip
+CLOUD = {trouble: cloud_of(cloud) for cloud, troubles in PLAN.items() for trouble in troubles}
+# What is watched by default are the services that dump their goroutines, which etcd and scheduler do not.
+COMPONENTS = {
+    cloud_of(cloud): sorted({BY_NAME[trouble].component for trouble in troubles} | {"apigateway", "region", "keystone"})
+    for cloud, troubles in PLAN.items()
+}
+# Five rounds of the watchdog: a trouble of which the log tells nothing for longer is over.
+OVER_SECONDS = 150
+# The storm and the errors of the trouble `over`.
+LASTED_SECONDS = 5 + 3
+# From the fourth restart on the kubelet waits for longer than the tests of a crash loop take.
+CRASHES = 4
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a playbook has to say of a trouble.
+
+    verdict: on the instance (watch) or component (audit) in trouble, or the status of its capture. by: the rule of the
+    headline, or the reason of a capture; several where it does not matter which. says: expressions that are all found
+    in what is said of it. never: one that is not found in the headline.
+    """
+
+    verdict: str
+    by: str | tuple[str, ...] = ""
+    says: tuple[str, ...] = ()
+    never: str = ""
+
+    def misses(self, verdict: str, by: str, headline: str, *more: str) -> list[str]:
+        """Return what differs from it, for people. more: what is said besides the headline."""
+        said = "; ".join([headline, *more])
+        wrong = [] if verdict == self.verdict else [f"verdict {verdict}, not {self.verdict}"]
+        allowed = (self.by,) if isinstance(self.by, str) else self.by
+        if self.by and by not in allowed:
+            wrong.append(f"by {by}, not {' or '.join(allowed)}")
+        wrong += [f"no word of {each!r}" for each in self.says if not re.search(each, said, re.IGNORECASE)]
+        if self.never and re.search(self.never, headline, re.IGNORECASE):
+            wrong.append(f"a word of {self.never!r}")
+        return [*wrong, f"said: {said}"] if wrong else []
+
+
+_SILENT = r"silent|silence|no line|nothing (was )?(written|logged)"
+_LOST_LOG = r"resolving symlinks"
+_STOPPED = Answer("refused", "process_stopped", (r"stopped \(SIGSTOP\)",))
+
+WATCH = {
+    "frozen": Answer("unknown", says=(_SILENT, "not ready", "/ping")),
+    "frozen-replica": Answer("unknown", says=(_SILENT, "not ready", "/ping")),
+    "frozen-unprobed": Answer("unknown", says=(_SILENT, "/ping")),
+    "frozen-etcd": Answer("unknown", says=(_SILENT, "not ready")),
+    "waits-for-peer": Answer("stuck", says=("the oldest task", "GET /v1/images")),
+    "log-gone": Answer("unknown", says=(_LOST_LOG,)),
+    "panics": Answer("busy", says=("panic",)),
+    "answers-ping-only": Answer("healthy"),
+    "says-not-ready": Answer("unknown", says=("scheduler is not ready",)),
+    "etcd-lost": Answer("busy", says=("etcd",)),
+    "db-slow": Answer("busy", never="connection"),
+    "db-full": Answer("busy", says=("Error 1040: Too many connections",)),
+    "over": Answer("dropping", says=("not any more|over|ended",)),
+    "fresh-start": Answer("busy", says=("start",)),
+    "hung-disk": Answer("healthy"),
+    "idle": Answer("healthy"),
+}
+
+AUDIT = {
+    "frozen": Answer("critical", "not_answering", ("hangs", "capture its stacks")),
+    "frozen-replica": Answer("critical", "not_answering", ("hangs", "capture its stacks")),
+    "frozen-unprobed": Answer("critical", "not_answering", ("hangs", "capture its stacks")),
+    "frozen-etcd": Answer("warning", "instance_not_ready", ("not ready",)),
+    "waits-for-peer": Answer("critical", "worker_pool_saturated", ("HttpGetRequestWorkerManager", "8 of 8")),
+    "log-gone": Answer("unknown", says=("log", _LOST_LOG)),
+    "panics": Answer("critical", "instance_crash_loop", ("exit code 2",)),
+    "answers-ping-only": Answer("warning", "endpoint_not_answering", ("worker_stats",)),
+    "says-not-ready": Answer("warning", "ping_refused", ("scheduler is not ready",)),
+    "etcd-lost": Answer("critical", "log_serious", ("etcd",)),
+    "db-slow": Answer("critical", ("worker_pool_saturated", "worker_pool_nearly_full", "slow_paths"), never="connect"),
+    "db-full": Answer("critical", says=("Error 1040: Too many connections",)),
+    "over": Answer("warning", says=("over|ended",)),
+    "fresh-start": Answer("warning", says=("start",)),
+    "hung-disk": Answer("ok"),
+    "idle": Answer("ok"),
+}
+
+STACKS = {
+    "frozen": _STOPPED,
+    "frozen-replica": _STOPPED,
+    "frozen-unprobed": _STOPPED,
+    "log-gone": Answer("refused", "log_unavailable", (_LOST_LOG,)),
+    "panics": Answer("refused", "crash_loop"),
+    # One thread hangs in the kernel, and the others write the dump.
+    "hung-disk": Answer("complete", "proven"),
+    "waits-for-peer": Answer("complete", "proven"),
+    "answers-ping-only": Answer("complete", "proven"),
+    "db-slow": Answer("complete", "proven"),
+    "idle": Answer("complete", "proven"),
+}
+
+PROFILES = {
+    "frozen": Answer("failed", "no_answer"),
+    "idle": Answer("complete", ("profile_whole", "profile_empty")),
+}
+
+
+def pods(world: World) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The troubles of the plan, and their pods."""
+    for namespace in dict.fromkeys(CLOUD.values()):
+        for pod in world.pods(namespace, TROUBLE_LABEL):
+            yield pod["metadata"]["labels"][TROUBLE_LABEL], pod
+
+
+def act(world: World) -> None:
+    """Do to the pods what has to be done from outside, and wait until the probes of the kubelet have seen it."""
+    for trouble, pod in pods(world):
+        if BY_NAME[trouble].act == FREEZE:
+            freeze(world, pod)
+        elif BY_NAME[trouble].act:
+            lose_log(world, pod)
+    probed = {"frozen", "frozen-replica", "frozen-etcd"}
+
+    def unready() -> bool:
+        return not [trouble for trouble, pod in pods(world) if trouble in probed and states.is_ready(pod)]
+
+    wait_until("the frozen pods to be not ready", unready)
+
+
+def freeze(world: World, pod: dict[str, Any]) -> None:
+    """Stop the processes of a pod's one container (SIGSTOP). They end with the pod: SIGKILL needs no thaw."""
+    (status,) = pod["status"]["containerStatuses"]
+    world.lab("fault", "freeze", f"{pod['spec']['nodeName']}/{status['containerID'].partition('://')[2]}")
+
+
+def lose_log(world: World, pod: dict[str, Any]) -> None:
+    """Make a pod's log a link to a file that is gone, as it is on nodes whose runtime was changed (moby's links)."""
+    metadata, (container,) = pod["metadata"], pod["spec"]["containers"]
+    folder = f"/var/log/pods/{metadata['namespace']}_{metadata['name']}_{metadata['uid']}/{container['name']}"
+    link = f"rm {folder}/0.log && ln -s /var/lib/docker/containers/gone/gone-json.log {folder}/0.log"
+    world.lab("exec", pod["spec"]["nodeName"], "--", "sh", "-c", link)
+
+
+def crash_loop_waits(world: World) -> bool:
+    """Whether what panics waits for its next start, for long."""
+    (pod,) = [pod for trouble, pod in pods(world) if trouble == "panics"]
+    return states.restarts_of(pod) >= CRASHES and states.state_of(pod) == states.CRASH_LOOP
+
+
+def old_trouble_is_over(world: World) -> bool:
+    """Whether enough time has passed since the trouble `over`, and it is no newer than the watch looks back."""
+    (pod,) = [pod for trouble, pod in pods(world) if trouble == "over"]
+    started = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
+    age = datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(started.replace("Z", "+00:00"))
+    return age.total_seconds() > LASTED_SECONDS + OVER_SECONDS
