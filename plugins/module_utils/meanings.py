@@ -179,7 +179,9 @@ MEANINGS: dict[Reason, Meaning] = {
         "name the right component, or see the container names with kubectl",
     ),
     Reason.NO_SHELL: Meaning(
-        Status.REFUSED, "the image has no /bin/sh", "use the host transport on the node, or /debug/pprof where it is on"
+        Status.REFUSED,
+        "the image has no /bin/sh that runs",
+        "use the host transport on the node, or /debug/pprof where it is on",
     ),
     Reason.NO_PROCESS: Meaning(
         Status.REFUSED, "no process of this container runs the component's binary", "see ps in the container"

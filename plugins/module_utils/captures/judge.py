@@ -50,7 +50,8 @@ def choose_process(facts: ProbeFacts, follows_files: bool) -> Process:
 
     A stopped process is refused. SIGUSR1 would do it no harm: it stays pending. But the dump would come when the
     process is continued, which may be hours later, and nobody would read it then. A debugger may stop a process at the
-    signal. One in uninterruptible sleep is not refused: the state is that of the main thread, and Go handles a signal on any.
+    signal. One in uninterruptible sleep is not refused: the state is that of the main thread, and Go handles a signal
+    on any.
 
     follows_files: whether a file that standard error goes to is within the transport's reach.
     """

@@ -208,6 +208,9 @@ class Login:
                 _checked(access.auth_token, access.service_catalog.catalog)
                 return access, not access.will_expire_soon()
         except (errors.Unauthorized, errors.Forbidden) as error:
+            if _is_a_page(error):
+                words = f"HTTP status {error.http_status}, and no answer of Keystone: {self._safe(error)}"
+                raise CaptureError(Reason.UNREACHABLE, words) from None
             raise CaptureError(Reason.AUTH_FAILED, self._safe(error)) from None
         except (errors.ClientException, self._requests.RequestException, OSError) as error:
             # The library's own name for it has changed over time.
@@ -251,6 +254,11 @@ class Login:
         for secret in self._settings.secrets:
             text = text.replace(secret, "***")
         return shown(text)
+
+
+def _is_a_page(error: Any) -> bool:
+    """Whether it came as HTML: then it is the page of a proxy or load balancer, for Keystone answers in JSON."""
+    return getattr(getattr(error, "response", None), "content", b"").lstrip()[:1] == b"<"
 
 
 def _checked(token: object, catalog: object) -> None:

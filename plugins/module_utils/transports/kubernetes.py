@@ -25,12 +25,13 @@ from ..status.values import BadValue
 from . import http, probe
 from .base import Discovery, HttpAnswer, HttpTarget, LogStream, ProcessSession, Sink, Transport, sort_instances
 from .follow import LogFollow, Look
-from .kubernetes_api import Api, ApiProblem, Stream
+from .kubernetes_api import Api, Stream
 from .kubernetes_exec import ExecSession
 from .kubernetes_fields import pod_path
 from .kubernetes_follow import PodFollow
 from .kubernetes_http import ask, proxy_path
 from .kubernetes_pods import WORKLOAD_KINDS, PodReader, workload_of
+from .kubernetes_problem import ApiProblem
 from .newest import Newest
 
 # How long a log stream may take to show its first old line before the log is taken to be empty. The API server

@@ -20,11 +20,11 @@ from typing import Any, Iterator, Sequence
 from urllib.parse import urlencode, urlsplit
 
 from ..deadline import Deadline, DeadlineExceeded, in_time
-from ..reasons import Reason, Verdict, said, verdict
 from ..redact import own
-from ..status.values import BadValue, json_object
+from ..status.values import BadValue
 from .base import SetupError
 from .kubernetes_fields import document_of, page_of
+from .kubernetes_problem import ApiProblem, BadAnswer, problem_of
 
 CONNECT_SECONDS = 10.0
 CHUNK = 1 << 16
@@ -36,44 +36,6 @@ MAX_ITEMS, MAX_PAGES = 150_000, 1000
 # What may be over in a moment (0: no answer, or a broken one), and how many seconds to wait before each further try.
 PASSING = (0, 429, 502, 503, 504)
 PAUSES = (0.3, 0.6, 1.2)
-
-# HTTP status of the API server -> reason. What is not listed is the target not answering.
-REASONS = {401: Reason.FORBIDDEN, 403: Reason.FORBIDDEN, 404: Reason.GONE, 410: Reason.GONE}
-
-
-class ApiProblem(Exception):
-    """The API server did not do what it was asked: its HTTP status (0: no answer), reason and text.
-
-    broken: it had taken the question, and closed the connection over it.
-    """
-
-    def __init__(self, code: int, text: str, broken: bool = False) -> None:
-        self.code = code
-        self.text = said(text)
-        self.broken = broken
-        self.reason = REASONS.get(code, Reason.UNREACHABLE)
-        super().__init__(self.text)
-
-    @property
-    def verdict(self) -> Verdict:
-        return verdict(self.reason, self.text)
-
-
-class BadAnswer(ApiProblem):
-    """The API server answered, and the answer cannot be used."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(200, text)
-        self.reason = Reason.BAD_ANSWER
-
-
-def status_text(body: bytes) -> str:
-    """The message of a Status object, or the beginning of whatever came instead."""
-    try:
-        message = json_object(body).get("message")
-    except BadValue:
-        message = None
-    return message if isinstance(message, str) and message else body[:200].decode("utf-8", "replace")
 
 
 class Api:
@@ -128,7 +90,7 @@ class Api:
     def _get_json(self, path: str, query: dict[str, str], deadline: Deadline) -> dict[str, Any]:
         stream = self.open_any(f"{path}?{urlencode(query)}", {}, deadline)
         if stream.status != 200:
-            raise ApiProblem(stream.status, status_text(_beginning(stream, deadline, MAX_ERROR_BYTES)))
+            raise problem_of(stream.status, _beginning(stream, deadline, MAX_ERROR_BYTES))
         body = _beginning(stream, deadline, MAX_ANSWER_BYTES + 1)
         if len(body) > MAX_ANSWER_BYTES:
             raise BadAnswer(f"it is larger than {MAX_ANSWER_BYTES} bytes")
@@ -172,7 +134,7 @@ class Api:
         except _NoAnswerYet:
             return None
         if stream.status != 200:
-            raise ApiProblem(stream.status, status_text(_beginning(stream, deadline, MAX_ERROR_BYTES)))
+            raise problem_of(stream.status, _beginning(stream, deadline, MAX_ERROR_BYTES))
         return stream
 
     def open_any(self, path: str, headers: dict[str, str], deadline: Deadline, posted: bytes = b"") -> Stream:

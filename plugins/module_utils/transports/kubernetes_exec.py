@@ -17,11 +17,12 @@ import socket
 from typing import Any
 
 from ..deadline import Deadline, DeadlineExceeded, in_time
-from ..model import Process, utc_now
+from ..model import BLOCKED, Process, state_words, utc_now
 from ..reasons import CaptureError, Reason, said
 from ..status.values import BadValue, json_object
 from .base import ProcessSession
-from .kubernetes_api import REASONS, status_text
+from .kubernetes_exec_texts import reason_of, refused
+from .kubernetes_problem import status_text
 from .probe import ProbeReader
 
 STDIN, STDOUT, STDERR, STATUS = b"\x00", 1, 2, 3
@@ -30,19 +31,6 @@ STDERR_KEPT = 500
 # all messages of a session, whose script says some KiB and a version.
 MAX_HEAD, MAX_MESSAGE, MAX_SESSION = 256 << 10, 1 << 20, 16 << 20
 
-# What the kubelet or the runtime says when a command cannot be run -> reason. First match wins.
-EXEC_TEXTS = (
-    ("no such file or directory", Reason.NO_SHELL),
-    ("executable file not found", Reason.NO_SHELL),
-    ("permission denied", Reason.NO_SHELL),
-    ("container not found", Reason.GONE),
-    ("not found", Reason.GONE),
-    ("error dialing backend", Reason.UNREACHABLE),
-    ("connection refused", Reason.UNREACHABLE),
-    ("i/o timeout", Reason.UNREACHABLE),
-    ("no route to host", Reason.UNREACHABLE),
-    ("deadline exceeded", Reason.UNREACHABLE),
-)
 # The script's answer when it sent no signal -> reason.
 _NOT_SENT = {
     "changed": Reason.PROCESS_CHANGED,
@@ -52,12 +40,6 @@ _NOT_SENT = {
 }
 # The API server repeats the whole command, which is no use to anybody.
 _COMMAND = "error executing command"
-
-
-def reason_of(text: str) -> Reason:
-    """The reason behind a failed exec, from what the cluster says about it."""
-    lowered = text.lower()
-    return next((reason for part, reason in EXEC_TEXTS if part in lowered), Reason.EXEC_FAILED)
 
 
 def _buffered(connection: Any) -> int:
@@ -110,14 +92,20 @@ class ExecSession(ProcessSession):
         self._events: list[list[str]] = []
         self._stderr = b""
         self._size = 0
+        self._began = False
         self._cleanup = contextlib.ExitStack()
         self._connection = self._connect(dict(options))
         self._cleanup.callback(self._connection.shutdown)
         self._cleanup.enter_context(deadline.guard(self._cut_off))
         try:
             self._wait_for("ready")
-        except BaseException:
+        except BaseException as error:
             self.close()
+            blocked = [state_words(one) for one in self._reader.facts.candidates if one.state == BLOCKED]
+            if isinstance(error, DeadlineExceeded) and blocked:
+                # Reading its command line may hang for as long as it does.
+                words = f"the deadline of the {error.scope}; the process is {blocked[0]}, and looking at it did not end"
+                raise CaptureError(Reason.TIMEOUT, words) from error
             raise
         self.facts = self._reader.facts
 
@@ -130,8 +118,7 @@ class ExecSession(ProcessSession):
             # The timeout is that of each read, and a head may come a byte at a time.
             in_time(self._deadline, lambda: self._shake_hands(connection, url, options), "exec")
         except self._websocket.WebSocketBadStatusException as error:
-            text = status_text(error.resp_body or str(error).encode())
-            raise CaptureError(REASONS.get(error.status_code) or reason_of(text), text) from error
+            raise CaptureError(*refused(error.status_code, error.resp_body or b"")) from error
         except (self._websocket.WebSocketTimeoutException, socket.timeout) as error:
             raise DeadlineExceeded(self._deadline.scope) from error
         except (self._websocket.WebSocketException, OSError, ValueError, http.cookies.CookieError) as error:
@@ -227,6 +214,7 @@ class ExecSession(ProcessSession):
             raise CaptureError(Reason.EXEC_FAILED, f"the container said more than {MAX_SESSION} bytes")
         if channel == STDOUT:
             self._reader.feed(payload)
+            self._began = self._began or self._reader.began
             self._events += self._reader.events()
         elif channel == STDERR:
             self._stderr = (self._stderr + payload)[:STDERR_KEPT]
@@ -242,6 +230,12 @@ class ExecSession(ProcessSession):
             succeeded = False
         if succeeded:
             text = "the shell in the container ended early"
-        if self._stderr:
-            text += f" ({self._stderr.decode('utf-8', 'replace').strip()})"
-        return CaptureError(reason_of(text), text)
+        reason, complaint = reason_of(text), self._stderr.decode("utf-8", "replace").strip()
+        if self._began:
+            reason = Reason.EXEC_FAILED if reason is Reason.NO_SHELL else reason
+        elif reason is Reason.EXEC_FAILED and reason_of(complaint) is Reason.NO_SHELL:
+            # CRI-O hands on in this way what its runtime says.
+            reason = Reason.NO_SHELL
+        if complaint:
+            text += f" ({complaint})"
+        return CaptureError(reason, text)

@@ -19,8 +19,9 @@ from ..model import NOT_READABLE, ROTATION_MISSED, SKIPPED, STREAM_LOST, Instanc
 from ..reasons import CaptureError, Reason, verdict
 from .course import Course
 from .follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lag, Lines, LogFollow, Look, Opened, WholeLines
-from .kubernetes_api import Api, ApiProblem
+from .kubernetes_api import Api
 from .kubernetes_log import ANSWER_SECONDS, NoBytes, StampedLog
+from .kubernetes_problem import ApiProblem
 from .seam import Seam, Stamp, lines_since, stamp_of
 
 # A quiet stream may be a dead one: after so many seconds of silence it is opened and proved anew.

@@ -10,22 +10,21 @@ kubernetes staging/src/k8s.io/apimachinery/pkg/util/proxy (upgradeaware.go), api
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 from ..deadline import Deadline, DeadlineExceeded
 from ..model import Instance
 from ..reasons import CaptureError, Reason
-from ..status.values import BadValue, json_object
 from .base import HttpAnswer, HttpTarget, Sink
 from .http import SHOWN, USER_AGENT, answer, shown, succeeded
-from .kubernetes_api import REASONS, Api, ApiProblem
+from .kubernetes_api import Api
 from .kubernetes_fields import pod_path
+from .kubernetes_problem import REASONS, ApiProblem, status_object
 
 # Where the API server throttles its users it says this, not a Status object (priority-and-fairness.go).
 _BUSY = b"Too many requests, please try again later."
 
 # What the API server says about a pod that it could not talk to -> reason. First match wins. The texts are those of
-# Go's net, net/http and crypto/tls.
+# Go's net, net/http and crypto/tls. The same words in any other text are not about the pod's port.
 _TEXTS = (
     ("connection refused", Reason.CONNECTION_REFUSED),
     ("tls handshake timeout", Reason.NO_ANSWER),
@@ -41,6 +40,11 @@ _TEXTS = (
     ("eof", Reason.CONNECTION_BROKEN),
 )
 _UNREACHED = "error trying to reach service: "
+# The second is how it was said before Kubernetes 1.20.
+_ABOUT_THE_PORT = (_UNREACHED.strip(), "trying to reach: ")
+# What a proxy or load balancer in between answers in HTML, which no service does (appsrv answers errors in JSON).
+_PAGES = {401: Reason.BAD_ANSWER, 403: Reason.BAD_ANSWER, 404: Reason.BAD_ANSWER}
+_PAGES.update(dict.fromkeys((502, 503, 504), Reason.UNREACHABLE))
 _BUSY_PAUSE_SECONDS = 1.0
 # Small, for what does not fill one is lost when the connection breaks.
 _CHUNK = 1 << 12
@@ -105,10 +109,13 @@ def _is_busy(reply: HttpAnswer) -> bool:
 
 
 def problem_of(reply: HttpAnswer) -> CaptureError | None:
-    """What the API server itself says; None for an answer of the pod."""
+    """What the API server itself says, or somebody before it; None for an answer of the pod."""
     if _is_busy(reply):
         return CaptureError(Reason.UNREACHABLE, "the API server has too many requests")
-    document = _status_object(reply.body) if reply.status >= 400 else None
+    if reply.status in _PAGES and reply.body.lstrip()[:1] == b"<":
+        page = reply.body[:SHOWN].decode("utf-8", "replace")
+        return CaptureError(_PAGES[reply.status], shown(f"HTTP status {reply.status}, a page of HTML: {page}"))
+    document = status_object(reply.body) if reply.status >= 400 else None
     if document is None:
         return None
     said = document.get("message") or document.get("reason")
@@ -118,16 +125,8 @@ def problem_of(reply: HttpAnswer) -> CaptureError | None:
     return CaptureError(_reason_in(text), shown(text.replace(_UNREACHED, "")))
 
 
-def _status_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        document = json_object(body)
-    except BadValue:
-        return None
-    if document.get("kind") == "Status" and document.get("apiVersion") == "v1":
-        return document
-    return None
-
-
 def _reason_in(text: str) -> Reason:
     lowered = text[: 4 * SHOWN].lower()
+    if not any(words in lowered for words in _ABOUT_THE_PORT):
+        return Reason.UNREACHABLE
     return next((reason for part, reason in _TEXTS if part in lowered), Reason.UNREACHABLE)

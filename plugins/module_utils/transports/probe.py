@@ -243,8 +243,8 @@ class ProbeReader:
 
     events() returns the lines that came since the last call as (word, rest): hello, ready, sent, unsent, changed,
     ignores, uncaught, version_ends. Facts are gathered in `facts`; the output between version_begins and version_ends
-    in `version`. Lines over `limit` bytes end the reading of that line: a hostile container cannot make it grow without
-    bound.
+    in `version`; began: it said anything. Lines over `limit` bytes end the reading of that line: a hostile container
+    cannot make it grow without bound.
     """
 
     def __init__(self, word: str, limit: int = 1 << 20) -> None:
@@ -255,6 +255,7 @@ class ProbeReader:
         self._processes: list[dict[str, str]] = []
         self._impostors: list[int] = []
         self._zombies: list[int] = []
+        self.began = False
         self._memory_room: int | None = None
         self._in_version = False
         self._version: list[bytes] = []
@@ -265,6 +266,7 @@ class ProbeReader:
         self._buffer = lines.pop()[-self._limit :]
         for line in lines:
             if line.startswith(self._word):
+                self.began = True
                 self._take(line[len(self._word) :].decode("utf-8", "replace"))
             elif self._in_version and self._version_size < self._limit:
                 self._version.append(line)

@@ -81,10 +81,12 @@ def test_shortens_status(status):
 
 
 def test_shows_end_of_status_that_repeats_the_command():
-    said = {"message": "error executing command [/bin/sh -c " + "x" * 9000 + "]: no such file or directory"}
+    said = {
+        "message": "error executing command [/bin/sh -c " + "x" * 9000 + "]: stat /bin/sh: no such file or directory"
+    }
     verdict = failed(executing(lambda socket: socket.frame(STATUS + json.dumps(said).encode())))
     assert verdict.reason is Reason.NO_SHELL
-    assert "error executing command: no such file or directory" in verdict.message
+    assert "error executing command: stat /bin/sh: no such file or directory" in verdict.message
 
 
 def without_end(sent, payload, **more):

@@ -17,6 +17,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import MAX_DETAIL
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import kubernetes_api
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import MAX_ERROR_BYTES
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_pods import MAX_REFUSED
 from hostile import DEEP, PODS, TOKEN, answer, flood, memory_below, pod, pods, refusal, transport_to
 from peers import after, drip, with_length
@@ -203,13 +204,15 @@ ECHO = f'User "system:anonymous" cannot list pods. Authorization: Bearer {TOKEN}
 @pytest.mark.parametrize("message", [ECHO * 1000, ECHO + "x" * (13 << 20), "x" * (13 << 20), ["x"], {}, None, 7])
 def test_shortens_what_a_refusal_says(status, message):
     found, _server = discovered(refusal(message, status))
-    check_problems(found, Reason.UNREACHABLE if status.startswith(b"5") else Reason.FORBIDDEN)
+    # What is larger than is read of it is no Status object.
+    refused = Reason.BAD_ANSWER if len(str(message)) > MAX_ERROR_BYTES else Reason.FORBIDDEN
+    check_problems(found, Reason.UNREACHABLE if status.startswith(b"5") else refused)
 
 
 @pytest.mark.parametrize("body", [DEEP, b"\xff" * 100_000, b"<html>" * 100_000, b""])
 def test_shortens_a_refusal_that_is_no_status_object(body):
     found, _server = discovered(answer(body, b"403 Forbidden"))
-    check_problems(found, Reason.FORBIDDEN)
+    check_problems(found, Reason.BAD_ANSWER)
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])

@@ -374,6 +374,9 @@ def token_said(body):
             Reason.UNREACHABLE,
         ),
         (with_length(b"{}", status=b"404 Not Found"), Reason.UNREACHABLE),
+        (with_length(b"<html>\r\n<title>403 Forbidden</title>", status=b"403 Forbidden"), Reason.UNREACHABLE),
+        (with_length(b"<html>\r\n<title>401</title>", status=b"401 Unauthorized"), Reason.UNREACHABLE),
+        (with_length(b'{"error": {"message": "no"}}', status=b"403 Forbidden"), Reason.AUTH_FAILED),
         (with_length(b"not JSON at all"), Reason.UNREACHABLE),
         (with_length(b"[]", b"Content-Type: application/json"), Reason.UNREACHABLE),
         (token_said({"token": []}), Reason.NOT_JSON),
@@ -385,7 +388,20 @@ def token_said(body):
         (b"", Reason.UNREACHABLE),
         (with_length(b"[" * 100_000, b"Content-Type: application/json"), Reason.NOT_JSON),
     ],
-    ids=["503", "404", "text", "a list", "no object", "no time", "no token", "closed", "a deep one"],
+    ids=[
+        "503",
+        "404",
+        "a page 403",
+        "a page 401",
+        "403",
+        "text",
+        "a list",
+        "no object",
+        "no time",
+        "no token",
+        "closed",
+        "a deep one",
+    ],
 )
 def test_a_keystone_that_says_something_else(said, reason):
     with peer(said) as server:

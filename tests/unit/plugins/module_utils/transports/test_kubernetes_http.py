@@ -30,6 +30,11 @@ def unreached(text):
     return status(503, f"error trying to reach service: {text}")
 
 
+def page(title):
+    """A page of nginx."""
+    return f"<html>\r\n<head><title>{title}</title></head><body><center>nginx</center></body></html>".encode()
+
+
 @pytest.mark.parametrize(
     ("scheme", "path"),
     [
@@ -65,6 +70,22 @@ def test_the_path_of_a_pods_port(scheme, path):
             Reason.NOT_HTTP,
             "malf",
         ),
+        (
+            status(503, f"Error: 'dial tcp {POD}: connect: connection refused'\nTrying to reach: 'http://{POD}/stats'"),
+            Reason.CONNECTION_REFUSED,
+            "refused",
+        ),
+        (
+            status(500, "failed calling webhook: dial tcp 10.0.0.1:443: connect: connection refused"),
+            Reason.UNREACHABLE,
+            "webhook",
+        ),
+        (status(500, 'Internal error occurred: pod "typeof-1"'), Reason.UNREACHABLE, "typeof-1"),
+        (HttpAnswer(502, {}, page("502 Bad Gateway")), Reason.UNREACHABLE, "502 Bad Gateway"),
+        (HttpAnswer(503, {}, b"\n" + page("503 Service Unavailable")), Reason.UNREACHABLE, "HTTP status 503"),
+        (HttpAnswer(504, {}, page("504 Gateway Time-out")), Reason.UNREACHABLE, "504 Gateway Time-out"),
+        (HttpAnswer(404, {}, page("404 Not Found")), Reason.BAD_ANSWER, "404 Not Found"),
+        (HttpAnswer(403, {}, page("403 Forbidden")), Reason.BAD_ANSWER, "403 Forbidden"),
         (status(400, "address not allowed"), Reason.UNREACHABLE, "not allowed"),
         (status(500, "something new"), Reason.UNREACHABLE, "something new"),
         (HttpAnswer(429, {}, b"Too many requests, please try again later.\n"), Reason.UNREACHABLE, "too many"),
@@ -89,6 +110,8 @@ def test_what_the_api_server_says_itself(answer, reason, words):
         HttpAnswer(504, {}, b'{"class":"TimeoutError","code":504,"details":"request process timeout"}'),
         HttpAnswer(503, {}, b"error trying to reach service: connection refused"),
         HttpAnswer(404, {}, b"\xff\xfe"),
+        HttpAnswer(404, {}, b"404 page not found\n"),
+        HttpAnswer(200, {}, b"<html>the index of pprof</html>"),
         HttpAnswer(502, {}, b"[]"),
         HttpAnswer(500, {}, b""),
         HttpAnswer(500, {}, b"[" * 100_000),
