@@ -79,8 +79,9 @@ def detail_of(reason: str, message: str) -> str:
 
 
 class CaptureError(Exception):
-    """A capture of one instance cannot go on; carries the verdict for its ledger row."""
+    """A capture of one instance cannot go on; carries the verdict for its ledger row, and the detail in it."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         self.verdict = verdict(reason, detail)
+        self.detail = detail
         super().__init__(self.verdict.message)

@@ -237,6 +237,9 @@ class StackCapture:
             taken.session = session
         except CaptureError as error:
             taken.outcome = error.verdict
+            if attempt.sent is not None and error.verdict.reason is Reason.LOG_UNAVAILABLE:
+                words = (f"the log cannot be read any more ({error.detail})", attempt.seen)
+                taken.outcome = verdict(Reason.NO_DUMP, "; ".join(filter(None, words)))
         except DeadlineExceeded as error:
             taken.outcome = verdict(Reason.TIMEOUT, f"the deadline of the {error.scope}")
         return taken

@@ -30,6 +30,7 @@ from .kubernetes_exec import ExecSession
 from .kubernetes_fields import pod_path
 from .kubernetes_follow import PodFollow
 from .kubernetes_http import ask, proxy_path
+from .kubernetes_log import StampedLog
 from .kubernetes_pods import WORKLOAD_KINDS, PodReader, workload_of
 from .kubernetes_problem import ApiProblem
 from .newest import Newest
@@ -108,12 +109,25 @@ class KubernetesTransport(Transport):
         return sorted(found, key=lambda one: (one.namespace, one.component, one.name, one.kind))
 
     def open_log(self, instance: Instance, deadline: Deadline) -> LogStream | None:
+        self._prove_log(instance, deadline)
         return self._log(instance, {"tailLines": "1"}, deadline, FIRST_LINE_SECONDS)
 
     def reopen_log(self, instance: Instance, since: datetime.datetime, deadline: Deadline) -> LogStream | None:
+        self._prove_log(instance, deadline)
         # sinceSeconds counts on the node's clock, so that skew between the clocks does not matter.
         seconds = math.ceil((utc_now() - since).total_seconds()) + 2
         return self._log(instance, {"sinceSeconds": str(seconds)}, deadline, deadline.remaining())
+
+    def _prove_log(self, instance: Instance, deadline: Deadline) -> None:
+        """Raise CaptureError unless the log can be read, or is empty.
+
+        A kubelet that cannot open it answers 200 and its error text. That can be told from the log by its stamps only.
+        The dump is read without stamps, so another small question is asked.
+        """
+        try:
+            StampedLog(self._api, deadline).prove(instance)
+        except ApiProblem as problem:
+            raise CaptureError(_log_reason(problem), problem.text) from problem
 
     def _log(self, instance: Instance, window: dict[str, str], deadline: Deadline, patience: float) -> LogStream | None:
         path = f"{pod_path(instance)}/log"
@@ -154,6 +168,7 @@ class KubernetesTransport(Transport):
     def read_log(self, instance: Instance, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
         limit = LOG_EXCESS * max_bytes
         lines = max(1, max_bytes // LINE_BYTES)
+        self._prove_log(instance, deadline)
         while True:
             newest = self._tail(instance, seconds, lines, limit, deadline, max_bytes)
             # limitBytes cuts off the newest lines, which are wanted.
@@ -191,7 +206,8 @@ class KubernetesTransport(Transport):
 
 
 def _log_reason(problem: ApiProblem) -> Reason:
-    if problem.code == 400:
+    # 400: there is no container whose log that would be. An unreachable page of the kubelet is no dead node.
+    if problem.code in (400, 404) and problem.reason is not Reason.GONE:
         return Reason.LOG_UNAVAILABLE
     return problem.reason
 

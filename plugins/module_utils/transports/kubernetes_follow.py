@@ -18,9 +18,10 @@ from ..deadline import Deadline, DeadlineExceeded
 from ..model import NOT_READABLE, ROTATION_MISSED, SKIPPED, STREAM_LOST, Instance, State
 from ..reasons import CaptureError, Reason, verdict
 from .course import Course
-from .follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lag, Lines, LogFollow, Look, Opened, WholeLines
+from .follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lag, Lines, LogFollow, Look, Opened
 from .kubernetes_api import Api
-from .kubernetes_log import ANSWER_SECONDS, NoBytes, StampedLog
+from .kubernetes_gaps import late_beginning, rotated, unread, unseen_containers
+from .kubernetes_log import ANSWER_SECONDS, NoBytes, NotALog, StampedLines, StampedLog
 from .kubernetes_problem import ApiProblem
 from .seam import Seam, Stamp, lines_since, stamp_of
 
@@ -32,12 +33,8 @@ PAUSE, LONGEST_PAUSE = 0.2, 5.0
 CHANGE_SECONDS = 10.0
 # A stream that is not proved yet when the watching ends, after so many seconds, is no gap.
 UNPROVED_SECONDS = 2.0
-# Services write their first line at once. The log of a container that begins later may have been rotated before. The
-# cluster tells the start in whole seconds.
-FIRST_LINE_SECONDS = 3.0
 # A stream that lasted so long is no reason to wait before the next one.
 STEADY_SECONDS = 5.0
-_REFUSED = (401, 403)
 # A reader that lags is given so many seconds to catch up: after a stall what came meanwhile is read fast.
 CATCH_UP_SECONDS = 10.0
 
@@ -76,6 +73,8 @@ class PodFollow(LogFollow):
         # Since when nothing can be read (the time of the last line), why, and when that was tried (monotonic).
         self._lost: tuple[float, str, float] | None = None
         self._tried = 0.0
+        # Whether it was said that a text comes in place of the log.
+        self._is_unreadable = False
         # Whether the last stream came to its end, as that of a container that ends does, and was not cut.
         self._is_whole = False
 
@@ -87,15 +86,11 @@ class PodFollow(LogFollow):
         while not self._is_over:
             began = self._tried = time.monotonic()
             try:
-                quiet = (yield from self._read_stream()) if self._instance.container_id else False
+                quiet = (yield from self._try_stream()) if self._instance.container_id else False
             except ApiProblem as problem:
-                if problem.code in _REFUSED:
-                    yield Gap(NOT_READABLE, problem.text)
-                    yield Ended(verdict(Reason.FORBIDDEN, problem.text))
-                    return
-                quiet = self._lose(problem.text)
-            except DeadlineExceeded as error:
-                quiet = self._lose(str(error))
+                yield Gap(NOT_READABLE, problem.text)
+                yield Ended(verdict(Reason.FORBIDDEN, problem.text))
+                return
             if not quiet and not self._is_over:
                 steady = time.monotonic() - began > STEADY_SECONDS
                 self._pause = PAUSE if steady else min(2 * self._pause, LONGEST_PAUSE)
@@ -103,18 +98,34 @@ class PodFollow(LogFollow):
                     return
         going = self._instance.state is State.TERMINATING and self._is_whole
         if self._lost is not None and not going and time.monotonic() - self._lost[2] > UNPROVED_SECONDS:
-            yield self._unread()
+            yield from self._unread()
 
-    def _unread(self) -> Gap:
-        since, why, _tried = self._lost or (None, "", 0.0)
-        return Gap(STREAM_LOST, f"the log could not be read to the end: {why}", since, time.time())
+    def _try_stream(self) -> Generator[Event, None, bool]:
+        """As _read_stream(). ApiProblem where it is forbidden for good."""
+        try:
+            return (yield from self._read_stream())
+        except NotALog as problem:
+            if not self._is_unreadable:
+                yield Gap(NOT_READABLE, problem.text, self._last_moment)
+            self._is_unreadable = True
+            return self._lose(problem.text)
+        except ApiProblem as problem:
+            if problem.reason is Reason.FORBIDDEN:
+                raise
+            return self._lose(problem.text)
+        except DeadlineExceeded as error:
+            return self._lose(str(error))
+
+    def _unread(self) -> Iterator[Event]:
+        if self._lost is not None and not self._is_unreadable:
+            yield unread(self._lost[0], self._lost[1], time.time())
 
     def _look_again(self) -> Generator[Event, None, bool]:
         """A stream ended: find out what became of the container. Returns whether it is gone."""
         now = self._seen()
         if now is None:
-            if self._lost is not None and not self._is_whole:
-                yield self._unread()
+            if not self._is_whole:
+                yield from self._unread()
             yield Ended(verdict(Reason.GONE, "it is gone"))
             return True
         if now.container_id and now.container_id != self._instance.container_id:
@@ -154,10 +165,7 @@ class PodFollow(LogFollow):
         before = self._instance
         if self._opened:
             yield from self._read_previous(now)
-        if before.container_id and now.restarts > before.restarts + 1:
-            count = now.restarts - before.restarts - 1
-            text = f"{count} containers between this one and the one before were not seen"
-            yield Gap(STREAM_LOST, text, self._last_moment, time.time())
+        yield from unseen_containers(before, now, self._last_moment, time.time())
         if before.container_id:
             yield Changed(now.container_id, now.restarts)
         self._instance, self._lost = now, None
@@ -166,25 +174,27 @@ class PodFollow(LogFollow):
     def _start_anew(self) -> None:
         """What comes next is the log of a new container, from its first line."""
         self._seam, self._from_start, self._is_new = Seam(), True, True
-        self._awaited, self._is_rotated = None, False
+        self._awaited, self._is_rotated, self._is_unreadable = None, False, False
 
     def _read_previous(self, now: Instance) -> Iterator[Event]:
         """What was not seen yet of the log of the container before this one."""
         query = {"previous": "true", **self._since()}
         since = self._last_moment
         self._seam.begin()
-        lines = WholeLines()
+        lines = StampedLines()
         try:
             with self._log.opening(self._instance, query, ANSWER_SECONDS) as stream:
                 for data in stream.chunks(silence=ANSWER_SECONDS):
                     yield from self._pass_on(lines.feed(data))
                 broken = stream.broken
             yield from self._pass_on(lines.end() + b"\n" if not broken else lines.drop())
+            if lines.foreign:
+                raise NotALog(lines.foreign)
             if broken or not self._seam.joins:
                 yield Gap(STREAM_LOST, "the end of the log of the container before is missing", since, time.time())
         except (ApiProblem, DeadlineExceeded) as error:
             text = f"the end of the log of the container before restart {now.restarts} cannot be read: {error}"
-            yield Gap(STREAM_LOST, text, since, time.time())
+            yield Gap(NOT_READABLE if isinstance(error, NotALog) else STREAM_LOST, text, since, time.time())
 
     def _since(self) -> dict[str, str]:
         """From where the next stream has to begin."""
@@ -199,13 +209,13 @@ class PodFollow(LogFollow):
         if self._seam.last is None:
             if not self._prove():
                 return False
-            self._lost = None
+            self._lost, self._is_unreadable = None, False
             if not self._opened:
                 self._opened = True
                 yield Opened(self._since_proved, self._newest is None)
             if self._is_new:
                 self._is_new = False
-                yield from self._began()
+                yield from late_beginning(self._instance, self._since_proved)
             self._arrive()
         try:
             return (yield from self._follow())
@@ -222,7 +232,7 @@ class PodFollow(LogFollow):
         self._seam.begin()
         self._course.begin()
         self._lag, self._lags_since = Lag(), None
-        lines = WholeLines()
+        lines = StampedLines()
         # The stream of an empty log says nothing, not even that it is open.
         patience = ANSWER_SECONDS if before else SILENCE_SECONDS
         began = time.monotonic()
@@ -245,13 +255,22 @@ class PodFollow(LogFollow):
                     return True
                 if self._is_over:
                     break
-        self._is_whole = not stream.broken
-        rest = lines.drop()
+        rest = lines.stop(stream.broken)
         if rest:
             yield Lines(rest)
-        if before is not None:
-            raise ApiProblem(0, "the log does not show the line that it ended with before")
+        self._check_end(lines, stream.broken, is_joined=before is None)
         return stream.broken and time.monotonic() - began >= SILENCE_SECONDS
+
+    def _check_end(self, lines: StampedLines, broken: bool, is_joined: bool) -> None:
+        """Note how a stream ended. ApiProblem where it showed nothing of the log that goes on."""
+        self._is_whole = not broken and not lines.foreign
+        if lines.foreign and not (lines.is_shown and is_joined):
+            raise NotALog(lines.foreign)
+        if lines.foreign:
+            # The next stream may go on where this one ended. Then nothing is missing.
+            self._lose(NotALog(lines.foreign).text)
+        if not is_joined:
+            raise ApiProblem(0, "the log does not show the line that it ended with before")
 
     def _new_of(self, block: bytes) -> Generator[Event, None, bytes]:
         """What was not seen yet of the next lines of a stream that goes on where the last one ended."""
@@ -294,11 +313,9 @@ class PodFollow(LogFollow):
 
     def _joined(self, before: Stamp) -> Iterator[Event]:
         """The stream shows whether it goes on where the one before ended."""
-        self._lost, self._is_rotated = None, False
+        self._lost, self._is_rotated, self._is_unreadable = None, False, False
         if not self._seam.joins:
-            until = self._last_moment
-            text = "the file of the log was rotated while it was not read"
-            yield Gap(ROTATION_MISSED, text, before.moment, until)
+            yield rotated("while it was not read", before.moment, self._last_moment)
 
     def _prove(self) -> bool:
         """Whether the log can be read; then _since_proved tells since when it is seen, and a stream of it has something
@@ -334,18 +351,8 @@ class PodFollow(LogFollow):
         if first.order > newest.order:
             if not is_known:
                 raise _Unexpected
-            text = "the file of the log was rotated just when it was opened"
-            yield Gap(ROTATION_MISSED, text, since, first.moment)
+            yield rotated("just when it was opened", since, first.moment)
         self._awaited, self._is_rotated = None, False
-
-    def _began(self) -> Iterator[Event]:
-        """Whether the log of a new container is seen from its first line."""
-        started, oldest = stamp_of(self._instance.started.encode()), self._since_proved
-        if started is None or started.moment is None or oldest - started.moment <= FIRST_LINE_SECONDS:
-            return
-        late = f"the log begins {oldest - started.moment:.0f} s after its container"
-        text = f"{late}: what was written before may have been rotated away"
-        yield Gap(ROTATION_MISSED, text, started.moment, oldest)
 
     def _pass_on(self, block: bytes) -> Iterator[Event]:
         yield from self._await(block, is_known=True)

@@ -17,7 +17,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import LogStream
 from capturing import DUMP, HALF, answers, capture, with_facts
-from fake_transport import LOG_LINE, FakeTransport, dump_text
+from fake_transport import LOG_LINE, FakeTransport, dump_text, raises
 
 from patience import patience
 
@@ -255,6 +255,26 @@ def test_what_was_seen_is_said_also_of_one_that_was_given_up(tmp_path):
     attempt.give_up(Reason.TIMEOUT, "it did not end when told to")
     (row,) = store.rows
     assert (row.reason, BLOCKED_WORDS in row.message) == ("no_dump", True)
+
+
+def test_a_log_that_is_lost_after_the_signal_does_not_say_that_none_was_sent(tmp_path):
+    transport = FakeTransport()
+    transport.lose_log_starts = True
+    service = transport.add("region", log=b"")
+    service.faults["reopen_log"] = raises(CaptureError(Reason.LOG_UNAVAILABLE, "lstat /var/log/pods/x: no such file"))
+    row = capture(transport, tmp_path).only()
+    assert row.reason == "no_dump"
+    assert "the log cannot be read any more (lstat /var/log/pods/x: no such file)" in row.message
+    assert "no signal" not in row.message
+    assert row.details["signal_sent"]
+
+
+def test_without_a_log_that_can_be_read_no_signal_is_sent(tmp_path):
+    transport = FakeTransport()
+    service = transport.add("region")
+    service.faults["open_log"] = raises(CaptureError(Reason.LOG_UNAVAILABLE, "lstat /var/log/pods/x: no such file"))
+    row = capture(transport, tmp_path).only()
+    assert (row.reason, transport.done_to(service.instance.name)) == ("log_unavailable", ["open_log"])
 
 
 def test_a_signal_whose_arrival_nobody_tells_is_not_claimed(tmp_path):

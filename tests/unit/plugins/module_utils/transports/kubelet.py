@@ -35,7 +35,8 @@ class Log:
 class Kubelet:
     """One container's logs, in place of an Api.
 
-    refusal: what is raised in place of an answer. deaf: streams that are open are not told of new lines any more.
+    refusal: what is raised in place of an answer. error_text: what new streams give instead of the log.
+    deaf: streams that are open are not told of new lines any more.
     pace: is called before each chunk of a stream. asked: the query of each call. ahead: seconds that have passed here
     and did not pass for the machine.
     """
@@ -43,6 +44,7 @@ class Kubelet:
     log: Log = field(default_factory=Log)
     before: Log | None = None
     refusal: ApiProblem | None = None
+    error_text: bytes = b""
     pace: Callable[[], object] = lambda: None
     ahead: float = 0.0
     asked: list[dict[str, str]] = field(default_factory=list)
@@ -106,6 +108,8 @@ class Kubelet:
             if log is None:
                 raise ApiProblem(400, "previous terminated container not found")
             stream = LogBody(self, log, query)
+            if self.error_text:
+                stream.end = (False, self.error_text)
             self.streams.append(stream)
             begun = self.changed.wait_for(lambda: stream.has_something, min(patience, deadline.remaining()))
             return stream if begun else None
@@ -123,6 +127,7 @@ class LogBody:
         if "tailLines" in query:
             self._at = max(self._at, len(log.lines) - int(query["tailLines"]))
         self._since = query.get("sinceTime", "").encode()[:19]
+        self._is_stamped = "timestamps" in query
         self.end: tuple[bool, bytes] | None = None
         self.deaf = False
         self.reopens = -1
@@ -160,7 +165,7 @@ class LogBody:
             if not lines:
                 return
             self._at += len(lines)
-            data = b"".join(lines)[: self._limit]
+            data = b"".join(map(self._shown, lines))[: self._limit]
             self._limit -= len(data)
             # Lines do not end where chunks do.
             for part in (data[: len(data) // 3], data[len(data) // 3 :]):
@@ -168,6 +173,9 @@ class LogBody:
                     yield part
             if not self._limit:
                 return
+
+    def _shown(self, line: bytes) -> bytes:
+        return line if self._is_stamped else line.partition(b" ")[2]
 
     def cut_off(self) -> None:
         with self._kubelet.changed:

@@ -46,7 +46,7 @@ def check(verdict):
 def test_stops_reading_log_without_end(head, block):
     """The API server was asked for so many bytes, and does not care."""
     sent = [0]
-    with memory_below(128 << 20), transport_to({LOG: flood(head, block, sent)}) as (transport, _server):
+    with memory_below(128 << 20), transport_to({LOG: flood(head + STAMP, block, sent)}) as (transport, _server):
         data = transport.read_log(INSTANCE, 60, Deadline(patience()), 1 << 20)
     assert len(data) <= 1 << 20
     assert sent[0] < 256 << 20

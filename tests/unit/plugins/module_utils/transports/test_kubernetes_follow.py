@@ -33,7 +33,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.f
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_follow import PodFollow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.seam import stamp_of
-from kubelet import Kubelet, stamped
+from kubelet import Kubelet, Log, stamped
 
 from patience import patience, wait_until
 
@@ -764,3 +764,76 @@ def test_what_was_away_and_came_back_whole_is_no_gap(kubelet, followed):
     followed.until("meanwhile")
     followed.end()
     assert not followed.of(Gap)
+
+
+# A text of the kubelet in place of the log
+
+NO_FILE = 'failed to try resolving symlinks in path "/var/log/pods/x/region/0.log": lstat /var/log/pods/x: no such file'
+ends = pytest.mark.parametrize("end", ["", "\n"], ids=["as it is", "with an end of line"])
+
+
+def check_gaps_of(followed) -> None:
+    """Nothing of the text is taken for the log, and it is told once."""
+    assert not any(NO_FILE[:20] in text for text in followed.texts)
+    assert [(gap.kind, gap.message) for gap in followed.of(Gap)] == [(NOT_READABLE, NO_FILE)]
+
+
+def until_asked(followed, times: int) -> None:
+    asked = len(followed.kubelet.asked)
+    followed.await_true(lambda: len(followed.kubelet.asked) > asked + times)
+
+
+@ends
+def test_a_text_in_place_of_the_log_is_a_gap(kubelet, follow, end):
+    kubelet.error_text = (NO_FILE + end).encode()
+    followed = follow()
+    until_asked(followed, 5)
+    assert followed.of(Opened) == followed.of(Lines) == []
+    followed.end()
+    check_gaps_of(followed)
+
+
+@ends
+def test_a_log_whose_file_goes_while_it_is_followed_is_a_gap(kubelet, followed, end):
+    kubelet.error_text = (NO_FILE + end).encode()
+    kubelet.cut()
+    until_asked(followed, 5)
+    followed.end()
+    check_gaps_of(followed)
+    (gap,) = followed.of(Gap)
+    assert gap.since == pytest.approx(time.time(), abs=patience())
+    assert followed.texts == ["first"]
+
+
+@ends
+def test_a_text_behind_the_last_line_of_a_stream_is_no_line(kubelet, followed, end):
+    kubelet.cut(after=(NO_FILE + end).encode())
+    kubelet.say("second")
+    followed.until("second")
+    followed.end()
+    assert (followed.texts, followed.of(Gap)) == (["first", "second"], [])
+
+
+def test_a_log_that_can_be_read_again_goes_on(kubelet, followed):
+    kubelet.error_text = NO_FILE.encode()
+    kubelet.cut()
+    followed.await_true(lambda: followed.of(Gap))
+    kubelet.error_text = b""
+    kubelet.say("second")
+    followed.until("second")
+    kubelet.error_text = NO_FILE.encode()
+    kubelet.cut()
+    followed.await_true(lambda: len(followed.of(Gap)) == 2)
+    assert followed.texts == ["first", "second"]
+
+
+@ends
+def test_a_text_in_place_of_the_log_of_the_container_before_is_a_gap(kubelet, followed, end):
+    with kubelet.changed:
+        followed.restart("new")
+        kubelet.before = Log([(NO_FILE + end).encode()])
+    followed.until("new")
+    gaps = followed.of(Gap)
+    assert [gap.kind for gap in gaps] == [NOT_READABLE]
+    assert NO_FILE in gaps[0].message
+    assert followed.texts == ["first", "new"]
