@@ -58,7 +58,7 @@ def verdict(reason: Reason, detail: str = "") -> Verdict:
     text = meaning.what[:1].upper() + meaning.what[1:]
     if detail:
         text = f"{text}: {said(detail)}"
-    text = text.rstrip(".") + "."
+    text = text if text.endswith("?") else text.rstrip(".") + "."
     if meaning.next_step:
         text += f" Next: {meaning.next_step}."
     return Verdict(reason, text)

@@ -86,6 +86,16 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:.0f} d"
 
 
+def size(count: int) -> str:
+    """Format a number of bytes for people: "512 bytes", "4 KiB", "64 MiB", "1.5 GiB"."""
+    if count < 1024:
+        return counted(count, "byte")
+    units = ("KiB", "MiB", "GiB", "TiB")
+    power = min((count.bit_length() - 1) // 10, len(units))
+    value = count / (1 << 10 * power)
+    return f"{value:.3g} {units[power - 1]}" if value < 100 else f"{value:.0f} {units[power - 1]}"
+
+
 def counted(count: int, what: str) -> str:
     """Return a number and the thing it counts, in the plural where it is not one: "1 dump", "2 dumps"."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"

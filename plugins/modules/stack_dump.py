@@ -115,7 +115,9 @@ spread_seconds:
   type: list
   elements: float
 table:
-  description: Per component what became of its captures, as lines for people.
+  description:
+    - Per component what became of its captures, as lines for people. In check mode a line for each dump, with what
+      would be done.
   returned: success
   type: list
   elements: str
@@ -161,6 +163,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     transport_of,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.tables import told
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import (
     Report,
     capture_all,
@@ -210,7 +213,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
         counts=count_by_status(report.rows),
         signals=report.signals,
         spread_seconds=report.spread,
-        table=table(report.rows),
+        table=told(report.rows) if check_mode else table(report.rows),
     )
 
 

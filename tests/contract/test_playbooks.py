@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import tarfile
@@ -44,10 +45,10 @@ def test_a_bundle_is_where_its_user_is(tmp_path, output):
     assert f"bundle: {bundle}" in done.stdout
 
 
-def play(playbook, folder, variables):
+def play(playbook, folder, variables, *more):
     """The exit code of a playbook, and what it shows."""
     environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collection.link()), "ANSIBLE_FORCE_COLOR": "0"}
-    command = ["ansible-playbook", f"cloudpods.diagnostics.{playbook}", "-e", json.dumps(variables)]
+    command = ["ansible-playbook", f"cloudpods.diagnostics.{playbook}", "-e", json.dumps(variables), *more]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
@@ -81,6 +82,35 @@ def test_a_bundle_with_tokens_names_nobody_and_its_map_stays_beside_it(tmp_path,
         assert b"cluster-0001" in found["run/ledger.jsonl"]
         assert json.loads(tokens.read_bytes())["tokens"]["initrode-cloud-9"] == "cluster-0001"
     assert stat.S_IMODE(tokens.stat().st_mode) == 0o600
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", [False, True], ids=["run", "check"])
+@pytest.mark.parametrize("playbook", ["capture_stacks", "watch_logs", "audit_health", "capture_profiles"])
+def test_no_task_shows_an_empty_list_or_a_sentence_with_a_hole(tmp_path, playbook, check):
+    """Of a machine with none of the services, by a scenario, so that none of them is missed either."""
+    variables = {
+        "cloudpods_transport": "host",
+        "cloudpods_binary_dir": str(tmp_path),
+        "cloudpods_output": "out",
+        "cloudpods_watch_duration": 1,
+    }
+    _code, shown = play(playbook, tmp_path, variables, *(["--check"] if check else []))
+    assert '"msg": []' not in shown
+    assert '"msg": ""' not in shown
+    assert "no rows" not in shown
+    assert "(-)" not in shown
+    assert not re.search(r'"\s*: ', re.sub(r'"[a-z_]+": ', "", shown))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("playbook", ["capture_stacks", "watch_logs", "audit_health", "capture_profiles"])
+def test_a_component_that_there_is_not_ends_a_run_with_the_nearest_name(tmp_path, playbook):
+    variables = {**NOTHING, "cloudpods_binary_dir": str(tmp_path), "cloudpods_components": ["identiy"]}
+    variables.update(cloudpods_fail_on="failed", cloudpods_output="out", cloudpods_watch_duration=1)
+    code, shown = play(playbook, tmp_path, variables)
+    assert code == 2, shown
+    assert "did you mean identity (keystone)?" in shown
 
 
 @pytest.mark.slow

@@ -75,7 +75,7 @@ def issue(run: dict[str, Any], rows: Sequence[LedgerRow], load: Loader) -> str:
     names = [name for name, found in made.items() if found]
     title = " and ".join(names) or "nothing was captured"
     lines = [f"# {title[:1].upper()}{title[1:]} of Cloudpods services", ""]
-    facts = [f"- {key}: {inline(str(value))}" for key, value in run.items() if value not in ("", [], None)]
+    facts = [f"- {key}: {inline(_words(value))}" for key, value in run.items() if value not in ("", [], None)]
     lines += [*facts, ""] if facts else []
     lines += _block(table(rows))
     lines += log_section(watched)
@@ -88,6 +88,11 @@ def issue(run: dict[str, Any], rows: Sequence[LedgerRow], load: Loader) -> str:
         lines += [head, "", *_block(found)] if found else []
     lines += _not_captured(rows)
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _words(value: Any) -> str:
+    """What is known of the run, as people write it."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _block(lines: Sequence[str]) -> list[str]:

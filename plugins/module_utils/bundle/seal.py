@@ -23,7 +23,7 @@ from .redaction import redact_folder
 from .report import issue, table
 from .run_folder import PARTS
 from .store import LEDGER, archive_of, ledger_bytes, make_directory, safe_name, write_file
-from .tables import LOG_WATCH, PROFILE_PREFIX, STACK, STACK_PPROF, STATUS_PREFIX, VERSION
+from .tables import LOG_WATCH, PROFILE_PREFIX, STACK, STACK_PPROF, STATUS_PREFIX, VERSION, told
 
 ISSUE = "issue.md"
 FAIL_ON = ("none", "failed", "partial", "any")
@@ -168,8 +168,10 @@ def failure(rows: Sequence[LedgerRow], fail_on: str) -> str:
 
 
 def _summary(rows: Sequence[LedgerRow]) -> str:
-    counts = count_by_status(list(rows))
-    words = [f"{count} {status}" for status, count in counts.items() if count]
-    reasons = list(dict.fromkeys(entry.reason for entry in rows if entry.status != Status.COMPLETE.value))
-    first = next((entry.message for entry in rows if entry.status != Status.COMPLETE.value), "no instance was found")
-    return f"{', '.join(words) or 'no rows'} ({', '.join(reasons) or '-'}). The first: {first.rstrip('.')}"
+    """How many rows have each status, why, and what the first that is not complete says."""
+    missing = [entry for entry in rows if entry.status != Status.COMPLETE.value]
+    if not missing:
+        return "no instance was found"
+    words = ", ".join(f"{count} {status}" for status, count in count_by_status(list(rows)).items() if count)
+    reasons = ", ".join(dict.fromkeys(entry.reason for entry in missing))
+    return f"{words} ({reasons}). The first: {told(missing[:1])[0].rstrip('.')}"

@@ -35,7 +35,13 @@ def by_component(rows: Sequence[LedgerRow], finding: Callable[[Sequence[LedgerRo
 
 def places(rows: Sequence[LedgerRow]) -> list[str]:
     """Return a line for each row that is about a place rather than an instance."""
-    return [printable(": ".join(filter(None, (_place(entry), entry.message)))) for entry in rows if not entry.instance]
+    return told([entry for entry in rows if not entry.instance])
+
+
+def told(rows: Sequence[LedgerRow]) -> list[str]:
+    """Return a line for each row: the instance or place that it is about, and its message."""
+    named = ((entry.instance or _place(entry), entry.message) for entry in rows)
+    return [printable(": ".join(filter(None, words))) for words in named]
 
 
 def _place(entry: LedgerRow) -> str:

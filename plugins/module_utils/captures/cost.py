@@ -18,6 +18,7 @@ from ..catalog import PPROF_EXACT, Http
 from ..model import Instance
 from ..pprof import Kind
 from ..reasons import Reason, Verdict, verdict
+from ..text import duration
 
 GET_POOL = "HttpGetRequestWorkerManager"
 WORKERS = "worker_stats"
@@ -118,8 +119,8 @@ def plan(
     lines.append("; ".join(costs) + ". Each takes one of its workers for GET requests meanwhile.")
     if longest > deadline:
         lines.append(
-            f"That takes about {longest:.0f} s, and the deadline is {deadline:.0f} s: what cannot end before it is not "
-            "begun. Raise cloudpods_deadline or cloudpods_profile_replicas."
+            f"That takes about {duration(longest)}, and the deadline is {duration(deadline)}: what cannot end before it "
+            "is not begun. Raise cloudpods_deadline or cloudpods_profile_replicas."
         )
     return Plan(longest, lines)
 
@@ -137,4 +138,4 @@ def _line(
     words = [kind.name + (f" {seconds[kind.name]} s" if seconds.get(kind.name) else "") for kind in kinds]
     many = f"{replicas} instance{'' if replicas == 1 else 's'}"
     turns = f", cpu and trace {at_once} at a time" if replicas > at_once and any(kind.timed for kind in kinds) else ""
-    return f"{component}: {many}: {', '.join(words)}{turns}; about {took:.0f} s"
+    return f"{component}: {many}: {', '.join(words)}{turns}; about {duration(took)}"

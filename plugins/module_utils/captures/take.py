@@ -24,7 +24,7 @@ from ..reasons import CaptureError, Reason, Verdict, verdict
 from ..redact.redactor import count_markers
 from ..stacks.parse import parse
 from ..status.documents import cut_verdict, read, refusal_of
-from ..text import printable
+from ..text import printable, size
 from ..transports.base import HttpAnswer, Transport
 from . import cost
 from .subject import NAMES, Subject
@@ -102,9 +102,9 @@ class Taker:
         """
         artifact = spool.keep() if spool.size else None
         if got.cut_by == "time" and self._run_deadline.expired:
-            return verdict(Reason.BODY_CUT, f"the deadline of the whole run passed after {spool.size} bytes"), artifact
+            return verdict(Reason.BODY_CUT, f"the deadline of the whole run passed after {size(spool.size)}"), artifact
         if got.cut_by == "size":
-            said = f"it was read up to {spool.size} bytes; cloudpods_profile_max_bytes may be raised"
+            said = f"it was read up to {size(spool.size)}; cloudpods_profile_max_bytes may be raised"
             return verdict(Reason.BODY_TOO_LARGE, said), artifact
         if got.cut_by:
             return cut_verdict(got.cut_by, spool.size), artifact

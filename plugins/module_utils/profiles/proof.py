@@ -16,7 +16,7 @@ from typing import Any, Callable
 
 from ..reasons import Reason, Status, Verdict, verdict
 from ..stacks.parse import parse
-from ..text import counted, escaped
+from ..text import counted, escaped, size
 from . import trace
 from .model import Limits, Profile, ProfileError, ProfileTooLarge
 from .pprof_proto import ProtobufMissing
@@ -86,7 +86,7 @@ def prove_profile(kind: str, data: bytes, limits: Limits) -> tuple[Proof, Profil
     """The proof, and the profile where one could be read. kind "": any."""
     unpacked = unpack(data, limits.content)
     if unpacked.is_cut:
-        return _proof(Reason.PROFILE_CUT, f"the gzip stream of {len(data)} bytes is not whole"), None
+        return _proof(Reason.PROFILE_CUT, f"the gzip stream of {size(len(data))} is not whole"), None
     if unpacked.is_too_large:
         return _proof(Reason.PROFILE_TOO_LARGE, unpacked.problem), None
     try:
@@ -166,7 +166,7 @@ def _debug2(data: bytes) -> Proof:
         return _proof(Reason.PROFILE_BAD, "it is not one dump of goroutines with their states")
     details = {"goroutines": dump.goroutines, "groups": len(dump.groups)}
     if len(data) >= _MOST_DEBUG2:
-        return _proof(Reason.PROFILE_CUT, f"the service writes no more than {_MOST_DEBUG2} bytes of it", details)
+        return _proof(Reason.PROFILE_CUT, f"the service writes no more than {size(_MOST_DEBUG2)} of it", details)
     if _LAST_FRAME.search(data[-8192:]) is None:
         return _proof(Reason.PROFILE_CUT, f"after {dump.goroutines} goroutines the last one does not end", details)
     if dump.complete is False or found.errors:

@@ -50,6 +50,11 @@ def test_keeps_the_end_of_a_long_error_without_its_secrets():
     assert "Tr0" not in shown
 
 
+def test_a_question_ends_as_a_question():
+    shown = verdict(Reason.NO_RESULT, "there is no component 'x'; did you mean y?").message
+    assert "did you mean y? Next: " in shown
+
+
 @pytest.mark.parametrize("detail", ["", "so", "so.", "so..."])
 def test_a_message_is_what_happened_the_detail_and_the_next_step(detail):
     assert verdict(Reason.GONE, detail).message == (

@@ -18,6 +18,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import 
     path_text,
     printable,
     shortened,
+    size,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,6 +99,22 @@ def test_elides_the_middle_alone(text, length):
 
 def test_counts_what_was_left_out_before():
     assert shortened("abcd", 4, 10) == "ab… (10 more characters) …cd"
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (1023, "1023 bytes"),
+        (4096, "4 KiB"),
+        (64 << 20, "64 MiB"),
+        (3 << 29, "1.5 GiB"),
+        (1 << 52, "4096 TiB"),
+    ],
+)
+def test_sizes_are_in_units_that_people_read(count, shown):
+    assert size(count) == shown
 
 
 @pytest.mark.parametrize(("count", "shown"), [(0, "0 dumps"), (1, "1 dump"), (2, "2 dumps")])

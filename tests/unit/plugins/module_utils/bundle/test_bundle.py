@@ -324,3 +324,12 @@ def test_reports_of_the_controller_lie_at_the_top(tmp_path):
     sealed = seal_bundle(str(tmp_path / "run"), [evil], [], {}, [str(tmp_path / "findings")])
     assert Path(sealed.folder, "health.json").read_text() == "{}"
     assert [entry.reason for entry in sealed.rows] == ["error"]
+
+
+def test_the_reason_why_a_run_failed_has_no_holes():
+    gone = row(Instance("c", "region", "r1"), "stack", verdict(Reason.GONE))
+    nowhere = row(Instance("", "", ""), "access", verdict(Reason.UNREACHABLE, "no route to host"))
+    assert failure([], "failed") == "Nothing was captured: no instance was found."
+    said = failure([gone], "failed")
+    assert said.startswith("Nothing was captured: 1 failed (gone). The first: r1: The instance disappeared")
+    assert "The first: The target does not answer: no route to host" in failure([nowhere], "failed")

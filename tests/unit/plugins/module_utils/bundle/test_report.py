@@ -138,6 +138,11 @@ def test_no_table_of_the_issue_is_empty(captures):
             assert lines[number + 1].startswith("| ")
 
 
+def test_what_is_known_of_the_run_is_in_plain_words():
+    text = issue({"components": ["region", "host"], "scenario": "", "transport": "host"}, [], nothing)
+    assert text.splitlines()[2:] == ["- components: region, host", "- transport: host"]
+
+
 def test_log_verdicts_are_in_the_issue_the_worst_first():
     rows_ = [
         watched("healthy", "pod-3", ()),
