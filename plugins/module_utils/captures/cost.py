@@ -119,8 +119,8 @@ def plan(
     lines.append("; ".join(costs) + ". Each takes one of its workers for GET requests meanwhile.")
     if longest > deadline:
         lines.append(
-            f"That takes about {duration(longest)}, and the deadline is {duration(deadline)}: what cannot end before it "
-            "is not begun. Raise cloudpods_deadline or cloudpods_profile_replicas."
+            f"That takes about {duration(longest)}, and the deadline is {duration(deadline)}: what cannot end before "
+            "it is not begun. Raise cloudpods_deadline or cloudpods_profile_replicas."
         )
     return Plan(longest, lines)
 
