@@ -13,13 +13,10 @@ import collection
 sys.path.insert(0, str(collection.link()))
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.log_patterns import LOG_PATTERNS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.pools import WATCHDOG_SECONDS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import (
-    DRAIN_ROUNDS,
-    OTHER_RULES,
-    RULES,
-    VERDICTS,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.instance_rules import OTHER_RULES
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.pool_rules import DRAIN_ROUNDS, RULES
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.pools import EPISODE_SECONDS, WATCHDOG_SECONDS
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import ORDER, VERDICTS
 
 HEAD = """# Log patterns and verdicts
 
@@ -41,8 +38,8 @@ called healthy.
 ## Verdicts
 
 A verdict is the worst that was proved: {order}, the better first.
-A component has that of its worst instance. The first rule of the worst verdict that holds gives it; what the others say
-is in the evidence.
+A component has that of its worst instance. The evidence has what is present before what is over, whatever the verdict;
+of equal verdicts, what holds up more tasks or requests comes first.
 
 {rules}
 
@@ -53,6 +50,10 @@ that name no pool (the oldest task, detached workers) are over when the watchdog
 
 Only lost tasks, and what is stuck at this moment, are certain before the time to watch has passed. A gap (a stream that
 was lost, a rotation that was missed, a flood of which a part was skipped) makes nothing healthy and takes nothing back.
+
+The number of lines, their times and the text of a finding are of one episode: lines with no pause of more than
+{episode:.0f} s between two of them. A trouble that no pool is concerned with is over after such a pause. What is over
+is said to be over since its last line, and gives the verdict `busy`.
 """
 
 
@@ -64,12 +65,14 @@ def page() -> str:
     ]
     rules = [[f"`{rule.id}`", rule.verdict, rule.when] for rule in RULES]
     rules += [[f"`{name}`", verdict, when] for name, (verdict, when) in OTHER_RULES.items()]
+    rules.sort(key=lambda row: ORDER.index(row[0].strip("`")))
     return HEAD.format(
         patterns=_table(["pattern", "severity", "any of these texts", "what it means"], patterns),
         rules=_table(["rule", "verdict", "when"], rules),
         order=", ".join(f"`{verdict}`" for verdict in VERDICTS),
         seconds=WATCHDOG_SECONDS,
         rounds=DRAIN_ROUNDS,
+        episode=EPISODE_SECONDS,
     )
 
 

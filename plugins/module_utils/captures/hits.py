@@ -25,6 +25,7 @@ from ..reasons import CaptureError, Reason
 from ..transports.base import Transport
 from ..transports.follow import Ended, Event, Gap, LogFollow
 from ..watch.patterns import SEVERITIES, Patterns
+from ..watch.pools import READERS
 from ..watch.redact import shown
 from ..watch.times import utc
 from ..watch.verdicts import DROPPING, STUCK, UNKNOWN, VERDICTS
@@ -227,7 +228,9 @@ class HitWatch:
         if not self._throttle.may_pass(key, hit.pattern_id):
             return
         judged = watcher.verdict(time.time())
-        verdict = next((part.verdict for part in judged.parts if part.name == hit.pool), judged.verdict)
+        # What is not about a pool is judged by the instance as a whole: a pool without a name is another matter.
+        parts = judged.parts if hit.pattern_id in READERS else ()
+        verdict = next((part.verdict for part in parts if part.name == hit.pool), judged.verdict)
         # A watchdog that goes on counting is no trouble by its line, and one by what it adds up to.
         matters = verdict in (STUCK, DROPPING) or SEVERITIES.index(hit.severity) >= self._least
         unsaid = self._throttle.passes(key, 1 + VERDICTS.index(verdict) if matters else 0, hit.pattern_id)

@@ -15,32 +15,34 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Sequence
 
-from ..bundle.store import Store, json_bytes
+from ..bundle.store import Store
 from ..catalog import Selection
 from ..deadline import Deadline
 from ..log_patterns import CRITICAL, INFO
-from ..model import NOT_READABLE, SKIPPED, Instance, InstanceKey, LedgerRow, row, utc_now, utc_text
+from ..model import NOT_READABLE, SKIPPED, Instance, InstanceKey, LedgerRow
 from ..progress import Progress
 from ..reasons import CaptureError, Reason, Verdict, verdict
 from ..transports.base import Discovery, Transport
-from ..transports.follow import Ended, Event, Gap, LogFollow, Opened
-from ..watch.patterns import Patterns, load_patterns
-from ..watch.picture import picture, sparkline
-from ..watch.report import verdict_table, windows_text
+from ..transports.follow import Gap
+from ..watch.patterns import load_patterns
+from ..watch.report import verdict_table
 from ..watch.verdicts import VERDICTS, Judgement, by_weight, component_verdict
-from ..watch.watcher import Hit, Watcher
-from . import events
-from .judge import refuse_by_state
+from ..watch.vitals import Vitals
+from ..watch.watcher import Hit
+from .life import ping_all
+from .log_report import Watched, left_out
 from .reaction import Options as OnHit
 from .reaction import Reaction
 from .roster import Roster
 from .run import discovery_rows
 
-LOG_WATCH = "log_watch"
 FIRST_HIT, VERDICT, DURATION = "first_hit", "verdict", "duration"
 UNTIL = (FIRST_HIT, VERDICT, DURATION)
-# How often the counts are told, and a log in trouble is judged, in seconds.
-REPORT_SECONDS, JUDGE_SECONDS = 1.0, 1.0
+UNREACHABLE = "unreachable"
+# How often the counts are told, in seconds.
+REPORT_SECONDS = 1.0
+# So many seconds it is tried again to list instances where that failed and nothing is watched.
+RETRY_SECONDS = 5.0
 # So many seconds the threads have to end when they are told to.
 GRACE_SECONDS = 5.0
 LOOK_BACK_SECONDS = 10.0
@@ -73,7 +75,7 @@ class Options:
 @dataclass
 class Report:
     """What a watch saw: rows, the verdicts by component (the worst first), the table for people, and what hits set
-    off. ended: why it ended, one of UNTIL."""
+    off. ended: why it ended, one of UNTIL, or UNREACHABLE where nothing could be listed."""
 
     rows: list[LedgerRow] = field(default_factory=list)
     verdicts: list[Judgement] = field(default_factory=list)
@@ -86,39 +88,6 @@ class Report:
     def verdict(self) -> str:
         """The worst of all."""
         return self.verdicts[0].verdict if self.verdicts else VERDICTS[1]
-
-
-class Watched:
-    """One instance whose log is followed. lock: of all but the follower."""
-
-    def __init__(self, instance: Instance, patterns: Patterns, follower: LogFollow) -> None:
-        self.instance = instance
-        self.follower = follower
-        self.lock = threading.Lock()
-        self.watcher = Watcher(patterns, follower.stamped)
-        self.opened = False
-        self.outcome: Verdict | None = None
-        self.started = utc_now()
-        self.clock = time.monotonic()
-        self.judged = 0.0
-
-    def take(self, event: Event) -> list[Hit]:
-        """What an event of the log adds to what is known."""
-        with self.lock:
-            if isinstance(event, Opened):
-                self.opened = True
-            elif isinstance(event, Ended):
-                self.outcome = event.outcome
-            return events.take(self.watcher, event)
-
-    def is_certain(self, now: float) -> bool:
-        """See Watcher; asked for at most once a second."""
-        with self.lock:
-            if now - self.judged < JUDGE_SECONDS:
-                return False
-            self.judged = now
-            # At this moment, not at that of the last line: as long as it looks back, what was may be over.
-            return self.watcher.is_certain(time.time())
 
 
 class LogWatch:
@@ -140,6 +109,7 @@ class LogWatch:
         self._store = store
         self._options = options
         self._patterns = load_patterns(options.patterns)
+        self._deadline = deadline
         self._watching = deadline.child(options.duration, "watch")
         self._progress = progress or Progress()
         self._told = on_hit
@@ -162,8 +132,11 @@ class LogWatch:
         self._begin(self._found.instances)
         lister.start()
         begun = time.monotonic()
+        retry = Deadline(RETRY_SECONDS, "retry")
         while not self._end.wait(min(REPORT_SECONDS, self._watching.remaining())) and not self._watching.expired:
             self._tell(time.monotonic() - begun)
+            if retry.expired and not self._watched and self._problems():
+                self._finish(UNREACHABLE)
         self._look_back()
         ended = time.time()
         # A follower whose look fails because the roster is closed has to know that it is over.
@@ -219,7 +192,7 @@ class LogWatch:
             except CaptureError as error:
                 self._leave_out(instance, error.verdict)
                 continue
-            watched = Watched(instance, self._patterns, follower)
+            watched = Watched(instance, self._patterns, follower, time.time() - self._options.since)
             thread = threading.Thread(target=self._follow, args=(watched,), name=f"log-{instance.name}", daemon=True)
             with self._lock:
                 # The lister may come here when the watch has ended meanwhile.
@@ -231,7 +204,7 @@ class LogWatch:
     def _leave_out(self, instance: Instance, outcome: Verdict) -> None:
         if instance.key not in self._left_out:
             self._left_out.add(instance.key)
-            self._store.record([row(instance, LOG_WATCH, outcome, started=utc_text(utc_now()))])
+            self._store.record([left_out(instance, outcome)])
 
     def _follow(self, watched: Watched) -> None:
         try:
@@ -283,71 +256,44 @@ class LogWatch:
         report = Report(ended=self._ended)
         instances: dict[str, list[Judgement]] = {}
         sparks: dict[str, str] = {}
-        for watched in sorted(self._watched.values(), key=lambda each: each.instance.key):
+        for watched, vitals in self._vitals(now):
             with watched.lock:
-                found, spark = self._account_for(watched, now)
+                found, spark = watched.account_for(self._store, now, vitals)
             instances.setdefault(watched.instance.component, []).append(found)
             sparks[watched.instance.name] = spark
         report.verdicts = by_weight(component_verdict(parts, name) for name, parts in instances.items())
-        report.table = verdict_table(report.verdicts, sparks)
+        report.table = verdict_table(report.verdicts, sparks) or [self._why_nothing()]
         report.captures = [done.document() for done in self._reaction.done]
         report.changed = any(done.signals or done.touched for done in self._reaction.done)
         report.rows = self._reaction.rows(self._store.rows)
         self._store.finish(report.rows)
         return report
 
-    def _account_for(self, watched: Watched, now: float) -> tuple[Judgement, str]:
-        """The artifacts and the row of one instance; its verdict, and its minutes as characters."""
-        instance, watcher = watched.instance, watched.watcher
-        watcher.flush()
-        if watched.opened and not watched.follower.present.is_set():
-            watcher.gap(SKIPPED, "the watching ended before the log was read up to then", None, now)
-        found = watcher.verdict(now, instance.name)
-        document = {"instance": instance.as_dict(), **watcher.document(now)}
-        folders = instance.folders
-        artifact = self._store.keep(folders, "log.json", json_bytes(document))
-        if watcher.hits:
-            self._store.keep(folders, "log-windows.txt", windows_text(document).encode("utf-8", "replace"))
-        counts = {"minutes": document["minutes"], "gaps": document["gaps"], "left_out": document["left_out"]}
-        self._store.keep(folders, "counts.json", json_bytes(counts))
-        drawn = picture(f"{instance.component} {instance.name}", document["minutes"], document["gaps"])
-        self._store.keep(folders, "picture.svg", drawn.encode("utf-8", "replace"))
-        details = {
-            "verdict": found.verdict,
-            "rule": found.rule,
-            "evidence": list(found.evidence),
-            "lines": watcher.lines,
-            "bytes": watcher.bytes,
-            "hits": watcher.hits,
-            "gaps": watcher.gaps,
-            "container_changes": watcher.restarts,
-        }
-        self._store.record(
-            [
-                row(
-                    instance,
-                    LOG_WATCH,
-                    _outcome(watched),
-                    1,
-                    artifact,
-                    utc_text(watched.started),
-                    time.monotonic() - watched.clock,
-                    details,
-                )
-            ]
-        )
-        return found, sparkline(document["minutes"])
+    def _vitals(self, now: float) -> list[tuple[Watched, Vitals]]:
+        """Everything that was watched, each with its signs of life. /ping is asked of those of which it matters."""
+        newest = {instance.key: instance for instance in self._roster.instances}
+        known: list[tuple[Watched, Instance, Vitals]] = []
+        for watched in sorted(self._watched.values(), key=lambda each: each.instance.key):
+            with watched.lock:
+                watched.watcher.flush()
+                if watched.opened and not watched.follower.present.is_set():
+                    watched.watcher.gap(SKIPPED, "the watching ended before the log was read up to then", None, now)
+            instance = newest.get(watched.instance.key)
+            known.append((watched, instance or watched.instance, watched.vitals(instance)))
+        asked = [number for number, (watched, _instance, vitals) in enumerate(known) if watched.wants_ping(now, vitals)]
+        result = [vitals for _watched, _instance, vitals in known]
+        pinged = ping_all(self._transport, [known[number][1:] for number in asked], self._deadline)
+        for number, vitals in zip(asked, pinged):
+            result[number] = vitals
+        return [(each[0], vitals) for each, vitals in zip(known, result)]
 
+    def _why_nothing(self) -> str:
+        """Why no log was watched, for people."""
+        problems = [f"{place}: {problem.message}" if place else problem.message for place, problem in self._problems()]
+        if problems:
+            return f"No log was watched. {problems[0]}"
+        return f"No log was watched: there is no instance of {', '.join(self._selection.names)}."
 
-def _outcome(watched: Watched) -> Verdict:
-    """What became of the watching of one log."""
-    if watched.outcome is not None and watched.outcome.reason not in (Reason.GONE,):
-        return watched.outcome
-    if not watched.opened and not watched.watcher.bytes:
-        refusal = refuse_by_state(watched.instance)
-        if refusal is not None:
-            return refusal.verdict
-        return watched.outcome or verdict(Reason.LOG_UNAVAILABLE, "it could not be opened in time")
-    if watched.watcher.gaps:
-        return verdict(Reason.LOG_GAP, f"{watched.watcher.gaps} times")
-    return verdict(Reason.RECORDED, "it went while it was watched" if watched.outcome else "")
+    def _problems(self) -> list[tuple[str, Verdict]]:
+        """What could not be looked at: the newest, or that of the beginning where nothing was listed since."""
+        return self._roster.problems or self._found.problems

@@ -18,7 +18,7 @@ from typing import Any, Callable, Sequence
 from ..bundle.store import Store
 from ..catalog import Selection, component_of
 from ..deadline import Deadline
-from ..model import Instance, LedgerRow, row, utc_now, utc_text
+from ..model import Instance, InstanceKey, LedgerRow, row, utc_now, utc_text
 from ..reasons import Reason, verdict
 from ..transports.base import Discovery, Transport
 from . import profiles, run, stacks, status
@@ -37,8 +37,8 @@ ON_HIT = "on_hit"
 
 @dataclass(frozen=True)
 class Options:
-    """actions: of ACTIONS. cooldown: seconds in which a pool of a component sets nothing off again. timeout: of one
-    instance and capture, in seconds. ValueError says what is wrong."""
+    """actions: of ACTIONS. cooldown: seconds in which no instance is captured again, whatever pool or pattern hits.
+    timeout: of one instance and capture, in seconds. ValueError says what is wrong."""
 
     actions: Sequence[str] = ()
     cooldown: float = 300.0
@@ -85,8 +85,9 @@ class Reaction:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self._last: dict[tuple[str, str], float] = {}
-        self._busy: set[tuple[str, str]] = set()
+        # When an instance was captured last, and those that are being captured.
+        self._last: dict[InstanceKey, float] = {}
+        self._busy: set[InstanceKey] = set()
         # Two captures at once of the same instance would mix their dumps.
         self._turns: dict[str, threading.Lock] = {}
         self._together = self.selection.names if self.selection.scenario else ()
@@ -96,21 +97,24 @@ class Reaction:
     def hit(
         self, instance: Instance, pool: str, pattern: str, moment: float | None, present: Callable[[], list[Instance]]
     ) -> bool:
-        """Capture the instance and its suspects now, unless the pool had its turn; whether a capture was begun.
+        """Capture the instance and its suspects now, unless it had its turn; whether a capture was begun.
 
-        present: all instances that there are.
+        One trouble shows in many lines, with and without a pool's name, and of all replicas: what was captured is not
+        captured again before the cool-down has passed. present: all instances that there are.
         """
         seen = time.monotonic()
         if not self.options.actions or (moment is not None and time.time() - moment > FRESH_SECONDS):
             return False
-        key = (instance.component, pool)
         with self._lock:
-            last = self._last.get(key)
-            cools = last is not None and seen - last < self.options.cooldown
-            if cools or key in self._busy or self.deadline.expired:
+            if self._cools(instance.key, seen) or self.deadline.expired:
                 return False
-            self._last[key] = seen
-            self._busy.add(key)
+        suspects = self._suspects(instance, present())
+        with self._lock:
+            if self._cools(instance.key, seen):
+                return False
+            suspects = [one for one in suspects if not self._cools(one.key, seen)]
+            self._last.update((one.key, seen) for one in suspects)
+            self._busy.update(one.key for one in suspects)
             names = sorted({instance.component, *self._together})
             turns = [self._turns.setdefault(name, threading.Lock()) for name in names]
             done = Done(instance.name, pool, pattern, utc_text(utc_now()), 0.0)
@@ -118,7 +122,7 @@ class Reaction:
             number = len(self.done)
             thread = threading.Thread(
                 target=self._capture,
-                args=(done, number, instance, present, seen, turns),
+                args=(done, number, instance, suspects, seen, turns),
                 name=f"hit-{number}",
                 daemon=True,
             )
@@ -126,6 +130,11 @@ class Reaction:
             thread.start()
             self._threads.append(thread)
         return True
+
+    def _cools(self, key: InstanceKey, now: float) -> bool:
+        """Whether an instance is being captured, or was so short a time ago that it is not captured again."""
+        last = self._last.get(key)
+        return key in self._busy or (last is not None and now - last < self.options.cooldown)
 
     def wait(self) -> None:
         """Until all that was begun has ended, or the deadline has passed."""
@@ -142,16 +151,16 @@ class Reaction:
         done: Done,
         number: int,
         instance: Instance,
-        present: Callable[[], list[Instance]],
+        suspects: list[Instance],
         seen: float,
         turns: Sequence[threading.Lock],
     ) -> None:
         with contextlib.ExitStack() as stack:
             for turn in turns:
                 stack.enter_context(turn)
-            self._capture_in_turn(done, number, instance, present, seen)
+            self._capture_in_turn(done, number, instance, suspects, seen)
         with self._lock:
-            self._busy.discard((instance.component, done.pool))
+            self._busy.difference_update(one.key for one in suspects)
 
     def _suspects(self, instance: Instance, present: Sequence[Instance]) -> list[Instance]:
         """The instance, its replicas, and what is suspected together with it, in this order."""
@@ -162,9 +171,8 @@ class Reaction:
         return [*own, *replicas, *together][:MAX_SUSPECTS]
 
     def _capture_in_turn(
-        self, done: Done, number: int, instance: Instance, present: Callable[[], list[Instance]], seen: float
+        self, done: Done, number: int, instance: Instance, suspects: list[Instance], seen: float
     ) -> None:
-        suspects = self._suspects(instance, present())
         found = Discovery(suspects)
         selection = Selection(tuple(component_of(name) for name in sorted({one.component for one in suspects})))
         done.delay = round(time.monotonic() - seen, 3)

@@ -24,6 +24,8 @@ MAX_POOLS = 50
 START_SECONDS = 10.0
 MAX_STARTS = 50
 STARTED = "started"
+# What the part "busy" of the document is made of.
+_BUSY = {"busy": Pool.busy, "busy_cycles": Pool.busy_cycles}
 
 
 @dataclass
@@ -84,11 +86,8 @@ class Words:
         pattern.add(hit, pool)
         if hit.pattern.id == STARTED:
             self._start(hit)
-        elif ("cycles" in hit.groups or "queue" in hit.groups) and (
-            pool in self._pools or len(self._pools) < MAX_POOLS
-        ):
-            told = self._pools.setdefault(pool, Pool(pool))
-            (told.busy_cycles if "cycles" in hit.groups else told.busy)(hit.moment, hit.groups)
+        elif hit.pattern.id in _BUSY and (pool in self._pools or len(self._pools) < MAX_POOLS):
+            _BUSY[hit.pattern.id](self._pools.setdefault(pool, Pool(pool)), hit.moment, hit.groups)
             self._last[pool] = hit.time or self._last.get(pool, "")
         return pattern.counted
 
@@ -100,7 +99,7 @@ class Words:
         if len(self.starts) < MAX_STARTS:
             self.starts.append(hit.time)
         for pool in self._pools.values():
-            pool.restart()
+            pool.began_anew(moment)
 
     def as_dict(self) -> dict[str, Any]:
         """The parts "patterns", "busy" and "starts" of the document log of status.json."""

@@ -12,12 +12,9 @@ from typing import Any
 from ..log_patterns import LogPattern
 from . import times
 from .lines import Found
-from .pools import WATCHDOG_SECONDS
-from .redact import shown
+from .pools import EPISODE_SECONDS
+from .redact import MAX_SHOWN, shown
 
-# A longer pause between two lines ends an episode: five rounds of the services' watchdog, which speaks at each of them
-# as long as a pool is busy.
-EPISODE_SECONDS = 5 * WATCHDOG_SECONDS
 # A number says which of many errors it is: "Error 1040: Too many connections" (MySQL), "(errno 111)".
 _NUMBERED = re.compile(r"\b[Ee]rr(?:or|no):? \d{2,5}\b")
 
@@ -63,16 +60,9 @@ class Episode:
             self.weight, self._message = weight, found.message
         return better
 
-    def is_over(self, now: float | None, blind: float) -> bool:
-        """Whether the pause since its last line is longer than one within an episode.
-
-        blind: until when something was not seen; what was not seen was not silent.
-        """
-        return now is not None and self.last is not None and now - max(self.last, blind) > EPISODE_SECONDS
-
-    def line(self, length: int = 0) -> str:
+    def line(self, length: int = MAX_SHOWN) -> str:
         """Return the line that says most, as it may be shown."""
-        return shown(self._message, *([length] if length else []), around=self.pattern.texts)
+        return shown(self._message, length, self.pattern.texts)
 
     def document(self) -> dict[str, Any]:
         """For status.json: times as the lines tell them."""

@@ -59,13 +59,15 @@ class Place:
         name, self._call = self._call, ""
         if name == "panic" or name.startswith("runtime.panic"):
             self.frames.clear()
-        elif name and not name.startswith(_OF_RUNTIME) and len(self.frames) < 2:
-            if not self.frames or (name.startswith(_OWN) and not self._is_own(self.frames[0][0])):
-                self.frames.append((clean(name, 200), clean(file.group(1), 100)))
+        elif self._is_wanted(name):
+            self.frames.append((clean(name, 200), clean(file.group(1), 100)))
 
-    @staticmethod
-    def _is_own(name: str) -> bool:
-        return name.startswith(_OWN)
+    def _is_wanted(self, name: str) -> bool:
+        if not name or name.startswith(_OF_RUNTIME):
+            return False
+        return not self.frames or (
+            len(self.frames) == 1 and name.startswith(_OWN) and not self.frames[0][0].startswith(_OWN)
+        )
 
     @property
     def text(self) -> str:

@@ -208,6 +208,31 @@ def _date_above(data: bytes, begin: int, stamped: bool) -> tuple[str, float | No
     return "", None
 
 
+def first_stamped(data: bytes) -> int:
+    """Return where the first line that begins with a stamp begins; the length of the data where there is none."""
+    at = 0
+    while at < len(data):
+        if _STAMP.match(data, at):
+            return at
+        at = data.find(b"\n", at) + 1 or len(data)
+    return at
+
+
+def moment_at(data: bytes, begin: int, stamped: bool) -> float | None:
+    """The time of the line that begins there, None where it tells none."""
+    return _moment(data, begin, stamped)
+
+
+def moments_of(data: bytes, start: int, text: bytes, stamped: bool) -> Iterator[float]:
+    """The times of the lines of data[start:] that hold this text."""
+    at = data.find(text, start)
+    while at >= 0:
+        moment = _moment(data, data.rfind(b"\n", 0, at) + 1, stamped)
+        if moment is not None:
+            yield moment
+        at = data.find(text, (data.find(b"\n", at) + 1) or len(data))
+
+
 def first_moment(data: bytes, start: int, stamped: bool) -> float | None:
     """The time of the first of the lines data[start:] that tells one."""
     while start < len(data):

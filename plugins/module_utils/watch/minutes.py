@@ -35,11 +35,15 @@ class Minutes:
         self._counts: dict[str, list[int]] = {}
         self.left_out = 0
 
-    def add_lines(self, data: bytes, start: int, end: int, lines: int) -> None:
-        """Count the whole lines data[start:end], so many of them; data[start - 1] is a newline."""
+    def add_lines(self, data: bytes, start: int, end: int, lines: int) -> str | None:
+        """Count the whole lines data[start:end], so many of them; data[start - 1] is a newline.
+
+        Return the minute where all of them are known to be of it ("" where there are too many minutes), else None.
+        """
         if self._current and data.count(b"\n" + self._current, start - 1, end - 1) == lines:
-            self._add(self._names.get(self._current), 0, lines)
-            return
+            minute = self._names.get(self._current)
+            self._add(minute, 0, lines)
+            return minute or ""
         told = self._expression.findall(data, start - 1, end - 1)
         counts = Counter(told)
         if (b"", b"") in counts:  # such a line belongs to the minute of the one before it
@@ -49,6 +53,7 @@ class Minutes:
             for (written, zone), number in counts.items():
                 self._count(written, zone, number)
             self._current = told[-1][0]
+        return None
 
     def _count(self, written: bytes, zone: bytes, number: int) -> None:
         if written:

@@ -12,6 +12,11 @@ from . import times
 from .redact import shown
 
 WATCHDOG_SECONDS = 30.0  # the services look at their pools so often
+# A longer pause between two lines of one kind ends an episode: five rounds of the watchdog, which speaks at each of
+# them as long as a pool is busy.
+EPISODE_SECONDS = 5 * WATCHDOG_SECONDS
+# A service works so long before it says that it listens, and its pools may have something to do by then.
+BEFORE_START_SECONDS = 2 * WATCHDOG_SECONDS
 MAX_TASKS = 20
 MAX_POINTS = 120
 MAX_REASONS = 10
@@ -21,19 +26,36 @@ _SHORTEST, _LONGEST = 0.05, 600.0
 _TOGETHER = 10.0
 
 
+def is_after_pause(last: float | None, moment: float | None) -> bool:
+    """Return whether a line of that moment begins another episode of what was said last at the other one."""
+    return last is not None and moment is not None and moment - last > EPISODE_SECONDS
+
+
 @dataclass
 class Seen:
-    """How often something was said, first and last when."""
+    """How often something was said, first and last when.
+
+    run and began are the count and the beginning of the last episode: the lines since the last longer pause.
+    """
 
     count: int = 0
     first: float | None = None
     last: float | None = None
+    run: int = 0
+    began: float | None = None
 
-    def add(self, moment: float | None) -> None:
+    def add(self, moment: float | None) -> bool:
+        """Count a line; return whether an episode begins with it."""
+        begins = not self.count or is_after_pause(self.last, moment)
+        if begins:
+            self.run, self.began = 0, moment
         self.count += 1
+        self.run += 1
         if moment is not None:
+            self.began = moment if self.began is None else min(self.began, moment)
             self.first = moment if self.first is None else min(self.first, moment)
             self.last = moment if self.last is None else max(self.last, moment)
+        return begins
 
     def document(self) -> dict[str, Any]:
         return {"count": self.count, "first": times.utc(self.first), "last": times.utc(self.last)}
@@ -67,6 +89,7 @@ class Queue:
     """How many tasks waited, as the pool's BUSY lines tell.
 
     reports: lines since the number fell last; first and last: (moment, tasks) of them; workers: as the last line says.
+    peak: the most of the last episode.
     """
 
     series: Series = field(default_factory=Series)
@@ -74,8 +97,13 @@ class Queue:
     first: tuple[float | None, int] = (None, 0)
     last: tuple[float | None, int] = (None, 0)
     workers: int = 0
+    peak: int = 0
 
-    def add(self, moment: float | None, tasks: int, workers: int) -> None:
+    def add(self, moment: float | None, tasks: int, workers: int, begins: bool = False) -> None:
+        """Take a line. begins: an episode begins with it, so what was before is no part of its growth."""
+        if begins:
+            self.restart()
+        self.peak = max(self.peak, tasks)
         self.series.add(moment, tasks)
         if tasks < self.last[1]:
             self.reports = 0
@@ -87,7 +115,7 @@ class Queue:
 
     def restart(self) -> None:
         """The process is another one, and so is the queue."""
-        self.reports, self.first, self.last = 0, (None, 0), (None, 0)
+        self.reports, self.first, self.last, self.peak = 0, (None, 0), (None, 0), 0
 
     @property
     def seconds(self) -> float:
@@ -243,8 +271,8 @@ class Pool:
         self.refused.add(moment)
 
     def busy(self, moment: float | None, groups: dict[str, str]) -> None:
-        self.waiting.add(moment)
-        self.queue.add(moment, int(groups["queue"]), int(groups["max"]))
+        begins = self.waiting.add(moment)
+        self.queue.add(moment, int(groups["queue"]), int(groups["max"]), begins)
         self.most_workers = max(self.most_workers, int(groups["max"]))
 
     def busy_cycles(self, moment: float | None, groups: dict[str, str]) -> None:
@@ -267,6 +295,11 @@ class Pool:
         self.queue.restart()
         self.tasks.restart()
         self.detached_now = Seen()
+
+    def began_anew(self, moment: float | None) -> None:
+        """The service says that it began to answer. What was said long before that is of the process before."""
+        if moment is not None and self.last is not None and moment - self.last > BEFORE_START_SECONDS:
+            self.restart()
 
     @property
     def last(self) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any, Sequence
 from ..text import columns, printable
 from .verdicts import HEALTHY, Judgement
 
-MAX_EVIDENCE = 120
+MAX_EVIDENCE = 200
 MAX_INSTANCES = 10  # of one component, with what is wrong with each
 _INDENT = "  "
 
@@ -36,10 +36,16 @@ def verdict_table(components: Sequence[Judgement], sparks: dict[str, str] | None
 
 
 def _instance(part: Judgement, sparks: dict[str, str]) -> list[str]:
-    said = part.evidence[0] if part.evidence else ""
-    said = said if len(said) <= MAX_EVIDENCE else said[: MAX_EVIDENCE - 1] + "…"
+    first = part.evidence[0] if part.evidence else ""
+    # What is present stands first; what gave the verdict may be over.
+    reason = next((each.text for each in part.findings if each.verdict == part.verdict), first)
+    said = _cut(first) if reason == first else f"{_cut(first)}; besides: {_cut(reason)}"
     ended = " (over)" if part.over else ""
     return [f"{_INDENT}{part.name}", "", part.verdict + ended, sparks.get(part.name, ""), said]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_EVIDENCE else text[: MAX_EVIDENCE - 1] + "…"
 
 
 def windows_text(document: dict[str, Any]) -> str:

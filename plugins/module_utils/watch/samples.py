@@ -18,6 +18,7 @@ from .redact import shown
 MAX_SAMPLES = 3
 MAX_POOLS = 50
 MAX_TEXT = 300
+MAX_SHORT = 140
 BEFORE = 2
 
 
@@ -94,6 +95,11 @@ class Counted:
         """The line of the last episode that says most, with the place of the code where it tells one."""
         where = f" {self.place.text}" if self.place is not None and self.place.text else ""
         return self.episode.line() + where
+
+    @property
+    def short_text(self) -> str:
+        """The same line, short enough for a table."""
+        return self.episode.line(MAX_SHORT)
 
     def document(self) -> dict[str, Any]:
         return {

@@ -15,31 +15,27 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..log_patterns import CRITICAL
-from ..model import GAPS
-from ..text import clean
+from ..model import GAPS, NOT_READABLE
+from ..text import clean, duration
+from . import instance_rules as rules
 from . import lines, times
+from .inference import infer
 from .minutes import Minutes
 from .patterns import SEVERITIES, Patterns
+from .pool_rules import FIRST_ROUNDS, Situation, is_growing, judge_pool
 from .pools import READERS, WATCHDOG_SECONDS, Pool
 from .redact import shown
+from .requests import CALLER, Requests, slow_lines
 from .samples import Contexts, Counted
-from .verdicts import (
-    DROPPING,
-    FIRST_ROUNDS,
-    OTHER_RULES,
-    STUCK,
-    Judgement,
-    Situation,
-    by_weight,
-    judge_pool,
-)
+from .verdicts import BUSY, DROPPING, HEALTHY, STUCK, UNKNOWN, VERDICTS, Finding, Judgement, settle
+from .vitals import UNSEEN, Vitals
+from .wording import number
 
 FORMAT, VERSION = "cloudpods.diagnostics/log", 1
 # What is said of pools beyond the limit is said of this one.
 OTHERS = "(others)"
 NO_POOL = "no pool named"
-MAX_EVIDENCE = 10
+STARTED = "started"
 
 
 @dataclass(frozen=True)
@@ -93,6 +89,11 @@ class Watcher:
         self._pools: dict[str, Pool] = {}
         self._gaps: deque[dict[str, Any]] = deque(maxlen=limits.gaps)
         self._containers: deque[dict[str, Any]] = deque(maxlen=limits.containers)
+        self._requests = Requests()
+        self._ends = rules.Ends()
+        self._started: float | None = None
+        self._foreign = ""
+        self._is_log = not stamped
         self._blind = -math.inf
         self._opened: float | None = None
         self._is_empty = False
@@ -138,37 +139,51 @@ class Watcher:
     def container_changed(self, container_id: str, restarts: int, moment: float | None = None) -> None:
         """From here on another process writes: its pools begin anew, what was lost stays lost."""
         self.restarts += 1
+        # What was written before it is history, if the log is read back in time.
+        self._ends.restart(self._last if self._last is not None else moment)
+        self._started = None
         self._containers.append({"id": clean(container_id, 100), "restarts": restarts, "since": times.utc(moment)})
         for pool in self._pools.values():
             pool.restart()
 
-    def verdict(self, now: float | None = None, name: str = "") -> Judgement:
-        """What the log tells at that moment, by default that of its last line."""
-        situation = self._situation(now)
-        judged = (judge_pool(pool, situation) for _name, pool in sorted(self._pools.items()))
-        parts = tuple(part for part in judged if part is not None)
-        gaps = tuple(f"not seen: {gap['message']} ({gap['kind']})" for gap in self._gaps)[-3:]
-        if parts:
-            weighed = by_weight(parts)
-            bad = weighed[0]
-            said = [f"{part.name or NO_POOL}: {text}" for part in weighed for text in part.evidence]
-            evidence = (*said[:MAX_EVIDENCE], *self._troubles(), *gaps)
-            return Judgement(bad.verdict, bad.rule, evidence, bad.over, name, parts)
-        rule, evidence = self._without_pools(situation.now)
-        return Judgement(OTHER_RULES[rule][0], rule, (*evidence, *gaps), False, name)
+    def verdict(self, now: float | None = None, name: str = "", vitals: Vitals = UNSEEN) -> Judgement:
+        """What the log tells at that moment, by default that of its last line, and what else is known."""
+        situation = self._situation(now, vitals)
+        inferred = self._inferred()
+        parts, findings = [], []
+        for pool in self._pools.values():
+            part = judge_pool(pool, situation, None if pool.name else inferred)
+            if part is not None:
+                parts.append(part)
+                spoken = pool.name or (f"{inferred.name} (inferred from the lines around)" if inferred else NO_POOL)
+                findings += [replace(each, text=f"{spoken}: {each.text}") for each in part.findings]
+        counted = self._by_weight()
+        findings += rules.end_findings(self._ends, counted, vitals, situation, self._last)
+        findings += rules.trouble_findings(counted, tuple(READERS), situation)
+        findings += rules.slow_findings(self._requests.slow(situation.alive))
+        findings += self._coverage(situation.now, findings, vitals)
+        return settle(findings, name, tuple(sorted(parts, key=lambda part: part.name)))
 
-    def is_certain(self, now: float | None = None) -> bool:
+    def is_certain(self, now: float | None = None, vitals: Vitals = UNSEEN) -> bool:
         """Whether the question is answered: tasks are lost, or a pool is stuck at this moment.
 
         That all is well is only sure at the end.
         """
-        return self.verdict(now).verdict in (STUCK, DROPPING)
+        return self.verdict(now, vitals=vitals).verdict in (STUCK, DROPPING)
 
-    def document(self, now: float | None = None) -> dict[str, Any]:
+    @property
+    def foreign(self) -> str:
+        """What came instead of a log, as it may be shown; "" once a line had the stamp that each was to have."""
+        return "" if self._is_log else self._foreign
+
+    def document(self, now: float | None = None, vitals: Vitals = UNSEEN) -> dict[str, Any]:
         """For log.json."""
-        found = self.verdict(now)
+        found = self.verdict(now, vitals=vitals)
         judged = {part.name: part.document() for part in found.parts}
         pools = [{**pool.document(), **judged.get(name, {})} for name, pool in sorted(self._pools.items())]
+        inferred = self._inferred()
+        if inferred is not None:
+            pools[0]["inferred"] = inferred.name  # the one without a name is the first
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -184,6 +199,7 @@ class Watcher:
             "watchdog_seconds": self._interval(),
             "pools": pools,
             "patterns": [counted.document() for counted in self._by_weight()],
+            "slow_requests": self._requests.document(),
             "minutes": self._minutes.document(),
             "gaps": list(self._gaps),
             "gap_count": self.gaps,
@@ -194,16 +210,52 @@ class Watcher:
 
     def _block(self, block: bytes) -> list[Hit]:
         """Take whole lines."""
+        if not self._is_log:
+            block = self._without_foreign(block)
+            if not block:
+                return []
         start = len(self._before)
         data = self._before + block
-        number = block.count(b"\n")
-        self.lines += number
+        count = block.count(b"\n")
+        self.lines += count
         self._contexts.begin(data, start)
-        self._minutes.add_lines(data, start, len(data), number)
+        minute = self._minutes.add_lines(data, start, len(data), count)
         self._note_times(data, start)
+        self._note_requests(data, start, minute)
         hits = [self._hit(found, data) for found in lines.find(data, self._patterns, start, self._stamped)]
         self._before = data[-lines.MAX_BACK - 1 :]
         return hits
+
+    def _without_foreign(self, block: bytes) -> bytes:
+        """Leave out what comes before the first line with a stamp: where each is to have one, it is no log.
+
+        The kubelet answers with such a line where it cannot read the log (kubernetes/kubernetes#107243).
+        """
+        begin = lines.first_stamped(block)
+        foreign = block[:begin]
+        text = shown(lines.shorten(foreign.lstrip().partition(b"\n")[0]).decode("utf-8", "replace"))
+        if text and not self._foreign:
+            blind, self._foreign = self._blind, text
+            self.gap(NOT_READABLE, text)
+            self._blind = blind  # as long as nothing else comes, the text itself tells that nothing is seen
+        self._is_log = begin < len(block)
+        return block[begin:]
+
+    def _note_requests(self, data: bytes, start: int, minute: str | None) -> None:
+        """Count the requests of a block. minute: that all its lines are of; None where there are several."""
+        moment = times.of_stamp(minute + ":00Z") if minute else None
+        if moment is not None:
+            total = data.count(CALLER, start)
+            if total:
+                self._requests.add_minute(moment, total)
+        elif minute is None:
+            for each in lines.moments_of(data, start, CALLER, self._stamped):
+                self._requests.add_minute(each, 1)
+        for end in slow_lines(data, start - 1):
+            begin = data.rfind(b"\n", 0, end) + 1
+            when = lines.moment_at(data, begin, self._stamped)
+            if when is not None and CALLER in data[begin:end]:
+                self._requests.add_slow(when, data[begin:end])
 
     def _note_times(self, data: bytes, start: int) -> None:
         """Remember the first and the last time that lines tell."""
@@ -221,6 +273,10 @@ class Watcher:
             if name not in self._pools and len(self._pools) >= self._limits.pools:
                 name = OTHERS
             reader(self._pools.setdefault(name, Pool(name)), found.moment, found.groups)
+        if pattern.ends_process:
+            self._ends.crash(found.moment)
+        elif pattern.id == STARTED:
+            self._start(found.moment)
         counted = self._counted.setdefault(pattern.id, Counted(pattern))
         sample = counted.add(found, name, data, self._stamped)
         if sample is not None:
@@ -229,43 +285,56 @@ class Watcher:
         if place is not None:
             self._contexts.add(place, data, found.end + 1)
         self._minutes.add_hit(found.moment, pattern.severity)
-        number = int(found.groups.get("cycles") or found.groups.get("queue") or 0)
-        return Hit(pattern.id, pattern.severity, name, found.moment, found.message, number)
+        told = (found.groups.get("cycles") or found.groups.get("queue") or 0) if reader is not None else 0
+        return Hit(pattern.id, pattern.severity, name, found.moment, found.message, int(told))
+
+    def _start(self, moment: float | None) -> None:
+        """The service says that it began to answer."""
+        self._started = moment
+        for pool in self._pools.values():
+            pool.began_anew(moment)
 
     def _interval(self) -> float:
         known = [pool.cycles.interval for pool in self._pools.values() if pool.cycles.interval is not None]
         return statistics.median(known) if known else WATCHDOG_SECONDS
 
-    def _situation(self, now: float | None) -> Situation:
+    def _situation(self, now: float | None, vitals: Vitals = UNSEEN) -> Situation:
         now = self._last if now is None else now
-        still = Situation(now, self._interval(), blind=self._blind)
-        growing = any(
-            pool.cycles.reports > 0 and not still.is_over(pool.cycles.last[0]) for pool in self._pools.values()
-        )
-        return replace(still, growing=growing)
+        starts = [each for each in (self._started, vitals.started) if each is not None]
+        blind = math.inf if self._foreign and not self._is_log else self._blind
+        sign = None if now is None else rules.sign_of_life(vitals, now, self._last)
+        still = Situation(now, self._interval(), now if vitals.ping else sign, False, blind, max(starts, default=None))
+        return replace(still, growing=any(is_growing(pool, still) for pool in self._pools.values()))
 
-    def _without_pools(self, now: float | None) -> tuple[str, tuple[str, ...]]:
-        """The rule of OTHER_RULES that holds where no pool is in trouble, and its evidence."""
-        troubles = self._troubles()
-        if troubles:
-            return "trouble", troubles
-        if self._opened is None and not self.bytes:
-            return "not_read", ("nothing of the log was read",)
-        if self.gaps:
-            return "gap", ()
-        if self._is_empty and not self.bytes:
-            return "nothing_written", ("nothing was ever written to the log: it may go to a file (log_file_prefix)",)
-        began = self._first if self._opened is None else self._opened
-        window = 0.0 if began is None or now is None else now - began
-        if window < self._limits.min_window:
-            return "too_short", (f"only {max(window, 0.0):.0f} s were watched",)
-        return "quiet", (f"{self.lines} lines in {window:.0f} s",)
+    def _inferred(self) -> Pool | None:
+        """The pool that the lines without a pool's name are about."""
+        unnamed = self._pools.get("")
+        return infer(unnamed, self._pools.values()) if unnamed is not None else None
 
-    def _troubles(self) -> tuple[str, ...]:
-        """What was said that is critical and not about pools."""
-        others = [each for each in self._by_weight() if each.pattern.id not in READERS]
-        bad = [each for each in others if each.pattern.severity == CRITICAL][:MAX_EVIDENCE]
-        return tuple(f"{each.pattern.id}, {each.seen.count} times: {each.pattern.meaning}" for each in bad)
+    def _coverage(self, now: float | None, findings: list[Finding], vitals: Vitals) -> list[Finding]:
+        """What speaks against calling the instance healthy although nothing bad was said; else that nothing does."""
+        found = [
+            Finding(UNKNOWN, "gap", f"not seen: {gap['message']} ({gap['kind']})") for gap in list(self._gaps)[-3:]
+        ]
+        is_read = self._opened is not None or self.bytes > 0
+        since = self._first if self._opened is None else self._opened
+        writes = not (self._is_empty and not self.bytes)
+        found += rules.life_findings(vitals, now, self._last, since, writes) if is_read else []
+        if any(VERDICTS.index(each.verdict) >= VERDICTS.index(BUSY) for each in findings):
+            return found
+        window = 0.0 if since is None or now is None else now - since
+        if not is_read:
+            found.append(Finding(UNKNOWN, "not_read", "nothing of the log was read"))
+        elif not writes:
+            text = "nothing was ever written to the log: it may go to a file (log_file_prefix)"
+            found.append(Finding(UNKNOWN, "nothing_written", text))
+        elif window < self._limits.min_window:
+            found.append(Finding(UNKNOWN, "too_short", f"only {duration(max(window, 0.0))} were watched"))
+        if any(each.verdict != HEALTHY for each in [*findings, *found]):
+            return found
+        signs = f"{number(self.lines, 'line')} in {duration(window)}"
+        signs += f"; /ping {vitals.said}" if vitals.ping and vitals.said else ""
+        return [Finding(HEALTHY, "quiet", signs + ("; ready" if vitals.ready else ""))]
 
     def _by_weight(self) -> list[Counted]:
         weight = SEVERITIES.index

@@ -187,26 +187,45 @@ def test_what_a_scenario_suspects_is_captured_together(transport, tmp_path):
     assert (capture["instance"], capture["signals"]) == (keystone.instance.name, 2)
 
 
-def test_a_pool_that_had_its_turn_cools_down_and_another_does_not(transport, tmp_path):
+def test_one_trouble_in_many_lines_is_captured_once(transport, tmp_path):
+    """Lines with and without a pool's name, of another pool, and of the other replica."""
+    region, other, keystone = transport.add("region"), transport.add("region"), transport.add("keystone")
+    watch = Watch(transport, tmp_path, on_hit=STACKS)
+    watch.until_followed(region, other, keystone)
+    region.write(lost("A") * 50 + said(" Send error Request queue is full") + lost("B"))
+    other.write(lost("A"))
+    wait_until("the signal", lambda: signals(transport, region) and signals(transport, other))
+    # The other component is another trouble: what it sets off shows that the lines before it have been looked at.
+    wait_until("the hits", lambda: sum(each.watcher.hits for each in watch.watch._watched.values()) == 53)
+    keystone.write(lost("A"))
+    wait_until("the signal", lambda: signals(transport, keystone))
+    report = watch.end()
+    assert [capture["pool"] for capture in report.captures] == ["A", "A"]
+    assert [signals(transport, each) for each in (region, other, keystone)] == [1, 1, 1]
+    stacks = [row for row in report.rows if row.capture == "stack"]
+    assert len({row.path for row in stacks}) == 3
+    assert all((tmp_path / "part" / row.path).exists() for row in stacks)
+
+
+def test_a_replica_that_came_after_the_capture_is_captured_alone(transport, tmp_path):
     region = transport.add("region")
     watch = Watch(transport, tmp_path, on_hit=STACKS)
-    region.write(lost("A") * 50)
-    wait_until("the signal", lambda: transport.done_to(region.instance.name).count("signal") == 1)
-    region.write(lost("A") + lost("B"))
-    wait_until("the signal", lambda: transport.done_to(region.instance.name).count("signal") == 2)
-    report = watch.end()
-    assert [capture["pool"] for capture in report.captures] == ["A", "B"]
-    stacks = [row for row in report.rows if row.capture == "stack"]
-    assert [row.sequence for row in stacks] == [1, 2]
-    assert len({row.path for row in stacks}) == 2
-    assert all((tmp_path / "part" / row.path).exists() for row in stacks)
+    watch.until_followed(region)
+    region.write(lost())
+    wait_until("the capture", lambda: signals(transport, region))
+    late = transport.add("region")
+    watch.until_followed(late)
+    late.write(lost())
+    wait_until("the capture", lambda: signals(transport, late))
+    watch.end()
+    assert [signals(transport, each) for each in (region, late)] == [1, 1]
 
 
 def test_after_the_cool_down_it_is_captured_again(transport, tmp_path):
     region = transport.add("region")
     watch = Watch(transport, tmp_path, on_hit=OnHit(("capture_stacks",), cooldown=0.0, timeout=patience()))
     for number in (1, 2):
-        # As long as the capture before has not ended, its pool sets off no other.
+        # As long as the capture before has not ended, nothing sets off another of the same instance.
         wait_until("the signal", lambda wanted=number: region.write(lost()) or signals(transport, region) >= wanted)
     assert len(watch.end().captures) >= 2
 
@@ -287,7 +306,7 @@ def test_what_was_not_read_to_the_end_is_not_called_healthy(transport, tmp_path,
     report = watch.end()
     (row,) = [row for row in report.rows if row.capture == "log_watch"]
     assert (row.instance, row.reason, row.details["verdict"]) == (region.instance.name, "log_gap", "unknown")
-    assert "before the log was read" in row.details["evidence"][-1]
+    assert any("before the log was read" in text for text in row.details["evidence"])
 
 
 @pytest.mark.parametrize(

@@ -129,14 +129,15 @@ def test_queues_are_those_since_they_fell_last():
 def test_a_start_begins_the_pools_anew():
     lines = [
         line(1, f" WorkerManager {POOL} has been busy for 90 cycles..."),
-        line(20, " Start listen on https://0.0.0.0:30500", "info"),
-        line(21, " Start listen on https://0.0.0.0:30357", "info"),  # keystone has two ports
-        line(60, f" WorkerManager {POOL} has been busy for 2 cycles..."),
-        line(80, " Start listen on https://0.0.0.0:30500", "info"),
+        line(120, " Start listen on https://0.0.0.0:30500", "info"),
+        line(121, " Start listen on https://0.0.0.0:30357", "info"),  # keystone has two ports
+        line(160, " CronJobWorkers: BUSY activeWork 4 detachedWork 0 max 4 queue: 16"),
+        line(170, " Start listen on https://0.0.0.0:30500", "info"),
     ]
     found = told(*lines)
-    assert found["starts"] == ["2026-11-23T00:22:20", "2026-11-23T00:23:20"]
+    assert found["starts"] == ["2026-11-23T00:24:00", "2026-11-23T00:24:50"]
     assert (busy(found, POOL)["cycles_last"], busy(found, POOL)["cycles_max"]) == (0, 90)
+    assert busy(found, "CronJobWorkers")["queue_last"] == 16  # it waits since before the service listens
 
 
 # (words that the document of a log that users reported has to say)

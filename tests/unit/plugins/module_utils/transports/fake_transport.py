@@ -230,7 +230,7 @@ class FakeTransport(Transport):
         )
         own = {key: fields.pop(key) for key in list(fields) if key in Service.__dataclass_fields__}
         defaults = {"cluster": "c1", "namespace": "onecloud", "node": "n1", "container": component, "image_id": "i1"}
-        defaults.update({"container_id": f"cid-{pid}", **fields})
+        defaults.update({"container_id": f"cid-{pid}", "ready": True, **fields})
         instance = Instance(component=component, name=name or f"{component}-{pid}", **defaults)
         service = Service(**{"instance": instance, "facts": ProbeFacts((process,)), **own})
         self.services.append(service)

@@ -37,7 +37,8 @@ def test_own_patterns_are_found_besides_the_shipped_ones():
         + line(3, " etcd keepalive failed") + line(4, " slow query")
     )  # fmt: skip
     assert [hit.pattern_id for hit in hits] == ["slow_query"] * 3 + ["etcd_lease"]
-    assert watcher.verdict().evidence[0] == "slow_query, 3 times: the database is slow"
+    assert watcher.verdict().evidence[0].startswith("slow_query: bare slow query took 4 s (3 lines, from ")
+    assert watcher.verdict().evidence[0].endswith("; the database is slow)")
 
 
 def test_an_own_form_may_name_the_pool_and_read_access_lines():

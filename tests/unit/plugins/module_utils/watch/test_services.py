@@ -13,6 +13,7 @@ import time
 import pytest
 import standins
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.vitals import Vitals
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import Watcher
 
 from patience import wait_until
@@ -114,7 +115,10 @@ def test_one_oldest_task_is_one_finding(machine):
     assert began - 1 <= started <= time.time()  # in whole seconds
     found = follow.watcher.verdict()
     assert (found.verdict, found.over) == ("busy", False)
+    # For twenty rounds it may be its start.
     follow.until(lambda document: cycles(document) >= 10)
+    assert follow.watcher.verdict().verdict == "busy"
+    follow.until(lambda document: cycles(document) >= 24)
     stuck = {part.name: part.rule for part in follow.watcher.verdict().parts if part.verdict == "stuck"}
     assert stuck == {"TaskWorkerManager": "cycles_grow"}
 
@@ -127,10 +131,16 @@ def test_a_pool_that_drains_is_busy_and_over(machine):
     follow = Following(service.log)
     follow.until(lambda document: cycles(document) >= 10)
     # At its last line: times in the log are whole seconds, which is long beside this watchdog's rounds.
-    assert follow.watcher.verdict().verdict == "stuck"
-    follow.until(lambda _document: follow.watcher.verdict(time.time()).over)
-    found = follow.watcher.verdict(time.time())
+    found = {part.name: part for part in follow.watcher.verdict().parts}["TaskWorkerManager"]
+    assert (found.verdict, found.rule) == ("busy", "starts")
+    assert "started" in found.evidence[0]
+    answers = Vitals(ping=True)
+    follow.until(lambda _document: follow.watcher.verdict(time.time(), vitals=answers).over)
+    found = follow.watcher.verdict(time.time(), vitals=answers)
     assert (found.verdict, found.rule) == ("busy", "cycles_grow")
+    assert all("over since" in text for text in found.evidence)
+    # That it says nothing alone proves nothing.
+    assert not follow.watcher.verdict(time.time()).over
 
 
 def test_a_healthy_service_is_quiet_to_the_watcher(machine):
@@ -139,7 +149,8 @@ def test_a_healthy_service_is_quiet_to_the_watcher(machine):
     follow.until(lambda document: document["lines"] > 600)
     assert [pattern["id"] for pattern in follow.watcher.document()["patterns"]] == ["started"]
     assert follow.watcher.verdict(time.time()).rule == "too_short"
-    assert follow.watcher.verdict(time.time() + 60).verdict == "healthy"
+    assert follow.watcher.verdict(time.time() + 60, vitals=Vitals(ping=True)).verdict == "healthy"
+    assert follow.watcher.verdict(time.time() + 65).rule == "no_sign_of_life"
 
 
 def test_on_a_terminal_the_same_is_read(machine):

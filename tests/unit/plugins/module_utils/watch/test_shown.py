@@ -72,7 +72,7 @@ def test_the_table_names_what_is_not_healthy():
     assert verdict_table([region, glance], {"r2": "▁█"}) == [
         "component  instances  verdict      trouble by minute  evidence",
         "region     3          stuck",
-        f"  r2                  stuck        ▁█                 {'x' * 119}…",
+        f"  r2                  stuck        ▁█                 {'x' * 199}…",
         "  r3                  busy (over)                     y?[2J",
         "glance     1          healthy                         1 healthy of 1 instance",
     ]

@@ -1,0 +1,195 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules that give verdicts on an instance, besides those on its pools: crashes, troubles, signs of life. Pure.
+
+`healthy` needs a sign of life, since a process that is frozen is silent, too; see docs/watching.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterable, Sequence
+
+from ..log_patterns import CRITICAL, WARNING
+from ..text import duration
+from . import times
+from .pool_rules import FIRST_ROUNDS, STARTS, STARTS_WHEN, Situation
+from .pools import EPISODE_SECONDS, WATCHDOG_SECONDS
+from .requests import SLOW_MS, Slow
+from .samples import Counted
+from .verdicts import BUSY, HEALTHY, STUCK, UNKNOWN, Finding
+from .vitals import Vitals
+from .wording import between, number
+
+# A line, or anything else that shows that a service lives, is a sign of life for so many seconds.
+SIGN_SECONDS = 60.0
+# A line that is dated so far ahead is of a clock, or of a zone, that is another one.
+SKEW_SECONDS = 60.0
+# After so long without a crash, the kubelet forgets how often a container crashed (its back-off begins anew).
+CRASH_SECONDS = 600.0
+# Crash lines that come within so many seconds are of one crash.
+ONE_CRASH_SECONDS = 5.0
+# So many restarts make a loop where no line tells of a crash, and with one that does.
+LOOP_RESTARTS, LOOP_RESTARTS_AND_CRASH = 3, 2
+# A crash holds up all that the service does: this many tasks, for the order of findings.
+_ALL = 1000
+
+# What an instance's verdict may rest on besides its pools, by the id that stands in the field rule.
+OTHER_RULES = {
+    "crash_loop": (
+        STUCK,
+        f"Two crashes, {LOOP_RESTARTS_AND_CRASH} restarts with one, or {LOOP_RESTARTS} without; the last not long ago.",
+    ),
+    "process_ended": (STUCK, "The process crashed or ended itself, and nothing shows that another one runs."),
+    "process_crashed": (BUSY, f"The process crashed or ended itself in the last {duration(CRASH_SECONDS)}."),
+    "trouble": (BUSY, "A pattern of severity critical was seen that is not about a pool."),
+    "requests_slow": (
+        BUSY,
+        f"A quarter of the requests or more, and five at least, took {SLOW_MS} ms or longer within three minutes.",
+    ),
+    STARTS: (BUSY, STARTS_WHEN),
+    "process_stopped": (UNKNOWN, "Its process does not execute: it is stopped, traced or a zombie."),
+    "not_running": (UNKNOWN, "Its container does not run."),
+    "ping_unanswered": (UNKNOWN, "It did not answer /ping, whatever its log says."),
+    "not_ready": (UNKNOWN, "It is not ready, or says so itself."),
+    "no_sign_of_life": (
+        UNKNOWN,
+        f"It was silent for more than {duration(SIGN_SECONDS)}, as a frozen service is, and /ping could not be asked.",
+    ),
+    "restarted": (UNKNOWN, "Nothing bad was seen, but its process was replaced by another one."),
+    "not_read": (UNKNOWN, "Nothing bad was seen, but nothing of the log was read."),
+    "gap": (UNKNOWN, "Nothing bad was seen, but a part of the log was missed."),
+    "nothing_written": (UNKNOWN, "The log is empty from its beginning on: the service may write to a file instead."),
+    "too_short": (
+        UNKNOWN,
+        f"Nothing bad was seen, in less than {FIRST_ROUNDS * WATCHDOG_SECONDS:.0f} s: the watchdog cannot have spoken.",
+    ),
+    "quiet": (HEALTHY, "The whole time was seen, nothing in it tells of trouble, and the service shows that it lives."),
+}
+
+
+@dataclass
+class Ends:
+    """Ends of the process, as the log and the container tell. crashes, restarts: how many; moments: of the last."""
+
+    crashes: int = 0
+    crashed: float | None = None
+    restarts: int = 0
+    restarted: float | None = None
+    _replaced: bool = True
+
+    def crash(self, moment: float | None) -> None:
+        """A line tells that the process ended."""
+        same = moment is None or (self.crashed is not None and abs(moment - self.crashed) <= ONE_CRASH_SECONDS)
+        if self._replaced or not same:
+            self.crashes += 1
+        self._replaced = False
+        self.crashed = moment if self.crashed is None or moment is None else max(self.crashed, moment)
+
+    def restart(self, moment: float | None) -> None:
+        """Another process took its place."""
+        self.restarts += 1
+        self.restarted = moment if self.restarted is None or moment is None else max(self.restarted, moment)
+        self._replaced = True
+
+
+def end_findings(
+    ends: Ends, counted: Iterable[Counted], vitals: Vitals, situation: Situation, last: float | None
+) -> list[Finding]:
+    """What is said of crashes and restarts. last: the time of the last line."""
+    told = [each for each in counted if each.pattern.ends_process]
+    newest = max(told, key=lambda each: (each.seen.last or 0.0, each.pattern.id), default=None)
+    restarts = ends.restarts or int(vitals.ended is not None)
+    if newest is None and not restarts and not vitals.loops:
+        return []
+    how = f": {newest.text} ({newest.pattern.id})" if newest else (f" ({vitals.end})" if vitals.end else "")
+    moments = [ends.crashed, ends.restarted, None if ends.restarts else vitals.ended]
+    moment = max((each for each in moments if each is not None), default=None)
+    over = not vitals.loops and situation.is_silent(moment, CRASH_SECONDS)
+    since = f", the last at {times.utc(moment)}" if moment is not None else ""
+    is_loop = ends.crashes > 1 or restarts >= (LOOP_RESTARTS_AND_CRASH if newest else LOOP_RESTARTS)
+    if is_loop or vitals.loops:
+        counts = f"{number(restarts, 'restart')}{since}"
+        text = f"it ends again and again, {counts}{how}{'; over' if over else ''}"
+        return [Finding(BUSY if over else STUCK, "crash_loop", text, over, _ALL)]
+    if newest is None:
+        text = f"its process was replaced {number(restarts, 'time')}{since}{how}"
+        return [Finding(UNKNOWN, "restarted", text, over)]
+    at = f" at {times.utc(ends.crashed)}" if ends.crashed is not None else ""
+    lives = _lives_on(ends, last)
+    if lives:
+        text = f"the process ended{at}, and another one runs{how}{'; over' if over else ''}"
+        return [Finding(BUSY, "process_crashed", text, over, _ALL)]
+    return [Finding(STUCK, "process_ended", f"the process ended{at}, and nothing was written since{how}", False, _ALL)]
+
+
+def _lives_on(ends: Ends, last: float | None) -> bool:
+    """Whether something shows that another process runs since the crash."""
+    if ends.crashed is None:
+        return ends.restarts > 0
+    later = [each for each in (ends.restarted, None if last is None else last - ONE_CRASH_SECONDS) if each is not None]
+    return any(each > ends.crashed for each in later)
+
+
+def trouble_findings(counted: Iterable[Counted], pools: Sequence[str], situation: Situation) -> list[Finding]:
+    """What was said that is not about pools nor the end of the process. pools: ids of the patterns that are."""
+    findings = []
+    for each in counted:
+        pattern, episode = each.pattern, each.episode
+        if pattern.id in pools or pattern.ends_process or pattern.severity not in (CRITICAL, WARNING):
+            continue
+        over = situation.is_silent(episode.last, EPISODE_SECONDS)
+        told = f"{number(episode.count, 'line')}{between(episode.first, episode.last)}"
+        text = f"{pattern.id}: {each.short_text} ({told}; {pattern.meaning})"
+        text += f"; over since {times.utc(episode.last)}" if over else ""
+        if pattern.severity == CRITICAL:
+            findings.append(Finding(BUSY, "trouble", text, over, episode.count))
+        elif not over:
+            findings.append(Finding(HEALTHY, "warning", text))
+    return findings
+
+
+def slow_findings(slow: Slow | None) -> list[Finding]:
+    """What is said of requests that take long, see requests.py."""
+    return [Finding(BUSY, "requests_slow", slow.text, slow.over, slow.count)] if slow is not None else []
+
+
+def sign_of_life(vitals: Vitals, now: float, last: float | None) -> float | None:
+    """When the service showed last that it lives: by a line, or by one that was read as it was written."""
+    dated = None if last is None or last > now + SKEW_SECONDS else last
+    return max((each for each in (dated, vitals.heard) if each is not None), default=None)
+
+
+def life_findings(
+    vitals: Vitals, now: float | None, last: float | None, since: float | None, writes: bool = True
+) -> list[Finding]:
+    """What is suspicious about an instance, as one sentence.
+
+    last: the time of the last line; since: when the window begins; writes: whether it ever wrote to this log.
+    """
+    rules, words = [], []
+    sign = None if now is None else sign_of_life(vitals, now, last)
+    begin = sign if sign is not None else since
+    silent = None if now is None or begin is None else now - begin
+    is_silent = now is not None and (sign is None or now - sign > SIGN_SECONDS)
+    if writes and vitals.ping is not True and is_silent:
+        rules.append("no_sign_of_life")
+        words.append(f"silent for {duration(silent)}" if silent is not None and silent > 0 else "silent")
+    if vitals.ready is False:
+        rules.append("not_ready")
+        words.append("not ready")
+    if vitals.said and (vitals.ping is not True or vitals.ready is False):
+        words.append(f"/ping {vitals.said}")
+    if vitals.ping is False:
+        rules.append("ping_unanswered")
+    if vitals.state:
+        rules.append("not_running")
+        words.append(f"its container does not run ({vitals.state})")
+    if vitals.process:
+        rules.append("process_stopped")
+        words.append(f"its process is {vitals.process}")
+    if not rules:
+        return []
+    rule = min(rules, key=tuple(OTHER_RULES).index)
+    return [Finding(UNKNOWN, rule, "; ".join(words))]

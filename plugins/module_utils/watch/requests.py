@@ -1,0 +1,130 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requests that take long, as the services' log of requests tells. Pure; bounded.
+
+"<host id> <status> <request id> <method> <url> (<address>) <n>ms", with two decimals (pkg/appsrv/appsrv.go, ServeHTTP);
+/ping, /stats and the like are not logged. In a healthy log one search for the text of slow ones is all that it costs.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..text import duration
+from . import times
+from .redact import shown
+
+SLOW_MS = 500
+# Of requests within so many minutes, so many and this share are slow: then "requests take long" is said of the service.
+WINDOW_MINUTES, MIN_SLOW, MIN_SHARE = 3, 5, 0.25
+# For so many seconds after its last minute a window is the present.
+PRESENT_SECONDS = 60.0
+MAX_MINUTES = 60
+MAX_DURATIONS = 300
+# Which line is one of a request is told by its caller.
+CALLER = b".ServeHTTP(appsrv.go:"
+_SLOW = re.compile(rb"ms\n(?:(?<=[5-9]\d\d\.\d\dms\n)|(?<=\d\d\d\d\.\d\dms\n))")
+_REQUEST = re.compile(rb"\] ?\S{1,100} \d{3} \S{1,100} ([A-Z]{3,8} \S{1,8000}) \([^)]{0,200}\) (\d{1,12}\.\d\d)ms$")
+# Contents of images are streamed for as long as the client takes.
+_STREAMS = re.compile(rb" /v\d/images/")
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A finding on requests: text for people, how many are slow, whether it is over."""
+
+    text: str
+    count: int
+    over: bool
+
+
+@dataclass
+class _Minute:
+    total: int = 0
+    slow: int = 0
+    durations: list[float] = field(default_factory=list)
+    slowest: float = 0.0
+    request: str = ""
+
+
+class Requests:
+    """Counts requests and slow ones by minute; the last MAX_MINUTES minutes are kept."""
+
+    def __init__(self) -> None:
+        self._minutes: dict[int, _Minute] = {}
+
+    def add_minute(self, moment: float, total: int) -> None:
+        """So many requests are of the minute of that moment."""
+        self._minute(moment).total += total
+
+    def add_slow(self, moment: float, line: bytes) -> None:
+        """Take a line that slow_lines() found; it counts as one of the requests already."""
+        match = _REQUEST.search(line)
+        if match is None or _STREAMS.search(match.group(1)):
+            return
+        minute, milliseconds = self._minute(moment), float(match.group(2))
+        minute.slow += 1
+        if len(minute.durations) < MAX_DURATIONS:
+            minute.durations.append(milliseconds)
+        if milliseconds > minute.slowest:
+            minute.slowest, minute.request = milliseconds, match.group(1).decode("utf-8", "replace")
+
+    def _minute(self, moment: float) -> _Minute:
+        number = int(moment // 60)
+        if number not in self._minutes:
+            self._minutes[number] = _Minute()
+            if len(self._minutes) > MAX_MINUTES:
+                del self._minutes[min(self._minutes)]
+        return self._minutes.get(number) or _Minute()
+
+    def slow(self, alive: float | None) -> Slow | None:
+        """Return what there is to say of the last minutes in which requests took long; None where there are none.
+
+        alive: until when the service showed that it lives.
+        """
+        for last in sorted(self._minutes, reverse=True):
+            window = range(last - WINDOW_MINUTES + 1, last + 1)
+            parts = [self._minutes[each] for each in window if each in self._minutes]
+            slow, total = sum(part.slow for part in parts), sum(part.total for part in parts)
+            if self._minutes[last].slow and slow >= MIN_SLOW and slow >= MIN_SHARE * total:
+                end = (last + 1) * 60.0
+                over = alive is not None and alive - end > PRESENT_SECONDS
+                return Slow(_text(parts, slow, max(total, slow), last, over), slow, over)
+        return None
+
+    def document(self) -> list[dict[str, Any]]:
+        """For log.json: the minutes with slow requests."""
+        return [
+            {
+                "minute": times.utc(number * 60.0)[:16],
+                "requests": minute.total,
+                "slow": minute.slow,
+                "slowest_ms": minute.slowest,
+                "slowest": shown(minute.request),
+            }
+            for number, minute in sorted(self._minutes.items())
+            if minute.slow
+        ]
+
+
+def slow_lines(data: bytes, start: int) -> list[int]:
+    """Return where slow requests' lines end in data[start:]."""
+    return [match.start() + 2 for match in _SLOW.finditer(data, start)]
+
+
+def _text(parts: list[_Minute], slow: int, total: int, last: int, over: bool) -> str:
+    slowest = max(parts, key=lambda part: part.slowest)
+    named = f"slowest {duration(slowest.slowest / 1000)}: {shown(slowest.request, 120)}"
+    durations = sorted(each for part in parts for each in part.durations)
+    at = f"at {times.utc(last * 60.0)[:16]}Z"
+    if slow * 2 > total:
+        # The median of all of them is one of the slow ones: those before it are the fast ones and some of these.
+        median = statistics.median([0.0] * round(len(durations) * (total - slow) / slow) + durations)
+        text = f"requests take {duration(median / 1000)} (median of {total}; {named}), {at}"
+    else:
+        text = f"{slow} of {total} requests took {SLOW_MS} ms or longer ({named}), {at}"
+    return f"{text}; over since {times.utc((last + 1) * 60.0)}" if over else text

@@ -1,0 +1,34 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Words for counts, times and durations in the evidence of verdicts. Pure."""
+
+from __future__ import annotations
+
+from ..text import duration
+from . import times
+
+# From so many seconds on, the watchdog's rounds are told as a duration first.
+LONG_SECONDS = 600.0
+
+
+def number(count: int, what: str) -> str:
+    """Return "1 line" or "2 lines"."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def between(first: float | None, last: float | None) -> str:
+    """Return ", from T to T" or ", at T", in UTC; "" where the times are not known."""
+    if first is None or last is None:
+        return ""
+    if int(first) == int(last):
+        return f", at {times.utc(last)}"
+    return f", from {times.utc(first)} to {times.utc(last)}"
+
+
+def rounds(count: int, interval: float) -> str:
+    """Return how long so many rounds of the watchdog are: "9 cycles (4.5 min)", "95 h (11382 rounds of 30 s)"."""
+    seconds = count * interval
+    if seconds < LONG_SECONDS:
+        return f"{number(count, 'cycle')} ({duration(seconds)})"
+    return f"{duration(seconds)} ({number(count, 'round')} of {duration(interval)})"
