@@ -16,6 +16,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.expressions import OWN
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.needs import OF_CLUSTER, OF_INSTANCE
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import SCOPES, Rule, RuleSet
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.wording import FORMS
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "roles" / "audit_health" / "files" / "rules"
@@ -28,7 +29,17 @@ thresholds (`cloudpods_thresholds`, by name).
 
 A verdict is `ok`, `unknown`, `warning` or `critical`, each worse than the one before. A rule that finds nothing counts
 as `ok` only where all the data was there that it `needs`. Where an instance should have it and it could not be read,
-the rule is `unknown`; where the component has no such endpoint, or nobody asked, the rule does not apply.
+the rule is `unknown`; where the component has no such endpoint, or nobody asked, the rule does not apply. An instance
+that gave no answer, no certificate and no line of its log is `unknown`, whatever the rules find: a frozen process is
+silent, too.
+
+That no answer comes is itself a finding: an instance that runs and does not answer `/ping` is `critical`, ready or not.
+Only a closed port right after a start is excused, and then the start is what is told.
+
+Findings are told in this order: by severity; by how much the trouble holds up (`everything` that needs the service, a
+`part` of it, `nothing` yet); what many others need first (etcd, keystone, region); then as the rules stand here. What
+is `over` (nothing of it came for 150 s, though the log went on or the service answered meanwhile) is told last, and is
+a `warning` at most.
 
 """
 
@@ -50,9 +61,10 @@ rules:
     applies_to:                   # optional: components, except, transports
       components: [my-service]
     needs: [worker_stats]         # what has to be there for silence to mean ok
-    expression: "latest.worker_stats.workers[?name == 'mine'].{subject: name, value: queue}"
+    expression: "latest.worker_stats.workers[?name == 'mine'].{subject: name, value: queue, started: started_seconds}"
     levels: {compare: at_least, warning: my_pool_queue}     # or: severity: warning
-    message: "{subject}: {value} tasks wait (threshold {threshold})"
+    holds_up: part                # optional: everything, part (the default) or nothing (yet); what is told first
+    message: "{subject}: {value} tasks wait (threshold {threshold})[[, it started {started:seconds} ago]]"
     advice: See who fills it.
     reference: https://wiki.example.com/my-pool
     scenario: deadlock            # what to capture next; leave it out when stacks cannot explain the trouble
@@ -74,10 +86,14 @@ that does not come out as it says.
 
 **Expressions** are [JMESPath](https://jmespath.org). They give objects (one, a list, or null), each of which is a
 finding if its `value` reaches a level, or at once where the rule has a `severity`. These fields have a meaning: `value`
-(the figure that is compared), `subject` (what it is about, for example a pool), `artifact` (path of the evidence), and
-in the wider scopes `cluster`, `component` and `instance` (where it is). All fields may be named in the message, and so
-may `{cluster}`, `{component}`, `{instance}` and `{threshold}`. Conditions on missing figures are null and find nothing;
-an item whose `value` is missing is `unknown`.
+(the figure that is compared), `subject` (what it is about, for example a pool), `over_seconds` (how long ago the
+trouble ended; null while it lasts), `artifact` (path of the evidence), and in the wider scopes `cluster`, `component`
+and `instance` (where it is). Conditions on missing figures are null and find nothing; an item whose `value` is missing
+is `unknown`.
+
+**Messages** may name all fields, and `{cluster}`, `{component}`, `{instance}` and `{threshold}`. `{field:form}` shows a
+number in a form for people: {forms}. What stands in `[[ ]]` is left out where one of its fields is missing or empty;
+elsewhere such a field is shown as "unknown". Long texts lose their middle, not their end.
 
 | function beside JMESPath's own | gives |
 |---|---|
@@ -91,18 +107,23 @@ an item whose `value` is missing is `unknown`.
 
 - instance: `cluster`, `component`, `path`, `transport`, `expected`, and
   - `instance`: `name`, `namespace`, `node`, `container`, `owner`, `state`, `state_detail`, `ready`, `restarts`,
-    `image`, `image_id`, `started`, `started_seconds` (ago), `last_end`, `last_ended`, `last_ended_seconds` (ago),
-    `read_only`
-  - `missing[]`, what was asked for and not read: `endpoint`, `sample`, `reason`, `message`, `newest` (of the last
-    sample)
+    `image`, `image_id`, `started`, `started_seconds` (ago), `last_end`, `last_started`, `last_ended`,
+    `last_ended_seconds` (ago), `last_ran_seconds` (how long the container before this one ran), `read_only`, and with
+    the transport host `process` (`state`, the letter of /proc/PID/status, and `waits_in`)
+  - `missing[]`, what was asked for and not read: `endpoint`, `sample`, `reason`, `message`, `detail` (of the message),
+    `newest` (of the last sample), `started_seconds` (of the instance)
   - `latest`, the newest of each: `ping`, `version`, `stats` (totals, without paths), `worker_stats`, `db_stats`,
     `process_stats`. Pools that do nothing are left out of `worker_stats.workers[]`, and `worker_stats.pools` is the
     number of all. Pools have `active_min`, `queue_min` and `detached_min`, the least of all samples, as databases have
-    `in_use_min`
+    `in_use_min`; `queue_first`, of the first sample; and `started_seconds` of their instance
   - `window`, what happened between the samples; `failing_paths[]` are those of its `paths[]` with 5xx
   - `certificate`
-  - `log`: its `patterns[]` have a `weight` (critical, warning, info) and a `meaning`, its `busy[]` pools have `active`,
-    `max`, `queue` and `detached` of now
+  - `log`: its `patterns[]` have a `weight` (critical, warning, info), a `meaning` and an `episode`: the last lines of
+    it without a pause of more than 150 s, with `count`, `first`, `last`, `when` (in words), `line`, `pools` (names,
+    where they are known) and `over_seconds`. Its `busy[]` pools have `seconds` (busy without a pause), `over_seconds`,
+    what their BUSY lines tell of the queue (`queue_first`, `queue_last`, `queue_most`, `queue_reports`), and `active`,
+    `max`, `queue` and `detached` of now. `last` is the time of the last line, `lines` their number, `starts[]` when the
+    service began, and `starts_close` how often within ten minutes before the last start
 - component: `cluster`, `component`, `transport`, `workloads[]` (`kind`, `name`, `desired`, `ready`, `read_only`),
   `versions[]` (each that an instance says), `instances[]`: as above, but of `instance` only `name`, `node`, `state`,
   `ready`, `restarts`, `read_only` and `image`, of `latest` only `ping`, `version` and `process_stats`, `certificate`,
@@ -129,7 +150,7 @@ def page() -> str:
     for name, threshold in sorted(rules.thresholds.items()):
         users = ", ".join(f"`{rule.id}`" for rule in rules.rules if name in _thresholds(rule))
         lines.append(f"| `{name}` | {threshold.default} | {threshold.unit} | {threshold.what} | {users} |")
-    needs = {"{of_instance}": OF_INSTANCE, "{of_cluster}": OF_CLUSTER}
+    needs = {"{of_instance}": OF_INSTANCE, "{of_cluster}": OF_CLUSTER, "{forms}": tuple(FORMS)}
     writing = WRITING
     for mark, names in needs.items():
         writing = writing.replace(mark, ", ".join(f"`{name}`" for name in names))
@@ -154,6 +175,7 @@ def _section(rule: Rule, rules: RuleSet) -> list[str]:
         facts.append(f"- only with the transport: {', '.join(sorted(rule.transports))}")
     if rule.needs:
         facts.append(f"- needs: {', '.join(rule.needs)}")
+    facts.append(f"- holds up: {rule.holds_up}")
     if rule.covers:
         facts.append(f"- told instead of: {', '.join(f'`{name}`' for name in rule.covers)}")
     if rule.scenario:

@@ -94,7 +94,8 @@ BAD = (
     Seen("frozen", "", "critical", lambda one: one["instance"].update(process={"pid": 7, "state": "T"})),
     Seen("a full queue", "worker_stats", "critical", in_last(lambda it: pool(it, GET_POOL, active=8, queue=640))),
     Seen("detached workers", "worker_stats", "critical", in_last(lambda it: pool(it, "CronJobWorkers", detached=90))),
-    Seen("all connections", "db_stats", "critical", in_last(lambda it: it["db_stats"]["databases"][0].update(in_use=55))),
+    Seen("all connections", "db_stats", "critical", in_last(
+        lambda sample: sample["db_stats"]["databases"][0].update(in_use=55))),
     Seen("stats are not answered", "stats", "warning", unanswered("stats", "process_timeout")),
     Seen("version was not read", "version", "unknown", unanswered("version", "not_json")),
     Seen("pools were not asked for", "worker_stats", "unknown", unanswered("worker_stats", "not_asked")),
@@ -174,7 +175,9 @@ def test_another_bad_observation_never_makes_a_verdict_better(drawn):
 
 # --- sentences ---
 
-HOLE = re.compile(r"\?|\(\s*\)|\bNone\b|\bunknown\b|  |\[\[|\]\]|[{}]|\s[,.;:)]|[,;:]\s*[,;:]|[,;:(]\s*$|\bnan\b|\de[+-]?\d")
+HOLE = re.compile(
+    r"\?|\(\s*\)|\bNone\b|\bunknown\b|  |\[\[|\]\]|[{}]|\s[,.;:)]|[,;:]\s*[,;:]|[,;:(]\s*$|\bnan\b|\de[+-]?\d"
+)
 
 
 def check_sentences(document: dict[str, Any]) -> None:
@@ -260,7 +263,8 @@ WINDOW = st.none() | st.fixed_dictionaries(
     {"seconds": st.just(10.002), "reset": st.booleans()},
     optional={
         "requests": COUNT, "errors_5xx": COUNT, "error_ratio": FIGURE, "paths": st.lists(PATH, max_size=2),
-        **dict.fromkeys(("goroutines_first", "goroutines_last", "heap_alloc_bytes_first", "heap_alloc_bytes_last"), COUNT),
+        "goroutines_first": COUNT, "goroutines_last": COUNT,
+        "heap_alloc_bytes_first": COUNT, "heap_alloc_bytes_last": COUNT,
         "databases": st.lists(
             st.fixed_dictionaries({"name": TEXT, "waits": COUNT}, optional={"mean_wait_ms": FIGURE}), max_size=2
         ),
