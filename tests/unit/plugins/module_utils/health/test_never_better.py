@@ -104,7 +104,7 @@ BAD = (
     Seen("no certificate", "certificate", "unknown", lambda one: one.update(
         certificate=None, missing=[*one["missing"], {"endpoint": "certificate", "reason": "tls_failed"}])),
     Seen("the service ended itself", "log", "critical", said("service_fatal", 1)),
-    Seen("a panic", "log", "critical", said("go_panic", 1)),
+    Seen("a panic", "log", "critical", said("runtime_panic", 1)),
     Seen("a fatal error of the runtime", "log", "critical", said("runtime_fatal", 1)),
     Seen("dropped tasks", "log", "critical", said("queue_full", 112)),
     Seen("dropped tasks that are over", "log", "warning", said("queue_full", 112, "2026-01-02T03:50:00")),
