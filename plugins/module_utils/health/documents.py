@@ -178,10 +178,16 @@ def _add_ages(made: dict[str, Any], at: str) -> None:
     where that is not known."""
     instance = made["instance"]
     for key, age in (("last_ended", "last_ended_seconds"), ("started", "started_seconds")):
-        instance[age] = seconds_between(instance[key], at)
+        instance[age] = _age(instance[key], at)
     for entry in made["missing"]:
         entry["started_seconds"] = instance["started_seconds"]
-    instance["last_ran_seconds"] = seconds_between(instance["last_started"], instance["last_ended"])
+    instance["last_ran_seconds"] = _age(instance["last_started"], instance["last_ended"])
+
+
+def _age(since: str, at: str) -> float | None:
+    """The seconds since a moment. Clocks of two machines may differ, and nothing began after it was seen."""
+    seconds = seconds_between(since, at)
+    return None if seconds is None else max(0.0, seconds)
 
 
 def _add_course(latest: dict[str, Any], samples: Sequence[dict[str, Any]]) -> None:

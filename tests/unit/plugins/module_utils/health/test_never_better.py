@@ -96,7 +96,8 @@ BAD = (
     Seen("detached workers", "worker_stats", "critical", in_last(lambda it: pool(it, "CronJobWorkers", detached=90))),
     Seen("all connections", "db_stats", "critical", in_last(
         lambda sample: sample["db_stats"]["databases"][0].update(in_use=55))),
-    Seen("stats are not answered", "stats", "warning", unanswered("stats", "process_timeout")),
+    Seen("stats are not answered", "stats", "warning", unanswered("stats", "no_answer")),
+    Seen("stats are sent away", "stats", "critical", unanswered("stats", "queue_full")),
     Seen("version was not read", "version", "unknown", unanswered("version", "not_json")),
     Seen("pools were not asked for", "worker_stats", "unknown", unanswered("worker_stats", "not_asked")),
     Seen("a certificate that ended", "certificate", "critical", lambda one: one["certificate"].update(days_left=-1)),

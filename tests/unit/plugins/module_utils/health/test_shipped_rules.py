@@ -14,6 +14,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.examp
     failed_examples,
     lacking_examples,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.verdict import failure
 from clouds import RULES, audit_of, cluster, health_of, healthy, instance, pool, status, told, workload
 
 PAGE = Path(__file__).parents[5] / "docs" / "rules.md"
@@ -320,3 +322,106 @@ def test_the_shipped_rules_cover_no_rule_of_another_trouble(shipped):
         ("worker_pool_saturated", "HttpRequestWorkerManager"),
         ("db_pool_exhausted", ""),
     }
+
+
+def logged(name, count, last, component="region", number=1, **more):
+    """A healthy instance whose log had these lines, and went on."""
+    base = healthy(instance(component, f"{component}-{number}"), **more)
+    episode = {"count": count, "first": last, "last": last, "line": "bad connection"}
+    base["log"].update(
+        last="2026-01-02T03:59:10", lines=99, patterns=[{"id": name, "count": count, "episode": episode}]
+    )
+    return base
+
+
+def hung(of, **more):
+    """An instance that answers nothing, and of which the log was read."""
+    missing = [{"endpoint": "ping", "sample": number, "reason": "no_answer"} for number in (1, 2)]
+    missing += [{"endpoint": "stats", "sample": number, "reason": "not_asked"} for number in (1, 2)]
+    log = {"seconds": 600, "bytes": 10, "lines": 1, "last": "2026-01-02T03:52:00", "patterns": [], "busy": []}
+    return status(of, expected=["ping", "stats"], samples=[{}, {}], missing=missing, log=log, **more)
+
+
+OLD, NOW = "2026-01-02T03:50:00", "2026-01-02T03:59:00"
+FROZEN = instance(name="region-2", ready=False)
+STARTED = instance(started="2026-01-02T03:56:00Z")
+
+
+def ends_soon(component):
+    one = healthy(instance(component, f"{component}-1"))
+    return {**one, "certificate": {"subject": "CN=a", "not_after": "2026-01-07T00:00:00Z", "days_left": 5}}
+
+
+def draining(sample, number):
+    pool(sample, "CronJobWorkers", active=4, queue=80 - 20 * number)
+
+
+# Trouble -> the documents, and (severity, rule, instance) of the headline.
+HEADLINES = [
+    (
+        "one of two replicas is frozen, and the other one's log has an old trouble",
+        lambda: whole(logged("db_connection", 90, OLD), hung(FROZEN)),
+        ("critical", "not_answering", "region-2"),
+    ),
+    (
+        "the only replica is frozen, and not ready any more",
+        lambda: whole(hung(instance(ready=False))),
+        ("critical", "not_answering", "region-1"),
+    ),
+    (
+        "the database is slow, and minutes ago its connections broke",
+        lambda: whole(logged("db_connection", 90, OLD, change=requests(servers=(20, 0, 9000.0)))),
+        ("warning", "slow_paths", "region-1"),
+    ),
+    (
+        "connections break just now",
+        lambda: whole(logged("db_connection", 90, NOW, change=requests(servers=(20, 0, 9000.0)))),
+        ("critical", "log_serious", "region-1"),
+    ),
+    (
+        "a certificate ends in five days, and all database connections are in use",
+        lambda: whole(ends_soon("ansibleserver"), healthy(change=locked_a_minute)),
+        ("critical", "db_pool_exhausted", "region-1"),
+    ),
+    (
+        "keystone hangs, and so does what is before it in the alphabet",
+        lambda: whole(*(hung(instance(name, f"{name}-1")) for name in ("apigateway", "glance", "keystone"))),
+        ("critical", "not_answering", "keystone-1"),
+    ),
+    (
+        "the queues of a service drain that has just started",
+        lambda: whole(healthy(STARTED, change=draining)),
+        ("warning", "worker_pool_starting", "region-1"),
+    ),
+    (
+        "the queues of a service drain that started long ago",
+        lambda: whole(healthy(instance(started="2026-01-01T00:00:00Z"), change=draining)),
+        ("warning", "worker_pool_saturated", "region-1"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "expected"), [case[1:] for case in HEADLINES], ids=[case[0] for case in HEADLINES])
+def test_the_headline_is_the_present_trouble_that_holds_up_most(shipped, make, expected):
+    document = health_of(shipped, *make())
+    first = document["findings"][0]
+    assert (first["severity"], first["rule"], first["instance"]) == expected
+    assert document["verdict"] == expected[0]
+    assert first["message"].split()[0] in table(document)[1]
+    assert f"{first['component']}/{first['instance']}: " in failure(document, "warning")
+
+
+def test_of_a_frozen_service_the_log_counts_and_only_what_was_not_read_is_unknown(shipped):
+    document = health_of(shipped, *whole(hung(FROZEN)))
+    unread = {rule.id for rule in shipped.rules if {"ping", "stats", "window"} & set(rule.needs)}
+    assert {entry["rule"] for entry in document["unknown"]} <= unread
+    said = {entry["rule"]: entry for entry in document["rules"]}
+    assert all(said[rule.id]["ok"] == 1 for rule in shipped.rules if rule.needs == ("log",))
+
+
+def test_a_log_that_the_kubelet_cannot_read_leaves_its_rules_unknown(shipped):
+    one = healthy()
+    one.update(log=None, missing=[{"endpoint": "log", "sample": 1, "reason": "log_unavailable"}])
+    document = health_of(shipped, *whole(one))
+    assert document["verdict"] == "unknown"
+    assert {entry["reason"] for entry in document["unknown"]} == {"log was not read (log_unavailable)"}
