@@ -17,7 +17,7 @@ import pytest
 from audits import AUDIT as AUDIT_PLAYBOOK
 from audits import INTERVAL, cloud_of, health
 from deploy import apply, sets
-from deploy.health import BY_NAME
+from deploy.health import BY_NAME, FREEZE
 from standins import Machine
 from troubles import (
     AUDIT,
@@ -38,6 +38,7 @@ from world import Run, World, play
 from patience import patience, wait_until
 
 CPU_SECONDS = 2
+AUDIT_TIMEOUT = int(patience(30))
 # What is refused is refused at once: this is far less than the deadline of an instance.
 AT_ONCE_SECONDS = patience(15)
 TIMEOUT = int(patience(60))
@@ -101,7 +102,7 @@ def judged(troubled: World, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     wait_until("the old trouble to be old", lambda: old_trouble_is_over(troubled), OVER_SECONDS + 60)
     watched = {cloud: {"cloudpods_components": names} for cloud, names in COMPONENTS.items()}
     calls = {
-        "audit": (AUDIT_PLAYBOOK, everywhere(), {"cloudpods_interval": INTERVAL}),
+        "audit": (AUDIT_PLAYBOOK, everywhere(), {"cloudpods_interval": INTERVAL, "cloudpods_timeout": AUDIT_TIMEOUT}),
         "watch": (
             "cloudpods.diagnostics.watch_logs",
             watched,
@@ -177,6 +178,22 @@ def test_audit_health(judged, trouble):
     headline = findings[0]["message"] if findings else "; ".join(each["reason"] for each in own("unknown"))
     by = findings[0]["rule"] if findings else ""
     assert not AUDIT[trouble].misses(verdict, by, headline), json.dumps(findings)
+
+
+FROZEN = [trouble for trouble in WATCH if BY_NAME[trouble].act == FREEZE]
+
+
+@pytest.mark.parametrize("trouble", FROZEN)
+def test_the_log_of_what_is_frozen_is_read_all_the_same(instances, judged, trouble):
+    (row,) = judged["audit"].of("log", instance=instances[trouble])
+    assert (row["status"], row["reason"]) == ("complete", "recorded"), row["message"]
+
+
+@pytest.mark.parametrize("trouble", FROZEN)
+def test_a_service_that_hangs_is_not_asked_all_questions_to_their_deadlines(instances, judged, trouble):
+    rows = [row for row in judged["audit"].rows if row["instance"] == instances[trouble]]
+    # Both samples together take less than the time that one of them is given.
+    assert sum(row["duration"] for row in rows) < AUDIT_TIMEOUT
 
 
 @pytest.mark.parametrize("cloud", COMPONENTS)

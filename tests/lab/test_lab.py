@@ -241,6 +241,23 @@ class TestFaults:
         wait_for("exec after the thaw", lambda: not subprocess.run(command, check=False).returncode)
         wait_for("whole lab", lambda: not lifecycle.troubles(lab))
 
+    def test_a_frozen_container_is_stopped_until_it_is_thawed(self, pods: dict[str, str]) -> None:
+        node, pod = next(iter(pods.items()))
+        told = kubectl("get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].containerID}")
+        lab, target = Lab(NAME), f"{node}/{told.partition('://')[2]}"
+
+        def state_inside() -> str:
+            return kubectl("exec", pod, "--", "grep", "State:", "/proc/1/status").split()[1]
+
+        faults.freeze(lab, target)
+        try:
+            assert state_inside() == "T"
+        finally:
+            faults.thaw(lab, target)
+        assert state_inside() != "T"
+        with pytest.raises(LabError, match="has no container"):
+            faults.freeze(lab, f"{node}/{'0' * 64}")
+
     def test_the_api_server_stops_and_starts(self, pods: dict[str, str]) -> None:
         lab = Lab(NAME)
         lab_py("fault", "stop", "cp/kube-apiserver")
