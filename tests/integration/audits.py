@@ -32,6 +32,7 @@ THRESHOLDS = {
     "memory_growth_warning": 20_000_000,
     "growth_ratio": 1.001,
     "slow_path_requests": 3,
+    "log_busy_seconds": 1,
 }
 INTERVAL = 5  # seconds between the samples; odd for the sake of `db-waiting`
 
@@ -79,7 +80,7 @@ FINDINGS: dict[str, set[str]] = {
     "memory-growing": {"memory_outlier", "memory_growing"},
     "version-of-a-replica": {"versions_of_replicas"},
     "version-of-a-component": {"versions_of_components"},
-    "not-ready": {"component_down", "endpoint_not_answering"},  # its Deployment has one replica
+    "not-ready": {"not_answering", "component_down"},  # its Deployment has one replica
     "restarted": {"instance_restarted"},
     "restarting": {"instance_crash_loop"},
     "crash-loop": {"instance_crash_loop"},
@@ -88,14 +89,14 @@ FINDINGS: dict[str, set[str]] = {
     "missing": {"component_missing"},
     "hung": {"not_answering"},
     "deaf": {"not_answering"},
-    "internal-pool-full": {"log_tasks_dropped", "endpoint_not_answering"},
+    "internal-pool-full": {"not_answering", "log_tasks_dropped"},
     "answer-hang": {"endpoint_not_answering"},
     "answer-short": {"endpoint_not_answering"},
     "answer-reset": {"endpoint_not_answering"},
     "answer-close": {"endpoint_not_answering"},
     "answer-unavailable": {"endpoint_not_answering"},
     "certificate-ending": {"certificate_ends"},
-    "certificate-ended": {"certificate_ends"},
+    "certificate-ended": {"certificate_ended"},
 }
 # Trouble -> why something could not be read: then nothing is claimed, neither good nor bad.
 UNKNOWN = {

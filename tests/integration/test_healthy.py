@@ -35,6 +35,7 @@ DUMPING = {
     "host-health": 2,
     "host-image": 2,
 }
+ABSENT = "devtool"  # a component that the catalog knows, and the cloud does not have
 UNTOUCHABLE = {
     "scheduler": "never_dumps",
     "monitor": "never_dumps",
@@ -145,7 +146,7 @@ def test_the_terminal_shows_a_table_and_the_bundle(captured):
 @pytest.fixture(scope="module")
 def untouched(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, dict, dict]:
     before = healthy.containers(NAMESPACE)
-    variables = {"cloudpods_kubeconfig": healthy.kubeconfig, "cloudpods_components": [*UNTOUCHABLE, "absent"]}
+    variables = {"cloudpods_kubeconfig": healthy.kubeconfig, "cloudpods_components": [*UNTOUCHABLE, ABSENT]}
     run = play(tmp_path_factory.mktemp("untouched"), variables)
     return run, before, healthy.containers(NAMESPACE)
 
@@ -161,7 +162,20 @@ def test_what_does_not_dump_is_refused_by_name_and_still_runs(untouched):
 def test_a_component_without_instances_has_its_row(untouched):
     run, _before, _after = untouched
     (row,) = run.of("discovery")
-    assert (row["component"], row["status"], row["reason"]) == ("absent", "skipped", "not_deployed")
+    assert (row["component"], row["status"], row["reason"]) == (ABSENT, "skipped", "not_deployed")
+
+
+def test_the_name_of_no_component_is_an_error_that_tells_the_nearest_ones(healthy, tmp_path):
+    run = play(tmp_path, {"cloudpods_kubeconfig": healthy.kubeconfig, "cloudpods_components": ["regoin"]})
+    assert run.code == 2
+    assert "regoin" in run.shown
+    assert "did you mean region" in run.shown
+
+
+def test_the_names_of_the_catalogue_are_known(healthy, tmp_path):
+    names = ["identity", "image"]
+    run = play(tmp_path, {"cloudpods_kubeconfig": healthy.kubeconfig, "cloudpods_components": names})
+    assert {(row["component"], row["status"]) for row in run.of()} == {("keystone", "complete"), ("glance", "complete")}
 
 
 def test_the_play_fails_when_nothing_was_captured(untouched):
