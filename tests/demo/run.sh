@@ -35,6 +35,6 @@ ansible-playbook playbooks/capture_stacks.yml \
 
 latest=$(find "$output" -mindepth 1 -maxdepth 1 -type d -printf '%T@ %p/\n' | sort -n | tail -n 1 | cut -d ' ' -f 2-)
 echo "The report, ready to be pasted into an issue: ${latest}issue.md"
-echo "What it says of region, up to the second largest group of stacks:"
+echo "What it says of region, up to the second group of stacks:"
 echo
 awk '/^## / { on = ($2 == "region") } on { print } on && /^```$/ && ++groups == 2 { exit }' "${latest}issue.md"
