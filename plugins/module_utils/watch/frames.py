@@ -35,6 +35,7 @@ class Place:
     signal: str = ""
     frames: list[tuple[str, str]] = field(default_factory=list)
     _inside: bool = False
+    _has_frames: bool = False
     _call: str = ""
 
     def take(self, text: str) -> None:
@@ -42,8 +43,8 @@ class Place:
         self.wanted -= 1
         text = text[:_LONGEST]
         if text.startswith("goroutine ") or (self._inside and not text.strip()):
-            # The crashed goroutine stands first, and ends with an empty line.
-            self.wanted = 0 if self._inside else self.wanted
+            # The crashed goroutine stands first, and ends with an empty line. What has no frames is of the message.
+            self.wanted = 0 if self._has_frames else self.wanted
             self._inside = True
         elif self._inside:
             self._frame(text)
@@ -56,6 +57,7 @@ class Place:
         if file is None:
             self._call = call.group(1) if call else ""
             return
+        self._has_frames = True
         name, self._call = self._call, ""
         if name == "panic" or name.startswith("runtime.panic"):
             self.frames.clear()

@@ -71,27 +71,31 @@ OTHER_RULES = {
 
 @dataclass
 class Ends:
-    """Ends of the process, as the log and the container tell. crashes, restarts: how many; moments: of the last."""
+    """Ends of the process, as the log and the container tell.
+
+    crashes, restarts: how many; crashed, restarted: when the last of them was. replaced: another process took the place
+    of the one that crashed last.
+    """
 
     crashes: int = 0
     crashed: float | None = None
     restarts: int = 0
     restarted: float | None = None
-    _replaced: bool = True
+    replaced: bool = True
 
     def crash(self, moment: float | None) -> None:
         """A line tells that the process ended."""
         same = moment is None or (self.crashed is not None and abs(moment - self.crashed) <= ONE_CRASH_SECONDS)
-        if self._replaced or not same:
+        if self.replaced or not same:
             self.crashes += 1
-        self._replaced = False
+        self.replaced = False
         self.crashed = moment if self.crashed is None or moment is None else max(self.crashed, moment)
 
     def restart(self, moment: float | None) -> None:
         """Another process took its place."""
         self.restarts += 1
         self.restarted = moment if self.restarted is None or moment is None else max(self.restarted, moment)
-        self._replaced = True
+        self.replaced = True
 
 
 def end_findings(
@@ -126,10 +130,9 @@ def end_findings(
 
 def _lives_on(ends: Ends, last: float | None) -> bool:
     """Whether something shows that another process runs since the crash."""
-    if ends.crashed is None:
-        return ends.restarts > 0
-    later = [each for each in (ends.restarted, None if last is None else last - ONE_CRASH_SECONDS) if each is not None]
-    return any(each > ends.crashed for each in later)
+    if ends.replaced:
+        return True
+    return ends.crashed is not None and last is not None and last - ends.crashed > ONE_CRASH_SECONDS
 
 
 def trouble_findings(counted: Iterable[Counted], pools: Sequence[str], situation: Situation) -> list[Finding]:

@@ -209,7 +209,7 @@ VERDICTS = {
     "too short": ([access(1)], 59, "unknown", "too_short", False),
     "a trouble that is over": ([line(1, " etcd keepalive failed"), access(299)], 300, "busy", "trouble", True),
     "only information": ([line(1, " exitFlag is set, to exit", "info"), access(80)], 90, "healthy", "quiet", False),
-    "a warning that is not about a pool": ([line(1, " Waiting for esxi disks 3"), access(80)], 90, "healthy", "quiet", False),
+    "a warning": ([line(1, " Waiting for esxi disks 3"), access(80)], 90, "healthy", "quiet", False),
     "a trouble that is not about a pool": ([line(1, " etcd keepalive failed")], 90, "busy", "trouble", False),
     "one task lost": ([dropped(1)], 3, "dropping", "tasks_lost", False),
     "one task lost long ago": ([dropped(1), access(299)], 300, "dropping", "tasks_lost", True),
