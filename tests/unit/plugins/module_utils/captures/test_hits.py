@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures import hits, roster
@@ -18,6 +19,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.f
     Changed,
     Ended,
     Gap,
+    Lines,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
 from scripted import BUSY, FULL, WAITS, Cloud, Script
@@ -310,3 +312,16 @@ def test_what_does_not_matter_is_counted_until_something_does():
 def test_options_that_make_no_sense_are_named(options, said):
     with pytest.raises(ValueError, match=said):
         Options(**options)
+
+
+def test_what_is_not_about_a_pool_has_the_verdict_of_the_instance(cloud, watching):
+    """A pool without a name that only waited says nothing of a crash."""
+    name = cloud.add("region").instance.name
+    watch = watching()
+    script = watch.script(name)
+    script.say(" detach worker #7(0xc0001, detach) GET /x(GET /x) due to reason timeout after 1m0s")
+    assert watch.next()["verdict"] == "busy"
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S.000000000Z", time.gmtime())
+    script.written.put(Lines(f"{stamp} panic: runtime error: index out of range\n".encode()))
+    event = watch.next()
+    assert (event["pattern"], event["severity"], event["verdict"]) == ("runtime_panic", "critical", "stuck")
