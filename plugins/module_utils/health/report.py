@@ -15,7 +15,7 @@ from .evaluate import OK, VERDICTS
 from .wording import cut, figure
 
 TABLE_LINES = 60
-_CELL = 100
+_CELL = 120
 # The rank of what has no finding, behind all that have one.
 _NOT_FOUND = sys.maxsize
 
