@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -32,6 +33,8 @@ from troubles import (
     crash_loop_waits,
     old_trouble_is_over,
     pods,
+    start_anew,
+    watchdog_speaks,
 )
 from world import Run, World, play
 
@@ -96,9 +99,20 @@ def stacks(troubled: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run(troubled, folder, "cloudpods.diagnostics.capture_stacks", everywhere(), cloudpods_timeout=TIMEOUT)
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Runs of the playbooks that judge. instances: the names of the pods in trouble by then, by their troubles."""
+
+    audit: Run
+    watch: Run
+    instances: dict[str, str]
+
+
 @pytest.fixture(scope="module")
-def judged(troubled: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    """The audit and the watch, side by side, once the old trouble is over."""
+def judged(troubled: World, tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    """The audit and the watch, side by side, when the old trouble is over and the fresh start is a minute old."""
+    start_anew(troubled, "fresh-start")
+    wait_until("the watchdog of what was started", lambda: watchdog_speaks(troubled, "fresh-start"), 240)
     wait_until("the old trouble to be old", lambda: old_trouble_is_over(troubled), OVER_SECONDS + 60)
     watched = {cloud: {"cloudpods_components": names} for cloud, names in COMPONENTS.items()}
     calls = {
@@ -114,7 +128,8 @@ def judged(troubled: World, tmp_path_factory: pytest.TempPathFactory) -> dict[st
             name: pool.submit(run, troubled, tmp_path_factory.mktemp(name), playbook, clouds, **variables)
             for name, (playbook, clouds, variables) in calls.items()
         }
-        return {name: each.result() for name, each in made.items()}
+        names = {trouble: pod["metadata"]["name"] for trouble, pod in pods(troubled)}
+        return Judged(made["audit"].result(), made["watch"].result(), names)
 
 
 def test_each_trouble_has_a_right_answer():
@@ -153,20 +168,20 @@ def test_what_is_frozen_costs_its_fellow_nothing(instances, stacks):
 
 
 @pytest.mark.parametrize("trouble", WATCH)
-def test_watch_logs(instances, judged, trouble):
-    (row,) = judged["watch"].of("log_watch", instance=instances[trouble])
+def test_watch_logs(judged, trouble):
+    (row,) = judged.watch.of("log_watch", instance=judged.instances[trouble])
     told = row["details"]
     assert not WATCH[trouble].misses(told["verdict"], told["rule"], *told["evidence"])
 
 
-def test_the_watch_says_of_the_old_trouble_that_it_is_over(instances, judged):
-    (line,) = [line for line in judged["watch"].shown.splitlines() if instances["over"] in line]
+def test_the_watch_says_of_the_old_trouble_that_it_is_over(judged):
+    (line,) = [line for line in judged.watch.shown.splitlines() if judged.instances["over"] in line]
     assert "dropping (over)" in line
 
 
 @pytest.mark.parametrize("trouble", AUDIT)
 def test_audit_health(judged, trouble):
-    said = health(judged["audit"])
+    said = health(judged.audit)
     component, cloud = BY_NAME[trouble].component, CLOUD[trouble]
 
     def own(part: str) -> list[dict[str, Any]]:
@@ -184,27 +199,27 @@ FROZEN = [trouble for trouble in WATCH if BY_NAME[trouble].act == FREEZE]
 
 
 @pytest.mark.parametrize("trouble", FROZEN)
-def test_the_log_of_what_is_frozen_is_read_all_the_same(instances, judged, trouble):
-    (row,) = judged["audit"].of("log", instance=instances[trouble])
+def test_the_log_of_what_is_frozen_is_read_all_the_same(judged, trouble):
+    (row,) = judged.audit.of("log", instance=judged.instances[trouble])
     assert (row["status"], row["reason"]) == ("complete", "recorded"), row["message"]
 
 
 @pytest.mark.parametrize("trouble", FROZEN)
-def test_a_service_that_hangs_is_not_asked_all_questions_to_their_deadlines(instances, judged, trouble):
-    rows = [row for row in judged["audit"].rows if row["instance"] == instances[trouble]]
+def test_a_service_that_hangs_is_not_asked_all_questions_to_their_deadlines(judged, trouble):
+    rows = [row for row in judged.audit.rows if row["instance"] == judged.instances[trouble]]
     # Both samples together take less than the time that one of them is given.
     assert sum(row["duration"] for row in rows) < AUDIT_TIMEOUT
 
 
 @pytest.mark.parametrize("cloud", COMPONENTS)
 def test_what_is_in_no_trouble_is_said_to_be_well(judged, cloud):
-    said = health(judged["audit"])
+    said = health(judged.audit)
     (cluster,) = [each for each in said["clusters"] if each["cluster"] == cloud]
     verdicts = {each["component"]: each["verdict"] for each in cluster["components"]}
     troubled = {BY_NAME[trouble].component for trouble in WATCH if CLOUD[trouble] == cloud}
     well = set(verdicts) - troubled
     assert {verdicts[component] for component in well} == {"ok"}, verdicts
-    watched = {row["component"]: row["details"]["verdict"] for row in judged["watch"].of("log_watch", cluster=cloud)}
+    watched = {row["component"]: row["details"]["verdict"] for row in judged.watch.of("log_watch", cluster=cloud)}
     assert {watched[component] for component in well & set(watched)} == {"healthy"}, watched
 
 

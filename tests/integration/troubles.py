@@ -81,7 +81,7 @@ WATCH = {
     "frozen-etcd": Answer("unknown", says=(_SILENT, "not ready")),
     "waits-for-peer": Answer("stuck", says=("the oldest task", "GET /v1/images")),
     "log-gone": Answer("unknown", says=(_LOST_LOG,)),
-    "panics": Answer("busy", says=("panic",)),
+    "panics": Answer("stuck", "crash_loop", ("panic",)),
     "answers-ping-only": Answer("healthy"),
     "says-not-ready": Answer("unknown", says=("scheduler is not ready",)),
     "etcd-lost": Answer("busy", says=("etcd",)),
@@ -107,7 +107,7 @@ AUDIT = {
     "db-slow": Answer("critical", ("worker_pool_saturated", "worker_pool_nearly_full", "slow_paths"), never="connect"),
     "db-full": Answer("critical", says=("Error 1040: Too many connections",)),
     "over": Answer("warning", says=("over|ended",)),
-    "fresh-start": Answer("warning", says=("start",)),
+    "fresh-start": Answer("warning", says=("start", "drains")),
     "hung-disk": Answer("ok"),
     "idle": Answer("ok"),
 }
@@ -135,7 +135,10 @@ PROFILES = {
 def pods(world: World) -> Iterator[tuple[str, dict[str, Any]]]:
     """The troubles of the plan, and their pods."""
     for namespace in dict.fromkeys(CLOUD.values()):
-        for pod in world.pods(namespace, TROUBLE_LABEL):
+        living = [
+            each for each in world.pods(namespace, TROUBLE_LABEL) if not each["metadata"].get("deletionTimestamp")
+        ]
+        for pod in living:
             yield pod["metadata"]["labels"][TROUBLE_LABEL], pod
 
 
@@ -168,6 +171,21 @@ def lose_log(world: World, pod: dict[str, Any]) -> None:
     world.lab("exec", pod["spec"]["nodeName"], "--", "sh", "-c", link)
 
 
+def start_anew(world: World, trouble: str) -> None:
+    """Replace the pod of a trouble by a new one."""
+    for planted, pod in pods(world):
+        if planted == trouble:
+            metadata = pod["metadata"]
+            world.kubectl("-n", metadata["namespace"], "delete", "pod", metadata["name"], "--wait=false")
+
+
+def watchdog_speaks(world: World, trouble: str) -> bool:
+    """Whether the watchdog of the pod of a trouble has said that a pool is busy."""
+    (metadata,) = [pod["metadata"] for planted, pod in pods(world) if planted == trouble]
+    log = world.kubectl("-n", metadata["namespace"], "logs", metadata["name"], "--tail=200", check=False)
+    return "has been busy for" in log
+
+
 def crash_loop_waits(world: World) -> bool:
     """Whether what panics waits for its next start, for long."""
     (pod,) = [pod for trouble, pod in pods(world) if trouble == "panics"]
@@ -175,7 +193,7 @@ def crash_loop_waits(world: World) -> bool:
 
 
 def old_trouble_is_over(world: World) -> bool:
-    """Whether enough time has passed since the trouble `over`, and it is no newer than the watch looks back."""
+    """Whether enough time has passed since the trouble `over`."""
     (pod,) = [pod for trouble, pod in pods(world) if trouble == "over"]
     started = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
     age = datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(started.replace("Z", "+00:00"))

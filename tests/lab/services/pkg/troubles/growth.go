@@ -129,11 +129,16 @@ type cronJob struct{ task }
 func (j cronJob) Dump() string { return fmt.Sprintf("cron job %d", j.n) }
 
 // cronJobs are all due at the start, as those of a service that has just been started are: more than
-// their pool has workers.
+// their pool has workers. The first ones take a part of the time, so that the queue drains evenly.
 func cronJobs(b behaviour.Behaviour, app *appsrv.Application) {
 	pool := app.Pool("CronJobWorkers")
+	workers := pool.State().Max
 	for n := 0; n < b.CronBurst; n++ {
-		pool.Run(cronJob{task{n, b.CronTime}})
+		takes := b.CronTime
+		if n < workers {
+			takes = takes * time.Duration(n+1) / time.Duration(workers)
+		}
+		pool.Run(cronJob{task{n, takes}})
 	}
 }
 
