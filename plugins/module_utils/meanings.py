@@ -69,6 +69,7 @@ class Reason(str, enum.Enum):
     NOT_DEPLOYED = "not_deployed"
     CHECK_MODE = "check_mode"
     RUN_DEADLINE = "run_deadline"
+    DUMP_AWAITED = "dump_awaited"
     STACK_NOT_TAKEN = "stack_not_taken"
     NOT_OFFERED = "not_offered"
     NOT_ASKED = "not_asked"
@@ -264,6 +265,11 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.CHECK_MODE: Meaning(Status.SKIPPED, "check mode: nothing was sent"),
     Reason.RUN_DEADLINE: Meaning(
         Status.SKIPPED, "the deadline of the whole run passed before its turn", "raise cloudpods_deadline"
+    ),
+    Reason.DUMP_AWAITED: Meaning(
+        Status.SKIPPED,
+        "the dump before this one was still awaited at its turn, and no second signal was sent meanwhile",
+        "see the row of the dump before it",
     ),
     Reason.STACK_NOT_TAKEN: Meaning(
         Status.SKIPPED, "the version is read together with the stack, and no process was reached for that"

@@ -21,7 +21,8 @@ class Attempt:
 
     The thread that works on it may be given up. give_up() then says what is known, and what that thread still brings
     later is left out. sent: when the signal was sent. seen: what may explain that no dump comes. doing: the capture
-    that is at work now.
+    that is at work now. is_answered: some of the dump came. ended: nobody works on it any more, so that the instance
+    may be signalled again.
     """
 
     def __init__(self, instance: Instance, sequence: int, store: Store) -> None:
@@ -29,6 +30,8 @@ class Attempt:
         self.sequence = sequence
         self.sent: datetime.datetime | None = None
         self.seen = ""
+        self.is_answered = False
+        self.ended = threading.Event()
         self.doing = STACK
         self._store = store
         self._lock = threading.Lock()

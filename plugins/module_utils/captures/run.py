@@ -5,21 +5,20 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field, replace
 from typing import Any, Sequence
 
 from ..bundle.store import Store
 from ..catalog import Selection, component_of
 from ..deadline import Deadline, DeadlineExceeded
-from ..fanout import Gate, Outcome, run
 from ..model import Instance, InstanceKey, LedgerRow, row, utc_moment, utc_now, utc_text
 from ..progress import Progress
 from ..reasons import CaptureError, Reason, Status, Verdict, verdict
 from ..transports.base import Discovery, Transport, sort_instances
 from .also import STACK_PPROF, take_goroutines
-from .attempt import STACK, VERSION, Attempt
+from .attempt import STACK, VERSION
 from .judge import choose_process, refuse_early
+from .rounds import Rounds
 from .stacks import Options, StackCapture
 
 DISCOVERY = "discovery"
@@ -89,12 +88,7 @@ def capture_all(
             store.record(_rows_without_capture(instance, refusal.verdict, range(1, options.count + 1)))
     capture = StackCapture(transport, store, options)
     progress.expect("dumps", options.count * len(targets))
-    for sequence in range(1, options.count + 1 if targets else 1):
-        begun = deadline.beside(options.interval, "interval")
-        _one_round(capture, targets, sequence, store, options, deadline, progress)
-        if sequence < options.count:
-            # The interval runs from start to start.
-            threading.Event().wait(min(begun.remaining(), deadline.remaining()))
+    Rounds(capture, store, options, deadline, progress).run(targets)
     if options.method != "signal":
         take_goroutines(transport, found.instances, store, options, deadline)
     rows = _with_versions(store.rows, targets)
@@ -143,40 +137,6 @@ def _would_signal(transport: Transport, instance: Instance, deadline: Deadline) 
         return error.verdict
     except DeadlineExceeded as error:
         return verdict(Reason.TIMEOUT, f"the deadline of the {error.scope}")
-
-
-def _one_round(
-    capture: StackCapture,
-    targets: Sequence[Instance],
-    sequence: int,
-    store: Store,
-    options: Options,
-    deadline: Deadline,
-    progress: Progress,
-) -> None:
-    attempts: list[tuple[Attempt, Gate]] = []
-    for start in range(0, len(targets), options.concurrency):
-        wave = targets[start : start + options.concurrency]
-        gate = Gate(len(wave), options.gate_patience)
-        attempts += [(Attempt(instance, sequence, store), gate) for instance in wave]
-
-    def work(todo: tuple[Attempt, Gate]) -> None:
-        attempt, gate = todo
-        with gate.party() as arrive:
-            capture.capture(attempt, arrive, deadline)
-
-    for outcome in run(attempts, progress.counting("dumps", work), options.concurrency, deadline):
-        _account_for(outcome.target[0], outcome)
-
-
-def _account_for(attempt: Attempt, outcome: Outcome[Any, None]) -> None:
-    """Close an attempt that did not come to its own end."""
-    if outcome.error is not None:
-        attempt.give_up(Reason.ERROR, f"{type(outcome.error).__name__}: {outcome.error}")
-    elif outcome.abandoned:
-        attempt.give_up(Reason.TIMEOUT, "it did not end when told to, and was left behind")
-    elif not outcome.started:
-        attempt.give_up(Reason.RUN_DEADLINE)
 
 
 def _rows_without_capture(instance: Instance, outcome: Verdict, sequences: Sequence[int]) -> list[LedgerRow]:

@@ -199,6 +199,7 @@ class StackCapture:
         deadline = run_deadline.child(self._options.timeout, "instance")
         with contextlib.ExitStack() as opened:
             taken = self._take(attempt, arrive, deadline, opened)
+            attempt.is_answered = taken.dump is not None and taken.dump.reader.total is not None
             # Recorded before the version is asked for: whatever that does, the dump is safe.
             attempt.record(self._keep_stack(attempt, taken, started, time.monotonic() - clock))
             first = attempt.sequence == 1

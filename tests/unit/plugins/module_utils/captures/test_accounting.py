@@ -13,7 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import fanout
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures import run as run_module
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures import rounds
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import (
     MEANINGS,
@@ -103,7 +103,7 @@ def test_everything_is_accounted_for(wanted, count, concurrency, node_concurrenc
     signalled: list[str] = []
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch.object(run_module, "run", partial(fanout.run, grace=GRACE)),
+        mock.patch.object(rounds, "run", partial(fanout.run, grace=GRACE)),
     ):
         with stuck() as fault:
             transport = cloud(wanted, fault, signalled)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import threading
 import time
-import types
 
 import capturing
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures import rounds
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures import run as run_module
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover, would_capture
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import Options
@@ -36,7 +37,7 @@ def transport():
 @pytest.fixture
 def impatient(monkeypatch):
     """The run's deadline passes when nothing is at work but what minds no deadline."""
-    monkeypatch.setattr(run_module, "run", capturing.give_up)
+    monkeypatch.setattr(rounds, "run", capturing.give_up)
 
 
 # What a good run leaves
@@ -553,11 +554,14 @@ def test_rounds_run_from_start_to_start(transport, tmp_path, monkeypatch):
         clock.now += 3.0
         service.write(DUMP)
 
-    def wait(_event, seconds):
-        waits.append(seconds)
-        clock.now += seconds
+    def wait(self, seconds):
+        if all(attempt.ended.is_set() for attempt in self._newest.values()):
+            waits.append(seconds)
+            clock.now += seconds
+        else:
+            self._changed.wait(patience())
 
-    monkeypatch.setattr(run_module, "threading", types.SimpleNamespace(Event=type("Event", (), {"wait": wait})))
+    monkeypatch.setattr(rounds.Rounds, "_wait", wait)
     service = transport.add("region", on_signal=slow)
     ran = capture(transport, tmp_path, clock=clock, count=3, interval=10.0)
     assert [(row.sequence, row.reason) for row in ran.rows()] == [(1, "proven"), (2, "proven"), (3, "proven")]
@@ -565,6 +569,91 @@ def test_rounds_run_from_start_to_start(transport, tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.rglob("stack-*.txt")} == {"stack-1.txt", "stack-2.txt", "stack-3.txt"}
     assert len(ran.report.spread) == 3
     assert transport.done_to(service.instance.name).count("signal") == 3
+
+
+# Instances that hang
+
+
+def silent(_service):
+    """Takes the signal and writes nothing."""
+
+
+def test_rounds_go_on_without_an_instance_that_hangs(transport, tmp_path):
+    """The clock stands until all dumps of the others are there: had they to wait for the first, there would be none."""
+    transport.add("region", "hangs", on_signal=silent)
+    transport.add("region", "well")
+    clock = JumpingClock(lambda rows: [row.sequence for row in rows if row.capture == "stack"] == [1, 2, 3])
+    ran = capture(transport, tmp_path, clock=clock, count=3, interval=0.0, gate_patience=0.0)
+    assert [(row.sequence, row.reason) for row in ran.rows(instance="well")] == [(n, "proven") for n in (1, 2, 3)]
+    rows = sorted(ran.rows(instance="hangs"), key=lambda row: row.sequence)
+    assert [(row.sequence, row.reason) for row in rows] == [(1, "no_dump"), (2, "dump_awaited"), (3, "dump_awaited")]
+    assert transport.done_to("hangs").count("signal") == 1
+    assert transport.done_to("well").count("signal") == 3
+
+
+def test_two_signals_are_never_in_flight_to_one_instance(transport, tmp_path):
+    """Its first dump comes when all of the others are there; its next ones then come as well."""
+    others_done, now, most = threading.Event(), [], []
+
+    def slow(service):
+        def answer():
+            assert others_done.wait(patience())
+            now.remove(service)
+            service.write(DUMP)
+
+        now.append(service)
+        most.append(len(now))
+        threading.Thread(target=answer).start()
+
+    def well(service):
+        service.write(DUMP)
+        if transport.done_to("well").count("signal") == 3:
+            others_done.set()
+
+    transport.add("region", "slow", on_signal=slow)
+    transport.add("region", "well", on_signal=well)
+    ran = capture(transport, tmp_path, clock=time.monotonic, count=3, interval=0.0, timeout=patience())
+    assert {(row.instance, row.sequence, row.reason) for row in ran.rows()} == {
+        (name, number, "proven") for name in ("slow", "well") for number in (1, 2, 3)
+    }
+    assert most == [1, 1, 1]
+
+
+def test_a_round_waits_for_instances_that_are_only_slow(transport, tmp_path):
+    """While no dump has come, nobody is held up; and the dumps of a round belong together."""
+    order = []
+
+    def answer(service):
+        order.append(service.instance.name)
+        if len(order) % 2 == 0:
+            for one in transport.services:
+                one.write(DUMP)
+
+    for name in ("one", "two"):
+        transport.add("region", name, on_signal=answer)
+    ran = capture(transport, tmp_path, clock=time.monotonic, count=3, interval=0.0, gate_patience=patience())
+    assert {row.reason for row in ran.rows()} == {"proven"}
+    assert [sorted(order[at : at + 2]) for at in (0, 2, 4)] == [["one", "two"]] * 3
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_hangs_at_the_runs_deadline_has_a_row_for_each_round(transport, tmp_path):
+    with stuck() as fault:
+        transport.add("region", "hangs", faults={"signal": fault})
+        transport.add("region", "well")
+        clock = JumpingClock(lambda rows: [row.instance for row in rows if row.capture == "stack"] == ["well"] * 2)
+        ran = capture(transport, tmp_path, clock=clock, count=2, interval=0.0, gate_patience=0.0)
+        reasons = {row.sequence: row.reason for row in ran.rows(instance="hangs")}
+    assert reasons == {1: "timeout", 2: "dump_awaited"}
+    assert [row.reason for row in ran.rows(instance="well")] == ["proven"] * 2
+
+
+def test_a_frozen_replica_does_not_hold_up_the_other(transport, tmp_path):
+    """The gate would wait for it without end."""
+    with_facts(state="T")(transport.add("region", "frozen"))
+    transport.add("region", "well")
+    ran = capture(transport, tmp_path, gate_patience=1e6)
+    assert (ran.only(instance="frozen").reason, ran.only(instance="well").reason) == ("process_stopped", "proven")
 
 
 @pytest.mark.parametrize("name", ["count", "concurrency", "node_concurrency", "max_bytes"])
