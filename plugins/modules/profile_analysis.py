@@ -93,9 +93,9 @@ EXAMPLES = r"""
     output: /tmp/region
   register: analysis
 
-- name: What uses most of the processor
+- name: How much of the processor is used, and what uses most of it
   ansible.builtin.debug:
-    msg: "{{ analysis.profiles[0].top_percent }} % in {{ analysis.profiles[0].top_function }}"
+    msg: "{{ analysis.table }}"
 
 - name: What grew in memory between two bundles
   cloudpods.diagnostics.profile_analysis:
