@@ -15,6 +15,8 @@ description:
     each worker pool, instance and component whether it is healthy, busy, stuck, or losing tasks.
   - Follows on where a stream is cut, a file is rotated or a container restarts, and takes up what appears meanwhile.
     What could not be seen is named, and nothing with a gap is called healthy.
+  - At its end it asks C(/ping) of the instances whose logs tell of no trouble, since a frozen service is silent, too.
+    What is silent, not ready, restarted, or does not answer is not called healthy.
   - Can capture stacks, profiles or the status of the instance in trouble, and of its suspects, at the moment at which
     its log says so.
 author:
@@ -99,7 +101,8 @@ options:
     default: []
   cooldown:
     description:
-      - For so many seconds after a capture, the same pool of the same component does not set off another.
+      - For so many seconds after a capture, the same instances are not captured again, whatever pool or pattern tells
+        of trouble.
     type: float
     default: 300.0
   deadline:
@@ -156,7 +159,9 @@ counts:
   type: dict
   sample: {complete: 12, partial: 0, refused: 0, failed: 1, skipped: 0}
 table:
-  description: The verdict on each component, and on each of its instances that is not healthy, as lines for people.
+  description:
+    - The verdict on each component, and on each of its instances that is not healthy, as lines for people.
+    - Where no log was watched, one line that says why.
   returned: success
   type: list
   elements: str
@@ -222,7 +227,9 @@ captures:
       description: What went wrong with it, or empty.
       type: str
 ended:
-  description: Why the watching ended, one of the choices of O(until).
+  description:
+    - Why the watching ended, one of the choices of O(until); V(unreachable) where nothing could be listed for some
+      seconds.
   returned: success
   type: str
 """

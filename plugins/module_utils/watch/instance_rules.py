@@ -35,12 +35,13 @@ LOOP_RESTARTS, LOOP_RESTARTS_AND_CRASH = 3, 2
 # A crash holds up all that the service does: this many tasks, for the order of findings.
 _ALL = 1000
 
+_LOOP_WHEN = (
+    f"In the last {duration(CRASH_SECONDS)}: two crashes, {LOOP_RESTARTS_AND_CRASH} restarts and a crash, or "
+    f"{LOOP_RESTARTS} restarts; or the kubelet puts off the next start."
+)
 # What an instance's verdict may rest on besides its pools, by the id that stands in the field rule.
 OTHER_RULES = {
-    "crash_loop": (
-        STUCK,
-        f"Two crashes, {LOOP_RESTARTS_AND_CRASH} restarts with one, or {LOOP_RESTARTS} without; the last not long ago.",
-    ),
+    "crash_loop": (STUCK, _LOOP_WHEN),
     "process_ended": (STUCK, "The process crashed or ended itself, and nothing shows that another one runs."),
     "process_crashed": (BUSY, f"The process crashed or ended itself in the last {duration(CRASH_SECONDS)}."),
     "trouble": (BUSY, "A pattern of severity critical was seen that is not about a pool."),
