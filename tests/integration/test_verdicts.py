@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from audits import AUDIT as AUDIT_PLAYBOOK
-from audits import INTERVAL, cloud_of, health
+from audits import cloud_of, health
 from deploy import apply, sets
 from deploy.health import BY_NAME, FREEZE
 from standins import Machine
@@ -110,13 +110,13 @@ class Judged:
 
 @pytest.fixture(scope="module")
 def judged(troubled: World, tmp_path_factory: pytest.TempPathFactory) -> Judged:
-    """The audit and the watch, side by side, when the old trouble is over and the fresh start is a minute old."""
-    start_anew(troubled, "fresh-start")
-    wait_until("the watchdog of what was started", lambda: watchdog_speaks(troubled, "fresh-start"), 240)
+    """The audit and the watch, side by side, once the old trouble is over and the fresh start has just been made."""
     wait_until("the old trouble to be old", lambda: old_trouble_is_over(troubled), OVER_SECONDS + 60)
+    start_anew(troubled, "fresh-start")
+    wait_until("the watchdog of what was started", lambda: watchdog_speaks(troubled, "fresh-start"), 120)
     watched = {cloud: {"cloudpods_components": names} for cloud, names in COMPONENTS.items()}
     calls = {
-        "audit": (AUDIT_PLAYBOOK, everywhere(), {"cloudpods_interval": INTERVAL, "cloudpods_timeout": AUDIT_TIMEOUT}),
+        "audit": (AUDIT_PLAYBOOK, everywhere(), {"cloudpods_timeout": AUDIT_TIMEOUT}),
         "watch": (
             "cloudpods.diagnostics.watch_logs",
             watched,
@@ -202,6 +202,12 @@ FROZEN = [trouble for trouble in WATCH if BY_NAME[trouble].act == FREEZE]
 def test_the_log_of_what_is_frozen_is_read_all_the_same(judged, trouble):
     (row,) = judged.audit.of("log", instance=judged.instances[trouble])
     assert (row["status"], row["reason"]) == ("complete", "recorded"), row["message"]
+
+
+def test_the_text_of_the_kubelet_is_no_log_of_a_service(judged):
+    (row,) = judged.audit.of("log", instance=judged.instances["log-gone"])
+    assert (row["status"], row["reason"], row["bytes"]) == ("failed", "log_unavailable", 0)
+    assert "resolving symlinks" in row["message"]
 
 
 @pytest.mark.parametrize("trouble", FROZEN)

@@ -99,7 +99,7 @@ AUDIT = {
     "frozen-unprobed": Answer("critical", "not_answering", ("hangs", "capture its stacks")),
     "frozen-etcd": Answer("warning", "instance_not_ready", ("not ready",)),
     "waits-for-peer": Answer("critical", "worker_pool_saturated", ("HttpGetRequestWorkerManager", "8 of 8")),
-    "log-gone": Answer("unknown", says=("log", _LOST_LOG)),
+    "log-gone": Answer("unknown", says=(r"log was not read \(log_unavailable\)",)),
     "panics": Answer("critical", "instance_crash_loop", ("exit code 2",)),
     "answers-ping-only": Answer("warning", "endpoint_not_answering", ("worker_stats",)),
     "says-not-ready": Answer("warning", "ping_refused", ("scheduler is not ready",)),
@@ -116,7 +116,7 @@ STACKS = {
     "frozen": _STOPPED,
     "frozen-replica": _STOPPED,
     "frozen-unprobed": _STOPPED,
-    "log-gone": Answer("refused", "log_unavailable", (_LOST_LOG,)),
+    "log-gone": Answer("failed", "log_unavailable", (_LOST_LOG, "no signal is sent")),
     "panics": Answer("refused", "crash_loop"),
     # One thread hangs in the kernel, and the others write the dump.
     "hung-disk": Answer("complete", "proven"),

@@ -174,7 +174,7 @@ TROUBLES = (
     Trouble("over", "its queue was full for five seconds, then queries failed for three; since then all is well",
             "cloudnet", {**_LOCKED, "db_story": "locked:5s,broken:3s,ok:0s"}),
     Trouble("fresh-start", "was started just now: its cron jobs are all due at once", "cloudevent",
-            {"cron_burst": 44, "cron_time": "16s", "http_rate": 2}),
+            {"cron_burst": 44, "cron_time": "16s", "watchdog": "10s", "http_rate": 2}),
     Trouble("idle", "has nothing to do, and profiling is on: no trouble at all", "devtool",
             container={"command": [*COMPONENTS["devtool"].containers[0].command, "--enable-app-profiling"]}),
     # On the nodes' network: one such cloud at a time, and none beside the healthy set.
