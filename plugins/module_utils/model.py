@@ -86,7 +86,8 @@ class Instance:
 
     name is the pod's name, or "<component>-<pid>" for a process outside of Kubernetes.
     ports are the container's declared TCP ports; started is an RFC 3339 time (UTC) or "". address is the pod's IP.
-    last_end says how the container before this one ended ("OOMKilled, exit code 137"), last_ended when (RFC 3339).
+    last_end says how the container before this one ended ("OOMKilled, exit code 137"), last_started and last_ended
+    from when to when it ran (RFC 3339).
     process is set by the host transport only, which finds the process at discovery.
     """
 
@@ -109,6 +110,7 @@ class Instance:
     read_only: bool = False
     address: str = ""
     last_end: str = ""
+    last_started: str = ""
     last_ended: str = ""
     process: Process | None = None
 
