@@ -1,127 +1,28 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What may become of a capture, as data: statuses, reasons, and what each reason means.
+"""What each reason means, as data.
 
 Pure: nothing here does I/O or knows Ansible, Kubernetes or a transport.
 """
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass
+from .vocabulary import EVERY_TRANSPORT, Meaning, Reason, Status
 
+__all__ = ("EVERY_TRANSPORT", "MEANINGS", "Meaning", "Reason", "Status")
 
-class Status(str, enum.Enum):
-    """What became of a capture that was asked for."""
-
-    COMPLETE = "complete"
-    PARTIAL = "partial"
-    REFUSED = "refused"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-
-
-class Reason(str, enum.Enum):
-    """Why a capture has its status. The vocabulary is closed: MEANINGS gives each word its one status."""
-
-    PROVEN = "proven"
-    RECORDED = "recorded"
-    SAME_IMAGE = "same_image"
-    CUT_SHORT = "cut_short"
-    STREAM_ENDED = "stream_ended"
-    DAMAGED = "damaged"
-    TOO_LARGE = "too_large"
-    NEVER_DUMPS = "never_dumps"
-    RELOADS = "reloads"
-    MAY_DIE = "may_die"
-    PENDING = "pending"
-    NOT_STARTED = "not_started"
-    STUCK_IN_INIT = "stuck_in_init"
-    CRASH_LOOP = "crash_loop"
-    TERMINATING = "terminating"
-    TERMINATED = "terminated"
-    NODE_LOST = "node_lost"
-    UNTRUSTED = "untrusted"
-    WRONG_CONTAINER = "wrong_container"
-    NO_SHELL = "no_shell"
-    NO_PROCESS = "no_process"
-    SEVERAL_PROCESSES = "several_processes"
-    USR1_IGNORED = "usr1_ignored"
-    USR1_NOT_CAUGHT = "usr1_not_caught"
-    STDERR_LOST = "stderr_lost"
-    PROCESS_CHANGED = "process_changed"
-    PROCESS_STOPPED = "process_stopped"
-    NO_MEMORY_ROOM = "no_memory_room"
-    NO_RUNTIME_CLI = "no_runtime_cli"
-    NO_DUMP = "no_dump"
-    NO_VERSION = "no_version"
-    TIMEOUT = "timeout"
-    FORBIDDEN = "forbidden"
-    UNREACHABLE = "unreachable"
-    NO_RESULT = "no_result"
-    GONE = "gone"
-    LOG_UNAVAILABLE = "log_unavailable"
-    EXEC_FAILED = "exec_failed"
-    SIGNAL_FAILED = "signal_failed"
-    ERROR = "error"
-    DISPUTED = "disputed"
-    NOT_DEPLOYED = "not_deployed"
-    CHECK_MODE = "check_mode"
-    RUN_DEADLINE = "run_deadline"
-    DUMP_AWAITED = "dump_awaited"
-    STACK_NOT_TAKEN = "stack_not_taken"
-    NOT_OFFERED = "not_offered"
-    NOT_ASKED = "not_asked"
-    NO_ENDPOINT = "no_endpoint"
-    USER_AGENT_REFUSED = "user_agent_refused"
-    QUEUE_FULL = "queue_full"
-    PROCESS_TIMEOUT = "process_timeout"
-    SERVER_ERROR = "server_error"
-    UNEXPECTED_STATUS = "unexpected_status"
-    REDIRECTED = "redirected"
-    NOT_JSON = "not_json"
-    BAD_ANSWER = "bad_answer"
-    BODY_CUT = "body_cut"
-    BODY_TOO_LARGE = "body_too_large"
-    NO_ANSWER = "no_answer"
-    CONNECTION_REFUSED = "connection_refused"
-    CONNECTION_BROKEN = "connection_broken"
-    TLS_FAILED = "tls_failed"
-    NOT_HTTP = "not_http"
-    NO_PORT = "no_port"
-    HTTP_ONLY = "http_only"
-    AUTH_FAILED = "auth_failed"
-    NO_CATALOG_ENTRY = "no_catalog_entry"
-    NO_CERTIFICATE = "no_certificate"
-    PROFILE_WHOLE = "profile_whole"
-    PROFILE_EMPTY = "profile_empty"
-    PROFILE_CUT = "profile_cut"
-    PROFILE_BAD = "profile_bad"
-    PROFILE_TOO_LARGE = "profile_too_large"
-    NOT_READ_HERE = "not_read_here"
-    PROFILING_OFF = "profiling_off"
-    NOT_REGISTERED = "not_registered"
-    POOL_SATURATED = "pool_saturated"
-    POOL_UNKNOWN = "pool_unknown"
-    LOG_GAP = "log_gap"
-    NOT_REDACTED = "not_redacted"
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What a reason says about a row: its status, what happened, and what to do next."""
-
-    status: Status
-    what: str
-    next_step: str = ""
-
+_KUBERNETES = ("kubernetes",)
+_NODES = ("kubernetes", "host")
+_URLS = ("keystone", "url")
 
 MEANINGS: dict[Reason, Meaning] = {
     Reason.PROVEN: Meaning(Status.COMPLETE, "the counts of all blocks add up to the total that the dump states"),
     Reason.RECORDED: Meaning(Status.COMPLETE, "read and kept"),
     Reason.LOG_GAP: Meaning(
-        Status.PARTIAL, "a part of the log was not seen", "see the gaps in log.json; watch again, or on the node itself"
+        Status.PARTIAL,
+        "a part of the log was not seen",
+        "see the gaps in log.json; watch again, or on the machine itself",
     ),
     Reason.NOT_REDACTED: Meaning(
         Status.FAILED,
@@ -135,10 +36,10 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.STREAM_ENDED: Meaning(
         Status.PARTIAL,
         "the log stream ended in the middle of the dump",
-        "see whether the container restarted; run again",
+        "see whether the service restarted; run again",
     ),
     Reason.DAMAGED: Meaning(
-        Status.PARTIAL, "lines are missing inside the dump", "run again; look for log rotation on the node"
+        Status.PARTIAL, "lines are missing inside the dump", "run again; look for log rotation on its machine"
     ),
     Reason.TOO_LARGE: Meaning(
         Status.PARTIAL, "the log window grew over cloudpods_max_bytes", "raise cloudpods_max_bytes and run again"
@@ -147,113 +48,136 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.RELOADS: Meaning(Status.REFUSED, "SIGUSR1 makes this component reload its configuration"),
     Reason.MAY_DIE: Meaning(Status.REFUSED, "SIGUSR1 may end this component: it is not a Go service"),
     Reason.PENDING: Meaning(
-        Status.REFUSED, "the pod is not scheduled on a node", "kubectl describe pod says what it waits for"
+        Status.REFUSED, "the pod is not scheduled on a node", "kubectl describe pod says what it waits for", _KUBERNETES
     ),
     Reason.NOT_STARTED: Meaning(
-        Status.REFUSED, "the container has not started", "kubectl describe pod says what it waits for"
+        Status.REFUSED, "the container has not started", "kubectl describe pod says what it waits for", _KUBERNETES
     ),
     Reason.STUCK_IN_INIT: Meaning(
-        Status.REFUSED, "an init container has not finished", "read the log of the init container (database, keystone)"
+        Status.REFUSED,
+        "its initialisation has not finished",
+        "read its log: it may wait for the database or Keystone",
+        _NODES,
     ),
     Reason.CRASH_LOOP: Meaning(
-        Status.REFUSED, "the container crashes again and again", "read the log of the previous container"
+        Status.REFUSED, "the container crashes again and again", "read the log of the previous container", _KUBERNETES
     ),
     Reason.TERMINATING: Meaning(
         Status.REFUSED,
         "the pod is being deleted, and its service dumps no more while it shuts down",
         "see what its shutdown waits for in its log",
+        _KUBERNETES,
     ),
     Reason.TERMINATED: Meaning(
-        Status.REFUSED, "the container has ended", "kubectl describe pod shows its exit code and reason"
+        Status.REFUSED, "the container has ended", "kubectl describe pod shows its exit code and reason", _KUBERNETES
     ),
     Reason.NODE_LOST: Meaning(
-        Status.REFUSED, "the node does not report to the cluster", "use the host transport on that node"
+        Status.REFUSED, "the node does not report to the cluster", "use the host transport on that node", _KUBERNETES
     ),
     Reason.UNTRUSTED: Meaning(
         Status.REFUSED,
         "the process looks like the component's, and another user may have made it so",
         "see who started it, and what the links exe and root below /proc/PID show",
+        ("host",),
     ),
     Reason.WRONG_CONTAINER: Meaning(
         Status.REFUSED,
         "no container of the pod is the component's",
         "name the right component, or see the container names with kubectl",
+        _KUBERNETES,
     ),
     Reason.NO_SHELL: Meaning(
         Status.REFUSED,
         "the image has no /bin/sh that runs",
         "use the host transport on the node, or /debug/pprof where it is on",
+        _KUBERNETES,
     ),
     Reason.NO_PROCESS: Meaning(
-        Status.REFUSED, "no process of this container runs the component's binary", "see ps in the container"
+        Status.REFUSED, "no process there runs the component's binary", "see with ps what runs there", _NODES
     ),
     Reason.SEVERAL_PROCESSES: Meaning(
         Status.REFUSED,
-        "more than one process of this container runs the component's binary, so none was signalled",
-        "see ps in the container; signal the right one by hand",
+        "more than one process there runs the component's binary, so none was signalled",
+        "see them with ps; signal the right one by hand",
+        _NODES,
     ),
     Reason.USR1_IGNORED: Meaning(
-        Status.REFUSED, "the process ignores SIGUSR1", "use /debug/pprof/goroutine where it is on"
+        Status.REFUSED, "the process ignores SIGUSR1", "use /debug/pprof/goroutine where it is on", _NODES
     ),
     Reason.USR1_NOT_CAUGHT: Meaning(
-        Status.REFUSED, "the process does not catch SIGUSR1 and would die of it", "make sure that it is a Go service"
+        Status.REFUSED,
+        "the process does not catch SIGUSR1 and would die of it",
+        "make sure that it is a Go service",
+        _NODES,
     ),
     Reason.STDERR_LOST: Meaning(
         Status.REFUSED,
         "the dump would go to standard error, and that goes nowhere",
-        "unset log_file_prefix (or redirect stderr to the container log), or use /debug/pprof",
+        "unset log_file_prefix (or let standard error go to a log), or use /debug/pprof",
+        _NODES,
     ),
     Reason.PROCESS_CHANGED: Meaning(
-        Status.REFUSED, "the process changed between the check and the signal", "run again"
+        Status.REFUSED, "the process changed between the check and the signal", "run again", _NODES
     ),
     Reason.PROCESS_STOPPED: Meaning(
         Status.REFUSED,
         "the process is stopped and can write no dump, so no signal was sent",
         "find who stopped it (a debugger: TracerPid in /proc/PID/status) or continue it with kill -CONT; capture again",
+        _NODES,
     ),
     Reason.NO_MEMORY_ROOM: Meaning(
         Status.REFUSED,
         "running the binary for its version might exceed the container's memory limit",
         "the image tag or GET /version tells the version",
+        _NODES,
     ),
     Reason.NO_RUNTIME_CLI: Meaning(
         Status.REFUSED,
         "no tool on the node can run a command inside the container, and its binary is not run outside",
         "install crictl on the node; the image tag tells the version",
+        ("host",),
     ),
     Reason.NO_DUMP: Meaning(
         Status.FAILED,
         "the signal was sent, and no dump came within the deadline",
         "read its log, which tells whether it has come to listen: until then a service ignores the signal; run again",
+        _NODES,
     ),
     Reason.NO_VERSION: Meaning(
-        Status.FAILED, "the binary did not tell its version", "the image tag or GET /version tells the version"
+        Status.FAILED, "the binary did not tell its version", "the image tag or GET /version tells the version", _NODES
     ),
     Reason.TIMEOUT: Meaning(
         Status.FAILED,
         "the deadline passed before the signal was known to be sent",
-        "the node or its kubelet may hang; see the node",
+        "its machine, or what gives access to it, may hang; see there",
+        _NODES,
     ),
     Reason.FORBIDDEN: Meaning(
         Status.FAILED,
-        "the API server forbids this to the user",
-        "grant the verb that the message names (README, permissions)",
+        "this is forbidden to the user",
+        "grant what the message names (README, permissions)",
     ),
     Reason.UNREACHABLE: Meaning(
-        Status.FAILED, "the target does not answer", "use the host transport if the API server or kubelet is down"
+        Status.FAILED,
+        "the target does not answer",
+        "see whether it runs, and what stands in between; the host transport needs nothing but the machine itself",
     ),
     Reason.NO_RESULT: Meaning(Status.FAILED, "the work there failed and left nothing", "mend what the message names"),
     Reason.GONE: Meaning(Status.FAILED, "the instance disappeared during the run", "run again"),
     Reason.LOG_UNAVAILABLE: Meaning(
         Status.FAILED,
         "the log cannot be read (and without it no signal is sent)",
-        "see kubectl logs -f on this container, or its file on the node",
+        "try to read it by hand, also its file on the machine itself",
+        _NODES,
     ),
     Reason.EXEC_FAILED: Meaning(
-        Status.FAILED, "a command could not be run in the container", "see kubectl exec on this container"
+        Status.FAILED, "a command could not be run in the container", "see kubectl exec on this container", _KUBERNETES
     ),
     Reason.SIGNAL_FAILED: Meaning(
-        Status.FAILED, "the signal could not be sent", "the user inside the container may lack the right to signal"
+        Status.FAILED,
+        "the signal could not be sent",
+        "see whether the user has the right to signal the process",
+        _NODES,
     ),
     Reason.ERROR: Meaning(Status.FAILED, "an unexpected error", "report it with this row"),
     Reason.DISPUTED: Meaning(
@@ -316,6 +240,7 @@ MEANINGS: dict[Reason, Meaning] = {
         Status.FAILED,
         "the API server gave an answer that cannot be used",
         "see what stands between here and the API server (a proxy, a load balancer)",
+        _KUBERNETES,
     ),
     Reason.BODY_CUT: Meaning(
         Status.PARTIAL, "the answer ended before its end", "run again; see whether the service restarted"
@@ -343,27 +268,30 @@ MEANINGS: dict[Reason, Meaning] = {
         Status.FAILED, "what listens on the port does not speak HTTP", "see what listens on that port"
     ),
     Reason.NO_PORT: Meaning(
-        Status.SKIPPED, "no port is known on which it could be asked", "declare the container's port"
+        Status.SKIPPED, "no port is known on which it could be asked", "declare its port in its container", _NODES
     ),
     Reason.HTTP_ONLY: Meaning(
         Status.SKIPPED,
         "this transport reaches only the HTTP port of a service",
         "use cloudpods_transport kubernetes or host",
+        _URLS,
     ),
     Reason.AUTH_FAILED: Meaning(
         Status.FAILED,
         "Keystone does not accept the credentials",
         "see the OS_* variables, or the options of the same meaning; climc uses the same ones",
+        ("keystone",),
     ),
     Reason.NO_CATALOG_ENTRY: Meaning(
         Status.SKIPPED,
         "Keystone's catalog has no URL for this component",
         "see the region and the endpoint type; components without an entry need another transport",
+        ("keystone",),
     ),
     Reason.NO_CERTIFICATE: Meaning(
         Status.SKIPPED,
         "no certificate can be seen from here",
-        "the port may be without TLS; the transport host sees what the instances of its node show",
+        "the port may be without TLS; the transport host sees what the instances of its machine show",
     ),
     Reason.PROFILE_WHOLE: Meaning(Status.COMPLETE, "read to its end, and nothing is missing"),
     Reason.PROFILE_EMPTY: Meaning(Status.COMPLETE, "read to its end, and there is nothing in it"),
@@ -388,7 +316,7 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.PROFILING_OFF: Meaning(
         Status.FAILED,
         "profiling is off in this service: it has no /debug/pprof",
-        "set enable_app_profiling: true in its ConfigMap or configuration file and restart it (as an option in Keystone"
+        "set enable_app_profiling: true in its configuration file and restart it (as an option in Keystone"
         " it has no effect); meanwhile capture_stacks works without it",
     ),
     Reason.NOT_REGISTERED: Meaning(

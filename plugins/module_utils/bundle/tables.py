@@ -34,8 +34,16 @@ def by_component(rows: Sequence[LedgerRow], finding: Callable[[Sequence[LedgerRo
 
 
 def places(rows: Sequence[LedgerRow]) -> list[str]:
-    """Return a line for each row that is about a place rather than an instance."""
-    return told([entry for entry in rows if not entry.instance])
+    """Return a line for each row that is about a place rather than an instance.
+
+    If one machine of a cluster lacks a component and another one has it, there is no line for the first.
+    """
+    present = {(entry.cluster, entry.component) for entry in rows if entry.instance}
+
+    def is_elsewhere(entry: LedgerRow) -> bool:
+        return entry.reason == Reason.NOT_DEPLOYED.value and (entry.cluster, entry.component) in present
+
+    return told([entry for entry in rows if not entry.instance and not is_elsewhere(entry)])
 
 
 def told(rows: Sequence[LedgerRow]) -> list[str]:

@@ -64,6 +64,9 @@ class Rounds:
             threads.append(thread)
             if sequence < self._options.count:
                 self._await_next(interval)
+            if self._deadline.expired:
+                # The rounds that are left bring rows only, one after the other.
+                thread.join()
         for thread in threads:
             thread.join()
         if self._errors:

@@ -57,8 +57,10 @@ def discovery_rows(found: Discovery, selection: Selection, cluster: str) -> list
     rows = [place_row(cluster, namespace, "", problem) for namespace, problem in found.problems]
     if selection.named and not found.problems:
         present = {instance.component for instance in found.instances}
+        # Of several machines that make a cluster, each may lack what the others have.
+        where = f" on {found.machine}" if found.machine else ""
         rows += [
-            place_row(cluster, "", name, verdict(Reason.NOT_DEPLOYED, name))
+            place_row(cluster, "", name, verdict(Reason.NOT_DEPLOYED, name + where))
             for name in selection.names
             if name not in present
         ]
@@ -125,6 +127,8 @@ def _would_signal(transport: Transport, instance: Instance, deadline: Deadline) 
         refusal = refuse_early(component_of(instance.component), instance)
         if refusal:
             return refusal.verdict
+        if not transport.reaches_processes:
+            return verdict(Reason.HTTP_ONLY)
         if not transport.sees_processes:
             return verdict(Reason.CHECK_MODE, SEEN_BY_EXEC)
         log = transport.open_log(instance, deadline)

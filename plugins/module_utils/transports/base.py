@@ -24,10 +24,14 @@ from .follow import LogFollow, Look
 
 @dataclass
 class Discovery:
-    """What was found. problems: (namespace or place, verdict) for every place that could not be looked at."""
+    """What was found. problems: (namespace or place, verdict) for every place that could not be looked at.
+
+    machine: the only one that was looked at; "" where that was all of the cluster.
+    """
 
     instances: list[Instance] = field(default_factory=list)
     problems: list[tuple[str, Verdict]] = field(default_factory=list)
+    machine: str = ""
 
     def cluster_or(self, otherwise: str) -> str:
         """The name of the cluster, as the instances have it; the other one where there is none of them."""
@@ -165,6 +169,7 @@ class Transport(abc.ABC):
     follows_files: whether it can follow a file that an instance's standard error goes to. cluster: its name in results.
     machine: the one node that is seen through it; "" where that is all of the cluster. lists_workloads: whether it can
     tell what should run besides what does. sees_processes: whether open_process() runs nothing in a container.
+    reaches_processes: whether there is more of an instance to reach than its HTTP port.
     """
 
     name = ""
@@ -173,6 +178,7 @@ class Transport(abc.ABC):
     machine = ""
     lists_workloads = False
     sees_processes = False
+    reaches_processes = True
 
     @abc.abstractmethod
     def discover(self, selection: Selection, deadline: Deadline) -> Discovery:

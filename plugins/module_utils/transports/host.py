@@ -80,7 +80,7 @@ class HostTransport(Transport):
             self._marks.popitem()[1].close()
 
     def discover(self, selection: Selection, deadline: Deadline) -> Discovery:
-        found = Discovery()
+        found = Discovery(machine=self.machine)
         components: dict[str, Component] = {}
         for component in selection.components:
             components.update((path, component) for path in self._paths(component))

@@ -68,6 +68,7 @@ class UrlTransport(Transport):
     """URLs of components, as a user gave them. Certificates are not verified, as nothing secret is sent."""
 
     name = "url"
+    reaches_processes = False
 
     def __init__(self, urls: Mapping[str, Sequence[str]], cluster: str = "") -> None:
         self.cluster = cluster or "urls"

@@ -106,6 +106,15 @@ def test_check_mode_only_discovers(transport):
     assert not any(row.path or row.details for row in rows)
 
 
+def test_check_mode_promises_no_signal_where_only_http_is_reached(transport):
+    transport.reaches_processes = False
+    transport.add("region")
+    selection = capturing.everything(transport)
+    found = discover(transport, selection, Deadline(patience()))
+    (row,) = would_capture(transport, found, selection, Options(), Deadline(patience()))
+    assert row.reason == "http_only"
+
+
 def test_check_mode_sees_what_the_run_would_see_where_that_runs_nothing(transport):
     transport.sees_processes = True
     transport.add("region")

@@ -1,0 +1,125 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The words for what may become of a capture: statuses, reasons, and the form of their meanings.
+
+Pure: nothing here does I/O or knows Ansible, Kubernetes or a transport.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Status(str, enum.Enum):
+    """What became of a capture that was asked for."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    REFUSED = "refused"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Reason(str, enum.Enum):
+    """Why a capture has its status. The vocabulary is closed: MEANINGS gives each word its one status."""
+
+    PROVEN = "proven"
+    RECORDED = "recorded"
+    SAME_IMAGE = "same_image"
+    CUT_SHORT = "cut_short"
+    STREAM_ENDED = "stream_ended"
+    DAMAGED = "damaged"
+    TOO_LARGE = "too_large"
+    NEVER_DUMPS = "never_dumps"
+    RELOADS = "reloads"
+    MAY_DIE = "may_die"
+    PENDING = "pending"
+    NOT_STARTED = "not_started"
+    STUCK_IN_INIT = "stuck_in_init"
+    CRASH_LOOP = "crash_loop"
+    TERMINATING = "terminating"
+    TERMINATED = "terminated"
+    NODE_LOST = "node_lost"
+    UNTRUSTED = "untrusted"
+    WRONG_CONTAINER = "wrong_container"
+    NO_SHELL = "no_shell"
+    NO_PROCESS = "no_process"
+    SEVERAL_PROCESSES = "several_processes"
+    USR1_IGNORED = "usr1_ignored"
+    USR1_NOT_CAUGHT = "usr1_not_caught"
+    STDERR_LOST = "stderr_lost"
+    PROCESS_CHANGED = "process_changed"
+    PROCESS_STOPPED = "process_stopped"
+    NO_MEMORY_ROOM = "no_memory_room"
+    NO_RUNTIME_CLI = "no_runtime_cli"
+    NO_DUMP = "no_dump"
+    NO_VERSION = "no_version"
+    TIMEOUT = "timeout"
+    FORBIDDEN = "forbidden"
+    UNREACHABLE = "unreachable"
+    NO_RESULT = "no_result"
+    GONE = "gone"
+    LOG_UNAVAILABLE = "log_unavailable"
+    EXEC_FAILED = "exec_failed"
+    SIGNAL_FAILED = "signal_failed"
+    ERROR = "error"
+    DISPUTED = "disputed"
+    NOT_DEPLOYED = "not_deployed"
+    CHECK_MODE = "check_mode"
+    RUN_DEADLINE = "run_deadline"
+    DUMP_AWAITED = "dump_awaited"
+    STACK_NOT_TAKEN = "stack_not_taken"
+    NOT_OFFERED = "not_offered"
+    NOT_ASKED = "not_asked"
+    NO_ENDPOINT = "no_endpoint"
+    USER_AGENT_REFUSED = "user_agent_refused"
+    QUEUE_FULL = "queue_full"
+    PROCESS_TIMEOUT = "process_timeout"
+    SERVER_ERROR = "server_error"
+    UNEXPECTED_STATUS = "unexpected_status"
+    REDIRECTED = "redirected"
+    NOT_JSON = "not_json"
+    BAD_ANSWER = "bad_answer"
+    BODY_CUT = "body_cut"
+    BODY_TOO_LARGE = "body_too_large"
+    NO_ANSWER = "no_answer"
+    CONNECTION_REFUSED = "connection_refused"
+    CONNECTION_BROKEN = "connection_broken"
+    TLS_FAILED = "tls_failed"
+    NOT_HTTP = "not_http"
+    NO_PORT = "no_port"
+    HTTP_ONLY = "http_only"
+    AUTH_FAILED = "auth_failed"
+    NO_CATALOG_ENTRY = "no_catalog_entry"
+    NO_CERTIFICATE = "no_certificate"
+    PROFILE_WHOLE = "profile_whole"
+    PROFILE_EMPTY = "profile_empty"
+    PROFILE_CUT = "profile_cut"
+    PROFILE_BAD = "profile_bad"
+    PROFILE_TOO_LARGE = "profile_too_large"
+    NOT_READ_HERE = "not_read_here"
+    PROFILING_OFF = "profiling_off"
+    NOT_REGISTERED = "not_registered"
+    POOL_SATURATED = "pool_saturated"
+    POOL_UNKNOWN = "pool_unknown"
+    LOG_GAP = "log_gap"
+    NOT_REDACTED = "not_redacted"
+
+
+EVERY_TRANSPORT = ("kubernetes", "host", "keystone", "url")
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a reason says about a row: its status, what happened, and what to do next.
+
+    by: the transports that give this reason. The texts name nothing that one of them does not know: with Keystone or a
+    URL there is no pod, container or node, and on a machine itself there is no API server.
+    """
+
+    status: Status
+    what: str
+    next_step: str = ""
+    by: tuple[str, ...] = EVERY_TRANSPORT

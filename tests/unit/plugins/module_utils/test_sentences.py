@@ -1,0 +1,100 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every reason with every transport: sentences without holes, which name nothing that the transport does not know."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import places, table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import failure
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discovery_rows, place_row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.meanings import EVERY_TRANSPORT, MEANINGS
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery
+
+from workspace import ROOT
+
+HOLES = re.compile(r"\(\s*-?\s*\)|\[\]|: :|^\s*:|:\s*\.|  |\.\.|,\s*[,.]|: *$|None|''|^\s|\s$")
+_OF_KUBERNETES = r"pods?|kubelet|kubectl|API server"
+# Transport -> what is not known to whoever uses it.
+FOREIGN = {
+    "kubernetes": re.compile(r"\bbecome: true\b"),
+    "host": re.compile(rf"\b({_OF_KUBERNETES})\b"),
+    "keystone": re.compile(rf"\b({_OF_KUBERNETES}|containers?|nodes?)\b"),
+    "url": re.compile(rf"\b({_OF_KUBERNETES}|containers?|nodes?)\b"),
+}
+PAIRS = [(reason, transport) for reason, meaning in MEANINGS.items() for transport in meaning.by]
+DETAILS = ("", "what was seen")
+POLICIES = ("failed", "partial", "any")
+REGION = Instance("c1", "region", "region-a")
+
+
+def check(sentence: str, transport: str) -> None:
+    assert not HOLES.search(sentence), sentence
+    assert not FOREIGN[transport].search(sentence), sentence
+
+
+@pytest.mark.parametrize(("reason", "transport"), PAIRS)
+def test_no_sentence_of_a_reason_has_a_hole(reason, transport):
+    for detail, cluster, component in itertools.product(DETAILS, ("", "c1"), ("", "region")):
+        outcome = verdict(reason, detail)
+        check(outcome.message, transport)
+        assert outcome.message.endswith(".")
+        about_a_place = place_row(cluster, "", component, outcome)
+        for rows in ([about_a_place], [row(REGION, "stack", outcome)], [about_a_place, row(REGION, "stack", outcome)]):
+            for line in [*places(rows), *table(rows)[2:]]:
+                check(re.sub("  +", " ", line), transport)
+            for policy in POLICIES:
+                check(failure(rows, policy), transport)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_run_without_any_row_says_so(policy):
+    assert failure([], policy) == "Nothing was captured: no instance was found."
+
+
+# Files -> the transports that they are of.
+OF_TRANSPORTS = {
+    "kubernetes*.py": ("kubernetes",),
+    "host*.py": ("host",),
+    "keystone*.py": ("keystone",),
+    "url.py": ("url", "keystone"),
+    "http.py": ("host", "url", "keystone"),
+}
+GIVEN = [
+    (path.name, name, transports)
+    for pattern, transports in OF_TRANSPORTS.items()
+    for path in (ROOT / "plugins" / "module_utils" / "transports").glob(pattern)
+    for name in sorted(set(re.findall(r"\bReason\.([A-Z_0-9]+)", path.read_text())))
+]
+
+
+@pytest.mark.parametrize(("file", "name", "transports"), GIVEN)
+def test_a_transport_gives_only_reasons_whose_words_it_knows(file, name, transports):
+    assert set(transports) <= set(MEANINGS[Reason[name]].by), file
+
+
+def test_every_transport_gives_some_reason():
+    assert {transport for _file, _name, transports in GIVEN for transport in transports} == set(EVERY_TRANSPORT)
+
+
+def test_no_instance_of_a_component_names_the_machine_where_that_is_all_that_was_seen():
+    (missing,) = discovery_rows(Discovery(machine="node1"), select(components=["keystone"]), "c1")
+    assert (missing.reason, "keystone on node1" in missing.message) == ("not_deployed", True)
+    (missing,) = discovery_rows(Discovery(), select(components=["keystone"]), "c1")
+    assert missing.message.endswith("exists here: keystone.")
+
+
+def test_what_one_machine_lacks_and_another_has_is_not_said_to_be_missing():
+    has = row(Instance("c1", "keystone", "keystone-1"), "stack", verdict(Reason.PROVEN))
+    lacks = place_row("c1", "", "keystone", verdict(Reason.NOT_DEPLOYED, "keystone on node2"))
+    elsewhere = place_row("c2", "", "keystone", verdict(Reason.NOT_DEPLOYED, "keystone"))
+    assert places([has, lacks]) == []
+    assert len(places([has, lacks, elsewhere])) == 1
+    assert len(places([lacks])) == 1
