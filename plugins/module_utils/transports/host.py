@@ -159,7 +159,7 @@ class HostTransport(Transport):
         placement = self._placement(pid)
         named = containers.named(placement, component)
         process = self._look_at(pid, component, placement.container_id)
-        in_init = INIT_OPTION in self._procfs.arguments(pid)
+        in_init = INIT_OPTION in self._procfs.arguments_in_time(pid)
         return Instance(
             cluster=self.cluster,
             component=component.name,

@@ -16,6 +16,7 @@ from typing import Container, Iterable, Iterator, Sequence
 
 from ..model import Process
 from ..reasons import CaptureError, Reason
+from .host_guard import GuardedReads
 from .host_open import open_in_root, open_named
 from .host_rights import Rights
 
@@ -65,6 +66,7 @@ class ProcFs:
 
     def __init__(self, root: str = "/proc") -> None:
         self.root = root
+        self._guarded = GuardedReads()
 
     def path(self, pid: int, *parts: str) -> str:
         return os.path.join(self.root, str(pid), *parts)
@@ -72,6 +74,10 @@ class ProcFs:
     def _read(self, pid: int, name: str) -> bytes:
         with open(self.path(pid, name), "rb") as stream:
             return stream.read(READ_BYTES)
+
+    def _read_memory(self, pid: int, name: str) -> bytes:
+        """A file that is read out of the memory of the process. TimeoutError when that hangs."""
+        return self._guarded.read(self.path(pid, name), lambda: self._read(pid, name))
 
     def pids(self) -> list[int]:
         """All processes, in order. Threads have no entry of their own there."""
@@ -82,9 +88,16 @@ class ProcFs:
         return without_deleted(os.readlink(self.path(pid, "exe")))
 
     def arguments(self, pid: int) -> list[str]:
-        """The command line, as far as it is looked at; empty for kernel threads and zombies."""
-        text = self._read(pid, "cmdline").decode("utf-8", "surrogateescape")
+        """The command line, as far as it is looked at; empty for kernel threads and zombies. TimeoutError."""
+        text = self._read_memory(pid, "cmdline").decode("utf-8", "surrogateescape")
         return text.rstrip("\0").split("\0", ARGUMENTS)[:ARGUMENTS] if text else []
+
+    def arguments_in_time(self, pid: int) -> list[str]:
+        """The command line; empty also where reading it hangs."""
+        try:
+            return self.arguments(pid)
+        except TimeoutError:
+            return []
 
     def start_time(self, pid: int) -> int:
         """Clock ticks since boot. ProcessLookupError for a zombie: nothing is left of that but its number."""
@@ -149,7 +162,9 @@ class ProcFs:
     def variable(self, pid: int, name: str) -> str:
         """One variable of the environment that the process was started with, "" without; the others are not kept."""
         prefix = name.encode() + b"="
-        values = (item[len(prefix) :] for item in self._read(pid, "environ").split(b"\0") if item.startswith(prefix))
+        values = (
+            item[len(prefix) :] for item in self._read_memory(pid, "environ").split(b"\0") if item.startswith(prefix)
+        )
         return next(values, b"").decode("utf-8", "replace")
 
     def boot_time(self) -> int:
@@ -169,11 +184,11 @@ class ProcFs:
             # A thread of the kernel, or one that has just ended.
             return None
         except PermissionError:
-            arguments = self.arguments(pid)
+            arguments = self.arguments_in_time(pid)
             return arguments[0] if arguments and arguments[0] in paths else None
         if executable in paths:
             return executable
-        arguments = self.arguments(pid)
+        arguments = self.arguments_in_time(pid)
         if not arguments or arguments[0] not in paths:
             return None
         return arguments[0] if self._is_executable(pid, arguments[0]) else ""
@@ -191,7 +206,7 @@ class ProcFs:
             executable = self.executable(pid)
         except PermissionError:
             executable = ""
-        arguments = self.arguments(pid)
+        arguments = self.arguments_in_time(pid)
         ignored, caught = self.handlers(pid)
         state, waits_in = self.state(pid)
         return Process(

@@ -10,12 +10,14 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import frozen
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Process, state_words
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import host_guard
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_open import (
     open_in_root,
     open_regular,
@@ -224,6 +226,54 @@ def test_one_variable_of_the_environment():
     with spawn(["sleep", "1000"], env={"A": "1", "AB": "2", "X": "A=3"}) as process:
         wait_until("exec", lambda: PROCFS.variable(process.pid, "A"))
         assert [PROCFS.variable(process.pid, name) for name in ("A", "AB", "B", "")] == ["1", "2", "", ""]
+
+
+# Processes whose memory cannot be read
+
+
+@pytest.fixture
+def hanging(tmp_path, monkeypatch):
+    """A /proc of one process whose command line hangs whoever reads it, until somebody writes there."""
+    monkeypatch.setattr(host_guard, "READ_SECONDS", 0.2)
+    folder = tmp_path / "7"
+    folder.mkdir()
+    (folder / "exe").symlink_to("/opt/yunion/bin/region")
+    for name in ("cmdline", "environ"):
+        os.mkfifo(folder / name)
+    procfs = ProcFs(str(tmp_path))
+    yield procfs, folder
+    for name in ("cmdline", "environ"):
+        with contextlib.suppress(OSError):  # nobody reads it
+            os.close(os.open(folder / name, os.O_WRONLY | os.O_NONBLOCK))
+
+
+def readers():
+    return [thread for thread in threading.enumerate() if thread.name == "guarded-read"]
+
+
+def test_a_process_whose_memory_is_locked_hangs_nobody(hanging):
+    procfs, _folder = hanging
+    assert procfs.runs(7, ["/opt/yunion/bin/region"]) == "/opt/yunion/bin/region"
+    assert procfs.runs(7, ["/opt/yunion/bin/glance"]) is None
+    assert procfs.arguments_in_time(7) == []
+    with pytest.raises(TimeoutError, match="cmdline hangs"):
+        procfs.arguments(7)
+    with pytest.raises(TimeoutError, match="environ hangs"):
+        procfs.variable(7, "JOURNAL_STREAM")
+
+
+def test_one_thread_at_most_is_left_behind_for_a_file_and_it_is_read_again_when_it_can_be(hanging):
+    procfs, folder = hanging
+    before = len(readers())
+    for _attempt in range(5):
+        assert procfs.arguments_in_time(7) == []
+    assert len(readers()) <= before + 1
+    with open(folder / "cmdline", "wb") as pipe:
+        pipe.write(b"late\0")
+    wait_until("the end of the read", lambda: not procfs._guarded._hanging)
+    os.unlink(folder / "cmdline")
+    (folder / "cmdline").write_bytes(b"region\0--config\0/a\0")
+    assert procfs.arguments(7) == ["region", "--config", "/a"]
 
 
 # Configuration files
