@@ -139,9 +139,9 @@ class Watcher:
     def container_changed(self, container_id: str, restarts: int, moment: float | None = None) -> None:
         """From here on another process writes: its pools begin anew, what was lost stays lost."""
         self.restarts += 1
-        # What was written before it is history, if the log is read back in time.
-        self._ends.restart(self._last if self._last is not None else moment)
-        self._started = None
+        # If the log is read back in time, it was right after the last line that the other process stopped writing.
+        self._started = self._last if self._last is not None else moment
+        self._ends.restart(self._started)
         self._containers.append({"id": clean(container_id, 100), "restarts": restarts, "since": times.utc(moment)})
         for pool in self._pools.values():
             pool.restart()

@@ -224,6 +224,14 @@ def test_a_start_is_known_by_the_instance_too():
     assert watcher.verdict(START + 361, vitals=started).rule == "starts"
 
 
+def test_a_start_is_known_by_the_change_of_the_container():
+    watcher = watch(access(1))
+    watcher.container_changed("containerd://b", 1, START + 2)
+    watcher.feed(b"".join(cron_rounds(12)))
+    part = next(part for part in watcher.verdict(START + 361, vitals=ANSWERS).parts if part.name == CRON)
+    assert (part.verdict, part.rule) == ("busy", "starts")
+
+
 def test_a_start_excuses_nothing_but_waiting():
     lines = [*cron_rounds(6), *(detached(100, number) for number in range(9)), dropped(101)]
     assert start(*lines).verdict(START + 181, vitals=ANSWERS).verdict == "dropping"
