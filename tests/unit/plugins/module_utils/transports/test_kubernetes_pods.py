@@ -86,6 +86,12 @@ def test_everything_a_user_wants_to_know_is_there():
     assert Instance.from_dict(found.as_dict()) == found
 
 
+def test_the_life_of_the_container_before_is_told():
+    last = {"startedAt": "2026-01-02T03:00:00Z", "finishedAt": "2026-01-02T03:00:34Z", "exitCode": 2, "reason": "Error"}
+    (found,) = instances_of(pod(status=waiting("CrashLoopBackOff", last)), "c", select(components=["region"]))
+    assert (found.last_started, found.last_ended) == ("2026-01-02T03:00:00Z", "2026-01-02T03:00:34Z")
+
+
 @pytest.mark.parametrize(
     ("component", "containers", "chosen"),
     [
