@@ -44,7 +44,7 @@ def add_log_facts(log: dict[str, Any], workers: dict[str, Any] | None, answered_
         episode["when"] = _when(episode)
         # Pools are counted over all lines.
         whole = episode["count"] == pattern["count"]
-        episode["pools"] = [pool["name"] for pool in pattern["pools"]] if whole else []
+        episode["pools"] = [pool["name"] for pool in pattern["pools"] if pool["name"]] if whole else []
         pattern["episode"] = episode
     now = {} if workers is None else {pool["name"]: pool for pool in workers["workers"]}
     for busy in log["busy"]:
