@@ -168,7 +168,7 @@ def test_hostile_service_is_a_row(said, tmp_path):
 
 
 def test_hostile_log_is_a_row(tmp_path):
-    answers = {**GOOD, LOG: refusal(ECHO * 100_000)}
+    answers = {**GOOD, LOG: refusal(ECHO * 500)}
     _result, rows = ran(log_watch, tmp_path, answers, duration=1)
     assert [row for row in rows if row["reason"] == "forbidden"]
 
