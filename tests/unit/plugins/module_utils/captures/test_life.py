@@ -22,7 +22,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons impo
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Lines, Opened
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.vitals import Vitals
-from fake_transport import FakeTransport, hang, no_answer, raises, stuck
+from capturing import stuck
+from fake_transport import FakeTransport, hang, no_answer, raises
 from scripted import FULL, Cloud
 
 from patience import patience, wait_until
@@ -113,9 +114,10 @@ def test_all_are_asked_at_once(monkeypatch):
 def test_who_minds_no_deadline_is_left_behind(monkeypatch):
     monkeypatch.setattr(life, "PINGS_SECONDS", 2 * SHORT)
     transport = FakeTransport()
-    service = transport.add("region", faults={"/ping": stuck})
-    (found,) = life.ping_all(transport, [(service.instance, Vitals())], Deadline(patience()))
-    assert found.ping is False
+    with stuck() as fault:
+        service = transport.add("region", faults={"/ping": fault})
+        (found,) = life.ping_all(transport, [(service.instance, Vitals())], Deadline(patience()))
+        assert found.ping is False
 
 
 def test_an_error_of_ours_is_said_and_is_no_answer():

@@ -26,8 +26,8 @@ def schema_of_documents() -> Iterator[None]:
     validator = jsonschema.Draft202012Validator(SCHEMA)
     plain = Watcher.document
 
-    def document(self, now=None):
-        made = plain(self, now)
+    def document(self, *arguments, **named):
+        made = plain(self, *arguments, **named)
         # As it is in the file, to which the capture adds whose log it is.
         validator.validate(json.loads(json.dumps({"instance": INSTANCE, **made})))
         return made

@@ -153,17 +153,23 @@ WORSE = [{"ready": False}, {"ping": False}, {"process": "stopped (SIGSTOP)"}, {"
 
 
 @settings(max_examples=examples(100))
-@given(OBSERVED, st.sampled_from(WORSE) | st.sampled_from(["restart", "gap"]))
+@given(OBSERVED, st.sampled_from(WORSE) | st.just("gap"))
 def test_what_is_worse_to_see_makes_no_verdict_better(observed, worse):
     lines, restarts, gaps, vitals = observed
     before = VERDICTS.index(judged(*observed).verdict)
-    if worse == "restart":
-        restarts += 1
-    elif worse == "gap":
+    if worse == "gap":
         gaps += 1
     else:
         vitals = Vitals(**{**vars(vitals), **worse})
     assert VERDICTS.index(judged(lines, restarts, gaps, vitals).verdict) >= before
+
+
+@settings(max_examples=examples(50))
+@given(OBSERVED)
+def test_a_restart_makes_nothing_healthy(observed):
+    """What was stuck is gone with its process, and that this ended is no good sign."""
+    lines, restarts, *rest = observed
+    assert judged(lines, restarts + 1, *rest).verdict != "healthy"
 
 
 @settings(max_examples=examples(100))
