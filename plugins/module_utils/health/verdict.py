@@ -262,7 +262,8 @@ def failure(document: dict[str, Any], fail_on: str) -> str:
     counts = document["counts"]
     words = [f"{counts[name]} {name}" for name in ("critical", "warning", "unknown") if counts[name]]
     first = next(iter(document["findings"]), None) or next(iter(document["unknown"]), None)
-    return f"The verdict is {document['verdict']}: {', '.join(words)}.{' The first: ' + _said(first) if first else ''}"
+    told = ", ".join(words) or "no instance was found"
+    return f"The verdict is {document['verdict']}: {told}.{' The first: ' + _said(first) if first else ''}"
 
 
 def _said(entry: dict[str, Any]) -> str:

@@ -392,6 +392,11 @@ def test_the_policy_says_what_fails(verdict, fails_on):
         assert failure(document, "unknown").startswith(f"The verdict is {verdict}: 1 {verdict}. The first: c/region")
 
 
+def test_says_that_nothing_was_found():
+    document = health_of(rules_of(RESTARTED), cluster())
+    assert failure(document, "unknown") == "The verdict is unknown: no instance was found."
+
+
 def test_the_affected_components_are_those_of_critical_findings_that_stacks_can_explain():
     rules = rules_of(
         rule(severity="critical", scenario="deadlock"),
