@@ -82,7 +82,7 @@ def duration(seconds: float) -> str:
         return f"{seconds * 1000:.0f} ms"
     for size, unit, until in ((1, "s", 120), (60, "min", 120 * 60), (3600, "h", 120 * 3600)):
         if seconds < until:
-            return f"{seconds / size:.3g} {unit}" if seconds / size < 10 else f"{seconds / size:.0f} {unit}"
+            return f"{seconds / size:.2g} {unit}" if seconds / size < 9.95 else f"{seconds / size:.0f} {unit}"
     return f"{seconds / 86400:.0f} d"
 
 

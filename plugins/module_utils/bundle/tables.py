@@ -67,11 +67,11 @@ def troubles(rows: Sequence[LedgerRow]) -> str:
     for entry in rows:
         if entry.status != Status.COMPLETE.value:
             concerned.setdefault(entry.reason, set()).add(_instance(entry))
-    if len(concerned) == 1:
-        ((reason, instances),) = concerned.items()
+    most = sorted(concerned.items(), key=lambda item: (-len(item[1]), item[0]))
+    if len(most) == 1:
+        reason, instances = most[0]
         name = next(iter(instances))[2] if len(instances) == 1 else str(len(instances))
         return f"{name} {reason}: {elided(MEANINGS[Reason(reason)].what, LONGEST_WORDS)}"
-    most = sorted(concerned.items(), key=lambda item: (-len(item[1]), item[0]))
     return ", ".join(f"{len(instances)} {reason}" for reason, instances in most)
 
 

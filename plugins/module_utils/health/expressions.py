@@ -147,6 +147,13 @@ _SAME_ELEMENTS = ("sort_by", "reverse", "max_by", "min_by", "to_array")
 def compile_expression(source: str) -> Expression:
     """The checked expression. ExpressionError says what is wrong with it."""
     try:
+        return _compiled(source)
+    except RecursionError as error:
+        raise ExpressionError("not a JMESPath expression: it is nested too deeply") from error
+
+
+def _compiled(source: str) -> Expression:
+    try:
         parsed = jmespath.compile(source)
     except (JMESPathError, ValueError) as error:
         raise ExpressionError(f"not a JMESPath expression: {' '.join(str(error).split())}") from error

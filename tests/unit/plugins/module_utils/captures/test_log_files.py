@@ -83,8 +83,8 @@ CYCLES = [BUSY.format(pool=POOL, cycles=number) for number in (9, 10, 11)]
 CASES = {
     "healthy": ([since(600), "hello"], "quiet"),
     "unknown": ([since(600), "hello", Gap("stream_lost", "cut", time.time() - 60, None)], "gap"),
-    "busy": ([since(600), WAITS.format(pool=POOL)], "tasks_wait"),
-    "stuck": ([since(600), *CYCLES, Changed("containerd://b", 1), *CYCLES], "cycles_grow"),
+    "busy": ([since(600), Changed("containerd://b", 1), WAITS.format(pool=POOL)], "starts"),
+    "stuck": ([since(600), *CYCLES], "cycles_grow"),
     "dropping": ([since(600), WAITS.format(pool=POOL), FULL.format(pool=POOL)], "tasks_lost"),
 }
 

@@ -45,6 +45,7 @@ BAD_RULES = [
         "some_rule: 'levels' compare the items' field 'value'",
     ),
     ({"expression": "[instance][?restarts > `0`"}, {}, "some_rule: 'expression': not a JMESPath expression"),
+    ({"expression": "(" * 5000}, {}, "some_rule: 'expression': not a JMESPath expression: it is nested too deeply"),
     ({"expression": "instance.{value: sqrt(restarts)}"}, {}, "some_rule: 'expression': there is no function sqrt()"),
     ({"expression": "instance.{value: length()}"}, {}, "'expression': length() is called with 0 arguments"),
     ({"expression": "instance.{value: ratio(restarts)}"}, {}, "'expression': ratio() is called with 1 arguments"),

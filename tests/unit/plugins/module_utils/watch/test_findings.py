@@ -283,7 +283,7 @@ def test_slow_requests_are_told():
     found = watch(*(request(second, 1500 + 10 * second) for second in range(43)), request(43, 5000, "/hosts"))
     judged = found.verdict(START + 61, "region-1", ANSWERS)
     assert (judged.verdict, judged.rule, judged.over) == ("busy", "requests_slow", False)
-    assert judged.evidence[0] == ("requests take 1.72 s (median of 44; slowest 5 s: GET /hosts), at 2026-11-23T00:00Z")
+    assert judged.evidence[0] == ("requests take 1.7 s (median of 44; slowest 5 s: GET /hosts), at 2026-11-23T00:00Z")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def quiet(last: float | None = None) -> Watcher:
         (590, {"ping": True, "ready": True}, "healthy", "quiet", ["ready"]),
         (None, {}, "unknown", "no_sign_of_life", ["silent for 10 min"]),
         (210, {}, "unknown", "no_sign_of_life", ["silent for 6.5 min"]),
-        (210, {"heard": START + 220}, "unknown", "no_sign_of_life", ["silent for 6.33 min"]),
+        (210, {"heard": START + 220}, "unknown", "no_sign_of_life", ["silent for 6.3 min"]),
         (590, {"ready": False}, "unknown", "not_ready", ["not ready"]),
         (590, UNANSWERED, "unknown", "ping_unanswered", ["/ping was not answered within 5 s"]),
         (590, {"ping": True, "ready": False, "said": "says HTTP 400: scheduler is not ready"}, "unknown", "not_ready",
