@@ -167,9 +167,13 @@ def failure(rows: Sequence[LedgerRow], fail_on: str) -> str:
     return ""
 
 
+_WORST_FIRST = tuple(status.value for status in (Status.FAILED, Status.REFUSED, Status.PARTIAL, Status.SKIPPED))
+
+
 def _summary(rows: Sequence[LedgerRow]) -> str:
-    """How many rows have each status, why, and what the first that is not complete says."""
+    """Return how many rows have each status, why, and what the first of the worst says."""
     missing = [entry for entry in rows if entry.status != Status.COMPLETE.value]
+    missing.sort(key=lambda entry: _WORST_FIRST.index(entry.status))
     if not missing:
         return "no instance was found"
     words = ", ".join(f"{count} {status}" for status, count in count_by_status(list(rows)).items() if count)

@@ -333,3 +333,9 @@ def test_the_reason_why_a_run_failed_has_no_holes():
     said = failure([gone], "failed")
     assert said.startswith("Nothing was captured: 1 failed (gone). The first: r1: The instance disappeared")
     assert "The first: The target does not answer: no route to host" in failure([nowhere], "failed")
+
+
+def test_a_failed_capture_is_told_before_one_that_was_skipped():
+    of = Instance("c", "region", "r1")
+    rows = [row(of, "status:db_stats", verdict(Reason.NOT_OFFERED)), row(of, "status:ping", verdict(Reason.NO_ANSWER))]
+    assert "The first: r1: No answer came" in failure(rows, "failed")
