@@ -17,9 +17,9 @@ from world import Run, call, ledger
 
 SWITCHED_ON = "enable_app_profiling: true\n"
 REGIONS = 2
-# `spin` is in per cent of a processor: enough that a profile of a second has samples.
-BEHAVIOURS: dict[str, Behaviour] = {"region": {"spin": 20, "chan_wait": 7}, "notify": {"spin": 5}}
-CPU_SECONDS = 2
+# `spin` is in per cent of a processor: enough that a profile has so many samples that a function is named.
+BEHAVIOURS: dict[str, Behaviour] = {"region": {"spin": 25, "chan_wait": 7}, "notify": {"spin": 5}}
+CPU_SECONDS = 3
 # What Go takes when a request does not say how many seconds.
 GO_DEFAULT_SECONDS = 30
 WHOLE = {

@@ -87,8 +87,10 @@ def test_each_kind_is_taken_of_each_replica_and_proven(run, kind):
 
 def test_index_lists_the_profiles(run):
     for row in rows_of(run, "index"):
-        page = (run.bundle / row["path"]).read_text()
-        assert all(f"{name}?debug=1" in page for name in ("goroutine", "heap", "threadcreate", "block", "mutex"))
+        text = (run.bundle / row["path"]).read_text()
+        assert {"goroutine", "heap", "threadcreate", "block", "mutex"} <= set(row["details"]["profiles"])
+        assert all(name in text for name in row["details"]["profiles"])
+        assert "href" not in text
 
 
 def test_cmdline_is_the_services_own(run):

@@ -10,6 +10,7 @@ know that the answer came whole.
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, field
 from typing import Any, Callable
@@ -43,6 +44,8 @@ _MOST_DEBUG2 = 64 << 20  # net/http/pprof writes no more of it
 _LAST_FRAME = re.compile(rb"\n(created by |main\.main\()[^\n]*\n\t[^\n]+:\d+(?: \+0x[0-9a-f]+)?\n\Z")
 # A row of the table in the index (Go's net/http/pprof, indexTmplExecute).
 _LISTED = re.compile(rb"<tr><td>(\d{1,18})</td><td><a href=[^>]{1,100}>([a-z_]{1,40})</a>")
+# Go itself has seven; a program may add some.
+MAX_LISTED = 50
 _ADDRESSES = re.compile(rb"num_symbols: \d+\n(?:0x[0-9a-f]+ [^\n]*\n)*")
 
 
@@ -201,8 +204,9 @@ def _index(data: bytes) -> Proof:
 
 
 def listed(data: bytes) -> dict[str, int]:
-    """The profiles that the index lists, and how many stacks or the like each of them has."""
-    return {name.decode(): int(count) for count, name in _LISTED.findall(data)}
+    """Return the profiles that the index lists, MAX_LISTED at most, and how many stacks or the like each has."""
+    rows = itertools.islice(_LISTED.finditer(data), MAX_LISTED)
+    return {row.group(2).decode(): int(row.group(1)) for row in rows}
 
 
 def index_text(data: bytes) -> bytes:

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import random
 import re
+import string
 import sys
 import tracemalloc
 from pathlib import Path
@@ -19,6 +21,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.mod
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.proof import (
     COUNTS,
     KINDS,
+    MAX_LISTED,
     index_text,
     prove,
 )
@@ -206,6 +209,13 @@ def test_the_index_lists_the_profiles_that_there_are(served):
     assert {"goroutine", "heap", "profile", "trace"} <= set(counts)
     assert counts["goroutine"] > 0
     assert "<" not in index_text(page).decode()
+
+
+def test_an_index_without_end_fills_no_row():
+    names = ("".join(letters) for letters in itertools.product(string.ascii_lowercase, repeat=3))
+    rows = "".join(f"<tr><td>1</td><td><a href='{name}?debug=1'>{name}</a></td></tr>\n" for name in names)
+    page = f"<html><title>/debug/pprof/</title>{rows}</html>".encode()
+    assert len(prove("index", page).details["profiles"]) == MAX_LISTED
 
 
 @pytest.mark.parametrize(
