@@ -104,7 +104,11 @@ AUDIT = {
     "answers-ping-only": Answer("warning", "endpoint_not_answering", ("worker_stats",)),
     "says-not-ready": Answer("warning", "ping_refused", ("scheduler is not ready",)),
     "etcd-lost": Answer("critical", "log_serious", ("etcd",)),
-    "db-slow": Answer("critical", ("worker_pool_saturated", "worker_pool_nearly_full", "slow_paths"), never="connect"),
+    "db-slow": Answer(
+        "critical",
+        ("worker_pool_saturated", "worker_pool_nearly_full", "worker_queue_growing", "slow_paths"),
+        never="connect",
+    ),
     "db-full": Answer("critical", says=("Error 1040: Too many connections",)),
     "over": Answer("warning", says=("over|ended",)),
     "fresh-start": Answer("warning", says=("start", "drains")),

@@ -36,6 +36,9 @@ func run(r role.Role, b behaviour.Behaviour, o options.Options) {
 		log.Infof("Exit after db initialization, exiting...")
 		return
 	}
+	if b.Disk != "stuck" {
+		faults.LeaveMainThread()
+	}
 	if b.Start == "crash" {
 		troubles.Die(b.Death, fmt.Sprintf("Fail to init: %s cannot reach its database: invalid connection", r.Name))
 	}

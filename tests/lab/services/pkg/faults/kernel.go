@@ -11,7 +11,11 @@ import (
 	"syscall"
 )
 
-func init() { runtime.LockOSThread() } // the main goroutine keeps the main thread, whose state is the process's
+// Only here it is certain that the main goroutine runs on the main thread, whose state is the process's.
+func init() { runtime.LockOSThread() }
+
+// LeaveMainThread lets the main goroutine, which calls it, run on any thread, as that of a real service does.
+func LeaveMainThread() { runtime.UnlockOSThread() }
 
 // StuckInKernel puts the calling thread into uninterruptible sleep, for good: it looks at a file of a
 // file system (FUSE) whose server never answers. That is what a thread does on an NFS server that is
