@@ -20,6 +20,7 @@ REGIONS = 2
 # `spin` is in per cent of a processor: enough that a profile has so many samples that a function is named.
 BEHAVIOURS: dict[str, Behaviour] = {"region": {"spin": 25, "chan_wait": 7}, "notify": {"spin": 5}}
 CPU_SECONDS = 3
+TRACE_SECONDS = 1  # the default of the role
 # What Go takes when a request does not say how many seconds.
 GO_DEFAULT_SECONDS = 30
 WHOLE = {
