@@ -33,7 +33,7 @@ the rule is `unknown`; where the component has no such endpoint, or nobody asked
 that gave no answer, no certificate and no line of its log is `unknown`, whatever the rules find: a frozen process is
 silent, too.
 
-That no answer comes is itself a finding: an instance that runs and does not answer `/ping` is `critical`, ready or not.
+A missing answer is a finding: a running instance that does not answer `/ping` is `critical`, ready or not.
 Only a closed port right after a start is excused, and then the start is what is told.
 
 Findings are told in this order: by severity; by how much the trouble holds up (`everything` that needs the service, a

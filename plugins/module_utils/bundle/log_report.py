@@ -47,7 +47,7 @@ def _cells(entry: LedgerRow) -> list[str]:
 
 
 def _not_seen(entry: LedgerRow) -> str:
-    """What of the log was not seen: the row's reason, and the gaps."""
+    """Return the parts of the log that were not seen: the reason of the row, and its gaps."""
     gaps = entry.details.get("gaps")
     words = [] if entry.status == "complete" else [entry.reason]
     if isinstance(gaps, int) and gaps:

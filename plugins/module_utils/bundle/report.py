@@ -91,7 +91,7 @@ def issue(run: dict[str, Any], rows: Sequence[LedgerRow], load: Loader) -> str:
 
 
 def _words(value: Any) -> str:
-    """What is known of the run, as people write it."""
+    """Return what is known of the run, formatted for people."""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -200,7 +200,7 @@ def _not_captured(rows: Sequence[LedgerRow]) -> list[str]:
 
 
 def _is_missing(entry: LedgerRow) -> bool:
-    """Whether a row tells of something that was wanted and is not there. A service need not have each profile."""
+    """Return whether a row is about a missing capture. Profiles that a service does not offer are not missing."""
     if entry.capture.startswith(PROFILE_PREFIX):
         return entry.status not in (Status.COMPLETE.value, Status.SKIPPED.value)
     concerned = entry.capture in (STACK, STACK_PPROF, LOG_WATCH) or not entry.instance

@@ -122,7 +122,7 @@ def _disputed_row(names: tuple[str, str], entries: Sequence[LedgerRow]) -> Ledge
 
 
 def _without_stacks(rows: Sequence[LedgerRow]) -> bool:
-    """Whether only status or profiles were asked for: then the report is that of an audit, or those of profiles."""
+    """Return whether only status or profiles were captured; these have reports of their own."""
     captures = {entry.capture for entry in rows}
     others = (STATUS_PREFIX, PROFILE_PREFIX)
     return not captures & {STACK, STACK_PPROF, LOG_WATCH} and any(capture.startswith(others) for capture in captures)

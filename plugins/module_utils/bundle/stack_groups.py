@@ -19,7 +19,7 @@ WORKER = "pkg/appsrv.(*SWorker).run"
 # A worker that waits for one of the database connections, all of which others hold (Go's database/sql/sql.go).
 WAITS_FOR_CONNECTION = "database/sql.(*DB).conn"
 
-# What a goroutine reads a connection with, while nothing comes (Go's internal/poll).
+# Functions in which a goroutine waits for data of a connection (Go's internal/poll).
 _READS = "internal/poll.runtime_pollWait"
 # (innermost, outermost function, "" for any) -> what such goroutines do. They wait for others, so they tell who is held
 # up, and not by what. Sources: cloudpods pkg/appsrv/response.go; Go's net/http/server.go (a read beside each request
@@ -93,7 +93,7 @@ class Group:
 
     @property
     def in_worker(self) -> bool:
-        """Whether they run in a worker of a pool, which they hold until they return."""
+        """Whether these goroutines occupy workers of a pool."""
         return any(_is(function, WORKER) for function in self.functions[1:])
 
     @property
@@ -103,7 +103,7 @@ class Group:
 
     @property
     def is_idle(self) -> bool:
-        """Whether they are as in a service that has nothing to do."""
+        """Whether these goroutines are idle, as in any service without load."""
         alone = len(self.functions) == 1 and any(tail in IDLE_ALONE for tail in _tails(self.functions[0]))
         return (
             alone
@@ -218,7 +218,7 @@ def innermost_own(functions: Sequence[str], locations: Sequence[str]) -> str:
 
 
 def _is(function: str, name: str) -> bool:
-    """Whether the function has this name, whatever the import path before it."""
+    """Return whether the function has this name, ignoring its import path."""
     plain = _LITERAL.sub("", function)
     return plain == name or plain.endswith("/" + name)
 

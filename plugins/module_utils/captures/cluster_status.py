@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an access point as a whole says besides its instances, and how these are seen after they were asked."""
+"""The status document of an access point, and a second look at its instances after the samples."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def look_again(
 
 
 def _is_other(before: Instance, now: Instance) -> bool | None:
-    """Whether another container or process runs now under the same name; None where neither can be seen."""
+    """Return whether the container or process was replaced; None if that cannot be told."""
     if before.process and now.process:
         return (before.process.pid, before.process.start_time) != (now.process.pid, now.process.start_time)
     if not before.container_id:

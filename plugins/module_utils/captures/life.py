@@ -9,7 +9,6 @@ import datetime
 from dataclasses import replace
 from typing import Sequence
 
-from ..catalog import component_of, endpoint_path, http_of
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import run
 from ..model import BLOCKED, Instance, Process, State, state_words
@@ -17,8 +16,8 @@ from ..reasons import CaptureError, Reason
 from ..text import clean
 from ..transports.base import HttpTarget, Transport
 from ..watch.vitals import Vitals
+from .status import PING, target_of
 
-PING = "ping"
 # One question, and all of them together, in seconds. What could not be asked by then shows no sign of life.
 PING_SECONDS, PINGS_SECONDS = 5.0, 10.0
 MAX_AT_ONCE = 100
@@ -56,14 +55,6 @@ def vitals_of(instance: Instance, since: float, heard: float | None) -> Vitals:
     )
 
 
-def target_of(instance: Instance) -> HttpTarget | None:
-    """Return where to ask for /ping; None where the component does not answer it."""
-    http = http_of(component_of(instance.component), instance.ports)
-    if http is None or PING not in http.endpoints:
-        return None
-    return HttpTarget(http.scheme, http.port_among(instance.ports), endpoint_path(PING))
-
-
 def ping_all(transport: Transport, known: Sequence[tuple[Instance, Vitals]], deadline: Deadline) -> list[Vitals]:
     """Ask instances for /ping, all at the same time; return their vitals with what came of it, in the same order.
 
@@ -90,7 +81,7 @@ def ping_all(transport: Transport, known: Sequence[tuple[Instance, Vitals]], dea
 
 def ping(transport: Transport, instance: Instance, known: Vitals, deadline: Deadline) -> Vitals:
     """Ask one instance; return its vitals with what came of it."""
-    target = target_of(instance)
+    target = target_of(instance, PING)
     if target is None or deadline.remaining() < PING_SECONDS:
         return known
     try:

@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from typing import Any, Iterable, Sequence
 
-from ..text import columns, inline, printable
+from ..text import columns, counted, inline, printable
 from .compare import GONE, NOT_SEEN, SAME
 from .evaluate import OK, VERDICTS
 from .wording import cut, figure
@@ -53,7 +53,7 @@ def table(document: dict[str, Any]) -> list[str]:
     if len(rows) > TABLE_LINES:
         lines.append(f"… {len(rows) - TABLE_LINES} more lines are in health.md")
     if fine:
-        lines.append(f"{_many(fine, 'component')} ok")
+        lines.append(f"{counted(fine, 'component')} ok")
     if document["capture_next"]:
         lines += ["", f"capture next: {printable(document['capture_next'])}"]
     return [*lines, "", *_closing(document)]
@@ -69,13 +69,9 @@ def _first_words(document: dict[str, Any]) -> dict[tuple[str, str], tuple[int, s
     return words
 
 
-def _many(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
-
-
 def _closing(document: dict[str, Any]) -> list[str]:
     counts = document["counts"]
-    size = ", ".join(_many(counts[f"{word}s"], word) for word in ("cluster", "component", "instance"))
+    size = ", ".join(counted(counts[f"{word}s"], word) for word in ("cluster", "component", "instance"))
     weight = ", ".join(f"{counts[word]} {word}" for word in ("critical", "warning", "unknown"))
     lines = [f"verdict: {document['verdict']} ({weight}) on {size}"]
     baseline = document["baseline"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Iterable, Sequence
 
 from ..log_patterns import CRITICAL, WARNING
-from ..text import duration
+from ..text import counted, duration
 from . import times
 from .pool_rules import FIRST_ROUNDS, STARTS, STARTS_WHEN, Situation
 from .pools import EPISODE_SECONDS, WATCHDOG_SECONDS
@@ -20,7 +20,7 @@ from .requests import SLOW_MS, Slow
 from .samples import Counted
 from .verdicts import BUSY, HEALTHY, STUCK, UNKNOWN, Finding
 from .vitals import Vitals
-from .wording import between, number
+from .wording import between
 
 # A line, or anything else that shows that a service lives, is a sign of life for so many seconds.
 SIGN_SECONDS = 60.0
@@ -100,10 +100,10 @@ class Ends:
 
 
 def end_findings(
-    ends: Ends, counted: Iterable[Counted], vitals: Vitals, situation: Situation, last: float | None
+    ends: Ends, patterns: Iterable[Counted], vitals: Vitals, situation: Situation, last: float | None
 ) -> list[Finding]:
     """What is said of crashes and restarts. last: the time of the last line."""
-    told = [each for each in counted if each.pattern.ends_process]
+    told = [each for each in patterns if each.pattern.ends_process]
     newest = max(told, key=lambda each: (each.seen.last or 0.0, each.pattern.id), default=None)
     restarts = ends.restarts or int(vitals.ended is not None)
     if newest is None and not restarts and not vitals.loops:
@@ -115,11 +115,11 @@ def end_findings(
     since = f", the last at {times.utc(moment)}" if moment is not None else ""
     is_loop = ends.crashes > 1 or restarts >= (LOOP_RESTARTS_AND_CRASH if newest else LOOP_RESTARTS)
     if is_loop or vitals.loops:
-        counts = f"{number(restarts, 'restart')}{since}"
+        counts = f"{counted(restarts, 'restart')}{since}"
         text = f"it ends again and again, {counts}{how}{'; over' if over else ''}"
         return [Finding(BUSY if over else STUCK, "crash_loop", text, over, _ALL)]
     if newest is None:
-        text = f"its process was replaced {number(restarts, 'time')}{since}{how}"
+        text = f"its process was replaced {counted(restarts, 'time')}{since}{how}"
         return [Finding(UNKNOWN, "restarted", text, over)]
     at = f" at {times.utc(ends.crashed)}" if ends.crashed is not None else ""
     lives = _lives_on(ends, last)
@@ -136,15 +136,15 @@ def _lives_on(ends: Ends, last: float | None) -> bool:
     return ends.crashed is not None and last is not None and last - ends.crashed > ONE_CRASH_SECONDS
 
 
-def trouble_findings(counted: Iterable[Counted], pools: Sequence[str], situation: Situation) -> list[Finding]:
+def trouble_findings(patterns: Iterable[Counted], pools: Sequence[str], situation: Situation) -> list[Finding]:
     """What was said that is not about pools nor the end of the process. pools: ids of the patterns that are."""
     findings = []
-    for each in counted:
+    for each in patterns:
         pattern, episode = each.pattern, each.episode
         if pattern.id in pools or pattern.ends_process or pattern.severity not in (CRITICAL, WARNING):
             continue
         over = situation.is_silent(episode.last, EPISODE_SECONDS)
-        told = f"{number(episode.count, 'line')}{between(episode.first, episode.last)}"
+        told = f"{counted(episode.count, 'line')}{between(episode.first, episode.last)}"
         text = f"{pattern.id}: {each.short_text} ({told}; {pattern.meaning})"
         text += f"; over since {times.utc(episode.last)}" if over else ""
         if pattern.severity == CRITICAL:

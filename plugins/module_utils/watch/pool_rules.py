@@ -12,11 +12,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Callable
 
-from ..text import duration
+from ..text import counted, duration
 from . import times
 from .pools import Pool, Seen
 from .verdicts import BUSY, DROPPING, STUCK, Finding, Judgement, settle
-from .wording import between, number, rounds
+from .wording import between, rounds
 
 # The default of the services' process timeout: what runs longer should have been given up.
 STUCK_SECONDS = 60.0
@@ -100,7 +100,7 @@ class Rule:
 def _count(seen: Seen, what: str, told: str) -> str:
     """Return how many of the last episode, when, and how many there were in all where that is more."""
     before = f" ({seen.count} since {times.utc(seen.first)})" if seen.count > seen.run else ""
-    return f"{number(seen.run, what)} {told}{between(seen.began, seen.last)}{before}"
+    return f"{counted(seen.run, what)} {told}{between(seen.began, seen.last)}{before}"
 
 
 def _lost(pool: Pool, _situation: Situation) -> Said | None:
@@ -119,8 +119,8 @@ def _queue_grows(pool: Pool, _situation: Situation) -> Said | None:
     is_long = queue.seconds >= GROWS_LONG_SECONDS or (queue.seconds >= GROWS_SECONDS and last >= GROWS_TASKS)
     if queue.reports < GROWS_REPORTS or last <= first or not is_long:
         return None
-    over = f"over {duration(queue.seconds)} ({number(queue.reports, 'report')})"
-    workers = number(queue.workers, "worker")
+    over = f"over {duration(queue.seconds)} ({counted(queue.reports, 'report')})"
+    workers = counted(queue.workers, "worker")
     return Said(f"the queue only grows: {first} -> {last} {over}; its {workers} cannot keep up", moment, last)
 
 
@@ -129,7 +129,7 @@ def _stuck_task(pool: Pool, _situation: Situation) -> Said | None:
     if task is None or task.age < STUCK_SECONDS:
         return None
     since = f" since {times.utc(task.started)}" if task.started is not None else ""
-    named = f"{duration(task.age)} when it was named last ({number(task.seen.run, 'line')})"
+    named = f"{duration(task.age)} when it was named last ({counted(task.seen.run, 'line')})"
     return Said(f"the oldest task runs{since}, {named}: {task.text}", task.seen.last, MANY_TASKS)
 
 
@@ -152,7 +152,7 @@ def _left_behind(pool: Pool, _situation: Situation) -> Said | None:
     seen = pool.detached_now
     if seen.count < STUCK_DETACHED:
         return None
-    text = f"{number(seen.count, 'worker')} detached{between(seen.first, seen.last)}"
+    text = f"{counted(seen.count, 'worker')} detached{between(seen.first, seen.last)}"
     return Said(f"{text}; each runs on outside of its pool", seen.last, seen.count)
 
 
@@ -166,13 +166,13 @@ def _waits(pool: Pool, situation: Situation) -> Said | None:
     task = pool.tasks.oldest
     if pool.tasks.seen.count:
         named = f", the oldest: {task.text}" if task else ""
-        text = f"more than {MANY_TASKS} tasks waited ({number(pool.tasks.seen.run, 'line')}){named}"
+        text = f"more than {MANY_TASKS} tasks waited ({counted(pool.tasks.seen.run, 'line')}){named}"
         parts.append(Said(text, pool.tasks.seen.last, MANY_TASKS))
     if pool.detached.count:
-        text = f"{number(pool.detached.run, 'request')} ran into the process timeout"
+        text = f"{counted(pool.detached.run, 'request')} ran into the process timeout"
         parts.append(Said(text, pool.detached.last, pool.detached.run))
     if pool.cycles.seen.count:
-        drained = f", idle again {number(pool.cycles.drained, 'time')}" if pool.cycles.drained else ""
+        drained = f", idle again {counted(pool.cycles.drained, 'time')}" if pool.cycles.drained else ""
         text = f"busy for {rounds(pool.cycles.last[1] or pool.cycles.most, situation.interval)}{drained}"
         parts.append(Said(text, pool.cycles.seen.last))
     if not parts:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Iterable, Sequence
 
-from .wording import number
+from ..text import counted
 
 HEALTHY, UNKNOWN, BUSY, STUCK, DROPPING = "healthy", "unknown", "busy", "stuck", "dropping"
 # The better first.
@@ -130,7 +130,7 @@ def component_verdict(instances: Sequence[Judgement], name: str = "") -> Judgeme
     bad = ordered[0]
     counts = {verdict: sum(each.verdict == verdict for each in instances) for verdict in reversed(VERDICTS)}
     summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    evidence = [f"{summary} of {number(len(instances), 'instance')}"]
+    evidence = [f"{summary} of {counted(len(instances), 'instance')}"]
     evidence += [
         f"{each.name}: {each.evidence[0]}" for each in ordered if each.verdict == bad.verdict and each.evidence
     ]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..model import GAPS, NOT_READABLE
-from ..text import clean, duration
+from ..text import clean, counted, duration
 from . import instance_rules as rules
 from . import lines, times
 from .inference import infer
@@ -29,7 +29,6 @@ from .requests import CALLER, Requests, slow_lines
 from .samples import Contexts, Counted
 from .verdicts import BUSY, DROPPING, HEALTHY, STUCK, UNKNOWN, VERDICTS, Finding, Judgement, settle
 from .vitals import UNSEEN, Vitals
-from .wording import number
 
 FORMAT, VERSION = "cloudpods.diagnostics/log", 1
 # What is said of pools beyond the limit is said of this one.
@@ -157,9 +156,9 @@ class Watcher:
                 parts.append(part)
                 spoken = pool.name or (f"{inferred.name} (inferred from the lines around)" if inferred else NO_POOL)
                 findings += [replace(each, text=f"{spoken}: {each.text}") for each in part.findings]
-        counted = self._by_weight()
-        findings += rules.end_findings(self._ends, counted, vitals, situation, self._last)
-        findings += rules.trouble_findings(counted, tuple(READERS), situation)
+        patterns = self._by_weight()
+        findings += rules.end_findings(self._ends, patterns, vitals, situation, self._last)
+        findings += rules.trouble_findings(patterns, tuple(READERS), situation)
         findings += rules.slow_findings(self._requests.slow(situation.alive))
         findings += self._coverage(situation.now, findings, vitals)
         return settle(findings, name, tuple(sorted(parts, key=lambda part: part.name)))
@@ -198,7 +197,7 @@ class Watcher:
             **found.document(),
             "watchdog_seconds": self._interval(),
             "pools": pools,
-            "patterns": [counted.document() for counted in self._by_weight()],
+            "patterns": [each.document() for each in self._by_weight()],
             "slow_requests": self._requests.document(),
             "minutes": self._minutes.document(),
             "gaps": list(self._gaps),
@@ -277,11 +276,11 @@ class Watcher:
             self._ends.crash(found.moment)
         elif pattern.id == STARTED:
             self._start(found.moment)
-        counted = self._counted.setdefault(pattern.id, Counted(pattern))
-        sample = counted.add(found, name, data, self._stamped)
+        pattern_count = self._counted.setdefault(pattern.id, Counted(pattern))
+        sample = pattern_count.add(found, name, data, self._stamped)
         if sample is not None:
             self._contexts.add(sample, data, found.end + 1)
-        place = counted.opens_place()
+        place = pattern_count.opens_place()
         if place is not None:
             self._contexts.add(place, data, found.end + 1)
         self._minutes.add_hit(found.moment, pattern.severity)
@@ -332,7 +331,7 @@ class Watcher:
             found.append(Finding(UNKNOWN, "too_short", f"only {duration(max(window, 0.0))} were watched"))
         if any(each.verdict != HEALTHY for each in [*findings, *found]):
             return found
-        signs = f"{number(self.lines, 'line')} in {duration(window)}"
+        signs = f"{counted(self.lines, 'line')} in {duration(window)}"
         signs += f"; /ping {vitals.said}" if vitals.ping and vitals.said else ""
         return [Finding(HEALTHY, "quiet", signs + ("; ready" if vitals.ready else ""))]
 

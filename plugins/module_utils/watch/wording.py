@@ -5,16 +5,11 @@
 
 from __future__ import annotations
 
-from ..text import duration
+from ..text import counted, duration
 from . import times
 
 # From so many seconds on, the watchdog's rounds are told as a duration first.
 LONG_SECONDS = 600.0
-
-
-def number(count: int, what: str) -> str:
-    """Return "1 line" or "2 lines"."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def between(first: float | None, last: float | None) -> str:
@@ -30,5 +25,5 @@ def rounds(count: int, interval: float) -> str:
     """Return how long so many rounds of the watchdog are: "9 cycles (4.5 min)", "95 h (11382 rounds of 30 s)"."""
     seconds = count * interval
     if seconds < LONG_SECONDS:
-        return f"{number(count, 'cycle')} ({duration(seconds)})"
-    return f"{duration(seconds)} ({number(count, 'round')} of {duration(interval)})"
+        return f"{counted(count, 'cycle')} ({duration(seconds)})"
+    return f"{duration(seconds)} ({counted(count, 'round')} of {duration(interval)})"
