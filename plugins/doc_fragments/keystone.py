@@ -14,8 +14,8 @@ options:
   transport:
     description:
       - How instances are reached.
-      - V(kubernetes) goes through the API server, with the authentication options of the collection kubernetes.core.
-        It needs the Python library C(kubernetes) where the module runs, and the rights in C(docs/rbac-audit.yml).
+      - V(kubernetes) goes through the API server. It needs the Python library C(kubernetes) where the module runs, the
+        collection kubernetes.core on the controller, and the rights in C(docs/rbac-audit.yml).
       - V(host) looks at the processes and log files of the machine that the module runs on, and asks them on their own
         ports. It needs root there, no library, and no API server.
       - V(keystone) asks the URLs in the catalog of Keystone, as C(climc) does, see O(keystone). It needs the Python

@@ -14,8 +14,8 @@ options:
   transport:
     description:
       - How instances are reached.
-      - V(kubernetes) goes through the API server, with the authentication options of the collection kubernetes.core.
-        It needs the Python library C(kubernetes) where the module runs.
+      - V(kubernetes) goes through the API server. It needs the Python library C(kubernetes) where the module runs, and
+        the collection kubernetes.core on the controller.
       - V(host) looks at the processes and log files of the machine that the module runs on. It needs root there (or
         the user that the services run as), no library, and no API server.
     type: str

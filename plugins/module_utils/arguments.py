@@ -13,6 +13,7 @@ import os
 import re
 from typing import Any, Iterator
 
+from .auth_options import AUTH_ARG_SPEC
 from .catalog import (
     BINARY_DIR,
     COMPONENTS,
@@ -26,12 +27,6 @@ from .catalog import (
 from .model import Instance
 from .redact.redactor import LEVELS, SECRETS, marker
 from .transports.base import SetupError, Transport
-
-try:
-    from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
-except ImportError:
-    # Only the transport kubernetes needs that collection, and says so when it is missing.
-    AUTH_ARG_SPEC = {}
 
 SELECTION = {
     "scenario": {"type": "str"},
@@ -121,7 +116,7 @@ _IN_URL = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
 
 
 def argument_spec(*groups: dict[str, Any]) -> dict[str, Any]:
-    """One argument spec of several groups and the authentication options of kubernetes.core."""
+    """Return one argument spec of several groups and the authentication options of the transport kubernetes."""
     merged: dict[str, Any] = dict(AUTH_ARG_SPEC)
     for group in groups:
         merged.update(group)
@@ -161,8 +156,6 @@ def transport_of(params: dict[str, Any], connections: int) -> Transport:
     from .transports.kubernetes import KubernetesTransport
     from .transports.kubernetes_api import Api
 
-    if not AUTH_ARG_SPEC:
-        raise SetupError("The collection kubernetes.core is missing on the controller: it comes with this collection.")
     auth = {name: params[name] for name in AUTH_ARG_SPEC if params.get(name) is not None}
     # Each instance holds two connections at a time: its log and its exec.
     return KubernetesTransport(

@@ -27,7 +27,7 @@ extends_documentation_fragment:
   - cloudpods.diagnostics.transport
   - cloudpods.diagnostics.fanout
   - cloudpods.diagnostics.part
-  - kubernetes.core.k8s_auth_options
+  - cloudpods.diagnostics.kubernetes
 attributes:
   check_mode:
     support: full

@@ -21,7 +21,7 @@ extends_documentation_fragment:
   - cloudpods.diagnostics.attributes.info_module
   - cloudpods.diagnostics.selection
   - cloudpods.diagnostics.transport
-  - kubernetes.core.k8s_auth_options
+  - cloudpods.diagnostics.kubernetes
 options:
   deadline:
     description:

@@ -67,7 +67,7 @@ def test_the_action_group_is_what_takes_the_options_of_kubernetes():
     taking = set()
     for path in (ROOT / "plugins" / "modules").glob("*.py"):
         fragments = documentation(path)["extends_documentation_fragment"]
-        if "kubernetes.core.k8s_auth_options" in fragments:
+        if "cloudpods.diagnostics.kubernetes" in fragments:
             taking.add(path.stem)
             assert "cloudpods.diagnostics.attributes.actiongroup" in fragments
     runtime = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())

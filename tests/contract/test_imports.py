@@ -115,10 +115,10 @@ ROOMS: dict[str, Room] = {
         system=EVERYTHING,
     ),
     "transports/*": Room(ours=TRANSPORT, system=EVERYTHING),
-    # Its transports are imported when they are asked for; kubernetes.core is asked for its options, and may be missing.
+    "auth_options.py": Room(),
+    # Its transports are imported when they are asked for.
     "arguments.py": Room(
-        ours=("reasons", "model", "catalog", "transports.*", "redact.*"),
-        libraries=frozenset(("ansible_collections.kubernetes.core",)),
+        ours=("auth_options", "reasons", "model", "catalog", "transports.*", "redact.*"),
         system=FILES,
     ),
     "running.py": Room(

@@ -17,7 +17,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,9 +64,6 @@ def mirror(files: list[Path], copy: Path) -> None:
     for name in files:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
-    neighbours = copy.parent.parent / "kubernetes"  # whose doc fragments ours refer to
-    neighbours.unlink(missing_ok=True)
-    neighbours.symlink_to(Path(sysconfig.get_path("purelib"), "ansible_collections/kubernetes"))
 
 
 def pip_bootstrap(python: str) -> str:

@@ -65,9 +65,9 @@ options:
     default: 300
   kubeconfig:
     description:
-      - The kubeconfig, and so on.
-      - All authentication options of kubernetes.core are taken under their own names, and C(K8S_AUTH_*) from the
-        environment.
+      - The path of a kubeconfig, or its content.
+      - All other authentication options of the module M(cloudpods.diagnostics.log_watch) are accepted, too, and the
+        environment variables C(K8S_AUTH_*).
     type: raw
 """
 
