@@ -18,7 +18,7 @@ help:  ## this list
 demo:  ## capture the stacks of a few stand-in services on this machine, without root
 	$(call in_venv,demo) ANSIBLE_COLLECTIONS_PATH=$$($(PYTHON) tests/tools/collection.py link) tests/demo/run.sh
 
-.PHONY: test test-fast lint sanity pages unit integration stress soak fuzz bench
+.PHONY: test test-fast lint sanity pages install-test unit integration stress soak fuzz bench
 test:  ## everything; with test clusters as root on Debian. T=PATH::NAME: only these tests, their cluster stays up
 	$(CHECK) $(if $(T),only $(T),test)
 test-fast:  ## the linters and the unit and contract tests that are not slow: under two minutes
@@ -29,6 +29,8 @@ sanity:  ## ansible-test sanity
 	$(CHECK) sanity
 pages:  ## look at flame graphs, and at our files in speedscope, in a real browser
 	$(CHECK) pages
+install-test:  ## install the tarball under each release of ansible-core, and run it by other programs
+	$(CHECK) install-test
 unit:  ## unit and contract tests
 	$(CHECK) unit
 integration:  ## integration tests and molecule scenarios on test clusters
@@ -67,4 +69,4 @@ changelog:  ## write CHANGELOG.rst from the fragments
 collection:  ## build the tarball; prints its path
 	$(call in_venv,dev) python3 tests/tools/collection.py build
 clean:  ## remove the virtual environments and what was made from this checkout; what the cluster is built of stays
-	rm -rf $(CACHE)/venv-* $(CACHE)/pycache $(CACHE)/checkout-*
+	rm -rf $(CACHE)/venv-* $(CACHE)/python3.* $(CACHE)/pycache $(CACHE)/checkout-*

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the checks of steps.py.
 
-    python3 tests/tools/check.py test|test-fast|lint|sanity|pages|unit|integration|stress|soak|fuzz|bench
+    python3 tests/tools/check.py test|test-fast|lint|sanity|pages|install-test|unit|integration|stress|soak|fuzz|bench
     python3 tests/tools/check.py only PYTEST-ARGUMENT ...    just these tests; a test cluster that they need stays up
 
 `test` runs the fast and cheap checks first, while the test cluster is built beside them. The tests on the cluster
@@ -27,7 +27,7 @@ import debian
 import make_venv
 import report
 from runner import IN_CI, PROCESSORS, Runner
-from steps import BENCH, FAST_TESTS, FUZZ, LAB_BUILD, LAB_TESTS, LAB_UP, LINT, PAGES, SANITY, SOAK, Step
+from steps import BENCH, FAST_TESTS, FUZZ, INSTALL, LAB_BUILD, LAB_TESTS, LAB_UP, LINT, PAGES, SANITY, SOAK, Step
 from workspace import ROOT, cache, checkout_cache
 
 # The tests on the cluster mostly wait, so more of them run at once than there are processors.
@@ -52,7 +52,7 @@ def no_lab() -> str:
 def test(runner: Runner) -> None:
     """Run everything."""
     runner.static("lint", LINT)
-    runner.begin([*SANITY, *PAGES])
+    runner.begin([*SANITY, *PAGES, *INSTALL])
     unit(runner)
     integration(runner)
 
@@ -145,6 +145,7 @@ TARGETS: dict[str, Callable[[Runner], None]] = {
     "lint": lambda runner: runner.static("lint", LINT),
     "sanity": lambda runner: runner.static("sanity", SANITY),
     "pages": lambda runner: runner.static("pages", PAGES),
+    "install-test": lambda runner: runner.static("install", INSTALL),
     "unit": unit,
     "integration": integration,
     "stress": stress,

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make a virtual environment from the pinned requirement files and print its path.
 
-    python3 tests/tools/make_venv.py dev|demo|audit [--path]
+    python3 tests/tools/make_venv.py dev|demo|audit|galaxy|core-2.17|core-2.18|... [--path]
 
 It lies in the cache under a name made of what it was built from, so it is built once, and anew
 whenever a requirement file or the interpreter changes. `--path` only prints where it would be.
@@ -20,14 +20,25 @@ import sys
 from pathlib import Path
 
 import debian
+import debian_python
+from cores import CORES
 from workspace import ROOT, cache, digest, locked
 
 REQUIREMENTS = {
     "audit": ["requirements/audit.txt"],
     "demo": ["requirements/demo.txt"],
     "dev": ["requirements/dev.txt"],
+    "galaxy": ["requirements/galaxy.txt"],
 }
-PYTHONS = {"audit": ((3, 10), None), "demo": ((3, 10), None), "dev": ((3, 11), (3, 14))}  # from, and below
+NEED_GO = ("demo", "dev")
+# The minor versions of Python 3 that each works with.
+PYTHONS = {
+    "audit": range(10, 100),
+    "demo": range(10, 100),
+    "dev": range(11, 14),
+    "galaxy": range(11, 14),
+    **{kind: core.pythons for kind, core in CORES.items()},
+}
 READY = "ready"  # written last: a venv without it was interrupted
 OLDEST_GO = (1, 24)  # what the go.mod files under tests/ ask for
 
@@ -51,28 +62,46 @@ def machine_has_go() -> bool:
 
 
 def requirement_files(kind: str) -> list[str]:
-    """The files to install, in order."""
-    needs_go = kind != "audit" and not machine_has_go()
+    """Return the files to install, in order."""
+    needs_go = kind in NEED_GO and not machine_has_go()
     return REQUIREMENTS[kind] + (["requirements/go.txt"] if needs_go else [])
 
 
+def interpreter(kind: str) -> Path:
+    """Return the Python to build this kind with: the running one, or a newer Debian's. Unfit where there is none."""
+    wanted = PYTHONS[kind]
+    if sys.version_info.minor in wanted:
+        return Path(sys.executable)
+    if kind in CORES and debian_python.MINOR in wanted and debian_python.can_have():
+        return debian_python.ensure()
+    newest = "" if kind in ("audit", "demo") else f" to 3.{wanted.stop - 1}"
+    raise Unfit(
+        f"{kind} needs Python 3.{wanted.start}{newest or ' or later'}; {sys.executable} is {sys.version.split()[0]} "
+        "(choose with PYTHON=...)"
+    )
+
+
 def location(kind: str) -> Path:
-    """Where the environment of this kind lies for this interpreter and these files."""
-    read = [*requirement_files(kind), "requirements.txt", "requirements/constraints.txt"]
-    parts = [name.encode() + b"\0" + (ROOT / name).read_bytes() for name in read]
-    return cache() / f"venv-{kind}-{digest([*parts, sys.version.encode(), sys.base_prefix.encode()])}"
+    """Return where the environment of this kind lies for this interpreter and these files."""
+    if kind in CORES:
+        parts = ["\n".join([*CORES[kind].requirements, *CORES[kind].constraints()]).encode()]
+    else:
+        read = [*requirement_files(kind), "requirements.txt", "requirements/constraints.txt"]
+        parts = [name.encode() + b"\0" + (ROOT / name).read_bytes() for name in read]
+    if sys.version_info.minor in PYTHONS[kind]:
+        parts += [sys.version.encode(), sys.base_prefix.encode()]
+    else:
+        parts.append(Path(debian_python.__file__).read_bytes())
+    return cache() / f"venv-{kind}-{digest(parts)}"
 
 
 def ensure(kind: str) -> Path:
-    """Return the environment of this kind, building it when it is missing or broken."""
-    first, below = PYTHONS[kind]
-    if sys.version_info < first or (below and sys.version_info >= below):
-        wanted = f"Python >= {first[0]}.{first[1]}" + (f", < {below[0]}.{below[1]}" if below else "")
-        raise Unfit(f"this needs {wanted}; {sys.executable} is {sys.version.split()[0]} (choose with PYTHON=...)")
+    """Return the environment of this kind, building it when it is missing or broken. Unfit, CalledProcessError."""
+    python = interpreter(kind)
     venv = location(kind)
     with locked(venv):
         if not (venv / READY).exists() or not works(venv):
-            build(kind, venv)
+            build(kind, venv, python)
     return venv
 
 
@@ -84,17 +113,31 @@ def works(venv: Path) -> bool:
         return False
 
 
-def build(kind: str, venv: Path) -> None:
+def build(kind: str, venv: Path, python: Path) -> None:
     """Build it in its final place (scripts hold absolute paths), marking it ready last."""
-    install_venv_package()
     print(f"building the virtual environment {venv}", file=sys.stderr)
     shutil.rmtree(venv, ignore_errors=True)
-    pip: list[str | Path] = [venv / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for name in requirement_files(kind):
-        pip += ["-r", ROOT / name]
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True, stdout=sys.stderr)
+    make: list[str | Path] = [python, "-m", "venv", venv]
+    pip: list[str | Path] = [venv / "bin/python"]
+    if python == Path(sys.executable):
+        install_venv_package()
+        pip += ["-m", "pip"]
+    else:
+        make.append("--without-pip")
+        pip.append(debian_python.pip(python))
+    subprocess.run(make, check=True, stdout=sys.stderr)
+    pip += ["install", "--quiet", "--disable-pip-version-check", *wanted_packages(kind, venv)]
     subprocess.run(pip, check=True, stdout=sys.stderr)
     (venv / READY).touch()
+
+
+def wanted_packages(kind: str, venv: Path) -> list[str | Path]:
+    """Return pip's arguments that say what to install. venv: where a file that they name may be written."""
+    if kind not in CORES:
+        return [argument for name in requirement_files(kind) for argument in ("-r", ROOT / name)]
+    constraints = venv / "constraints.txt"
+    constraints.write_text("\n".join(CORES[kind].constraints()), encoding="utf-8")
+    return ["-c", constraints, *CORES[kind].requirements]
 
 
 def install_venv_package() -> None:
@@ -111,7 +154,7 @@ def install_venv_package() -> None:
 def main() -> None:
     """Parse the command line, build when asked, print the path."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=sorted(REQUIREMENTS))
+    parser.add_argument("kind", choices=sorted(PYTHONS))
     parser.add_argument("--path", action="store_true", help="print the path, build nothing")
     asked = parser.parse_args()
     try:

@@ -55,6 +55,7 @@ LINT = (
     Step("yamllint", ("yamllint", "--strict", ".")),
     Step("ansible-lint", ("ansible-lint", "--strict", "--nocolor"), slow=True),
     Step("antsibull-docs", ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "."), slow=True),
+    Step("galaxy-importer", python("tests/tools/importer.py"), slow=True),
     Step("docs", python("tests/tools/docs.py", "--check")),
     Step("antsibull-changelog", ("antsibull-changelog", "lint")),
     Step("shellcheck", python("tests/tools/system_lint.py", "shellcheck")),
@@ -63,6 +64,7 @@ LINT = (
 )
 PAGES = (Step("pages in a browser", python("tests/tools/browser.py")),)
 SANITY = (Step("ansible-test sanity", python("tests/tools/sanity.py")),)
+INSTALL = (Step("install and run", python("tests/tools/install.py")),)
 
 LAB_BUILD = Step("lab build", python("tests/lab/lab.py", "build"))
 LAB_UP = Step("lab up", python("tests/lab/lab.py", "up"))

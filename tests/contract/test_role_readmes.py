@@ -1,0 +1,60 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The README of each role has an example that Ansible accepts, of variables that there are."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+
+import pytest
+import yaml
+
+import collection
+from workspace import ROOT
+
+ROLES = sorted(path.parent.parent.name for path in ROOT.glob("roles/*/meta/main.yml"))
+OURS = "cloudpods.diagnostics."
+
+
+def readme(role: str) -> str:
+    return (ROOT / "roles" / role / "README.md").read_text()
+
+
+def example(role: str) -> str:
+    """The only example of a README."""
+    (found,) = re.findall(r"^```yaml\n(.*?)^```$", readme(role), re.MULTILINE | re.DOTALL)
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_names_the_role_its_files_and_its_documentation(role):
+    text = readme(role)
+    assert text.startswith(f"# {OURS}{role}\n\n")
+    assert f"`ansible-doc -t role {OURS}{role}`" in text
+    assert all((ROOT / name).is_file() for name in re.findall(r"`(docs/\S+)`", text))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_example_uses_the_role_and_variables_that_there_are(role):
+    plays = yaml.safe_load(example(role))
+    assert f"{OURS}{role}" in [each["role"] for play in plays for each in play["roles"]]
+    known = set(re.findall(r"`(cloudpods_\w+)`", (ROOT / "README.md").read_text()))
+    used = {name for play in plays for name in play.get("vars", {})}
+    assert used <= known
+    assert set(re.findall(r"`(cloudpods_\w+)`", readme(role))) <= known
+
+
+@pytest.mark.slow
+def test_ansible_accepts_the_examples(tmp_path):
+    books = []
+    for role in ROLES:
+        books.append(str(tmp_path / f"{role}.yml"))
+        (tmp_path / f"{role}.yml").write_text(example(role))
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collection.link()), "ANSIBLE_FORCE_COLOR": "0"}
+    done = subprocess.run(
+        ["ansible-playbook", "--syntax-check", *books], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,112 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A user who has some programs and no network, and the services of the demo that they capture."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workspace import ROOT
+
+sys.path.insert(0, str(ROOT / "tests" / "lab"))
+
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import COMPONENTS, DUMPS
+from deploy import processes
+
+# As root, a network of their own without any interface that is up.
+OFFLINE = ("unshare", "--net", "--") if os.geteuid() == 0 and shutil.which("unshare") else ()
+PLAYBOOK = "cloudpods.diagnostics.capture_stacks"
+
+
+@dataclass(frozen=True)
+class User:
+    """home: all that they have. programs: the folder of their programs. closed: a port on which nothing listens."""
+
+    home: Path
+    programs: Path
+    closed: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Nothing of the checkout, and every way to the network closed."""
+        nowhere = f"http://127.0.0.1:{self.closed}"
+        return {
+            "ANSIBLE_FORCE_COLOR": "0",
+            "ANSIBLE_GALAXY_SERVER": nowhere,
+            "ANSIBLE_LOCALHOST_WARNING": "0",
+            "HOME": str(self.home),
+            "HTTPS_PROXY": nowhere,
+            "HTTP_PROXY": nowhere,
+            "LANG": "C.UTF-8",
+            "PATH": os.pathsep.join((str(self.programs), os.defpath)),
+            "PYTHONPYCACHEPREFIX": os.environ.get("PYTHONPYCACHEPREFIX", ""),
+        }
+
+    def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of their programs in their home."""
+        return subprocess.run(
+            [*OFFLINE, str(self.programs / program), *arguments],
+            cwd=self.home,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+
+    def install(self, tarball: Path) -> None:
+        """Install the collection as the README says."""
+        done = self.run("ansible-galaxy", "collection", "install", str(tarball), "--offline")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def bundle(self) -> Path:
+        """Return the only bundle below their home."""
+        (archive,) = self.home.rglob("cloudpods-diagnostics/*.tar.gz")
+        return archive
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """Return the rows of the only bundle."""
+        with tarfile.open(self.bundle()) as bundle:
+            (name,) = (name for name in bundle.getnames() if name.endswith("/ledger.jsonl"))
+            file = bundle.extractfile(name)
+            assert file
+            return [json.loads(line) for line in file]
+
+
+def dumps_of(ledger: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
+    """Return how many rows of goroutine dumps there are of each component and status."""
+    return Counter((row["component"], row["status"]) for row in ledger if row["capture"] == "stack")
+
+
+@dataclass(frozen=True)
+class Services:
+    """The services of `make demo`, running."""
+
+    folder: Path
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What the demo's playbook is called with."""
+        return {
+            "cloudpods_transport": "host",
+            "cloudpods_components": sorted({each.component for each in processes.DEMO}),
+            "cloudpods_binary_dir": str(self.folder / "opt/yunion/bin"),
+        }
+
+    @property
+    def dumps(self) -> Counter[tuple[str, str]]:
+        """How many rows of dumps there should be: a complete one of each that dumps into a log, else a refusal."""
+        return Counter(
+            (each.component, "complete" if COMPONENTS[each.component].usr1 == DUMPS and not each.lost else "refused")
+            for each in processes.DEMO
+        )
