@@ -80,6 +80,7 @@ PART = {
     "instances": {"type": "list", "elements": "dict", "default": []},
     "output": {"type": "path"},
     "archive": {"type": "bool", "default": False},
+    "run": {"type": "str", "default": ""},
     "redact": {"type": "str", "choices": list(LEVELS), "default": SECRETS},
 }  # type: dict[str, Any]
 

@@ -131,6 +131,12 @@ class Deadline:
         if self.expired:
             raise DeadlineExceeded(self.scope)
 
+    def wait(self, seconds: float) -> None:
+        """Wait so many seconds, or until the moment has passed."""
+        passed = threading.Event()
+        with self.guard(passed.set):
+            passed.wait(min(seconds, self.remaining()))
+
     @contextlib.contextmanager
     def guard(self, cut_off: Callable[[], None]) -> Iterator[None]:
         """Within the block, cut_off() is called from another thread when the deadline passes."""

@@ -13,6 +13,9 @@ from typing import Any, Callable, Generic, Iterator, Sequence, TypeVar
 
 from .deadline import Deadline, DeadlineExceeded
 
+# How often a deadline is looked at while threads work: one that is cancelled passes before its moment.
+JOIN_SECONDS = 0.2
+
 Target = TypeVar("Target")
 Result = TypeVar("Result")
 
@@ -56,7 +59,10 @@ def run(
     ]
     for thread in threads:
         thread.start()
-    end = Deadline(deadline.remaining() + grace, "run")
+    for thread in threads:
+        while thread.is_alive() and not deadline.expired:
+            thread.join(min(JOIN_SECONDS, deadline.remaining()))
+    end = Deadline(grace, "run")
     for thread in threads:
         thread.join(end.remaining())
     if len(outcomes) != len(targets):

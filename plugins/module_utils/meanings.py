@@ -185,6 +185,13 @@ MEANINGS: dict[Reason, Meaning] = {
         "two access points tell of the same instance, and both are kept",
         "compare them: either one is not what it says it is, or both reach the same cluster",
     ),
+    Reason.INTERRUPTED: Meaning(Status.FAILED, "the run was interrupted before this had ended", "run again"),
+    Reason.STOPPED_EARLY: Meaning(
+        Status.PARTIAL, "the run was interrupted, so only what came until then is here", "run again"
+    ),
+    Reason.NOT_FOUND: Meaning(
+        Status.FAILED, "no instance of a component that was named was found here", "correct its name, or leave it out"
+    ),
     Reason.NOT_DEPLOYED: Meaning(Status.SKIPPED, "no instance of this component exists here"),
     Reason.CHECK_MODE: Meaning(Status.SKIPPED, "check mode: nothing was sent"),
     Reason.RUN_DEADLINE: Meaning(

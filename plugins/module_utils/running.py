@@ -6,17 +6,22 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
+import shlex
+import shutil
 import tempfile
 from typing import Any, Callable, TypeVar
 
 from .arguments import check_bounds, instances_of, secret_values, without_credentials
-from .bundle.part import leave_part, new_part
+from .bundle.part import held, leave_part, new_part
+from .bundle.run_folder import PREFIX
 from .bundle.store import Store
 from .captures.run import discover
 from .catalog import Selection, component_of, no_component, unknown
 from .deadline import Deadline, DeadlineExceeded
+from .interruption import Interrupted, end_children, interruptible
 from .progress import Progress, shown
 from .reasons import CaptureError, Reason
 from .redact.redactor import SECRETS, RedactionError, Redactor
@@ -24,6 +29,20 @@ from .transports.base import Discovery, SetupError, Transport
 
 Report = TypeVar("Report")
 NO_PLACE = {"output": "", "archive": ""}
+# Names a file for the place of the captures. Set by the action plugin of a module that runs on this machine.
+PLACE_VARIABLE = "CLOUDPODS_PLACE_FILE"
+# The command that seals what a module left when it was interrupted, where there is no run around it.
+SEAL = "ansible localhost -m cloudpods.diagnostics.bundle_seal -a"
+
+
+class CutOff(Exception):
+    """The process was interrupted. folder: where the captures are, "" where there are none."""
+
+    def __init__(self, message: str, folder: str = "") -> None:
+        super().__init__(message)
+        self.folder = folder
+
+
 # Credentials that the libraries for Kubernetes and Keystone take from the environment.
 SECRET_VARIABLES = (
     "K8S_AUTH_API_KEY",
@@ -38,54 +57,96 @@ SECRET_VARIABLES = (
 def targets_of(params: dict[str, Any], transport: Transport, selection: Selection, deadline: Deadline) -> Discovery:
     """The instances that were given as an option, else those that there are.
 
-    ValueError as instances_of(), and for the name of a component that is neither known nor there.
+    ValueError as instances_of() and check_names().
     """
     given = instances_of(params)
     if given:
         return Discovery(given)
     found = discover(transport, selection, deadline)
-    check_names(transport, found, selection, deadline)
-    return found
+    return dataclasses.replace(found, unknown=check_names(transport, found, selection, deadline))
 
 
-def check_names(transport: Transport, found: Discovery, selection: Selection, deadline: Deadline) -> None:
-    """Raise ValueError for a selected component that is neither known nor there, with the names that are like it.
+def check_names(
+    transport: Transport, found: Discovery, selection: Selection, deadline: Deadline
+) -> tuple[str, ...]:
+    """Return the selected names of components that are neither known nor there.
 
-    What could not be looked at may have it, so then nothing is said against its name.
+    ValueError, with the names that are like them, where all of the selected names are so: there is nothing to do then.
+    What could not be looked at may have a component of such a name, so then it is no reason to end.
     """
     present = {instance.component for instance in found.instances}
     missing = [name for name in unknown(selection) if name not in present]
-    if not missing or any(problem.reason is not Reason.NO_CATALOG_ENTRY for _place, problem in found.problems):
-        return
+    unseen = any(problem.reason is not Reason.NO_CATALOG_ENTRY for _place, problem in found.problems)
+    if not missing or (unseen and not found.instances):
+        return ()
     if transport.lists_workloads:
         # A workload without any pod has the label, too. Who may not list workloads goes by the pods alone.
         with contextlib.suppress(CaptureError, DeadlineExceeded):
             wanted = Selection(tuple(component_of(name) for name in missing))
             present = {one.component for one in transport.workloads(wanted, deadline)}
             missing = [name for name in missing if name not in present]
-    if missing:
+    if len(missing) == len(selection.names) and not unseen:
         raise ValueError("; ".join(no_component(name) for name in missing))
+    return tuple(missing)
 
 
-def leaving_part(params: dict[str, Any], work: Callable[[Store], Report]) -> tuple[Report, dict[str, str]]:
+def leaving_part(
+    params: dict[str, Any], deadline: Deadline, work: Callable[[Store], Report]
+) -> tuple[Report, dict[str, str]]:
     """What work returns, and where the part is that it filled: see leave_part().
 
-    ValueError and OSError of output; and those of work, with the place of what it has captured.
+    deadline: what the work hangs on; it is cancelled when the process is interrupted. ValueError and OSError of output;
+    and those of work, with the place of what it has captured. CutOff when the process was interrupted. Where nothing
+    was captured, nothing is left.
     """
-    store = new_part(params["output"], params["archive"], redactor_of(params))
-    try:
-        report = work(store)
-    except (SetupError, ValueError, OSError) as error:
-        if not store.rows:
+    is_new = not params["output"] or not os.path.isdir(params["output"])
+    store = new_part(params["output"], params["archive"], redactor_of(params), params["run"])
+    note_place(store.root)
+    with held(store.root):
+        try:
+            report = _work_until_interrupted(store, deadline, work)
+        except CutOff as error:
+            if not error.folder and is_new:
+                shutil.rmtree(store.root)
             raise
-        raise OSError(f"{error}; what was captured until then stays in {store.root}") from error
-    return report, leave_part(store, params["output"], params["archive"])
+        except (SetupError, ValueError, OSError) as error:
+            if store.is_empty:
+                if is_new:
+                    shutil.rmtree(store.root)
+                raise
+            raise OSError(f"{error}; what was captured until then stays in {store.root}") from error
+    return report, leave_part(store, params["output"], params["archive"], params["run"])
 
 
-def leaving_nothing(params: dict[str, Any], work: Callable[[Store], Report]) -> tuple[Report, dict[str, str]]:
+def _work_until_interrupted(store: Store, deadline: Deadline, work: Callable[[Store], Report]) -> Report:
+    """What work returns. CutOff when the process was interrupted: the ledger is closed then, and says so."""
+    report: Report | None = None
+    with contextlib.suppress(Interrupted), interruptible(deadline, store.interrupt) as interruption:
+        report = work(store)
+    if report is not None and not interruption.cause:
+        return report
+    if report is None:
+        end_children()
+    if store.is_empty:
+        raise CutOff(f"Interrupted by {interruption.cause}, before anything was captured.")
+    if report is None:
+        store.finish(store.rows)
+    raise CutOff(
+        f"Interrupted by {interruption.cause}: what was captured until then is in {store.root}", store.root
+    )
+
+
+def leaving_nothing(
+    params: dict[str, Any], deadline: Deadline, work: Callable[[Store], Report]
+) -> tuple[Report, dict[str, str]]:
     """The same for check mode of what only reads: what was read is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="cloudpods-") as folder:
-        return work(Store(folder, redactor_of(params))), NO_PLACE
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
+        report: Report | None = None
+        with contextlib.suppress(Interrupted), interruptible(deadline) as interruption:
+            report = work(Store(folder, redactor_of(params)))
+        if report is None or interruption.cause:
+            raise CutOff(f"Interrupted by {interruption.cause}. In check mode, nothing is kept.")
+        return report, NO_PLACE
 
 
 def redactor_of(params: dict[str, Any]) -> Redactor:
@@ -125,6 +186,33 @@ def run_shown(
         place = {key: result[key] for key in NO_PLACE if key in result}
         module.fail_json(msg=f"the result could not be looked through for secrets ({error}) and is left out", **place)
         raise  # it does not return
+    except CutOff as error:
+        # Ansible may be there to show it, and the part is taken then as it is.
+        place = dict(NO_PLACE, output=error.folder) if error.folder else {}
+        module.fail_json(msg=redactor.text(f"{error}{how_to_seal(params, error.folder)}"), **place)
+        raise  # it does not return
     except (SetupError, ValueError, OSError) as error:
         module.fail_json(msg=redactor.text(str(error)))
         raise  # it does not return
+
+
+def how_to_seal(params: dict[str, Any], folder: str) -> str:
+    """Return the end of a message that names a folder with captures: the command that seals them."""
+    if not folder:
+        return ""
+    if params.get("run"):
+        return f". Next: ansible-playbook cloudpods.diagnostics.seal_bundle -e cloudpods_run_id={params['run']}"
+    return f". Next: {SEAL} {shlex.quote(json.dumps(seal_options(folder)))}"
+
+
+def seal_options(folder: str) -> dict[str, Any]:
+    """Return the options of bundle_seal that make a bundle of this folder of captures, beside it."""
+    return {"path": f"{folder}-bundle", "parts": [folder], "interrupted": True}
+
+
+def note_place(folder: str) -> None:
+    """Tell the action plugin where the captures are, so that Ansible can say so when it is interrupted."""
+    path = os.environ.get(PLACE_VARIABLE)
+    if path:
+        with contextlib.suppress(OSError), open(path, "w", encoding="utf-8") as note:
+            note.write(folder)

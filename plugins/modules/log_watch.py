@@ -300,7 +300,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
     def watch(store: Store) -> Any:
         return LogWatch(transport, found, selection, store, options, deadline, progress).run()
 
-    report, place = leaving_nothing(params, watch) if check_mode else leaving_part(params, watch)
+    report, place = leaving_nothing(params, deadline, watch) if check_mode else leaving_part(params, deadline, watch)
     transport.close()
     return dict(
         place,

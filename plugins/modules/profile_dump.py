@@ -326,7 +326,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
         would = [{key: getattr(entry, key) for key in WOULD} for entry in rows]
     else:
         report, place = leaving_part(
-            params, lambda store: take_all(transport, found, selection, store, options, deadline, progress)
+            params, deadline, lambda store: take_all(transport, found, selection, store, options, deadline, progress)
         )
     transport.close()
     return dict(

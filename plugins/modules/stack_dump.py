@@ -203,7 +203,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
         would = [{key: getattr(entry, key) for key in WOULD} for entry in report.rows]
     else:
         report, place = leaving_part(
-            params, lambda store: capture_all(transport, found, selection, store, options, deadline, progress)
+            params, deadline, lambda store: capture_all(transport, found, selection, store, options, deadline, progress)
         )
     transport.close()
     return dict(

@@ -256,7 +256,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
         most = MAX_DOCUMENTS[params["return_documents"]]
         return read_all(transport, found, selection, store, options, deadline, most, progress)
 
-    report, place = leaving_nothing(params, read) if check_mode else leaving_part(params, read)
+    report, place = leaving_nothing(params, deadline, read) if check_mode else leaving_part(params, deadline, read)
     transport.close()
     return dict(
         place,

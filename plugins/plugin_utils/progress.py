@@ -26,6 +26,11 @@ from ansible import constants, context
 from ansible.errors import AnsibleActionFail
 from ansible.utils.display import Display
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import FILE_VARIABLE
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.interruption import (
+    ending_with_parent,
+    noting_place,
+    without_signals,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import ModuleAction
 
 EVERY_SECONDS = 10.0
@@ -151,7 +156,8 @@ class ProgressAction(ModuleAction):
         ended = threading.Event()
         with file_for_module() as path:
             thread = threading.Thread(target=self._show, args=(path, task_vars, every, ended), daemon=True)
-            thread.start()
+            with without_signals():
+                thread.start()
             try:
                 return self._run_module(tmp, task_vars)
             finally:
@@ -160,7 +166,11 @@ class ProgressAction(ModuleAction):
                 thread.join()
 
     def _run_module(self, tmp: Any, task_vars: dict[str, Any]) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(ending_with_parent())
+            if not self._task.args.get("output"):
+                stack.enter_context(noting_place())
+            result: dict[str, Any] = super().run(tmp, task_vars)
         return result
 
     def _interval(self, task_vars: Mapping[str, Any]) -> float:

@@ -66,6 +66,7 @@ ROOMS: dict[str, Room] = {
     "model.py": Room(ours=("reasons",)),
     "text.py": Room(),
     "deadline.py": Room(system=THREADS),
+    "interruption.py": Room(ours=("deadline", "model"), system=frozenset(("os", "select", "signal", "threading"))),
     "progress.py": Room(system=FILES | THREADS),
     "fanout.py": Room(ours=("deadline",), system=THREADS),
     "regular_file.py": Room(system=frozenset(("os",))),
@@ -122,7 +123,7 @@ ROOMS: dict[str, Room] = {
         system=FILES,
     ),
     "running.py": Room(
-        ours=("arguments", "bundle.*", "captures.run", "catalog", "deadline", "progress", "reasons", "redact.*",
+        ours=("arguments", "bundle.*", "captures.run", "catalog", "deadline", "interruption", "progress", "reasons", "redact.*",
               "transports.base"),
         system=FILES,
     ),

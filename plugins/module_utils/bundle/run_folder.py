@@ -5,18 +5,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import json
 import os
+import platform
 import re
 import secrets
+import shlex
+import shutil
 from dataclasses import dataclass
+from typing import Sequence
 
+from .manifest import MANIFEST
 from .place import check_place
-from .store import DIRECTORY_MODE, archive_of, make_directory
+from .store import DIRECTORY_MODE, LEDGER, archive_of, json_bytes, make_directory, write_file
 
+# What tells which process owns a run; it is not sealed.
+RUNNING = "running.json"
+# What the names of folders with captures on other machines begin with.
+PREFIX = "cloudpods-"
 # The folder inside the bundle where parts wait; what cannot be merged stays there and is sealed, too.
 PARTS = "parts"
 
+_PLAIN = re.compile(r"[A-Za-z0-9_./~+@%:-]+\Z")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")
 
 
@@ -34,17 +46,22 @@ def new_id(now: datetime.datetime) -> str:
     return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
+def check_id(run_id: str) -> None:
+    """ValueError unless this may be the name of a run."""
+    if not _NAME.match(run_id):
+        raise ValueError(
+            f"{run_id!r} is not the name of a run: use 1 to 64 letters, digits, '.', '_' and '-', with a letter, "
+            "a digit or '_' first"
+        )
+
+
 def start_run(output: str, run_id: str, check_mode: bool = False) -> RunFolder:
     """Check that a run may leave its bundle in the folder output, and make the run's private folder there.
 
     In check mode nothing is made. ValueError says what is wrong: the id is no plain name, a bundle of this id is there,
     or the place is not safe, not writable or full. OSError: the folder cannot be made.
     """
-    if not _NAME.match(run_id):
-        raise ValueError(
-            f"{run_id!r} is not the name of a run: use 1 to 64 letters, digits, '.', '_' and '-', with a letter, "
-            "a digit or '_' first"
-        )
+    check_id(run_id)
     folder = os.path.join(output, run_id)
     if _taken(folder):
         raise ValueError(
@@ -54,10 +71,114 @@ def start_run(output: str, run_id: str, check_mode: bool = False) -> RunFolder:
     check_place(output)
     run = RunFolder(run_id, folder, os.path.join(folder, PARTS))
     if not check_mode:
+        is_new = not os.path.isdir(output)
         make_directory(output)
-        os.mkdir(folder, DIRECTORY_MODE)
-        os.mkdir(run.parts, DIRECTORY_MODE)
+        try:
+            os.mkdir(folder, DIRECTORY_MODE)
+            os.mkdir(run.parts, DIRECTORY_MODE)
+        except OSError:
+            for made in (folder, output) if is_new else (folder,):
+                with contextlib.suppress(OSError):
+                    os.rmdir(made)
+            raise
     return run
+
+
+def where_line(folder: str, run_id: str, output: str, remote: bool = False, inventory: Sequence[str] = ()) -> str:
+    """Return one line that says where the captures of a run go, and how to seal them if the run is interrupted.
+
+    remote: whether some are on another machine until they are fetched. inventory: the sources that the user gave.
+    """
+    elsewhere = f" (on other machines to {PREFIX}{run_id}-* in the temporary folder until they are fetched)"
+    command = seal_command(run_id, output, inventory if remote else ())
+    return f"Captures go to {folder}{elsewhere if remote else ''}. If the run is interrupted: {command}"
+
+
+def seal_command(run_id: str, output: str, inventory: Sequence[str] = ()) -> str:
+    """Return the command that seals what an interrupted run has captured, to be pasted into a shell."""
+    variables = [f"cloudpods_run_id={run_id}", f"cloudpods_output={output}"]
+    if not _PLAIN.match(output):
+        # ansible-playbook takes key=value apart at blanks and quotes, but not JSON.
+        variables = [json.dumps({"cloudpods_run_id": run_id, "cloudpods_output": output})]
+    words = ["ansible-playbook", "cloudpods.diagnostics.seal_bundle"]
+    for source in inventory:
+        words += ["-i", source]
+    for variable in variables:
+        words += ["-e", variable]
+    return " ".join(shlex.quote(word) for word in words)
+
+
+def mark_running(run: RunFolder, owner: int) -> None:
+    """Note in the run's folder which process of this machine owns the run. OSError.
+
+    A process is named by its pid and its start time, on a machine by the id of its boot.
+    """
+    mark = {"id": run.id, "host": platform.node(), "boot": _boot_id(), "pid": owner, "start": _start_time(owner)}
+    write_file(os.path.join(run.folder, RUNNING), json_bytes(mark))
+
+
+def owner_of(folder: str) -> str:
+    """Return in words which process may still own the run in this folder, "" where none does.
+
+    ValueError where that cannot be seen from this machine.
+    """
+    try:
+        with open(os.path.join(folder, RUNNING), "rb") as stream:
+            mark = json.loads(stream.read())
+        host, boot, pid, start = str(mark["host"]), str(mark["boot"]), int(mark["pid"]), mark["start"]
+    except FileNotFoundError:
+        return ""
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{os.path.join(folder, RUNNING)} cannot be read: {error}") from error
+    if host != platform.node():
+        raise ValueError(
+            f"the run was started on {host}, as process {pid}, and from here nobody can see whether it still runs. "
+            f"Next: run this there; or, if it has ended, remove {os.path.join(folder, RUNNING)} first"
+        )
+    if boot != _boot_id() or start is None or _start_time(pid) != start:
+        return ""
+    return f"process {pid}"
+
+
+def _boot_id() -> str:
+    """Return the id that Linux gives to each boot (random(4)), "" on other systems."""
+    with contextlib.suppress(OSError):
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return stream.read().strip()
+    return ""
+
+
+def _start_time(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since boot (field 22 of proc_pid_stat(5)); None for none."""
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            state, *fields = stream.read().rpartition(")")[2].split()
+            return None if state in "ZX" else int(fields[18])
+    return None
+
+
+def is_unsealed(folder: str) -> bool:
+    """Return whether this is the folder of a run that was begun and not sealed."""
+    return os.path.isdir(os.path.join(folder, PARTS)) and not (
+        os.path.lexists(os.path.join(folder, MANIFEST)) or os.path.lexists(archive_of(folder))
+    )
+
+
+def unsealed_runs(output: str) -> list[str]:
+    """Return the ids of runs in the folder output that were begun and not sealed, the newest first. OSError."""
+    with os.scandir(output) as entries:
+        found = [(entry.stat().st_mtime, entry.name) for entry in entries if entry.is_dir() and is_unsealed(entry.path)]
+    return [name for _moment, name in sorted(found, reverse=True)]
+
+
+def remove_empty(folder: str) -> bool:
+    """Remove the folder of a run that holds no capture; return whether it was so."""
+    for place, _folders, names in os.walk(folder):
+        for name in names:
+            if name != RUNNING and (name != LEDGER or os.lstat(os.path.join(place, name)).st_size):
+                return False
+    shutil.rmtree(folder)
+    return True
 
 
 def _taken(folder: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from typing import Any, Callable, Iterable, Iterator, Sequence
 from ..model import Artifact, LedgerRow
 from ..reasons import Reason, verdict
 from ..redact.redactor import RedactionError, Redactor
+from .interrupted import cut_off, run_row
 from .place import foreign
 
 DIRECTORY_MODE = 0o700
@@ -165,6 +167,7 @@ class Store:
         self._lock = threading.Lock()
         self._closed = False
         self._spools: set[Spool] = set()
+        self._interrupted: tuple[str, datetime.datetime] | None = None
         self.rows: list[LedgerRow] = []
         make_directory(root)
 
@@ -218,11 +221,25 @@ class Store:
                 stream.write(ledger_bytes(self._shown(rows)))
 
     def _shown(self, rows: Iterable[LedgerRow]) -> list[LedgerRow]:
+        if self._interrupted is not None:
+            moment = self._interrupted[1]
+            rows = [cut_off(entry, moment) for entry in rows]
         return redacted_rows(rows, self.redactor, self._unredacted)
+
+    def interrupt(self, cause: str, moment: datetime.datetime) -> None:
+        """Note that the run was interrupted, so that the ledger says so of it, and of what had not ended then."""
+        self._interrupted = cause, moment
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is neither a row nor a file of any capture."""
+        return not self.rows and not any(names for _folder, _folders, names in os.walk(self.root))
 
     def finish(self, rows: Sequence[LedgerRow]) -> None:
         """Replace the ledger by its final form. From now on nothing is written: an abandoned thread must not change
         what was counted."""
+        if self._interrupted is not None:
+            rows = [*rows, run_row(rows[0].cluster if rows else "", *self._interrupted)]
         with self._lock:
             self._closed = True
             for spool in self._spools:

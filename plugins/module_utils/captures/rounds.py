@@ -99,7 +99,7 @@ class Rounds:
 
         As long as no dump has come at all, all are waited for: there is nobody whom they would hold up.
         """
-        with self._changed:
+        with self._deadline.guard(self._wake), self._changed:
             while not self._deadline.expired:
                 if interval.expired and self._is_over():
                     return
@@ -113,6 +113,11 @@ class Rounds:
     def _wait(self, seconds: float) -> None:
         """Wait until something has changed, at most so many seconds."""
         self._changed.wait(seconds)
+
+    def _wake(self) -> None:
+        """Let who waits see that the deadline has passed: it may have been cancelled before its moment."""
+        with self._changed:
+            self._changed.notify_all()
 
     def _is_over(self) -> bool:
         hangs = self._quiet is not None and self._quiet.expired

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Sequence
 
 from ..bundle.store import Store
-from ..catalog import Selection, component_of
+from ..catalog import Selection, component_of, no_component
 from ..deadline import Deadline, DeadlineExceeded
 from ..model import Instance, InstanceKey, LedgerRow, row, utc_moment, utc_now, utc_text
 from ..progress import Progress
@@ -53,18 +53,31 @@ def place_row(cluster: str, namespace: str, component: str, outcome: Verdict) ->
 
 
 def discovery_rows(found: Discovery, selection: Selection, cluster: str) -> list[LedgerRow]:
-    """Rows for what discovery could not see, and for named components of which there is nothing."""
+    """Rows for what discovery could not see, and for named components of which there is nothing.
+
+    A component that the user named has to be there, but one of a scenario need not. Where nothing could be looked at,
+    nothing is said of any component.
+    """
     rows = [place_row(cluster, namespace, "", problem) for namespace, problem in found.problems]
-    if selection.named and not found.problems:
-        present = {instance.component for instance in found.instances}
-        # Of several machines that make a cluster, each may lack what the others have.
-        where = f" on {found.machine}" if found.machine else ""
-        rows += [
-            place_row(cluster, "", name, verdict(Reason.NOT_DEPLOYED, name + where))
-            for name in selection.names
-            if name not in present
-        ]
+    missing = [name for name in selection.names if name not in {instance.component for instance in found.instances}]
+    if selection.named and selection.scenario and not found.problems:
+        rows += [place_row(cluster, "", name, verdict(Reason.NOT_DEPLOYED, _which(name, found))) for name in missing]
+    elif selection.named and not selection.scenario and (found.instances or not _unseen(found)):
+        rows += [place_row(cluster, "", name, verdict(Reason.NOT_FOUND, _which(name, found))) for name in missing]
     return rows
+
+
+def _unseen(found: Discovery) -> bool:
+    """Return whether a place could not be looked at. That a URL is missing in Keystone's catalog was looked at."""
+    return any(problem.reason is not Reason.NO_CATALOG_ENTRY for _place, problem in found.problems)
+
+
+def _which(name: str, found: Discovery) -> str:
+    """Return the name of a component of which there is nothing, as it stands in a message."""
+    if name in found.unknown:
+        return no_component(name)
+    # Of several machines that make a cluster, each may lack what the others have.
+    return f"{name} on {found.machine}" if found.machine else name
 
 
 def capture_all(

@@ -13,7 +13,6 @@ they do not depend on the process. Only what the catalog says that a component a
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any, Sequence, Tuple
@@ -200,7 +199,7 @@ class _Reader:
         number = record.turns.index(turn)
         if turn.sample and number:
             moment = record.begun + number * self._options.interval - time.monotonic()
-            threading.Event().wait(max(0.0, min(moment, self._deadline.remaining())))
+            self._deadline.wait(max(0.0, moment))
         waiting = self._deadline.beside(self._options.timeout, "instance")
         if number and not record.wait_for(record.turns[number - 1], self._within(waiting).remaining()):
             record.end(turn, verdict(Reason.NOT_ASKED, "what was asked before had not ended"))

@@ -26,12 +26,14 @@ from .follow import LogFollow, Look
 class Discovery:
     """What was found. problems: (namespace or place, verdict) for every place that could not be looked at.
 
-    machine: the only one that was looked at; "" where that was all of the cluster.
+    machine: the only one that was looked at; "" where that was all of the cluster. unknown: selected names of
+    components that are neither known nor there.
     """
 
     instances: list[Instance] = field(default_factory=list)
     problems: list[tuple[str, Verdict]] = field(default_factory=list)
     machine: str = ""
+    unknown: tuple[str, ...] = ()
 
     def cluster_or(self, otherwise: str) -> str:
         """The name of the cluster, as the instances have it; the other one where there is none of them."""

@@ -1,0 +1,64 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows of an interrupted run. What had not ended does not pass for complete, nor for a fault of its target. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+
+from ..model import Instance, LedgerRow, row, utc_moment, utc_text
+from ..reasons import Reason, Status, detail_of, verdict
+from .tables import LOG_WATCH
+
+ACCESS = "access"  # the capture of a row about an access point, or about the run there
+# Reasons of skipped rows that mean "there was no time for it".
+_NO_TIME = (Reason.RUN_DEADLINE.value, Reason.NOT_ASKED.value, Reason.DUMP_AWAITED.value)
+# The durations of rows are rounded to milliseconds.
+_ROUNDING = datetime.timedelta(milliseconds=1)
+
+
+def cut_off(entry: LedgerRow, moment: datetime.datetime) -> LedgerRow:
+    """Return a row of a run that was interrupted at this moment.
+
+    A capture that ended before the interruption keeps its row. Of one that ended later, nobody can tell whether it
+    would have failed without the interruption; and a log that was watched for a shorter time than was asked for is not
+    watched completely.
+    """
+    if not _ended_later(entry, moment):
+        return entry
+    if entry.status == Status.FAILED.value or entry.reason in _NO_TIME:
+        return _with_reason(entry, Reason.INTERRUPTED)
+    if entry.status == Status.PARTIAL.value and entry.reason != Reason.LOG_GAP.value:
+        return _with_reason(entry, Reason.STOPPED_EARLY)
+    if entry.capture == LOG_WATCH and entry.status == Status.COMPLETE.value:
+        return _with_reason(entry, Reason.STOPPED_EARLY)
+    return entry
+
+
+def run_row(cluster: str, cause: str, moment: datetime.datetime) -> LedgerRow:
+    """Return the row that says of a whole part that its run was interrupted. cause: in words, "" where unknown."""
+    by = f"by {cause}, " if cause else ""
+    outcome = verdict(Reason.INTERRUPTED, f"{by}so what has no row here was not captured")
+    return row(Instance(cluster=cluster, component="", name=""), ACCESS, outcome, started=utc_text(moment))
+
+
+def is_run_row(entry: LedgerRow) -> bool:
+    """Return whether a row is one that run_row() made."""
+    return entry.capture == ACCESS and entry.reason == Reason.INTERRUPTED.value and not entry.instance
+
+
+def _ended_later(entry: LedgerRow, moment: datetime.datetime) -> bool:
+    """Return whether a capture ended at or after the moment; a row without a start was made in the end."""
+    if not entry.started:
+        return True
+    return utc_moment(entry.started) + datetime.timedelta(seconds=entry.duration) + _ROUNDING >= moment
+
+
+def _with_reason(entry: LedgerRow, reason: Reason) -> LedgerRow:
+    was = detail_of(entry.reason, entry.message)
+    outcome = verdict(reason, was)
+    return dataclasses.replace(
+        entry, status=outcome.status.value, reason=outcome.reason.value, message=outcome.message
+    )
