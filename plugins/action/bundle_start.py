@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible import context
+from ansible.utils.display import Display
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import RunFolder
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.interruption import begun
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import ModuleAction
@@ -30,5 +31,7 @@ class ActionModule(ModuleAction):
             ]
             run = RunFolder(result["id"], result["folder"], result["parts"])
             remote = any(connection not in LOCAL for connection in connections)
-            begun(run, self._task.args["output"], remote, context.CLIARGS.get("inventory") or ())
+            line = begun(run, self._task.args["output"], remote, context.CLIARGS.get("inventory") or ())
+            # Standard output may be read by a program.
+            Display().display(line, stderr=True)
         return result

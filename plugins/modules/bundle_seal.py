@@ -13,6 +13,8 @@ version_added: 0.1.0
 description:
   - Merges what one or many runs of M(cloudpods.diagnostics.stack_dump) left, writes one ledger, a report to paste into
     an issue, and a manifest with the sha256 of every file, and packs it all.
+  - Where access points are absent and none brought anything, as after a mistake in an option, nothing is sealed, and
+    the folder is removed if it holds nothing else. Then RV(folder) and RV(archive) are empty.
   - Parts are taken as hostile, since they come from other machines. A part that cannot be used becomes a row of the
     ledger and stays where it is; the others are used up.
 author:
@@ -64,6 +66,13 @@ options:
         type: str
         choices: [unreachable, no_result]
         default: unreachable
+  interrupted:
+    description:
+      - Whether the run did not come to its end. Then files and rows that were not finished are left out, a row says that
+        what has no row was not captured, and C(interrupted) is true in the manifest.
+    type: bool
+    default: false
+    version_added: 0.2.0
   run:
     description:
       - What the manifest and the report shall say of the run, for example the scenario.
@@ -92,7 +101,7 @@ options:
   fail_on:
     description:
       - When the run counts as failed, which RV(failure) then says. The bundle is sealed all the same.
-      - V(failed) when nothing at all was captured; V(partial) when a dump is partial or failed; V(any) when a dump is
+      - V(failed) when nothing at all was captured, or a component that was named is not there; V(partial) when a dump is partial or failed; V(any) when a dump is
         not complete; V(none) never.
     type: str
     choices: [none, failed, partial, any]
@@ -116,11 +125,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 folder:
-  description: The bundle's folder.
+  description: The bundle's folder; empty where nothing was sealed.
   returned: success
   type: str
 archive:
-  description: The sealed archive beside the folder.
+  description: The sealed archive beside the folder; empty where nothing was sealed.
   returned: success
   type: str
 counts:
@@ -143,6 +152,7 @@ table:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import (
     FAIL_ON,
+    Sealed,
     failure,
     seal_bundle,
 )
@@ -168,6 +178,7 @@ ARGUMENTS = {
             "reason": {"type": "str", "choices": ["unreachable", "no_result"], "default": "unreachable"},
         },
     },
+    "interrupted": {"type": "bool", "default": False},
     "run": {"type": "dict", "default": {}},
     "redact": {"type": "str", "choices": [SECRETS, IDENTITY, NONE], "default": SECRETS},
     "identity_map": {"type": "path"},
@@ -185,7 +196,8 @@ def main() -> None:
         hides = params["redact"] == IDENTITY
         redactor = Redactor(SECRETS if hides else params["redact"])
         given = (params["path"], params["parts"], params["absent"], params["run"], params["reports"])
-        sealed = seal_bundle(*given, redactor, params["identity_map"] if hides else "")
+        identity_map = params["identity_map"] if hides else ""
+        sealed = seal_bundle(*given, redactor, identity_map, params["interrupted"])
     except (ValueError, OSError) as error:
         captures = ", ".join([params["path"], *params["parts"]])
         module.fail_json(msg=f"The bundle could not be sealed: {error}. What was captured stays in {captures}")
@@ -195,8 +207,15 @@ def main() -> None:
         archive=sealed.archive,
         counts=count_by_status(sealed.rows),
         failure=failure(sealed.rows, params["fail_on"]),
-        table=[*sealed.table, *([""] if sealed.table else []), f"bundle: {sealed.archive}"],
+        table=[*sealed.table, *_where(sealed)],
     )
+
+
+def _where(sealed: Sealed) -> list[str]:
+    """Return the last lines for people."""
+    if not sealed.archive:
+        return []
+    return [*([""] if sealed.table else []), f"bundle: {sealed.archive}"]
 
 
 if __name__ == "__main__":

@@ -76,8 +76,8 @@ def ending_with_parent() -> Iterator[None]:
         ended.set()
 
 
-def begun(run: RunFolder, output: str, remote: bool, inventory: Sequence[str]) -> None:
-    """Say where the captures of a run go, and note which process owns it. To be called by a worker. OSError.
+def begun(run: RunFolder, output: str, remote: bool, inventory: Sequence[str]) -> str:
+    """Note which process owns a run. Return the line that says where its captures go. For a worker; OSError.
 
     remote: whether a host of the play is another machine. inventory: the sources that the user gave.
     """
@@ -86,7 +86,7 @@ def begun(run: RunFolder, output: str, remote: bool, inventory: Sequence[str]) -
     with contextlib.suppress(OSError):
         # Without it, nothing is shown at an interruption; the line below names the place all the same.
         Path(constants.DEFAULT_LOCAL_TMP, f"{RUN_NOTE}{run.id}").write_text(json.dumps(note), encoding="utf-8")
-    Display().display(where_line(run.folder, run.id, output, remote, inventory))
+    return where_line(run.folder, run.id, output, remote, inventory)
 
 
 @contextlib.contextmanager

@@ -171,13 +171,21 @@ def unsealed_runs(output: str) -> list[str]:
     return [name for _moment, name in sorted(found, reverse=True)]
 
 
-def remove_empty(folder: str) -> bool:
-    """Remove the folder of a run that holds no capture; return whether it was so."""
-    for place, _folders, names in os.walk(folder):
+def remove_empty(folder: str, also: Sequence[str] = ()) -> bool:
+    """Remove the folder of a run that holds no capture; return whether it was so.
+
+    also: files and folders of the run that may go with it, such as reports on nothing.
+    """
+    gone = {os.path.abspath(path) for path in also}
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if os.path.abspath(os.path.join(place, name)) not in gone]
+        names = [name for name in names if os.path.abspath(os.path.join(place, name)) not in gone]
         for name in names:
             if name != RUNNING and (name != LEDGER or os.lstat(os.path.join(place, name)).st_size):
                 return False
-    shutil.rmtree(folder)
+    for path in (*gone, folder):
+        if os.path.isdir(path):
+            shutil.rmtree(path)
     return True
 
 

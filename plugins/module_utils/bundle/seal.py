@@ -5,23 +5,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import os
 from dataclasses import dataclass
 from typing import Any, Sequence
 
 from ..model import Instance, LedgerRow, count_by_status, row, utc_now, utc_text
-from ..reasons import Reason, Status, verdict
+from ..reasons import Reason, Status, detail_of, verdict
 from ..redact.redactor import IDENTITY, Redactor
 from .identities import replace_identities
 from .identity_map import check_map, map_of_identities
+from .interrupted import is_run_row, run_row
 from .manifest import MANIFEST
 from .merge import TakenName, merge_part, seal
 from .origin import disputed, part_name
 from .profile_report import profile_lines
 from .redaction import redact_folder
 from .report import issue, table
-from .run_folder import PARTS
+from .resume import is_brought, mend_part
+from .run_folder import PARTS, RUNNING, remove_empty
 from .store import LEDGER, archive_of, ledger_bytes, make_directory, safe_name, write_file
 from .tables import LOG_WATCH, PROFILE_PREFIX, STACK, STACK_PPROF, STATUS_PREFIX, VERSION, told
 
@@ -33,6 +37,7 @@ FAIL_ON = ("none", "failed", "partial", "any")
 class Sealed:
     """The sealed bundle: its folder, archive, rows, and the lines for the terminal.
 
+    folder, archive: "" where nothing was sealed, as no access point brought anything.
     rows, table: with the names that its user knows, also where the bundle has tokens for them.
     """
 
@@ -50,6 +55,7 @@ def seal_bundle(
     reports: Sequence[str] = (),
     redactor: Redactor | None = None,
     identity_map: str = "",
+    interrupted: bool = False,
 ) -> Sealed:
     """Merge the parts into the folder, write ledger, report and manifest, and pack it all.
 
@@ -57,7 +63,11 @@ def seal_bundle(
     reports: folders of reports that were made on the controller; only their files may lie at the top of the bundle.
     redactor: takes the secrets out of all files once more, whatever was done where they were made.
     identity_map: the file with the tokens of identities, which then stand for them in the whole bundle; "" leaves them.
-    A part that cannot be used becomes a row, not the end of the run, and stays where it is. What two access points tell
+    interrupted: the run did not come to its end. Its parts are mended, and a row and the manifest say that it is not
+    whole.
+
+    Where access points are absent, or the run was interrupted, and nobody brought anything, nothing is sealed, and the folder is removed if it holds
+    nothing else. A part that cannot be used becomes a row, not the end of the run, and stays where it is. What two access points tell
     of the same instance is kept of both, and a row says so. ValueError when the folder is a sealed bundle already:
     nothing of it is overwritten, and the parts stay where they are.
     """
@@ -65,9 +75,23 @@ def seal_bundle(
         check_map(identity_map, folder)
     if os.path.lexists(os.path.join(folder, MANIFEST)) or os.path.lexists(archive_of(folder)):
         raise ValueError(f"{folder} is a sealed bundle already")
-    make_directory(folder)
     rows = [_place_row(item["cluster"], Reason(item["reason"]), item["error"]) for item in absent]
+    if (absent or interrupted) and not any(is_brought(part) for part in parts):
+        rows += [run_row("", "", utc_now())] if interrupted else []
+        remove_empty(folder, also=[*parts, *reports])
+        return Sealed("", "", rows, table(rows))
+    make_directory(folder)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(folder, RUNNING))
+    if interrupted:
+        for part in parts:
+            mend_part(part)
     rows += _merge_all(folder, parts, reports)
+    if interrupted:
+        run = dict(run, interrupted=True)
+        if not any(is_run_row(entry) for entry in rows):
+            rows.append(run_row("", "", utc_now()))
+    rows = settled(rows)
     waiting = os.path.join(folder, PARTS)
     if os.path.isdir(waiting) and not os.listdir(waiting):
         os.rmdir(waiting)
@@ -146,10 +170,28 @@ def _loader(folder: str) -> Any:
     return load
 
 
+def settled(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
+    """Return the rows of all access points, in which a named component is missing only where no other has it.
+
+    Of several machines that make a cluster, each may lack what the others have.
+    """
+    present = {(entry.cluster, entry.component) for entry in rows if entry.instance}
+
+    def told(entry: LedgerRow) -> LedgerRow:
+        if entry.reason != Reason.NOT_FOUND.value or (entry.cluster, entry.component) not in present:
+            return entry
+        outcome = verdict(Reason.NOT_DEPLOYED, detail_of(entry.reason, entry.message))
+        return dataclasses.replace(
+            entry, status=outcome.status.value, reason=outcome.reason.value, message=outcome.message
+        )
+
+    return [told(entry) for entry in rows]
+
+
 def failure(rows: Sequence[LedgerRow], fail_on: str) -> str:
     """Why the run counts as failed under this policy, or "". Without any capture it always does, but for "none".
 
-    failed: nothing at all was captured. partial: a dump is partial or failed. any: a dump is not complete.
+    failed: nothing at all was captured, or a component that was named is not there. partial: a dump is partial or failed. any: a dump is not complete.
     A version is read together with a dump, and counts only as part of it.
     """
     captures = [entry for entry in rows if entry.capture != VERSION]
@@ -160,6 +202,12 @@ def failure(rows: Sequence[LedgerRow], fail_on: str) -> str:
         return ""
     if not good + partial:
         return f"Nothing was captured: {_summary(captures)}."
+    missing = [entry for entry in captures if entry.reason == Reason.NOT_FOUND.value]
+    if missing:
+        whys = dict.fromkeys(detail_of(entry.reason, entry.message) for entry in missing)
+        return f"Of the components that were named, not all were found: {'; '.join(whys)}".rstrip(".") + (
+            "" if any(why.endswith("?") for why in list(whys)[-1:]) else "."
+        )
     if fail_on in ("partial", "any") and partial + failed:
         return f"Not everything was captured wholly: {_summary(captures)}."
     if fail_on == "any" and refused:

@@ -1,0 +1,152 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Take up a run that was interrupted: find what it left, wait until nobody writes to it, mend what is torn."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tempfile
+import time
+from typing import Callable
+
+from ..text import did_you_mean
+from .manifest import archive_files, folder_files
+from .merge import pack_part
+from .part import is_held, temporary_prefix
+from .run_folder import PARTS, RunFolder, check_id, is_unsealed, owner_of, remove_empty, unsealed_runs
+from .store import LEDGER, archive_of, write_file
+
+# A module that is interrupted ends within interruption.GRACE_SECONDS, and has to write its ledger then.
+WAIT_SECONDS = 15.0
+LOOK_SECONDS = 0.2
+# Names of files that store.py was still writing when its process was killed.
+_UNFINISHED = re.compile(r"\.[0-9]+-[0-9]+\.(part|spool)\Z")
+
+
+def resume_run(output: str, run_id: str, patience: float = WAIT_SECONDS) -> RunFolder:
+    """Return the folder of a run that was interrupted, when nothing of it runs any more.
+
+    ValueError: there is no such run in the folder output, it is sealed already, it still runs, or it holds nothing (its
+    folder is removed then). OSError of output. patience: how many seconds what is about to end is waited for.
+    """
+    folder = _folder_of(output, run_id)
+    parts = os.path.join(folder, PARTS)
+
+    def running() -> str:
+        owner = owner_of(folder)
+        held = [name for name in os.listdir(parts) if os.path.isdir(os.path.join(parts, name))
+                and is_held(os.path.join(parts, name))]  # fmt: skip
+        return owner or (f"a capture into {os.path.join(parts, held[0])}" if held else "")
+
+    still = _wait_while(running, patience)
+    if still:
+        raise ValueError(f"the run {run_id} still runs ({still}). Next: interrupt it, or wait until it has ended")
+    return RunFolder(run_id, folder, parts)
+
+
+def _folder_of(output: str, run_id: str) -> str:
+    """Return the folder of an unsealed run. ValueError says which there are."""
+    if not os.path.isdir(output):
+        raise ValueError(f"{output} is not a folder, so there is no run in it. Next: give the right cloudpods_output")
+    unsealed = unsealed_runs(output)
+    there = f"those that can be sealed there: {', '.join(unsealed[:10]) or 'none'}"
+    if not run_id:
+        raise ValueError(f"a run has to be named with cloudpods_run_id; {there}")
+    check_id(run_id)
+    folder = os.path.join(output, run_id)
+    if is_unsealed(folder):
+        return folder
+    if os.path.lexists(archive_of(folder)) or os.path.isdir(folder):
+        raise ValueError(f"the run {run_id} in {output} is sealed already; {there}")
+    raise ValueError(f"there is no run {run_id} in {output}{did_you_mean(run_id, unsealed).rstrip('.')}; {there}")
+
+
+def _wait_while(what: Callable[[], str], patience: float) -> str:
+    """Wait while what() says something, at most so many seconds; return what it says in the end."""
+    end = time.monotonic() + patience
+    said = what()
+    while said and time.monotonic() < end:
+        time.sleep(LOOK_SECONDS)
+        said = what()
+    return said
+
+
+def parts_in(folder: str) -> list[str]:
+    """Return the parts in the folder of a run's parts, packed or not. OSError."""
+    return sorted(
+        os.path.join(folder, name)
+        for name in os.listdir(folder)
+        if os.path.isdir(os.path.join(folder, name)) or name.endswith(".tar.gz")
+    )
+
+
+def is_brought(part: str) -> bool:
+    """Return whether a part holds a row or a file, or cannot be read: then nobody knows what it holds."""
+    try:
+        files = folder_files(part) if os.path.isdir(part) else archive_files(part)
+        return any(path != LEDGER or stream.read(1) for path, stream in files)
+    except FileNotFoundError:
+        return False
+    except Exception:  # noqa: BLE001  # pylint: disable=broad-except
+        # Whatever it is, merging says what is wrong with it, and keeps it.
+        return True
+
+
+def mend_part(part: str) -> None:
+    """Remove from the folder of a part what its process was still writing when it was killed. OSError.
+
+    Files that have no final name yet are not whole, and their secrets are still in them. A row without its end of line
+    is none. A packed part was packed by a process that had ended.
+    """
+    if not os.path.isdir(part) or os.path.islink(part):
+        return
+    for place, _folders, names in os.walk(part):
+        for name in names:
+            if _UNFINISHED.search(name):
+                os.unlink(os.path.join(place, name))
+    ledger = os.path.join(part, LEDGER)
+    if os.path.isfile(ledger) and not os.path.islink(ledger):
+        with open(ledger, "rb") as stream:
+            data = stream.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        if whole != data:
+            write_file(ledger, whole)
+
+
+def pack_left(run_id: str, folder: str = "", patience: float = WAIT_SECONDS) -> list[str]:
+    """Pack what an interrupted run left in the temporary folder of this machine; return all archives of it there.
+
+    Only folders and files of this user are taken. What holds no capture is removed. ValueError where a capture still
+    runs. folder: the temporary folder, default that of this user. OSError.
+    """
+    check_id(run_id)
+    folder = folder or tempfile.gettempdir()
+    archives, left = _left(folder, temporary_prefix(run_id))
+    still = _wait_while(lambda: next(filter(is_held, left), ""), patience)
+    if still:
+        raise ValueError(f"a capture of the run {run_id} still runs here, into {still}. Next: wait until it has ended")
+    for part in left:
+        if not remove_empty(part):
+            mend_part(part)
+            archives.append(pack_part(part))
+    return sorted(archives)
+
+
+def _left(folder: str, prefix: str) -> tuple[list[str], list[str]]:
+    """Return the archives and the folders of this user whose names begin so."""
+    archives, left = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            status = entry.stat(follow_symlinks=False)
+            if not entry.name.startswith(prefix) or status.st_uid != os.geteuid():
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                left.append(entry.path)
+            elif stat.S_ISREG(status.st_mode) and entry.name.endswith(".tar.gz") and status.st_size:
+                # An empty one holds the place of an archive that was not finished; its folder is still there.
+                archives.append(entry.path)
+    return archives, sorted(left)
+
