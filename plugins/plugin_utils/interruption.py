@@ -22,6 +22,7 @@ from pathlib import Path
 
 from ansible import constants
 from ansible.utils.display import Display
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.resume import wait_until_ended
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import (
     RunFolder,
     is_unsealed,
@@ -108,7 +109,8 @@ def _at_exit(main: int) -> None:
     folder = Path(constants.DEFAULT_LOCAL_TMP)
     for note in sorted(folder.glob(f"{RUN_NOTE}*")):
         run = json.loads(note.read_text(encoding="utf-8"))
-        if is_unsealed(run["folder"]) and not remove_empty(run["folder"]):
+        # Modules that were interrupted are about to end, and to write what they have.
+        if is_unsealed(run["folder"]) and not (wait_until_ended(run["folder"]) and remove_empty(run["folder"])):
             _show(f"The run was not sealed. Its captures are in {run['folder']}. Next: {run['seal']}")
     for note in sorted(folder.glob(f"{PLACE_NOTE}*")):
         place = note.read_text(encoding="utf-8")

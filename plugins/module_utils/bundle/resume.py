@@ -36,10 +36,8 @@ def resume_run(output: str, run_id: str, patience: float = WAIT_SECONDS) -> RunF
     parts = os.path.join(folder, PARTS)
 
     def running() -> str:
-        owner = owner_of(folder)
-        held = [name for name in os.listdir(parts) if os.path.isdir(os.path.join(parts, name))
-                and is_held(os.path.join(parts, name))]  # fmt: skip
-        return owner or (f"a capture into {os.path.join(parts, held[0])}" if held else "")
+        held = held_part(folder)
+        return owner_of(folder) or (held and f"a capture into {held}")
 
     still = _wait_while(running, patience)
     if still:
@@ -62,6 +60,19 @@ def _folder_of(output: str, run_id: str) -> str:
     if os.path.lexists(archive_of(folder)) or os.path.isdir(folder):
         raise ValueError(f"the run {run_id} in {output} is sealed already; {there}")
     raise ValueError(f"there is no run {run_id} in {output}{did_you_mean(run_id, unsealed).rstrip('.')}; {there}")
+
+
+def held_part(folder: str) -> str:
+    """Return a part in the folder of a run that a process of this machine still captures into, "" for none."""
+    parts = os.path.join(folder, PARTS)
+    with os.scandir(parts) as entries:
+        folders = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return next(filter(is_held, folders), "")
+
+
+def wait_until_ended(folder: str, patience: float = WAIT_SECONDS) -> bool:
+    """Wait until no process of this machine captures into the folder of a run; return whether it came to that."""
+    return not _wait_while(lambda: held_part(folder), patience)
 
 
 def _wait_while(what: Callable[[], str], patience: float) -> str:
