@@ -85,28 +85,6 @@ PART = {
 }  # type: dict[str, Any]
 
 
-# Name of an option -> its least and its greatest value. What is beyond is a mistake, and no property of a target.
-_DAY = 86_400
-BOUNDS = {
-    "concurrency": (1, 1000),
-    "node_concurrency": (1, 1000),
-    "timeout": (0.1, _DAY),
-    "deadline": (0.1, 7 * _DAY),
-    "count": (1, 1000),
-    "samples": (1, 1000),
-    "interval": (0, _DAY),
-    "log_seconds": (0, 30 * _DAY),
-    "since": (0, 30 * _DAY),
-    "duration": (0, 7 * _DAY),
-    "cooldown": (0, 7 * _DAY),
-    "max_bytes": (1, 16 << 30),
-    "max_listed": (0, 1_000_000),
-    "max_replicas_at_once": (1, 1000),
-    "cpu_seconds": (1, 3600),
-    "trace_seconds": (1, 3600),
-    "delta_seconds": (0, 3600),
-}
-
 # Of the options, and of a kubeconfig that is given as data.
 _SECRET_KEYS = frozenset(
     ("api_key", "password", "token", "secret_key", "proxy_basic_auth", "basic_auth", "client-key-data",
@@ -122,14 +100,6 @@ def argument_spec(*groups: dict[str, Any]) -> dict[str, Any]:
     for group in groups:
         merged.update(group)
     return merged
-
-
-def check_bounds(params: dict[str, Any]) -> None:
-    """ValueError that names an option whose value is out of its bounds (no number at all is, too)."""
-    for name, (least, greatest) in BOUNDS.items():
-        value = params.get(name)
-        if value is not None and not least <= value <= greatest:
-            raise ValueError(f"{name} is {value}, and must be from {least} to {greatest}")
 
 
 def selection_of(params: dict[str, Any], everything: bool = False) -> Selection:
@@ -153,7 +123,7 @@ def transport_of(params: dict[str, Any], connections: int) -> Transport:
     if params["transport"] == "url":
         from .transports.url import UrlTransport
 
-        return UrlTransport(_urls_of(params["urls"], params.get("components") or []), params["cluster"])
+        return UrlTransport(urls_of(params["urls"], params.get("components") or []), params["cluster"])
     from .transports.kubernetes import KubernetesTransport
     from .transports.kubernetes_api import Api
 
@@ -164,7 +134,7 @@ def transport_of(params: dict[str, Any], connections: int) -> Transport:
     )
 
 
-def _urls_of(urls: dict[str, Any], named: list[str]) -> dict[str, list[str]]:
+def urls_of(urls: dict[str, Any], named: list[str]) -> dict[str, list[str]]:
     """Component -> its URLs, of which a user may give one or a list. SetupError.
 
     named: the components that the user named. One that is not known needs to be among them, else it were left out.

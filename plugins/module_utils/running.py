@@ -14,7 +14,8 @@ import shutil
 import tempfile
 from typing import Any, Callable, TypeVar
 
-from .arguments import check_bounds, instances_of, secret_values, without_credentials
+from .arguments import instances_of, secret_values, without_credentials
+from .bounds import check_bounds
 from .bundle.part import held, leave_part, new_part
 from .bundle.run_folder import PREFIX
 from .bundle.store import Store

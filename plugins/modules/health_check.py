@@ -268,7 +268,7 @@ files:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments import check_bounds
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bounds import check_bounds
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check import (
     CheckError,
     Request,

@@ -60,6 +60,15 @@ ROOMS: dict[str, Room] = {
     "catalog.py": Room(ours=("text",)),
     "log_patterns.py": Room(),
     "pprof.py": Room(ours=("text",)),
+    "bounds.py": Room(ours=("pprof",)),
+    # It looks for libraries, and imports none.
+    "libraries.py": Room(system=frozenset(("importlib", "os"))),
+    # What users may set is what the modules take, from the same tables. On the controller only.
+    "preflight/*": Room(
+        ours=("preflight.*", "arguments", "bounds", "captures.logs", "captures.profiles", "captures.reaction", "catalog",
+              "pprof", "text", "transports.base", "watch.patterns"),
+        system=frozenset(("os",)),
+    ),
     "vocabulary.py": Room(),
     "meanings.py": Room(ours=("vocabulary",)),
     "reasons.py": Room(ours=("meanings", "redact.redactor", "text")),
@@ -92,7 +101,7 @@ ROOMS: dict[str, Room] = {
     "bundle/*": Room(ours=("bundle.*", "reasons", "model", "text", "redact.*", "regular_file"), system=FILES | THREADS),
     "captures/judge.py": Room(ours=("reasons", "model", "catalog", "transports.base")),
     "captures/*": Room(
-        ours=("captures.*", *WORDS, "text", "fanout", "progress", "transports.base", "bundle.*", "stacks.*", "status.*",
+        ours=("captures.*", *WORDS, "bounds", "text", "fanout", "progress", "transports.base", "bundle.*", "stacks.*", "status.*",
               "profiles.model", "profiles.proof", "profiles.symbols", "transports.follow", "watch", "watch.*",
               "log_patterns", "redact.*"),
         system=THREADS,
@@ -123,7 +132,8 @@ ROOMS: dict[str, Room] = {
         system=FILES,
     ),
     "running.py": Room(
-        ours=("arguments", "bundle.*", "captures.run", "catalog", "deadline", "interruption", "progress", "reasons", "redact.*",
+        ours=("arguments", "bounds", "bundle.*", "captures.run", "catalog", "deadline", "interruption", "progress", "reasons",
+              "redact.*",
               "transports.base"),
         system=FILES,
     ),

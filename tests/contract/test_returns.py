@@ -181,7 +181,7 @@ def test_a_failed_verification_returns_what_is_documented_as_always_returned(cal
     [
         ("service_info", {"scenario": "slow"}, "unknown scenario 'slow'"),
         ("stack_dump", {"scenario": "slow"}, "unknown scenario 'slow'"),
-        ("stack_dump", {"count": 0}, "count is 0, and must be from 1 to 1000"),
+        ("stack_dump", {"count": 0}, "count is 0. It has to be a whole number from 1 to 1000."),
         ("stack_dump", {"output": "{dumps}"}, "already holds a ledger"),
         ("stack_dump", {"instances": [{"name": "pod"}]}, "an instance lacks cluster, component"),
         ("profile_dump", {"profile_set": "cpu", "cpu_seconds": 90}, "have to be forced"),

@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Hashable, Sequence
 
+from ..bounds import check_bounds
 from ..catalog import Selection
 from ..deadline import Deadline
 from ..log_patterns import WARNING
@@ -59,9 +60,7 @@ class Options:
     cooldown: float = 300.0
 
     def __post_init__(self) -> None:
-        for name in ("since", "cooldown"):
-            if getattr(self, name) < 0 or not math.isfinite(getattr(self, name)):
-                raise ValueError(f"{name} has to be 0 or more, not {getattr(self, name)}")
+        check_bounds({"since": self.since, "cooldown": self.cooldown})
         if self.severity not in SEVERITIES:
             raise ValueError(f"severity has to be one of {', '.join(SEVERITIES)}, not {self.severity}")
 

@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Sequence
 
+from ..bounds import check_bounds
 from ..bundle.store import Store
 from ..catalog import Selection
 from ..deadline import Deadline
@@ -64,9 +65,7 @@ class Options:
     on_hit: OnHit = field(default_factory=OnHit)
 
     def __post_init__(self) -> None:
-        for name in ("since", "duration"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} has to be 0 or more, not {getattr(self, name)}")
+        check_bounds({"since": self.since, "duration": self.duration})
         if self.until not in UNTIL:
             raise ValueError(f"until has to be one of {', '.join(UNTIL)}")
         load_patterns(self.patterns)

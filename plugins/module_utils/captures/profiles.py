@@ -12,12 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Sequence
 
+from ..bounds import check_bounds
 from ..bundle.store import Store
 from ..catalog import PPROF_EXACT, PPROF_NONE, Http, Selection, component_of, http_of
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Caps, run
 from ..model import Instance, LedgerRow, row, utc_now, utc_text
-from ..pprof import KINDS, MOST_SECONDS, Kind, profile_path
+from ..pprof import KINDS, Kind, profile_path
 from ..profiles.symbols import batches
 from ..progress import Progress
 from ..reasons import Reason, Status, Verdict, verdict
@@ -61,12 +62,9 @@ class Options:
     max_bytes: int = 64 << 20
 
     def __post_init__(self) -> None:
-        for name in ("max_replicas_at_once", "concurrency", "node_concurrency", "max_bytes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} has to be 1 or more, not {getattr(self, name)}")
-        for name, least in (("cpu_seconds", 1), ("trace_seconds", 1), ("delta_seconds", 0)):
-            if not least <= getattr(self, name) <= MOST_SECONDS:
-                raise ValueError(f"{name} has to be {least} to {MOST_SECONDS}, not {getattr(self, name)}")
+        numbers = ("max_replicas_at_once", "concurrency", "node_concurrency", "max_bytes", "cpu_seconds",
+                   "trace_seconds", "delta_seconds")  # fmt: skip
+        check_bounds({name: getattr(self, name) for name in numbers})
         for kind, most in LONGEST.items():
             if self.seconds[kind] > most and not self.force:
                 raise ValueError(f"{kind}_seconds over {most} slow a service down for long: they have to be forced")

@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Sequence
 
+from ..bounds import check_bounds
 from ..bundle.store import Store
 from ..catalog import Selection, component_of
 from ..deadline import Deadline
@@ -50,8 +51,7 @@ class Options:
         unknown = sorted(set(self.actions) - set(ACTIONS))
         if unknown:
             raise ValueError(f"on_hit does not know {', '.join(unknown)}; there are {', '.join(ACTIONS)}")
-        if self.cooldown < 0:
-            raise ValueError(f"cooldown has to be 0 or more, not {self.cooldown}")
+        check_bounds({"cooldown": self.cooldown})
 
 
 @dataclass

@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
+from ..bounds import check_bounds
 from ..bundle.store import Store, json_bytes
 from ..deadline import Deadline, DeadlineExceeded
 from ..fanout import Caps
@@ -52,9 +53,7 @@ class Options:
     method: str = "signal"
 
     def __post_init__(self) -> None:
-        for name in ("count", "concurrency", "node_concurrency", "max_bytes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} has to be 1 or more, not {getattr(self, name)}")
+        check_bounds({name: getattr(self, name) for name in ("count", "concurrency", "node_concurrency", "max_bytes")})
 
 
 @dataclass

@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Sequence, Tuple
 
+from ..bounds import check_bounds
 from ..bundle.store import Store, json_bytes
 from ..catalog import COMPONENTS, ENDPOINTS, Selection, component_of, endpoint_path, http_of
 from ..deadline import Deadline, DeadlineExceeded
@@ -68,12 +69,8 @@ class Options:
     bodies: str = "all"
 
     def __post_init__(self) -> None:
-        for name in ("samples", "concurrency", "node_concurrency", "max_bytes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} has to be 1 or more, not {getattr(self, name)}")
-        for name in ("interval", "log_seconds"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} has to be 0 or more, not {getattr(self, name)}")
+        numbers = ("samples", "concurrency", "node_concurrency", "max_bytes", "interval", "log_seconds")
+        check_bounds({name: getattr(self, name) for name in numbers})
         for question in self.questions:
             endpoint_path(question.endpoint, question.database)
 

@@ -93,7 +93,7 @@ def test_a_rulebook_that_takes_nothing_does_not_fill_the_memory(plugin, cloud, m
     [
         ({"component": ["region"]}, "there is no option component; there are .*components"),
         ({"cooldown": "soon"}, "cooldown"),
-        ({"cooldown": -1}, "cooldown has to be 0 or more"),
+        ({"cooldown": -1}, "cooldown is -1.0. It has to be"),
         ({"severity": "bad"}, "severity"),
         ({"scenario": "none"}, "none"),
         ({"patterns": [{"id": "x"}]}, "texts"),

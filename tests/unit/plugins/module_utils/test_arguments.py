@@ -13,14 +13,6 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog impo
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import SetupError
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone_login import VARIABLES
-from ansible_collections.cloudpods.diagnostics.plugins.modules import (
-    log_watch,
-    profile_dump,
-    service_info,
-    stack_dump,
-    status_info,
-)
-
 from patience import patience
 
 OPTIONS = {"cluster": "", "binary_dirs": ["/opt/yunion/bin"], "keystone": None, "urls": {}}
@@ -82,29 +74,3 @@ def test_urls_that_are_none(urls):
 
 def test_the_host_transport_is_of_this_machine():
     assert transport(transport="host").machine
-
-
-# Bounds
-
-
-@pytest.mark.parametrize("name", arguments.BOUNDS)
-def test_a_value_beyond_its_bounds_is_an_error_that_names_the_option(name):
-    least, greatest = arguments.BOUNDS[name]
-    for value in (least, greatest):
-        arguments.check_bounds({name: value})
-    for value in (least - 1, greatest + 1, float("nan"), float("inf"), -float("inf")):
-        with pytest.raises(ValueError, match=f"{name} is {value}"):
-            arguments.check_bounds({name: value})
-
-
-@pytest.mark.parametrize("module", [log_watch, profile_dump, service_info, stack_dump, status_info])
-def test_every_number_of_a_module_that_captures_has_bounds_and_a_default_within(module):
-    spec = {
-        name: option for group in vars(module).values() if isinstance(group, dict) for name, option in group.items()
-    }
-    numbers = {
-        name: option["default"] for name, option in spec.items()
-        if isinstance(option, dict) and option.get("type") in ("int", "float")
-    }  # fmt: skip
-    assert set(numbers) <= set(arguments.BOUNDS)
-    arguments.check_bounds(numbers)

@@ -312,8 +312,8 @@ def test_what_was_not_read_to_the_end_is_not_called_healthy(transport, tmp_path,
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"duration": -1}, "duration has to be 0 or more"),
-        ({"since": -1}, "since has to be 0 or more"),
+        ({"duration": -1}, "duration is -1. It has to be"),
+        ({"since": -1}, "since is -1. It has to be"),
         ({"until": "x"}, "until has to be one of"),
         ({"patterns": [{"id": "X"}]}, "pattern 1"),
     ],

@@ -667,5 +667,5 @@ def test_a_frozen_replica_does_not_hold_up_the_other(transport, tmp_path):
 
 @pytest.mark.parametrize("name", ["count", "concurrency", "node_concurrency", "max_bytes"])
 def test_numbers_that_make_no_sense_are_refused_by_name(name):
-    with pytest.raises(ValueError, match=f"{name} has to be 1 or more, not 0"):
+    with pytest.raises(ValueError, match=f"{name} is 0. It has to be a whole number"):
         Options(**{name: 0})

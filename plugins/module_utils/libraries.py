@@ -1,0 +1,115 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Python libraries that some of the work needs: which of them an interpreter lacks, and how to install them.
+
+Nothing here imports a library before it was found, so that this also runs where none of them is.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import platform
+import re
+import shlex
+import sys
+import sysconfig
+from dataclasses import dataclass
+from typing import Any, Iterable, Sequence
+
+COLLECTION = "kubernetes.core"
+
+
+@dataclass(frozen=True)
+class Library:
+    """A library as pip knows it.
+
+    modules: what has to be importable. requirement: what pip is told. least: the lowest version (major, minor) that can
+    be used, where an older one may be found. purpose: what it is needed for.
+    """
+
+    modules: tuple[str, ...]
+    requirement: str
+    purpose: str
+    least: tuple[int, ...] = ()
+
+
+# requirements.txt has the same. The library kubernetes brings websocket-client, and keystoneauth1 brings requests.
+LIBRARIES = {
+    "kubernetes": Library(("kubernetes", "websocket"), "kubernetes>=24.2.0", "to reach an API server"),
+    "keystoneauth1": Library(("keystoneauth1", "requests"), "keystoneauth1>=4.0.0", "to log in to Keystone"),
+    "jmespath": Library(("jmespath",), "jmespath>=1.0.0", "to evaluate health rules"),
+    "protobuf": Library(("google.protobuf",), "protobuf>=4.22", "to read profiles", least=(4, 22)),
+    "PyYAML": Library(("yaml",), "PyYAML", "to read health rules"),
+}  # type: dict[str, Library]
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python. place: of which machine, as the end of a sentence. managed: pip refuses to install into it, since it
+    belongs to the operating system (PEP 668)."""
+
+    path: str
+    place: str
+    managed: bool = False
+
+
+def this_interpreter(place: str = "") -> Interpreter:
+    """The Python that runs this. place: how to call the machine; the default is its own name."""
+    marker = os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
+    managed = sys.prefix == sys.base_prefix and os.path.exists(marker)
+    return Interpreter(sys.executable or "python3", place or f"on {platform.node()}", managed)
+
+
+def missing(names: Iterable[str]) -> list[str]:
+    """Those of these libraries that this interpreter cannot use: not installed, or too old."""
+    return [name for name in names if not _usable(LIBRARIES[name])]
+
+
+def _usable(library: Library) -> bool:
+    if not all(_found(module) for module in library.modules):
+        return False
+    return not library.least or _version(library.modules[0]) >= library.least
+
+
+def _found(module: str) -> bool:
+    """Whether a module can be found. A package on the way to it is imported, and may be missing itself."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _version(module: str) -> tuple[int, ...]:
+    loaded: Any = importlib.import_module(module)
+    return tuple(int(number) for number in re.findall(r"\d+", str(getattr(loaded, "__version__", "0")))[:2])
+
+
+def lacks(names: Sequence[str], interpreter: Interpreter) -> str:
+    """Return the sentences about libraries that an interpreter lacks, with the command that installs all of them."""
+    wanted = [LIBRARIES[name] for name in names]
+    told = " and ".join(f"{name} ({library.purpose})" for name, library in zip(names, wanted))
+    requirements = " ".join(shlex.quote(library.requirement) for library in wanted)
+    text = f"The Python {interpreter.path} {interpreter.place} lacks {told}."
+    text += f" Next: {shlex.quote(interpreter.path)} -m pip install {requirements}"
+    if interpreter.managed:
+        text += (
+            " (it is the system's Python: add --break-system-packages, or set ansible_python_interpreter to the Python "
+            "of a virtual environment)"
+        )
+    return text
+
+
+def lacks_here(*names: str) -> str:
+    """Return the same about the Python that runs this. names: what could not be imported."""
+    return lacks(names, this_interpreter())
+
+
+def lacks_collection(place: str = "on the controller") -> str:
+    """Return the sentences about the missing collection."""
+    return (
+        f"The collection {COLLECTION} is missing {place}, and the transport kubernetes needs it. "
+        f"Next: ansible-galaxy collection install {COLLECTION}"
+    )

@@ -1,0 +1,179 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The mistakes in the variables of all hosts of a play, each once: unknown names, wrong values, and pairs that clash."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Callable, Iterator, Mapping, Optional, Sequence
+
+from ..arguments import urls_of
+from ..captures.profiles import LONGEST
+from ..text import shortened
+from ..transports.base import SetupError
+from ..watch.patterns import load_patterns
+from .values import as_dict, as_list, is_set, is_true, wrong_value
+from .variables import AUDIT, BUNDLE, LOGS, PREFIX, PROFILES, STACKS, VARIABLES, Variable, like, used_by
+
+MOST_HOSTS = 3
+# So many fit on one screen.
+MOST_SENTENCES = 12
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """The value of a variable whose template cannot be evaluated. why: the first line of Ansible's words."""
+
+    why: str
+
+
+_UNDEFINED = re.compile(r"'[^']{1,80}' is undefined")
+
+
+def why_unreadable(words: str) -> str:
+    """Return what is to be told of Ansible's words about a template."""
+    found = _UNDEFINED.search(words)
+    if found:
+        return found.group()
+    return shortened(words.strip().partition("\n")[0]).rstrip(".") or "a variable in it is undefined"
+
+
+# The variables of one host that belong to this collection, by name.
+Values = Mapping[str, Any]
+
+
+def mistakes(hosts: Mapping[str, Values], role: str) -> list[str]:
+    """Return the sentences about everything that is wrong with the variables of these hosts, each once.
+
+    role: the capturing role that is about to run. A sentence names the hosts that it holds for, where not for all.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for host, values in hosts.items():
+        for each in dict.fromkeys(_of_host(values, role)):
+            found.setdefault(each, []).append(host)
+    sentences = [_sentence(name, text, at, len(hosts)) for (name, text), at in found.items()]
+    more = len(sentences) - MOST_SENTENCES
+    return sentences if more <= 1 else [*sentences[:MOST_SENTENCES], f"There are {more} more mistakes."]
+
+
+def _sentence(name: str, text: str, at: Sequence[str], hosts: int) -> str:
+    """The sentence, with the hosts behind the name of the variable."""
+    if len(at) == hosts:
+        return text
+    named = ", ".join(at[:MOST_HOSTS])
+    more = len(at) - MOST_HOSTS
+    named = f"{named} and {more} more" if more > 0 else named
+    return text.replace(name, f"{name} of {named}", 1)
+
+
+def _of_host(values: Values, role: str) -> Iterator[tuple[str, str]]:
+    """The mistakes at one host: the variable's name, and the sentence."""
+    for name in sorted(values):
+        if name.startswith(PREFIX) and name not in VARIABLES:
+            yield name, _unknown(name, role)
+    wrong = set()
+    for name, variable, value, used_in in _set_by_user(values, role):
+        text = _wrong(name, value, variable, used_in)
+        if text:
+            wrong.add(variable.name)
+            yield name, text
+    for needed, check in _TOGETHER.get(role, ()):
+        if not wrong & set(needed):
+            clash = check(Effective(values, role))
+            if clash:
+                yield clash
+
+
+def _unknown(name: str, role: str) -> str:
+    near = like(name)
+    if near:
+        return f"There is no variable {name}; did you mean {' or '.join(near)}?"
+    return f"There is no variable {name}. Next: ansible-doc -t role cloudpods.diagnostics.{role} tells which there are."
+
+
+def _wrong(name: str, value: Any, variable: Variable, role: str) -> Optional[str]:
+    if isinstance(value, Unreadable):
+        return f"{name} cannot be evaluated: {value.why}."
+    return wrong_value(name, value, variable, role) if is_set(value) else None
+
+
+def roles_of(values: Values, role: str) -> list[str]:
+    """The capturing roles that run: the one that was asked for, and the one that an audit may call."""
+    calls = role == AUDIT and Effective(values, role).value("on_critical") == STACKS
+    return [role, STACKS] if calls else [role]
+
+
+def _set_by_user(values: Values, role: str) -> Iterator[tuple[str, Variable, Any, str]]:
+    """What is set of what the run uses: the name as the user wrote it, the variable, its value, and by which role."""
+    for used_in in roles_of(values, role):
+        for variable in used_by(used_in):
+            # Who sets an option of a role itself overrides the variable.
+            options = [variable.option_of(used_in), variable.option_of(BUNDLE)]
+            for name in [each for each in options if each in values] or [variable.full_name]:
+                if name in values:
+                    yield name, variable, values[name], used_in
+
+
+class Effective:
+    """What a role's options are in the end, each with the name by which the user set it."""
+
+    def __init__(self, values: Values, role: str) -> None:
+        self._values = values
+        self._role = role
+
+    def name(self, short: str) -> str:
+        variable = VARIABLES[PREFIX + short]
+        option = variable.option_of(self._role)
+        return option if option in self._values else variable.full_name
+
+    def value(self, short: str) -> Any:
+        given = self._values.get(self.name(short))
+        return given if is_set(given) else VARIABLES[PREFIX + short].default_of(self._role)
+
+
+def _urls(options: Effective) -> Optional[tuple[str, str]]:
+    """With the transport url, each component needs a URL."""
+    name = options.name("urls")
+    if options.value("transport") != "url":
+        return None
+    try:
+        urls_of(dict(as_dict(options.value("urls")) or {}), as_list(options.value("components")))
+    except SetupError as error:
+        return name, f"{name}: {error}"
+    return None
+
+
+def _longest(kind: str) -> Callable[[Effective], Optional[tuple[str, str]]]:
+    def check(options: Effective) -> Optional[tuple[str, str]]:
+        name, forced = options.name(f"{kind}_seconds"), options.name("profile_force")
+        seconds = int(float(options.value(f"{kind}_seconds")))
+        if seconds <= LONGEST[kind] or is_true(options.value("profile_force")):
+            return None
+        return name, (
+            f"{name} is {seconds}. More than {LONGEST[kind]} seconds slow a service down for long, so {forced} has to "
+            "be true for it."
+        )
+
+    return check
+
+
+def _patterns(options: Effective) -> Optional[tuple[str, str]]:
+    name = options.name("log_patterns")
+    try:
+        load_patterns(options.value("log_patterns"))
+    except ValueError as error:
+        return name, f"{name}: {error}."
+    return None
+
+
+# What is looked at where the variables by themselves are right: their names, and the check.
+_TOGETHER = {
+    LOGS: ((("log_patterns",), _patterns),),
+    AUDIT: ((("transport", "urls", "components"), _urls),),
+    PROFILES: (
+        (("transport", "urls", "components"), _urls),
+        *(((f"{kind}_seconds", "profile_force"), _longest(kind)) for kind in sorted(LONGEST)),
+    ),
+}  # type: dict[str, tuple[Any, ...]]

@@ -1,0 +1,32 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which libraries a run needs, and where. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable
+
+from ..text import shortened
+from .mistakes import Effective, Values
+from .variables import AUDIT, PROFILES
+
+# Role -> what it needs on the controller.
+ON_CONTROLLER = {AUDIT: ("jmespath", "PyYAML"), PROFILES: ("protobuf",)}
+# Transport -> what it needs where its module runs.
+OF_TRANSPORT = {"kubernetes": ("kubernetes",), "keystone": ("keystoneauth1",)}
+
+
+def at_access_point(values: Values, role: str) -> tuple[str, ...]:
+    """The libraries that the role's module needs at a host with these variables; none where its transport is unknown."""
+    return OF_TRANSPORT.get(str(Effective(values, role).value("transport")), ())
+
+
+def needs_collection(every: Iterable[Values], role: str) -> bool:
+    """Whether any of the hosts with these variables needs the collection kubernetes.core."""
+    return any(Effective(values, role).value("transport") == "kubernetes" for values in every)
+
+
+def path_text(path: Any) -> str:
+    """The path of a Python as another machine tells it."""
+    return shortened(path) if isinstance(path, str) and path else "python3"

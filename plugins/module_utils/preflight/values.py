@@ -1,0 +1,178 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with the value of one variable, in sentences that begin with its name.
+
+Values are accepted in every form in which Ansible would convert them: numbers and booleans as text (`-e name=5`), lists
+as text with commas, dictionaries as JSON. An empty text is a variable that is not set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Callable, Mapping, Optional, Sequence
+
+from ..bounds import wrong_number
+from ..text import did_you_mean, shortened
+from . import variables
+from .variables import Variable
+
+_TRUE = ("y", "yes", "on", "1", "true", "t")
+_FALSE = ("n", "no", "off", "0", "false", "f")
+MOST_SHOWN = 60  # characters of a value
+
+
+def is_set(value: Any) -> bool:
+    """Whether a user has set a variable to something. `-e name=` and an empty value in YAML take it back."""
+    return value is not None and value != ""
+
+
+def is_true(value: Any) -> bool:
+    return value is True or str(value).lower() in _TRUE
+
+
+def as_list(value: Any) -> list[Any]:
+    """A list, or one value, or a text with commas, as a list."""
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return [value]
+
+
+def as_dict(value: Any) -> Optional[Mapping[str, Any]]:
+    """A dictionary, also in the forms of a text that Ansible understands (JSON, k=v); None for anything else."""
+    if isinstance(value, str):
+        if value.strip().startswith("{"):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                return None
+        elif "=" in value:
+            return dict(pair.partition("=")[::2] for pair in value.replace(",", " ").split())
+    return value if isinstance(value, Mapping) else None
+
+
+def shown(value: Any) -> str:
+    """A value as a user would write it."""
+    text = shortened(str(value), MOST_SHOWN)
+    return f"'{text}'" if isinstance(value, str) else text
+
+
+def listed(names: Sequence[str], last: str = "or") -> str:
+    """Names as words: "a", "a or b", "a, b or c"."""
+    return f" {last} ".join((*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]))
+
+
+def wrong_value(name: str, value: Any, variable: Variable, role: str) -> Optional[str]:
+    """Return the sentences about a value that is set and cannot be used by a role; None where it can be."""
+    return _CHECKS[variable.kind](name, value, variable, role)
+
+
+def _number(name: str, value: Any, variable: Variable, _role: str) -> Optional[str]:
+    assert variable.bounds is not None  # of every number: tests/unit/…/preflight/test_variables.py
+    return wrong_number(name, value, variable.bounds)
+
+
+def _bool(name: str, value: Any, _variable: Variable, _role: str) -> Optional[str]:
+    if isinstance(value, bool) or (isinstance(value, (str, int)) and str(value).lower() in _TRUE + _FALSE):
+        return None
+    return f"{name} is {shown(value)}. It has to be true or false."
+
+
+def _choice(name: str, value: Any, variable: Variable, role: str) -> Optional[str]:
+    choices = variable.choices_for(role)
+    if value in choices:
+        return None
+    text = f"{name} is {shown(value)}{did_you_mean(str(value), choices)} "
+    if any(value in some for some in variable.choices_of.values()):
+        return f"{text}{role} takes {listed(choices)}."
+    return f"{text}It has to be {listed(choices)}."
+
+
+def _choices(name: str, value: Any, variable: Variable, role: str) -> Optional[str]:
+    choices = variable.choices_for(role)
+    for each in as_list(value):
+        if each not in choices:
+            near = did_you_mean(str(each), choices)
+            return f"{name} has {shown(each)}{near} It takes {listed(choices, 'and')}, with commas between them."
+    return None
+
+
+def _names(name: str, value: Any, variable: Variable, _role: str) -> Optional[str]:
+    assert variable.pattern is not None
+    for each in as_list(value):
+        if not isinstance(each, (str, int)) or not variable.pattern.expression.match(str(each)):
+            return f"{name} has {shown(each)}. It takes {variable.pattern.told}."
+    return None
+
+
+def _text(name: str, value: Any, _variable: Variable, _role: str) -> Optional[str]:
+    if isinstance(value, (str, int, float)):
+        return None
+    return f"{name} is {_kind_of(value)}. It has to be a text."
+
+
+def _file(name: str, value: Any, _variable: Variable, _role: str) -> Optional[str]:
+    for each in as_list(value) if not isinstance(value, str) else [value]:
+        if not isinstance(each, str):
+            return f"{name} has {shown(each)}. It takes paths on the controller."
+        path = os.path.abspath(os.path.expanduser(each))
+        if not os.path.exists(path):
+            return f"{name} is {shown(each)}. There is no {path} on the controller."
+        if not os.access(path, os.R_OK):
+            return f"{name} is {shown(each)}. {path} on the controller cannot be read by this user."
+    return None
+
+
+def _files(name: str, value: Any, variable: Variable, role: str) -> Optional[str]:
+    return _file(name, as_list(value), variable, role)
+
+
+def _dict(name: str, value: Any, _variable: Variable, _role: str) -> Optional[str]:
+    # Its text may hold credentials.
+    return None if as_dict(value) is not None else f"{name} is {_kind_of(value)}. It has to be a dictionary."
+
+
+def _dicts(name: str, value: Any, _variable: Variable, _role: str) -> Optional[str]:
+    if isinstance(value, list) and all(isinstance(each, Mapping) for each in value):
+        return None
+    return f"{name} is {_kind_of(value)}. It has to be a list of dictionaries."
+
+
+def _kubeconfig(name: str, value: Any, _variable: Variable, _role: str) -> Optional[str]:
+    if isinstance(value, Mapping) or (isinstance(value, str) and "\n" not in value):
+        return None
+    told = "a text of several lines" if isinstance(value, str) else _kind_of(value)
+    return f"{name} is {told}. It has to be the path of a kubeconfig, or a dictionary with its content."
+
+
+def _secret(name: str, value: Any, _variable: Variable, _role: str) -> Optional[str]:
+    return None if isinstance(value, (str, int)) else f"{name} is {_kind_of(value)}. It has to be a text."
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "a dictionary"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    return "a text" if isinstance(value, str) else f"a {type(value).__name__}"
+
+
+_CHECKS = {
+    variables.NUMBER: _number,
+    variables.BOOL: _bool,
+    variables.TEXT: _text,
+    variables.CHOICE: _choice,
+    variables.CHOICES: _choices,
+    variables.NAMES: _names,
+    variables.COMPONENTS: _names,
+    variables.FILE: _file,
+    variables.FILES: _files,
+    variables.NEW_FILE: _text,
+    variables.DICT: _dict,
+    variables.DICTS: _dicts,
+    variables.KUBECONFIG: _kubeconfig,
+    variables.SECRET: _secret,
+}  # type: dict[str, Callable[[str, Any, Variable, str], Optional[str]]]
