@@ -133,9 +133,7 @@ def _has_collection() -> bool:
         return False
 
 
-def _lacking_on_controller(
-    names: tuple[str, ...], hostvars: Mapping[str, Any]
-) -> tuple[Interpreter, list[str]] | None:
+def _lacking_on_controller(names: tuple[str, ...], hostvars: Mapping[str, Any]) -> tuple[Interpreter, list[str]] | None:
     """What the Python lacks that runs modules on the controller; None where that one is not known before it runs."""
     localhost = hostvars["localhost"]
     path = str(_value(INTERPRETER, localhost.__getitem__)) if INTERPRETER in localhost else ""

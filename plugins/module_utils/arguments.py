@@ -26,6 +26,7 @@ from .catalog import (
 )
 from .model import Instance
 from .redact.redactor import LEVELS, SECRETS, marker
+from .text import is_path
 from .transports.base import SetupError, Transport
 
 SELECTION = {
@@ -173,6 +174,8 @@ def without_credentials(value: Any, key: str = "") -> Any:
         return [without_credentials(item, key) for item in value]
     if not isinstance(value, str):
         return value
+    if key == "kubeconfig" and value and not is_path(value):
+        return CONCEALED
     return CONCEALED if key in _SECRET_KEYS and value else _IN_URL.sub(f"://{CONCEALED}@", value)
 
 

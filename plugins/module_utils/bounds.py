@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional, Union
+from typing import Any, Mapping, Union
 
 from .pprof import MOST_SECONDS
 
@@ -69,7 +69,7 @@ BOUNDS = {
 }  # type: dict[str, Bounds]
 
 
-def wrong_number(name: str, value: Any, bounds: Bounds) -> Optional[str]:
+def wrong_number(name: str, value: Any, bounds: Bounds) -> str | None:
     """Return the sentences about a value that is no number within its bounds, None where it is one."""
     try:
         bounds.number(value)

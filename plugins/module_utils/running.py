@@ -26,6 +26,7 @@ from .interruption import Interrupted, end_children, interruptible
 from .progress import Progress, shown
 from .reasons import CaptureError, Reason
 from .redact.redactor import SECRETS, RedactionError, Redactor
+from .text import is_path
 from .transports.base import Discovery, SetupError, Transport
 
 Report = TypeVar("Report")
@@ -55,6 +56,23 @@ SECRET_VARIABLES = (
 )
 
 
+def capturing_module(base: Any, spec: dict[str, Any]) -> Any:
+    """Return an AnsibleModule of this spec that supports check mode. base: the class AnsibleModule.
+
+    The option kubeconfig is masked, since it may be a content with credentials. Its path is no secret: Ansible would
+    mask it in the message about any wrong option, also where that is the same text.
+    """
+
+    class CapturingModule(base):  # type: ignore[misc]  # of a library without types
+        def fail_json(self, msg: str, **kwargs: Any) -> None:
+            path = self.params.get("kubeconfig")
+            if is_path(path) and path not in secret_values(self.params):
+                self.no_log_values.discard(path)
+            super().fail_json(msg, **kwargs)
+
+    return CapturingModule(argument_spec=spec, supports_check_mode=True)
+
+
 def targets_of(params: dict[str, Any], transport: Transport, selection: Selection, deadline: Deadline) -> Discovery:
     """The instances that were given as an option, else those that there are.
 
@@ -73,8 +91,14 @@ def check_names(
     """Return the selected names of components that are neither known nor there.
 
     ValueError, with the names that are like them, where all of the selected names are so: there is nothing to do then.
-    What could not be looked at may have a component of such a name, so then it is no reason to end.
+    What could not be looked at may have a component of such a name, so then it is no reason to end. SetupError where
+    nothing at all is in the place that was looked at.
     """
+    if not found.instances and not found.problems:
+        with contextlib.suppress(CaptureError, DeadlineExceeded):
+            nothing = transport.nothing_there(deadline)
+            if nothing:
+                raise SetupError(nothing)
     present = {instance.component for instance in found.instances}
     missing = [name for name in unknown(selection) if name not in present]
     unseen = any(problem.reason is not Reason.NO_CATALOG_ENTRY for _place, problem in found.problems)

@@ -36,6 +36,11 @@ def path_text(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+def is_path(value: object) -> bool:
+    """Whether an option that takes a path or a content (YAML, JSON) is a path: no secret, as a content may be."""
+    return isinstance(value, str) and "\n" not in value and not value.lstrip().startswith(("{", "apiVersion:"))
+
+
 def clean(text: str, length: int = MAX_TEXT) -> str:
     """One printable line of at most this length: it does not fill a page either."""
     line = printable(text[: length + 1])

@@ -72,7 +72,11 @@ managed:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.libraries import LIBRARIES, missing, this_interpreter
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.libraries import (
+    LIBRARIES,
+    missing,
+    this_interpreter,
+)
 
 ARGUMENTS = {
     "role": {

@@ -280,6 +280,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
     NO_PLACE,
+    capturing_module,
     leaving_part,
     run_shown,
     targets_of,
@@ -347,7 +348,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
 def main() -> None:
     """Wire options to the work, and its result to Ansible."""
     spec = argument_spec(SELECTION, STATUS_TRANSPORT, KEYSTONE, FANOUT, PART, PROFILES)
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module = capturing_module(AnsibleModule, spec)
     module.exit_json(**run_shown(module, run, module.params["deadline"]))
 
 

@@ -164,7 +164,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import check_names, run_shown
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
+    capturing_module,
+    check_names,
+    run_shown,
+)
 
 DEADLINE = {"deadline": {"type": "float", "default": 60.0}}
 
@@ -191,7 +195,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
 
 def main() -> None:
     """Wire options to the work, and its result to Ansible."""
-    module = AnsibleModule(argument_spec=argument_spec(SELECTION, TRANSPORT, DEADLINE), supports_check_mode=True)
+    module = capturing_module(AnsibleModule, argument_spec(SELECTION, TRANSPORT, DEADLINE))
     module.exit_json(**run_shown(module, run, module.params["deadline"]))
 
 

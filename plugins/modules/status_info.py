@@ -223,6 +223,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
+    capturing_module,
     leaving_nothing,
     leaving_part,
     run_shown,
@@ -272,7 +273,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
 def main() -> None:
     """Wire options to the work, and its result to Ansible."""
     spec = argument_spec(SELECTION, STATUS_TRANSPORT, KEYSTONE, FANOUT, PART, STATUS)
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module = capturing_module(AnsibleModule, spec)
     module.exit_json(**run_shown(module, run, module.params["deadline"]))
 
 

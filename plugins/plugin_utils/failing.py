@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A failed action whose message is shown once.
 
-Since release 2.19, ansible-core shows the message of a failed task twice: as an [ERROR] with an excerpt of the playbook,
-and in the result. The first helps to find a mistake in a playbook. It is in the way where the mistake is in what the
-user typed, and the message says so.
+Since release 2.19, ansible-core shows the message of a failed task twice: as an [ERROR] with an excerpt of the
+playbook, and in the result. The first helps to find a mistake in a playbook. It is in the way where the mistake is in
+what the user typed, and the message says so.
 """
 
 from __future__ import annotations

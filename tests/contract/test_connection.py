@@ -65,7 +65,7 @@ def test_variables_of_a_site_do_not_steer_a_run(tmp_path, playbook):
     shown = play(
         tmp_path, inventory({"cloud-a": {**LOCAL, "cloudpods_kubeconfig": OURS}}, OF_A_SITE), playbook=playbook
     )
-    assert f"No usable configuration for a Kubernetes cluster in {OURS}" in shown
+    assert f"There is no kubeconfig {OURS}" in shown
     assert not [word for word in ("of-the-site", "production", "neither") if word in shown]
     assert "[WARNING]: context of cloud-a: not taken" in shown
 

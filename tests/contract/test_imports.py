@@ -65,8 +65,8 @@ ROOMS: dict[str, Room] = {
     "libraries.py": Room(system=frozenset(("importlib", "os"))),
     # What users may set is what the modules take, from the same tables. On the controller only.
     "preflight/*": Room(
-        ours=("preflight.*", "arguments", "bounds", "captures.logs", "captures.profiles", "captures.reaction", "catalog",
-              "pprof", "text", "transports.base", "watch.patterns"),
+        ours=("preflight.*", "arguments", "bounds", "captures.logs", "captures.profiles", "captures.reaction",
+              "catalog", "pprof", "text", "transports.base", "watch.patterns"),
         system=frozenset(("os",)),
     ),
     "vocabulary.py": Room(),
@@ -101,9 +101,9 @@ ROOMS: dict[str, Room] = {
     "bundle/*": Room(ours=("bundle.*", "reasons", "model", "text", "redact.*", "regular_file"), system=FILES | THREADS),
     "captures/judge.py": Room(ours=("reasons", "model", "catalog", "transports.base")),
     "captures/*": Room(
-        ours=("captures.*", *WORDS, "bounds", "text", "fanout", "progress", "transports.base", "bundle.*", "stacks.*", "status.*",
-              "profiles.model", "profiles.proof", "profiles.symbols", "transports.follow", "watch", "watch.*",
-              "log_patterns", "redact.*"),
+        ours=("captures.*", *WORDS, "text", "bounds", "fanout", "progress", "transports.base", "bundle.*", "stacks.*",
+              "status.*", "profiles.model", "profiles.proof", "profiles.symbols", "transports.follow", "watch",
+              "watch.*", "log_patterns", "redact.*"),
         system=THREADS,
     ),
     "transports/base.py": Room(ours=(*WORDS, "transports.follow")),
@@ -115,12 +115,13 @@ ROOMS: dict[str, Room] = {
     "transports/host_journal.py": Room(ours=(*TRANSPORT, "transports.host*", "stacks.journaltext"), system=EVERYTHING),
     "transports/host*": Room(ours=(*TRANSPORT, "transports.host*"), system=EVERYTHING),
     "transports/kubernetes*": Room(
-        ours=(*TRANSPORT, "transports.kubernetes*", "transports.probe", "status.values", "text", "redact"),
+        ours=(*TRANSPORT, "transports.kubernetes*", "transports.probe", "status.values", "text", "redact",
+              "libraries"),
         lazily=KUBERNETES,
         system=EVERYTHING,
     ),
     "transports/keystone*": Room(
-        ours=(*TRANSPORT, "transports.keystone*", "transports.url", "redact", "text"),
+        ours=(*TRANSPORT, "transports.keystone*", "transports.url", "redact", "text", "libraries"),
         lazily=frozenset(("keystoneauth1", "requests")),
         system=EVERYTHING,
     ),
@@ -128,13 +129,12 @@ ROOMS: dict[str, Room] = {
     "auth_options.py": Room(),
     # Its transports are imported when they are asked for.
     "arguments.py": Room(
-        ours=("auth_options", "reasons", "model", "catalog", "transports.*", "redact.*"),
+        ours=("reasons", "model", "catalog", "transports.*", "redact.*", "auth_options", "text"),
         system=FILES,
     ),
     "running.py": Room(
         ours=("arguments", "bounds", "bundle.*", "captures.run", "catalog", "deadline", "interruption", "progress", "reasons",
-              "redact.*",
-              "transports.base"),
+              "redact.*", "text", "transports.base"),
         system=FILES,
     ),
     "__init__.py": Room(),

@@ -1,13 +1,13 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The mistakes in the variables of all hosts of a play, each once: unknown names, wrong values, and pairs that clash."""
+"""Mistakes in the variables of all hosts of a play, each once: unknown names, wrong values, and pairs that clash."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, Mapping, Optional, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from ..arguments import urls_of
 from ..captures.profiles import LONGEST
@@ -93,7 +93,7 @@ def _unknown(name: str, role: str) -> str:
     return f"There is no variable {name}. Next: ansible-doc -t role cloudpods.diagnostics.{role} tells which there are."
 
 
-def _wrong(name: str, value: Any, variable: Variable, role: str) -> Optional[str]:
+def _wrong(name: str, value: Any, variable: Variable, role: str) -> str | None:
     if isinstance(value, Unreadable):
         return f"{name} cannot be evaluated: {value.why}."
     return wrong_value(name, value, variable, role) if is_set(value) else None
@@ -133,7 +133,7 @@ class Effective:
         return given if is_set(given) else VARIABLES[PREFIX + short].default_of(self._role)
 
 
-def _urls(options: Effective) -> Optional[tuple[str, str]]:
+def _urls(options: Effective) -> tuple[str, str] | None:
     """With the transport url, each component needs a URL."""
     name = options.name("urls")
     if options.value("transport") != "url":
@@ -145,8 +145,8 @@ def _urls(options: Effective) -> Optional[tuple[str, str]]:
     return None
 
 
-def _longest(kind: str) -> Callable[[Effective], Optional[tuple[str, str]]]:
-    def check(options: Effective) -> Optional[tuple[str, str]]:
+def _longest(kind: str) -> Callable[[Effective], tuple[str, str] | None]:
+    def check(options: Effective) -> tuple[str, str] | None:
         name, forced = options.name(f"{kind}_seconds"), options.name("profile_force")
         seconds = int(float(options.value(f"{kind}_seconds")))
         if seconds <= LONGEST[kind] or is_true(options.value("profile_force")):
@@ -159,7 +159,7 @@ def _longest(kind: str) -> Callable[[Effective], Optional[tuple[str, str]]]:
     return check
 
 
-def _patterns(options: Effective) -> Optional[tuple[str, str]]:
+def _patterns(options: Effective) -> tuple[str, str] | None:
     name = options.name("log_patterns")
     try:
         load_patterns(options.value("log_patterns"))

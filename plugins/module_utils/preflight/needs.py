@@ -18,15 +18,15 @@ OF_TRANSPORT = {"kubernetes": ("kubernetes",), "keystone": ("keystoneauth1",)}
 
 
 def at_access_point(values: Values, role: str) -> tuple[str, ...]:
-    """The libraries that the role's module needs at a host with these variables; none where its transport is unknown."""
+    """Return the libraries that a role's module needs at a host; none where its transport is unknown."""
     return OF_TRANSPORT.get(str(Effective(values, role).value("transport")), ())
 
 
 def needs_collection(every: Iterable[Values], role: str) -> bool:
-    """Whether any of the hosts with these variables needs the collection kubernetes.core."""
+    """Return whether any of the hosts with these variables needs the collection kubernetes.core."""
     return any(Effective(values, role).value("transport") == "kubernetes" for values in every)
 
 
 def path_text(path: Any) -> str:
-    """The path of a Python as another machine tells it."""
+    """Return the path of a Python as another machine tells it."""
     return shortened(path) if isinstance(path, str) and path else "python3"

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Callable, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from ..bounds import wrong_number
-from ..text import did_you_mean, shortened
+from ..text import did_you_mean, is_path, shortened
 from . import variables
 from .variables import Variable
 
@@ -24,16 +24,17 @@ MOST_SHOWN = 60  # characters of a value
 
 
 def is_set(value: Any) -> bool:
-    """Whether a user has set a variable to something. `-e name=` and an empty value in YAML take it back."""
+    """Return whether a user has set a variable to something. `-e name=` and an empty value in YAML take it back."""
     return value is not None and value != ""
 
 
 def is_true(value: Any) -> bool:
+    """Return whether a value is one that Ansible takes for true."""
     return value is True or str(value).lower() in _TRUE
 
 
 def as_list(value: Any) -> list[Any]:
-    """A list, or one value, or a text with commas, as a list."""
+    """Return a list, or one value, or a text with commas, as a list."""
     if isinstance(value, (list, tuple)):
         return list(value)
     if isinstance(value, str):
@@ -41,8 +42,8 @@ def as_list(value: Any) -> list[Any]:
     return [value]
 
 
-def as_dict(value: Any) -> Optional[Mapping[str, Any]]:
-    """A dictionary, also in the forms of a text that Ansible understands (JSON, k=v); None for anything else."""
+def as_dict(value: Any) -> Mapping[str, Any] | None:
+    """Return a dictionary, also in the forms of a text that Ansible understands (JSON, k=v); None for anything else."""
     if isinstance(value, str):
         if value.strip().startswith("{"):
             try:
@@ -55,33 +56,32 @@ def as_dict(value: Any) -> Optional[Mapping[str, Any]]:
 
 
 def shown(value: Any) -> str:
-    """A value as a user would write it."""
+    """Return a value as a user would write it."""
     text = shortened(str(value), MOST_SHOWN)
     return f"'{text}'" if isinstance(value, str) else text
 
 
 def listed(names: Sequence[str], last: str = "or") -> str:
-    """Names as words: "a", "a or b", "a, b or c"."""
+    """Return names as words: "a", "a or b", "a, b or c"."""
     return f" {last} ".join((*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]))
 
 
-def wrong_value(name: str, value: Any, variable: Variable, role: str) -> Optional[str]:
+def wrong_value(name: str, value: Any, variable: Variable, role: str) -> str | None:
     """Return the sentences about a value that is set and cannot be used by a role; None where it can be."""
     return _CHECKS[variable.kind](name, value, variable, role)
 
 
-def _number(name: str, value: Any, variable: Variable, _role: str) -> Optional[str]:
-    assert variable.bounds is not None  # of every number: tests/unit/…/preflight/test_variables.py
-    return wrong_number(name, value, variable.bounds)
+def _number(name: str, value: Any, variable: Variable, _role: str) -> str | None:
+    return wrong_number(name, value, variable.bounds) if variable.bounds else None
 
 
-def _bool(name: str, value: Any, _variable: Variable, _role: str) -> Optional[str]:
+def _bool(name: str, value: Any, _variable: Variable, _role: str) -> str | None:
     if isinstance(value, bool) or (isinstance(value, (str, int)) and str(value).lower() in _TRUE + _FALSE):
         return None
     return f"{name} is {shown(value)}. It has to be true or false."
 
 
-def _choice(name: str, value: Any, variable: Variable, role: str) -> Optional[str]:
+def _choice(name: str, value: Any, variable: Variable, role: str) -> str | None:
     choices = variable.choices_for(role)
     if value in choices:
         return None
@@ -91,7 +91,7 @@ def _choice(name: str, value: Any, variable: Variable, role: str) -> Optional[st
     return f"{text}It has to be {listed(choices)}."
 
 
-def _choices(name: str, value: Any, variable: Variable, role: str) -> Optional[str]:
+def _choices(name: str, value: Any, variable: Variable, role: str) -> str | None:
     choices = variable.choices_for(role)
     for each in as_list(value):
         if each not in choices:
@@ -100,21 +100,23 @@ def _choices(name: str, value: Any, variable: Variable, role: str) -> Optional[s
     return None
 
 
-def _names(name: str, value: Any, variable: Variable, _role: str) -> Optional[str]:
-    assert variable.pattern is not None
+def _names(name: str, value: Any, variable: Variable, _role: str) -> str | None:
+    pattern = variable.pattern
+    if pattern is None:
+        return None
     for each in as_list(value):
-        if not isinstance(each, (str, int)) or not variable.pattern.expression.match(str(each)):
-            return f"{name} has {shown(each)}. It takes {variable.pattern.told}."
+        if not isinstance(each, (str, int)) or not pattern.expression.match(str(each)):
+            return f"{name} has {shown(each)}. It takes {pattern.told}."
     return None
 
 
-def _text(name: str, value: Any, _variable: Variable, _role: str) -> Optional[str]:
+def _text(name: str, value: Any, _variable: Variable, _role: str) -> str | None:
     if isinstance(value, (str, int, float)):
         return None
     return f"{name} is {_kind_of(value)}. It has to be a text."
 
 
-def _file(name: str, value: Any, _variable: Variable, _role: str) -> Optional[str]:
+def _file(name: str, value: Any, _variable: Variable, _role: str) -> str | None:
     for each in as_list(value) if not isinstance(value, str) else [value]:
         if not isinstance(each, str):
             return f"{name} has {shown(each)}. It takes paths on the controller."
@@ -126,29 +128,29 @@ def _file(name: str, value: Any, _variable: Variable, _role: str) -> Optional[st
     return None
 
 
-def _files(name: str, value: Any, variable: Variable, role: str) -> Optional[str]:
+def _files(name: str, value: Any, variable: Variable, role: str) -> str | None:
     return _file(name, as_list(value), variable, role)
 
 
-def _dict(name: str, value: Any, _variable: Variable, _role: str) -> Optional[str]:
+def _dict(name: str, value: Any, _variable: Variable, _role: str) -> str | None:
     # Its text may hold credentials.
     return None if as_dict(value) is not None else f"{name} is {_kind_of(value)}. It has to be a dictionary."
 
 
-def _dicts(name: str, value: Any, _variable: Variable, _role: str) -> Optional[str]:
+def _dicts(name: str, value: Any, _variable: Variable, _role: str) -> str | None:
     if isinstance(value, list) and all(isinstance(each, Mapping) for each in value):
         return None
     return f"{name} is {_kind_of(value)}. It has to be a list of dictionaries."
 
 
-def _kubeconfig(name: str, value: Any, _variable: Variable, _role: str) -> Optional[str]:
-    if isinstance(value, Mapping) or (isinstance(value, str) and "\n" not in value):
+def _kubeconfig(name: str, value: Any, _variable: Variable, _role: str) -> str | None:
+    if isinstance(value, Mapping) or is_path(value):
         return None
-    told = "a text of several lines" if isinstance(value, str) else _kind_of(value)
+    told = "the text of a kubeconfig" if isinstance(value, str) else _kind_of(value)
     return f"{name} is {told}. It has to be the path of a kubeconfig, or a dictionary with its content."
 
 
-def _secret(name: str, value: Any, _variable: Variable, _role: str) -> Optional[str]:
+def _secret(name: str, value: Any, _variable: Variable, _role: str) -> str | None:
     return None if isinstance(value, (str, int)) else f"{name} is {_kind_of(value)}. It has to be a text."
 
 
@@ -160,7 +162,7 @@ def _kind_of(value: Any) -> str:
     return "a text" if isinstance(value, str) else f"a {type(value).__name__}"
 
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[str, Any, Variable, str], str | None]] = {
     variables.NUMBER: _number,
     variables.BOOL: _bool,
     variables.TEXT: _text,
@@ -175,4 +177,4 @@ _CHECKS = {
     variables.DICTS: _dicts,
     variables.KUBECONFIG: _kubeconfig,
     variables.SECRET: _secret,
-}  # type: dict[str, Callable[[str, Any, Variable, str], Optional[str]]]
+}

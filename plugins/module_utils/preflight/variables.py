@@ -3,14 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every variable `cloudpods_*` that users may set, as data: what it takes, which roles use it, and its defaults.
 
-The defaults of the roles, their argument specs, and the table in README.md agree with it (tests/contract/test_variables.py).
+The defaults of the roles, their argument specs and the table in README.md agree with it: see
+tests/contract/test_variables.py.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping
 
 from ..bounds import BOUNDS, Bounds
 from ..captures.logs import UNTIL
@@ -66,11 +67,11 @@ class Variable:
     default: Any = ""
     roles: tuple[str, ...] = CAPTURING
     option: str = ""
-    bounds: Optional[Bounds] = None
+    bounds: Bounds | None = None
     choices: tuple[str, ...] = ()
     choices_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     by_role: Mapping[str, Any] = field(default_factory=dict)
-    pattern: Optional[Pattern] = None
+    pattern: Pattern | None = None
 
     @property
     def full_name(self) -> str:
@@ -87,7 +88,7 @@ class Variable:
         return self.choices_of.get(role, self.choices)
 
     def expression(self, role: str) -> str:
-        """Return the default of a role's option: the variable, unless it is not set. Empty is not set; 0 and false are."""
+        """Return the default of a role's option: the variable, unless it is empty or not set."""
         default = self.default_of(role)
         text = str(default).lower() if isinstance(default, bool) else repr(default)
         when = "true"

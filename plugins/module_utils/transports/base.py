@@ -258,6 +258,14 @@ class Transport(abc.ABC):
         CaptureError when they cannot be listed: forbidden, unreachable.
         """
 
+    def nothing_there(self, deadline: Deadline) -> str:
+        """Return why the place that is looked at cannot be the right one, where no instance was found; "" otherwise.
+
+        CaptureError, DeadlineExceeded: that could not be seen.
+        """
+        del deadline
+        return ""
+
     def close(self) -> None:
         """Let go of connections, where there are any."""
         return

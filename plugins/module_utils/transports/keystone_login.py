@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
 from ..deadline import Deadline, DeadlineExceeded, in_time
+from ..libraries import lacks_here
 from ..reasons import CaptureError, Reason
 from ..redact import own
 from ..text import clean
@@ -155,9 +156,7 @@ class Login:
             import keystoneauth1.session
             import requests
         except ImportError as error:
-            raise SetupError(
-                f"The Python library '{error.name or error}' is missing on this host: pip install keystoneauth1."
-            ) from error
+            raise SetupError(f"{lacks_here('keystoneauth1')} ({error}).") from error
         self._library = keystoneauth1
         self._requests = requests
         self._settings = settings

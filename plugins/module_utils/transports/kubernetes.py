@@ -17,7 +17,7 @@ import secrets
 from typing import Any, Iterator, Sequence
 from urllib.parse import quote
 
-from ..catalog import BINARY_DIR, Selection, binary_paths, component_of, label_values
+from ..catalog import BINARY_DIR, MANAGED_BY, Selection, binary_paths, component_of, label_values
 from ..deadline import Deadline, DeadlineExceeded
 from ..model import Instance, Workload, utc_now
 from ..reasons import CaptureError, Reason
@@ -98,7 +98,7 @@ class KubernetesTransport(Transport):
             for kind, resource in WORKLOAD_KINDS.items():
                 try:
                     # Their own labels are not the pods', so what they are is told by their pods' template.
-                    path = f"/apis/apps/v1/namespaces/{quote(namespace, safe='')}/{resource}"
+                    path = _workload_path(namespace, resource)
                     items = self._api.items(path, {}, deadline)
                     made = (workload_of(kind, item, self.cluster, selection) for item in items)
                     found += [workload for workload in made if workload is not None]
@@ -107,6 +107,21 @@ class KubernetesTransport(Transport):
                 except BadValue as error:
                     raise CaptureError(Reason.BAD_ANSWER, str(error)) from error
         return sorted(found, key=lambda one: (one.namespace, one.component, one.name, one.kind))
+
+    def nothing_there(self, deadline: Deadline) -> str:
+        for namespace in self._namespaces:
+            for path in [f"/api/v1/namespaces/{quote(namespace, safe='')}/pods", *_workload_paths(namespace)]:
+                try:
+                    page = self._api.get_json(path, {"limit": "1"}, deadline)
+                except ApiProblem as problem:
+                    raise CaptureError(problem.reason, problem.text) from problem
+                if page.get("items"):
+                    return ""
+        where = " and ".join(self._namespaces)
+        return (
+            f"Nothing runs in the namespace {where} of the cluster {self.cluster}, and nothing is to run there. Next: "
+            f"name the namespace of Cloudpods with cloudpods_namespace; kubectl get pods -A -l {MANAGED_BY} shows it."
+        )
 
     def open_log(self, instance: Instance, deadline: Deadline) -> LogStream | None:
         self._prove_log(instance, deadline)
@@ -203,6 +218,14 @@ class KubernetesTransport(Transport):
         if stream.broken:
             raise CaptureError(Reason.LOG_UNAVAILABLE, "the connection broke while it was read")
         return newest
+
+
+def _workload_path(namespace: str, resource: str) -> str:
+    return f"/apis/apps/v1/namespaces/{quote(namespace, safe='')}/{resource}"
+
+
+def _workload_paths(namespace: str) -> list[str]:
+    return [_workload_path(namespace, resource) for resource in WORKLOAD_KINDS.values()]
 
 
 def _log_reason(problem: ApiProblem) -> Reason:

@@ -22,7 +22,8 @@ from urllib.parse import urlencode, urlsplit
 from ..deadline import Deadline, DeadlineExceeded, in_time
 from ..redact import own
 from ..status.values import BadValue
-from .base import SetupError
+from .kubernetes_cause import cause, server_of
+from .kubernetes_config import configure
 from .kubernetes_fields import document_of, page_of
 from .kubernetes_problem import ApiProblem, BadAnswer, problem_of
 
@@ -45,7 +46,8 @@ class Api:
     """
 
     def __init__(self, params: dict[str, Any], connections: int) -> None:
-        configuration, headers = _configure(params)
+        found = configure(params)
+        configuration = found.configuration
         configuration.connection_pool_maxsize = connections + 4
         import kubernetes.client
         import urllib3
@@ -54,9 +56,9 @@ class Api:
         self._errors = (urllib3.exceptions.HTTPError, OSError)
         self._urllib3 = urllib3
         self._pool = kubernetes.client.ApiClient(configuration).rest_client.pool_manager
-        self._headers = headers
+        self._headers = found.headers
         self._ssl_context: ssl.SSLContext | None = None
-        self.cluster_name = _cluster_name(params) or urlsplit(configuration.host).hostname or "cluster"
+        self.cluster_name = found.cluster or urlsplit(configuration.host).hostname or "cluster"
 
     def close(self) -> None:
         self._pool.clear()
@@ -177,7 +179,7 @@ class Api:
             raise _NoAnswerYet(0, f"no answer within {patience:.0f} s") from error
         except self._errors as error:
             broken = isinstance(error, self._urllib3.exceptions.ProtocolError)
-            raise ApiProblem(0, _short(error), broken) from error
+            raise ApiProblem(0, f"API server {server_of(self._configuration.host)}: {cause(error)}", broken) from error
         return Stream(response, self._errors)
 
     def websocket_options(self, path: str, query: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -296,55 +298,3 @@ def _beginning(stream: Stream, deadline: Deadline, most: int) -> bytes:
                 break
     deadline.check()
     return bytes(body)
-
-
-def _short(error: BaseException) -> str:
-    """The innermost cause, which says more than the retries around it, without the object addresses."""
-    reason = getattr(error, "reason", None)
-    while isinstance(reason, BaseException):
-        error, reason = reason, getattr(reason, "reason", None)
-    text = str(error)
-    return text.split(">: ", 1)[-1] if ">: " in text else text
-
-
-def _configure(params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The client's configuration and extra headers, made by kubernetes.core from options, environment or kubeconfig.
-
-    Its get_api_client() would also discover all API groups, without a timeout; so the steps before that are used.
-    """
-    try:
-        import kubernetes
-        import websocket
-        from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as core_client
-    except ImportError as error:
-        raise SetupError(
-            "The Python library '%s' is missing on this host: pip install kubernetes. "
-            "Where that is not possible, use cloudpods_transport=host." % (error.name or error)
-        ) from error
-    del websocket
-    try:
-        configuration = core_client._create_configuration(core_client._create_auth_spec(None, **params))
-        headers = core_client._create_headers(None, **params)
-    except (kubernetes.config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
-        given = params.get("kubeconfig")
-        place = f" in {given}" if isinstance(given, str) else ""
-        raise SetupError(f"No usable configuration for a Kubernetes cluster{place}: {error}") from error
-    return configuration, headers
-
-
-def _cluster_name(params: dict[str, Any]) -> str:
-    """The cluster's name in the kubeconfig in use, "" where there is none."""
-    import os
-
-    import kubernetes
-
-    path = params.get("kubeconfig") or os.environ.get("K8S_AUTH_KUBECONFIG")
-    if params.get("host") or isinstance(path, dict):
-        return ""
-    try:
-        contexts, active = kubernetes.config.list_kube_config_contexts(config_file=path)
-    except (kubernetes.config.ConfigException, OSError):
-        return ""
-    wanted = params.get("context") or os.environ.get("K8S_AUTH_CONTEXT")
-    chosen = next((context for context in contexts if context["name"] == wanted), active)
-    return str(chosen["context"]["cluster"])

@@ -76,6 +76,8 @@ def problem_of(code: int, body: bytes) -> ApiProblem:
         return ApiProblem(code, text)
     if status is None:
         return BadAnswer(f"HTTP status {code}, and no Status object: {text}", code)
+    if code == 401:
+        text = f"the API server does not accept the credentials, which may have expired ({text})"
     problem = ApiProblem(code, text)
     if _NO_SUCH_PAGE in text or status.get("reason") == _EXPIRED:
         problem.reason = Reason.UNREACHABLE

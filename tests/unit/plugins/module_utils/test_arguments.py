@@ -13,6 +13,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog impo
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import SetupError
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone_login import VARIABLES
+
 from patience import patience
 
 OPTIONS = {"cluster": "", "binary_dirs": ["/opt/yunion/bin"], "keystone": None, "urls": {}}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bounds import (
@@ -62,12 +63,12 @@ def test_reads_numbers_as_ansible_does(value, bounds, number):
 
 
 def test_names_every_option_that_is_out_of_bounds():
-    with pytest.raises(ValueError) as failed:
-        check_bounds({"timeout": -1.0, "count": 0, "samples": 2})
-    assert str(failed.value) == (
+    sentences = (
         "timeout is -1.0. It has to be a number of seconds from 0.1 to 86400. "
         "count is 0. It has to be a whole number from 1 to 1000."
     )
+    with pytest.raises(ValueError, match=f"^{re.escape(sentences)}$"):
+        check_bounds({"timeout": -1.0, "count": 0, "samples": 2})
 
 
 @pytest.mark.parametrize("module", [log_watch, profile_dump, service_info, stack_dump, status_info])
