@@ -16,7 +16,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.origin import check_origin
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import FILE_MODE, safe_name
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import as_result
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import action_of, as_result
 
 ARGUMENTS = {
     "path": {"type": "str", "required": True},
@@ -67,15 +67,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
         """Run ansible.builtin.fetch. ValueError with its message when it fails."""
         task = self._task.copy()
         task.args = {"src": source, "dest": str(part), "flat": True}
-        fetch = self._shared_loader_obj.action_loader.get(
-            "ansible.builtin.fetch",
-            task=task,
-            connection=self._connection,
-            play_context=self._play_context,
-            loader=self._loader,
-            templar=self._templar,
-            shared_loader_obj=self._shared_loader_obj,
-        )
+        fetch = action_of(self, "ansible.builtin.fetch", task)
         result = fetch.run(task_vars=task_vars)
         if _failed(result):
             raise ValueError(f"The captures could not be fetched: {result.get('msg')}")

@@ -1,12 +1,29 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Action bundle_seal: the module of the same name, with its result reduced to what is documented."""
+"""Action bundle_seal: the module of the same name, with the bundle's name among the statistics of the run."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import ModuleAction
+
+NOTHING: dict[str, Any] = {"folder": "", "archive": "", "counts": {}, "failure": "", "table": []}
 
 
 class ActionModule(ModuleAction):
-    """See plugin_utils/module_action.py."""
+    """Seal the bundle. In check mode nothing is sealed, and the task is not skipped: it says so by empty values."""
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result, which names the bundle as ansible.builtin.set_stats does."""
+        if self._task.check_mode:
+            return {"changed": False, **NOTHING}
+        result = super().run(tmp, task_vars)
+        if result.get("archive"):
+            about = self._task.args.get("run") or {}
+            data = {"cloudpods_bundle": result["archive"], "cloudpods_counts": result.get("counts", {})}
+            if about.get("verdict"):
+                data["cloudpods_verdict"] = about["verdict"]
+            result["ansible_stats"] = {"data": data, "per_host": False, "aggregate": False}
+        return result

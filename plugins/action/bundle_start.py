@@ -1,10 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Action bundle_start: the module of the same name, and a line that says where the captures go."""
+"""Action bundle_start: the module of the same name, once for each run, with what only the controller can check."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible import context
@@ -12,26 +13,48 @@ from ansible.utils.display import Display
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import RunFolder
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.interruption import begun
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import ModuleAction
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import connection_of, refusal
 
+# Variables that the role bundle registers: the run's folder, and that its result was shown, which ends it.
+RUN, SHOWN = "bundle_run", "bundle_shown"
 LOCAL = ("local", "ansible.builtin.local")
 
 
 class ActionModule(ModuleAction):
-    """See plugin_utils/module_action.py."""
+    """Make the folder of the run, unless there is one, and check the variables of all hosts of the play."""
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the module's result. On this machine, say also where the captures go, and note who owns the run."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        made = not result.get("failed") and not self._task.check_mode
-        if made and self._connection.transport in LOCAL:
-            variables = task_vars or {}
-            connections = [
-                variables["hostvars"][host].get("ansible_connection", "ssh")
-                for host in variables.get("ansible_play_hosts_all", ())
-            ]
-            run = RunFolder(result["id"], result["folder"], result["parts"])
-            remote = any(connection not in LOCAL for connection in connections)
-            line = begun(run, self._task.args["output"], remote, context.CLIARGS.get("inventory") or ())
-            # Standard output may be read by a program.
-            Display().display(line, stderr=True)
+        """Return what the module returns, or the same as before in a run that has begun."""
+        task_vars = task_vars or {}
+        hostvars, hosts = task_vars["hostvars"], task_vars.get("ansible_play_hosts", ())
+        refused = refusal({host: hostvars[host].get("ansible_facts") or {} for host in hosts})
+        if refused:
+            return {"failed": True, "changed": False, "msg": refused}
+        begun = task_vars.get(RUN) or {}
+        if begun.get("id") and begun["id"] != (task_vars.get(SHOWN) or {}).get("run"):
+            return {"changed": False, **{key: begun[key] for key in ("id", "folder", "parts")}}
+        self._task.args = {**self._task.args, **self._without_prefix(task_vars)}
+        result = super().run(tmp, task_vars)
+        if not result.get("failed") and not self._task.check_mode and self._connection.transport in LOCAL:
+            self._say_where(result, [hostvars[host].get("ansible_connection", "ssh") for host in hosts])
         return result
+
+    def _say_where(self, result: Mapping[str, Any], connections: Iterable[str]) -> None:
+        """Note which process owns the run, and say where its captures go. connections: those of the play's hosts."""
+        run = RunFolder(result["id"], result["folder"], result["parts"])
+        remote = any(connection not in LOCAL for connection in connections)
+        line = begun(run, self._task.args["output"], remote, context.CLIARGS.get("inventory") or ())
+        # Standard output may be read by a program.
+        Display().display(line, stderr=True)
+
+    def _without_prefix(self, task_vars: dict[str, Any]) -> dict[str, list[str]]:
+        """Return the options deprecated and ignored, of all hosts of the play."""
+        hostvars, hosts = task_vars["hostvars"], task_vars.get("ansible_play_hosts", ())
+        # Variables of the play and of roles, which hostvars do not have.
+        of_play = set(task_vars) - set(hostvars[task_vars["inventory_hostname"]])
+        deprecated, ignored = [], []
+        for host in hosts:
+            found = connection_of(hostvars[host], of_play | set(hostvars[host]), hostvars)
+            deprecated += [f"{name} of {host}" for name in found.deprecated]
+            ignored += [f"{name} of {host}" for name in found.ignored]
+        return {"deprecated": deprecated, "ignored": ignored}

@@ -15,6 +15,8 @@ description:
     an issue, and a manifest with the sha256 of every file, and packs it all.
   - Where access points are absent and none brought anything, as after a mistake in an option, nothing is sealed, and
     the folder is removed if it holds nothing else. Then RV(folder) and RV(archive) are empty.
+  - The custom statistics of the play name the bundle in C(cloudpods_bundle), as with M(ansible.builtin.set_stats);
+    beside it are C(cloudpods_counts) and, where there is one, C(cloudpods_verdict).
   - Parts are taken as hostile, since they come from other machines. A part that cannot be used becomes a row of the
     ledger and stays where it is; the others are used up.
 author:
@@ -23,7 +25,9 @@ extends_documentation_fragment:
   - cloudpods.diagnostics.attributes
 attributes:
   check_mode:
-    support: none
+    support: full
+    details:
+      - In check mode nothing is sealed, and all values of the result are empty.
   diff_mode:
     support: none
 options:

@@ -18,6 +18,8 @@ from typing import Any
 
 import yaml
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.executor import module_common
+from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.release import __version__
 
@@ -63,6 +65,35 @@ def as_result(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         if not TRUSTS_EXCEPTIONS:
             raise
         return {"failed": True, "changed": False, "msg": str(error)}
+
+
+def action_of(action: ActionBase, name: str, task: Any) -> ActionBase:
+    """Return the action of this name for the task, on the connection of another action."""
+    return action._shared_loader_obj.action_loader.get(
+        name,
+        task=task,
+        connection=action._connection,
+        play_context=action._play_context,
+        loader=action._loader,
+        templar=action._templar,
+        shared_loader_obj=action._shared_loader_obj,
+    )
+
+
+def with_module_defaults(name: str, options: dict[str, Any], task: Any, templar: Any) -> dict[str, Any]:
+    """Return the options of a module with what module_defaults of the play say besides.
+
+    Ansible applies them to the module that a task names; actions that choose a module do it themselves, as
+    ansible.builtin.package does.
+    """
+    if hasattr(module_common, "_apply_action_arg_defaults"):  # since ansible-core 2.19
+        found: dict[str, Any] = module_common._apply_action_arg_defaults(name, task, options, templar)
+    else:
+        groups = task._parent._play._action_groups
+        found = module_common.get_action_args_with_defaults(
+            name, options, task.module_defaults, templar, action_groups=groups
+        )
+    return found
 
 
 class ModuleAction(NormalAction):  # type: ignore[misc]  # of a library without types

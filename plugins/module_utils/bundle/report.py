@@ -33,8 +33,12 @@ Loader = Callable[[str], Optional[Dict[str, Any]]]
 
 
 def table(rows: Sequence[LedgerRow]) -> list[str]:
-    """Return the closing table of the dumps, and a line for each place that could not be looked at."""
-    return by_component(_dumps(rows), finding) + places(rows)
+    """Return the closing table of the dumps, and a line for each place that could not be looked at.
+
+    Where a whole place is missing, as an access point that was not reached, its line stands first.
+    """
+    failed = [entry for entry in rows if entry.status == Status.FAILED.value and not entry.instance]
+    return places(failed) + by_component(_dumps(rows), finding) + places([e for e in rows if e not in failed])
 
 
 def _dumps(rows: Sequence[LedgerRow]) -> list[LedgerRow]:

@@ -18,23 +18,37 @@ PROFILE_PREFIX = "profile:"
 STACK_PPROF = "stack:pprof"  # the goroutines by /debug/pprof
 LOG_WATCH = "log_watch"
 LONGEST_WORDS = 120  # of what kept one instance from being captured
+MOST_PLACES = 5  # of one message, that are named
+# Of captures; a component has the status of its worst one. A refusal is often how a component is.
+WORST_FIRST = (Status.FAILED, Status.PARTIAL, Status.REFUSED, Status.SKIPPED, Status.COMPLETE)
 
 
 def by_component(rows: Sequence[LedgerRow], finding: Callable[[Sequence[LedgerRow]], str]) -> list[str]:
-    """Return a table of these captures, empty without any: of each component the instances, the statuses, a finding."""
+    """Return a table of these captures, empty without any: of each component the instances, the statuses, a finding.
+
+    The worst component stands first: one with a restart, then by WORST_FIRST.
+    """
     if not rows:
         return []
+    components: dict[str, list[LedgerRow]] = {}
+    for entry in rows:
+        components.setdefault(entry.component, []).append(entry)
     cells = [["component", "instances", *(status.value for status in Status), "finding"]]
-    for component in sorted({entry.component for entry in rows}):
-        own = [entry for entry in rows if entry.component == component]
+    for component, own in sorted(components.items(), key=lambda item: (_rank(item[1]), item[0])):
         counts = Counter(entry.status for entry in own)
         numbers = [str(counts[status.value]) if counts[status.value] else "-" for status in Status]
         cells.append([component, str(len({_instance(entry) for entry in own})), *numbers, finding(own)])
     return [printable(line) for line in columns(cells)]
 
 
+def _rank(rows: Sequence[LedgerRow]) -> tuple[bool, int]:
+    """Return the place of a component in a table, by its captures."""
+    restarted = any(entry.details.get("restarted") for entry in rows)
+    return not restarted, min(WORST_FIRST.index(Status(entry.status)) for entry in rows)
+
+
 def places(rows: Sequence[LedgerRow]) -> list[str]:
-    """Return a line for each row that is about a place rather than an instance.
+    """Return a line for each message of rows that are about a place rather than an instance, the worst first.
 
     If one machine of a cluster lacks a component and another one has it, there is no line for the first.
     """
@@ -43,7 +57,19 @@ def places(rows: Sequence[LedgerRow]) -> list[str]:
     def is_elsewhere(entry: LedgerRow) -> bool:
         return entry.reason == Reason.NOT_DEPLOYED.value and (entry.cluster, entry.component) in present
 
-    return told([entry for entry in rows if not entry.instance and not is_elsewhere(entry)])
+    found = [entry for entry in rows if not entry.instance and not is_elsewhere(entry)]
+    found.sort(key=lambda entry: WORST_FIRST.index(Status(entry.status)))
+    named: dict[str, list[str]] = {}
+    for entry in found:
+        named.setdefault(entry.message, []).append(_place(entry))
+    return [_said(list(dict.fromkeys(names)), message) for message, names in named.items()]
+
+
+def _said(names: Sequence[str], message: str) -> str:
+    """Return the line of a message about these places."""
+    more = f" and {len(names) - MOST_PLACES} more" if len(names) > MOST_PLACES else ""
+    where = ", ".join(filter(None, names[:MOST_PLACES])) + more
+    return printable(": ".join(filter(None, (where, message))))
 
 
 def told(rows: Sequence[LedgerRow]) -> list[str]:

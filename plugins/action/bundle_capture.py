@@ -1,0 +1,158 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Action bundle_capture: run a capturing module for a run, and bring home what it captured."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments import PART
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import (
+    DIRECTORY_MODE,
+    archive_of,
+    safe_name,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.captured import Missed, captured, error_of
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import (
+    action_of,
+    as_result,
+    documented_keys,
+    with_module_defaults,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.shown import show
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import connection_of
+
+OURS = "cloudpods.diagnostics."
+MODULES = ["log_watch", "profile_dump", "stack_dump", "status_info"]
+ARGUMENTS = {
+    "run": {"type": "dict", "required": True},
+    "module": {"type": "str", "choices": MODULES, "required": True},
+    "options": {"type": "dict", "default": {}},
+    "cluster": {"type": "str", "default": ""},
+    "enabled": {"type": "bool", "default": True},
+    "plan": {"type": "bool", "default": False},
+    "show_table": {"type": "bool", "default": False},
+}
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without types
+    """Run the action of a capturing module.
+
+    The host is not trusted: its result is reduced to what the module documents, and no path on the controller is taken
+    from it. A module that fails does not fail the task: the result says what went wrong, for the action show_result.
+    """
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result and, in `captured`, what it brought or why it brought nothing."""
+        super().run(tmp, task_vars)
+        return as_result(lambda: self._capture(task_vars or {}))
+
+    def _capture(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        _checked, arguments = self.validate_argument_spec(ARGUMENTS)
+        run, module, check_mode = arguments["run"], arguments["module"], self._task.check_mode
+        earlier = (task_vars.get(self._task.register) or {}).get("captured") or []
+        before = [each for each in earlier if each["run"] == run["id"]]
+        if not arguments["enabled"]:
+            return {"changed": False, "captured": before}
+        host = task_vars["inventory_hostname"]
+        is_remote = self._connection.transport != "local"
+        only = arguments["cluster"] or ("hosts" if arguments["options"].get("transport") == "host" else "")
+        place = "" if check_mode else _claim(Path(run["parts"]), host, is_remote)
+        options = self._options(arguments["options"], run["id"], place, is_remote, task_vars)
+        if arguments["plan"] and not check_mode:
+            planned = self._run_module(module, options, task_vars, check_mode=True)
+            several = len(task_vars.get("ansible_play_hosts", ())) > 1
+            show([*([f"{host}:"] if several else []), *(planned.get("plan") or [])])
+        result = self._run_module(module, options, task_vars, check_mode)
+        brought, missed = "", error_of(result)
+        if not missed and not check_mode:
+            if is_remote:
+                brought, missed = self._fetch(result, run["parts"], place, only, task_vars)
+            else:
+                brought = place
+        if missed and place and not is_remote and not os.listdir(place):
+            os.rmdir(place)
+        about = {"run": run["id"], "host": host, "cluster": arguments["cluster"] or host}
+        shows_table = arguments["show_table"] or check_mode
+        entry = captured(about, brought, missed, result, shows_table)
+        return {**_kept(result, module), "error": missed.error if missed else "", "captured": [*before, entry]}
+
+    def _options(
+        self, given: Mapping[str, Any], run_id: str, place: str, is_remote: bool, task_vars: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the module's options: those given, the connection, and where to leave the captures."""
+        found = connection_of(task_vars, task_vars, task_vars["hostvars"])
+        connection = {option: self._templar.template(task_vars[name]) for option, name in found.taken.items()}
+        options = {**{name: value for name, value in connection.items() if value not in (None, "")}, **given}
+        if "run" in PART:
+            options["run"] = run_id
+        if is_remote:
+            options["archive"] = True
+        elif place:
+            options["output"] = place
+        return options
+
+    def _run_module(
+        self, module: str, options: Mapping[str, Any], task_vars: dict[str, Any], check_mode: bool
+    ) -> dict[str, Any]:
+        """Return the result of a module of this collection. It says so where the host cannot be reached."""
+        task = self._task.copy()
+        task.action, task.check_mode = OURS + module, check_mode
+        task.args = with_module_defaults(task.action, dict(options), self._task, self._templar)
+        try:
+            result: dict[str, Any] = action_of(self, task.action, task).run(task_vars=task_vars)
+        except AnsibleConnectionFailure as error:
+            return {"unreachable": True, "changed": False, "msg": error.message}
+        except AnsibleError as error:
+            return {"failed": True, "changed": False, "msg": error.message}
+        return result
+
+    def _fetch(
+        self, result: Mapping[str, Any], folder: str, name: str, only: str, task_vars: dict[str, Any]
+    ) -> tuple[str, Missed | None]:
+        """Fetch the archive that the module left on the host; where it is, or what went wrong."""
+        task = self._task.copy()
+        task.action = f"{OURS}bundle_fetch"
+        task.args = {"path": str(result.get("archive") or ""), "folder": folder, "name": name, "cluster": only}
+        try:
+            fetched = action_of(self, task.action, task).run(task_vars=task_vars)
+        except AnsibleConnectionFailure as error:
+            fetched = {"unreachable": True, "msg": error.message}
+        except AnsibleError as error:
+            fetched = {"failed": True, "msg": error.message}
+        return str(fetched.get("part") or ""), error_of(fetched)
+
+
+def _claim(parts: Path, host: str, is_remote: bool) -> str:
+    """Make the folder of a new part and return it; of one from another machine only a name, which bundle_fetch claims.
+
+    OSError: it cannot be made.
+    """
+    number = 1
+    while True:
+        folder = parts / f"{safe_name(host)}-{number}"
+        number += 1
+        if os.path.lexists(folder) or os.path.lexists(archive_of(str(folder))):
+            continue
+        if is_remote:
+            return folder.name
+        # A host of nearly the same name may have made it meanwhile.
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(DIRECTORY_MODE)
+            return str(folder)
+
+
+def _kept(result: Mapping[str, Any], module: str) -> dict[str, Any]:
+    """Return what is kept of a module's result: not that it failed, which `error` says."""
+    keys = documented_keys(module) | {"changed", "warnings", "deprecations", "invocation", "ansible_facts"}
+    return {"changed": False, **{key: value for key, value in result.items() if key in keys}}

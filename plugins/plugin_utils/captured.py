@@ -1,0 +1,63 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one capture of one access point brought to a run, or why it brought nothing. Pure; results are untrusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import printable
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import Reason
+
+# What Ansible says of a module that did not even start: the reason stands in what the interpreter or shell said.
+_SEE_ELSEWHERE = ("module_stderr", "module_stdout")
+_LONGEST = 2000
+
+
+@dataclass(frozen=True)
+class Missed:
+    """Why an access point brought nothing. reason: a word of the ledger."""
+
+    error: str
+    reason: str
+
+
+def error_of(result: Mapping[str, Any]) -> Missed | None:
+    """Return why a result is one of a failure, or None."""
+    if not result.get("failed") and not result.get("unreachable"):
+        return None
+    words = [str(result.get("msg") or "It failed without a message.")]
+    for key in _SEE_ELSEWHERE:
+        said = str(result.get(key) or "").strip()
+        if said:
+            words.append(said.splitlines()[-1])
+            break
+    text = printable(" ".join(" ".join(words).split()))[:_LONGEST]
+    reason = Reason.UNREACHABLE if result.get("unreachable") else Reason.NO_RESULT
+    return Missed(text, reason.value)
+
+
+def captured(
+    about: Mapping[str, str], brought: str, missed: Missed | None, result: Mapping[str, Any], shows_table: bool
+) -> dict[str, Any]:
+    """Return the entry of one capture, as bundle_capture documents it. about: its run, host and cluster."""
+    would = result.get("would")
+    entries = [each for each in would if isinstance(each, Mapping)] if isinstance(would, list) else []
+    possible = sum(1 for each in entries if each.get("reason") == Reason.CHECK_MODE.value)
+    table = (result.get("plan") or result.get("table")) if shows_table else []
+    return {
+        **about,
+        "brought": [brought] if brought else [],
+        "missed": [{"cluster": about["cluster"], **asdict(missed)}] if missed else [],
+        "verdict": printable(str(result.get("verdict") or "")),
+        "table": [printable(str(line)) for line in table] if isinstance(table, list) else [],
+        "would": possible if entries else _number(result.get("found")),
+        "said": printable(str(entries[0].get("message") or "")) if entries else "",
+    }
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
