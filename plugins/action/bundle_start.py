@@ -30,9 +30,9 @@ class ActionModule(ModuleAction):
         refused = refusal({host: hostvars[host].get("ansible_facts") or {} for host in hosts})
         if refused:
             return {"failed": True, "changed": False, "msg": refused}
-        begun = task_vars.get(RUN) or {}
-        if begun.get("id") and begun["id"] != (task_vars.get(SHOWN) or {}).get("run"):
-            return {"changed": False, **{key: begun[key] for key in ("id", "folder", "parts")}}
+        earlier = task_vars.get(RUN) or {}
+        if earlier.get("id") and earlier["id"] != (task_vars.get(SHOWN) or {}).get("run"):
+            return {"changed": False, **{key: earlier[key] for key in ("id", "folder", "parts")}}
         self._task.args = {**self._task.args, **self._without_prefix(task_vars)}
         result = super().run(tmp, task_vars)
         if not result.get("failed") and not self._task.check_mode and self._connection.transport in LOCAL:
