@@ -81,17 +81,22 @@ ROOMS: dict[str, Room] = {
     "regular_file.py": Room(system=frozenset(("os",))),
     # The words of the product itself are no identities.
     "redact/identity_words.py": Room(ours=("redact.*", "catalog", "meanings", "model")),
-    "redact/*": Room(ours=("redact.*",)),
-    "stacks/files.py": Room(ours=("stacks.*", "text", "regular_file"), system=FILES),
+    "redact/*": Room(ours=("redact.*", "inputs.encodings")),
+    # zstd is there from Python 3.14 on; before, one of two libraries may be.
+    "inputs/zstd.py": Room(ours=("inputs.*",), lazily=frozenset(("backports", "compression", "zstandard"))),
+    "inputs/encodings.py": Room(),
+    "inputs/inputs.py": Room(ours=("inputs.*", "regular_file"), system=frozenset(("os",))),
+    "inputs/*": Room(ours=("inputs.*", "text")),
+    "stacks/files.py": Room(ours=("stacks.*", "text", "inputs.*")),
     "stacks/*": Room(ours=("stacks.*",)),
     "status/*": Room(ours=("status.*", "reasons", "model", "text", "watch.*")),
     "watch/*": Room(ours=("watch.*", "reasons", "model", "text", "log_patterns", "redact.*")),
     # Bytes are judged on a node, too: without the library, less is proven.
     "profiles/pprof_proto.py": Room(lazily=frozenset(("google.protobuf",))),
     "profiles/files.py": Room(
-        ours=("profiles.*", "reasons", "model", "text", "bundle.*", "regular_file"), system=FILES
+        ours=("profiles.*", "reasons", "model", "text", "bundle.*", "inputs.*", "regular_file"), system=FILES
     ),
-    "profiles/*": Room(ours=("profiles.*", "reasons", "model", "text", "stacks.*")),
+    "profiles/*": Room(ours=("profiles.*", "reasons", "model", "text", "stacks.*", "inputs.*")),
     # On the controller only, so with libraries.
     "health/*": Room(
         ours=("health.*", "reasons", "model", "text", "catalog", "log_patterns", "bundle.*", "regular_file"),

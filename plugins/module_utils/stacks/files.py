@@ -1,16 +1,16 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The dumps in files and folders, as plain values. The only part of this room that reads files."""
+"""The dumps in files, folders and archives, as plain values. The only part of this room that reads files."""
 
 from __future__ import annotations
 
-import fnmatch
-import os
 from collections import Counter
 from typing import Any, Iterator, NamedTuple
 
-from ..regular_file import open_regular
+from ..inputs.containers import HEAD
+from ..inputs.inputs import Input, open_inputs
+from ..inputs.signatures import STACKS, signature_of
 from ..text import path_text
 from .model import ParseError, ParseResult, verdict
 from .parse import parse
@@ -30,9 +30,9 @@ class _File(NamedTuple):
 
 
 def analyse(paths: list[str], patterns: list[str], max_bytes: int, max_groups: int | None = None) -> dict[str, Any]:
-    """What stack_analysis returns for these files, and the files in these folders whose names match a pattern.
+    """What stack_analysis returns for these files, and those in folders and archives whose names match a pattern.
 
-    max_bytes: of each file, no more is read. max_groups: of each dump, no more are given.
+    max_bytes: of each file, no more is read, after unpacking. max_groups: of each dump, no more are given.
     A file that cannot be read is among the errors; nothing is raised.
     """
     files: list[dict[str, Any]] = []
@@ -70,40 +70,28 @@ def analyse(paths: list[str], patterns: list[str], max_bytes: int, max_groups: i
 
 
 def _files(paths: list[str], patterns: list[str], max_bytes: int) -> Iterator[_File]:
-    for path in paths:
-        if not os.path.isdir(path):
-            yield _File(path, _read(path, max_bytes), True)
-            continue
-        unreadable: list[OSError] = []
-        names = _names_in(path, patterns, unreadable)
-        for name in names:
-            yield _File(name, _read(name, max_bytes), False)
-        for error in unreadable:
-            yield _File(str(error.filename or path), _failed(f"cannot be read: {error.strerror}"), True)
-        if not names and not unreadable:
-            yield _File(path, _failed("there is no file in this folder whose name matches a pattern"), True)
+    for found in open_inputs(paths, patterns):
+        yield _File(found.name, _read(found, max_bytes), found.is_named)
 
 
-def _names_in(folder: str, patterns: list[str], unreadable: list[OSError]) -> list[str]:
-    """The paths of the matching files in the folder and those below it, sorted; links to folders are not followed."""
-    return sorted(
-        os.path.join(base, name)
-        for base, _folders, names in os.walk(folder, onerror=unreadable.append)
-        for name in names
-        if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
-    )
-
-
-def _read(path: str, max_bytes: int) -> ParseResult:
-    try:
-        with open_regular(path) as file:
-            data = file.read(max_bytes)
-            is_cut = bool(file.read(1))
-    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        return _failed(f"cannot be read: {error.strerror if isinstance(error, OSError) else error}")
+def _read(found: Input, max_bytes: int) -> ParseResult:
+    if found.problem:
+        return _failed(found.problem)
+    content = found.open()
+    data = content.read(max_bytes)
+    is_cut = not content.problem and bool(content.read(1))
+    if content.problem and not data:
+        return _failed(content.problem)
     result = parse(data)
+    if not result.dumps:
+        signature = signature_of(data[:HEAD])
+        if signature and signature.reader != STACKS:
+            result = ParseResult([], [ParseError(1, None, f"no goroutines were found: it is {signature.text}")])
+    last = data.count(b"\n") + 1
     if is_cut:
-        result.errors.append(ParseError(data.count(b"\n") + 1, None, f"only the first {max_bytes} bytes were read"))
+        result.errors.append(ParseError(last, None, f"only the first {max_bytes} bytes were read"))
+    if content.problem:
+        result.errors.append(ParseError(last, None, content.problem))
     return result
 
 

@@ -1,0 +1,216 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Open whatever people send: files and folders of them, packed in any way, in any encoding with a mark.
+
+Every content is read as a stream: nothing is extracted, no link, device or path of an archive is ever followed.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from dataclasses import dataclass
+from typing import Iterator, NamedTuple, Sequence
+
+from ..regular_file import open_regular
+from .compressed import Decompressed
+from .containers import COMPRESSED, HEAD, TAR, UNREADABLE, Form, detect
+from .decoders import MissingCodec
+from .encodings import encoding_of
+from .streams import Budget, Damaged, FileStream, Limits, Lookahead, Readable
+from .tar_reader import tar_members
+from .utf8 import Utf8
+from .zip_reader import zip_members
+
+# Between an archive and what is in it.
+INSIDE = "!"
+EVERYTHING = ("*",)
+LIMITS = Limits()
+
+
+class Content:
+    """A content as a binary file: unpacked, and UTF-8 without a mark where it is a text.
+
+    problem: set when it has ended too early, is damaged or goes over a limit; what was read is valid as far as it goes.
+    """
+
+    def __init__(self, stream: Readable) -> None:
+        self._stream = stream
+        self.problem = ""
+
+    def read(self, size: int) -> bytes:
+        """Return this many bytes, fewer only at the end or where there is a problem."""
+        parts: list[bytes] = []
+        left = size
+        try:
+            while left > 0:
+                part = self._stream.read(left)
+                if not part:
+                    break
+                parts.append(part)
+                left -= len(part)
+        except Damaged as error:
+            self.problem = str(error)
+        return b"".join(parts)
+
+
+class Input(NamedTuple):
+    """Something that was found. To be opened before the next is asked for, and once.
+
+    name: its path; in an archive ARCHIVE!PATH. place: the same within what the user named, "" for that itself.
+    is_named: the user named it, and it is no folder or archive; or it is one with a problem.
+    problem: why it cannot be opened, or "". compressions: what it is packed with itself, the outermost first.
+    """
+
+    name: str
+    place: str
+    is_named: bool
+    problem: str = ""
+    compressions: tuple[str, ...] = ()
+    stream: Readable | None = None
+
+    def open(self) -> Content:
+        """Return its content. ValueError where there is a problem."""
+        if self.stream is None:
+            raise ValueError(self.problem)
+        return Content(self.stream)
+
+
+def open_inputs(
+    paths: Sequence[str], patterns: Sequence[str] = EVERYTHING, limits: Limits = LIMITS, follow_links: bool = True
+) -> Iterator[Input]:
+    """Everything in these files, folders and archives, sorted by name in folders, in their order in archives.
+
+    patterns: what is in folders and archives is taken where its name matches one of these shell patterns, archives
+    inside of them, too. follow_links: to files, from folders. Nothing is raised: what cannot be read has a problem.
+    """
+    search = _Search(patterns, limits)
+    for path in paths:
+        if os.path.isdir(path):
+            yield from search.folder(path, follow_links)
+        else:
+            yield from search.file(path, "", is_named=True)
+
+
+def is_archive(path: str) -> bool:
+    """Whether a file is an archive, maybe a compressed one. A file that cannot be read is none."""
+    try:
+        with open_regular(path) as file:
+            stream: Lookahead = FileStream(file)
+            budget = Budget(LIMITS, 0)
+            for _depth in range(LIMITS.depth):
+                form = detect(stream.peek(HEAD))
+                if form is None or form.kind != COMPRESSED:
+                    return form is not None and form.kind != UNREADABLE
+                stream = Lookahead(Decompressed(stream, form, budget))
+    except (OSError, ValueError):
+        pass
+    return False
+
+
+@dataclass
+class _Node:
+    """One layer on the way to contents."""
+
+    name: str
+    place: str
+    stream: Lookahead
+    budget: Budget
+    is_named: bool
+    depth: int = 0
+    compressions: tuple[str, ...] = ()
+
+    def failed(self, problem: str) -> Input:
+        return Input(self.name, self.place, True, problem)
+
+
+class _Search:
+    def __init__(self, patterns: Sequence[str], limits: Limits) -> None:
+        self._patterns, self._limits = patterns, limits
+
+    def folder(self, folder: str, follow_links: bool) -> Iterator[Input]:
+        """Everything in the folder and those below it. Links to folders are not followed."""
+        unreadable: list[OSError] = []
+        paths = sorted(
+            os.path.join(base, name)
+            for base, _folders, names in os.walk(folder, onerror=unreadable.append)
+            for name in names
+            if self._matches(name) and (follow_links or not os.path.islink(os.path.join(base, name)))
+        )
+        for path in paths:
+            yield from self.file(path, os.path.relpath(path, folder).replace(os.sep, "/"), is_named=False)
+        for error in unreadable:
+            yield Input(str(error.filename or folder), "", True, f"cannot be read: {error.strerror}")
+        if not paths and not unreadable:
+            yield Input(folder, "", True, "there is no file in this folder whose name matches a pattern")
+
+    def file(self, path: str, place: str, is_named: bool) -> Iterator[Input]:
+        """Everything in the file. place: within the folder that the user named."""
+        try:
+            file = open_regular(path)
+        except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+            why = error.strerror if isinstance(error, OSError) else error
+            yield Input(path, place, True, f"cannot be read: {why}")
+            return
+        with file:
+            budget = Budget(self._limits, os.fstat(file.fileno()).st_size)
+            yield from self._open(_Node(path, place, FileStream(file), budget, is_named))
+
+    def _open(self, node: _Node) -> Iterator[Input]:
+        head = node.stream.peek(HEAD)
+        form = detect(head)
+        if form is None:
+            yield self._content(node, head)
+        elif form.kind == UNREADABLE:
+            yield node.failed(f"it is packed with {form.name}, which cannot be read here: unpack it")
+        elif node.depth == self._limits.depth:
+            yield node.failed(f"it is packed more than {self._limits.depth} times, one in the other: unpack it")
+        elif form.kind == COMPRESSED:
+            yield from self._compressed(node, form)
+        else:
+            yield from self._archive(node, form)
+
+    @staticmethod
+    def _content(node: _Node, head: bytes) -> Input:
+        encoding = encoding_of(head)
+        stream: Readable = Lookahead(Utf8(node.stream, encoding)) if encoding else node.stream
+        return Input(node.name, node.place, node.is_named, "", node.compressions, stream)
+
+    def _compressed(self, node: _Node, form: Form) -> Iterator[Input]:
+        try:
+            stream = Lookahead(Decompressed(node.stream, form, node.budget))
+        except MissingCodec as error:
+            yield node.failed(str(error))
+            return
+        node.stream, node.depth, node.compressions = stream, node.depth + 1, (*node.compressions, form.name)
+        yield from self._open(node)
+
+    def _archive(self, node: _Node, form: Form) -> Iterator[Input]:
+        is_empty = True
+        try:
+            for member in (tar_members if form.kind == TAR else zip_members)(node.stream, node.budget):
+                path = member.name[2:] if member.name.startswith("./") else member.name
+                if not self._matches(path.rpartition("/")[2]):
+                    continue
+                is_empty = False
+                inner = _Node(
+                    f"{node.name}{INSIDE}{path}",
+                    f"{node.place}{INSIDE}{path}" if node.place else path,
+                    Lookahead(member.stream),
+                    node.budget,
+                    False,
+                    node.depth + 1,
+                )
+                if member.problem:
+                    yield inner.failed(member.problem)
+                else:
+                    yield from self._open(inner)
+        except Damaged as error:
+            is_empty = False
+            yield node.failed(str(error))
+        if is_empty:
+            yield node.failed("there is no file in this archive whose name matches a pattern")
+
+    def _matches(self, name: str) -> bool:
+        return any(fnmatch.fnmatch(name, pattern) for pattern in self._patterns)

@@ -1,0 +1,112 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a content is that a module was not made for, so that its error can say so. Data, and pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Callable, NamedTuple
+
+from .encodings import may_be_wide
+
+_AS_TEXT = "take it again without debug, which profile_analysis reads; go tool pprof reads this form, too"
+STACKS, PROFILES = "stack_analysis", "profile_analysis"
+_STACKS, _PROFILES = (f"module {each} reads it" for each in (STACKS, PROFILES))
+
+
+class Signature(NamedTuple):
+    """what: for people. next_step: what to do with it. tells: whether a content that begins so is one.
+
+    reader: the module that is made for it, "" for none.
+    """
+
+    what: str
+    next_step: str
+    tells: Callable[[bytes], object]
+    reader: str = ""
+
+    @property
+    def text(self) -> str:
+        """The end of a sentence that begins with "it is"."""
+        return f"{self.what}: {self.next_step}"
+
+
+# The wire types of the fields of Profile (pprof's profile.proto): 0 numbers, 2 what has a length. Lists of numbers
+# may be either.
+_PROFILE_FIELDS = {
+    **dict.fromkeys((1, 2, 3, 4, 5, 6, 11), (2,)),
+    **dict.fromkeys((7, 8, 9, 10, 12, 14, 15), (0,)),
+    13: (0, 2),
+}
+# Fields that have to be right, and how long the messages are that stand first (types of samples).
+_LEAST_FIELDS = 3
+
+
+def is_profile(head: bytes) -> bool:
+    """Whether a content begins as a profile of pprof: some fields as they have to be."""
+    place = fields = 0
+    while place < len(head) and fields < 16:
+        tag = head[place]
+        if tag & 7 not in _PROFILE_FIELDS.get(tag >> 3, ()) or tag & 0x80:
+            return False
+        size, place = _varint(head, place + 1)
+        if place < 0:
+            break
+        if tag & 7 == 2:
+            # The message of a sample type begins with a number.
+            if tag >> 3 == 1 and size and head[place : place + 1] not in (b"", b"\x08", b"\x10"):
+                return False
+            place += size
+        fields += 1
+    return fields >= _LEAST_FIELDS
+
+
+def _varint(head: bytes, place: int) -> tuple[int, int]:
+    """A number and the place behind it; -1 where it does not end."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if place >= len(head):
+            break
+        value |= (head[place] & 0x7F) << shift
+        place += 1
+        if not head[place - 1] & 0x80:
+            return value, place
+    return 0, -1
+
+
+def _begins(expression: bytes) -> Callable[[bytes], object]:
+    return re.compile(expression, re.IGNORECASE).match
+
+
+def _has(expression: bytes) -> Callable[[bytes], object]:
+    return re.compile(expression, re.MULTILINE).search
+
+
+PROFILE = Signature("a profile of pprof (protobuf)", _PROFILES, is_profile, PROFILES)
+# The first that tells. Sources: runtime/pprof (debug=1), runtime/trace, file(1)'s magic numbers.
+SIGNATURES: tuple[Signature, ...] = (
+    PROFILE,
+    Signature("a heap profile as text (debug=1)", _AS_TEXT, _begins(rb"heap profile: *\d+: \d+ \[")),
+    Signature("a block profile as text (debug=1)", _AS_TEXT, _begins(rb"--- contention:\n")),
+    Signature("a mutex profile as text (debug=1)", _AS_TEXT, _begins(rb"--- mutex:\n")),
+    Signature("a threadcreate profile as text (debug=1)", _AS_TEXT, _begins(rb"threadcreate profile: total \d")),
+    Signature("goroutines as text (debug=1)", _STACKS, _has(rb"\bgoroutine(?:leak)? profile: total \d"), STACKS),
+    Signature("goroutines as text", _STACKS, _has(rb"\bgoroutine \d+ (?:[^\n\[]{1,80} )?\[[a-z]"), STACKS),
+    Signature("an execution trace", "go tool trace shows it", _begins(rb"go 1\.\d+ trace\0")),
+    Signature(
+        "a CPU profile of gperftools", "go tool pprof reads it",
+        _begins(rb"\0{8}\x03\0{7}\0{8}|\0{4}\x03\0{3}\0{4}|\0{8}\0{7}\x03\0{8}"),
+    ),
+    Signature("a page of HTML", "the server gave a page, not what was asked for", _begins(rb"\s*<(!doctype|html)\b")),
+    Signature("a journal of systemd", "write it as text: journalctl --file FILE -o short-iso", _begins(rb"LPKSHHRH")),
+    Signature("a picture", "send the text itself", _begins(rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP")),
+    Signature("a document of PDF", "send the text itself", _begins(rb"%PDF-")),
+    Signature("a program or a core dump (ELF)", "send the text of the dump", _begins(rb"\x7fELF")),
+    Signature("text in UTF-16 without a byte order mark, as it seems", "save it as UTF-8", may_be_wide),
+)  # fmt: skip
+
+
+def signature_of(head: bytes) -> Signature | None:
+    """What a content is that begins so; None where it is nothing of this table."""
+    return next((each for each in SIGNATURES if each.tells(head)), None)

@@ -1,0 +1,149 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read a tar as a forward stream, of which nothing is extracted and no link is followed.
+
+Unlike tarfile, it gives what a member that is cut still holds, and reads no header of any size into memory. Takes
+ustar, pax, GNU and V7 archives, several of them one after the other, and the numbers of GNU. Sources: POSIX pax,
+"Basic Tar Format" of GNU tar.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator
+
+from .containers import TAR_BLOCK, is_tar_header
+from .members import Member
+from .streams import Budget, Damaged, Lookahead, Section
+
+_REGULAR = (b"\0", b"0", b"7")
+# Links, devices, folders and pipes have no content, whatever size their header states.
+_EMPTY = (b"1", b"2", b"3", b"4", b"5", b"6")
+_PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK, _GNU_SPARSE = b"x", b"g", b"L", b"K", b"S"
+_ZEROS = bytes(TAR_BLOCK)
+_SPARSE = "it is a sparse file, which is not read out of an archive: pack it without holes"
+
+
+def tar_members(stream: Lookahead, budget: Budget) -> Iterator[Member]:
+    """Every regular file. Damaged where the archive is cut, or is none any more."""
+    stated = _Stated()
+    for block in _headers(stream, budget):
+        kind, size = block[156:157], _number(block[124:136])
+        if kind in (_PAX_GLOBAL, _GNU_LINK):
+            _skip(stream, size, -size % TAR_BLOCK)
+        elif kind in (_PAX, _GNU_NAME):
+            _read_stated(stated, kind, _header(stream, size, budget), budget)
+        else:
+            name = stated.name or _text(_name(block), budget)
+            size = 0 if kind in _EMPTY else size if stated.size < 0 else stated.size
+            if kind == _GNU_SPARSE:
+                _skip_map(stream, block)
+            section = Section(stream, size, f"{name} in the tar archive")
+            if kind in (*_REGULAR, _GNU_SPARSE) and not name.endswith("/"):
+                yield Member(name, section, _SPARSE if stated.is_sparse or kind == _GNU_SPARSE else "")
+            _skip(stream, section.left, -size % TAR_BLOCK)
+            stated = _Stated()
+
+
+def _headers(stream: Lookahead, budget: Budget) -> Iterator[bytes]:
+    """Every header up to the end of the last archive in the stream; what follows one has to be read before the next."""
+    has_ended = False
+    while True:
+        block = stream.exactly(TAR_BLOCK)
+        if not block and has_ended:
+            return
+        if block == _ZEROS[: len(block)] and (has_ended or len(block) == TAR_BLOCK):
+            has_ended = True
+            continue
+        if len(block) < TAR_BLOCK:
+            raise Damaged("the tar archive is cut: its end mark is missing")
+        if not is_tar_header(block):
+            raise Damaged("the tar archive is damaged: the checksum of a header is wrong")
+        budget.member()
+        has_ended = False
+        yield block
+
+
+@dataclass
+class _Stated:
+    """What extended headers state of the file that follows. size: -1 for nothing."""
+
+    name: str = ""
+    size: int = -1
+    is_sparse: bool = False
+
+
+def _read_stated(stated: _Stated, kind: bytes, data: bytes, budget: Budget) -> None:
+    if kind == _GNU_NAME:
+        stated.name = _text(data.split(b"\0", 1)[0], budget)
+        return
+    records = dict(_records(data))
+    stated.name = _text(records.get(b"GNU.sparse.name") or records.get(b"path", b""), budget) or stated.name
+    stated.size = _decimal(records[b"size"]) if b"size" in records else stated.size
+    stated.is_sparse = any(key.startswith(b"GNU.sparse.") for key in records)
+
+
+def _name(block: bytes) -> bytes:
+    name, prefix = block[:100].split(b"\0", 1)[0], block[345:500].split(b"\0", 1)[0]
+    # GNU has times where POSIX has the prefix, and another magic.
+    return prefix + b"/" + name if prefix and block[257:263] == b"ustar\0" else name
+
+
+def _text(name: bytes, budget: Budget) -> str:
+    return name[: budget.limits.name].decode("utf-8", "surrogateescape")
+
+
+def _number(field: bytes) -> int:
+    """Octal digits; a number of more than 8 GiB in base 256 with the first bit set, as GNU writes it. Damaged."""
+    if field[0] & 0x80:
+        return int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big") if field[0] == 0x80 else _no_number()
+    digits = field.strip(b" \0")
+    if digits.strip(b"01234567"):
+        return _no_number()
+    return int(digits or b"0", 8)
+
+
+def _no_number() -> int:
+    raise Damaged("the tar archive is damaged: a size is no number")
+
+
+def _decimal(text: bytes) -> int:
+    """A number of a pax header. Damaged."""
+    return int(text) if text.isdigit() and len(text) < 20 else _no_number()
+
+
+def _header(stream: Lookahead, size: int, budget: Budget) -> bytes:
+    """The content of an extended header. Damaged where it is too long or cut."""
+    if size > budget.limits.header:
+        raise Damaged(f"the tar archive has a header of {size} bytes, more than {budget.limits.header}")
+    data = stream.exactly(size)
+    if len(data) < size:
+        raise Damaged("the tar archive is cut within a header")
+    _skip(stream, -size % TAR_BLOCK)
+    return data
+
+
+def _records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    r"""The records `LENGTH KEY=VALUE\n` of a pax header, up to the first that is none."""
+    place = 0
+    while place < len(data):
+        length, blank, _rest = data[place : place + 20].partition(b" ")
+        if not blank or not length.isdigit() or not len(length) + 2 < int(length) <= len(data) - place:
+            return
+        key, _sign, value = data[place + len(length) + 1 : place + int(length) - 1].partition(b"=")
+        yield key, value
+        place += int(length)
+
+
+def _skip_map(stream: Lookahead, block: bytes) -> None:
+    """Read over the blocks of GNU's map of a sparse file; each says whether another follows."""
+    more = block[482:483]
+    while more not in (b"", b"\0"):
+        more = stream.exactly(TAR_BLOCK)[504:505]
+
+
+def _skip(stream: Lookahead, *sizes: int) -> None:
+    for size in sizes:
+        if stream.skip(size) < size:
+            raise Damaged("the tar archive is cut")

@@ -1,0 +1,292 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read a zip as a forward stream, by its local headers: also one that is cut, or that is inside something packed.
+
+Every byte is read once, so that members that overlap (bombs) do not exist here. The directory at the end proves that
+none is missing. Source: APPNOTE.TXT 6.3 of PKWARE.
+"""
+
+from __future__ import annotations
+
+import lzma
+import struct
+import zlib
+from typing import Callable, Iterator, NamedTuple
+
+from .compressed import DECODERS, Inflate, PackedMember
+from .decoders import MAX_MEMORY, Decoder, MissingCodec
+from .members import Member
+from .streams import CHUNK, Budget, Damaged, Lookahead, Readable, Section
+
+_LOCAL, _CENTRAL, _END, _DESCRIPTOR = b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\7\x08"
+_ZIP64, _ARCHIVE_EXTRA, _SIGNATURE = (b"PK\6\6", b"PK\6\7"), b"PK\6\x08", b"PK\5\5"
+_HEADER = struct.Struct("<4sHHHHHLLLHH")
+_ENTRY = struct.Struct("<4s6H3L5H2L")
+_ENCRYPTED, _HAS_END_MARK, _HAS_DESCRIPTOR, _IS_UTF8 = 0x1, 0x2, 0x8, 0x800
+_STORED, _LZMA = 0, 14
+_UNKNOWN = 0xFFFFFFFF
+_EXTRA_ZIP64 = 1
+_LONGEST_DESCRIPTOR = 24
+# The last record, without its comment.
+_END_SIZE = 22
+# Compressions that there are, by their numbers. Those without a decoder are named in errors.
+_METHODS: dict[int, tuple[str, Callable[[], Decoder] | None]] = {
+    _STORED: ("stored", None),
+    8: ("deflate", lambda: Inflate(-zlib.MAX_WBITS)),
+    12: ("bzip2", DECODERS["bzip2"]),
+    _LZMA: ("lzma", None),
+    93: ("zstd", DECODERS["zstd"]),
+    95: ("xz", DECODERS["xz"]),
+    1: ("shrink", None),
+    6: ("implode", None),
+    9: ("deflate64", None),
+    96: ("jpeg", None),
+    97: ("wavpack", None),
+    98: ("ppmd", None),
+    99: ("encrypted", None),
+}
+
+
+class _Header(NamedTuple):
+    """A local header. packed, size: -1 where they are stated behind the content only."""
+
+    name: str
+    flags: int
+    method: int
+    checksum: int
+    packed: int
+    size: int
+
+    @property
+    def is_encrypted(self) -> bool:
+        return bool(self.flags & _ENCRYPTED) or self.method == 99
+
+    @property
+    def has_descriptor(self) -> bool:
+        return bool(self.flags & _HAS_DESCRIPTOR)
+
+
+def zip_members(stream: Lookahead, budget: Budget) -> Iterator[Member]:
+    """Every file. Damaged where the archive is cut or damaged, or where its directory does not list as many files."""
+    if stream.peek(4) == _DESCRIPTOR:
+        stream.skip(4)  # It was made to be divided, and then was not.
+    count = 0
+    while stream.peek(4) == _LOCAL:
+        budget.member()
+        header = _read_header(stream, budget)
+        count += 1
+        content = _Content(stream, header, budget)
+        if not header.name.endswith("/"):
+            yield Member(header.name, content, content.problem)
+        content.finish()
+    _check_directory(stream, count)
+
+
+class _Content(Readable):
+    """The content of one member. problem: why it cannot be read, or ""."""
+
+    def __init__(self, stream: Lookahead, header: _Header, budget: Budget) -> None:
+        self._stream, self._header, self._budget = stream, header, budget
+        self._what = f"{header.name} in the zip archive"
+        self._section: Section | None = None
+        if header.packed >= 0:
+            self._section = Section(stream, header.packed, self._what)
+        self._checksum = self._size = 0
+        self._is_over = False
+        self._unpacked: Readable | None = None
+        self.problem = ""
+        try:
+            self._unpacked = self._open()
+        except MissingCodec as error:
+            self.problem = str(error)
+
+    def _open(self) -> Readable | None:
+        header = self._header
+        name, make = _METHODS.get(header.method, (f"method {header.method}", None))
+        if header.is_encrypted:
+            self.problem = "it is encrypted: unpack the archive with its password"
+            return None
+        source = Lookahead(self._section) if self._section else self._stream
+        if header.method == _STORED:
+            return self._section or _Stored(self._stream, self._what)
+        if header.method == _LZMA and (header.packed >= 0 or header.flags & _HAS_END_MARK):
+            make = _lzma_decoder(source)
+        if make is None:
+            self.problem = f"it is compressed with {name}, which cannot be read here: unpack the archive"
+            return None
+        return PackedMember(source, make, self._what, self._budget)
+
+    def read(self, size: int) -> bytes:
+        """Return at most this many bytes, b"" only at the end. Damaged, also where size or checksum are wrong."""
+        if self._unpacked is None or self._is_over:
+            return b""
+        # Some streams of lzma have no end of their own.
+        is_all = self._section is not None and self._size == self._header.size
+        part = b"" if is_all else self._unpacked.read(size)
+        self._checksum = zlib.crc32(part, self._checksum)
+        self._size += len(part)
+        if not part:
+            self._is_over = True
+            self._check()
+        return part
+
+    def _check(self) -> None:
+        checksum, size = self._header.checksum, self._header.size
+        if self._section is None:
+            checksum, size = _read_descriptor(self._stream, self._size)
+        else:
+            self._skip_rest(self._section)
+            if self._header.has_descriptor and not checksum:
+                checksum, size = _read_descriptor(self._stream, self._size)
+        if (checksum, size) != (self._checksum, self._size):
+            raise Damaged(f"{self._what} is damaged: its checksum or size is wrong")
+
+    def _skip_rest(self, section: Section) -> None:
+        if self._stream.skip(section.left) < section.left:
+            raise Damaged("the zip archive is cut")
+        section.left = 0
+
+    def finish(self) -> None:
+        """Read over what is left. Damaged where the next member cannot be found."""
+        if self._section:
+            self._skip_rest(self._section)
+            if self._header.has_descriptor:
+                _read_descriptor(self._stream)
+        elif self._unpacked is None:
+            raise Damaged(f"the zip archive does not say where {self._header.name} ends, and no more was read")
+        else:
+            while self.read(CHUNK):
+                pass
+
+
+class _Stored(Readable):
+    """Content without compression and without a stated size. Its end is where what follows it describes it.
+
+    Other bytes that look like the description do not have the right checksum and size.
+    """
+
+    def __init__(self, stream: Lookahead, what: str) -> None:
+        self._stream, self._what = stream, what
+        self._checksum = self._size = 0
+
+    def read(self, size: int) -> bytes:
+        """Return at most this many bytes, b"" only at the end. Damaged."""
+        head = self._stream.peek(min(size, CHUNK) + _LONGEST_DESCRIPTOR)
+        if head.startswith(_DESCRIPTOR) and self._is_described_by(head[len(_DESCRIPTOR) :]):
+            return b""
+        place = head.find(_DESCRIPTOR, 1)
+        if place < 0:
+            # A description may begin in the last bytes.
+            place = max(1, len(head) - len(_DESCRIPTOR) + 1)
+        part = self._stream.read(min(place, size))
+        if not part:
+            raise Damaged(f"{self._what} is cut: its end is missing")
+        self._checksum = zlib.crc32(part, self._checksum)
+        self._size += len(part)
+        return part
+
+    def _is_described_by(self, head: bytes) -> bool:
+        forms = ("<L2Q",) if self._size > _UNKNOWN else ("<L2L", "<L2Q")
+        return any(head.startswith(struct.pack(form, self._checksum, self._size, self._size)) for form in forms)
+
+
+def _read_header(stream: Lookahead, budget: Budget) -> _Header:
+    data = stream.exactly(_HEADER.size)
+    if len(data) < _HEADER.size:
+        raise Damaged("the zip archive is cut within a header")
+    _sign, _version, flags, method, _time, _date, checksum, packed, size, name_size, extra_size = _HEADER.unpack(data)
+    raw, extra = stream.exactly(name_size), stream.exactly(extra_size)
+    if len(extra) < extra_size or len(raw) < name_size:
+        raise Damaged("the zip archive is cut within a header")
+    for number, value in _extras(extra):
+        if number == _EXTRA_ZIP64 and len(value) >= 16 and _UNKNOWN in (packed, size):
+            size, packed = struct.unpack_from("<2Q", value)
+    if flags & _HAS_DESCRIPTOR and not packed:
+        packed = size = -1
+    return _Header(_text(raw, flags, budget), flags, method, checksum, packed, size)
+
+
+def _text(name: bytes, flags: int, budget: Budget) -> str:
+    """A name. Many programs write UTF-8 and do not say so; the standard's other encoding takes any bytes."""
+    name = name[: budget.limits.name].replace(b"\\", b"/")
+    try:
+        return name.decode("utf-8")
+    except UnicodeDecodeError:
+        return name.decode("utf-8", "surrogateescape") if flags & _IS_UTF8 else name.decode("cp437")
+
+
+def _extras(data: bytes) -> Iterator[tuple[int, bytes]]:
+    place = 0
+    while place + 4 <= len(data):
+        number, size = struct.unpack_from("<2H", data, place)
+        yield number, data[place + 4 : place + 4 + size]
+        place += 4 + size
+
+
+def _read_descriptor(stream: Lookahead, size: int = -1) -> tuple[int, int]:
+    """Read the description behind a content, where there is one: its checksum and size; else -1 for both.
+
+    size: of the content; -1 for any. A description may have a signature or not, and sizes of 32 or 64 bits; whatever
+    follows it has a signature.
+    """
+    head = stream.peek(_LONGEST_DESCRIPTOR + 2)
+    start = len(_DESCRIPTOR) if head.startswith(_DESCRIPTOR) else 0
+    for form in ("<L2L", "<L2Q"):
+        end = start + struct.calcsize(form)
+        if head[end : end + 2] == b"PK":
+            checksum, _packed, stated = struct.unpack_from(form, head, start)
+            if size in (-1, stated):
+                stream.skip(end)
+                return checksum, stated
+    return -1, -1
+
+
+def _lzma_decoder(source: Lookahead) -> Callable[[], Decoder]:
+    """The decoder for what follows. zip has a header of its own before it: version, size of properties, properties."""
+    head = source.exactly(9)
+    if len(head) < 9 or head[2:4] != b"\5\0" or head[4] > 224:
+        raise Damaged("the zip archive is damaged: the properties of lzma are wrong")
+    rest, lc = divmod(head[4], 9)
+    pb, lp = divmod(rest, 5)
+    options = {"id": lzma.FILTER_LZMA1, "lc": lc, "lp": lp, "pb": pb, "dict_size": int.from_bytes(head[5:9], "little")}
+    if options["dict_size"] > MAX_MEMORY:
+        raise Damaged(f"the zip archive asks for {options['dict_size']} bytes of memory, more than {MAX_MEMORY}")
+    return lambda: lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[options])
+
+
+def _check_directory(stream: Lookahead, count: int) -> None:
+    """Read the directory to the end of the archive. Damaged where it does not list `count` files."""
+    listed, sign = 0, stream.peek(4)
+    while sign in (_ARCHIVE_EXTRA, _CENTRAL, _SIGNATURE, *_ZIP64) and listed <= count:
+        listed += sign == _CENTRAL
+        _skip_record(stream, sign)
+        sign = stream.peek(4)
+    if len(sign) < 4:
+        raise Damaged("the zip archive is cut: the end of its directory is missing")
+    if listed != count:
+        raise Damaged(f"the zip archive is not whole: its directory does not list the {count} files that are in it")
+    if sign != _END:
+        raise Damaged("the zip archive is damaged: something else stands where its directory should be")
+    end = stream.exactly(_END_SIZE)
+    if len(end) < _END_SIZE or stream.drain() < int.from_bytes(end[-2:], "little"):
+        raise Damaged("the zip archive is cut within its last record")
+
+
+# Of the other records of the directory: bytes up to their size, and how that is written.
+_RECORDS: dict[bytes, tuple[int, str]] = {_ZIP64[0]: (4, "<Q"), _ARCHIVE_EXTRA: (4, "<L"), _SIGNATURE: (4, "<H")}
+_LOCATOR_SIZE = 20
+
+
+def _skip_record(stream: Lookahead, sign: bytes) -> None:
+    if sign == _ZIP64[1]:
+        left = _LOCATOR_SIZE
+    else:
+        start, form = _RECORDS.get(sign, (0, _ENTRY.format))
+        data = stream.exactly(start + struct.calcsize(form))
+        if len(data) < start + struct.calcsize(form):
+            raise Damaged("the zip archive is cut within its directory")
+        fields = struct.unpack(form, data[start:])
+        left = sum(fields[10:13]) if sign == _CENTRAL else fields[0]
+    if stream.skip(left) < left:
+        raise Damaged("the zip archive is cut within its directory")
