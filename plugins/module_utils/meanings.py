@@ -310,6 +310,11 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.PROFILE_BAD: Meaning(
         Status.PARTIAL, "it is not what was asked for, or damaged", "what came is kept; look into it, and take it again"
     ),
+    Reason.PROFILE_UNPROVEN: Meaning(
+        Status.PARTIAL,
+        "it is not compressed, so nothing shows whether its end is missing",
+        "use it as it is; to have its end proved, keep a profile as the service sends it, compressed with gzip",
+    ),
     Reason.PROFILE_TOO_LARGE: Meaning(
         Status.PARTIAL,
         "it is too large to be looked into here",

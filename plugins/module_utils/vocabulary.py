@@ -101,6 +101,7 @@ class Reason(str, enum.Enum):
     PROFILE_EMPTY = "profile_empty"
     PROFILE_CUT = "profile_cut"
     PROFILE_BAD = "profile_bad"
+    PROFILE_UNPROVEN = "profile_unproven"
     PROFILE_TOO_LARGE = "profile_too_large"
     NOT_READ_HERE = "not_read_here"
     PROFILING_OFF = "profiling_off"

@@ -96,14 +96,17 @@ ROOMS: dict[str, Room] = {
     "profiles/files.py": Room(
         ours=("profiles.*", "reasons", "model", "text", "bundle.*", "inputs.*", "regular_file"), system=FILES
     ),
+    "profiles/sources.py": Room(ours=("profiles.*", "model", "bundle.*", "inputs.*"), system=frozenset(("os",))),
     "profiles/*": Room(ours=("profiles.*", "reasons", "model", "text", "stacks.*", "inputs.*")),
     # On the controller only, so with libraries.
     "health/*": Room(
-        ours=("health.*", "reasons", "model", "text", "catalog", "log_patterns", "bundle.*", "regular_file"),
+        ours=("health.*", "reasons", "model", "text", "catalog", "log_patterns", "bundle.*", "inputs.*", "regular_file"),
         libraries=frozenset(("jmespath", "yaml")),
         system=FILES,
     ),
-    "bundle/*": Room(ours=("bundle.*", "reasons", "model", "text", "redact.*", "regular_file"), system=FILES | THREADS),
+    "bundle/*": Room(
+        ours=("bundle.*", "reasons", "model", "text", "redact.*", "inputs.*", "regular_file"), system=FILES | THREADS
+    ),
     "captures/judge.py": Room(ours=("reasons", "model", "catalog", "transports.base")),
     "captures/*": Room(
         ours=("captures.*", *WORDS, "text", "bounds", "fanout", "progress", "transports.base", "bundle.*", "stacks.*",

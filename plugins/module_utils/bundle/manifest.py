@@ -13,8 +13,9 @@ import os
 import tarfile
 import zlib
 from dataclasses import dataclass, field
-from typing import IO, Any, Iterator, Tuple
+from typing import IO, Any, Iterator, Tuple, cast
 
+from ..inputs.inputs import archive_members, layers_of
 from ..regular_file import open_regular, read_at_most
 from .store import LEDGER
 
@@ -85,6 +86,10 @@ def folder_files(root: str) -> Iterator[tuple[str, IO[bytes]]]:
                 yield path, stream
 
 
+# What archive_files() reads.
+PART_LAYERS = ("gzip", "tar")
+
+
 def archive_files(path: str) -> Iterator[tuple[str, IO[bytes]]]:
     """Every file of a tar.gz, its top folder cut off. ValueError at anything else in it; read to its very end, so
     that a cut trailer or a wrong checksum is seen, too."""
@@ -110,14 +115,23 @@ def _members(archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
                 yield path, stream
 
 
+def _files_of(path: str) -> Iterator[tuple[str, IO[bytes]]]:
+    """Every file of a bundle's archive, also of one that was packed anew in another form."""
+    if layers_of(path) in ((), PART_LAYERS):
+        yield from archive_files(path)
+        return
+    for name, content in archive_members(path):
+        yield name.partition("/")[2], cast("IO[bytes]", content)
+
+
 def verify(bundle: str) -> Verification:
-    """Check a sealed bundle, folder or tar.gz, against its own manifest and ledger. Never raises on a bad bundle."""
+    """Check a sealed bundle, folder or archive, against its own manifest and ledger. Never raises on a bad bundle."""
     result = Verification()
     try:
         if os.path.isdir(bundle):
             present, kept = _read(folder_files(bundle))
         else:
-            present, kept = _read(archive_files(bundle))
+            present, kept = _read(_files_of(bundle))
         result.files = len(present)
         if MANIFEST not in kept:
             result.problems.append(f"the bundle has no {MANIFEST}")

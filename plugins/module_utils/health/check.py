@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An audit from files to files: reads rules, parts and bundles, and leaves the reports. Pure but for the file system.
 
-Parts and bundles are read as they are, folder or tar.gz, one document after the other: nothing is unpacked.
+Parts and bundles are read as they are, folder or archive, one document after the other: nothing is unpacked.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import os
 import tarfile
 import zlib
 from dataclasses import dataclass, field
-from typing import IO, Any, Callable, Iterator, Sequence
+from typing import IO, Any, Callable, Iterator, Sequence, cast
 
-from ..bundle.manifest import archive_files, folder_files
+from ..bundle.manifest import PART_LAYERS, archive_files, folder_files
 from ..bundle.store import json_bytes, make_directory, write_file
+from ..inputs.inputs import INSIDE, is_archive, layers_of, open_inputs
 from ..regular_file import open_regular, read_at_most
 from .audit import CLUSTER_FILE, STATUS_FILE, Audit
 from .commands import Run, add_commands
@@ -104,8 +105,32 @@ def _rule_files(path: str) -> list[str]:
 
 def _files(path: str) -> Iterator[tuple[str, IO[bytes]]]:
     """Every file of a part or bundle. Names come from elsewhere: what is no text in them is replaced."""
-    for name, stream in folder_files(path) if os.path.isdir(path) else archive_files(path):
+    for name, stream in _streams(path):
         yield name.encode("utf-8", "replace").decode("utf-8"), stream
+
+
+def _streams(path: str) -> Iterator[tuple[str, IO[bytes]]]:
+    """The same with the names as they are. ValueError where not all can be read."""
+    if os.path.isdir(path):
+        yield from folder_files(path)
+    elif layers_of(path) in ((), PART_LAYERS):
+        yield from archive_files(path)
+    else:
+        yield from _packed_anew(path)
+
+
+def _packed_anew(path: str) -> Iterator[tuple[str, IO[bytes]]]:
+    """Every file of parts and bundles that were packed in another form, or several of them in one archive."""
+    seen = set()
+    for found in open_inputs([path]):
+        if found.problem or found.place in seen:
+            raise ValueError(f"{found.name}: {found.problem or 'it is there twice'}")
+        seen.add(found.place)
+        content = found.open()
+        top, _slash, rest = found.place.rpartition(INSIDE)[2].partition("/")
+        yield rest or top, cast("IO[bytes]", content)
+        if content.damage:
+            raise ValueError(f"{found.name}: {content.problem}")
 
 
 def _read_part(audit: Audit, path: str) -> None:
@@ -139,18 +164,28 @@ def _documents(path: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _baseline(path: str) -> dict[str, Any]:
-    """The earlier health.json: the file itself, or the one at the top of a bundle."""
+    """The earlier health.json: the file itself, maybe compressed, or the one at the top of a bundle."""
     try:
-        if os.path.isdir(path) or not path.endswith(".json"):
+        if os.path.isdir(path) or is_archive(path):
             data = next((stream.read(MAX_DOCUMENT) for name, stream in _files(path) if name == HEALTH), None)
         else:
-            with open_regular(path) as stream:
-                data = stream.read(MAX_DOCUMENT)
+            data = _only_content(path)
         if data is None:
             raise ShapeError(f"it has no {HEALTH}")
         return read_baseline(loads(data))
     except _UNREADABLE as error:
         raise CheckError(f"the baseline {path} cannot be used: {error}") from error
+
+
+def _only_content(path: str) -> bytes:
+    """The content of a file that is no archive. ValueError."""
+    data = b""
+    for found in open_inputs([path]):
+        content = found.open()
+        data = content.read(MAX_DOCUMENT)
+        if content.damage:
+            raise ValueError(content.problem)
+    return data
 
 
 def write_reports(output: str, audit: Audit, document: dict[str, Any], fail_on: str) -> list[str]:

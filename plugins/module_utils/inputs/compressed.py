@@ -13,7 +13,7 @@ from typing import Callable
 
 from .containers import Form
 from .decoders import MAX_MEMORY, Decoder
-from .streams import CHUNK, Budget, Damaged, Lookahead, Readable
+from .streams import CHUNK, Budget, Cut, Damaged, Lookahead, Readable
 from .zstd import zstd_decoder
 
 # What is unpacked at a time.
@@ -94,7 +94,7 @@ class PackedMember(Readable):
     def _step(self, size: int) -> bytes:
         data = self._raw.read(CHUNK) if self._decoder.needs_input else b""
         if not data and self._decoder.needs_input:
-            raise Damaged(f"{self._what} is cut: its end is missing")
+            raise Cut(f"{self._what} is cut: its end is missing")
         before, again = self._before(data)
         try:
             made: bytes = self._decoder.decompress(data, size)

@@ -68,9 +68,10 @@ def _is_lzma(head: bytes) -> bool:
     )  # fmt: skip
 
 
+GZIP = Form("gzip", COMPRESSED, b"\x1f\x8b", lambda head: head[2:3] in (b"", b"\x08"))
 # The first that matches.
 FORMS: tuple[Form, ...] = (
-    Form("gzip", COMPRESSED, b"\x1f\x8b", lambda head: head[2:3] in (b"", b"\x08")),
+    GZIP,
     Form("bzip2", COMPRESSED, b"BZh", _is_bzip2),
     Form("xz", COMPRESSED, b"\xfd7zXZ\0"),
     Form("zstd", COMPRESSED, b"\x28\xb5\x2f\xfd"),

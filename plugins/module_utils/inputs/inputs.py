@@ -11,13 +11,14 @@ from __future__ import annotations
 import fnmatch
 import os
 from dataclasses import dataclass
-from typing import Iterator, NamedTuple, Sequence
+from typing import IO, Callable, Iterator, NamedTuple, Sequence
 
 from ..regular_file import open_regular
 from .compressed import Decompressed
-from .containers import COMPRESSED, HEAD, TAR, UNREADABLE, Form, detect
+from .containers import COMPRESSED, HEAD, TAR, UNREADABLE, ZIP, Form, detect
 from .decoders import MissingCodec
 from .encodings import encoding_of
+from .members import Member
 from .streams import Budget, Damaged, FileStream, Limits, Lookahead, Readable
 from .tar_reader import tar_members
 from .utf8 import Utf8
@@ -27,17 +28,24 @@ from .zip_reader import zip_members
 INSIDE = "!"
 EVERYTHING = ("*",)
 LIMITS = Limits()
+NOTHING_IN_FOLDER = "there is no file in this folder whose name matches a pattern"
+NOTHING_IN_ARCHIVE = "there is no file in this archive whose name matches a pattern"
 
 
 class Content:
     """A content as a binary file: unpacked, and UTF-8 without a mark where it is a text.
 
-    problem: set when it has ended too early, is damaged or goes over a limit; what was read is valid as far as it goes.
+    damage: set when it has ended too early, is damaged or goes over a limit; what was read is valid as far as it goes.
     """
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
-        self.problem = ""
+        self.damage: Damaged | None = None
+
+    @property
+    def problem(self) -> str:
+        """The message of the damage, "" without."""
+        return str(self.damage or "")
 
     def read(self, size: int) -> bytes:
         """Return this many bytes, fewer only at the end or where there is a problem."""
@@ -51,7 +59,7 @@ class Content:
                 parts.append(part)
                 left -= len(part)
         except Damaged as error:
-            self.problem = str(error)
+            self.damage = error
         return b"".join(parts)
 
 
@@ -93,20 +101,57 @@ def open_inputs(
             yield from search.file(path, "", is_named=True)
 
 
-def is_archive(path: str) -> bool:
-    """Whether a file is an archive, maybe a compressed one. A file that cannot be read is none."""
+def layers_of(path: str) -> tuple[str, ...]:
+    """The forms that a file is packed in, the outermost first, down to an archive: ("gzip", "tar") for .tar.gz.
+
+    () for a file that is not packed, or that cannot be read.
+    """
     try:
         with open_regular(path) as file:
-            stream: Lookahead = FileStream(file)
-            budget = Budget(LIMITS, 0)
-            for _depth in range(LIMITS.depth):
-                form = detect(stream.peek(HEAD))
-                if form is None or form.kind != COMPRESSED:
-                    return form is not None and form.kind != UNREADABLE
-                stream = Lookahead(Decompressed(stream, form, budget))
+            return tuple(form.name for form, _stream in _layers(FileStream(file), _budget_of(file, LIMITS)))
     except (OSError, ValueError):
-        pass
-    return False
+        return ()
+
+
+def is_archive(path: str) -> bool:
+    """Whether a file is an archive, maybe a compressed one. A file that cannot be read is none."""
+    return layers_of(path)[-1:] in ((TAR,), (ZIP,))
+
+
+def archive_members(path: str) -> Iterator[tuple[str, Content]]:
+    """Every file of an archive of any form as it is in there, by its name. OSError, and ValueError for any damage."""
+    with open_regular(path) as file:
+        budget = _budget_of(file, LIMITS)
+        layers = list(_layers(FileStream(file), budget))
+        if not layers or layers[-1][0].kind not in (TAR, ZIP):
+            raise ValueError(f"it is no archive{f', but packed with {layers[-1][0].name}' if layers else ''}")
+        form, stream = layers[-1]
+        for member in _READERS[form.kind](stream, budget):
+            content = Content(Lookahead(member.stream))
+            if member.problem:
+                raise ValueError(f"{member.name}: {member.problem}")
+            yield member.name, content
+            if content.damage:
+                raise content.damage
+
+
+_READERS: dict[str, Callable[[Lookahead, Budget], Iterator[Member]]] = {TAR: tar_members, ZIP: zip_members}
+
+
+def _layers(stream: Lookahead, budget: Budget) -> Iterator[tuple[Form, Lookahead]]:
+    """The forms of a stream down to an archive, each with the stream that has it. MissingCodec."""
+    for _depth in range(LIMITS.depth):
+        form = detect(stream.peek(HEAD))
+        if form is None:
+            return
+        yield form, stream
+        if form.kind != COMPRESSED:
+            return
+        stream = Lookahead(Decompressed(stream, form, budget))
+
+
+def _budget_of(file: IO[bytes], limits: Limits) -> Budget:
+    return Budget(limits, os.fstat(file.fileno()).st_size)
 
 
 @dataclass
@@ -143,7 +188,7 @@ class _Search:
         for error in unreadable:
             yield Input(str(error.filename or folder), "", True, f"cannot be read: {error.strerror}")
         if not paths and not unreadable:
-            yield Input(folder, "", True, "there is no file in this folder whose name matches a pattern")
+            yield Input(folder, "", True, NOTHING_IN_FOLDER)
 
     def file(self, path: str, place: str, is_named: bool) -> Iterator[Input]:
         """Everything in the file. place: within the folder that the user named."""
@@ -154,7 +199,7 @@ class _Search:
             yield Input(path, place, True, f"cannot be read: {why}")
             return
         with file:
-            budget = Budget(self._limits, os.fstat(file.fileno()).st_size)
+            budget = _budget_of(file, self._limits)
             yield from self._open(_Node(path, place, FileStream(file), budget, is_named))
 
     def _open(self, node: _Node) -> Iterator[Input]:
@@ -189,7 +234,7 @@ class _Search:
     def _archive(self, node: _Node, form: Form) -> Iterator[Input]:
         is_empty = True
         try:
-            for member in (tar_members if form.kind == TAR else zip_members)(node.stream, node.budget):
+            for member in _READERS[form.kind](node.stream, node.budget):
                 path = member.name[2:] if member.name.startswith("./") else member.name
                 if not self._matches(path.rpartition("/")[2]):
                     continue
@@ -210,7 +255,7 @@ class _Search:
             is_empty = False
             yield node.failed(str(error))
         if is_empty:
-            yield node.failed("there is no file in this archive whose name matches a pattern")
+            yield node.failed(NOTHING_IN_ARCHIVE)
 
     def _matches(self, name: str) -> bool:
         return any(fnmatch.fnmatch(name, pattern) for pattern in self._patterns)

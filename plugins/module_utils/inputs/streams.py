@@ -20,6 +20,14 @@ class Damaged(ValueError):
     """
 
 
+class Cut(Damaged):
+    """A stream ends too early."""
+
+
+class TooMuch(Damaged):
+    """A stream goes over a limit."""
+
+
 class Readable:
     """What is read forward."""
 
@@ -57,13 +65,13 @@ class Budget:
         """Count unpacked bytes. Damaged where they are too many."""
         self._bytes -= count
         if self._bytes < 0:
-            raise Damaged(f"it unpacks to more than {size_text(self._most)}, and no more was read")
+            raise TooMuch(f"it unpacks to more than {size_text(self._most)}, and no more was read")
 
     def member(self) -> None:
         """Count an entry of an archive. Damaged where they are too many."""
         self._members -= 1
         if self._members < 0:
-            raise Damaged(f"it holds more than {self.limits.members} entries, and no more were read")
+            raise TooMuch(f"it holds more than {self.limits.members} entries, and no more were read")
 
 
 class Lookahead(Readable):
@@ -184,6 +192,6 @@ class Section(Readable):
             return b""
         part = self._raw.read(min(size, self.left))
         if not part:
-            raise Damaged(f"{self._what} is cut: {self.left} of its {self._size} bytes are missing")
+            raise Cut(f"{self._what} is cut: {self.left} of its {self._size} bytes are missing")
         self.left -= len(part)
         return part

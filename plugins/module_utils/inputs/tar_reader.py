@@ -15,7 +15,7 @@ from typing import Iterator
 
 from .containers import TAR_BLOCK, is_tar_header
 from .members import Member
-from .streams import Budget, Damaged, Lookahead, Section
+from .streams import Budget, Cut, Damaged, Lookahead, Section, TooMuch
 
 _REGULAR = (b"\0", b"0", b"7")
 # Links, devices, folders and pipes have no content, whatever size their header states.
@@ -57,7 +57,7 @@ def _headers(stream: Lookahead, budget: Budget) -> Iterator[bytes]:
             has_ended = True
             continue
         if len(block) < TAR_BLOCK:
-            raise Damaged("the tar archive is cut: its end mark is missing")
+            raise Cut("the tar archive is cut: its end mark is missing")
         if not is_tar_header(block):
             raise Damaged("the tar archive is damaged: the checksum of a header is wrong")
         budget.member()
@@ -116,10 +116,10 @@ def _decimal(text: bytes) -> int:
 def _header(stream: Lookahead, size: int, budget: Budget) -> bytes:
     """The content of an extended header. Damaged where it is too long or cut."""
     if size > budget.limits.header:
-        raise Damaged(f"the tar archive has a header of {size} bytes, more than {budget.limits.header}")
+        raise TooMuch(f"the tar archive has a header of {size} bytes, more than {budget.limits.header}")
     data = stream.exactly(size)
     if len(data) < size:
-        raise Damaged("the tar archive is cut within a header")
+        raise Cut("the tar archive is cut within a header")
     _skip(stream, -size % TAR_BLOCK)
     return data
 
@@ -146,4 +146,4 @@ def _skip_map(stream: Lookahead, block: bytes) -> None:
 def _skip(stream: Lookahead, *sizes: int) -> None:
     for size in sizes:
         if stream.skip(size) < size:
-            raise Damaged("the tar archive is cut")
+            raise Cut("the tar archive is cut")

@@ -17,7 +17,7 @@ from typing import Callable, Iterator, NamedTuple
 from .compressed import DECODERS, Inflate, PackedMember
 from .decoders import MAX_MEMORY, Decoder, MissingCodec
 from .members import Member
-from .streams import CHUNK, Budget, Damaged, Lookahead, Readable, Section
+from .streams import CHUNK, Budget, Cut, Damaged, Lookahead, Readable, Section, TooMuch
 
 _LOCAL, _CENTRAL, _END, _DESCRIPTOR = b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\7\x08"
 _ZIP64, _ARCHIVE_EXTRA, _SIGNATURE = (b"PK\6\6", b"PK\6\7"), b"PK\6\x08", b"PK\5\5"
@@ -98,7 +98,7 @@ class _Content(Readable):
         self.problem = ""
         try:
             self._unpacked = self._open()
-        except MissingCodec as error:
+        except (MissingCodec, Damaged) as error:
             self.problem = str(error)
 
     def _open(self) -> Readable | None:
@@ -144,7 +144,7 @@ class _Content(Readable):
 
     def _skip_rest(self, section: Section) -> None:
         if self._stream.skip(section.left) < section.left:
-            raise Damaged("the zip archive is cut")
+            raise Cut("the zip archive is cut")
         section.left = 0
 
     def finish(self) -> None:
@@ -181,7 +181,7 @@ class _Stored(Readable):
             place = max(1, len(head) - len(_DESCRIPTOR) + 1)
         part = self._stream.read(min(place, size))
         if not part:
-            raise Damaged(f"{self._what} is cut: its end is missing")
+            raise Cut(f"{self._what} is cut: its end is missing")
         self._checksum = zlib.crc32(part, self._checksum)
         self._size += len(part)
         return part
@@ -194,11 +194,11 @@ class _Stored(Readable):
 def _read_header(stream: Lookahead, budget: Budget) -> _Header:
     data = stream.exactly(_HEADER.size)
     if len(data) < _HEADER.size:
-        raise Damaged("the zip archive is cut within a header")
+        raise Cut("the zip archive is cut within a header")
     _sign, _version, flags, method, _time, _date, checksum, packed, size, name_size, extra_size = _HEADER.unpack(data)
     raw, extra = stream.exactly(name_size), stream.exactly(extra_size)
     if len(extra) < extra_size or len(raw) < name_size:
-        raise Damaged("the zip archive is cut within a header")
+        raise Cut("the zip archive is cut within a header")
     for number, value in _extras(extra):
         if number == _EXTRA_ZIP64 and len(value) >= 16 and _UNKNOWN in (packed, size):
             size, packed = struct.unpack_from("<2Q", value)
@@ -251,7 +251,7 @@ def _lzma_decoder(source: Lookahead) -> Callable[[], Decoder]:
     pb, lp = divmod(rest, 5)
     options = {"id": lzma.FILTER_LZMA1, "lc": lc, "lp": lp, "pb": pb, "dict_size": int.from_bytes(head[5:9], "little")}
     if options["dict_size"] > MAX_MEMORY:
-        raise Damaged(f"the zip archive asks for {options['dict_size']} bytes of memory, more than {MAX_MEMORY}")
+        raise TooMuch(f"the zip archive asks for {options['dict_size']} bytes of memory, more than {MAX_MEMORY}")
     return lambda: lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[options])
 
 
@@ -263,14 +263,14 @@ def _check_directory(stream: Lookahead, count: int) -> None:
         _skip_record(stream, sign)
         sign = stream.peek(4)
     if len(sign) < 4:
-        raise Damaged("the zip archive is cut: the end of its directory is missing")
+        raise Cut("the zip archive is cut: the end of its directory is missing")
     if listed != count:
         raise Damaged(f"the zip archive is not whole: its directory does not list the {count} files that are in it")
     if sign != _END:
         raise Damaged("the zip archive is damaged: something else stands where its directory should be")
     end = stream.exactly(_END_SIZE)
     if len(end) < _END_SIZE or stream.drain() < int.from_bytes(end[-2:], "little"):
-        raise Damaged("the zip archive is cut within its last record")
+        raise Cut("the zip archive is cut within its last record")
 
 
 # Of the other records of the directory: bytes up to their size, and how that is written.
@@ -285,8 +285,8 @@ def _skip_record(stream: Lookahead, sign: bytes) -> None:
         start, form = _RECORDS.get(sign, (0, _ENTRY.format))
         data = stream.exactly(start + struct.calcsize(form))
         if len(data) < start + struct.calcsize(form):
-            raise Damaged("the zip archive is cut within its directory")
+            raise Cut("the zip archive is cut within its directory")
         fields = struct.unpack(form, data[start:])
         left = sum(fields[10:13]) if sign == _CENTRAL else fields[0]
     if stream.skip(left) < left:
-        raise Damaged("the zip archive is cut within its directory")
+        raise Cut("the zip archive is cut within its directory")

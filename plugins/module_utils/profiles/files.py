@@ -1,14 +1,13 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Profiles in files, folders, parts and bundles: read, their reports written, ledgers completed.
+"""Profiles in files, folders, archives, parts and bundles: read, their reports written, ledgers completed.
 
-The only part of this room that touches files. Folders and archives come from other machines: they are hostile.
+The only part of this room that writes files. Folders and archives come from other machines: they are hostile.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import shutil
 import tarfile
@@ -18,16 +17,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..bundle.manifest import MANIFEST, archive_files
-from ..bundle.merge import pack_to, read_ledger, unpack_part
+from ..bundle.merge import PART_TOP, pack_to, read_ledger, unpack_part
 from ..bundle.store import LEDGER, ledger_bytes, make_directory, safe_name, write_file
+from ..inputs.containers import HEAD
+from ..inputs.inputs import INSIDE, is_archive
+from ..inputs.signatures import PROFILE, signature_of
 from ..model import LedgerRow
 from ..reasons import Reason
-from ..regular_file import open_regular
+from ..regular_file import open_regular, read_at_most
 from ..text import escaped, path_text
 from .proof import COUNTS
-from .report import TOP_JSON, Reading, Settings, read_one, stem
+from .report import TOP_JSON, Reading, Settings, read_unpacked, stem
+from .sources import MOST_LEDGER, Base, Found, profiles_in
 
-_MOST_LEDGER = 256 << 20
 _UNREADABLE = (OSError, EOFError, tarfile.TarError, zlib.error)
 
 
@@ -65,19 +67,16 @@ def analyse(request: Request) -> dict[str, Any]:
     """
     outcome = _Outcome()
     try:
-        base = _Base(request)
-    except (*_UNREADABLE, ValueError) as error:
+        base = Base.read(request.base, request.patterns, request.max_bytes)
+    except ValueError as error:
         raise ValueError(f"the base {request.base} cannot be read: {error}") from error
     names: set[str] = set()
     for path in request.paths:
+        name = _unused(safe_name(stem(os.path.basename(path.rstrip("/")))), names)
         try:
-            _analyse_path(
-                path, request, base, outcome, _unused(safe_name(stem(os.path.basename(path.rstrip("/")))), names)
-            )
+            _Work(request, base, outcome).path(path, name)
         except ValueError as error:
             outcome.failed(path, str(error))
-        except (EOFError, tarfile.TarError, zlib.error) as error:
-            outcome.failed(path, f"cannot be read: {error}")
     return {"profiles": outcome.profiles, "errors": outcome.errors}
 
 
@@ -85,118 +84,131 @@ class WriteError(Exception):
     """A report cannot be written; the message says why."""
 
 
-class _Unusable(ValueError):
-    """A path that cannot be read; the message says why."""
+@dataclass
+class _Work:
+    """The work on one of the paths."""
+
+    request: Request
+    base: Base
+    outcome: _Outcome
+
+    def path(self, path: str, name: str) -> None:
+        """Read all profiles of a path. name: of their folder in the output, or of a single one's reports.
+
+        ValueError for a path that cannot be read, or not be changed.
+        """
+        request = self.request
+        if os.path.isdir(path):
+            if request.in_place:
+                _check_open(os.path.exists(os.path.join(path, MANIFEST)))
+            self.folder(path, path if request.in_place else _below(request.output, name))
+        elif not is_archive(path):
+            self.file(path, name)
+        elif request.in_place:
+            self.part_in_place(path)
+        else:
+            for found in profiles_in(path, request.patterns, request.max_bytes):
+                self.one(found, _below(request.output, name))
+
+    def file(self, path: str, name: str) -> None:
+        """A profile by its own path; its reports go into the output folder under a name, or beside it."""
+        request = self.request
+        title = os.path.basename(path)
+        folder = (os.path.dirname(path) or ".") if request.in_place else request.output
+        for found in profiles_in(path, request.patterns, request.max_bytes):
+            if self.is_readable(found):
+                reading = self.read(found, title, title)
+                if self.is_profile(found, reading):
+                    files = _write(folder, safe_name(stem(title)) if request.in_place else name, reading)
+                    self.outcome.profiles.append(_entry(path_text(path), reading, None, files, request))
+
+    def folder(self, folder: str, output: str, shown: str = "") -> None:
+        """All profiles of a folder. shown: the part that is unpacked in it, if any, and its top folder."""
+        request = self.request
+        readings: dict[str, Reading] = {}
+        for found in profiles_in(folder, request.patterns, request.max_bytes, shown):
+            if request.in_place and INSIDE in found.place:
+                self.outcome.failed(found.name, "it is in an archive: give an output folder for its reports")
+                continue
+            reading = self.one(found, output)
+            if reading:
+                readings[found.place] = reading
+        if shown:
+            start = path_text(folder) + "/"
+            for entry in self.outcome.profiles:
+                entry["files"] = [
+                    shown + file[len(start) :] if file.startswith(start) else file for file in entry["files"]
+                ]
+        ledger = os.path.join(folder, LEDGER)
+        if request.in_place and os.path.isfile(ledger):
+            with open_regular(ledger) as stream:
+                rows = read_ledger(read_at_most(stream, MOST_LEDGER, "the ledger"))
+            write_file(
+                ledger,
+                ledger_bytes(_completed(row, readings[row.path]) if row.path in readings else row for row in rows),
+            )
+
+    def part_in_place(self, path: str) -> None:
+        """A packed part is unpacked, read and packed anew; until the new one is whole, the old one stays."""
+        try:
+            _check_open(MANIFEST in {name for name, _stream in archive_files(path)})
+        except _UNREADABLE as error:
+            raise ValueError(
+                f"cannot be read: {error}; reports are written into parts (.tar.gz), for others give an output folder"
+            ) from error
+        scratch = tempfile.mkdtemp(prefix="cloudpods-", dir=os.path.dirname(path) or ".")
+        try:
+            rows = unpack_part(scratch, path)
+            write_file(os.path.join(scratch, LEDGER), ledger_bytes(rows))
+            self.folder(scratch, scratch, f"{path}{INSIDE}{PART_TOP}/")
+            pack_to(scratch, path)
+        finally:
+            shutil.rmtree(scratch)
+
+    def one(self, found: Found, output: str) -> Reading | None:
+        """Read one of many, and write its reports; None where it cannot be read or is no profile."""
+        if not self.is_readable(found):
+            return None
+        row = found.row
+        title = f"{row.component} {row.instance} {stem(os.path.basename(row.path))}" if row else found.place
+        reading = self.read(found, title, found.within)
+        if not self.is_profile(found, reading):
+            return None
+        parts = [safe_name(part) for part in found.output.replace(INSIDE, "/").split("/")]
+        files = _write(os.path.join(output, *parts[:-1]) if output else "", stem(parts[-1]), reading)
+        self.outcome.profiles.append(_entry(path_text(found.name), reading, row, files, self.request))
+        return reading
+
+    def read(self, found: Found, title: str, path: str) -> Reading:
+        kind = _kind_of_row(found.row)
+        return read_unpacked(path_text(title), kind, found.unpacked, self.request.settings, self.base.find(path))
+
+    def is_readable(self, found: Found) -> bool:
+        if found.problem:
+            self.outcome.failed(found.name, found.problem)
+        return not found.problem
+
+    def is_profile(self, found: Found, reading: Reading) -> bool:
+        """Whether it is one, as far as can be told; if not, an error says what it is.
+
+        What a ledger has a row of was meant to be one, so it gets a verdict whatever it is.
+        """
+        if found.row or reading.top or reading.proof.reason is not Reason.PROFILE_BAD:
+            return True
+        signature = signature_of(found.unpacked.content[:HEAD])
+        if not signature or signature is PROFILE:
+            return True
+        self.outcome.failed(found.name, f"it is {signature.text}")
+        return False
 
 
-def _analyse_path(path: str, request: Request, base: _Base, outcome: _Outcome, name: str) -> None:
-    output = os.path.join(request.output, name) if request.output else ""
-    if os.path.isdir(path):
-        if request.in_place:
-            _check_open(os.path.exists(os.path.join(path, MANIFEST)))
-        _folder(path, request, base, outcome, path if request.in_place else output)
-    elif not _is_archive(path):
-        _file(path, request, base, outcome, name)
-    elif request.in_place:
-        _part_in_place(path, request, base, outcome)
-    else:
-        _archive(path, request, base, outcome, output)
-
-
-def _names_in_archive(path: str) -> set[str]:
-    try:
-        return {name for name, _stream in archive_files(path)}
-    except OSError as error:
-        raise _Unusable(f"cannot be read: {error}") from error
-
-
-def _is_archive(path: str) -> bool:
-    """Whether a file is an archive, by its name."""
-    return path.endswith((".tar.gz", ".tgz"))
+def _below(output: str, name: str) -> str:
+    return os.path.join(output, name) if output else ""
 
 
 def _check_open(sealed: bool) -> None:
     if sealed:
-        raise _Unusable("it is a sealed bundle, which must not change: give an output folder instead")
-
-
-def _file(path: str, request: Request, base: _Base, outcome: _Outcome, name: str) -> None:
-    """A profile by its own path; its reports go into the output folder under a name, or beside it."""
-    data = _read_file(path, request.max_bytes)
-    title = os.path.basename(path)
-    reading = read_one(path_text(title), "", data, request.settings, base.find(title))
-    if request.in_place:
-        files = _write(os.path.dirname(path) or ".", safe_name(stem(title)), reading)
-    else:
-        files = _write(request.output, name, reading)
-    outcome.profiles.append(_entry(path_text(path), reading, None, files, request))
-
-
-def _folder(folder: str, request: Request, base: _Base, outcome: _Outcome, output: str, shown: str = "") -> None:
-    """All profiles of a folder, by their ledger and by their names. shown: the part that is unpacked in it, if any."""
-    ledger = os.path.join(folder, LEDGER)
-    rows = read_ledger(_read_file(ledger, _MOST_LEDGER)) if os.path.isfile(ledger) else []
-    by_path = {row.path: row for row in rows if row.path}
-    readings: dict[str, Reading] = {}
-    for path in _names_in(folder, request.patterns):
-        try:
-            data = _read_file(os.path.join(folder, *path.split("/")), request.max_bytes)
-        except _Unusable as error:
-            outcome.failed(os.path.join(shown or folder, path), str(error))
-            continue
-        readings[path], entry = _one(path, data, by_path.get(path), request, base, output)
-        entry["path"] = path_text(os.path.join(shown or folder, path))
-        if shown:
-            entry["files"] = [shown + file[len(folder) :] for file in entry["files"]]
-        outcome.profiles.append(entry)
-    if request.in_place and rows:
-        write_file(
-            ledger, ledger_bytes(_completed(row, readings[row.path]) if row.path in readings else row for row in rows)
-        )
-
-
-def _part_in_place(path: str, request: Request, base: _Base, outcome: _Outcome) -> None:
-    """A packed part is unpacked, read and packed anew; until the new one is whole, the old one stays."""
-    _check_open(MANIFEST in _names_in_archive(path))
-    scratch = tempfile.mkdtemp(prefix="cloudpods-", dir=os.path.dirname(path) or ".")
-    try:
-        rows = unpack_part(scratch, path)
-        write_file(os.path.join(scratch, LEDGER), ledger_bytes(rows))
-        _folder(scratch, request, base, outcome, scratch, path)
-        pack_to(scratch, path)
-    finally:
-        shutil.rmtree(scratch)
-
-
-def _archive(path: str, request: Request, base: _Base, outcome: _Outcome, output: str) -> None:
-    """All profiles of a packed part or sealed bundle, which stays as it is."""
-    rows: dict[str, LedgerRow] = {}
-    try:
-        for name, stream in archive_files(path):
-            if name == LEDGER:
-                rows = {row.path: row for row in read_ledger(stream.read(_MOST_LEDGER)) if row.path}
-        for name, stream in archive_files(path):
-            if not _matches(name, request.patterns):
-                continue
-            try:
-                data = _bounded(stream.read(request.max_bytes + 1), request.max_bytes)
-            except _Unusable as error:
-                outcome.failed(os.path.join(path, name), str(error))
-                continue
-            _reading, entry = _one(name, data, rows.get(name), request, base, output)
-            outcome.profiles.append(dict(entry, path=path_text(os.path.join(path, name))))
-    except OSError as error:
-        raise _Unusable(f"cannot be read: {error}") from error
-
-
-def _one(
-    path: str, data: bytes, row: LedgerRow | None, request: Request, base: _Base, output: str
-) -> tuple[Reading, dict[str, Any]]:
-    title = f"{row.component} {row.instance} {stem(os.path.basename(path))}" if row else path
-    reading = read_one(path_text(title), _kind_of_row(row), data, request.settings, base.find(path))
-    parts = [safe_name(part) for part in path.split("/")]
-    files = _write(os.path.join(output, *parts[:-1]) if output else "", stem(parts[-1]), reading)
-    return reading, _entry(path, reading, row, files, request)
+        raise ValueError("it is a sealed bundle, which must not change: give an output folder instead")
 
 
 def _kind_of_row(row: LedgerRow | None) -> str:
@@ -261,79 +273,6 @@ def _write(folder: str, name: str, reading: Reading) -> list[str]:
     except OSError as error:
         raise WriteError(f"no report can be written: {error}") from error
     return paths
-
-
-class _Base:
-    """The profiles to compare with: one for all, or by their paths in a folder or archive."""
-
-    def __init__(self, request: Request) -> None:
-        self._only: bytes | None = None
-        self._by_path: dict[str, bytes] = {}
-        self._by_place: dict[tuple[str, str], list[str]] = {}
-        path = request.base
-        if not path:
-            return
-        if os.path.isdir(path):
-            names = _names_in(path, request.patterns)
-            self._by_path = {
-                name: _read_file(os.path.join(path, *name.split("/")), request.max_bytes) for name in names
-            }
-        elif _is_archive(path):
-            for name, stream in archive_files(path):
-                if _matches(name, request.patterns):
-                    self._by_path[name] = _bounded(stream.read(request.max_bytes + 1), request.max_bytes)
-        else:
-            self._only = _read_file(path, request.max_bytes)
-        for name in self._by_path:
-            self._by_place.setdefault(_place(name), []).append(name)
-
-    def find(self, path: str) -> bytes | None:
-        """The one of the same instance; else that of the only instance of the component."""
-        if self._only is not None:
-            return self._only
-        if path in self._by_path:
-            return self._by_path[path]
-        others = self._by_place.get(_place(path), [])
-        return self._by_path[others[0]] if len(others) == 1 else None
-
-
-def _place(path: str) -> tuple[str, str]:
-    """The folder of the component, and the name of the file, of <cluster>/<component>/<instance>/<file>."""
-    folder, _slash, name = path.rpartition("/")
-    return folder.rpartition("/")[0], name
-
-
-def _names_in(folder: str, patterns: list[str]) -> list[str]:
-    """The profiles below a folder, by relative paths with "/"; links are not followed."""
-    found = []
-    for base, folders, names in os.walk(folder):
-        folders.sort()
-        relative = os.path.relpath(base, folder)
-        for name in sorted(names):
-            path = name if relative == "." else f"{relative.replace(os.sep, '/')}/{name}"
-            if _matches(path, patterns) and not os.path.islink(os.path.join(base, name)):
-                found.append(path)
-    return found
-
-
-def _matches(path: str, patterns: list[str]) -> bool:
-    name = path.rpartition("/")[2]
-    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
-
-
-def _read_file(path: str, most: int) -> bytes:
-    try:
-        with open_regular(path) as stream:
-            data = stream.read(most + 1)
-    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        raise _Unusable(f"cannot be read: {error.strerror if isinstance(error, OSError) else error}") from error
-    return _bounded(data, most)
-
-
-def _bounded(data: bytes, most: int) -> bytes:
-    if len(data) > most:
-        raise _Unusable(f"has more than {most} bytes (max_bytes)")
-    return data
 
 
 def _unused(name: str, names: set[str]) -> str:

@@ -119,6 +119,8 @@ def _number(value: float) -> str:
 def _words(profile: Profile, kind: str, index: int, total: int) -> str:
     if kind == "goroutine":
         return counted(total, "goroutine")
+    if kind == "goroutineleak":
+        return counted(total, "leaked goroutine")
     if kind == "threadcreate":
         return counted(total, "thread")
     shown = profile.sample_types[index]

@@ -15,6 +15,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
+from ..inputs.containers import HEAD
+from ..inputs.signatures import is_profile, signature_of
 from ..reasons import Reason, Status, Verdict, verdict
 from ..stacks.parse import parse
 from ..text import counted, escaped, size
@@ -33,11 +35,14 @@ COUNTS: dict[str, frozenset[str]] = {
     "threadcreate": frozenset(("threadcreate",)),
     "block": frozenset(("contentions", "delay")),
     "mutex": frozenset(("contentions", "delay")),
+    # Go 1.26 has it with GOEXPERIMENT=goroutineleakprofile, Go 1.27 always: goroutines that nothing can wake any more.
+    "goroutineleak": frozenset(("goroutineleak",)),
 }
 _EMPTY = {
     "cpu": "no function was seen on a processor while it was taken: the process was idle",
     "block": "the services never switch such profiles on (runtime.SetBlockProfileRate), so there is nothing",
     "mutex": "the services never switch such profiles on (runtime.SetMutexProfileFraction), so there is nothing",
+    "goroutineleak": "no goroutine was found that nothing can wake any more",
 }
 _NO_CHANGE = "no stack is in it; a difference over some seconds is empty where nothing changed"
 _MOST_DEBUG2 = 64 << 20  # net/http/pprof writes no more of it
@@ -86,29 +91,39 @@ def prove(kind: str, data: bytes, limits: Limits | None = None) -> Proof:
 
 
 def prove_profile(kind: str, data: bytes, limits: Limits) -> tuple[Proof, Profile | None]:
-    """The proof, and the profile where one could be read. kind "": any."""
-    unpacked = unpack(data, limits.content)
-    if unpacked.is_cut:
-        return _proof(Reason.PROFILE_CUT, f"the gzip stream of {size(len(data))} is not whole"), None
+    """The proof, and the profile where one could be read. data: as the service sends it. kind "": any."""
+    return prove_unpacked(kind, unpack(data, limits.content), limits)
+
+
+def prove_unpacked(kind: str, unpacked: Unpacked, limits: Limits) -> tuple[Proof, Profile | None]:
+    """The same for a content that was read already."""
+    if unpacked.is_cut or not (unpacked.content or unpacked.problem or unpacked.is_packed):
+        return _proof(Reason.PROFILE_CUT, unpacked.problem or "it is empty"), None
     if unpacked.is_too_large:
         return _proof(Reason.PROFILE_TOO_LARGE, unpacked.problem), None
     try:
-        profile = read(unpacked.content if unpacked.is_whole else _bare(data, unpacked), limits)
+        profile = read(unpacked.content, limits)
     except ProtobufMissing as missing:
         return _unread(unpacked, missing), None
     except ProfileTooLarge as error:
         return _proof(Reason.PROFILE_TOO_LARGE, str(error)), None
     except ProfileError as error:
-        return _proof(Reason.PROFILE_BAD, unpacked.problem or str(error)), None
-    details = facts(profile)
+        return _proof(Reason.PROFILE_BAD, unpacked.problem or _else(unpacked) or str(error)), None
+    return Proof(*_read_words(kind, unpacked, profile), facts(profile)), profile
+
+
+def _read_words(kind: str, unpacked: Unpacked, profile: Profile) -> tuple[Reason, str]:
+    """Reason and message for a profile that was read to the end of what there is."""
     if unpacked.problem:
-        return Proof(*_words(Reason.PROFILE_BAD, unpacked.problem), details), profile
+        return _words(Reason.PROFILE_BAD, unpacked.problem)
     if kind and {one.type for one in profile.sample_types} != COUNTS[kind]:
         counts = ", ".join(escaped(one.type) for one in profile.sample_types[:8])
-        return Proof(*_words(Reason.PROFILE_BAD, f"it is no profile of {kind}: it counts {counts}"), details), profile
-    if not profile.stacks:
-        return Proof(*_words(Reason.PROFILE_EMPTY, _EMPTY.get(kind or kind_of(profile), _NO_CHANGE)), details), profile
-    return Proof(*_words(Reason.PROFILE_WHOLE, counted(len(profile.stacks), "sample")), details), profile
+        return _words(Reason.PROFILE_BAD, f"it is no profile of {kind}: it counts {counts}")
+    if profile.stacks:
+        reason, said = Reason.PROFILE_WHOLE, counted(len(profile.stacks), "sample")
+    else:
+        reason, said = Reason.PROFILE_EMPTY, _EMPTY.get(kind or kind_of(profile), _NO_CHANGE)
+    return _words(reason if unpacked.is_packed else Reason.PROFILE_UNPROVEN, said)
 
 
 def facts(profile: Profile) -> dict[str, Any]:
@@ -130,15 +145,20 @@ def kind_of(profile: Profile) -> str:
     return next((kind for kind, counts in COUNTS.items() if counts == counted), "")
 
 
-def _bare(data: bytes, unpacked: Unpacked) -> bytes:
-    """A profile that is not compressed may be read, too (but nothing would show that its end is missing)."""
-    return unpacked.content or data
+def _else(unpacked: Unpacked) -> str:
+    """What something is that is no profile; "" where that cannot be told."""
+    if is_profile(unpacked.content[:HEAD]):
+        return ""
+    signature = signature_of(unpacked.content[:HEAD])
+    if signature:
+        return f"it is {signature.text}"
+    return "" if unpacked.is_packed else f"it is not compressed, and begins with {unpacked.content[:16]!r}"
 
 
 def _unread(unpacked: Unpacked, missing: ProtobufMissing) -> Proof:
-    if unpacked.is_whole:
-        return _proof(Reason.NOT_READ_HERE, str(missing))
-    return _proof(Reason.PROFILE_BAD, unpacked.problem)
+    if unpacked.problem or not (unpacked.is_packed or is_profile(unpacked.content[:HEAD])):
+        return _proof(Reason.PROFILE_BAD, unpacked.problem or _else(unpacked))
+    return _proof(Reason.NOT_READ_HERE if unpacked.is_packed else Reason.PROFILE_UNPROVEN, str(missing))
 
 
 def _words(reason: Reason, detail: str) -> tuple[Reason, str]:

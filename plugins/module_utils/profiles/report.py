@@ -16,18 +16,19 @@ from .folded import folded
 from .frames import Frames
 from .load import Load, load_of
 from .model import Limits, Profile
-from .proof import COUNTS, Proof, kind_of, prove_profile
+from .proof import COUNTS, Proof, kind_of, prove_unpacked
 from .speedscope import speedscope
 from .top import Top, tops, waiting_in
 from .tree import Tree
 from .units import percent
+from .unpack import Unpacked, unpack
 
 TOP_FORMAT, DIFF_FORMAT, FORMAT_VERSION = "cloudpods.diagnostics/profile-top", "cloudpods.diagnostics/profile-diff", 1
 TOP_TEXT, TOP_JSON, FOLDED, SPEEDSCOPE, FLAME = ".top.txt", ".top.json", ".folded", ".speedscope.json", ".flame.html"
 DIFF_TEXT, DIFF_JSON, DIFF_FLAME = ".diff.top.txt", ".diff.top.json", ".diff.flame.html"
 CHANCE = "  (may be chance)"  # behind a change in the table
 _MOST_ROWS = 10_000  # of a table as JSON
-_ENDINGS = (".gz", ".tgz", ".tar", ".pb", ".pprof", ".prof")
+_ENDINGS = (".gz", ".bz2", ".xz", ".zst", ".tgz", ".tar", ".zip", ".pb", ".pprof", ".prof")
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,18 @@ def stem(name: str) -> str:
 def read_one(name: str, kind: str, data: bytes, settings: Settings, base: bytes | None = None) -> Reading:
     """Read a profile, and make its files. Never raises on any bytes.
 
-    name: a title for people. kind: what it must be, "" for any. base: another profile, to tell the difference from.
+    name: a title for people. kind: what it must be, "" for any. data: as the service sends it. base: another profile,
+    to tell the difference from.
     """
-    proof, profile = prove_profile(kind, data, settings.limits)
+    most = settings.limits.content
+    return read_unpacked(name, kind, unpack(data, most), settings, None if base is None else unpack(base, most))
+
+
+def read_unpacked(
+    name: str, kind: str, unpacked: Unpacked, settings: Settings, base: Unpacked | None = None
+) -> Reading:
+    """The same for contents that were read already."""
+    proof, profile = prove_unpacked(kind, unpacked, settings.limits)
     reading = Reading(proof, kind)
     if profile is None:
         reading.problem = proof.message
@@ -146,14 +156,14 @@ def _make(reading: Reading, name: str, profile: Profile, settings: Settings) -> 
 
 
 def _busiest(reading: Reading, profile: Profile, frames: Frames) -> tuple[str, int]:
-    if reading.kind == "goroutine":
+    if reading.kind in ("goroutine", "goroutineleak"):
         return waiting_in(profile, frames, reading.first)
     rows = reading.tops[reading.first].rows if reading.load and reading.load.names_functions else []
     return (rows[0].function, rows[0].flat) if rows and rows[0].flat else ("", 0)
 
 
-def _compare(reading: Reading, name: str, profile: Profile, base: bytes, settings: Settings) -> None:
-    proof, before = prove_profile("", base, settings.limits)
+def _compare(reading: Reading, name: str, profile: Profile, base: Unpacked, settings: Settings) -> None:
+    proof, before = prove_unpacked("", base, settings.limits)
     if before is None:
         reading.problem = f"the profile to compare with cannot be read: {proof.message}"
         return

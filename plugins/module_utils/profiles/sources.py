@@ -1,0 +1,139 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Profiles in files, folders and archives, with the rows that ledgers have of them, and the ones to compare with."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from dataclasses import dataclass, field
+from typing import Iterator, Sequence
+
+from ..bundle.merge import read_ledger
+from ..bundle.store import LEDGER
+from ..inputs.inputs import INSIDE, NOTHING_IN_ARCHIVE, NOTHING_IN_FOLDER, Input, open_inputs
+from ..model import LedgerRow
+from .unpack import Unpacked, read_content
+
+MOST_LEDGER = 256 << 20
+
+
+@dataclass(frozen=True)
+class Found:
+    """A profile, or why it cannot be read.
+
+    name: its path, in an archive ARCHIVE!PATH. place: the same within what was named, "" for that itself.
+    within: the same below its ledger. output: the path of its reports, below a folder for them. row: that of the
+    ledger, if any.
+    """
+
+    name: str
+    place: str
+    within: str
+    output: str
+    row: LedgerRow | None
+    unpacked: Unpacked
+    problem: str = ""
+
+
+def profiles_in(path: str, patterns: Sequence[str], max_bytes: int, shown: str = "") -> Iterator[Found]:
+    """Every profile of a file, folder or archive. ValueError for a ledger that is damaged.
+
+    patterns: of their names. max_bytes: of each, unpacked. shown: the archive that is unpacked in the folder `path`.
+    """
+    ledgers, is_folder = _Ledgers(path, patterns), os.path.isdir(path)
+    for found in open_inputs([path], patterns, follow_links=False):
+        if found.problem in (NOTHING_IN_FOLDER, NOTHING_IN_ARCHIVE) and ledgers.are_there:
+            continue
+        row, within = ledgers.find(found.place)
+        name = shown + found.place if shown else found.name
+        # The top folder of a bundle's archive is left out.
+        output = within if ledgers.is_one and not is_folder else found.place
+        unpacked = Unpacked(b"") if found.problem else _read(found, max_bytes)
+        yield Found(name, found.place, within, output, row, unpacked, found.problem)
+
+
+def _read(found: Input, max_bytes: int) -> Unpacked:
+    return read_content(found.open(), max_bytes, bool(found.compressions))
+
+
+class _Ledgers:
+    """The rows of the ledgers in what a user named. A ledger within what another one tells of does not count."""
+
+    def __init__(self, path: str, patterns: Sequence[str]) -> None:
+        rows: dict[str, dict[str, LedgerRow]] = {}
+        for found in open_inputs([path], [LEDGER, *patterns], follow_links=False):
+            if found.problem or found.place.replace(INSIDE, "/").rpartition("/")[2] != LEDGER:
+                continue
+            prefix = found.place[: -len(LEDGER)]
+            rows[prefix] = {row.path: row for row in read_ledger(found.open().read(MOST_LEDGER)) if row.path}
+        self._rows = {
+            prefix: rows[prefix]
+            for prefix in rows
+            if not any(prefix.startswith(other) for other in rows if other != prefix)
+        }
+
+    @property
+    def are_there(self) -> bool:
+        return bool(self._rows)
+
+    @property
+    def is_one(self) -> bool:
+        return len(self._rows) == 1
+
+    def find(self, place: str) -> tuple[LedgerRow | None, str]:
+        """The row of a profile, and its path below the ledger; without one, None and its place."""
+        for prefix, rows in self._rows.items():
+            if place.startswith(prefix):
+                within = place[len(prefix) :]
+                return rows.get(within), within
+        return None, place
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A profile that is kept until another is compared with it, which takes a tenth of the memory packed."""
+
+    packed: bytes
+    rest: Unpacked
+
+    def unpacked(self) -> Unpacked:
+        return self.rest._replace(content=zlib.decompress(self.packed))
+
+
+@dataclass
+class Base:
+    """The profiles to compare with: one for all, or by their paths in a folder or archive."""
+
+    _only: _Kept | None = None
+    _by_path: dict[str, _Kept] = field(default_factory=dict)
+    _by_place: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: str, patterns: Sequence[str], max_bytes: int) -> Base:
+        """Read all of them. path: "" for none. ValueError where something cannot be read."""
+        base = cls()
+        for found in profiles_in(path, patterns, max_bytes) if path else ():
+            if found.problem:
+                raise ValueError(found.problem if found.name == path else f"{found.name}: {found.problem}")
+            kept = _Kept(zlib.compress(found.unpacked.content, 1), found.unpacked._replace(content=b""))
+            if not found.place:
+                base._only = kept
+            base._by_path[found.within] = kept
+        for name in base._by_path:
+            base._by_place.setdefault(_place(name), []).append(name)
+        return base
+
+    def find(self, path: str) -> Unpacked | None:
+        """The one of the same instance; else that of the only instance of the component."""
+        others = self._by_place.get(_place(path), [])
+        only = self._by_path[others[0]] if len(others) == 1 else None
+        kept = self._only or self._by_path.get(path) or only
+        return kept.unpacked() if kept else None
+
+
+def _place(path: str) -> tuple[str, str]:
+    """The cluster and component, and the name of the file, of [...]<cluster>/<component>/<instance>/<file>."""
+    parts = path.replace(INSIDE, "/").split("/")
+    return "/".join(parts[-4:-2]), parts[-1]
