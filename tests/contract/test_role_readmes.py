@@ -15,7 +15,8 @@ import yaml
 import collection
 from workspace import ROOT
 
-ROLES = sorted(path.parent.parent.name for path in ROOT.glob("roles/*/meta/main.yml"))
+# The others are not called by users.
+ROLES = sorted(path.parent.parent.name for path in ROOT.glob("roles/*/meta/argument_specs.yml"))
 OURS = "cloudpods.diagnostics."
 
 
@@ -45,6 +46,16 @@ def test_the_example_uses_the_role_and_variables_that_there_are(role):
     used = {name for play in plays for name in play.get("vars", {})}
     assert used <= known
     assert set(re.findall(r"`(cloudpods_\w+)`", readme(role))) <= known
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if (ROOT / "playbooks" / f"{role}.yml").exists()])
+def test_the_example_has_the_roles_of_the_playbook(role):
+    (told,), (shipped,) = (yaml.safe_load(text) for text in (example(role), book(role)))
+    assert told["roles"] == shipped["roles"]
+
+
+def book(role: str) -> str:
+    return (ROOT / "playbooks" / f"{role}.yml").read_text()
 
 
 @pytest.mark.slow

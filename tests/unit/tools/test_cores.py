@@ -14,6 +14,7 @@ import pytest
 import cores
 import debian_python
 import make_venv
+from workspace import ROOT
 
 
 def test_reads_versions_pythons_and_pins():
@@ -40,6 +41,12 @@ def test_other_environments_have_a_release_of_the_table():
     pinned = re.findall(r"^ansible-core==(\S+)", cores.CONSTRAINTS.read_text(), re.MULTILINE)
     assert pinned
     assert set(pinned) <= {core.version for core in cores.CORES.values()}
+
+
+def test_the_readme_names_the_oldest_and_the_newest_release():
+    releases = [core.release for core in cores.CORES.values()]
+    text = " ".join((ROOT / "README.md").read_text().split())
+    assert f"ansible-core {releases[0]} or later (tested up to {releases[-1]})" in text
 
 
 @pytest.mark.parametrize("kind", cores.CORES)
