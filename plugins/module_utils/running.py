@@ -24,7 +24,7 @@ from .catalog import Selection, component_of, no_component, unknown
 from .deadline import Deadline, DeadlineExceeded
 from .interruption import Interrupted, end_children, interruptible
 from .progress import Progress, shown
-from .reasons import CaptureError, Reason
+from .reasons import CaptureError, Reason, Verdict, verdict
 from .redact.redactor import SECRETS, RedactionError, Redactor
 from .text import is_path
 from .transports.base import Discovery, SetupError, Transport
@@ -113,6 +113,11 @@ def check_names(
     if len(missing) == len(selection.names) and not unseen:
         raise ValueError("; ".join(no_component(name) for name in missing))
     return tuple(missing)
+
+
+def not_found(name: str) -> Verdict:
+    """Return the verdict on a name that check_names() has returned."""
+    return verdict(Reason.NOT_FOUND, no_component(name))
 
 
 def leaving_part(

@@ -130,13 +130,13 @@ instances:
       description: The process, with O(transport=host).
       type: dict
 problems:
-  description: The places that could not be looked at.
+  description: The places that could not be looked at, and names among O(components) that no component has.
   returned: success
   type: list
   elements: dict
   contains:
     place:
-      description: The namespace, or what else it is.
+      description: The namespace, the name, or what else it is.
       type: str
     reason:
       description: A word of the documented vocabulary.
@@ -167,6 +167,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
     capturing_module,
     check_names,
+    not_found,
     run_shown,
 )
 
@@ -180,7 +181,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
     transport = transport_of(params, connections=1)
     deadline = Deadline(params["deadline"])
     found = discover(transport, selection, deadline)
-    check_names(transport, found, selection, deadline)
+    missing = check_names(transport, found, selection, deadline)
     transport.close()
     return {
         "changed": False,
@@ -188,7 +189,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
         "instances": [instance.as_dict() for instance in found.instances],
         "problems": [
             {"place": place, "reason": problem.reason.value, "message": problem.message}
-            for place, problem in found.problems
+            for place, problem in [*found.problems, *((name, not_found(name)) for name in missing)]
         ],
     }
 

@@ -22,7 +22,10 @@ from pathlib import Path
 
 from ansible import constants
 from ansible.utils.display import Display
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.resume import wait_until_ended
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.resume import (
+    wait_until_ended,
+    wait_until_free,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import (
     RunFolder,
     is_unsealed,
@@ -114,6 +117,8 @@ def _at_exit(main: int) -> None:
             _show(f"The run was not sealed. Its captures are in {run['folder']}. Next: {run['seal']}")
     for note in sorted(folder.glob(f"{PLACE_NOTE}*")):
         place = note.read_text(encoding="utf-8")
+        if place:
+            wait_until_free(place)
         if place and os.path.isdir(place):
             _show(f"What was captured is in {place}. Next: {SEAL} {shlex.quote(json.dumps(seal_options(place)))}")
 

@@ -75,6 +75,11 @@ def wait_until_ended(folder: str, patience: float = WAIT_SECONDS) -> bool:
     return not _wait_while(lambda: held_part(folder), patience)
 
 
+def wait_until_free(part: str, patience: float = WAIT_SECONDS) -> None:
+    """Wait until no process of this machine captures into the folder of a part, at most so many seconds."""
+    _wait_while(lambda: part if os.path.isdir(part) and is_held(part) else "", patience)
+
+
 def _wait_while(what: Callable[[], str], patience: float) -> str:
     """Wait while what() says something, at most so many seconds; return what it says in the end."""
     end = time.monotonic() + patience

@@ -5,19 +5,37 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
+import signal
+import tempfile
 from typing import Any
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import new_part
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import seal_bundle
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Workload, row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
+    Instance,
+    Workload,
+    row,
+    utc_now,
+    utc_text,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import RedactionError, Redactor
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import leaving_part, run_shown, targets_of
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
+    CutOff,
+    leaving_part,
+    run_shown,
+    targets_of,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery
 from fake_transport import FakeTransport
 
-from patience import patience
+from patience import patience, wait_until
 
 
 class Failed(Exception):
@@ -50,7 +68,7 @@ def test_a_result_that_cannot_be_looked_through_is_left_out_and_its_place_is_not
 
 def test_a_failure_after_a_capture_names_where_the_captures_are(tmp_path):
     part = tmp_path / "part"
-    params = {"output": str(part), "archive": False}
+    params = {"output": str(part), "archive": False, "run": ""}
 
     def fails(_store: Any) -> Any:
         raise OSError("no room")
@@ -60,10 +78,84 @@ def test_a_failure_after_a_capture_names_where_the_captures_are(tmp_path):
         fails(store)
 
     with pytest.raises(OSError, match=r"^no room$"):
-        leaving_part(params, fails)
+        leaving_part(params, Deadline(patience()), fails)
+    assert not part.exists()
     with pytest.raises(OSError, match=f"^no room; what was captured until then stays in {part}$"):
-        leaving_part(params, fails_late)
+        leaving_part(params, Deadline(patience()), fails_late)
     assert (part / "ledger.jsonl").exists()
+
+
+def test_a_failure_before_a_capture_leaves_a_folder_of_the_user_as_it_was(tmp_path):
+    def fails(_store: Any) -> Any:
+        raise ValueError("a wrong option")
+
+    params = {"output": str(tmp_path), "archive": False, "run": ""}
+    with pytest.raises(ValueError, match=r"^a wrong option$"):
+        leaving_part(params, Deadline(patience()), fails)
+    assert list(tmp_path.iterdir()) == []
+
+
+def interrupted(work, tmp_path, monkeypatch, run=""):
+    """What leaving_part() raises where the work sends this process a signal."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    params = {"output": None, "archive": True, "run": run}
+    with pytest.raises(CutOff) as raised:
+        leaving_part(params, Deadline(patience(600)), work)
+    return raised.value
+
+
+def cut_short(store: Any, deadline: Deadline) -> None:
+    """What a capture does that is interrupted after its first dump."""
+    done = row(Instance("c", "region", "r-1"), "stack", verdict(Reason.PROVEN), started="2026-01-02T03:04:05.000Z")
+    store.record([done])
+    os.kill(os.getpid(), signal.SIGTERM)
+    wait_until("the end of the deadline", lambda: deadline.expired)
+    late = row(Instance("c", "region", "r-2"), "stack", verdict(Reason.RUN_DEADLINE), started=utc_text(utc_now()))
+    store.record([late])
+    store.finish(store.rows)
+
+
+def test_an_interrupted_capture_keeps_what_it_has_in_a_folder_that_names_its_run(tmp_path, monkeypatch):
+    deadline = Deadline(patience(600))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    params = {"output": None, "archive": True, "run": "run-7"}
+    with pytest.raises(CutOff, match="^Interrupted by SIGTERM: what was captured until then is in ") as raised:
+        leaving_part(params, deadline, lambda store: cut_short(store, deadline))
+    (folder,) = tmp_path.iterdir()
+    assert (str(folder), folder.name.startswith("cloudpods-run-7-")) == (raised.value.folder, True)
+    ledger = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
+    assert [(entry["instance"], entry["status"], entry["reason"]) for entry in ledger] == [
+        ("r-1", "complete", "proven"),
+        ("r-2", "failed", "interrupted"),
+        ("", "failed", "interrupted"),
+    ]
+    assert {entry["cluster"] for entry in ledger} == {"c"}
+    assert "SIGTERM" in ledger[-1]["message"]
+
+
+def test_an_interruption_before_anything_is_captured_leaves_nothing(tmp_path, monkeypatch):
+    error = interrupted(lambda _store: os.kill(os.getpid(), signal.SIGINT), tmp_path, monkeypatch)
+    assert (str(error), error.folder) == ("Interrupted by SIGINT, before anything was captured.", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_message_of_an_interruption_seals_what_it_names(tmp_path, monkeypatch):
+    """The command runs as it is: its options make a bundle of the folder."""
+    part = new_part(str(tmp_path / "part of it"), archive=False)
+    part.record([row(Instance("c", "region", "r-1"), "stack", verdict(Reason.PROVEN))])
+
+    def cut_off(*_given: Any) -> Any:
+        raise CutOff("Interrupted", part.root)
+
+    with pytest.raises(Failed) as failed:
+        run_shown(Module(), cut_off, 1)
+    (keys,) = failed.value.args
+    assert (keys["output"], keys["archive"]) == (part.root, "")
+    words = shlex.split(keys["msg"].partition(" Next: ")[2])
+    assert words[:4] == ["ansible", "localhost", "-m", "cloudpods.diagnostics.bundle_seal"]
+    options = json.loads(words[-1])
+    made = seal_bundle(options["path"], options["parts"], [], {}, interrupted=options["interrupted"])
+    assert [entry.instance for entry in made.rows] == ["r-1", ""]
 
 
 # Names of components that there are not
@@ -82,7 +174,15 @@ def test_a_component_that_is_neither_known_nor_there_is_an_error_with_the_neares
     transport = FakeTransport()
     transport.add("region")
     with pytest.raises(ValueError, match=r"^there is no component 'identiy'; did you mean identity \(keystone\)\?$"):
-        targets(transport, "region", "identiy")
+        targets(transport, "identiy")
+
+
+@pytest.mark.parametrize("others", [["region"], ["glance"], ["region", "glance"]])
+def test_a_misspelt_component_beside_one_that_is_known_is_no_reason_to_end(others):
+    transport = FakeTransport()
+    transport.add("region")
+    found = targets(transport, "regoin", *others)
+    assert found.unknown == ("regoin",)
 
 
 def test_a_known_component_that_is_not_deployed_is_no_error():

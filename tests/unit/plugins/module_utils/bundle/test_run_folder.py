@@ -6,12 +6,21 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
+import shlex
 from types import SimpleNamespace
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle import place
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import new_id, start_run
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import (
+    RUNNING,
+    new_id,
+    remove_empty,
+    seal_command,
+    start_run,
+    where_line,
+)
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
 
@@ -90,3 +99,55 @@ def test_refuses_a_full_file_system(tmp_path, monkeypatch):
     monkeypatch.setattr(place.os, "statvfs", lambda _path: SimpleNamespace(f_bavail=10, f_frsize=1 << 20))
     with pytest.raises(ValueError, match="10 MiB of room left"):
         start_run(str(tmp_path), "run")
+
+
+def test_leaves_nothing_where_the_folder_cannot_be_made(tmp_path, monkeypatch):
+    make = os.mkdir
+
+    def fails(path, *mode, **more):
+        if str(path).endswith("/parts"):
+            raise OSError(28, "No space left on device")
+        make(path, *mode, **more)
+
+    monkeypatch.setattr(os, "mkdir", fails)
+    with pytest.raises(OSError, match="No space left"):
+        start_run(str(tmp_path / "out"), "run")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "theirs").mkdir()
+    with pytest.raises(OSError, match="No space left"):
+        start_run(str(tmp_path / "theirs"), "run")
+    assert list((tmp_path / "theirs").iterdir()) == []
+
+
+def test_removes_only_a_run_without_captures(tmp_path):
+    run = start_run(str(tmp_path), "run")
+    part = os.path.join(run.parts, "localhost-1", "c", "region")
+    os.makedirs(part)
+    for name in (f"{run.folder}/{RUNNING}", f"{run.parts}/localhost-1/ledger.jsonl"):
+        open(name, "w").close()
+    os.rename(f"{run.folder}/{RUNNING}", f"{run.folder}/kept")
+    assert not remove_empty(run.folder)
+    os.rename(f"{run.folder}/kept", f"{run.folder}/{RUNNING}")
+    assert remove_empty(run.folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("output", ["/var/tmp/bundles", "/var/tmp/a b", "/var/tmp/it's", '/x/"y"', "/x/{{ y }}", "/x/a=b"])
+def test_the_command_that_seals_means_the_same_folder_for_shell_and_ansible(output):
+    words = shlex.split(seal_command("run-1", output, ["my hosts.yml"]))
+    assert words[:4] == ["ansible-playbook", "cloudpods.diagnostics.seal_bundle", "-i", "my hosts.yml"]
+    given = {}
+    for flag, value in zip(words[4::2], words[5::2]):
+        assert flag == "-e"
+        given.update(json.loads(value) if value.startswith("{") else [value.split("=", 1)])
+    assert given == {"cloudpods_run_id": "run-1", "cloudpods_output": output}
+
+
+def test_the_line_at_the_start_names_the_folder_and_the_command(tmp_path):
+    line = where_line("/out/run-1", "run-1", "/out")
+    assert line.startswith("Captures go to /out/run-1. ")
+    assert line.endswith(seal_command("run-1", "/out"))
+    line = where_line("/out/run-1", "run-1", "/out", remote=True, inventory=["hosts.yml"])
+    assert "cloudpods-run-1-*" in line
+    assert line.endswith(seal_command("run-1", "/out", ["hosts.yml"]))
+    assert "\n" not in line

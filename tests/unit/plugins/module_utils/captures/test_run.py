@@ -341,11 +341,30 @@ def test_places_that_cannot_be_seen_and_components_that_are_not_there_have_rows(
     forbidden = verdict(Reason.FORBIDDEN, "list pods")
     found = Discovery([service.instance], [("other", forbidden)])
     ran = capture(transport, tmp_path / "a", found=found, selection=select(components=["region", "glance"]))
-    (row,) = ran.rows("discovery")
-    assert (row.namespace, row.reason, row.message) == ("other", "forbidden", forbidden.message)
+    place, missing = ran.rows("discovery")
+    assert (place.namespace, place.reason, place.message) == ("other", "forbidden", forbidden.message)
+    assert (missing.component, missing.status, missing.reason) == ("glance", "failed", "not_found")
     ran = capture(transport, tmp_path / "b", selection=select(components=["region", "glance"]))
     (row,) = ran.rows("discovery")
-    assert (row.component, row.status, row.reason) == ("glance", "skipped", "not_deployed")
+    assert (row.component, row.status, row.reason) == ("glance", "failed", "not_found")
+    ran = capture(transport, tmp_path / "c", selection=select("kvm_server"))
+    assert {(row.status, row.reason) for row in ran.rows("discovery")} == {("skipped", "not_deployed")}
+
+
+def test_where_nothing_could_be_looked_at_no_component_is_said_to_be_missing(transport, tmp_path):
+    found = Discovery([], [("", verdict(Reason.UNREACHABLE, "refused"))])
+    ran = capture(transport, tmp_path, found=found, selection=select(components=["region"]))
+    assert [row.reason for row in ran.rows("discovery")] == ["unreachable"]
+
+
+def test_a_misspelt_component_beside_a_right_one_has_a_failed_row_with_the_nearest_name(transport, tmp_path):
+    service = transport.add("region")
+    found = Discovery([service.instance], unknown=("regoin",))
+    ran = capture(transport, tmp_path, found=found, selection=select(components=["region", "regoin"]))
+    (row,) = ran.rows("discovery")
+    assert (row.component, row.status) == ("regoin", "failed")
+    assert "there is no component 'regoin'; did you mean region" in row.message
+    assert [row.status for row in ran.rows("stack")] == ["complete"]
 
 
 def test_a_discovery_that_hangs_is_a_problem_by_the_deadline(transport, monkeypatch):

@@ -219,8 +219,7 @@ class Clock:
         passing = types.SimpleNamespace(monotonic=lambda: self.now)
         monkeypatch.setattr(status, "time", passing)
         monkeypatch.setattr(record, "time", passing)
-        event = type("Event", (), {"wait": lambda _event, seconds: self.move(seconds)})
-        monkeypatch.setattr(status, "threading", types.SimpleNamespace(Event=event))
+        monkeypatch.setattr(Deadline, "wait", lambda _deadline, seconds: self.move(seconds))
 
     def move(self, seconds: float) -> None:
         self.now += seconds
@@ -623,7 +622,7 @@ def test_machines_of_one_cluster_do_not_overwrite_one_another(transport, tmp_pat
 def test_nothing_found_is_a_run_as_well(transport, tmp_path):
     selection = dataclasses.replace(everything(transport), components=(component_of("region"),), named=True)
     ran = ask(transport, tmp_path, selection=selection, found=Discovery())
-    assert [(row.component, row.reason) for row in ran.rows()] == [("region", "not_deployed")]
+    assert [(row.component, row.reason) for row in ran.rows()] == [("region", "not_found")]
     assert ran.cluster["cluster"] == "c1"
 
 

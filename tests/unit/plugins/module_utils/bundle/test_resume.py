@@ -1,0 +1,225 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An interrupted run is found and taken up again, but never one that still runs, or somebody else's."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import verify
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import pack_part
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import held, is_held
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.resume import (
+    mend_part,
+    pack_left,
+    parts_in,
+    resume_run,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import (
+    RUNNING,
+    mark_running,
+    start_run,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import seal_bundle
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
+
+import collection
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
+
+
+def captured(folder: Path) -> Path:
+    """A part with one artifact and its row."""
+    store = Store(str(folder))
+    instance = Instance("c", "region", "region-1")
+    artifact = store.keep(instance.folders, "stack-1.txt", b"a dump")
+    store.record([row(instance, "stack", verdict(Reason.PROVEN), artifact=artifact)])
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run in whose folder something was captured."""
+    run = start_run(str(tmp_path), "incident-4711")
+    captured(Path(run.parts, "localhost-1"))
+    return run
+
+
+def ended_process() -> int:
+    """The pid of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_run_whose_process_has_ended_is_found(run, tmp_path):
+    mark_running(run, ended_process())
+    assert resume_run(str(tmp_path), run.id, patience=0) == run
+    assert parts_in(run.parts) == [f"{run.parts}/localhost-1"]
+
+
+def test_a_run_is_not_taken_from_the_process_that_owns_it(run, tmp_path):
+    mark_running(run, os.getpid())
+    with pytest.raises(ValueError, match=rf"incident-4711 still runs \(process {os.getpid()}\)"):
+        resume_run(str(tmp_path), run.id, patience=0)
+
+
+def test_another_process_with_the_pid_of_the_one_that_has_ended_is_not_taken_for_it(run, tmp_path):
+    mark_running(run, os.getpid())
+    path = Path(run.folder, RUNNING)
+    mark = json.loads(path.read_text())
+    path.write_text(json.dumps({**mark, "start": mark["start"] - 1}))
+    assert resume_run(str(tmp_path), run.id, patience=0) == run
+    path.write_text(json.dumps({**mark, "boot": "another"}))
+    assert resume_run(str(tmp_path), run.id, patience=0) == run
+
+
+def test_of_a_run_of_another_machine_nothing_is_claimed(run, tmp_path):
+    mark_running(run, os.getpid())
+    path = Path(run.folder, RUNNING)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "host": "elsewhere"}))
+    with pytest.raises(ValueError, match=rf"started on elsewhere.*remove {path} first"):
+        resume_run(str(tmp_path), run.id, patience=0)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"host": "a"}'])
+def test_a_mark_that_cannot_be_read_is_named(run, tmp_path, text):
+    Path(run.folder, RUNNING).write_text(text)
+    with pytest.raises(ValueError, match=f"{RUNNING} cannot be read"):
+        resume_run(str(tmp_path), run.id, patience=0)
+
+
+def test_a_part_is_held_as_long_as_its_process_lives(run, tmp_path):
+    part = f"{run.parts}/localhost-1"
+    program = (
+        "import sys\n"
+        f"sys.path.insert(0, {str(collection.link())!r})\n"
+        "from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import held\n"
+        f"with held({part!r}):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        assert is_held(part)
+        with pytest.raises(ValueError, match=f"still runs \\(a capture into {part}\\)"):
+            resume_run(str(tmp_path), run.id, patience=0)
+        process.kill()
+        process.wait()
+    assert not is_held(part)
+    assert resume_run(str(tmp_path), run.id, patience=0) == run
+
+
+def test_what_is_no_unsealed_run_is_refused_with_those_that_are(run, tmp_path):
+    other = start_run(str(tmp_path), "other")
+    (tmp_path / "notes").mkdir()
+    os.utime(other.folder, (0, 0))
+    there = "can be sealed there: incident-4711, other"
+    with pytest.raises(ValueError, match=rf"a run has to be named with cloudpods_run_id; those that {there}$"):
+        resume_run(str(tmp_path), "", patience=0)
+    with pytest.raises(ValueError, match=rf"no run incident-471 .*did you mean incident-4711\?.*{there}$"):
+        resume_run(str(tmp_path), "incident-471", patience=0)
+    with pytest.raises(ValueError, match="is not the name of a run"):
+        resume_run(str(tmp_path), "../out", patience=0)
+    with pytest.raises(ValueError, match="is not a folder, so there is no run in it"):
+        resume_run(str(tmp_path / "nowhere"), "run", patience=0)
+    seal_bundle(run.folder, parts_in(run.parts), [], {})
+    with pytest.raises(ValueError, match="the run incident-4711 in .* is sealed already"):
+        resume_run(str(tmp_path), run.id, patience=0)
+
+
+def test_what_was_being_written_when_the_process_was_killed_is_left_out(run):
+    part = Path(run.parts, "localhost-1")
+    place = part / "c" / "region" / "region-1"
+    (place / "heap.pb.gz.4711-140001.spool").write_bytes(b"password=hunter2")
+    (place / "stack-2.txt.4711-140002.part").write_bytes(b"half a du")
+    ledger = part / "ledger.jsonl"
+    whole = ledger.read_bytes()
+    ledger.write_bytes(whole + whole[:-20])
+    mend_part(str(part))
+    assert ledger.read_bytes() == whole
+    assert [path.name for path in place.iterdir()] == ["stack-1.txt"]
+
+
+def test_a_sealed_bundle_of_an_interrupted_run_says_that_it_is_not_whole(run):
+    part = Path(run.parts, "localhost-1")
+    with (part / "ledger.jsonl").open("ab") as ledger:
+        ledger.write(b'{"cluster": "c", "capt')
+    mark_running(run, ended_process())
+    sealed = seal_bundle(run.folder, [str(part)], [], {"id": run.id}, interrupted=True)
+    assert [(entry.instance, entry.reason) for entry in sealed.rows] == [("region-1", "proven"), ("", "interrupted")]
+    assert verify(sealed.archive).intact
+    manifest = json.loads(Path(sealed.folder, "manifest.json").read_bytes())
+    assert manifest["run"]["interrupted"] is True
+    assert RUNNING not in [entry["path"] for entry in manifest["files"]]
+    assert any("interrupted" in line for line in sealed.table)
+
+
+def test_a_part_that_says_so_itself_needs_no_second_row(run):
+    part = Path(run.parts, "localhost-1")
+    store = Store(str(part))
+    store.record([row(Instance("c", "", ""), "access", verdict(Reason.INTERRUPTED, "by SIGTERM"))])
+    sealed = seal_bundle(run.folder, [str(part)], [], {}, interrupted=True)
+    assert [entry.reason for entry in sealed.rows] == ["proven", "interrupted"]
+
+
+def test_an_interrupted_run_without_any_capture_is_removed(tmp_path):
+    run = start_run(str(tmp_path), "run")
+    empty = Path(run.parts, "localhost-1")
+    Store(str(empty)).finish([])
+    sealed = seal_bundle(run.folder, [str(empty)], [], {}, interrupted=True)
+    assert (sealed.folder, sealed.archive) == ("", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+# On another machine
+
+
+def test_only_what_the_run_left_is_packed(tmp_path):
+    captured(tmp_path / "cloudpods-run-1-aaaa")
+    Store(str(tmp_path / "cloudpods-run-1-empty"))
+    captured(tmp_path / "cloudpods-run-1-packed")
+    packed = pack_part(str(tmp_path / "cloudpods-run-1-packed"))
+    (tmp_path / "cloudpods-run-1-bbbb.tar.gz").touch()  # the name of an archive that was not finished
+    captured(tmp_path / "cloudpods-run-10-cccc")
+    (tmp_path / "cloudpods-run-1-link").symlink_to(tmp_path / "cloudpods-run-10-cccc")
+    assert pack_left("run-1", str(tmp_path)) == [str(tmp_path / "cloudpods-run-1-aaaa.tar.gz"), packed]
+    left = {path.name for path in tmp_path.iterdir()}
+    assert {"cloudpods-run-10-cccc", "cloudpods-run-1-link"} < left
+    assert not {"cloudpods-run-1-aaaa", "cloudpods-run-1-empty"} & left
+    with tarfile.open(tmp_path / "cloudpods-run-1-aaaa.tar.gz") as archive:
+        assert "part/ledger.jsonl" in archive.getnames()
+
+
+def test_what_is_still_captured_is_not_packed(tmp_path):
+    part = captured(tmp_path / "cloudpods-run-1-aaaa")
+    with held(str(part)), pytest.raises(ValueError, match=f"still runs here, into {part}"):
+        pack_left("run-1", str(tmp_path), patience=0)
+    assert pack_left("run-1", str(tmp_path), patience=0)
+
+
+@needs_root
+def test_folders_of_other_users_are_left_alone(tmp_path):
+    part = captured(tmp_path / "cloudpods-run-1-aaaa")
+    os.chown(part, 12345, 12345)
+    assert pack_left("run-1", str(tmp_path), patience=0) == []
+    assert part.is_dir()
+
+
+@pytest.mark.parametrize("name", ["", "../x", "*"])
+def test_only_a_run_has_left_something(tmp_path, name):
+    with pytest.raises(ValueError, match="is not the name of a run"):
+        pack_left(name, str(tmp_path))
