@@ -35,7 +35,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.va
     options_of,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.failing import failed_once
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import ModuleAction
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import (
+    TRUSTS_EXCEPTIONS,
+    ModuleAction,
+)
 
 # Option of a role -> its default, by which it is told whether a user has set it.
 DEFAULTS = {name: variable.expression(role) for role in EVERYWHERE for name, variable in options_of(role).items()}
@@ -116,7 +119,8 @@ class ActionModule(ModuleAction):
             Display().vv(f"preflight could not look for libraries at {host}: {found.get('msg')}")
             return None
         # The other machine is not trusted.
-        lacking = [name for name in names if name in found.get("missing", ())]
+        missing = found.get("missing")
+        lacking = [name for name in names if isinstance(missing, list) and name in missing]
         return Interpreter(needs.path_text(found.get("python")), place, found.get("managed") is True), lacking
 
 
@@ -164,6 +168,6 @@ def _value(name: str, get: Callable[[str], Any]) -> Any:
     except AnsibleError as error:
         return Unreadable(why_unreadable(str(error)))
     # Before release 2.19, variables of another host that cannot be evaluated come as they are written.
-    if isinstance(value, str) and "{{" in value and not hasattr(value, "__UNSAFE__"):
+    if TRUSTS_EXCEPTIONS and isinstance(value, str) and "{{" in value and not hasattr(value, "__UNSAFE__"):
         return Unreadable(why_unreadable(""))
     return value

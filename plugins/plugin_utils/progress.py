@@ -174,7 +174,9 @@ class ProgressAction(ModuleAction):
         return result
 
     def _interval(self, task_vars: Mapping[str, Any]) -> float:
-        given = self._templar.template(task_vars.get(EVERY_VARIABLE, EVERY_SECONDS))
+        given = self._templar.template(task_vars.get(EVERY_VARIABLE))
+        if given is None or given == "":
+            return EVERY_SECONDS  # an empty variable is one that is not set
         try:
             every = float(given)
         except (TypeError, ValueError):

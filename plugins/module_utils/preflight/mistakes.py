@@ -141,7 +141,7 @@ def _urls(options: Effective) -> tuple[str, str] | None:
     try:
         urls_of(dict(as_dict(options.value("urls")) or {}), as_list(options.value("components")))
     except SetupError as error:
-        return name, f"{name}: {error}"
+        return name, str(error).replace("urls", name, 1)
     return None
 
 

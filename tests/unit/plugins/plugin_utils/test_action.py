@@ -100,7 +100,17 @@ def test_no_line_where_they_are_switched_off(clock, seconds):
     assert clock.now == 1000.0
 
 
-@pytest.mark.parametrize("seconds", ["often", None, -1, "inf", "nan"])
+@pytest.mark.parametrize("seconds", ["", None])
+def test_an_empty_interval_is_the_default(clock, seconds):
+    def module() -> dict[str, bool]:
+        assert clock.enough.wait(patience())
+        return {"changed": False}
+
+    assert Action(module).run(task_vars={progress.EVERY_VARIABLE: seconds}) == {"changed": False}
+    assert [line.split()[-2] for line in clock.lines] == ["10", "20", "30"]
+
+
+@pytest.mark.parametrize("seconds", ["often", [], -1, "inf", "nan"])
 def test_an_interval_that_is_none_is_named(seconds):
     with pytest.raises(AnsibleActionFail) as failed:
         Action(dict).run(task_vars={progress.EVERY_VARIABLE: seconds})
