@@ -261,7 +261,7 @@ def play(folder, playbook, variables, *more, path=""):
 def screen(name, texts, host="localhost"):
     """Return all that a playbook may show of these mistakes."""
     return [
-        f"PLAY [{name}] ".ljust(79, "*"),
+        f"PLAY [{name}] ".ljust(80, "*"),
         "TASK [cloudpods.diagnostics.preflight : Check the variables and libraries before any work] ***",
         f"fatal: [{host}]: FAILED! => {{",
         '    "changed": false,',
@@ -269,7 +269,7 @@ def screen(name, texts, host="localhost"):
         *[f"        {json.dumps(text)}{'' if text == texts[-1] else ','}" for text in texts],
         "    ]",
         "}",
-        "PLAY RECAP ".ljust(79, "*"),
+        "PLAY RECAP ".ljust(80, "*"),
         f"{host:26} : ok=0    changed=0    unreachable=0    failed=1    skipped=0    rescued=0    ignored=0   ",
     ]
 
