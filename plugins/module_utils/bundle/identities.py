@@ -14,9 +14,8 @@ from typing import Any, Iterable, Mapping, Sequence
 from ..model import LedgerRow
 from ..redact.gather import Gatherer
 from ..redact.identity_words import CLUSTER, HOST, NAMESPACE, POD, is_component
-from ..redact.packed import unpacked
 from ..redact.pseudonyms import Pseudonymizer
-from ..redact.redactor import GZIP, RedactionError, Redactor
+from ..redact.redactor import RedactionError, Redactor, texts_of
 from ..redact.tokens import Tokens
 from .manifest import folder_files
 from .redaction import Looked
@@ -61,7 +60,7 @@ class Identities:
         for path, stream in folder_files(folder):
             data = stream.read()
             gatherer.text(path.encode())
-            for piece in unpacked(data) if data.startswith(GZIP) else (data,):
+            for piece in texts_of(data):
                 gatherer.text(piece)
         self._pseudonyms = Pseudonymizer(tokens, gatherer)
         self._paths: dict[str, str] = {}

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Iterable
 
 from ..model import LedgerRow
-from ..redact.packed import unpacked
-from ..redact.redactor import GZIP, RedactionError, Redactor, count_markers
+from ..redact.redactor import RedactionError, Redactor, count_markers, texts_of
 from .manifest import folder_files
 from .store import redacted_rows, write_file
 
@@ -29,7 +28,7 @@ class Looked:
 
     def count(self, data: bytes) -> None:
         """Add the markers in a file's content."""
-        for piece in unpacked(data) if data.startswith(GZIP) else (data,):
+        for piece in texts_of(data):
             for rule, count in count_markers(piece).items():
                 self.replaced[rule] = self.replaced.get(rule, 0) + count
 

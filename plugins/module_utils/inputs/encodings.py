@@ -11,8 +11,9 @@ from typing import NamedTuple
 UTF_8_MARK = codecs.BOM_UTF8
 # What a text may hold besides printable characters: tabs, ends of lines, and colours.
 _ALLOWED = frozenset("\t\r\n\x1b\ufeff")
-# Units that have to be there before a text without a mark is told by its zeros, and their share of ASCII.
-_LEAST_UNITS, _SURE, _DOUBTFUL = 8, 0.5, 0.1
+# Units that have to be there before a text without a mark is told by its zeros, their share of ASCII, and how many
+# may be control characters.
+_LEAST_UNITS, _SURE, _DOUBTFUL, _MOST_CONTROL = 8, 0.5, 0.1, 0.05
 
 
 class Encoding(NamedTuple):
@@ -40,18 +41,15 @@ MARKED = (
 def encoding_of(head: bytes) -> Encoding | None:
     """The encoding of a text that begins so, where it is sure and is not plain UTF-8; else None.
 
-    Sure is a mark; or that half of all characters are ASCII as UTF-16 or UTF-32 write it, with zeros, and that none is
-    a control character.
+    Sure is a mark; or that half of all characters are ASCII as UTF-16 or UTF-32 write it, with zeros, and that hardly
+    any is a control character.
     """
-    for encoding in MARKED:
-        if head.startswith(encoding.mark):
-            return encoding
-    return _by_zeros(head, _SURE)
+    return next((each for each in MARKED if head.startswith(each.mark)), None) or _by_zeros(head, _SURE)
 
 
-def may_be_wide(head: bytes) -> bool:
-    """Whether it might be a text in UTF-16 or UTF-32 without a mark, but is not sure to be one."""
-    return _by_zeros(head, _DOUBTFUL) is not None
+def possible_encoding_of(head: bytes) -> Encoding | None:
+    """The same, also where it is not sure: a tenth of all characters are ASCII."""
+    return encoding_of(head) or _by_zeros(head, _DOUBTFUL)
 
 
 def _by_zeros(head: bytes, share: float) -> Encoding | None:
@@ -66,7 +64,8 @@ def _by_zeros(head: bytes, share: float) -> Encoding | None:
             text = decoder.decode(head[: units * encoding.unit])
         except UnicodeDecodeError:
             continue
-        ascii_share = sum(each < "\x7f" for each in text) / units
-        if ascii_share >= share and all(each.isprintable() or each in _ALLOWED for each in text):
+        ascii_count = sum(" " <= each < "\x7f" for each in text)
+        control_count = sum(not each.isprintable() and each not in _ALLOWED for each in text)
+        if ascii_count >= share * units and control_count <= _MOST_CONTROL * units:
             return encoding._replace(mark=b"")
     return None

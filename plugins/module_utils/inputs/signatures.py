@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Callable, NamedTuple
 
-from .encodings import may_be_wide
+from .encodings import possible_encoding_of
 
 _AS_TEXT = "take it again without debug, which profile_analysis reads; go tool pprof reads this form, too"
 STACKS, PROFILES = "stack_analysis", "profile_analysis"
@@ -103,7 +103,7 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature("a picture", "send the text itself", _begins(rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP")),
     Signature("a document of PDF", "send the text itself", _begins(rb"%PDF-")),
     Signature("a program or a core dump (ELF)", "send the text of the dump", _begins(rb"\x7fELF")),
-    Signature("text in UTF-16 without a byte order mark, as it seems", "save it as UTF-8", may_be_wide),
+    Signature("text in UTF-16 without a byte order mark, as it seems", "save it as UTF-8", possible_encoding_of),
 )  # fmt: skip
 
 

@@ -53,6 +53,12 @@ def repacked(data: bytes, patches: Sequence[Patch]) -> bytes:
     return b"".join([*made, packer.flush(zlib.Z_FINISH if is_whole(data) else zlib.Z_SYNC_FLUSH)])
 
 
+def packed_anew(content: bytes, data: bytes) -> bytes:
+    """Another content as a gzip stream. One that was cut, or damaged, is cut behind what could be read."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, GZIP_BITS)
+    return packer.compress(content) + packer.flush(zlib.Z_FINISH if is_whole(data) else zlib.Z_SYNC_FLUSH)
+
+
 def is_whole(data: bytes) -> bool:
     """Whether the stream comes to its end, its checksum with it."""
     member = zlib.decompressobj(GZIP_BITS)

@@ -12,10 +12,10 @@ from __future__ import annotations
 import html
 import json
 import re
-import zlib
 from collections import Counter
 from typing import Any, Iterable, Iterator
 
+from .encoded import changed, is_encoded
 from .gather import MAX_DEPTH, Gatherer, is_distinct, windows
 from .identity_forms import (
     BEGINS,
@@ -31,7 +31,7 @@ from .identity_forms import (
 )
 from .packed import (
     Patch,
-    is_whole,
+    packed_anew,
     printable,
     profile_with_texts,
     repacked,
@@ -136,6 +136,9 @@ class Pseudonymizer:
         try:
             if data.startswith(GZIP):
                 return self._packed(data, name)
+            made = changed(data, self._text)
+            if made is not None:
+                return self._patched(made)
             if name.endswith(_BINARY) or _CONTROL.search(data, 0, _LOOKED_AT):
                 return self._patched(data)
             return self._text(data)
@@ -144,14 +147,14 @@ class Pseudonymizer:
 
     def _packed(self, data: bytes, name: str) -> bytes:
         content = content_of(data)
+        if content is None and is_encoded(next(unpacked(data), b"")):
+            raise RedactionError("it holds a text that is too large to be looked through in its encoding")
         if content is None:
             patches = list(self._patches(unpacked(data)))
             return repacked(data, patches) if patches else data
-        made = self._content(content, name)
-        if made == content:
-            return data
-        packer = zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-        return packer.compress(made) + packer.flush(zlib.Z_FINISH if is_whole(data) else zlib.Z_SYNC_FLUSH)
+        made = changed(content, self._text)
+        made = self._content(content, name) if made is None else self._patched(made)
+        return data if made == content else packed_anew(made, data)
 
     def _content(self, content: bytes, name: str) -> bytes:
         places = texts_of_profile(content) if name.endswith(PROFILE) else None

@@ -16,9 +16,9 @@ import re
 import sys
 from typing import Any, Iterable, Iterator, Tuple
 
-from . import own
+from . import encoded, own
 from .named import Span, is_secret_name, named_secrets
-from .packed import Patch, only_texts, printable, repacked, texts_of_profile, unpacked
+from .packed import Patch, only_texts, packed_anew, printable, repacked, texts_of_profile, unpacked
 from .rules import OWN, TOKEN_LENGTH, TOKEN_RULES, Rule
 
 LEVELS = SECRETS, NONE = ("secrets", "none")
@@ -87,13 +87,19 @@ class Redactor:
         try:
             if data.startswith(GZIP):
                 return self._packed(data, name)
-            if name.endswith(_BINARY):
-                return self._masked(data)
-            if name.endswith(_JSON):
-                return self._json(data, name)
-            return self._replaced(data, is_json=False)
+            made = encoded.changed(data, lambda text: self._plain(text, name))
+            # Something in another encoding may have been written behind it.
+            return self._plain(data, name) if made is None else self._masked(made)
         except (RecursionError, MemoryError, re.error, ValueError) as error:
             raise RedactionError(f"{type(error).__name__}: {error}") from error
+
+    def _plain(self, data: bytes, name: str) -> bytes:
+        """The same for what is not packed, and UTF-8 where it is a text."""
+        if name.endswith(_BINARY):
+            return self._masked(data)
+        if name.endswith(_JSON):
+            return self._json(data, name)
+        return self._replaced(data, is_json=False)
 
     def text(self, text: str) -> str:
         """A text without its secrets."""
@@ -157,6 +163,12 @@ class Redactor:
         A damaged one is looked through as far as it goes; what comes after that is not to be had by anybody.
         """
         content = content_of(data)
+        if content is None and encoded.is_encoded(next(unpacked(data), b"")):
+            raise RedactionError("it holds a text that is too large to be looked through in its encoding")
+        made = encoded.changed(content, lambda text: self._replaced(text, is_json=False)) if content else None
+        if content is not None and made is not None:
+            made = self._masked(made)
+            return data if made is content else packed_anew(made, data)
         texts = texts_of_profile(content) if content is not None and name.endswith(PROFILE) else None
         if content is not None and texts is not None:
             content = only_texts(content, texts)
@@ -254,6 +266,11 @@ def content_of(data: bytes) -> bytes | None:
         if size > MAX_UNPACKED:
             raise RedactionError(f"it holds more than {MAX_UNPACKED} bytes")
     return b"".join(pieces) if size <= WHOLE else None
+
+
+def texts_of(data: bytes) -> Iterator[bytes]:
+    """What a file says, in pieces: unpacked, and in UTF-8 where it is a text in another encoding."""
+    return encoded.as_utf8(unpacked(data) if data.startswith(GZIP) else (data,))
 
 
 def mask(rule: str, size: int) -> bytes:

@@ -49,6 +49,9 @@ ARTIFACTS = {
     "trace.out": b"go 1.22 trace\0\0\0" + LOG,
     "cpu.pb.gz": gzip.compress(pprofs.profile(stacks=[([1, 10], ["main.main"])], labels={0: TEXTS})),
     "kvm-node-31.txt": LOG,
+    "utf-16.log": LOG.decode().encode("utf-16"),
+    "unmarked.log": LOG.decode().encode("utf-16-be"),
+    "utf-16.log.gz": gzip.compress(LOG.decode().encode("utf-16")),
 }
 REPORTS = {
     "health.json": DOCUMENT,

@@ -41,6 +41,12 @@ ARTIFACTS = {
     "certificate.der": b"\x30\x82\x00\x01" + LOG,
     "cpu.pb.gz": gzip.compress(b"\x0a\x04" + LOG),
     "trace.out": b"go 1.22 trace\0\0\0" + LOG,
+    "utf-16.log": LOG.decode().encode("utf-16"),
+    "utf-16-be.log": b"\xfe\xff" + LOG.decode().encode("utf-16-be"),
+    "utf-32.log": LOG.decode().encode("utf-32"),
+    "unmarked.log": LOG.decode().encode("utf-16-le"),
+    "utf-16.json": DOCUMENT.decode().encode("utf-16"),
+    "utf-16.log.gz": gzip.compress(LOG.decode().encode("utf-16")),
 }
 REPORTS = {
     "health.json": DOCUMENT,
@@ -60,7 +66,8 @@ def contents(archive):
 
 
 def left(data):
-    """The kinds of which something is there. In JSON they stand with its escapes, too."""
+    """The kinds of which something is there. In JSON they stand with its escapes, too; in UTF-16 with zeros."""
+    data += data.replace(b"\0", b"")
     found = []
     for name, secret in SECRETS.items():
         lines = [line for line in secret.replace(b"\\n", b"\n").split(b"\n") if line]

@@ -118,4 +118,8 @@ ARCHIVES: dict[str, Callable[[Mapping[str, bytes]], bytes]] = {
     "gzip in a tar": lambda files: tar({name: gzip.compress(data) for name, data in files.items()}),
 }
 # What stands between the archive and the file in results.
-INNER = {"tar.gz in a zip": "inner.tar.gz!", "zip in a tar.gz": "inner.zip!", "zip, stored, in a zip to a pipe, stored": "inner.zip!"}
+INNER = {
+    "tar.gz in a zip": "inner.tar.gz!",
+    "zip in a tar.gz": "inner.zip!",
+    "zip, stored, in a zip to a pipe, stored": "inner.zip!",
+}
