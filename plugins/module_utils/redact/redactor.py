@@ -140,13 +140,13 @@ class Redactor:
         made = self._replaced(data, is_json=True)
         if made is data:
             return data
-        documents = made.splitlines() if name.endswith(".jsonl") else [made]
+        before, after = ((one.splitlines() if name.endswith(".jsonl") else [one]) for one in (data, made))
         try:
-            for document in documents:
-                json.loads(document)
-            return made
+            if all(_is_of_one_shape(json.loads(old), json.loads(new)) for old, new in zip(before, after)):
+                return made
         except (ValueError, RecursionError):
-            return self._by_value(data, name)
+            pass
+        return self._by_value(data, name)
 
     def _by_value(self, data: bytes, name: str) -> bytes:
         """The slow way, for JSON that the fast one would break; text that is no JSON is only text."""
@@ -254,6 +254,17 @@ def _common(one: bytes, other: bytes) -> int:
 def _is_distinct(word: bytes) -> bool:
     text = word.decode("utf-8", "replace")
     return len(text) >= (KNOWN_WORD_LENGTH if text.isalpha() else KNOWN_LENGTH)
+
+
+def _is_of_one_shape(one: Any, other: Any) -> bool:
+    """Whether lists and objects are where they were, so that no secret was taken for more than one text."""
+    for kind in (dict, list):
+        if isinstance(one, kind):
+            if not isinstance(other, kind) or len(one) != len(other):
+                return False
+            pairs = zip(one.values(), other.values()) if kind is dict else zip(one, other)
+            return all(_is_of_one_shape(*pair) for pair in pairs)
+    return not isinstance(other, (dict, list))
 
 
 def content_of(data: bytes) -> bytes | None:

@@ -29,7 +29,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redac
     count_markers,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.rules import RULES
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from workspace import ROOT
@@ -188,6 +188,7 @@ def test_json_stays_json(document):
     assert set(made) == set(document)
 
 
+@example(["pw:'", "'"], "x.json")
 @given(st.lists(st.text("abc=:\"'\\ {}[],pasword@/-", max_size=30)), st.sampled_from(["x.json", "x.jsonl"]))
 def test_json_of_any_texts_stays_json(texts, name):
     data = (json.dumps({"a": texts}) + "\n").encode() * (2 if name.endswith("l") else 1)
@@ -203,6 +204,11 @@ def test_any_bytes_can_be_looked_through(data):
         return
     assert REDACTOR.data(made) == made
     assert made.count(b"\0") == data.count(b"\0")
+
+
+def test_a_secret_in_the_name_of_a_field_is_taken_out():
+    text, secret = kinds.planted("assigned")
+    assert_gone(secret, REDACTOR.data(json.dumps({text.decode(): [1]}).encode(), "x.json"))
 
 
 def test_a_secret_over_the_end_of_a_window(monkeypatch):
