@@ -29,13 +29,11 @@ def error_of(result: Mapping[str, Any]) -> Missed | None:
     """Return why a result is one of a failure, or None."""
     if not result.get("failed") and not result.get("unreachable"):
         return None
-    words = [str(result.get("msg") or "It failed without a message.")]
-    for key in _SEE_ELSEWHERE:
-        said = str(result.get(key) or "").strip()
-        if said:
-            words.append(said.splitlines()[-1])
-            break
-    text = printable(" ".join(" ".join(words).split()))[:_LONGEST]
+    words = str(result.get("msg") or "It failed without a message.")
+    said = next((str(result[key]).strip() for key in _SEE_ELSEWHERE if str(result.get(key) or "").strip()), "")
+    if said:
+        words = f"{words.rstrip('.')}: {said.splitlines()[-1]}"
+    text = printable(" ".join(words.split()))[:_LONGEST]
     reason = Reason.UNREACHABLE if result.get("unreachable") else Reason.NO_RESULT
     return Missed(text, reason.value)
 

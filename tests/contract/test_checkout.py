@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import COMPONENTS, DUMPS, SCENARIOS
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import CONNECTION_OPTIONS
 
 from workspace import ROOT
 
@@ -129,8 +130,7 @@ def told_variables() -> dict[str, set[str]]:
 
 def variables() -> dict[str, set[str]]:
     """Each cloudpods_* variable of the roles' defaults, and its defaults there; those of the connection have none."""
-    options = yaml.safe_load((ROOT / "roles/bundle/vars/main.yml").read_text())["bundle_connection_options"]
-    found: dict[str, set[str]] = {f"cloudpods_{name}": {""} for name in options}
+    found: dict[str, set[str]] = {f"cloudpods_{name}": {""} for name in CONNECTION_OPTIONS}
     for path in (ROOT / "roles").glob("*/defaults/main.yml"):
         for value in yaml.safe_load(path.read_text()).values():
             for name, default in re.findall(r"(cloudpods_\w+) \| default\((.*?)\) }}", str(value)):

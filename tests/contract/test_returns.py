@@ -120,8 +120,8 @@ CALLS: dict[str, list[tuple[str, dict[str, Any], bool]]] = {
 }
 
 
-# Actions that have no module. Tested in test_hostile_node.py.
-ACTIONS = {"bundle_fetch"}
+# Actions that have no module. Tested in test_hostile_node.py and test_flow.py.
+ACTIONS = {"bundle_capture", "bundle_fetch", "show_result"}
 
 
 def test_every_module_is_called_here():
