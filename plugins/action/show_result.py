@@ -10,18 +10,13 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import as_result
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.result_text import (
-    Outcome,
     Policy,
     blocks,
     outcome,
     planned,
     without_bundle,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.shown import (
-    result_is_dumped,
-    show,
-    text_is_shown,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.shown import result_is_dumped, show
 
 ARGUMENTS = {
     "run": {"type": "str", "required": True},
@@ -58,17 +53,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
             ended = outcome(entries, [without_bundle(table) for table in arguments["tables"]], policy)
         lines = blocks([ended.lines, [f"bundle: {archive}"] if archive else []])
         show(lines)
-        result = {"changed": False, "run": arguments["run"], "msg": _message(ended)}
         if ended.failure and not result_is_dumped():
             # A callback for people shows the whole result of a failed task.
-            return result
-        counts, verdict = dict(sealed.get("counts") or {}), arguments["verdict"]
-        return {**result, "table": lines, "errors": ended.errors, "archive": archive, "counts": counts,
-                "verdict": verdict}  # fmt: skip
-
-
-def _message(ended: Outcome) -> str:
-    """Return why the run counts as failed. Where no text is shown, several errors stand in it."""
-    if not ended.failure or text_is_shown() or len(ended.errors) < 2:
-        return ended.failure
-    return " ".join([ended.failure, *(each["error"] for each in ended.errors)])
+            return {"changed": False, "run": arguments["run"], "msg": ended.short}
+        return {
+            "changed": False,
+            "run": arguments["run"],
+            "msg": ended.failure,
+            "table": lines,
+            "errors": ended.errors,
+            "archive": archive,
+            "counts": dict(sealed.get("counts") or {}),
+            "verdict": arguments["verdict"],
+        }

@@ -9,12 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import counted, printable
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import printable
 
 # The verdicts of a watch and of an audit, the worst first. Others stand behind them.
 WORST_FIRST = ("dropping", "critical", "stuck", "warning", "busy", "unknown", "healthy", "ok")
 GOOD = ("healthy", "ok")
 MOST_NAMES = 5
+NOTHING, WOULD_NOTHING = "Nothing was captured", "Nothing would be captured"
+# Where bundle_seal begins to tell of the first row that is not complete, which the table has, too.
+FIRST_ROW = " The first: "
 
 Entry = Mapping[str, Any]
 Lines = Sequence[str]
@@ -24,11 +27,13 @@ Lines = Sequence[str]
 class Outcome:
     """The end of a run. lines: the text, without the path of the bundle. failure: why it counts as failed, or "".
 
+    short: the same without what the text has already. Ansible shows the message of a failed task up to twice.
     errors: each error of an access point once, with the access points: [{error, access_points}].
     """
 
     lines: list[str] = field(default_factory=list)
     failure: str = ""
+    short: str = ""
     errors: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -51,9 +56,9 @@ def outcome(entries: Sequence[Entry], tables: Sequence[Lines], policy: Policy) -
     """Return the end of a run. entries: what bundle_capture returned. tables: those made on the controller."""
     errors = grouped(entries)
     if errors and not any(each["brought"] for each in entries):
-        return _nothing("Nothing was captured", errors, policy)
+        return _nothing(NOTHING, errors, policy)
     lines = blocks([*_of_access_points(entries), *tables])
-    return Outcome(lines, policy.failure, errors)
+    return Outcome(lines, policy.failure, policy.failure.partition(FIRST_ROW)[0], errors)
 
 
 def planned(entries: Sequence[Entry], policy: Policy) -> Outcome:
@@ -61,14 +66,13 @@ def planned(entries: Sequence[Entry], policy: Policy) -> Outcome:
     errors = grouped(entries)
     failing = [each for each in entries if each["missed"]]
     if errors and len(failing) == len(entries):
-        return _nothing("Nothing would be captured", errors, policy)
+        return _nothing(WOULD_NOTHING, errors, policy)
     lines = blocks([*_of_access_points(entries), _told(errors)])
     if policy.may_fail and not sum(each["would"] for each in entries):
-        said = next((each["said"] for each in entries if each["said"]), "no instance was found")
-        # That is told once: by the message of the failure.
-        rest = [line for line in lines if not line.endswith(said)]
-        return Outcome(rest, f"Nothing would be captured: {said}", errors)
-    return Outcome(lines, policy.failure, errors)
+        said = next((each["said"] for each in entries if each["said"]), "No instance was found.")
+        told = lines if any(line.endswith(said) for line in lines) else [*lines, said]
+        return Outcome(told, f"{WOULD_NOTHING}: {said}", f"{WOULD_NOTHING}.", errors)
+    return Outcome(lines, policy.failure, policy.failure, errors)
 
 
 def grouped(entries: Iterable[Entry]) -> list[dict[str, Any]]:
@@ -101,12 +105,11 @@ def _nothing(what: str, errors: Sequence[Mapping[str, Any]], policy: Policy) -> 
     """Return the end of a run in which every access point failed: each error once."""
     found = [dict(each) for each in errors]
     names = [name for each in errors for name in each["access_points"]]
-    if len(errors) == 1:
-        place = f" at any of the {len(names)} access points" if len(names) > 1 else ""
-        message = f"{what}{place}: {errors[0]['error']}"
-        return Outcome([], message, found) if policy.may_fail else Outcome([message], policy.failure, found)
-    message = f"{what}: {counted(len(names), 'access point')} failed, for {len(errors)} reasons."
-    return Outcome(_told(errors), message if policy.may_fail else policy.failure, found)
+    lines = _told(errors) if len(names) > 1 else [errors[0]["error"]]
+    if not policy.may_fail:
+        return Outcome(lines, policy.failure, policy.failure, found)
+    where = "see the error above" if len(errors) == 1 else f"see the {len(errors)} errors above"
+    return Outcome(lines, f"{what}: {' '.join(each['error'] for each in errors)}", f"{what}: {where}.", found)
 
 
 def _told(errors: Iterable[Mapping[str, Any]]) -> list[str]:
