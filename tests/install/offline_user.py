@@ -32,11 +32,13 @@ README = ROOT / "README.md"
 
 @dataclass(frozen=True)
 class User:
-    """home: all that they have. programs: the folder of their programs. closed: a port on which nothing listens."""
+    """home: what they have installed. programs: the folder of their programs. closed: a port on which nothing listens.
+    folder: where they work."""
 
     home: Path
     programs: Path
     closed: int
+    folder: Path
 
     @property
     def environment(self) -> dict[str, str]:
@@ -55,10 +57,10 @@ class User:
         }
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one of their programs, or one with a path, in their home."""
+        """Run one of their programs, or one with a path, where they work."""
         return subprocess.run(
             [*OFFLINE, str(self.programs / program), *arguments],
-            cwd=self.home,
+            cwd=self.folder,
             env=self.environment,
             capture_output=True,
             text=True,
@@ -69,13 +71,13 @@ class User:
     def install(self, tarball: Path) -> None:
         """Install the collection by the command in the README."""
         (command,) = re.findall(r"^\$ (ansible-galaxy .* --offline)$", README.read_text(), re.MULTILINE)
-        shutil.copy(tarball, self.home)
+        shutil.copy(tarball, self.folder)
         done = self.run("/bin/sh", "-c", command)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def bundle(self) -> Path:
-        """Return the only bundle below their home."""
-        (archive,) = self.home.rglob("cloudpods-diagnostics/*.tar.gz")
+        """Return the only bundle below the folder where they work."""
+        (archive,) = self.folder.rglob("cloudpods-diagnostics/*.tar.gz")
         return archive
 
     def ledger(self) -> list[dict[str, Any]]:

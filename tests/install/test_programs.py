@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import sys
@@ -19,17 +20,24 @@ from offline_user import PLAYBOOK, User, dumps_of
 DUMP, SEAL = "cloudpods.diagnostics.stack_dump", "cloudpods.diagnostics.bundle_seal"
 
 
-@pytest.fixture
-def user(tmp_path, closed, tarball):
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory, closed, tarball):
     """Someone with ansible-navigator and ansible-runner, who has installed the tarball."""
-    user = User(tmp_path, Path(sys.executable).parent, closed)
+    home = tmp_path_factory.mktemp("home")
+    user = User(home, Path(sys.executable).parent, closed, home)
     user.install(tarball)
     return user
 
 
+@pytest.fixture
+def user(installed, tmp_path):
+    """The same, at work in an empty folder."""
+    return dataclasses.replace(installed, folder=tmp_path)
+
+
 def navigate(user: User, variables: Mapping[str, Any]) -> tuple[int, str, dict[str, Any]]:
     """Run the playbook by ansible-navigator; return the exit code, what was shown, and the artifact."""
-    artifact = user.home / "artifact.json"
+    artifact = user.folder / "artifact.json"
     options = ("--execution-environment", "false", "--mode", "stdout", "--playbook-artifact-save-as", str(artifact))
     done = user.run("ansible-navigator", "run", PLAYBOOK, *options, "-e", json.dumps(variables))
     assert artifact.exists(), done.stdout + done.stderr
@@ -38,7 +46,7 @@ def navigate(user: User, variables: Mapping[str, Any]) -> tuple[int, str, dict[s
 
 def run(user: User, variables: Mapping[str, Any]) -> tuple[int, str, list[dict[str, Any]]]:
     """Run the playbook by ansible-runner; return the exit code, the status, and the events in their order."""
-    folder = user.home / "private"
+    folder = user.folder / "private"
     (folder / "env").mkdir(parents=True)
     (folder / "env" / "extravars").write_text(json.dumps(variables))
     done = user.run("ansible-runner", "run", str(folder), "--playbook", PLAYBOOK, "--ident", "one")

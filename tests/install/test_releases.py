@@ -30,7 +30,8 @@ def user(request, tmp_path_factory, closed, tarball):
         venv = make_venv.ensure(request.param)
     except make_venv.Unfit as unfit:
         pytest.skip(str(unfit))
-    user = User(tmp_path_factory.mktemp("home"), venv / "bin", closed)
+    home = tmp_path_factory.mktemp("home")
+    user = User(home, venv / "bin", closed, home)
     said = user.run("ansible", "--version").stdout
     assert said.startswith(f"ansible [core {CORES[request.param].version}]")
     user.install(tarball)
