@@ -86,7 +86,8 @@ def begun(run: RunFolder, output: str, remote: bool, inventory: Sequence[str]) -
     remote: whether a host of the play is another machine. inventory: the sources that the user gave.
     """
     mark_running(run, os.getppid())
-    note = {"folder": run.folder, "seal": seal_command(run.id, output, inventory if remote else ())}
+    seal = seal_command(run.id, output, inventory if remote else ())
+    note = {"folder": run.folder, "remote": remote, "seal": seal}
     with contextlib.suppress(OSError):
         # Without it, nothing is shown at an interruption; the line below names the place all the same.
         Path(constants.DEFAULT_LOCAL_TMP, f"{RUN_NOTE}{run.id}").write_text(json.dumps(note), encoding="utf-8")
@@ -112,8 +113,13 @@ def _at_exit(main: int) -> None:
     folder = Path(constants.DEFAULT_LOCAL_TMP)
     for note in sorted(folder.glob(f"{RUN_NOTE}*")):
         run = json.loads(note.read_text(encoding="utf-8"))
+        if not is_unsealed(run["folder"]):
+            continue
         # Modules that were interrupted are about to end, and to write what they have.
-        if is_unsealed(run["folder"]) and not (wait_until_ended(run["folder"]) and remove_empty(run["folder"])):
+        ended = wait_until_ended(run["folder"])
+        if run["remote"]:
+            _show(f"The run was not sealed. Its captures are in {run['folder']} and on other machines. Next: {run['seal']}")
+        elif not (ended and remove_empty(run["folder"])):
             _show(f"The run was not sealed. Its captures are in {run['folder']}. Next: {run['seal']}")
     for note in sorted(folder.glob(f"{PLACE_NOTE}*")):
         place = note.read_text(encoding="utf-8")

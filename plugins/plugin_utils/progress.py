@@ -168,7 +168,7 @@ class ProgressAction(ModuleAction):
     def _run_module(self, tmp: Any, task_vars: dict[str, Any]) -> dict[str, Any]:
         with contextlib.ExitStack() as stack:
             stack.enter_context(ending_with_parent())
-            if not self._task.args.get("output"):
+            if not self._task.args.get("output") and not self._task.args.get("run"):
                 stack.enter_context(noting_place())
             result: dict[str, Any] = super().run(tmp, task_vars)
         return result
