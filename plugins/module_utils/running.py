@@ -68,7 +68,7 @@ def capturing_module(base: Any, spec: dict[str, Any]) -> Any:
             path = self.params.get("kubeconfig")
             if is_path(path) and path not in secret_values(self.params):
                 self.no_log_values.discard(path)
-            super().fail_json(msg, **kwargs)
+            super().fail_json(msg=msg, **kwargs)
 
     return CapturingModule(argument_spec=spec, supports_check_mode=True)
 

@@ -52,22 +52,22 @@ EXAMPLES = r"""
 RETURN = r"""
 msg:
   description: All that has to be mended, a sentence or two for each; empty where nothing has to be.
-  returned: always
+  returned: success and failure
   type: list
   elements: str
   sample: ["cloudpods_timeout is 'abc'. It has to be a number of seconds from 0.1 to 86400."]
 missing:
   description: Which of O(libraries) the Python that the module ran with cannot use.
-  returned: by the module itself; the action makes sentences of it
+  returned: success
   type: list
   elements: str
 python:
   description: The path of that Python.
-  returned: by the module itself; the action makes sentences of it
+  returned: success
   type: str
 managed:
   description: Whether that Python belongs to the operating system, so that pip refuses to install into it.
-  returned: by the module itself; the action makes sentences of it
+  returned: success
   type: bool
 """
 

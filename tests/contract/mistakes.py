@@ -54,7 +54,9 @@ MISTAKES = {
         "cloudpods_node_concurrency is [1]. It has to be a whole number from 1 to 1000.",
     ),
     "of one playbook": Mistake(
-        {"cloudpods_samples": "two"}, "cloudpods_samples is 'two'. It has to be a whole number from 1 to 1000.", (AUDIT,)
+        {"cloudpods_samples": "two"},
+        "cloudpods_samples is 'two'. It has to be a whole number from 1 to 1000.",
+        (AUDIT,),
     ),
     "a size": Mistake(
         {"cloudpods_max_bytes": "64MiB"},
@@ -87,8 +89,11 @@ MISTAKES = {
         (STACKS, LOGS),
     ),
     "transport of what an audit calls": Mistake(
-        {"cloudpods_transport": "url", "cloudpods_urls": {"region": "https://a:1"},
-         "cloudpods_on_critical": "capture_stacks"},
+        {
+            "cloudpods_transport": "url",
+            "cloudpods_urls": {"region": "https://a:1"},
+            "cloudpods_on_critical": "capture_stacks",
+        },
         "cloudpods_transport is 'url'. capture_stacks takes kubernetes or host.",
         (AUDIT,),
     ),

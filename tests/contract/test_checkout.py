@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import COMPONENTS, DUMPS, SCENARIOS
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import CONNECTION_OPTIONS
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.variables import VARIABLES
 
 from workspace import ROOT
 
@@ -129,13 +129,16 @@ def told_variables() -> dict[str, set[str]]:
 
 
 def variables() -> dict[str, set[str]]:
-    """Each cloudpods_* variable of the roles' defaults, and its defaults there; those of the connection have none."""
-    found: dict[str, set[str]] = {f"cloudpods_{name}": {""} for name in CONNECTION_OPTIONS}
-    for path in (ROOT / "roles").glob("*/defaults/main.yml"):
-        for value in yaml.safe_load(path.read_text()).values():
-            for name, default in re.findall(r"(cloudpods_\w+) \| default\((.*?)\) }}", str(value)):
-                found.setdefault(name, set()).add(stated("true" if default == "True" else default.strip("'")))
-    return found
+    """Each variable of the table for users, and its defaults; the README tells the one of the terminal elsewhere."""
+    return {
+        name: {stated(_written(variable.default_of(role))) for role in variable.roles}
+        for name, variable in VARIABLES.items()
+        if name != "cloudpods_progress_seconds"
+    }
+
+
+def _written(default: object) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def test_the_readme_names_the_variables_that_there_are():

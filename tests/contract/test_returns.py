@@ -60,6 +60,10 @@ def returned(name: str) -> dict[str, Any]:
 # module -> the ways in which it is called: (what they are, options, check mode). {dumps}, {sealed}, {status} and
 # {profiles}: what the fixture `folders` makes; {new} is not there yet.
 CALLS: dict[str, list[tuple[str, dict[str, Any], bool]]] = {
+    "preflight": [
+        ("plain", {"role": "audit_health", "libraries": ["jmespath", "protobuf"]}, False),
+        ("check mode", {"role": "capture_stacks"}, True),
+    ],
     "service_info": [
         ("plain", {}, False),
         ("check mode", {"components": ["region", "glance"]}, True),

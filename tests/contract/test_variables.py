@@ -68,7 +68,9 @@ def test_documentation_of_a_role_names_the_variable_of_each_option(role):
     for entry in specs(role).values():
         for name, option in entry["options"].items():
             texts = option["description"]
-            named = re.findall(r"Set by the variable C\((\w+)\)\.", " ".join([texts] if isinstance(texts, str) else texts))
+            named = re.findall(
+                r"Set by the variable C\((\w+)\)\.", " ".join([texts] if isinstance(texts, str) else texts)
+            )
             assert named == ([known[name].full_name] if name in known else []), name
 
 
@@ -112,7 +114,9 @@ def test_no_page_names_a_variable_that_there_is_not():
     pages = [*ROOT.glob("docs/*.md"), *ROOT.glob("playbooks/*.yml"), *ROOT.glob("extensions/**/*.yml")]
     assert pages
     named = {word for page in pages for word in re.findall(r"\bcloudpods_[a-z_]+\b", page.read_text())}
-    assert {name for name in named if not name.startswith(("cloudpods_health_", "cloudpods_diagnostics"))} <= set(VARIABLES)
+    assert {name for name in named if not name.startswith(("cloudpods_health_", "cloudpods_diagnostics"))} <= set(
+        VARIABLES
+    )
 
 
 @pytest.mark.parametrize(

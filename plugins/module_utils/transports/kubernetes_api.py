@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import http.client
 import socket
 import ssl
@@ -53,6 +54,9 @@ class Api:
         import urllib3
 
         self._configuration = configuration
+        # The client sets what a kubeconfig says anew whenever it renews a token (refresh_api_key_hook): an option such
+        # as host would be lost.
+        self._settings = copy.copy(configuration)
         self._errors = (urllib3.exceptions.HTTPError, OSError)
         self._urllib3 = urllib3
         self._pool = kubernetes.client.ApiClient(configuration).rest_client.pool_manager
@@ -159,7 +163,7 @@ class Api:
         def ask() -> Any:
             response = self._pool.request(
                 "POST" if posted else "GET",
-                self._configuration.host.rstrip("/") + path,
+                self._settings.host.rstrip("/") + path,
                 body=posted or None,
                 headers=dict(self._request_headers(), **headers),
                 retries=False,
@@ -179,12 +183,12 @@ class Api:
             raise _NoAnswerYet(0, f"no answer within {patience:.0f} s") from error
         except self._errors as error:
             broken = isinstance(error, self._urllib3.exceptions.ProtocolError)
-            raise ApiProblem(0, f"API server {server_of(self._configuration.host)}: {cause(error)}", broken) from error
+            raise ApiProblem(0, f"API server {server_of(self._settings.host)}: {cause(error)}", broken) from error
         return Stream(response, self._errors)
 
     def websocket_options(self, path: str, query: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """What a WebSocket client needs to connect to a path: url, sslopt, and keyword arguments of its connect()."""
-        configuration = self._configuration
+        configuration = self._settings
         scheme, _colon, rest = configuration.host.rstrip("/").partition("://")
         header: list[str] = []
         for name, value in self._request_headers().items():
@@ -208,7 +212,7 @@ class Api:
 
     def _tls(self) -> ssl.SSLContext:
         if self._ssl_context is None:
-            configuration = self._configuration
+            configuration = self._settings
             context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
             if configuration.assert_hostname is False or not configuration.verify_ssl:
                 context.check_hostname = False
