@@ -267,7 +267,7 @@ files:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bounds import check_bounds
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check import (
     CheckError,
@@ -281,6 +281,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.repor
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import CRITICAL
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.strict_yaml import HAS_YAML
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.verdict import FAIL_ON, affected, failure
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.libraries import lacks_here
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import utc_now, utc_text
 
 ARGUMENTS = {
@@ -361,9 +362,9 @@ def main() -> None:
     """Wire options to the work, and its result to Ansible."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
-    for has, library in ((HAS_JMESPATH, "jmespath"), (HAS_YAML, "PyYAML")):
-        if not has:
-            module.fail_json(msg=missing_required_lib(library, reason="to evaluate health rules"))
+    lacking = [library for has, library in ((HAS_JMESPATH, "jmespath"), (HAS_YAML, "PyYAML")) if not has]
+    if lacking:
+        module.fail_json(msg=lacks_here(*lacking))
     request = Request(
         params["paths"],
         params["rules"],

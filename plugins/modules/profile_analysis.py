@@ -244,7 +244,8 @@ table:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.libraries import lacks_here
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.files import Request, WriteError, analyse
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_proto import (
@@ -294,7 +295,7 @@ def main() -> None:
         message_class("Profile")
         found = analyse(request(module.params, module.check_mode))
     except ProtobufMissing as error:
-        module.fail_json(msg=missing_required_lib("protobuf", reason="to read profiles"), exception=str(error))
+        module.fail_json(msg=lacks_here("protobuf"), exception=str(error))
     except (ValueError, WriteError, OSError) as error:
         module.fail_json(msg=f"The profiles cannot be read: {error}")
     module.exit_json(changed=False, table=table(found["profiles"]), **found)

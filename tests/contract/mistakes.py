@@ -65,8 +65,8 @@ MISTAKES = {
     ),
     "too long to ask": Mistake(
         {"cloudpods_cpu_seconds": 90},
-        "cloudpods_cpu_seconds is 90. More than 60 seconds slow a service down for long, so cloudpods_profile_force has "
-        "to be true for it.",
+        "cloudpods_cpu_seconds is 90. More than 60 seconds slow a service down for long, so cloudpods_profile_force "
+        "has to be true for it.",
         (PROFILES,),
     ),
     "of the terminal": Mistake(

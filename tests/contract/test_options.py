@@ -61,3 +61,26 @@ def test_no_credential_is_shown_with_the_options():
     shown = run("service_info", kubeconfig=kubeconfig("x"), api_key=TOKEN, proxy=f"http://u:{PASSWORD}@127.0.0.1:1")
     assert TOKEN not in shown.stdout + shown.stderr
     assert PASSWORD not in shown.stdout + shown.stderr
+
+
+CAPTURING = ["stack_dump", "status_info", "log_watch", "profile_dump", "service_info"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", CAPTURING)
+def test_path_of_a_kubeconfig_is_shown_with_any_wrong_option(tmp_path, module):
+    path = str(tmp_path / "absent.conf")
+    shown = run(module, kubeconfig=path, transport=path).stdout
+    assert "value of transport must be one of: kubernetes, host" in shown
+    assert f"got: {path}" in shown
+    assert f'"kubeconfig": "{path}"' in shown
+    assert "****" not in shown
+
+
+@pytest.mark.slow
+def test_content_of_a_kubeconfig_is_shown_in_no_form():
+    for content in (kubeconfig("x"), f"apiVersion: v1\ntoken: {TOKEN}\n"):
+        for wrong in ({}, {"transport": "x"}, {"deadline": "x"}, {"nobody": "x"}):
+            shown = run("service_info", kubeconfig=content, **wrong)
+            assert '"msg": "' in shown.stdout
+            assert TOKEN not in shown.stdout

@@ -20,7 +20,7 @@ try:
     from jmespath.functions import Functions as Builtin
     from jmespath.parser import ParsedResult
 except ImportError:
-    # Modules say so before they call anything of this (missing_required_lib).
+    # Modules say so before they call anything of this (libraries.py).
     HAS_JMESPATH = False
 else:
     HAS_JMESPATH = True

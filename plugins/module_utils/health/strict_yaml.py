@@ -12,7 +12,7 @@ try:
 
     _BASE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 except ImportError:
-    # Modules say so before they call anything of this (missing_required_lib).
+    # Modules say so before they call anything of this (libraries.py).
     HAS_YAML = False
     _BASE = object
 else:

@@ -32,7 +32,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running impo
     run_shown,
     targets_of,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, SetupError
 from fake_transport import FakeTransport
 
 from patience import patience, wait_until
@@ -217,3 +217,35 @@ def test_a_catalog_without_an_entry_for_an_unknown_name_is_no_reason_to_doubt(mo
     monkeypatch.setattr(transport, "discover", lambda _selection, _deadline: lacks)
     with pytest.raises(ValueError, match="did you mean identity"):
         targets(transport, "identiy")
+
+
+class EmptyPlace(FakeTransport):
+    """A place without any instance; nothing: what it says of that."""
+
+    nothing = "Nothing runs in the namespace x."
+
+    def nothing_there(self, _deadline: Deadline) -> str:
+        if isinstance(self.nothing, Exception):
+            raise self.nothing
+        return self.nothing
+
+
+@pytest.mark.parametrize("names", [["region"], ["regoin"]])
+def test_an_empty_place_is_told_instead_of_missing_components(names):
+    params = {"instances": []}
+    with pytest.raises(SetupError, match=r"^Nothing runs in the namespace x\.$"):
+        targets_of(params, EmptyPlace(), select(components=names), Deadline(patience()))
+
+
+@pytest.mark.parametrize("nothing", ["", CaptureError(Reason.FORBIDDEN)])
+def test_a_place_that_may_be_right_is_not_called_empty(nothing):
+    transport = EmptyPlace()
+    transport.nothing = nothing
+    assert targets_of({"instances": []}, transport, select(components=["region"]), Deadline(patience())).instances == []
+
+
+def test_a_place_with_an_instance_is_not_asked_whether_it_is_empty():
+    transport = EmptyPlace()
+    transport.add("region")
+    found = targets_of({"instances": []}, transport, select(components=["region"]), Deadline(patience()))
+    assert [one.component for one in found.instances] == ["region"]

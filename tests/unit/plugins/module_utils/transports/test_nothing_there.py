@@ -1,0 +1,64 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A namespace in which nothing runs and nothing is to run."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_problem import (
+    ApiProblem,
+    problem_of,
+)
+
+from patience import patience
+
+
+class Server:
+    """An API server whose namespaces hold these things: (namespace, resource) -> items, or its problem."""
+
+    cluster_name = "cloud-x"
+
+    def __init__(self, things):
+        self._things = things
+
+    def get_json(self, path, query, _deadline):
+        assert query == {"limit": "1"}
+        parts = path.split("/")
+        found = self._things.get((parts[-2], parts[-1]), [])
+        if isinstance(found, Exception):
+            raise found
+        return {"items": found}
+
+
+def nothing(things, *namespaces):
+    return KubernetesTransport(Server(things), "", namespaces).nothing_there(Deadline(patience()))
+
+
+def test_an_empty_namespace_is_named_with_what_to_do():
+    assert nothing({}, "clodpods", "onecloud") == (
+        "Nothing runs in the namespace clodpods and onecloud of the cluster cloud-x, and nothing is to run there. Next: "
+        "name the namespace of Cloudpods with cloudpods_namespace; kubectl get pods -A -l "
+        "app.kubernetes.io/managed-by=onecloud-operator shows it."
+    )
+
+
+@pytest.mark.parametrize("resource", ["pods", "deployments", "daemonsets"])
+def test_a_namespace_with_anything_in_it_may_be_right(resource):
+    assert nothing({("onecloud", resource): [{}]}, "empty", "onecloud") == ""
+
+
+def test_what_may_not_be_listed_is_not_called_empty():
+    with pytest.raises(CaptureError) as failed:
+        nothing({("onecloud", "deployments"): ApiProblem(403, "no")}, "onecloud")
+    assert failed.value.reason is Reason.FORBIDDEN
+
+
+def test_credentials_that_are_not_accepted_are_told_from_a_missing_right():
+    body = b'{"kind": "Status", "apiVersion": "v1", "message": "Unauthorized", "code": 401}'
+    found = problem_of(401, body)
+    assert found.reason is Reason.FORBIDDEN
+    assert found.text == "the API server does not accept the credentials, which may have expired (Unauthorized)"
