@@ -40,8 +40,8 @@ def nothing(things, *namespaces):
 
 def test_an_empty_namespace_is_named_with_what_to_do():
     assert nothing({}, "clodpods", "onecloud") == (
-        "Nothing runs in the namespace clodpods and onecloud of the cluster cloud-x, and nothing is to run there. Next: "
-        "name the namespace of Cloudpods with cloudpods_namespace; kubectl get pods -A -l "
+        "Nothing runs in the namespace clodpods and onecloud of the cluster cloud-x, and nothing is to run there. "
+        "Next: name the namespace of Cloudpods with cloudpods_namespace; kubectl get pods -A -l "
         "app.kubernetes.io/managed-by=onecloud-operator shows it."
     )
 
@@ -54,7 +54,7 @@ def test_a_namespace_with_anything_in_it_may_be_right(resource):
 def test_what_may_not_be_listed_is_not_called_empty():
     with pytest.raises(CaptureError) as failed:
         nothing({("onecloud", "deployments"): ApiProblem(403, "no")}, "onecloud")
-    assert failed.value.reason is Reason.FORBIDDEN
+    assert failed.value.verdict.reason is Reason.FORBIDDEN
 
 
 def test_credentials_that_are_not_accepted_are_told_from_a_missing_right():
