@@ -22,7 +22,7 @@ extends_documentation_fragment:
 options:
   path:
     description:
-      - The bundle's archive, or its folder.
+      - The bundle's archive, or its folder. The archive may have been packed anew in another form, as zip.
     type: path
     required: true
   fail:

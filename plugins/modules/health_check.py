@@ -34,6 +34,7 @@ options:
     description:
       - What to judge, namely parts that M(cloudpods.diagnostics.status_info) left, or sealed bundles.
       - They are folders or archives, and are read as they are. Nothing is unpacked, and none of them is changed.
+      - Archives may also be packed anew, as zip or with another compression, and be several in one.
     type: list
     elements: path
     required: true
@@ -73,8 +74,8 @@ options:
         default: unreachable
   baseline:
     description:
-      - An earlier run's C(health.json), or the bundle that holds it. Each finding is then new, worse, the same or
-        better, and what is no more found is listed as gone, or as not seen where this time it could not be looked for.
+      - An earlier run's C(health.json), also compressed, or the bundle that holds it. Each finding is then new, worse,
+        the same or better, and what is no more found is listed as gone, or as not seen where this time it could not be looked for.
     type: path
   run:
     description:

@@ -11,8 +11,8 @@ module: profile_analysis
 short_description: Read profiles of services, and show them without Go
 version_added: 0.1.0
 description:
-  - Reads the profiles that C(/debug/pprof) gives (CPU, heap, allocs, goroutine, threadcreate, block, mutex), proves
-    that they are whole, and tells which functions used the most, as C(go tool pprof -top) does.
+  - Reads the profiles that C(/debug/pprof) gives (CPU, heap, allocs, goroutine, goroutineleak, threadcreate, block,
+    mutex), proves that they are whole, and tells which functions used the most, as C(go tool pprof -top) does.
   - Writes for each a table, folded stacks, a file for speedscope, and a flame graph as one page that needs nothing
     else; and with O(base) what changed.
   - Changes nothing at any service. What cannot be read is said in RV(errors); a damaged file is no failure of the
@@ -27,16 +27,31 @@ extends_documentation_fragment:
 options:
   paths:
     description:
-      - Profiles; folders of them; and parts and bundles, as folders or archives (C(.tar.gz)).
+      - Profiles; folders and archives of them; and parts and bundles, as folders or archives.
+      - Files may be compressed (gzip, bzip2, xz, zlib; zstd where Python has a module for it) and archives be tar or
+        zip, also inside each other. Their content tells that, not their name. Nothing is unpacked to the disk.
     type: list
     elements: path
     required: true
   patterns:
     description:
       - Of the files in folders and archives, only those are read whose name matches one of these shell patterns.
+        Archives in folders and in other archives are opened where their name matches.
     type: list
     elements: str
-    default: ['*.pb.gz', '*.pb', '*.pprof', '*.prof']
+    default:
+      - '*.pb.gz'
+      - '*.pb'
+      - '*.pprof'
+      - '*.pprof.gz'
+      - '*.prof'
+      - '*.prof.gz'
+      - '*.tar'
+      - '*.tar.*'
+      - '*.tgz'
+      - '*.tbz2'
+      - '*.txz'
+      - '*.zip'
   output:
     description:
       - Folder to write the reports to, private to the user. Each of O(paths) that is no single profile gets a folder
@@ -45,10 +60,10 @@ options:
     type: path
   in_place:
     description:
-      - Write the reports beside the profiles, also into packed parts.
+      - Write the reports beside the profiles, also into packed parts (C(.tar.gz)).
       - In the ledger of a part, rows that say V(not_read_here) get the verdict that can be given now, and those of all
         profiles the function that used the most.
-      - A sealed bundle cannot be changed; it takes O(output).
+      - A sealed bundle and any other archive cannot be changed; they take O(output).
     type: bool
     default: false
   base:
@@ -113,7 +128,7 @@ profiles:
   elements: dict
   contains:
     path:
-      description: The file; in an archive, its name in there behind that of the archive.
+      description: The file; in an archive, that of the archive, C(!), and its name in there.
       type: str
     cluster:
       description: Where it is from, as the ledger has it; empty for a file that no ledger names.
@@ -132,8 +147,8 @@ profiles:
       type: str
     reason:
       description:
-        - Why, one of the reasons of the ledger, V(profile_whole), V(profile_empty), V(profile_cut), V(profile_bad)
-          or V(profile_too_large).
+        - Why, one of the reasons of the ledger, V(profile_whole), V(profile_empty), V(profile_unproven),
+          V(profile_cut), V(profile_bad) or V(profile_too_large).
       type: str
     message:
       description: The same for people.
@@ -224,13 +239,13 @@ profiles:
       type: list
       elements: str
 errors:
-  description: What could not be read.
+  description: What could not be read, and what is something else than a profile, with what it is.
   returned: success
   type: list
   elements: dict
   contains:
     path:
-      description: The file or folder.
+      description: The file or folder, shaped as RV(profiles[].path).
       type: str
     message:
       description: Why.
@@ -254,9 +269,13 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.ppr
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.report import Settings, table
 
+PATTERNS = [
+    "*.pb.gz", "*.pb", "*.pprof", "*.pprof.gz", "*.prof", "*.prof.gz",
+    "*.tar", "*.tar.*", "*.tgz", "*.tbz2", "*.txz", "*.zip",
+]  # fmt: skip
 ARGUMENTS = {
     "paths": {"type": "list", "elements": "path", "required": True},
-    "patterns": {"type": "list", "elements": "str", "default": ["*.pb.gz", "*.pb", "*.pprof", "*.prof"]},
+    "patterns": {"type": "list", "elements": "str", "default": PATTERNS},
     "output": {"type": "path"},
     "in_place": {"type": "bool", "default": False},
     "base": {"type": "path"},

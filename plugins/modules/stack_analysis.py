@@ -25,13 +25,18 @@ extends_documentation_fragment:
 options:
   paths:
     description:
-      - The files to read, and folders of which all files are read, also those in the folders below.
+      - The files to read, and folders and archives of which all files are read, also those in the folders below.
+      - Files may be compressed (gzip, bzip2, xz, zlib; zstd where Python has a module for it) and archives be tar or
+        zip, bundles among them, also inside each other. Their content tells that, not their name. Nothing is unpacked
+        to the disk.
+      - Texts may be UTF-8, or any encoding that a byte order mark tells.
     type: list
     elements: path
     required: true
   patterns:
     description:
-      - Of the files in folders, only those are read whose name matches one of these shell patterns.
+      - Of the files in folders and archives, only those are read whose name matches one of these shell patterns.
+        Archives in folders and in other archives are opened where their name matches.
     type: list
     elements: str
     default: ['*']
@@ -43,7 +48,7 @@ options:
     default: 100
   max_bytes:
     description:
-      - How much of each file is read, in bytes. Reading takes up to four times as much memory.
+      - How much of each file is read, in bytes after unpacking. Reading takes up to four times as much memory.
     type: int
     default: 268435456
 seealso:
@@ -75,7 +80,7 @@ dumps:
   elements: dict
   contains:
     path:
-      description: The file.
+      description: The file; in an archive, that of the archive, C(!), and its name in there.
       type: str
     line:
       description: The line of the file, from 1, in which it begins.
@@ -169,7 +174,7 @@ files:
   elements: dict
   contains:
     path:
-      description: The file.
+      description: The file, shaped as RV(dumps[].path).
       type: str
     dumps:
       description: How many dumps were found.

@@ -258,12 +258,10 @@ def _is_distinct(word: bytes) -> bool:
 
 def _is_of_one_shape(one: Any, other: Any) -> bool:
     """Whether lists and objects are where they were, so that no secret was taken for more than one text."""
-    for kind in (dict, list):
-        if isinstance(one, kind):
-            if not isinstance(other, kind) or len(one) != len(other):
-                return False
-            pairs = zip(one.values(), other.values()) if kind is dict else zip(one, other)
-            return all(_is_of_one_shape(*pair) for pair in pairs)
+    if isinstance(one, dict):
+        return isinstance(other, dict) and _is_of_one_shape([*one.values()], [*other.values()])
+    if isinstance(one, list):
+        return isinstance(other, list) and len(one) == len(other) and all(map(_is_of_one_shape, one, other))
     return not isinstance(other, (dict, list))
 
 

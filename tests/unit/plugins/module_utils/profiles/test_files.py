@@ -106,8 +106,8 @@ def test_two_rows_of_one_file_stay_two(tmp_path):
 def test_a_packed_part_is_read_and_packed_anew(tmp_path):
     packed_part = Path(pack_part(str(part(tmp_path / "part", {("a", "cpu"): BUSY}))))
     found = ask(packed_part, in_place=True)
-    assert [one["path"] for one in found["profiles"]] == [f"{packed_part}/c/region/a/cpu.pb.gz"]
-    assert f"{packed_part}/c/region/a/cpu.flame.html" in found["profiles"][0]["files"]
+    assert [one["path"] for one in found["profiles"]] == [f"{packed_part}!part/c/region/a/cpu.pb.gz"]
+    assert f"{packed_part}!part/c/region/a/cpu.flame.html" in found["profiles"][0]["files"]
     assert [path.name for path in tmp_path.iterdir()] == ["part.tar.gz"]
     assert stat.S_IMODE(packed_part.stat().st_mode) == 0o600
     sealed = seal_bundle(str(tmp_path / "run"), [str(packed_part)], [], {"id": "run"})
@@ -138,10 +138,10 @@ def test_a_damaged_part_is_said_and_left(tmp_path):
     packed_part.write_bytes(cut)
     good = tmp_path / "cpu.pb.gz"
     good.write_bytes(BUSY)
-    for fields in ({"in_place": True}, {"output": str(tmp_path / "out")}):
+    for fields, words in (({"in_place": True}, "cannot be read"), ({"output": str(tmp_path / "out")}, "is cut")):
         found = ask(packed_part, good, **fields)
         assert [error["path"] for error in found["errors"]] == [str(packed_part)]
-        assert "cannot be read" in found["errors"][0]["message"]
+        assert words in found["errors"][0]["message"]
         assert found["profiles"][-1]["path"] == str(good)
     assert packed_part.read_bytes() == cut
 
@@ -230,11 +230,13 @@ def test_what_cannot_be_read_is_an_error_and_not_the_end(tmp_path):
     found = ask(tmp_path / "pipe.pb.gz", tmp_path / "large.pb.gz", "/x\0y", tmp_path / "none", here)
     assert [(Path(error["path"]).name, error["message"]) for error in found["errors"]] == [
         ("pipe.pb.gz", "cannot be read: it is not a regular file"),
-        ("large.pb.gz", "has more than 1048576 bytes (max_bytes)"),
         ("x\0y", "cannot be read: embedded null byte"),
         ("none", "cannot be read: No such file or directory"),
     ]
-    assert [one["top_function"] for one in found["profiles"]] == ["main.hash"]
+    assert [(one["reason"], one["top_function"]) for one in found["profiles"]] == [
+        ("profile_too_large", ""), ("profile_whole", "main.hash"),
+    ]  # fmt: skip
+    assert "more than 1048576 bytes" in found["profiles"][0]["message"]
 
 
 def test_a_hostile_ledger_names_nothing_outside(tmp_path):
@@ -244,6 +246,25 @@ def test_a_hostile_ledger_names_nothing_outside(tmp_path):
     found = ask(here, in_place=True)
     assert found["profiles"] == []
     assert "unsafe name" in found["errors"][0]["message"]
+
+
+def test_a_ledger_within_a_part_does_not_count(tmp_path):
+    """It could tell of other components than the part may."""
+    here = part(tmp_path / "part", {("a", "cpu"): BUSY})
+    entry = ledger(here)[0].as_dict()
+    (here / "c" / "ledger.jsonl").write_text(
+        json.dumps({**entry, "path": "region/a/cpu.pb.gz", "component": "keystone"}) + "\n"
+    )
+    assert [one["component"] for one in ask(here)["profiles"]] == ["region"]
+
+
+def test_a_folder_of_bundles_has_the_rows_of_each(tmp_path):
+    for name in ("one", "two"):
+        part(tmp_path / "runs" / name, {(name, "cpu"): BUSY})
+    found = ask(tmp_path / "runs", output=str(tmp_path / "out"))
+    assert [one["instance"] for one in found["profiles"]] == ["one", "two"]
+    written = [file for one in found["profiles"] for file in one["files"]]
+    assert len(set(written)) == len(written) == 10
 
 
 def test_single_files_of_one_name_do_not_overwrite_each_other(tmp_path):
@@ -306,7 +327,8 @@ def test_a_change_of_many_samples_is_not_marked(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("cpu.pb.gz", "cpu"), ("a.b.pprof", "a.b"), ("x", "x"), (".gz", ".gz"), ("cpu.gz", "cpu")]
+    ("name", "expected"),
+    [("cpu.pb.gz", "cpu"), ("a.b.pprof", "a.b"), ("x", "x"), (".gz", ".gz"), ("cpu.gz", "cpu"), ("r.zip", "r")],
 )
 def test_stems(name, expected):
     assert stem(name) == expected

@@ -28,16 +28,25 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pro
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, Status
 from pprofs import CPU, HEAP, packed, profile
 
+from workspace import ROOT
+
 TRACES = sorted((Path(__file__).parent / "traces").glob("*.trace"))
 WHOLE = {
     **dict.fromkeys(("cpu", "heap", "allocs", "goroutine", "threadcreate"), Reason.PROFILE_WHOLE),
     **dict.fromkeys(("block", "mutex"), Reason.PROFILE_EMPTY),
+    "goroutineleak": Reason.PROFILE_WHOLE,
     "goroutine_debug1": Reason.PROVEN,
     "goroutine_debug2": Reason.PROFILE_WHOLE,
     "trace": Reason.PROFILE_WHOLE,
     **dict.fromkeys(("cmdline", "index", "symbol"), Reason.RECORDED),
 }
+# The stand-in's Go need not have it yet.
+LEAKS = ROOT / "tests" / "unit" / "fixtures" / "people-packed" / "goroutineleak.pb.gz"
 STACKS = [((1, 10), ("main.a", "main.main"))]
+
+
+def answer(served, kind: str) -> bytes:
+    return served.get(kind, LEAKS).read_bytes()
 
 
 def cuts(data: bytes, most: int = 400):
@@ -61,7 +70,7 @@ def test_the_kinds_are_all_there():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_service_answers_is_whole(served, kind):
-    proof = prove(kind, served[kind].read_bytes())
+    proof = prove(kind, answer(served, kind))
     assert (proof.reason, proof.status) == (WHOLE[kind], Status.COMPLETE)
     assert proof.verdict.message == proof.message
     assert proof.message.endswith(".")
@@ -69,7 +78,7 @@ def test_what_a_service_answers_is_whole(served, kind):
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("cmdline", "goroutine_debug2", "trace")])
 def test_no_cut_is_whole(served, kind):
-    data = served[kind].read_bytes()
+    data = answer(served, kind)
     seen = {prove(kind, cut).reason for cut in cuts(data, 160 if kind == "goroutine_debug1" else 400)}
     assert seen <= {Reason.PROFILE_CUT, Reason.PROFILE_BAD, Reason.DAMAGED}
     assert Reason.PROFILE_CUT in seen
@@ -142,10 +151,13 @@ def test_an_empty_profile_is_complete_and_says_why(kind):
     types = {"cpu": CPU, "heap": HEAP, "allocs": HEAP}.get(kind, [(name, "count") for name in sorted(COUNTS[kind])])
     proof = prove(kind, packed(types))
     assert (proof.reason, proof.status) == (Reason.PROFILE_EMPTY, Status.COMPLETE)
-    words = {"cpu": "idle", "block": "SetBlockProfileRate", "mutex": "SetMutexProfileFraction"}.get(
-        kind, "nothing changed"
-    )
-    assert words in proof.message
+    words = {
+        "cpu": "idle",
+        "block": "SetBlockProfileRate",
+        "mutex": "SetMutexProfileFraction",
+        "goroutineleak": "nothing can wake",
+    }
+    assert words.get(kind, "nothing changed") in proof.message
 
 
 def test_a_difference_over_some_seconds_without_change_is_empty(served):
@@ -158,7 +170,8 @@ def test_a_difference_over_some_seconds_without_change_is_empty(served):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"<html>forbidden</html>", "not compressed"),
+        (b"<html>forbidden</html>", "it is a page of HTML"),
+        (b"forbidden", "it is not compressed, and begins with b'forbidden'"),
         (packed(stacks=STACKS) + b"x", "1 bytes come after the end"),
         (packed(stacks=STACKS)[:-8] + b"\0\0\0\0" + packed(stacks=STACKS)[-4:], "damaged"),
         (packed(stacks=STACKS)[:-4] + b"\0\0\0\x01", "damaged"),
@@ -166,13 +179,35 @@ def test_a_difference_over_some_seconds_without_change_is_empty(served):
         (gzip.compress(profile(stacks=STACKS)[:-3], mtime=0), "not a whole protobuf"),
         (gzip.compress(b"", mtime=0), "0 sample types"),
         (packed(HEAP, [((1, 2, 3, 4), ("main.a",))]), "it is no profile of cpu: it counts alloc_objects"),
-        (profile(stacks=STACKS), "not compressed"),
+        (profile(stacks=STACKS)[:-3], "not a whole protobuf"),
     ],
 )
 def test_what_is_no_profile(data, words):
     proof = prove("cpu", data)
     assert (proof.reason, proof.status) == (Reason.PROFILE_BAD, Status.PARTIAL)
     assert words in proof.message
+
+
+@pytest.mark.parametrize("stacks", [STACKS, []])
+def test_a_profile_without_compression_is_read_and_not_called_whole(stacks):
+    data = profile(stacks=stacks)
+    proof = prove("cpu", data)
+    assert (proof.reason, proof.status) == (Reason.PROFILE_UNPROVEN, Status.PARTIAL)
+    assert proof.details["samples"] == len(stacks)
+    assert "take it again" not in proof.message
+    # A cut that nothing shows.
+    assert prove("cpu", data[: data.rindex(b"\x50")]).reason is Reason.PROFILE_UNPROVEN
+
+
+def test_several_members_are_one_stream():
+    data = profile(stacks=STACKS)
+    several = b"".join(gzip.compress(data[place : place + 7], mtime=0) for place in range(0, len(data), 7))
+    for padding in (b"", bytes(512)):
+        assert prove("cpu", several + padding).details == prove("cpu", packed(stacks=STACKS)).details
+        assert prove("cpu", several + padding).reason is Reason.PROFILE_WHOLE
+    assert {prove("cpu", several[:length]).status for length in range(len(several) - 40, len(several))} == {
+        Status.PARTIAL
+    }
 
 
 @pytest.mark.parametrize("limit", [1 << 10, 1 << 20])
@@ -194,6 +229,7 @@ def test_a_bomb_is_unpacked_only_to_its_limit(limit):
         (packed(stacks=STACKS)[:-1], Reason.PROFILE_CUT),
         (packed(stacks=STACKS) + b"x", Reason.PROFILE_BAD),
         (b"<html>", Reason.PROFILE_BAD),
+        (profile(stacks=STACKS), Reason.PROFILE_UNPROVEN),
     ],
 )
 def test_without_protobuf_nothing_is_called_whole(monkeypatch, data, reason):
