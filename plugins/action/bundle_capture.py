@@ -75,13 +75,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
             show([*([f"{host}:"] if several else []), *(planned.get("plan") or [])])
         result = self._run_module(module, options, task_vars, check_mode)
         brought, missed = "", error_of(result)
-        if not missed and not check_mode:
-            if is_remote:
-                brought, missed = self._fetch(result, run["parts"], place, only, task_vars)
-            else:
-                brought = place
-        if missed and place and not is_remote and not os.listdir(place):
-            os.rmdir(place)
+        if not missed and is_remote and not check_mode:
+            brought, missed = self._fetch(result, run["parts"], place, only, task_vars)
+        elif place and not is_remote:
+            # A module that failed, or was interrupted, may have captured something before.
+            brought = place if os.listdir(place) else ""
+            if not brought:
+                os.rmdir(place)
         about = {"run": run["id"], "host": host, "cluster": arguments["cluster"] or host}
         shows_table = arguments["show_table"] or check_mode
         entry = captured(about, brought, missed, result, shows_table)

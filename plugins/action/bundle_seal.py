@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.failing import failed_result
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import ModuleAction
 
 NOTHING: dict[str, Any] = {"folder": "", "archive": "", "counts": {}, "failure": "", "table": []}
@@ -20,6 +21,8 @@ class ActionModule(ModuleAction):
         if self._task.check_mode:
             return {"changed": False, **NOTHING}
         result = super().run(tmp, task_vars)
+        if result.get("failed"):
+            return failed_result(result)
         if result.get("archive"):
             about = self._task.args.get("run") or {}
             data = {"cloudpods_bundle": result["archive"], "cloudpods_counts": result.get("counts", {})}

@@ -11,6 +11,7 @@ from typing import Any
 from ansible import context
 from ansible.utils.display import Display
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import RunFolder
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.failing import failed_result
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.interruption import begun
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import ModuleAction
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import connection_of, refusal
@@ -29,13 +30,15 @@ class ActionModule(ModuleAction):
         hostvars, hosts = task_vars["hostvars"], task_vars.get("ansible_play_hosts", ())
         refused = refusal({host: hostvars[host].get("ansible_facts") or {} for host in hosts})
         if refused:
-            return {"failed": True, "changed": False, "msg": refused}
+            return failed_result({"changed": False, "msg": refused})
         earlier = task_vars.get(RUN) or {}
         if earlier.get("id") and earlier["id"] != (task_vars.get(SHOWN) or {}).get("run"):
             return {"changed": False, **{key: earlier[key] for key in ("id", "folder", "parts")}}
         self._task.args = {**self._task.args, **self._without_prefix(task_vars)}
         result = super().run(tmp, task_vars)
-        if not result.get("failed") and not self._task.check_mode and self._connection.transport in LOCAL:
+        if result.get("failed"):
+            return failed_result(result)
+        if not self._task.check_mode and self._connection.transport in LOCAL:
             self._say_where(result, [hostvars[host].get("ansible_connection", "ssh") for host in hosts])
         return result
 

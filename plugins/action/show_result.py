@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import as_result
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.failing import failed_result
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.result_text import (
     Policy,
     blocks,
@@ -36,9 +36,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
     _requires_connection = False
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the result; its msg says why the run counts as failed, and is empty where it does not."""
+        """Return the result, or fail with one message where the run counts as failed."""
         super().run(tmp, task_vars)
-        return as_result(self._show)
+        return self._show()
 
     def _show(self) -> dict[str, Any]:
         _checked, arguments = self.validate_argument_spec(ARGUMENTS)
@@ -53,10 +53,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
             ended = outcome(entries, [without_bundle(table) for table in arguments["tables"]], policy)
         lines = blocks([ended.lines, [f"bundle: {archive}"] if archive else []])
         show(lines)
-        if ended.failure and not result_is_dumped():
-            # A callback for people shows the whole result of a failed task.
-            return {"changed": False, "run": arguments["run"], "msg": ended.short}
-        return {
+        result = {
             "changed": False,
             "run": arguments["run"],
             "msg": ended.failure,
@@ -66,3 +63,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
             "counts": dict(sealed.get("counts") or {}),
             "verdict": arguments["verdict"],
         }
+        if not ended.failure:
+            return result
+        if not result_is_dumped():
+            # A callback for people shows the whole result of a failed task.
+            result = {"changed": False, "run": arguments["run"], "msg": ended.short}
+        return failed_result(result)

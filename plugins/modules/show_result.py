@@ -68,9 +68,8 @@ options:
     choices: [none, failed, partial, any]
     default: failed
 notes:
-  - The task does not fail by itself. The example shows how to let it fail with one message.
-  - Where a callback for people shows the result of the failed task, RV(run) and RV(msg) are all of it. With C(-v) it is
-    whole.
+  - The task fails where the run counts as failed. Where a callback for people shows the result of the failed task,
+    RV(run) and RV(msg) are all of it. With C(-v) it is whole.
 seealso:
   - module: cloudpods.diagnostics.bundle_capture
   - module: cloudpods.diagnostics.bundle_seal
@@ -85,20 +84,18 @@ EXAMPLES = r"""
         - region     2
     sealed:
       archive: /var/tmp/bundles/20260102T030405Z-1a2b.tar.gz
-  register: shown
-  failed_when: shown.msg | length > 0
   run_once: true
 """
 
 RETURN = r"""
 run:
   description: The run.
-  returned: success
+  returned: always
   type: str
   sample: 20260102T030405Z-1a2b
 msg:
   description: Why the run counts as failed; empty when it does not.
-  returned: success
+  returned: always
   type: str
 table:
   description: What is shown, as lines.

@@ -10,6 +10,7 @@ what the user typed, and the message says so.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleAction
@@ -20,6 +21,14 @@ class _Mistaken(AnsibleAction):  # type: ignore[misc]  # of a library without ty
     """An exception without an [ERROR]; AnsibleActionSkip of ansible-core does the same."""
 
     omit_exception_key = True
+
+
+def failed_result(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return, or raise for ansible-core, this result as one of a failure. msg: why it failed."""
+    failed = {**{key: value for key, value in result.items() if key != "exception"}, "failed": True}
+    if TRUSTS_EXCEPTIONS:
+        return failed
+    raise _Mistaken(str(result["msg"]), result=failed)
 
 
 def failed_once(sentences: list[str]) -> dict[str, Any]:

@@ -61,6 +61,14 @@ else:
     json.dump(result, sys.stdout)
 sys.exit(done.returncode)
 """
+# What the roles register of captures.
+REGISTERED = (
+    "audit_health_read",
+    "audit_health_stacks",
+    "capture_profiles_result",
+    "capture_stacks_result",
+    "watch_logs_result",
+)
 PLAYBOOKS = ("capture_stacks", "watch_logs", "audit_health", "capture_profiles")
 
 
@@ -130,11 +138,13 @@ def site(tmp_path: Path) -> Site:
 def facts_of(site: Site) -> dict[str, Any]:
     """Facts that name folders of the controller under every variable that decides where a run reads and writes."""
     secret = str(site.secret)
-    lists = ("bundle_brought", "bundle_more", "audit_health_rules", "cloudpods_rules")
+    lists = ("bundle_parts", "bundle_more", "audit_health_rules", "cloudpods_rules")
     texts = ("bundle_id", "bundle_run_id", "bundle_output", "bundle_folder", "cloudpods_output")
     texts += ("cloudpods_run_id", "audit_health_baseline", "capture_profiles_profile_base")
-    run = {"bundle_run": {"id": "evil", "folder": secret, "parts": secret}, "bundle_next": f"{secret}/node"}
-    return {**{name: [secret] for name in lists}, **dict.fromkeys(texts, secret), **run}
+    run = {"bundle_run": {"id": "evil", "folder": secret, "parts": secret}, "bundle_shown": {"run": "evil"}}
+    entry = {"run": "run", "host": "node", "cluster": "node", "brought": [secret], "missed": []}
+    captured = {name: {"captured": [entry]} for name in REGISTERED}
+    return {**{name: [secret] for name in lists}, **dict.fromkeys(texts, secret), **run, **captured}
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
@@ -144,6 +154,15 @@ def test_ignores_facts_in_results(site: Site, playbook: str) -> None:
     assert [path.name for path in site.secret.iterdir()] == ["id_rsa"]
     assert "PRIVATE KEY" not in site.sealed()
     assert sorted(path.name for path in site.home.iterdir() if path.suffix == ".gz") == []
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_takes_no_captures_that_a_result_lists(site: Site, playbook: str) -> None:
+    entry = {"run": "run", "host": "x", "cluster": "x", "brought": [str(site.secret)], "missed": []}
+    done = site.play(f"cloudpods.diagnostics.{playbook}", captured=[entry], error="", brought=[str(site.secret)])
+    assert site.bundle.is_file(), done.stdout + done.stderr
+    assert "PRIVATE KEY" not in site.sealed()
+    assert [path.name for path in site.secret.iterdir()] == ["id_rsa"]
 
 
 @pytest.mark.parametrize("key", ["output", "archive"])
@@ -209,7 +228,7 @@ def test_refuses_a_run_id_that_is_a_path(site: Site, name: str, mode: str) -> No
     done = site.play("cloudpods.diagnostics.capture_stacks", "-e", f"cloudpods_run_id={name}", mode)
     assert done.returncode != 0
     assert "is not the name of a run" in done.stdout
-    assert "Capture the dumps" not in done.stdout
+    assert "Capture the goroutine dumps" not in done.stdout
     assert not list(site.home.rglob("*evil*.tar.gz"))
 
 
@@ -219,7 +238,7 @@ def test_never_overwrites_a_sealed_bundle(site: Site) -> None:
     for mode in ("--diff", "--check"):
         again = site.play("cloudpods.diagnostics.capture_stacks", mode)
         assert (first.returncode, again.returncode) == (0, 2)
-        assert "Capture the dumps" not in again.stdout
+        assert "Capture the goroutine dumps" not in again.stdout
         assert "for example run-2" in again.stdout
     assert site.bundle.read_bytes() == sealed
 

@@ -1,0 +1,80 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which variables of a host are taken for its connection, which facts end a run, and where text may be shown."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.shown import shows_text
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import (
+    CONNECTION_OPTIONS,
+    Connection,
+    connection_variables,
+    own_facts,
+    refusal,
+)
+
+OURS = ["cloudpods"]
+
+
+@pytest.mark.parametrize(
+    ("names", "facts", "common", "groups", "found"),
+    [
+        ({"cloudpods_kubeconfig"}, {}, {}, [], Connection({"kubeconfig": "cloudpods_kubeconfig"})),
+        ({"proxy", "host"}, {}, {}, OURS, Connection({})),
+        ({"context"}, {}, {}, OURS, Connection({"context": "context"}, deprecated=("context",))),
+        ({"context"}, {"context"}, {}, OURS, Connection({}, ignored=("context",))),
+        ({"context"}, {}, {"context"}, OURS, Connection({}, ignored=("context",))),
+        ({"context"}, {}, {}, [*OURS, "site"], Connection({}, ignored=("context",))),
+        (
+            {"context", "cloudpods_context"},
+            {},
+            {},
+            OURS,
+            Connection({"context": "cloudpods_context"}),
+        ),
+    ],
+)
+def test_takes_only_what_is_meant(names, facts, common, groups, found):
+    assert connection_variables(names, facts, common, groups) == found
+
+
+@pytest.mark.parametrize("option", CONNECTION_OPTIONS)
+def test_takes_each_option(option):
+    assert connection_variables({f"cloudpods_{option}"}, (), (), ()).taken == {option: f"cloudpods_{option}"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["cloudpods_output", "bundle_run", "audit_health_read", "capture_stacks_result", "capture_profiles_x",
+     "watch_logs_result", "preflight_for"],
+)  # fmt: skip
+def test_refuses_facts_with_names_of_ours(name):
+    assert own_facts({name: 1, "distribution": 2, f"my_{name}": 3}) == [name]
+    said = refusal({"node-1": [name], "node-2": ["distribution"]})
+    assert f"node-1 set {name}." in said
+    assert "node-2" not in said
+
+
+def test_refuses_no_other_facts():
+    assert refusal({"node-1": ["distribution"], "node-2": []}) == ""
+
+
+@pytest.mark.parametrize(
+    ("callback", "arguments", "shown"),
+    [
+        ("default", {}, True),
+        ("ansible.builtin.default", {}, True),
+        ("community.general.yaml", {}, True),
+        # An event of ansible-runner, not a line on its standard output.
+        ("awx_display", {}, True),
+        ("json", {}, False),
+        ("ansible.posix.json", {}, False),
+        ("ansible.posix.jsonl", {}, False),
+        ("somebodys.own", {}, False),
+        ("default", {"one_line": True}, False),
+    ],
+)
+def test_text_is_shown_where_it_breaks_nothing(callback, arguments, shown):
+    assert shows_text(callback, arguments) is shown
