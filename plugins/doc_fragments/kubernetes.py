@@ -16,7 +16,8 @@ options:
       - The path of a kubeconfig on the machine where the module runs, or the content of a kubeconfig as a dictionary.
       - Several paths are separated by V(:).
       - The default is the environment variable E(K8S_AUTH_KUBECONFIG). Without it, and without another option that says
-        how to log in, a service account inside a pod is used, else the paths in E(KUBECONFIG), else C(~/.kube/config).
+        how to log in, a service account inside a pod is used, else the paths in E(KUBECONFIG), else C(~/.kube/config),
+        else C(/etc/kubernetes/admin.conf) or C(/etc/rancher/k3s/k3s.yaml) if it is readable.
     type: raw
   context:
     description:
