@@ -75,7 +75,8 @@ options:
   baseline:
     description:
       - An earlier run's C(health.json), also compressed, or the bundle that holds it. Each finding is then new, worse,
-        the same or better, and what is no more found is listed as gone, or as not seen where this time it could not be looked for.
+        the same or better, and what is no more found is listed as gone, or as not seen where this time it could not be
+        looked for.
     type: path
   run:
     description:

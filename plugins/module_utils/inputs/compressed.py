@@ -79,7 +79,6 @@ class PackedMember(Readable):
         self._is_first = True
         self._damage: Damaged | None = None
         self.is_over = False
-        budget.member()
 
     def read(self, size: int) -> bytes:
         """Return at most this many bytes, b"" only at the end of the member."""
@@ -149,7 +148,10 @@ class Decompressed(Readable):
             made = self._member.read(size)
             if made:
                 return made
-            self._member = self._next() if self._has_more() else None
+            self._member = None
+            if self._has_more():
+                self._budget.member()
+                self._member = self._next()
         return b""
 
     def _has_more(self) -> bool:

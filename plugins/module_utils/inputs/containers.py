@@ -40,9 +40,10 @@ def is_tar_header(block: bytes) -> bool:
     field = block[_CHECKSUM].strip(b" \0")
     if not field or field.strip(b"01234567"):
         return False
+    stated = int(field, 8)
     rest = block[: _CHECKSUM.start] + b" " * 8 + block[_CHECKSUM.stop : TAR_BLOCK]
     # Some old programs took bytes for signed ones.
-    return int(field, 8) in (sum(rest), sum(each - 256 if each > 127 else each for each in rest))
+    return stated == sum(rest) or stated == sum(rest) - 256 * sum(each > 127 for each in rest)
 
 
 def _is_bzip2(head: bytes) -> bool:

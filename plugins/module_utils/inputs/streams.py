@@ -16,7 +16,7 @@ CHUNK = 64 << 10
 class Damaged(ValueError):
     """A stream ends too early, is damaged, or goes over a limit; the message says which.
 
-    What was read before is valid as far as it goes.
+    What was read before is the beginning of the content, or where a checksum is wrong may be.
     """
 
 
@@ -84,7 +84,8 @@ class Lookahead(Readable):
 
     def read(self, size: int) -> bytes:
         """Return at most this many bytes, b"" only at the end. Damaged."""
-        if self._kept:
+        # To some decoders, nothing means everything.
+        if self._kept or not size:
             part, self._kept = self._kept[:size], self._kept[size:]
             return part
         if self._damage is None:
@@ -105,6 +106,11 @@ class Lookahead(Readable):
         except Damaged as error:
             self._damage = error
         return self._kept[:size]
+
+    def check(self) -> None:
+        """Raise the damage that looking ahead has met."""
+        if self._damage:
+            raise self._damage
 
     def unread(self, data: bytes) -> None:
         """Give back the bytes that were read last."""

@@ -109,7 +109,7 @@ class _Content(Readable):
             return None
         source = Lookahead(self._section) if self._section else self._stream
         if header.method == _STORED:
-            return self._section or _Stored(self._stream, self._what)
+            return self._section or _Stored(self._stream, self._what, self._budget)
         if header.method == _LZMA and (header.packed >= 0 or header.flags & _HAS_END_MARK):
             make = _lzma_decoder(source)
         if make is None:
@@ -166,29 +166,35 @@ class _Stored(Readable):
     Other bytes that look like the description do not have the right checksum and size.
     """
 
-    def __init__(self, stream: Lookahead, what: str) -> None:
-        self._stream, self._what = stream, what
+    def __init__(self, stream: Lookahead, what: str, budget: Budget) -> None:
+        self._stream, self._what, self._budget = stream, what, budget
         self._checksum = self._size = 0
 
     def read(self, size: int) -> bytes:
         """Return at most this many bytes, b"" only at the end. Damaged."""
         head = self._stream.peek(min(size, CHUNK) + _LONGEST_DESCRIPTOR)
-        if head.startswith(_DESCRIPTOR) and self._is_described_by(head[len(_DESCRIPTOR) :]):
+        expected = self._expected()
+        if head.startswith(expected):
             return b""
+        if any(each.startswith(head) for each in expected):
+            self._stream.check()
+            raise Cut(f"{self._what} is cut: its end is missing")
+        if head.startswith(_DESCRIPTOR):
+            # Each of these signs costs time, also where it is part of the content.
+            self._budget.member()
         place = head.find(_DESCRIPTOR, 1)
         if place < 0:
             # A description may begin in the last bytes.
             place = max(1, len(head) - len(_DESCRIPTOR) + 1)
         part = self._stream.read(min(place, size))
-        if not part:
-            raise Cut(f"{self._what} is cut: its end is missing")
         self._checksum = zlib.crc32(part, self._checksum)
         self._size += len(part)
         return part
 
-    def _is_described_by(self, head: bytes) -> bool:
+    def _expected(self) -> tuple[bytes, ...]:
+        """The descriptions that may follow what was read so far."""
         forms = ("<L2Q",) if self._size > _UNKNOWN else ("<L2L", "<L2Q")
-        return any(head.startswith(struct.pack(form, self._checksum, self._size, self._size)) for form in forms)
+        return tuple(_DESCRIPTOR + struct.pack(form, self._checksum, self._size, self._size) for form in forms)
 
 
 def _read_header(stream: Lookahead, budget: Budget) -> _Header:
@@ -239,6 +245,7 @@ def _read_descriptor(stream: Lookahead, size: int = -1) -> tuple[int, int]:
             if size in (-1, stated):
                 stream.skip(end)
                 return checksum, stated
+    stream.check()
     return -1, -1
 
 
@@ -262,7 +269,8 @@ def _check_directory(stream: Lookahead, count: int) -> None:
         listed += sign == _CENTRAL
         _skip_record(stream, sign)
         sign = stream.peek(4)
-    if len(sign) < 4:
+    if len(sign) < len(_END):
+        stream.check()
         raise Cut("the zip archive is cut: the end of its directory is missing")
     if listed != count:
         raise Damaged(f"the zip archive is not whole: its directory does not list the {count} files that are in it")

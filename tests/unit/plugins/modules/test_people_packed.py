@@ -334,7 +334,7 @@ def test_a_member_that_cannot_be_read_leaves_the_others(send, expected, method, 
     assert found["complete"] == "false"
 
 
-def test_links_and_devices_in_archives_are_not_followed(send, tmp_path, expected):
+def test_links_and_devices_in_archives_are_not_followed(send, tmp_path):
     outside = send("outside.txt", PLAIN)
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as archive:

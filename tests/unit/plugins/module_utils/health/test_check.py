@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
 import stat
+import sys
 import tarfile
+from pathlib import Path
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import verify
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import pack_part
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import seal_bundle
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health import check as check_module
@@ -24,6 +28,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import RuleError
 from clouds import NOW, cluster, file_of, instance, rule, status, told
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "inputs"))
+
+from packing import tar, zipped, zipped_to_pipe
 
 NEEDS_KUBERNETES = rule(applies_to={"transports": ["kubernetes"]})
 
@@ -76,6 +84,75 @@ def test_a_folder_an_archive_and_a_bundle_are_read_alike(tmp_path, rules):
     sealed = seal_bundle(str(tmp_path / "run"), [archive], [], {"id": "run"})
     assert run(rules, sealed.folder) == of_folder
     assert run(rules, sealed.archive) == of_folder
+
+
+PACKED_ANEW = {
+    "tar": tar,
+    "tar.xz": lambda files: tar(files, "w:xz"),
+    "zip": zipped,
+    "zip to a pipe": zipped_to_pipe,
+    "zip of its archive": lambda files: zipped({"run.tar.gz": tar(files, "w:gz")}),
+}
+
+
+def files_of(folder, top="run"):
+    return {
+        f"{top}/{path.relative_to(folder)}": path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("form", PACKED_ANEW)
+def test_bundles_that_were_packed_anew_are_read_alike(tmp_path, rules, form):
+    part = make_part(tmp_path / "part", *TWO)
+    audit, document = check(Request([part], [rules]), NOW)
+    write_reports(str(tmp_path / "out"), audit, document, "critical")
+    sealed = seal_bundle(str(tmp_path / "run"), [part], [], {"id": "run"}, [str(tmp_path / "out")])
+    path = tmp_path / "sent"
+    path.write_bytes(PACKED_ANEW[form](files_of(sealed.folder)))
+    assert run(rules, str(path)) == run(rules, sealed.folder)
+    assert [one["change"] for one in run(rules, sealed.folder, baseline=str(path))["findings"]] == ["same"]
+    if form != "zip of its archive":
+        assert verify(str(path)).intact
+        damaged = dict(files_of(sealed.folder), **{"run/added": b"x"})
+        path.write_bytes(PACKED_ANEW[form](damaged))
+        assert verify(str(path)).added == ["added"]
+
+
+@pytest.mark.parametrize("form", PACKED_ANEW)
+def test_no_cut_of_what_was_packed_anew_is_ok(tmp_path, rules, form):
+    data = PACKED_ANEW[form](files_of(make_part(tmp_path / "part", TWO[1]), "part"))
+    path = tmp_path / "sent"
+    # What is behind the first block of zeros of a tar is padding.
+    end = -(-len(data.rstrip(b"\0")) // 512) * 512 + 512 if data.endswith(bytes(512)) else len(data)
+    path.write_bytes(data)
+    assert run(rules, str(path))["verdict"] == "ok"
+    for length in range(0, end, max(1, end // 40)):
+        path.write_bytes(data[:length])
+        assert run(rules, str(path))["verdict"] == "unknown"
+        assert not verify(str(path)).intact
+
+
+def test_a_document_that_is_twice_in_an_archive_is_not_ok(tmp_path, rules):
+    files = files_of(make_part(tmp_path / "part", TWO[1]), "part")
+    path = tmp_path / "sent.zip"
+    path.write_bytes(zipped({"a.tar": tar(files) + tar(files)}))
+    document = run(rules, str(path))
+    assert (document["verdict"], "it is there twice" in document["problems"][0]["message"]) == ("unknown", True)
+
+
+@pytest.mark.parametrize(
+    "wrap", [gzip.compress, lambda data: b"\xef\xbb\xbf" + data, lambda data: data.decode().encode("utf-16")]
+)
+def test_a_baseline_that_was_compressed_or_saved_anew(tmp_path, rules, wrap):
+    part = make_part(tmp_path / "part", *TWO)
+    audit, document = check(Request([part], [rules]), NOW)
+    write_reports(str(tmp_path / "out"), audit, document, "critical")
+    path = tmp_path / "health.json"
+    path.write_bytes(wrap((tmp_path / "out" / "health.json").read_bytes()))
+    assert [one["change"] for one in run(rules, part, baseline=str(path))["findings"]] == ["same"]
+    path.write_bytes(gzip.compress(path.read_bytes())[:-9])
+    with pytest.raises(CheckError, match="cut"):
+        run(rules, part, baseline=str(path))
 
 
 def test_the_order_in_an_archive_does_not_matter(tmp_path, rules):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import bz2
+import functools
 import gzip
 import io
 import json
@@ -67,14 +68,26 @@ def read(path: str, limits: Limits = SMALL, size: int = MIB) -> list[tuple[str, 
 
 
 def read_apart(path: str, size: int) -> tuple[list, int, int]:
-    """Read in a process of its own, with the real limits: the last three inputs, how many there are, the peak in bytes."""
+    """Read in a process of its own, with the real limits: the last three inputs, their number, the peak in bytes."""
     command = [sys.executable, "-c", READER, str(ROOT / "plugins"), path, str(size)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     last, count, peak = json.loads(done.stdout)
     return last, count, peak
 
 
-ZEROS = bytes(64 * MIB)
+def header(name: str, size: int, kind: bytes = b"0") -> bytes:
+    """A header of tar with any size."""
+    block = bytearray(512)
+    block[: len(name)] = name.encode()
+    block[124:136] = b"%011o\0" % size if size < 8 << 30 else b"\x80" + size.to_bytes(11, "big")
+    block[156:157] = kind
+    block[257:265] = b"ustar\x0000"
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+ZEROS = bytes(32 * MIB)
 BOMBS = {
     "gzip": lambda: gzip.compress(ZEROS),
     "bzip2": lambda: bz2.compress(ZEROS),
@@ -84,17 +97,22 @@ BOMBS = {
     "tar.gz": lambda: tar({"a": ZEROS}, "w:gz"),
     "zip": lambda: zipped({"a": ZEROS}),
     "zip to a pipe": lambda: zipped_to_pipe({"a": ZEROS}),
-    "zip of many": lambda: zipped({str(number): bytes(MIB) for number in range(64)}),
-    "zip of a zip of many": lambda: zipped({"a.zip": zipped({str(number): bytes(MIB) for number in range(64)})}),
-    "tar of gzip": lambda: tar({str(number): gzip.compress(bytes(MIB)) for number in range(64)}),
+    "zip of many": lambda: zipped({str(number): bytes(MIB) for number in range(32)}),
+    "zip of a zip of many": lambda: zipped({"a.zip": zipped({str(number): bytes(MIB) for number in range(32)})}),
+    "tar of gzip": lambda: tar({str(number): gzip.compress(bytes(MIB)) for number in range(32)}),
 }
+
+
+@functools.cache
+def bomb(name: str) -> bytes:
+    return BOMBS[name]()
 
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_unpacked_to_a_limit(send, name):
     """All of it is asked for, as far as it goes."""
     began = time.process_time()
-    found = read(send(BOMBS[name]()), size=1 << 40)
+    found = read(send(bomb(name)), size=1 << 40)
     assert time.process_time() - began < SECONDS
     assert sum(size for _place, size, _problem in found) < 24 * MIB
     assert "and no more was read" in found[-1][2]
@@ -104,7 +122,7 @@ def test_little_memory_is_taken_by_a_large_content(tmp_path):
     (tmp_path / "plain").write_bytes(b"x")
     _last, _count, empty = read_apart(str(tmp_path / "plain"), 10)
     for name in ("gzip", "xz", "bzip2", "tar.gz", "zip"):
-        (tmp_path / "bomb").write_bytes(BOMBS[name]())
+        (tmp_path / "bomb").write_bytes(bomb(name))
         _last, _count, peak = read_apart(str(tmp_path / "bomb"), 1 << 40)
         assert peak - empty < 2.5 * len(ZEROS), name
         _last, _count, peak = read_apart(str(tmp_path / "bomb"), 10)
@@ -114,7 +132,7 @@ def test_little_memory_is_taken_by_a_large_content(tmp_path):
 @pytest.mark.parametrize("archive", ["tar", "tar.gz", "zip", "zip to a pipe"])
 def test_entries_without_end_are_left(send, archive):
     found = read(send(ARCHIVES[archive]({str(number): b"" for number in range(500)})))
-    assert len(found) == SMALL.members + (0 if archive == "tar.gz" else 1)
+    assert len(found) == SMALL.members + 1
     assert "more than 100 entries" in found[-1][2]
 
 
@@ -130,12 +148,12 @@ def test_folders_and_headers_are_entries_too(send):
 
 
 def test_real_limit_of_entries_takes_little_time(tmp_path):
-    (tmp_path / "bomb").write_bytes(gzip.compress(tar({str(number): b"" for number in range(60_000)})))
+    (tmp_path / "bomb").write_bytes(gzip.compress(header("a", 0) * 60_000, 1))
     began = time.monotonic()
     last, count, peak = read_apart(str(tmp_path / "bomb"), MIB)
     assert time.monotonic() - began < 3 * SECONDS
     assert "more than 50000 entries" in last[-1][2]
-    assert count == 50_000
+    assert count == 50_001
     assert peak < 128 * MIB
 
 
@@ -160,18 +178,6 @@ def test_a_file_that_unpacks_to_itself_ends_somewhere(send):
     (found,) = read(send(data))
     assert "packed more than" in found[2]
     assert time.process_time() - began < SECONDS
-
-
-def header(name: str, size: int, kind: bytes = b"0") -> bytes:
-    """A header of tar with any size."""
-    block = bytearray(512)
-    block[: len(name)] = name.encode()
-    block[124:136] = b"%011o\0" % size if size < 8 << 30 else b"\x80" + size.to_bytes(11, "big")
-    block[156:157] = kind
-    block[257:265] = b"ustar\x0000"
-    block[148:156] = b" " * 8
-    block[148:156] = b"%06o\0 " % sum(block)
-    return bytes(block)
 
 
 @pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K", b"S", b"0", b"5", b"1"])
@@ -243,17 +249,12 @@ def test_members_that_share_bytes_are_read_once(send):
     assert "does not list the 1 files" in found[1][2]
 
 
-def test_signs_of_a_description_that_is_none_take_linear_time(send):
-    def seconds(count: int) -> float:
-        path = send(zipped_to_pipe({"a": b"PK\7\x08" * count}, zipfile.ZIP_STORED))
-        best = []
-        for _round in range(3):
-            began = time.process_time()
-            assert read(path, size=1 << 40)[0][1:] == (4 * count, "")
-            best.append(time.process_time() - began)
-        return min(best)
-
-    assert seconds(80_000) < 16 * max(seconds(10_000), 0.01)
+def test_signs_of_a_description_that_is_none_are_counted(send):
+    path = send(zipped_to_pipe({"a": b"x" + b"PK\7\x08" * 80_000}, zipfile.ZIP_STORED))
+    began = time.process_time()
+    found = read(path, inputs.LIMITS, size=1 << 40)
+    assert time.process_time() - began < SECONDS
+    assert "more than 50000 entries" in found[0][2]
 
 
 GOOD = [pack({"a": b"text\n" * 99, "b.gz": gzip.compress(b"text")}) for pack in ARCHIVES.values()] + [

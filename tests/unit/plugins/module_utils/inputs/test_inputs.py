@@ -28,8 +28,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.inputs.input
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.inputs.signatures import is_profile, signature_of
 from packing import ARCHIVES, COMPRESSIONS, ENCODINGS, INNER, tar, zipped, zipped_to_pipe
 
+from workspace import ROOT
+
 # Larger than every piece that is read at a time, and not the same all over.
-LONG = b"".join(b"line %d of a long text\n" % number for number in range(200_000))
+LONG = b"".join(b"line %d of a long text\n" % number for number in range(40_000))
 TEXT = LONG[:5000] + "\u4e2d\u6587 \U0001f600\n".encode()
 FILES = {"a/long.txt": LONG, "b": TEXT, "c/empty": b"", "../d": b"x"}
 
@@ -57,11 +59,20 @@ def read(path: str, size: int = 1 << 30, **options) -> list[tuple[str, bytes, st
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("compression", ["none", *COMPRESSIONS])
-@pytest.mark.parametrize("data", [TEXT, LONG], ids=["short", "long"])
-def test_a_content_is_the_same_in_every_encoding_and_compression(send, encoding, compression, data):
-    path = send(COMPRESSIONS.get(compression, bytes)(ENCODINGS[encoding](data)))
-    assert read(path) == [("", data, "")]
+def test_a_content_is_the_same_in_every_encoding_and_compression(send, encoding, compression):
+    path = send(COMPRESSIONS.get(compression, bytes)(ENCODINGS[encoding](TEXT)))
+    assert read(path) == [("", TEXT, "")]
     assert is_archive(path) is False
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_long_content_is_the_same_in_every_encoding(send, encoding):
+    assert read(send(gzip.compress(ENCODINGS[encoding](LONG), 1))) == [("", LONG, "")]
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_a_long_content_is_the_same_in_every_compression(send, compression):
+    assert read(send(COMPRESSIONS[compression](LONG))) == [("", LONG, "")]
 
 
 @pytest.mark.parametrize("archive", ARCHIVES)
@@ -122,10 +133,6 @@ def test_what_is_not_packed_and_plain_stays_byte_by_byte(send, data):
 # Cut and damaged
 
 
-def is_begin(part: bytes, data: bytes) -> bool:
-    return data.startswith(part)
-
-
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_every_cut_of_a_compressed_file_is_said_and_what_came_is_read(send, compression):
     data = TEXT * 3
@@ -133,7 +140,8 @@ def test_every_cut_of_a_compressed_file_is_said_and_what_came_is_read(send, comp
         COMPRESSIONS[compression](data).rstrip(b"\0") if "padding" in compression else COMPRESSIONS[compression](data)
     )
     shown = 0
-    for length in range(14, len(packed), 17):
+    # Of zlib's two bytes anything may begin with, so it is told when something comes out.
+    for length in range(100 if compression == "zlib" else 14, len(packed), 17):
         ((_place, content, problem),) = read(send(packed[:length]))
         # Where one member ends nothing shows that another is missing.
         assert problem or content in (data, data[: len(data) // 2])
@@ -147,11 +155,11 @@ def test_every_cut_of_a_compressed_file_is_said_and_what_came_is_read(send, comp
 def test_every_cut_of_an_archive_is_said_and_what_came_is_read(send, archive):
     files = {"a": TEXT * 2, "b": LONG[:3000], "c": b"end"}
     packed = ARCHIVES[archive](files)
-    # What is behind the first block of zeros is padding.
-    end = packed.rindex(b"end") + 1024 if archive.startswith("tar") and archive.count(".") == 0 else len(packed)
+    # What is behind the first block of zeros of a tar is padding.
+    end = -(-len(packed.rstrip(b"\0")) // 512) * 512 + 512 if packed.endswith(bytes(512)) else len(packed)
     by_name = {INNER.get(archive, "") + name: data for name, data in files.items()}
     read_whole = 0
-    for length in range(600, min(end, len(packed)), 41):
+    for length in range(600, end, 41):
         found = read(send(packed[:length]))
         problems = [problem for _place, _content, problem in found if problem]
         whole = [place for place, content, problem in found if not problem and content == by_name.get(place)]
@@ -161,12 +169,12 @@ def test_every_cut_of_an_archive_is_said_and_what_came_is_read(send, archive):
     assert read_whole or archive in ("tar.bz2", "tar.xz", "tar.gz", "tar.gz in a zip", "zip in a tar.gz")
 
 
-@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("compression", ["gzip", "gzip of two members", "zlib", "bzip2", "bzip2 of two members", "xz"])
 def test_a_wrong_checksum_is_said_and_what_came_is_read(send, compression):
-    if compression in ("lzma", "gzip with padding", "xz of two members with padding"):
-        pytest.skip("it has no checksum, or it is not at the end")
     packed = bytearray(COMPRESSIONS[compression](TEXT))
-    packed[-3 if "zlib" in compression else -6 if compression.startswith("gzip") else -14] ^= 0x55
+    packed[
+        -3 if compression == "zlib" or "bzip2" in compression else -6 if compression.startswith("gzip") else -14
+    ] ^= 0x55
     ((_place, content, problem),) = read(send(bytes(packed)))
     assert "damaged" in problem or "is cut" in problem
     assert TEXT.startswith(content)
@@ -196,7 +204,7 @@ def test_a_damage_in_the_middle(send):
     packed[middle : middle + 64] = bytes(64)
     ((_place, content, problem),) = read(send(bytes(packed)))
     assert problem
-    assert len(os.path.commonprefix([content, LONG])) > len(LONG) // 3
+    assert content[: len(LONG) // 3] == LONG[: len(LONG) // 3]
 
 
 def test_what_follows_a_compressed_stream_is_said(send):
@@ -265,7 +273,7 @@ def test_descriptions_behind_contents_may_lack_a_signature(send, has_sign):
 
 
 def test_a_stored_content_that_holds_signatures_of_zip(send):
-    tricky = b"PK\7\x08" * 50 + zipped({"x": b"y"}) + b"PK\1\2PK\3\4"
+    tricky = b"x" + b"PK\7\x08" * 50 + zipped({"x": b"y"}) + b"PK\1\2PK\3\4"
     assert read(send(zipped_to_pipe({"a": tricky, "b": TEXT}, zipfile.ZIP_STORED))) == [
         ("a", tricky, ""), ("b", TEXT, ""),
     ]  # fmt: skip
@@ -307,7 +315,7 @@ class Stream:
     def unused_data(self) -> bytes:
         return self.stream.unused_data
 
-    def decompress(self, data: bytes, max_length: int = 0) -> bytes:
+    def decompress(self, data: bytes, _max_length: int = 0) -> bytes:
         skipped = data[: max(0, 4 - len(self.head))]
         self.head += skipped
         try:
@@ -320,11 +328,19 @@ class OfPython(Stream):
     needs_input = True
 
 
+class Factory:
+    """As zstandard has it."""
+
+    def __init__(self, max_window_size: int) -> None:
+        assert max_window_size < 1 << 30
+
+    def decompressobj(self) -> Stream:
+        return Stream()
+
+
 def zstandard() -> Library:
     library = Library("zstandard")
-    library.ZstdDecompressor = type(
-        "ZstdDecompressor", (), {"__init__": lambda self, max_window_size: None, "decompressobj": lambda self: Stream()}
-    )
+    library.ZstdDecompressor = Factory
     return library
 
 
@@ -371,8 +387,6 @@ def test_zstd_with_a_module(send, monkeypatch, library):
 
 @pytest.mark.parametrize("name", ["goroutineleak.pb.gz", "two-gzip-members.pb.gz"])
 def test_profiles_are_told_whatever_their_order_of_fields(name):
-    from workspace import ROOT
-
     data = gzip.decompress((ROOT / "tests/unit/fixtures/people-packed" / name).read_bytes())
     assert is_profile(data[:4096])
     assert is_profile(data[:100])
@@ -380,14 +394,14 @@ def test_profiles_are_told_whatever_their_order_of_fields(name):
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\n", b"\n\n\n\n\n\n", b"\n text\n", b"\n\n\n goroutine 1 [running]:\n", bytes(100), b"\n" * 4096, LONG[:4096],
-     b'{"a": 1}', b"\x12\x34"],
+    [b"", b"\n", b"\n\n\n\n\n\n", b"\n text\n", b"\n\n\n goroutine 1 [running]:\n", bytes(100), b"\n" * 4096,
+     LONG[:4096], b'{"a": 1}', b"\x12\x34"],
 )  # fmt: skip
 def test_texts_are_no_profiles(data):
     assert not is_profile(data)
 
 
-def test_signatures_look_at_any_bytes(send):
+def test_signatures_look_at_any_bytes():
     for data in (b"", bytes(4096), bytes(range(256)) * 16, os.urandom(4096), bz2.compress(TEXT), lzma.compress(TEXT)):
         signature = signature_of(data)
         assert signature is None or signature.text
