@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Starts a few stand-in services with planted trouble as ordinary processes, captures their goroutine dumps with the
-# playbook, shows the table and the bundle, and stops what it started. Run by `make demo`, which makes the environment.
+# playbook, shows its table, the bundle and a part of the report, and stops what it started. Run by `make demo`, which makes the environment.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -22,10 +22,9 @@ trap 'exit 130' INT TERM
 export ANSIBLE_HOME="$services/ansible" ANSIBLE_REMOTE_TMP="$services/ansible/tmp"
 # Without an inventory this machine is the one access point, as meant.
 export ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_INVENTORY_UNPARSED_WARNING=false
-export ANSIBLE_DISPLAY_SKIPPED_HOSTS=false
 
-echo "Starting stand-in services below $services (a first run builds them):"
-python3 tests/lab/deploy/processes.py start --dir "$services"
+echo "Starting stand-in services below $services (a first run builds them)."
+python3 tests/lab/deploy/processes.py start --dir "$services" > /dev/null
 
 ansible-playbook playbooks/capture_stacks.yml \
   -e cloudpods_transport=host \

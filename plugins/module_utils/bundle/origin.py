@@ -25,7 +25,7 @@ from .store import LEDGER, safe_name
 # Documents that an audit judges by what they say of themselves (health/audit.py): name -> where they name the cluster.
 _JUDGED = {"status.json": ("instance", "cluster"), "cluster.json": ("cluster",)}
 _MOST_DOCUMENT = 64 << 20
-# The name that a run gives to the parts of one access point: the second is NAME-2 (roles/bundle/tasks/bring.yml).
+# The name that a run gives to the parts of one access point: the second is NAME-2 (plugins/action/bundle_capture.py).
 _NUMBER = re.compile(r"-[0-9]+\Z")
 
 
