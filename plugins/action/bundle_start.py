@@ -17,7 +17,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_actio
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import connection_of, refusal
 
 # Variables that the role bundle registers: the run's folder, and that its result was shown, which ends it.
-RUN, SHOWN = "bundle_run", "bundle_shown"
+RUN = "bundle_run"
+SHOWN = "bundle_shown"
 LOCAL = ("local", "ansible.builtin.local")
 
 
