@@ -21,8 +21,17 @@ options:
   output:
     description:
       - The folder for artifacts and ledger, made private to the user. It must not hold a ledger yet.
-      - The default is a new temporary folder, which is the caller's to remove.
+      - The default is a new temporary folder, which is the caller's to remove. Its name begins with C(cloudpods-).
+      - If the module is interrupted (SIGINT, SIGTERM, SIGHUP, or nobody waits for its result any more), it ends soon,
+        and what was captured until then stays there. The rows that are there say what was not captured.
     type: path
+  run:
+    description:
+      - The name of the run that the captures belong to. The name of a temporary folder has it after C(cloudpods-), so
+        that the playbook C(cloudpods.diagnostics.seal_bundle) finds what an interrupted run has left.
+    type: str
+    default: ""
+    version_added: 0.2.0
   redact:
     description:
       - V(secrets) takes passwords, tokens, keys and the like out of everything before it is written or returned, and

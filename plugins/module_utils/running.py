@@ -85,9 +85,7 @@ def targets_of(params: dict[str, Any], transport: Transport, selection: Selectio
     return dataclasses.replace(found, unknown=check_names(transport, found, selection, deadline))
 
 
-def check_names(
-    transport: Transport, found: Discovery, selection: Selection, deadline: Deadline
-) -> tuple[str, ...]:
+def check_names(transport: Transport, found: Discovery, selection: Selection, deadline: Deadline) -> tuple[str, ...]:
     """Return the selected names of components that are neither known nor there.
 
     ValueError, with the names that are like them, where all of the selected names are so: there is nothing to do then.
@@ -161,9 +159,7 @@ def _work_until_interrupted(store: Store, deadline: Deadline, work: Callable[[St
         raise CutOff(f"Interrupted by {interruption.cause}, before anything was captured.")
     if report is None:
         store.finish(store.rows)
-    raise CutOff(
-        f"Interrupted by {interruption.cause}: what was captured until then is in {store.root}", store.root
-    )
+    raise CutOff(f"Interrupted by {interruption.cause}: what was captured until then is in {store.root}", store.root)
 
 
 def leaving_nothing(

@@ -118,7 +118,9 @@ def _at_exit(main: int) -> None:
         # Modules that were interrupted are about to end, and to write what they have.
         ended = wait_until_ended(run["folder"])
         if run["remote"]:
-            _show(f"The run was not sealed. Its captures are in {run['folder']} and on other machines. Next: {run['seal']}")
+            _show(
+                f"The run was not sealed. Its captures are in {run['folder']} and on other machines. Next: {run['seal']}"
+            )
         elif not (ended and remove_empty(run["folder"])):
             _show(f"The run was not sealed. Its captures are in {run['folder']}. Next: {run['seal']}")
     for note in sorted(folder.glob(f"{PLACE_NOTE}*")):

@@ -104,9 +104,7 @@ class Site:
 
     def run(self, command: list[str]) -> tuple[int, str]:
         """The exit code of a command, and what it says."""
-        done = subprocess.run(
-            command, cwd=self.home, env=self.environment, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=self.home, env=self.environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
     def alive(self) -> list[str]:
@@ -357,7 +355,8 @@ def test_a_run_that_is_interrupted_before_it_captures_leaves_nothing(site: Site,
     """The folder of the run is made before, and then the module waits for an API server that does not answer."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        terminal = start(site.play("capture_stacks", cloudpods_transport="kubernetes", cloudpods_host=url))
+        api = {"cloudpods_host": url, "cloudpods_api_key": "none"}
+        terminal = start(site.play("capture_stacks", cloudpods_transport="kubernetes", **api))
         terminal.wait_for("the question to the API server", lambda: bool(select.select([listener], [], [], 0)[0]))
         terminal.press(CTRL_C)
         assert terminal.wait() == 99, terminal.shown

@@ -96,6 +96,14 @@ CALLS: dict[str, list[tuple[str, dict[str, Any], bool]]] = {
     "bundle_seal": [
         ("plain", {"path": "{new}", "parts": ["{dumps}"]}, False),
         ("one is absent", {"path": "{new}", "absent": [{"cluster": "c2", "error": "no route"}]}, False),
+        ("interrupted", {"path": "{new}", "parts": ["{dumps}"], "interrupted": True}, False),
+    ],
+    "bundle_resume": [
+        ("plain", {"output": "{runs}", "id": "interrupted"}, False),
+        ("check mode", {"output": "{runs}", "id": "interrupted"}, True),
+    ],
+    "bundle_find": [
+        ("nothing there", {"run": "no-run-has-this-name"}, False),
     ],
     "bundle_verify": [
         ("intact", {"path": "{sealed}"}, False),
@@ -135,11 +143,12 @@ def test_every_module_is_called_here():
 @pytest.fixture
 def folders(call: Callable[..., Any], tmp_path: Path) -> dict[str, str]:
     """What modules leave for others."""
-    made = {name: str(tmp_path / name) for name in ("new", "dumps", "copy", "sealed", "status", "profiles")}
+    made = {name: str(tmp_path / name) for name in ("new", "dumps", "copy", "sealed", "status", "profiles", "runs")}
     call("stack_dump", output=made["dumps"])
     shutil.copytree(made["dumps"], made["copy"])
     call("bundle_seal", path=made["sealed"], parts=[made["copy"]])
     call("status_info", output=made["status"], samples=2, interval=0.01)
+    call("bundle_start", output=made["runs"], id="interrupted")
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "old.pb.gz").write_bytes(packed(stacks=[((1, 10), ("main.a", "main.main"))]))
     (tmp_path / "profiles" / "new.pb.gz").write_bytes(packed(stacks=[((3, 30), ("main.b", "main.main"))]))

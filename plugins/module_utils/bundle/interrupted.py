@@ -59,6 +59,4 @@ def _ended_later(entry: LedgerRow, moment: datetime.datetime) -> bool:
 def _with_reason(entry: LedgerRow, reason: Reason) -> LedgerRow:
     was = detail_of(entry.reason, entry.message)
     outcome = verdict(reason, was)
-    return dataclasses.replace(
-        entry, status=outcome.status.value, reason=outcome.reason.value, message=outcome.message
-    )
+    return dataclasses.replace(entry, status=outcome.status.value, reason=outcome.reason.value, message=outcome.message)

@@ -83,7 +83,9 @@ def leave_part(store: Store, output: str | None, archive: bool, run: str = "") -
     try:
         if output:
             return {"output": "", "archive": pack_part(store.root)}
-        descriptor, path = tempfile.mkstemp(prefix=temporary_prefix(run), suffix=".tar.gz", dir=os.path.dirname(store.root))
+        descriptor, path = tempfile.mkstemp(
+            prefix=temporary_prefix(run), suffix=".tar.gz", dir=os.path.dirname(store.root)
+        )
         os.close(descriptor)
         return {"output": "", "archive": pack_part(store.root, path)}
     except OSError as error:

@@ -165,4 +165,3 @@ def _left(folder: str, prefix: str) -> tuple[list[str], list[str]]:
                 # An empty one holds the place of an archive that was not finished; its folder is still there.
                 archives.append(entry.path)
     return archives, sorted(left)
-

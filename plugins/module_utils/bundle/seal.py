@@ -204,10 +204,8 @@ def failure(rows: Sequence[LedgerRow], fail_on: str) -> str:
         return f"Nothing was captured: {_summary(captures)}."
     missing = [entry for entry in captures if entry.reason == Reason.NOT_FOUND.value]
     if missing:
-        whys = dict.fromkeys(detail_of(entry.reason, entry.message) for entry in missing)
-        return f"Of the components that were named, not all were found: {'; '.join(whys)}".rstrip(".") + (
-            "" if any(why.endswith("?") for why in list(whys)[-1:]) else "."
-        )
+        whys = "; ".join(dict.fromkeys(detail_of(entry.reason, entry.message) for entry in missing))
+        return f"Of the components that were named, not all were found: {whys}{'' if whys.endswith('?') else '.'}"
     if fail_on in ("partial", "any") and partial + failed:
         return f"Not everything was captured wholly: {_summary(captures)}."
     if fail_on == "any" and refused:

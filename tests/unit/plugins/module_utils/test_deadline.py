@@ -224,3 +224,20 @@ def test_the_deadlines_of_others_go_on():
     run, other = Deadline(3600.0), Deadline(3600.0)
     run.cancel()
     assert (run.expired, other.expired) == (True, False)
+
+
+def test_who_waits_is_woken_when_the_deadline_is_cancelled():
+    deadline, waiting = Deadline(patience(3600)), threading.Event()
+
+    def wait():
+        waiting.set()
+        deadline.wait(patience(3600))
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    waiting.wait()
+    deadline.cancel()
+    thread.join(patience())
+    assert not thread.is_alive()
+    deadline.wait(patience(3600))  # it has passed
+    Deadline(patience(3600)).wait(0.0)

@@ -129,6 +129,26 @@ def test_what_ends_within_the_grace_is_not_abandoned(clock):
     assert (outcome.result, outcome.finished) == ("late", True)
 
 
+def test_a_run_that_is_told_to_end_waits_only_for_the_grace():
+    deadline, begun, let_go = Deadline(patience(3600)), threading.Event(), threading.Event()
+
+    def work(target):
+        if target == "stuck":
+            begun.set()
+            let_go.wait()
+
+    def tell():
+        begun.wait()
+        deadline.cancel()
+
+    threading.Thread(target=tell, daemon=True).start()
+    try:
+        stuck, waiting = run(["stuck", "waiting"], work, 1, deadline, grace=0.1)
+    finally:
+        let_go.set()
+    assert (stuck.abandoned, waiting.started) == (True, False)
+
+
 def test_a_run_that_is_over_before_it_begins_starts_nothing():
     outcomes = run([1, 2], pytest.fail, 2, Deadline(0.0))
     assert [(one.target, one.started) for one in outcomes] == [(1, False), (2, False)]

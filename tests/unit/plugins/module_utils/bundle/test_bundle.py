@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle import manifest, merge
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import MANIFEST, verify
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import failure, seal_bundle
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import failure, seal_bundle, settled
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import LEDGER, Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, LedgerRow, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
 
 
@@ -339,3 +339,72 @@ def test_a_failed_capture_is_told_before_one_that_was_skipped():
     of = Instance("c", "region", "r1")
     rows = [row(of, "status:db_stats", verdict(Reason.NOT_OFFERED)), row(of, "status:ping", verdict(Reason.NO_ANSWER))]
     assert "The first: r1: No answer came" in failure(rows, "failed")
+
+
+# A failed set-up, and components that are not there
+
+
+def nothing(cluster: str, reason: str = "no_result") -> dict[str, str]:
+    return {"cluster": cluster, "error": "the library kubernetes is missing", "reason": reason}
+
+
+@pytest.mark.parametrize("reason", ["no_result", "unreachable"])
+def test_a_failed_set_up_leaves_no_bundle(tmp_path, reason):
+    folder = tmp_path / "out" / "run"
+    empty = folder / "parts" / "a-1"
+    Store(str(empty)).finish([])
+    (folder / "running.json").write_text("{}")
+    findings = tmp_path / "findings"
+    findings.mkdir()
+    (findings / "health.json").write_text("{}")
+    absent = [nothing("a", reason), nothing("b", reason)]
+    sealed = seal_bundle(str(folder), [str(empty), str(folder / "parts" / "b-1")], absent, {}, [str(findings)])
+    assert (sealed.folder, sealed.archive) == ("", "")
+    assert [entry.reason for entry in sealed.rows] == [reason] * 2
+    assert "the library kubernetes is missing" in "\n".join(sealed.table)
+    assert "Nothing was captured" in failure(sealed.rows, "failed")
+    assert list((tmp_path / "out").iterdir()) == []
+    assert not findings.exists()
+
+
+def test_what_one_access_point_brought_is_sealed_whatever_the_others_lack(tmp_path):
+    brought = part(tmp_path / "part", "a")
+    sealed = seal_bundle(str(tmp_path / "run"), [brought], [nothing("b")], {})
+    assert verify(sealed.archive).intact
+    assert {entry.reason for entry in sealed.rows} == {"proven", "no_result"}
+
+
+def test_a_part_that_cannot_be_read_is_kept_after_a_failed_set_up(tmp_path):
+    run = tmp_path / "run"
+    (run / "parts").mkdir(parents=True)
+    bad = run / "parts" / "a-1.tar.gz"
+    bad.write_bytes(b"no archive")
+    sealed = seal_bundle(str(run), [str(bad)], [nothing("b")], {})
+    assert sealed.archive
+    assert bad.exists()
+
+
+def test_a_run_that_found_no_instance_is_sealed_as_before(tmp_path):
+    assert seal_bundle(str(tmp_path / "run"), [], [], {}).archive
+
+
+def lacks(cluster: str, component: str, detail: str = "") -> LedgerRow:
+    return row(Instance(cluster, component, ""), "discovery", verdict(Reason.NOT_FOUND, detail or component))
+
+
+def test_a_named_component_is_missing_only_where_no_machine_of_its_cluster_has_it():
+    has = row(Instance("a", "region", "region-1"), "stack", verdict(Reason.PROVEN))
+    rows = settled([has, lacks("a", "region", "region on node-2"), lacks("b", "region"), lacks("a", "glance")])
+    assert [entry.reason for entry in rows] == ["proven", "not_deployed", "not_found", "not_found"]
+    assert "region on node-2" in rows[1].message
+
+
+def test_a_named_component_that_is_not_there_fails_a_run_unless_that_is_allowed():
+    has = row(Instance("a", "region", "region-1"), "stack", verdict(Reason.PROVEN))
+    told = lacks("a", "regoin", "there is no component 'regoin'; did you mean region?")
+    for policy in ("failed", "partial", "any"):
+        assert failure([has, told], policy).endswith("there is no component 'regoin'; did you mean region?")
+    assert failure([has, told], "none") == ""
+    assert failure([has], "failed") == ""
+    both = failure([has, told, lacks("a", "glance")], "failed")
+    assert both.endswith("did you mean region?; glance.")

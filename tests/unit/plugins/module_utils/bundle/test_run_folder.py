@@ -132,7 +132,9 @@ def test_removes_only_a_run_without_captures(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("output", ["/var/tmp/bundles", "/var/tmp/a b", "/var/tmp/it's", '/x/"y"', "/x/{{ y }}", "/x/a=b"])
+@pytest.mark.parametrize(
+    "output", ["/var/tmp/bundles", "/var/tmp/a b", "/var/tmp/it's", '/x/"y"', "/x/{{ y }}", "/x/a=b"]
+)
 def test_the_command_that_seals_means_the_same_folder_for_shell_and_ansible(output):
     words = shlex.split(seal_command("run-1", output, ["my hosts.yml"]))
     assert words[:4] == ["ansible-playbook", "cloudpods.diagnostics.seal_bundle", "-i", "my hosts.yml"]

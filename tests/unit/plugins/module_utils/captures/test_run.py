@@ -16,7 +16,11 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures import rounds
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures import run as run_module
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover, would_capture
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import (
+    capture_all,
+    discover,
+    would_capture,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import Options
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
@@ -26,7 +30,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.b
 from capturing import DUMP, TIMEOUT, Crowd, answers, capture, sent, stuck, taken, with_facts, with_state
 from fake_transport import USR1, VERSION, FakeTransport, JumpingClock, hang, raises
 
-from patience import patience
+from patience import patience, wait_until
 
 
 @pytest.fixture
@@ -688,3 +692,19 @@ def test_a_frozen_replica_does_not_hold_up_the_other(transport, tmp_path):
 def test_numbers_that_make_no_sense_are_refused_by_name(name):
     with pytest.raises(ValueError, match=f"{name} is 0. It has to be a whole number"):
         Options(**{name: 0})
+
+
+def test_a_run_that_is_told_to_end_waits_for_no_further_round(transport, tmp_path):
+    service = transport.add("region", on_signal=answers(DUMP))
+    store, deadline = Store(str(tmp_path)), Deadline(patience(3600))
+
+    def tell():
+        wait_until("the first dump", lambda: any(entry.capture == "stack" for entry in store.rows))
+        deadline.cancel()
+
+    threading.Thread(target=tell, daemon=True).start()
+    options = Options(count=2, interval=3600.0)
+    found, selection = Discovery([service.instance]), select(components=["region"])
+    report = capture_all(transport, found, selection, store, options, deadline)
+    dumps = [(entry.sequence, entry.reason) for entry in report.rows if entry.capture == "stack"]
+    assert dumps == [(1, "proven"), (2, "run_deadline")]
