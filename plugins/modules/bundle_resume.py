@@ -65,7 +65,9 @@ parts:
   type: str
   sample: /var/tmp/bundles/20260102T030405Z-1a2b/parts
 brought:
-  description: What was captured into the folder, each a folder or an archive, for O(cloudpods.diagnostics.bundle_seal#module:parts).
+  description:
+    - What was captured into the folder, each a folder or an archive, for
+      O(cloudpods.diagnostics.bundle_seal#module:parts).
   returned: success
   type: list
   elements: str

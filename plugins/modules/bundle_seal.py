@@ -72,8 +72,8 @@ options:
         default: unreachable
   interrupted:
     description:
-      - Whether the run did not come to its end. Then files and rows that were not finished are left out, a row says that
-        what has no row was not captured, and C(interrupted) is true in the manifest.
+      - Whether the run did not come to its end. Then files and rows that were not finished are left out, a row says
+        that what has no row was not captured, and C(interrupted) is true in the manifest.
     type: bool
     default: false
     version_added: 0.2.0
@@ -105,8 +105,8 @@ options:
   fail_on:
     description:
       - When the run counts as failed, which RV(failure) then says. The bundle is sealed all the same.
-      - V(failed) when nothing at all was captured, or a component that was named is not there; V(partial) when a dump is partial or failed; V(any) when a dump is
-        not complete; V(none) never.
+      - V(failed) when nothing at all was captured, or a component that was named is not there; V(partial) when a dump
+        is partial or failed; V(any) when a dump is not complete; V(none) never.
     type: str
     choices: [none, failed, partial, any]
     default: failed

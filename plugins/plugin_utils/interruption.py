@@ -68,7 +68,7 @@ def ending_with_parent() -> Iterator[None]:
     def watch() -> None:
         while not ended.wait(LOOK_SECONDS):
             if os.getppid() != parent:
-                # Release 2.19 hands it on to what the worker runs. Else the module notices that nobody reads its result.
+                # Release 2.19 hands it on to what the worker runs. Else the module notices that nobody reads it.
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
 
@@ -118,9 +118,7 @@ def _at_exit(main: int) -> None:
         # Modules that were interrupted are about to end, and to write what they have.
         ended = wait_until_ended(run["folder"])
         if run["remote"]:
-            _show(
-                f"The run was not sealed. Its captures are in {run['folder']} and on other machines. Next: {run['seal']}"
-            )
+            _show(f"The run was not sealed. Its captures are in {run['folder']} and elsewhere. Next: {run['seal']}")
         elif not (ended and remove_empty(run["folder"])):
             _show(f"The run was not sealed. Its captures are in {run['folder']}. Next: {run['seal']}")
     for note in sorted(folder.glob(f"{PLACE_NOTE}*")):

@@ -142,8 +142,8 @@ ROOMS: dict[str, Room] = {
         system=FILES,
     ),
     "running.py": Room(
-        ours=("arguments", "bounds", "bundle.*", "captures.run", "catalog", "deadline", "interruption", "progress", "reasons",
-              "redact.*", "text", "transports.base"),
+        ours=("arguments", "bounds", "bundle.*", "captures.run", "catalog", "deadline", "interruption", "progress",
+              "reasons", "redact.*", "text", "transports.base"),
         system=FILES,
     ),
     "__init__.py": Room(),

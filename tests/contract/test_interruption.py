@@ -27,7 +27,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manif
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import is_held
 
 import collection
-from patience import patience, wait_until
+from patience import wait_until
 from workspace import ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
@@ -139,7 +139,7 @@ class Terminal:
         self.pid, self._master = pty.fork()
         if not self.pid:
             os.chdir(site.home)
-            os.execvpe(command[0], command, site.environment)
+            os.execvpe(command[0], command, site.environment)  # noqa: S606 - this process is the child of the fork
         self._shown = b""
         self.code: int | None = None
 

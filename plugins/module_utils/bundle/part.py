@@ -75,8 +75,8 @@ def _lock(descriptor: int) -> bool:
 def leave_part(store: Store, output: str | None, archive: bool, run: str = "") -> dict[str, str]:
     """Return where the part is in the end: {"output": folder, "archive": file}, one of which is empty.
 
-    output, run: as for new_part(). Without output the archive gets a name that other users of the machine cannot foresee.
-    OSError says where the captures are when they cannot be packed.
+    output, run: as for new_part(). Without output the archive gets a name that other users of the machine cannot
+    foresee. OSError says where the captures are when they cannot be packed.
     """
     if not archive:
         return {"output": store.root, "archive": ""}

@@ -142,18 +142,16 @@ def owner_of(folder: str) -> str:
 
 def _boot_id() -> str:
     """Return the id that Linux gives to each boot (random(4)), "" on other systems."""
-    with contextlib.suppress(OSError):
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-            return stream.read().strip()
+    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+        return stream.read().strip()
     return ""
 
 
 def _start_time(pid: int) -> int | None:
     """Return when a process started, in clock ticks since boot (field 22 of proc_pid_stat(5)); None for none."""
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
-            state, *fields = stream.read().rpartition(")")[2].split()
-            return None if state in "ZX" else int(fields[18])
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+        state, *fields = stream.read().rpartition(")")[2].split()
+        return None if state in "ZX" else int(fields[18])
     return None
 
 
@@ -179,9 +177,9 @@ def remove_empty(folder: str, also: Sequence[str] = ()) -> bool:
     gone = {os.path.abspath(path) for path in also}
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if os.path.abspath(os.path.join(place, name)) not in gone]
-        names = [name for name in names if os.path.abspath(os.path.join(place, name)) not in gone]
         for name in names:
-            if name != RUNNING and (name != LEDGER or os.lstat(os.path.join(place, name)).st_size):
+            path = os.path.abspath(os.path.join(place, name))
+            if path not in gone and name != RUNNING and (name != LEDGER or os.lstat(path).st_size):
                 return False
     for path in (*gone, folder):
         if os.path.isdir(path):

@@ -66,35 +66,23 @@ def seal_bundle(
     interrupted: the run did not come to its end. Its parts are mended, and a row and the manifest say that it is not
     whole.
 
-    Where access points are absent, or the run was interrupted, and nobody brought anything, nothing is sealed, and the folder is removed if it holds
-    nothing else. A part that cannot be used becomes a row, not the end of the run, and stays where it is. What two access points tell
-    of the same instance is kept of both, and a row says so. ValueError when the folder is a sealed bundle already:
-    nothing of it is overwritten, and the parts stay where they are.
+    Where access points are absent, or the run was interrupted, and nobody brought anything, nothing is sealed, and the
+    folder is removed if it holds nothing else. A part that cannot be used becomes a row, not the end of the run, and
+    stays where it is. What two access points tell of the same instance is kept of both, and a row says so. ValueError
+    when the folder is a sealed bundle already: nothing of it is overwritten, and the parts stay where they are.
     """
     if identity_map:
         check_map(identity_map, folder)
     if os.path.lexists(os.path.join(folder, MANIFEST)) or os.path.lexists(archive_of(folder)):
         raise ValueError(f"{folder} is a sealed bundle already")
-    rows = [_place_row(item["cluster"], Reason(item["reason"]), item["error"]) for item in absent]
+    missed = [_place_row(item["cluster"], Reason(item["reason"]), item["error"]) for item in absent]
     if (absent or interrupted) and not any(is_brought(part) for part in parts):
-        rows += [run_row("", "", utc_now())] if interrupted else []
-        remove_empty(folder, also=[*parts, *reports])
-        return Sealed("", "", rows, table(rows))
+        return _nothing_sealed(folder, [*parts, *reports], missed, interrupted)
     make_directory(folder)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(folder, RUNNING))
-    if interrupted:
-        for part in parts:
-            mend_part(part)
-    rows += _merge_all(folder, parts, reports)
-    if interrupted:
-        run = dict(run, interrupted=True)
-        if not any(is_run_row(entry) for entry in rows):
-            rows.append(run_row("", "", utc_now()))
-    rows = settled(rows)
-    waiting = os.path.join(folder, PARTS)
-    if os.path.isdir(waiting) and not os.listdir(waiting):
-        os.rmdir(waiting)
+    merged = _merge_interrupted(folder, parts, reports) if interrupted else _merge_all(folder, parts, reports)
+    rows = settled(missed + merged)
+    _remove_of_run(folder)
+    run = dict(run, interrupted=True) if interrupted else run
     redactor = redactor or Redactor()
     looked = redact_folder(folder, redactor)
     rows = looked.rows(rows, redactor)
@@ -112,6 +100,33 @@ def seal_bundle(
     archive = seal(folder, about, looked.about(level))
     # The terminal shows the real names.
     return Sealed(folder, archive, rows, profile_lines(rows) + table(rows))
+
+
+def _nothing_sealed(folder: str, more: Sequence[str], missed: list[LedgerRow], interrupted: bool) -> Sealed:
+    """Remove the folder of a run to which nobody brought anything, unless it holds something else.
+
+    more: its parts and reports.
+    """
+    rows = [*missed, run_row("", "", utc_now())] if interrupted else missed
+    remove_empty(folder, also=more)
+    return Sealed("", "", rows, table(rows))
+
+
+def _remove_of_run(folder: str) -> None:
+    """Remove what is of use only as long as the run is not sealed."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(folder, RUNNING))
+    waiting = os.path.join(folder, PARTS)
+    if os.path.isdir(waiting) and not os.listdir(waiting):
+        os.rmdir(waiting)
+
+
+def _merge_interrupted(folder: str, parts: Sequence[str], reports: Sequence[str]) -> list[LedgerRow]:
+    """Mend the parts of an interrupted run and merge them; a row says that it is not whole."""
+    for part in parts:
+        mend_part(part)
+    rows = _merge_all(folder, parts, reports)
+    return rows if any(is_run_row(entry) for entry in rows) else [*rows, run_row("", "", utc_now())]
 
 
 def _merge_all(folder: str, parts: Sequence[str], reports: Sequence[str]) -> list[LedgerRow]:
@@ -191,8 +206,8 @@ def settled(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
 def failure(rows: Sequence[LedgerRow], fail_on: str) -> str:
     """Why the run counts as failed under this policy, or "". Without any capture it always does, but for "none".
 
-    failed: nothing at all was captured, or a component that was named is not there. partial: a dump is partial or failed. any: a dump is not complete.
-    A version is read together with a dump, and counts only as part of it.
+    failed: nothing at all was captured, or a component that was named is not there. partial: a dump is partial or
+    failed. any: a dump is not complete. A version is read together with a dump, and counts only as part of it.
     """
     captures = [entry for entry in rows if entry.capture != VERSION]
     counts = count_by_status(captures)

@@ -119,7 +119,7 @@ def test_an_interrupted_capture_keeps_what_it_has_in_a_folder_that_names_its_run
     deadline = Deadline(patience(600))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     params = {"output": None, "archive": True, "run": "run-7"}
-    with pytest.raises(CutOff, match="^Interrupted by SIGTERM: what was captured until then is in ") as raised:
+    with pytest.raises(CutOff, match=r"^Interrupted by SIGTERM: what was captured until then is in ") as raised:
         leaving_part(params, deadline, lambda store: cut_short(store, deadline))
     (folder,) = tmp_path.iterdir()
     assert (str(folder), folder.name.startswith("cloudpods-run-7-")) == (raised.value.folder, True)
@@ -139,7 +139,7 @@ def test_an_interruption_before_anything_is_captured_leaves_nothing(tmp_path, mo
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_message_of_an_interruption_seals_what_it_names(tmp_path, monkeypatch):
+def test_the_message_of_an_interruption_seals_what_it_names(tmp_path):
     """The command runs as it is: its options make a bundle of the folder."""
     part = new_part(str(tmp_path / "part of it"), archive=False)
     part.record([row(Instance("c", "region", "r-1"), "stack", verdict(Reason.PROVEN))])

@@ -115,7 +115,7 @@ def test_a_part_is_held_as_long_as_its_process_lives(run, tmp_path):
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         assert is_held(part)
-        with pytest.raises(ValueError, match=f"still runs \\(a capture into {part}\\)"):
+        with pytest.raises(ValueError, match=rf"still runs \(a capture into {part}\)"):
             resume_run(str(tmp_path), run.id, patience=0)
         process.kill()
         process.wait()
@@ -137,7 +137,7 @@ def test_what_is_no_unsealed_run_is_refused_with_those_that_are(run, tmp_path):
     with pytest.raises(ValueError, match="is not a folder, so there is no run in it"):
         resume_run(str(tmp_path / "nowhere"), "run", patience=0)
     seal_bundle(run.folder, parts_in(run.parts), [], {})
-    with pytest.raises(ValueError, match="the run incident-4711 in .* is sealed already"):
+    with pytest.raises(ValueError, match=r"the run incident-4711 in .* is sealed already"):
         resume_run(str(tmp_path), run.id, patience=0)
 
 

@@ -132,20 +132,18 @@ def test_removes_only_a_run_without_captures(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "output", ["/var/tmp/bundles", "/var/tmp/a b", "/var/tmp/it's", '/x/"y"', "/x/{{ y }}", "/x/a=b"]
-)
+@pytest.mark.parametrize("output", ["/srv/bundles", "/srv/a b", "/srv/it's", '/x/"y"', "/x/{{ y }}", "/x/a=b"])
 def test_the_command_that_seals_means_the_same_folder_for_shell_and_ansible(output):
     words = shlex.split(seal_command("run-1", output, ["my hosts.yml"]))
     assert words[:4] == ["ansible-playbook", "cloudpods.diagnostics.seal_bundle", "-i", "my hosts.yml"]
     given = {}
-    for flag, value in zip(words[4::2], words[5::2]):
+    for flag, value in zip(words[4::2], words[5::2], strict=True):
         assert flag == "-e"
         given.update(json.loads(value) if value.startswith("{") else [value.split("=", 1)])
     assert given == {"cloudpods_run_id": "run-1", "cloudpods_output": output}
 
 
-def test_the_line_at_the_start_names_the_folder_and_the_command(tmp_path):
+def test_the_line_at_the_start_names_the_folder_and_the_command():
     line = where_line("/out/run-1", "run-1", "/out")
     assert line.startswith("Captures go to /out/run-1. ")
     assert line.endswith(seal_command("run-1", "/out"))
