@@ -282,6 +282,17 @@ def test_server_without_tls_is_told():
     assert "HTTPSConnection" not in text
 
 
+def test_host_beside_a_kubeconfig_stays_when_the_client_renews_its_token(node):
+    folder = node(own=kubeconfig())
+    body = b"Content-Length: 2\r\n\r\n{}"
+    with peer(OK + body) as server:
+        made = Api({"kubeconfig": f"{folder}/own", "host": f"http://127.0.0.1:{server.port}"}, 1)
+        for _time in range(2):
+            assert made.get_json("/api", {}, Deadline(patience())) == {}
+        made.close()
+    assert [TOKEN.encode() in head for head in server.heads] == [True, True]
+
+
 def test_unknown_name_is_told():
     text = problem("https://nobody.invalid:6443")
     assert text.startswith("API server https://nobody.invalid:6443: its name cannot be resolved (")
