@@ -64,13 +64,13 @@ def groups_of(blocks: list[Block]) -> list[Group]:
     return sorted(groups.values(), key=lambda group: -group.count)
 
 
-def dump_of(reader: DumpReader, line: int = 1, source: str | None = None) -> Dump:
+def dump_of(reader: DumpReader, line: int = 1, source: str | None = None, needs_writer: bool = True) -> Dump:
     """What a reader has read so far, in any state; `line` is where its dump begins in the input.
 
-    That the blocks add up to some total is no proof if the goroutine that writes the dump is in none of them.
+    needs_writer: it is a dump of all goroutines, so the one that writes it is among them. That the blocks add up to some total is no proof if the goroutine that writes the dump is in none of them.
     """
     problems = reader.problems
-    if not problems and not has_writer(reader):
+    if not problems and needs_writer and not has_writer(reader):
         problems = ["the goroutine that wrote it is not in it"]
     return Dump(
         form="debug1",

@@ -10,7 +10,7 @@ from typing import Iterable
 
 from .grouping import dump_of
 from .model import Dump, ParseError, ParseResult
-from .profiles import read_profiles
+from .profiles import is_leak, read_profiles
 from .scan import Scan
 from .sources import split
 
@@ -54,7 +54,8 @@ def _collect(
 ) -> None:
     """Add what was found in the text of one source."""
     dumps = [run.dump() for run in scan.runs] + [run.dump(is_single=True) for run in scan.single]
-    dumps += [dump_of(reader, start) for start, reader in read_profiles(text, scan.profiles)]
+    for start, reader in read_profiles(text, scan.profiles):
+        dumps.append(dump_of(reader, start, needs_writer=not is_leak(text, start)))
     errors = [ParseError(offset, None, message) for offset, message in scan.errors]
     if scan.left_out:
         errors.append(ParseError(len(text), None, f"{scan.left_out} more dumps are not told"))

@@ -17,6 +17,27 @@ from .reader import DumpReader, ReaderState
 
 _MOST_OPEN = 8
 _CHUNK = 1 << 20
+_ALL = b"goroutine profile: total "
+_LEAK = b"goroutineleak profile: total "
+
+
+def is_leak(data: bytes, start: int) -> bool:
+    """Whether the header line there is that of /debug/pprof/goroutineleak (Go 1.26), whose form is the same.
+
+    Such a profile holds only goroutines that nothing can wake, so the one that writes it is not in it.
+    """
+    return data.startswith(_LEAK, start)
+
+
+def leak_headers(data: bytes) -> list[int]:
+    """The offsets of the lines that begin with such a header."""
+    found: list[int] = []
+    at = data.find(_LEAK)
+    while at >= 0:
+        if at == 0 or data[at - 1 : at] == b"\n":
+            found.append(at)
+        at = data.find(_LEAK, at + 1)
+    return found
 
 
 class _Candidate:
@@ -26,17 +47,22 @@ class _Candidate:
         self.start = start
         self.stop = stop
         self.reader = DumpReader(one_header=True)
+        self._more = 0  # bytes of the header that the reader is not given
 
     @property
     def end(self) -> int:
         span = self.reader.raw_span
-        return self.start + span[1] if span else self.stop
+        return self.start + self._more + span[1] if span else self.stop
 
     @property
     def is_complete(self) -> bool:
         return self.reader.state is ReaderState.COMPLETE
 
     def feed(self, data: bytes, start: int, stop: int) -> None:
+        if start == self.start and is_leak(data, start):
+            self._more = len(_LEAK) - len(_ALL)
+            self.reader.feed(_ALL)
+            start += len(_LEAK)
         for at in range(start, stop, _CHUNK):
             if self.reader.done:
                 break

@@ -15,13 +15,14 @@ import re
 
 from . import debug1, sources
 from .bulk import SMALLEST, Bulk
+from .profiles import leak_headers
 from .run import Run
 from .stacktext import HEADER, LIKE_HEADER, MARK, Goroutine
 
 MOST_DUMPS = 10000  # of more, and of more stacks that stand for themselves, only the number is told
 MOST_SINGLE = 1000
-_LEAD = rb"(?:panic: |fatal error: |SIG[A-Z]+: |\[signal |runtime stack:|runtime: |unexpected fault address )"
-_REST = rb"(?:exit status \d+|-----|[a-z][a-z0-9]{1,5} +0x[0-9a-f]+)$"
+_LEAD = rb"(?:panic: |fatal error: |SIG[A-Z]+: |\[signal |runtime stack:|runtime: (?!g ?\d+: )|unexpected fault address )"
+_REST = rb"(?:goroutineleak profile: total \d+|exit status \d+|-----|[a-z][a-z0-9]{1,5} +0x[0-9a-f]+)$"
 _IS_OTHER = re.compile(_LEAD + rb"|" + _REST)
 _LEADS = re.compile(rb"^" + _LEAD, re.MULTILINE)
 _RESTS = re.compile(rb"^" + _REST, re.MULTILINE)
@@ -255,6 +256,9 @@ class Scan:
             self.left_out += 1
 
     def _end(self) -> None:
+        leaks = leak_headers(self._data)
+        self.left_out += len(leaks[MOST_DUMPS:])
+        self.profiles = sorted(self.profiles + leaks[:MOST_DUMPS])
         start = self._data.rfind(b"\n") + 1
         tail = self._data[start:]
         is_header = bool(tail) and (MARK.startswith(tail) or (tail.startswith(MARK) and b"[" not in tail))

@@ -10,8 +10,12 @@
     <tab>/src/main.go:7 +0x2c
     <empty line>
 
-From runtime/traceback.go (goroutineheader, traceback2, printcreatedby1, printAncestorTraceback). What is new in a
-header (`synctest bubble 1`, labels, `(durable)`, `(leaked)`) is text, never an error.
+From runtime/traceback.go (goroutineheader, traceback2, printcreatedby1, printAncestorTraceback, printOneCgoTraceback).
+Labels stand behind the brackets since Go 1.27, and within them in Go 1.26 (GODEBUG=tracebacklabels=1):
+
+    goroutine 18 [chan receive, 5 minutes labels:{"key": "value"}]:
+
+What else is new in a header (`synctest bubble 1`, `(durable)`, `(leaked)`) is text, never an error.
 """
 
 from __future__ import annotations
@@ -29,6 +33,11 @@ LIKE_HEADER = re.compile(rb"goroutine (\d{1,18})(?: \w+=\w+)* \[")
 _LOCATION = re.compile(
     rb"\t([^\n]+):(\d{1,18})(?: \+0x[0-9a-f]+)?(?: fp=0x[0-9a-f]+ sp=0x[0-9a-f]+)?(?: pc=0x[0-9a-f]+)?$"
 )
+# A C function's location has no offset, and its line no parentheses (printOneCgoTraceback).
+_C_LOCATION = re.compile(rb"\t[^\n]+:\d{1,18} pc=0x[0-9a-f]+$")
+_C_FUNCTION = re.compile(rb"[^\s\[{\x1b][^\t\n]*$")
+# A call whose line was cut within its arguments.
+_CUT_CALL = re.compile(rb"([^\s(][^\t\n]*)\([0-9a-fx,{}.?_ ]*$")
 _UNAVAILABLE = b"\tgoroutine running on other thread; stack unavailable"
 _CREATED = re.compile(rb"created by (.+?)(?: in goroutine \d+)?$")
 _ELIDED = re.compile(rb"\.\.\.(?:additional|\d+) frames elided\.\.\.$")
@@ -36,6 +45,13 @@ _ANCESTOR = re.compile(rb"\[originating from goroutine \d+\]:$")
 _NOT_GO = re.compile(rb"non-Go function(?: at pc=0x[0-9a-f]+)?$")
 # Arguments as printArgs writes them. A line with other arguments is a call only if its location follows.
 _CALL = re.compile(rb"[^\s(][^\t\n]*\([0-9a-fx,{}.?_ ]*\)$")
+# What gentraceback and traceback1 print of a stack that they cannot walk, between the lines of its goroutine: a
+# message, the bounds of the frame and a hex dump of it (runtime/traceback.go: hexdumpWords, "unexpected return pc").
+TROUBLE = re.compile(
+    rb"runtime: g ?\d+: |runtime: traceback |stack: frame=\{|(?:0x)?[0-9a-f]{8,16}: +[<>=!*+0-9a-fx]"
+    rb"|runtime: (?:frame|sp|pc|g\d*)[ =:]"
+)
+_LABELS_INSIDE = re.compile(rb"(.*?) labels:\{(.*)\}$")
 _MINUTES = re.compile(r"(\d{1,18}) minutes$")
 _LABEL = re.compile(rb"(%s|[A-Za-z0-9./_]*): (%s|[A-Za-z0-9./_]*)" % (QUOTED, QUOTED))
 # The last call of a goroutine whose creator is not shown: the main one's, the runtime's own, or one not told.
@@ -51,8 +67,11 @@ class Goroutine:
         self.id = header.group(1)
         self.has_pointers = bool(header.group(2))
         self.offset = offset  # of its header in the input
-        self.state, self.wait = _state(text(header.group(3)))
-        self.labels = header.group(4)
+        state, self.labels = header.group(3), header.group(4)
+        inside = _LABELS_INSIDE.match(state) if b" labels:{" in state else None
+        if inside is not None:
+            state, self.labels = inside.groups()
+        self.state, self.wait = _state(text(state))
         self.frames: list[Frame] = []
         self.created_by: Frame | None = None
         self.ended = False  # nothing of it can follow
@@ -62,6 +81,7 @@ class Goroutine:
         self._sure = False  # it can be nothing else
         self._creator = False
         self._in_ancestor = False
+        self._unknown: bytes | None = None  # the line before, if it was no line of a stack
 
     @property
     def waits_for_location(self) -> bool:
@@ -96,6 +116,11 @@ class Goroutine:
 
     def take(self, line: bytes) -> bool:
         """Take a line, without its newline, if it goes on with this goroutine; False if it is somebody else's."""
+        is_taken = self._take(line)
+        self._unknown = None if is_taken else line
+        return is_taken
+
+    def _take(self, line: bytes) -> bool:
         if line.startswith(b"\t"):
             return self._take_location(line)
         if _ANCESTOR.match(line):
@@ -115,7 +140,12 @@ class Goroutine:
             self._begin_call(None, True)
             self.frames.append(Frame(text(line), "", 0))
             return True
-        return False
+        return TROUBLE.match(line) is not None and self._note_trouble(line)
+
+    def _note_trouble(self, line: bytes) -> bool:
+        if line.startswith(b"runtime: "):
+            self.doubts.append("the runtime could not read the whole stack: " + text(line[:200]))
+        return True
 
     def _take_call(self, line: bytes) -> bool:
         sure = _CALL.match(line) is not None
@@ -137,10 +167,12 @@ class Goroutine:
         if match is None:
             return False
         if self._call is None:
-            if not (self.frames and self.frames[-1].function == "non-Go function" and not self.frames[-1].file):
+            if self.frames and self.frames[-1].function == "non-Go function" and not self.frames[-1].file:
+                self.frames[-1] = Frame(self.frames[-1].function, text(match.group(1)), int(match.group(2)))
+                return True
+            if self.ended:
                 return False
-            self.frames[-1] = Frame(self.frames[-1].function, text(match.group(1)), int(match.group(2)))
-            return True
+            self._call = self._call_before(line)
         frame = Frame(text(self._call), text(match.group(1)), int(match.group(2)))
         self._call = None
         if self._in_ancestor:
@@ -151,6 +183,19 @@ class Goroutine:
         else:
             self.frames.append(frame)
         return True
+
+    def _call_before(self, location: bytes) -> bytes:
+        """The function at a location before which no call was read: a C function's, or one whose line is damaged."""
+        before = self._unknown or b""
+        if _C_LOCATION.match(location) and _C_FUNCTION.match(before) and not LOG_LINE.match(before):
+            return before
+        cut = _CUT_CALL.match(before)
+        place = text(location[1:].partition(b" ")[0])
+        if cut is not None and not LOG_LINE.match(before):
+            self.problems.append(f"the call at {place} is cut")
+            return cut.group(1)
+        self.problems.append(f"the call at {place} is missing")
+        return b"?"
 
     def finish(self) -> list[str]:
         """What is wrong with it, now that no more of it comes."""
