@@ -106,18 +106,22 @@ class Dump:
 
 
 class ParseResult(NamedTuple):
-    """All dumps of some bytes, and what was wrong outside of them (no dump at all is one such thing)."""
+    """All dumps of some bytes, and what was wrong outside of them (no dump at all is one such thing).
+
+    unread: goroutines that are seen to be there and cannot be read; of a debug=1 dump, one.
+    """
 
     dumps: list[Dump]
     errors: list[ParseError]
+    unread: int = 0
 
     @property
     def complete(self) -> bool | None:
-        """Of everything: False if any dump is not, or there is none; None if any is unknown."""
+        """Of everything: False if any dump is not, or there is none; None if any is unknown or cannot be read."""
         found = [dump.complete for dump in self.dumps if dump.form != "stack"]
         if not found or False in found:
             return False
-        return None if None in found else True
+        return None if None in found or self.unread else True
 
     def to_dict(self, max_groups: int | None = None) -> dict[str, Any]:
         return {

@@ -5,39 +5,34 @@
 
 from __future__ import annotations
 
-from array import array
-from typing import Iterable
+from typing import Callable, Iterable, Iterator
 
+from . import anchors, characters, escapes, indentation, layout, records
 from .grouping import dump_of
 from .model import Dump, ParseError, ParseResult
+from .pieces import Text
+from .prefixes import Prefixes
 from .profiles import is_leak, read_profiles
 from .scan import Scan
-from .sources import split
 
 __all__ = ["dump_of", "parse"]
 
 _GZIP = b"\x1f\x8b"
+_MARK = b"\xef\xbb\xbf"
+_DEEPEST = 6  # wrappings within one another
+_UNREAD = "goroutines are there, but within something unknown: from here on {} first lines of them cannot be read"
 
 
 def parse(data: bytes) -> ParseResult:
     """All dumps in the bytes, in the order in which they begin; the same with any bytes, which need not be a dump.
 
-    Takes the forms of Dump, alone or in a log, with the prefixes that kubectl, stern, CRI and docker put before the
-    lines. Then the dumps of each source are read apart from the others' lines.
+    Takes the forms of Dump, alone or in a log. If not all of it can be read as it is, what may have been done to it is
+    undone: prefixes of lines, records of JSON, escapes, and what copying does to characters, blanks and lines. The
+    dumps of each writer are read apart from the others' lines.
     """
-    result = ParseResult([], [])
-    text = _with_newlines(data)
-    scan = Scan(text, may_be_wrapped=True)
-    if scan.is_wrapped:
-        del text
-        for source in split(data):
-            text = _with_newlines(source.text)
-            _collect(result, Scan(text), text, source.name, source.lines)
-            if source.is_rest:
-                result.errors.append(ParseError(source.lines[0], None, "from here on, new sources are not told apart"))
-    else:
-        _collect(result, scan, text)
-    if not result.dumps:
+    text = Text(_with_newlines(data))
+    result = _read(text, _DEEPEST)
+    if not result.dumps and not result.unread:
         hint = ": it is compressed; unpack it, and take a profile with debug=1 or debug=2"
         result.errors.append(ParseError(1, None, "no goroutines were found" + (hint if data[:2] == _GZIP else "")))
     result.dumps.sort(key=lambda dump: dump.line)
@@ -45,41 +40,157 @@ def parse(data: bytes) -> ParseResult:
 
 
 def _with_newlines(data: bytes) -> bytes:
-    r"""The text with \n where it has \r\n."""
+    r"""The text with \n where it has \r\n, and without a byte order mark."""
+    data = data[len(_MARK) :] if data.startswith(_MARK) else data
     return data.replace(b"\r\n", b"\n") if b"\r" in data else data
 
 
-def _collect(
-    result: ParseResult, scan: Scan, text: bytes, source: str | None = None, lines: array[int] | None = None
-) -> None:
-    """Add what was found in the text of one source."""
+class _Wrappings:
+    """What the lines of some bytes are wrapped in."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._prefixes = Prefixes(data)
+        self._has_document: bool | None = None
+        self._split: Callable[[], Iterator[Text]] | None = None
+
+    def is_at(self, start: int, stop: int) -> bool:
+        """Whether a dump begins within something known in the line data[start:stop]."""
+        if self._is_record(start, stop):
+            self._split = lambda: records.split(self._data)
+        elif self._prefixes.is_at(start, stop):
+            self._split = self._prefixes.split
+        return self._split is not None
+
+    def split(self) -> Iterator[Text]:
+        """What each writer wrote."""
+        return iter(()) if self._split is None else self._split()
+
+    def _is_record(self, start: int, stop: int) -> bool:
+        first = self._data[start : start + 1]
+        if first not in (b"{", b"[", b" ", b"\t", b'"'):
+            return False
+        line = self._data[start:stop]
+        if records.is_record(line):
+            return True
+        if b'"' in line and self._has_document is None:
+            self._has_document = records.has_document(self._data)
+        return b'"' in line and bool(self._has_document)
+
+
+def _read(text: Text, depth: int) -> ParseResult:
+    """The dumps in a text, as it is or after what was done to it is undone."""
+    wrappings = _Wrappings(text.data)
+    scan = Scan(text.data, wrappings.is_at if depth else None)
+    if scan.is_wrapped:
+        del scan
+        return _joined(_read_rest(part, text, depth) for part in wrappings.split())
+    result = _collect(scan, text)
+    if depth and _is_doubtful(result, text.data):
+        del scan
+        for undo in _CHANGES:
+            changed = undo(text)
+            if changed is None:
+                continue
+            other = _read(changed, depth - 1)
+            if _worth(other) > _worth(result):
+                return other
+    return result
+
+
+def _read_rest(part: Text, outer: Text, depth: int) -> ParseResult:
+    result = _read(part.within(outer), 0 if part.is_rest else depth - 1)
+    if part.is_rest:
+        number = part.within(outer).number(0)
+        result.errors.append(ParseError(number, None, "from here on, new sources are not told apart"))
+    return result
+
+
+def _joined(results: Iterable[ParseResult]) -> ParseResult:
+    dumps: list[Dump] = []
+    errors: list[ParseError] = []
+    unread = 0
+    for result in results:
+        dumps.extend(result.dumps)
+        errors.extend(result.errors)
+        unread += result.unread
+    return ParseResult(dumps, errors, unread)
+
+
+def _is_doubtful(result: ParseResult, data: bytes) -> bool:
+    """Whether something in the text may be readable that was not read as it is."""
+    if not result.dumps:
+        return anchors.has_words(data)
+    return bool(result.unread) or any(dump.complete is False or _frames(dump) == 0 for dump in result.dumps)
+
+
+def _frames(dump: Dump) -> int:
+    return sum(len(group.frames) * group.count for group in dump.groups)
+
+
+def _worth(result: ParseResult) -> tuple[int, ...]:
+    """Orders readings of one text: by goroutines with frames, by what is proven, by frames, by errors."""
+    dumps = [dump for dump in result.dumps if _frames(dump)]
+    return (
+        sum(group.count for dump in dumps for group in dump.groups if group.frames or group.created_by),
+        sum(dump.complete is not False for dump in dumps) - sum(dump.complete is False for dump in result.dumps),
+        sum(_frames(dump) for dump in dumps),
+        -sum(len(dump.errors) for dump in result.dumps),
+        -result.unread,
+    )
+
+
+def _relayout(text: Text) -> Text | None:
+    """The text with its lines and tabs as they were."""
+    changed = text
+    for undo in (layout.undouble, layout.rejoin, indentation.retab, layout.separate_blocks):
+        changed = undo(changed) or changed
+    return None if changed is text else changed
+
+
+# What may have been done to a text. Each of these gives None if nothing shows that it was.
+_CHANGES: tuple[Callable[[Text], Text | None], ...] = (
+    characters.plain,
+    escapes.unescape,
+    characters.from_mail,
+    escapes.separate,
+    _relayout,
+)
+
+
+def _collect(scan: Scan, text: Text) -> ParseResult:
+    """What was found in a text."""
     dumps = [run.dump() for run in scan.runs] + [run.dump(is_single=True) for run in scan.single]
-    for start, reader in read_profiles(text, scan.profiles):
-        dumps.append(dump_of(reader, start, needs_writer=not is_leak(text, start)))
+    for start, reader in read_profiles(text.data, scan.profiles):
+        dumps.append(dump_of(reader, start, needs_writer=not is_leak(text.data, start)))
     errors = [ParseError(offset, None, message) for offset, message in scan.errors]
     if scan.left_out:
-        errors.append(ParseError(len(text), None, f"{scan.left_out} more dumps are not told"))
+        errors.append(ParseError(len(text.data), None, f"{scan.left_out} more dumps are not told"))
+    if scan.unread:
+        errors.append(ParseError(scan.unread_at, None, _UNREAD.format(scan.unread)))
     offsets = {dump.line for dump in dumps} | {error.line for dump in dumps for error in dump.errors}
-    numbers = _line_numbers(text, offsets | {error.line for error in errors}, lines)
+    numbers = _line_numbers(text, offsets | {error.line for error in errors})
     for dump in dumps:
-        _place(dump, numbers, source)
-    result.dumps.extend(dumps)
-    result.errors.extend(error._replace(line=numbers[error.line]) for error in errors)
+        _place(dump, numbers, text)
+    return ParseResult(dumps, [error._replace(line=numbers[error.line]) for error in errors], scan.unread)
 
 
-def _place(dump: Dump, numbers: dict[int, int], source: str | None) -> None:
-    """Turn its offsets into lines."""
+def _place(dump: Dump, numbers: dict[int, int], text: Text) -> None:
+    """Turn its offsets into lines, and take back what the text cannot prove."""
     dump.line = numbers[dump.line]
     dump.errors = [error._replace(line=numbers[error.line]) for error in dump.errors]
-    dump.source = source
+    dump.source = text.name
+    if text.loss and dump.complete:
+        dump.complete = None
+        dump.errors.append(ParseError(dump.line, None, f"it cannot be proven to be complete: {text.loss}"))
 
 
-def _line_numbers(text: bytes, offsets: Iterable[int], lines: array[int] | None) -> dict[int, int]:
+def _line_numbers(text: Text, offsets: Iterable[int]) -> dict[int, int]:
     """The lines, from 1, in the input that these offsets in the text stand in."""
     numbers: dict[int, int] = {}
-    at = number = 0
+    at = line = 0
     for offset in sorted(offsets):
-        number += text.count(b"\n", at, offset)
+        line += text.data.count(b"\n", at, offset)
         at = offset
-        numbers[offset] = number + 1 if lines is None else lines[min(number, len(lines) - 1)]
+        numbers[offset] = text.number(line)
     return numbers

@@ -12,8 +12,9 @@ writer can be running. A stack that debug.Stack printed stands for itself.
 from __future__ import annotations
 
 import re
+from typing import Callable
 
-from . import debug1, sources
+from . import anchors, debug1
 from .bulk import SMALLEST, Bulk
 from .profiles import leak_headers
 from .run import Run
@@ -40,10 +41,13 @@ class Scan:
     runs: the dumps. single: the stacks that stand for themselves.
     profiles: the offsets of the header lines of debug=1 dumps.
     errors: offset and description of what belongs to no dump.
-    is_wrapped: goroutines stand behind prefixes of their lines; the scan has stopped there.
+    unread: how many lines have the first line of a dump or goroutine in them, but not as their own.
+    unread_at: the offset of the first of these.
+    is_wrapped: goroutines stand within something that is_wrapping knows; the scan has stopped there. It is given the
+    offsets at which such a line begins and ends.
     """
 
-    def __init__(self, data: bytes, may_be_wrapped: bool = False) -> None:
+    def __init__(self, data: bytes, is_wrapping: Callable[[int, int], bool] | None = None) -> None:
         self.runs: list[Run] = []
         self.single: list[Run] = []
         self.profiles: list[int] = []
@@ -51,7 +55,9 @@ class Scan:
         self.is_wrapped = False
         self.left_out = 0
         self._data = data
-        self._may_be_wrapped = may_be_wrapped
+        self.unread = 0
+        self.unread_at = 0
+        self._is_wrapping = is_wrapping
         self._bulk = Bulk()
         self._no_bulk_before = 0
         self._run: Run | None = None
@@ -70,10 +76,11 @@ class Scan:
         while hit >= 0:
             start = max(at, data.rfind(b"\n", at, hit) + 1)
             stop = self._line_end(hit)
-            if self._is_wrapped(start, stop):
+            header = self._header(start, stop)
+            is_own = header is not None and header.start() == start
+            if not is_own and self._is_wrapped(start, stop):
                 self.is_wrapped = True
                 return None
-            header = self._header(start, stop)
             if header is not None:
                 return header
             self._notice(start, stop)
@@ -86,7 +93,10 @@ class Scan:
         return len(self._data) if newline < 0 else newline
 
     def _is_wrapped(self, start: int, stop: int) -> bool:
-        return self._may_be_wrapped and sources.is_wrapped(self._data, start, stop)
+        """Whether there is the first line of a dump or goroutine in this line, within what is known."""
+        if self._is_wrapping is None or not anchors.ANCHOR.search(self._data, start, min(stop, start + _NEAR)):
+            return False
+        return self._is_wrapping(start, stop)
 
     def _header(self, start: int, stop: int) -> re.Match[bytes] | None:
         """The header that is this line, or that of a single stack at its end, after text."""
@@ -107,6 +117,7 @@ class Scan:
             return
         like = LIKE_HEADER.match(self._data, start, stop)
         if like is None:
+            self._note_unread(start, stop)
             return
         self._look_back(start)
         self._gap = min(stop + 1, len(self._data))
@@ -117,6 +128,11 @@ class Scan:
             self._run.damage(start, like.group(1), message)
         elif len(self.errors) < MOST_SINGLE:
             self.errors.append((start, message))
+
+    def _note_unread(self, start: int, stop: int) -> None:
+        if anchors.is_there(self._data, start, stop):
+            self.unread_at = self.unread_at if self.unread else start
+            self.unread += 1
 
     def _look_back(self, at: int) -> None:
         """End the run if what the runtime wrote between its last goroutine and this place says so."""
@@ -176,6 +192,8 @@ class Scan:
                     return at
                 at = after
                 continue
+            elif MARK in line:
+                self._note_unread(at, stop)
             at = stop + 1
         return end
 

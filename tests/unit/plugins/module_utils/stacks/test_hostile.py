@@ -80,7 +80,8 @@ def test_many_frames_of_many_addresses():
 
 
 def test_many_sources():
-    data = b"".join(b"[pod/a%d/b] goroutine 1 [x]:\n" % number for number in range(5000))
+    lines = b"[pod/a%d/b] goroutine 1 [x]:\n[pod/a%d/b] main.x()\n[pod/a%d/b] \t/x.go:1 +0x1\n"
+    data = b"".join(lines % (number, number, number) for number in range(5000))
     result = parse(data)
     assert len(result.dumps) == 1000
     assert result.errors

@@ -1,0 +1,46 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lines by which a dump is known, wherever in a line of the input they begin, and what must follow them."""
+
+from __future__ import annotations
+
+import re
+
+WORD = b"goroutine"
+_HEADER = rb"goroutine \d{1,18}(?: \w+=\w+)* \[[^\n]{1,2000}?\](?: \{[^\n]{0,2000}?\})?:"
+_PROFILE = rb"goroutine(?:leak)? profile: total \d{1,18}"
+# The first line of a goroutine, or of a debug=1 dump.
+ANCHOR = re.compile(rb"(?P<header>%s)|%s" % (_HEADER, _PROFILE))
+BLOCK_HEAD = re.compile(rb"\d{1,18} @(?: 0x[0-9a-f]|\s*$)")
+_IN_GOROUTINE = re.compile(
+    rb"[A-Za-z_\x80-\xff][^\s]*\(|created by |\.\.\.(?:additional|\d+) frames elided|\[originating from goroutine"
+    rb"|[ \t]*goroutine running on other thread|non-Go function|[ \t]*\S+:\d{1,18}(?: \+0x[0-9a-f]+| pc=0x)"
+)
+_WORDS = re.compile(rb"[ \t]+\w")
+_CALLS = re.compile(rb"\([^\n]{0,500}?:\d{1,18} \+0x")
+
+
+def follows(anchor: re.Match[bytes], line: bytes) -> bool:
+    """Whether this can be the line after that of the anchor."""
+    return (_IN_GOROUTINE if anchor.group("header") else BLOCK_HEAD).match(line) is not None
+
+
+def is_there(data: bytes, start: int, stop: int) -> bool:
+    """Whether a dump or goroutine begins in the line data[start:stop], whatever stands around it.
+
+    A message may have the same words in it; then more words follow, and no call.
+    """
+    anchor = ANCHOR.search(data, start, stop)
+    if anchor is None:
+        return False
+    return _WORDS.match(data, anchor.end(), stop) is None or _CALLS.search(data, anchor.end(), stop) is not None
+
+
+def has_words(data: bytes) -> bool:
+    """Whether there may be a dump in the bytes at all, in any form; quick where there is none."""
+    return WORD in data or any(word in data for word in _AS_NUMBERS)
+
+
+# The beginning of the word as journalctl -o json writes a message with control characters: a list of bytes.
+_AS_NUMBERS = tuple(separator.join(str(byte).encode() for byte in WORD[:6]) for separator in (b",", b", "))

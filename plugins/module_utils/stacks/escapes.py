@@ -1,0 +1,169 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+r"""Dumps in one line, with their newlines written as something else, as loggers and log stores do.
+
+    msg="panic: x\n\ngoroutine 18 [running]:\nmain.main()\n\t/x.go:1 +0x2\n"    logrus, zap, %q, JSON; also twice
+    goroutine 18 [running]:#012main.main()#012#011/x.go:1 +0x2#012               rsyslog
+    goroutine 18 [running]:%0Amain.main()%0A%09/x.go:1 +0x2%0A                   a URL
+    goroutine 18 [running]:&#10;main.main()                                      HTML, XML
+    goroutine 18 [running]:<br>main.main()<br>
+
+Which one it is shows right after the first line of the dump.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from typing import Callable, Iterator, NamedTuple
+
+from . import anchors
+from .pieces import Text, changed
+
+_MOST_LEVELS = 6  # a log line in a record in a record
+_C_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([0-7]{3})|(.))", re.DOTALL)
+_LETTERS = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"", b"t": b"\t", b"v": b"\v"}
+_PERCENT = re.compile(rb"%([0-9a-fA-F]{2})")
+_OCTAL = re.compile(rb"#([0-3][0-7]{2})")
+_BREAK = re.compile(rb"<br ?/?>|</?(?:div|p|li|pre|code|span|td|tr)\b[^<>\n]{0,200}>", re.IGNORECASE)
+# A quote before the dump that is not escaped itself.
+_QUOTE = re.compile(rb"""(?<!\\)["']""")
+
+
+def _c(text: bytes) -> bytes:
+    def one(match: re.Match[bytes]) -> bytes:
+        short, byte, octal, letter = match.groups()
+        if short:
+            return chr(int(short, 16)).encode("utf-8", "surrogatepass")
+        if byte or octal:
+            return bytes([int(byte, 16) if byte else int(octal, 8) & 0xFF])
+        return _LETTERS.get(letter, letter)
+
+    found = _C_ESCAPE.sub(one, text)
+    return found.decode("utf-8", "replace").encode() if b"\xed" in found else found
+
+
+def _octal(text: bytes) -> bytes:
+    return _OCTAL.sub(lambda match: bytes([int(match.group(1), 8)]), text)
+
+
+def _percent(text: bytes) -> bytes:
+    return _PERCENT.sub(lambda match: bytes([int(match.group(1), 16)]), text)
+
+
+def _html(text: bytes) -> bytes:
+    broken = _BREAK.sub(lambda match: b"\n" if match.group()[:3].lower() == b"<br" else b"", text)
+    return html.unescape(broken.decode("utf-8", "replace")).encode("utf-8", "replace")
+
+
+class _Escape(NamedTuple):
+    """A way to write newlines: how one looks, how a text is read, and whether the text stands in quotes."""
+
+    newline: re.Pattern[bytes]
+    read: Callable[[bytes], bytes]
+    is_quoted: bool = False
+
+
+_ESCAPES = (
+    _Escape(re.compile(rb"\\+(?:r\\+)?(?:n|u000[aAdD]|x0[aAdD]|012|015)"), _c, is_quoted=True),
+    _Escape(re.compile(rb"#01[25]"), _octal),
+    _Escape(re.compile(rb"(?:%0[dD])?%0[aA]"), _percent),
+    _Escape(re.compile(rb"&(?:amp;)*#(?:10|13|x0*[aAdD]);"), _html),
+    _Escape(re.compile(rb"<br ?/?>", re.IGNORECASE), _html),
+)
+
+
+def unescape(text: Text) -> Text | None:
+    """The text with the escaped dumps in it as lines; None if there are none."""
+    found = False
+
+    def lines() -> Iterator[tuple[bytes, int]]:
+        nonlocal found
+        for number, line in enumerate(io.BytesIO(text.data)):
+            read = _unescaped(line) if anchors.WORD in line else None
+            found = found or read is not None
+            yield line if read is None else read, number
+
+    after = changed(lines())
+    return after.within(text) if found else None
+
+
+def _unescaped(line: bytes) -> bytes | None:
+    """The line with an escaped dump in it as lines, or None."""
+    was = line
+    for _level in range(_MOST_LEVELS):
+        anchor, escape = _escape_in(line)
+        if anchor is None or escape is None:
+            break
+        if not escape.is_quoted:
+            line = escape.read(line)
+        elif line[anchor.end() : anchor.end() + 2].startswith(b"\\\\"):
+            line = _one_level_less(line)
+        else:
+            line = _quoted(line, anchor)
+    return None if line == was else line if line.endswith(b"\n") else line + b"\n"
+
+
+def _escape_in(line: bytes) -> tuple[re.Match[bytes] | None, _Escape | None]:
+    for anchor in anchors.ANCHOR.finditer(line):
+        for escape in _ESCAPES:
+            if escape.newline.match(line, anchor.end()):
+                return anchor, escape
+    return None, None
+
+
+def _one_level_less(line: bytes) -> bytes:
+    r"""The line with \\ as \ and \" as ", and what else is escaped once left as it is."""
+    return re.sub(rb'\\([\\"/])', rb"\1", line)
+
+
+def _quoted(line: bytes, anchor: re.Match[bytes]) -> bytes:
+    """The line with the quoted text that the anchor stands in as lines of their own."""
+    quote = None
+    for match in _QUOTE.finditer(line, 0, anchor.start()):
+        quote = match
+    if quote is None:
+        return _c(line)
+    closing = re.compile(rb"(?:\\.|[^\\%s])*" % quote.group(), re.DOTALL).match(line, quote.end())
+    stop = len(line) if closing is None else closing.end()
+    inside, after = _c(line[quote.end() : stop]), line[stop:]
+    # The newline after the opening quote lets the first line of what is quoted begin a line.
+    return line[: quote.end()] + b"\n" + inside + (b"" if inside.endswith(b"\n") else b"\n") + after
+
+
+def separate(text: Text) -> Text | None:
+    """The text with the dumps that begin at the end of a message, or after blanks, on lines of their own.
+
+    The lines after the first must be the dump's, without anything before them.
+    """
+    found = False
+
+    def lines() -> Iterator[tuple[bytes, int]]:
+        nonlocal found
+        before: tuple[bytes, re.Match[bytes]] | None = None
+        for number, line in enumerate(io.BytesIO(text.data)):
+            if before is not None:
+                whole, anchor = before
+                begins = anchors.follows(anchor, line)
+                found = found or begins
+                # The message keeps its words, the dump its own line.
+                head = whole[: anchor.start()].rstrip()
+                if begins:
+                    if head:
+                        yield head + b"\n", number - 1
+                    yield whole[anchor.start() :], number - 1
+                else:
+                    yield whole, number - 1
+                before = None
+            anchor_here = anchors.ANCHOR.search(line) if anchors.WORD in line else None
+            if anchor_here and anchor_here.start() and not line[anchor_here.end() :].strip():
+                before = line, anchor_here
+            else:
+                yield line, number
+        if before is not None:
+            yield before[0], number
+
+    after = changed(lines())
+    return after.within(text) if found else None

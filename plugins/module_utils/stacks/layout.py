@@ -1,0 +1,163 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lines of dumps that were doubled, lost their empty lines, or were broken where a terminal or a mail ends."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from typing import Iterator
+
+from . import anchors
+from .pieces import Text, changed
+
+_RUN = re.compile(rb"\n+")
+_TAB = 8
+_SHORTEST = 40  # columns of a terminal or a mail
+_MOST_PIECES = 200  # of one line
+_ADDRESSES = re.compile(rb"\d{1,18} @(?: 0x[0-9a-f]{1,32})*\n$")
+_ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]")
+_WHOLE_ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]+(?:[ \t]+\S.*\+0x[0-9a-f]+[ \t]+\S.*:\d+)?\n$")
+_CALL = re.compile(rb"[A-Za-z_\x80-\xff][^\t\n ]*\([0-9a-fx,{}.?_ ]*\)\n$")
+_CREATED = re.compile(rb"created by \S+(?: in goroutine \d+)?\n$")
+_LOCATION = re.compile(
+    rb"[ \t]*\S[^\n]*:\d{1,18}(?: \+0x[0-9a-f]+)?(?: fp=0x[0-9a-f]+ sp=0x[0-9a-f]+)?(?: pc=0x[0-9a-f]+)?\n$"
+)
+_POINTERS = re.compile(rb" ?(?:\+0x|fp=0x|sp=0x|pc=0x)")
+_ARGUMENTS = rb"[0-9a-fx,{}.?_ ]*"
+_OPEN_CALL = re.compile(rb"[A-Za-z_\x80-\xff][^\t\n ]*\(%s\n$" % _ARGUMENTS)
+_MORE_ARGUMENTS = re.compile(rb"%s\)?\n$" % _ARGUMENTS)
+# The beginning of a line of a dump, complete or not.
+_BEGINS = re.compile(
+    rb"\n|goroutine |created by |\d{1,18} @|[ \t]*#|panic: |fatal error: |\[|exit status|\.\.\.|[ \t]+/"
+    rb"|[A-Za-z_][\w.\-/]*[./][^\s]*\("
+)
+
+
+def undouble(text: Text) -> Text | None:
+    """The text without the empty line after each of its lines; None if it has none."""
+    data = text.data
+    if b"\n\n" not in data or not _is_doubled(data):
+        return None
+
+    def lines() -> Iterator[tuple[bytes, int]]:
+        empty = 0
+        for number, line in enumerate(io.BytesIO(data)):
+            empty = empty + 1 if line == b"\n" else 0
+            if empty % 2 == 0:
+                yield line, number
+
+    return changed(lines()).within(text)
+
+
+def _is_doubled(data: bytes) -> bool:
+    """Whether an empty line stands after each of the first lines of a dump, and twice as many where it has one."""
+    for anchor in anchors.ANCHOR.finditer(data):
+        runs = [len(run.group()) for run in _first(_RUN.finditer(data, anchor.end()), 12)]
+        if runs and all(run % 2 == 0 for run in runs[:-1]) and 2 * sum(run == 2 for run in runs) > len(runs):
+            return True
+    return False
+
+
+def _first(found: Iterator[re.Match[bytes]], most: int) -> Iterator[re.Match[bytes]]:
+    for _number, each in zip(range(most), found):
+        yield each
+
+
+def separate_blocks(text: Text) -> Text | None:
+    """A debug=1 dump whose empty lines were dropped, with one before each block, where it must have been.
+
+    What the last one proves, that the dump goes on to its end, is lost.
+    """
+    data = text.data
+    if b"profile: total " not in data:
+        return None
+    found = False
+
+    def lines() -> Iterator[tuple[bytes, int]]:
+        nonlocal found
+        before = b""
+        number = 0
+        is_dump = False
+        for number, line in enumerate(io.BytesIO(data)):
+            if _ROW.match(before) and line != b"\n" and not _ROW.match(line):
+                is_end = anchors.BLOCK_HEAD.match(line) is not None
+                found = found or is_end
+                if is_end or is_dump:
+                    yield b"\n", number
+            is_dump = is_dump or anchors.BLOCK_HEAD.match(line) is not None
+            yield line, number
+            before = line
+        if _ROW.match(before):
+            yield b"\n", number
+
+    after = changed(lines())
+    return after.within(text)._replace(loss="the empty lines between its blocks were lost") if found else None
+
+
+def rejoin(text: Text) -> Text | None:
+    """The text with the lines joined that were broken at one width, as far as the dump's grammar proves it."""
+    lines = text.data.splitlines(keepends=True)
+    joined = list(_joined(lines, _width(lines)))
+    return changed(joined).within(text) if len(joined) < len(lines) else None
+
+
+def _columns(line: bytes) -> int:
+    return len(line.rstrip(b"\n").decode("utf-8", "replace").expandtabs(_TAB))
+
+
+def _width(lines: list[bytes]) -> int:
+    """The width at which lines were broken: the most usual one of those that are only whole with the next one."""
+    widths: Counter[int] = Counter()
+    for line, following in zip(lines, lines[1:]):
+        if not _is_whole(line) and not _BEGINS.match(following) and _may_be_cut(line):
+            widths[_columns(line)] += 1
+        elif _POINTERS.match(following):
+            widths[_columns(line)] += 1
+    widest = max(widths, key=lambda width: (widths[width], width), default=0)
+    return widest if widest >= _SHORTEST else 0
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether the line can be one of a dump as it is."""
+    return any(
+        pattern.match(line) for pattern in (_CALL, _LOCATION, _CREATED, _ADDRESSES, _WHOLE_ROW)
+    ) or bool(anchors.ANCHOR.match(line))
+
+
+def _may_be_cut(line: bytes) -> bool:
+    """Whether the line begins like one of a dump."""
+    return any(pattern.match(line) for pattern in (_BEGINS, _ROW)) and line != b"\n"
+
+
+def _joined(lines: list[bytes], width: int) -> Iterator[tuple[bytes, int]]:
+    at = 0
+    while at < len(lines):
+        line, number = lines[at], at
+        at += 1
+        for _piece in range(_MOST_PIECES):
+            # Some terminals leave out the blank at which they break, or break before a wide character.
+            if at >= len(lines) or lines[at] == b"\n":
+                break
+            following = lines[at]
+            whole = line.rstrip(b"\n") + following
+            if not (_OPEN_CALL.match(line) and _MORE_ARGUMENTS.match(following)) and (
+                not width - 1 <= _columns(lines[at - 1]) <= width or _begins_another(line, following, whole)
+            ):
+                break
+            line = whole
+            at += 1
+        yield line, number
+
+
+def _begins_another(line: bytes, following: bytes, whole: bytes) -> bool:
+    """Whether the following line begins a line of its own, and is not the rest of this one."""
+    if not _may_be_cut(line) and not _is_whole(line):
+        return True
+    if anchors.ANCHOR.match(following) or _ROW.match(following) or anchors.BLOCK_HEAD.match(following):
+        return True
+    return bool(_is_whole(line) and (_is_whole(following) or not _is_whole(whole))) or bool(
+        _CALL.match(following) and _is_whole(line)
+    )

@@ -1,0 +1,293 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+r"""The shape of what a log tool writes before (and after) each line, inferred from a line that is known without it.
+
+    [pod/NAME/CONTAINER] line            kubectl logs --prefix
+    NAME CONTAINER line                  stern
+    TIME stderr F line                   a container's log on its node (CRI)
+    region-1  | line                     docker compose
+    Nov 23 00:22:28 node1 region[7]: line  syslog, journalctl
+    > > line                             a mail
+
+The first line of a goroutine or of a debug=1 dump (an anchor) is known wherever it begins, so what stands before it is
+the prefix. Times in it change from line to line; words in it name the writer. If the line that must come next does not
+follow the anchor behind the same words, numbers may be what changes (a counter), then all words with digits.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Iterator, NamedTuple
+
+from . import anchors
+from .pieces import Builder, Text
+
+MOST_SOURCES = 1000  # the lines of more are left as they are
+_MOST_SHAPES = 16
+_MOST_FAILURES = 100  # then no more prefixes are inferred
+
+_LONGEST = 512  # bytes of a prefix
+_FAR = 5 * _LONGEST  # in which the anchor is looked for: it may be long itself
+_LINES = 400  # after an anchor, in which the line that follows it is looked for
+_MATCHING = 60  # of them with the same prefix
+_DATE = rb"\d{4}[-/.]\d\d[-/.]\d\d|\d\d?[-/.]\d\d?[-/.]\d{2,4}|\d\d?[ /-](?:%(m)s)[ /-]\d{4}|(?:%(d)s)?(?:%(m)s) +\d\d?(?:,? \d{4})?|\d{6}" % {
+    b"m": rb"Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec",
+    b"d": rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? ",
+}
+_CLOCK = rb"\d{1,2}:\d\d:\d\d(?:[.,:]\d{1,9})?(?: ?[AP]M)?(?: ?(?:Z|UTC|[A-Z]{3,4}(?=[ \]])|[+-]\d\d:?\d\d))?(?: \d{4}(?= ))?"
+_TIME = rb"(?:(?:%s)[T ,:_]{1,2})?%s" % (_DATE, _CLOCK)
+_EPOCH = rb"(?:\d{19}|\d{16}|\d{13}|\d{10}(?:\.\d+)?|\d+\.\d{3,9})(?![\w.])"
+_WORD = rb"[\w.\-/@\x80-\xff]+"
+_COLOUR = rb"(?:\x1b\[[\d;]*[mK])+"
+_TOKEN = re.compile(
+    rb"(?P<cri>(?:stdout|stderr) [FP](?::[A-Z]+)*(?= |$))|(?P<gitlab>(?<=Z )[0-9a-f]{2}[EO][ +])"
+    rb"|(?P<klog>[IWEF]\d{4} %s)|(?P<time>%s)|(?P<epoch>%s)|(?P<word>%s)|(?P<blank>[ \t]+)|(?P<colour>%s)|(?P<other>.)"
+    % (_CLOCK, _TIME, _EPOCH, _WORD, _COLOUR),
+    re.DOTALL,
+)
+_PATTERNS = {
+    "cri": rb"(stdout|stderr) (?P<tag>[A-Z]+)(?::[A-Z]+)*",  # P: the line goes on in the next record
+    "gitlab": rb"[0-9a-f]{2}[EO](?P<tag>[ +])",  # +: the line goes on with the one before
+    "klog": rb"[IWEF]\d{4} " + _CLOCK,
+    "time": _TIME,
+    "epoch": _EPOCH,
+    "colour": rb"(?:%s)?" % _COLOUR,
+    "blank": rb"[ \t]*",
+    "word": rb"(%s)" % _WORD,
+}
+_NUMBERS = rb"[ \t]*\d+"
+_ANY_WORD = rb"[ \t]*%s" % _WORD
+_GREP = re.compile(rb"(?:(?P<file>[^\s:]+):)?\d+:$")
+_BLANKS = b" \t"
+_JSON = re.compile(rb'[{\[] *"')
+_KUBECTL = re.compile(r"pod/(.+/.+)$")
+
+
+class Shape(NamedTuple):
+    """pattern: of the prefix; key: the numbers of its groups that name the writer; suffix: what ends each line."""
+
+    pattern: re.Pattern[bytes]
+    key: tuple[int, ...]
+    suffix: bytes = b""
+
+    def strip(self, line: bytes) -> tuple[tuple[bytes, ...], bytes, bytes] | None:
+        """The writer, the tag of a piece of a line (b"" for none), and the line itself with its newline."""
+        match = self.pattern.match(line)
+        if match is None:
+            return None
+        rest = line[match.end() :]
+        if self.suffix:
+            body = rest.rstrip()
+            if body.endswith(self.suffix):
+                rest = body[: -len(self.suffix)] + rest[len(body) :]
+        tag = match.group("tag") if "tag" in self.pattern.groupindex else b""
+        return match.group(0, 0, *self.key)[2:], tag, rest
+
+
+class Finding(NamedTuple):
+    """A prefix before an anchor."""
+
+    shape: Shape
+    key: tuple[bytes, ...]
+
+
+def name_of(key: tuple[bytes, ...]) -> str | None:
+    """How a writer is called in results."""
+    words = [word.decode("utf-8", "replace") for word in key if any(byte in _NAMING for byte in word)]
+    name = "/".join(words)
+    kubectl = _KUBECTL.match(name)
+    return (kubectl.group(1) if kubectl else name) or None
+
+
+_NAMING = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") | frozenset(range(0x80, 0x100))
+
+
+def infer(data: bytes, start: int, stop: int) -> Finding | None:
+    """The prefix of the line data[start:stop], if there is an anchor in it and the lines after it prove the prefix."""
+    line = data[start:stop].rstrip(b"\r")
+    anchor = anchors.ANCHOR.search(line, 0, _FAR)
+    if anchor is None or anchor.start() > _LONGEST:
+        return None
+    prefix, suffix = line[: anchor.start()], line[anchor.end() :].strip(_BLANKS)
+    is_json = False
+    record = _JSON.search(prefix)
+    if record is not None:
+        prefix, suffix, is_json = prefix[: record.start()], b"", True
+    if (not prefix and not suffix) or len(suffix) > _LONGEST:
+        return None
+    following = list(_following(data, stop + 1))
+    shapes = list(_shapes(prefix, suffix))
+    if following and not is_json and _is_inline(shapes[0], anchor, following[0]):
+        return None
+    for shape in shapes:
+        found = shape.strip(line)
+        if found is not None and _is_confirmed(shape, found[0], anchor, following, is_json):
+            return Finding(shape, found[0])
+    return None
+
+
+def _following(data: bytes, at: int) -> Iterator[bytes]:
+    for _line in range(_LINES):
+        if at >= len(data):
+            return
+        end = data.find(b"\n", at)
+        end = len(data) if end < 0 else end
+        yield data[at : min(end, at + 4 * _LONGEST)]
+        at = end + 1
+
+
+def _is_inline(strict: Shape, anchor: re.Match[bytes], line: bytes) -> bool:
+    """Whether the dump goes on without the prefix: it was logged as a part of a message."""
+    return strict.strip(line) is None and anchors.follows(anchor, line)
+
+
+def _is_confirmed(
+    shape: Shape, key: tuple[bytes, ...], anchor: re.Match[bytes], following: list[bytes], is_json: bool
+) -> bool:
+    matching = 0
+    for line in following:
+        found = shape.strip(line)
+        if found is None or found[0] != key or not found[2].strip():
+            continue
+        if shape.suffix and not line.rstrip().endswith(shape.suffix):
+            continue
+        rest = found[2]
+        if _JSON.match(rest) if is_json else anchors.follows(anchor, rest):
+            return True
+        matching += 1
+        if matching > _MATCHING:
+            break
+    return False
+
+
+def _shapes(prefix: bytes, suffix: bytes) -> Iterator[Shape]:
+    """What lines with this prefix look like; the likeliest first."""
+    tokens = [(str(match.lastgroup), match.group()) for match in _TOKEN.finditer(prefix)]
+    grep = _GREP.match(prefix)
+    yield _shape(tokens, suffix)
+    if grep is not None:
+        name = b"(%s)[:-]" % re.escape(grep.group("file")) if grep.group("file") else b""
+        yield Shape(re.compile(b"%s\\d+[:-]" % name), (1,) if name else (), suffix)
+    for pattern, what in ((_NUMBERS, bytes.isdigit), (_ANY_WORD, _has_digit)):
+        changing = [number for number, (kind, text) in enumerate(tokens) if kind == "word" and what(text)]
+        if changing:
+            yield _shape(tokens, suffix, pattern, changing)
+    if prefix.strip():
+        yield from _hanging(tokens, suffix, len(prefix))
+
+
+def _has_digit(word: bytes) -> bool:
+    return any(byte in b"0123456789" for byte in word)
+
+
+def _hanging(tokens: list[tuple[str, bytes]], suffix: bytes, width: int) -> Iterator[Shape]:
+    """journalctl writes the further lines of a message below its first one."""
+    first = _shape(tokens, suffix)
+    if not any(kind in ("time", "epoch", "klog") for kind, _text in tokens):
+        return
+    pattern = rb"(?:%s|(?P<hanging> {%d}))" % (first.pattern.pattern, width)
+    yield Shape(re.compile(pattern), (), suffix)
+
+
+def _shape(
+    tokens: list[tuple[str, bytes]], suffix: bytes, other: bytes = b"", changing: list[int] | None = None
+) -> Shape:
+    """The shape of these tokens, in which the words at the places `changing` look like `other`."""
+    parts: list[bytes] = []
+    groups = 0
+    key: list[int] = []
+    is_first_tag = True
+    for number, (kind, text) in enumerate(tokens):
+        if kind == "word" and changing and number in changing:
+            if tokens[number - 1][0] == "blank" and number:
+                parts[-1] = b""  # a counter may be aligned
+            parts.append(other)
+            continue
+        if kind in ("word", "cri"):
+            key.append(groups + 1)
+        pattern = _PATTERNS.get(kind, re.escape(text))
+        if kind == "blank" and number in (0, len(tokens) - 1):
+            pattern = re.escape(text)  # what the line itself begins with may be blanks, too
+        if kind in ("cri", "gitlab"):
+            pattern = pattern if is_first_tag else pattern.replace(b"?P<tag>", b"")
+            is_first_tag = False
+        groups += re.compile(pattern).groups
+        parts.append(pattern)
+    last = tokens[-1][0] if tokens else ""
+    if last == "blank":
+        # Many tools and people cut off the blanks at the end of an empty line.
+        parts[-1] = rb"(?:%s|[ \t]*(?=\r?\n|\Z))" % parts[-1]
+    return Shape(re.compile(b"".join(parts)), tuple(key), suffix)
+
+
+class Prefixes:
+    """The prefixes that stand before the anchors of some bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._known: dict[Shape, set[tuple[bytes, ...]]] = {}
+        self._failures = 0
+
+    def is_at(self, start: int, stop: int) -> bool:
+        """Whether the line data[start:stop] has an anchor behind a prefix."""
+        line = self._data[start:stop]
+        for shape, keys in self._known.items():
+            found = shape.strip(line)
+            if found is not None and found[0] in keys:
+                return True
+        if self._failures >= _MOST_FAILURES:
+            return False
+        finding = infer(self._data, start, stop)
+        if finding is None or (len(self._known) >= _MOST_SHAPES and finding.shape not in self._known):
+            self._failures += 1
+            return False
+        self._known.setdefault(finding.shape, set()).add(finding.key)
+        return True
+
+    def split(self) -> Iterator[Text]:
+        """What each writer wrote, in the order of their first lines; what has no known prefix last."""
+        for start, stop in _anchor_lines(self._data):
+            self.is_at(start, stop)
+        found: dict[tuple[bytes, ...], Builder] = {}
+        rest, more = Builder(), Builder()
+        shapes = list(self._known.items())
+        for number, line in enumerate(io.BytesIO(self._data), 1):
+            for place, (shape, keys) in enumerate(shapes):
+                stripped = shape.strip(line)
+                if stripped is not None and stripped[0] in keys:
+                    break
+            else:
+                rest.add(line, number)
+                continue
+            if place:
+                shapes.insert(0, shapes.pop(place))  # the next line likely has the same
+            key, tag, text = stripped
+            builder = found.get(key)
+            if builder is None and len(found) >= MOST_SOURCES:
+                more.add(line, number)
+                continue
+            if builder is None:
+                builder = found[key] = Builder()
+            if tag == b"+":
+                builder.go_on()
+            builder.add(text[:-1] if tag == b"P" and text.endswith(b"\n") else text, number)
+        for key in list(found):
+            yield found.pop(key).text(name_of(key))
+        if more.data:
+            yield more.text()._replace(is_rest=True)
+        if rest.data:
+            yield rest.text()
+
+
+def _anchor_lines(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where the lines with an anchor begin and end."""
+    stop = -1
+    for match in anchors.ANCHOR.finditer(data):
+        if match.start() < stop:
+            continue
+        start = data.rfind(b"\n", 0, match.start()) + 1
+        end = data.find(b"\n", match.end())
+        stop = len(data) if end < 0 else end
+        yield start, stop

@@ -1,0 +1,259 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each process wrote, out of records of JSON: one on each line, or one document with all of them.
+
+    {"log":"line\n","stream":"stderr","time":...}                docker's json-file, Fluent Bit
+    {"_source":{"message":"line","kubernetes":{...}}}            Elasticsearch
+    {"data":{"result":[{"stream":{...},"values":[["ns","line"]]}]}}   Loki
+    {"MESSAGE":[103,111,...],"_PID":"7"}                         journalctl -o json
+
+The field that holds the lines is the one in which a dump begins, whatever its name. A record is of the same writer as
+another if all its other texts are the same, but for times and what is another one in most of the records.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from typing import Any, Iterator, NamedTuple
+
+from . import anchors
+from .pieces import Builder, Text
+
+MOST_SOURCES = 1000
+_LARGEST = 64 << 20  # bytes of one document; Python needs many times as much for it
+_SAMPLE = 5000  # records by which is decided what names the writer
+_DEEPEST = 12
+_BEGINS = re.compile(rb'\s*(?:\{\s*(?:"|\}|$)|\[\s*(?:[\["{]|$))')
+_NEVER_NAMES = re.compile(
+    r"(?:.*[._@])?(?:time|ts|t|date|timestamp|_?id|uuid|cursor|offset|sequence|seq|index|sort|score|level|"
+    r"log|message|msg)$|.*(?:time|date|timestamp|cursor|offset|seqnum|_p|logtag|partial\w*)$",
+    re.IGNORECASE,
+)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\d{10,19}(?:\.\d+)?$")
+_TIME_NAME = re.compile(r"(?:.*[._@])?(?:time|ts|timestamp|_?date|0)$|.*timestamp$|.*time$", re.IGNORECASE)
+# Fields by which collectors say that a line goes on in the next record: CRI's tag, docker's partial messages.
+_PARTIAL = {"logtag": "P", "_p": "P", "partial_message": "true"}
+# What a writer is called by, of the fields that tell it from others.
+_NAMES = (
+    "namespace", "namespace_name", "pod", "pod_name", "container", "container_name", "hostname", "host", "_HOSTNAME",
+    "SYSLOG_IDENTIFIER", "_SYSTEMD_UNIT", "unit", "app", "job", "service", "name", "stream",
+)  # fmt: skip
+
+
+class _Record(NamedTuple):
+    fields: dict[str, str | bytes]  # path: text
+    number: int  # of its line
+
+
+def is_record(line: bytes) -> bool:
+    """Whether the line is a record, or a document, in which a dump begins."""
+    return _BEGINS.match(line) is not None and _has_anchor(_load(line))
+
+
+def has_document(data: bytes) -> bool:
+    """Whether a dump begins in a document that is written over several lines."""
+    return any(_is_anchor(text) for record in _records(data, None) for text in record.fields.values())
+
+
+def _has_anchor(value: Any) -> bool:
+    return value is not None and any(_is_anchor(text) for record in _walk(value, 0) for text in record.fields.values())
+
+
+def split(data: bytes) -> Iterator[Text]:
+    """What each process wrote, in the order of their first records; what is no record last."""
+    paths: set[str] = set()
+    sample: list[dict[str, str | bytes]] = []
+    for record in _records(data, None):
+        if len(sample) < _SAMPLE:
+            sample.append(record.fields)
+        paths.update(path for path, text in record.fields.items() if path not in paths and _is_anchor(text))
+    names = _naming(sample, paths)
+    found: dict[tuple[object, ...], _Lines] = {}
+    rest = Builder()
+    for record in _records(data, rest):
+        for path in paths:
+            text = record.fields.get(path)
+            if text is None:
+                continue
+            key = (path, *(record.fields.get(name) for name in names))
+            if key not in found:
+                if len(found) >= MOST_SOURCES:
+                    continue
+                found[key] = _Lines(_name(dict(zip(names, key[1:]))))
+            found[key].add(text, record)
+    for key in list(found):
+        yield found.pop(key).text()
+    if rest.data:
+        yield rest.text()
+
+
+class _Lines:
+    """The lines of one writer."""
+
+    def __init__(self, name: str | None) -> None:
+        self._name = name
+        self._lines: list[tuple[bytes, bool, int]] = []
+        self._has_newlines = False
+        self._last = ""
+        self._later = 0  # records that are later than the one before, less those that are earlier
+
+    def add(self, text: str | bytes, record: _Record) -> None:
+        line = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
+        self._has_newlines = self._has_newlines or line.endswith(b"\n")
+        is_part = any(record.fields.get(name) == value for name, value in _PARTIAL.items())
+        self._lines.append((line, is_part, record.number))
+        time = _time(record.fields)
+        if self._last and time and len(time) == len(self._last):
+            self._later += (time > self._last) - (time < self._last)
+        self._last = time
+
+    def text(self) -> Text:
+        """Its lines; where the records came with the newest first (Loki, Kibana), in the order in which it wrote."""
+        built = Builder()
+        for line, is_part, number in reversed(self._lines) if self._later < 0 else self._lines:
+            # Where lines end with a newline (docker), a record without one is a piece of a long line.
+            ends = is_part or line.endswith(b"\n") or (self._has_newlines and b"\n" not in line)
+            built.add(line if ends else line + b"\n", number)
+        return built.text(self._name)
+
+
+def _time(fields: dict[str, str | bytes]) -> str:
+    for path, text in fields.items():
+        if isinstance(text, str) and _TIME_NAME.match(path) and _TIME.match(text):
+            return text
+    return ""
+
+
+def _naming(sample: list[dict[str, str | bytes]], paths: set[str]) -> list[str]:
+    """The fields that tell one writer from another."""
+    values: dict[str, set[object]] = {}
+    counts: dict[str, int] = {}
+    for fields in sample:
+        for path, text in fields.items():
+            counts[path] = counts.get(path, 0) + 1
+            if path not in paths:
+                values.setdefault(path, set()).add(text)
+    return sorted(
+        path
+        for path, found in values.items()
+        if not _NEVER_NAMES.match(path)
+        and (len(found) == 1 or 2 * len(found) <= counts[path])
+        and not any(isinstance(text, str) and _TIME.match(text) for text in found)
+    )
+
+
+def _name(fields: dict[str, object]) -> str | None:
+    found = [
+        str(text)
+        for name in _NAMES
+        for path, text in fields.items()
+        if isinstance(text, str) and text and path.rpartition(".")[2] == name
+    ]
+    return "/".join(dict.fromkeys(found)) or None
+
+
+def _records(data: bytes, rest: Builder | None) -> Iterator[_Record]:
+    """The records in the lines; other lines go to `rest`."""
+    document = bytearray()
+    closing, first = b"", 0
+    for number, line in enumerate(io.BytesIO(data), 1):
+        if document:
+            document += line
+            if line.rstrip().rstrip(b",") == closing:
+                yield from _walked(bytes(document), first, rest)
+                document.clear()
+            elif len(document) > _LARGEST:
+                _give_back(bytes(document), first, rest)
+                document.clear()
+        elif line.strip() in (b"{", b"[", b"[{"):
+            document += line
+            closing, first = _closing(line), number
+        else:
+            yield from _walked(line, number, rest)
+    if document:
+        _give_back(bytes(document), first, rest)
+
+
+def _closing(line: bytes) -> bytes:
+    """How the line looks with which a document written over several lines ends."""
+    body = line.rstrip()
+    blanks = body[: len(body) - len(body.lstrip())]
+    return blanks + b"".join(b"]" if byte == 0x5B else b"}" for byte in reversed(body.strip()))
+
+
+def _give_back(text: bytes, first: int, rest: Builder | None) -> None:
+    if rest is not None:
+        for number, line in enumerate(io.BytesIO(text), first):
+            rest.add(line, number)
+
+
+def _walked(text: bytes, number: int, rest: Builder | None) -> Iterator[_Record]:
+    value = _load(text) if _BEGINS.match(text) else None
+    if value is None:
+        _give_back(text, number, rest)
+        return
+    yield from _walk(value, number)
+
+
+def _load(text: bytes) -> Any:
+    """The value, or None if the text is none."""
+    if len(text) > _LARGEST:
+        return None
+    try:
+        found = json.loads(text.decode("utf-8", "replace").strip().rstrip(","), parse_int=_number, parse_float=_number)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, (dict, list)) else None
+
+
+def _number(digits: str) -> object:
+    """A byte as a number, anything else as text."""
+    return int(digits) if len(digits) < 4 and digits.isdigit() else digits
+
+
+def _walk(value: Any, number: int, outer: dict[str, str | bytes] | None = None, depth: int = 0) -> Iterator[_Record]:
+    """The record that the value is, or the records in it. Each has the fields of what it stands in."""
+    fields: dict[str, str | bytes] = dict(outer or {})
+    lists: list[list[Any]] = []
+    own = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else [("", value)]
+    todo = [(str(key), inner, depth) for key, inner in own]
+    has_own = False
+    for path, inner, level in todo:
+        if isinstance(inner, str):
+            fields[path] = inner
+            has_own = True
+        elif isinstance(inner, list) and inner and all(isinstance(byte, int) and byte < 256 for byte in inner):
+            fields[path] = bytes(inner)
+            has_own = True
+        elif isinstance(inner, list):
+            lists.append(inner)
+        elif isinstance(inner, dict) and level < _DEEPEST:
+            if isinstance(value, list):
+                lists.append([inner])
+            else:
+                todo.extend((f"{path}.{key}", each, level + 1) for key, each in inner.items())
+    if has_own and not (isinstance(value, list) and _is_text(value)):
+        yield _Record(fields, number)
+    elif has_own:
+        for line in value:
+            yield _Record({**(outer or {}), "": line}, number)
+    if depth < _DEEPEST:
+        for each in lists:
+            # A list of lists or of records: each of them; of texts: as a whole, above.
+            elements = each if any(isinstance(element, (dict, list)) for element in each) else [each]
+            for element in elements:
+                if isinstance(element, (dict, list)):
+                    yield from _walk(element, number, fields, depth + 1)
+
+
+def _is_text(value: list[Any]) -> bool:
+    """Whether the list is lines, and not a time and a line as in Loki's."""
+    return all(isinstance(line, str) for line in value) and not (value and _TIME.match(value[0]))
+
+
+def _is_anchor(text: str | bytes) -> bool:
+    data = text if isinstance(text, bytes) else text.encode("utf-8", "replace") if "goroutine" in text else b""
+    return anchors.ANCHOR.search(data) is not None
