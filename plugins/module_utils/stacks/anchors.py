@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 
 WORD = b"goroutine"
-_HEADER = rb"goroutine \d{1,18}(?: \w+=\w+)* \[[^\n]{1,2000}?\](?: \{[^\n]{0,2000}?\})?:"
-_PROFILE = rb"goroutine(?:leak)? profile: total \d{1,18}"
+_HEADER = rb" \d{1,18}(?: \w+=\w+)* \[[^\n]{1,2000}?\](?: \{[^\n]{0,2000}?\})?:"
+_PROFILE = rb"(?:leak)? profile: total \d{1,18}"
 # The first line of a goroutine, or of a debug=1 dump.
-ANCHOR = re.compile(rb"(?P<header>%s)|%s" % (_HEADER, _PROFILE))
+ANCHOR = re.compile(rb"goroutine(?:(?P<header>%s)|%s)" % (_HEADER, _PROFILE))
 BLOCK_HEAD = re.compile(rb"\d{1,18} @(?: 0x[0-9a-f]|\s*$)")
 _IN_GOROUTINE = re.compile(
     rb"[A-Za-z_\x80-\xff][^\s]*\(|created by |\.\.\.(?:additional|\d+) frames elided|\[originating from goroutine"
@@ -37,10 +37,14 @@ def is_there(data: bytes, start: int, stop: int) -> bool:
     return _WORDS.match(data, anchor.end(), stop) is None or _CALLS.search(data, anchor.end(), stop) is not None
 
 
-def has_words(data: bytes) -> bool:
-    """Whether there may be a dump in the bytes at all, in any form; quick where there is none."""
-    return WORD in data or any(word in data for word in _AS_NUMBERS)
+def may_be_there(data: bytes, has_word: bool) -> bool:
+    """Whether a dump may begin in bytes in which none was found as they are; quick where there is none."""
+    if has_word:
+        return _LIKE.search(data) is not None
+    return data[:1] in (b"{", b"[") and any(word in data for word in _AS_NUMBERS)
 
 
+# With other characters in between, or in place of blanks and brackets.
+_LIKE = re.compile(rb"goroutine(?:leak)?(?: profile: total|[^\n]{1,60}?(?:\[|&#91;|&lsqb;|&lbrack;|%5[bB]|\\u005b|profile))")
 # The beginning of the word as journalctl -o json writes a message with control characters: a list of bytes.
 _AS_NUMBERS = tuple(separator.join(str(byte).encode() for byte in WORD[:6]) for separator in (b",", b", "))

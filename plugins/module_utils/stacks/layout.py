@@ -11,11 +11,14 @@ from collections import Counter
 from typing import Iterator
 
 from . import anchors
+from .debug1 import LOG_LINE
 from .pieces import Text, changed
 
 _RUN = re.compile(rb"\n+")
 _TAB = 8
 _SHORTEST = 40  # columns of a terminal or a mail
+_MOST_ANCHORS = 50
+_SAMPLE = 20000  # lines after the first anchor, by which the width is known
 _MOST_PIECES = 200  # of one line
 _ADDRESSES = re.compile(rb"\d{1,18} @(?: 0x[0-9a-f]{1,32})*\n$")
 _ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]")
@@ -28,6 +31,7 @@ _LOCATION = re.compile(
 _POINTERS = re.compile(rb" ?(?:\+0x|fp=0x|sp=0x|pc=0x)")
 _ARGUMENTS = rb"[0-9a-fx,{}.?_ ]*"
 _OPEN_CALL = re.compile(rb"[A-Za-z_\x80-\xff][^\t\n ]*\(%s\n$" % _ARGUMENTS)
+_OPEN_CALLS = re.compile(_OPEN_CALL.pattern.replace(b"[A", b"^[A", 1), re.MULTILINE)
 _MORE_ARGUMENTS = re.compile(rb"%s\)?\n$" % _ARGUMENTS)
 # The beginning of a line of a dump, complete or not.
 _BEGINS = re.compile(
@@ -54,7 +58,7 @@ def undouble(text: Text) -> Text | None:
 
 def _is_doubled(data: bytes) -> bool:
     """Whether an empty line stands after each of the first lines of a dump, and twice as many where it has one."""
-    for anchor in anchors.ANCHOR.finditer(data):
+    for anchor in _first(anchors.ANCHOR.finditer(data), _MOST_ANCHORS):
         runs = [len(run.group()) for run in _first(_RUN.finditer(data, anchor.end()), 12)]
         if runs and all(run % 2 == 0 for run in runs[:-1]) and 2 * sum(run == 2 for run in runs) > len(runs):
             return True
@@ -99,9 +103,18 @@ def separate_blocks(text: Text) -> Text | None:
 
 def rejoin(text: Text) -> Text | None:
     """The text with the lines joined that were broken at one width, as far as the dump's grammar proves it."""
-    lines = text.data.splitlines(keepends=True)
-    joined = list(_joined(lines, _width(lines)))
-    return changed(joined).within(text) if len(joined) < len(lines) else None
+    first = anchors.ANCHOR.search(text.data)
+    if first is None:
+        return None
+    before = text.data.count(b"\n", 0, first.start())
+    lines = list(io.BytesIO(text.data))
+    width = _width(lines[before : before + _SAMPLE])
+    if not width and not _OPEN_CALLS.search(text.data):
+        return None
+    joined = list(_joined(lines, before, width))
+    if before + len(joined) == len(lines):
+        return None
+    return changed([*((line, number) for number, line in enumerate(lines[:before])), *joined]).within(text)
 
 
 def _columns(line: bytes) -> int:
@@ -112,6 +125,8 @@ def _width(lines: list[bytes]) -> int:
     """The width at which lines were broken: the most usual one of those that are only whole with the next one."""
     widths: Counter[int] = Counter()
     for line, following in zip(lines, lines[1:]):
+        if LOG_LINE.match(line):
+            continue
         if not _is_whole(line) and not _BEGINS.match(following) and _may_be_cut(line):
             widths[_columns(line)] += 1
         elif _POINTERS.match(following):
@@ -132,14 +147,14 @@ def _may_be_cut(line: bytes) -> bool:
     return any(pattern.match(line) for pattern in (_BEGINS, _ROW)) and line != b"\n"
 
 
-def _joined(lines: list[bytes], width: int) -> Iterator[tuple[bytes, int]]:
-    at = 0
+def _joined(lines: list[bytes], at: int, width: int) -> Iterator[tuple[bytes, int]]:
+    """The lines from this one on, each with the number of its first piece."""
     while at < len(lines):
         line, number = lines[at], at
         at += 1
         for _piece in range(_MOST_PIECES):
             # Some terminals leave out the blank at which they break, or break before a wide character.
-            if at >= len(lines) or lines[at] == b"\n":
+            if at >= len(lines) or lines[at] == b"\n" or LOG_LINE.match(lines[at]) or LOG_LINE.match(line):
                 break
             following = lines[at]
             whole = line.rstrip(b"\n") + following

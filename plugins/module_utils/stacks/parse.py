@@ -13,13 +13,16 @@ from .model import Dump, ParseError, ParseResult
 from .pieces import Text
 from .prefixes import Prefixes
 from .profiles import is_leak, read_profiles
-from .scan import Scan
+from .scan import CUT, Scan
+from .stacktext import GAPS
 
 __all__ = ["dump_of", "parse"]
 
 _GZIP = b"\x1f\x8b"
 _MARK = b"\xef\xbb\xbf"
 _DEEPEST = 6  # wrappings within one another
+_MOST_TIMES = 20
+_AT_LEAST = 1 << 20  # bytes
 _UNREAD = "goroutines are there, but within something unknown: from here on {} first lines of them cannot be read"
 
 
@@ -31,7 +34,7 @@ def parse(data: bytes) -> ParseResult:
     dumps of each writer are read apart from the others' lines.
     """
     text = Text(_with_newlines(data))
-    result = _read(text, _DEEPEST)
+    result = _read(text, _DEEPEST, _Budget(len(data)))
     if not result.dumps and not result.unread:
         hint = ": it is compressed; unpack it, and take a profile with debug=1 or debug=2"
         result.errors.append(ParseError(1, None, "no goroutines were found" + (hint if data[:2] == _GZIP else "")))
@@ -78,31 +81,54 @@ class _Wrappings:
         return b'"' in line and bool(self._has_document)
 
 
-def _read(text: Text, depth: int) -> ParseResult:
-    """The dumps in a text, as it is or after what was done to it is undone."""
+class _Budget:
+    """How many more bytes may be read again, in other ways, than the input has."""
+
+    def __init__(self, size: int) -> None:
+        self._left = _MOST_TIMES * size + _AT_LEAST
+
+    def spend(self, size: int) -> bool:
+        """Take the bytes from it; False if it has not as many."""
+        self._left -= size
+        return self._left >= 0
+
+
+def _read(text: Text, depth: int, budget: _Budget) -> ParseResult:
+    """The dumps in a text, as it is or after what was done to it is undone, step by step."""
+    result, is_doubtful = _read_as_is(text, depth, budget)
+    if not depth or not is_doubtful:
+        return result
+    for undo in _CHANGES:
+        changed = undo(text) if budget.spend(len(text.data)) else None
+        if changed is None:
+            continue
+        text = changed
+        other, is_doubtful = _read_as_is(text, depth, budget)
+        if _worth(other) > _worth(result):
+            result = other
+            if not is_doubtful:
+                break
+    return result
+
+
+def _read_as_is(text: Text, depth: int, budget: _Budget) -> tuple[ParseResult, bool]:
+    """The dumps in a text, and whether something may be readable that was not read."""
     wrappings = _Wrappings(text.data)
     scan = Scan(text.data, wrappings.is_at if depth else None)
     if scan.is_wrapped:
         del scan
-        return _joined(_read_rest(part, text, depth) for part in wrappings.split())
+        return _joined(_read_part(part, text, depth, budget) for part in wrappings.split()), False
     result = _collect(scan, text)
-    if depth and _is_doubtful(result, text.data):
-        del scan
-        for undo in _CHANGES:
-            changed = undo(text)
-            if changed is None:
-                continue
-            other = _read(changed, depth - 1)
-            if _worth(other) > _worth(result):
-                return other
-    return result
+    if not result.dumps:
+        return result, anchors.may_be_there(text.data, scan.has_word)
+    return result, bool(result.unread) or any(map(_is_doubtful, result.dumps))
 
 
-def _read_rest(part: Text, outer: Text, depth: int) -> ParseResult:
-    result = _read(part.within(outer), 0 if part.is_rest else depth - 1)
+def _read_part(part: Text, outer: Text, depth: int, budget: _Budget) -> ParseResult:
+    part = part.within(outer)
+    result = _read(part, 0 if part.is_rest else depth - 1, budget)
     if part.is_rest:
-        number = part.within(outer).number(0)
-        result.errors.append(ParseError(number, None, "from here on, new sources are not told apart"))
+        result.errors.append(ParseError(part.number(0), None, "from here on, new sources are not told apart"))
     return result
 
 
@@ -117,11 +143,14 @@ def _joined(results: Iterable[ParseResult]) -> ParseResult:
     return ParseResult(dumps, errors, unread)
 
 
-def _is_doubtful(result: ParseResult, data: bytes) -> bool:
-    """Whether something in the text may be readable that was not read as it is."""
-    if not result.dumps:
-        return anchors.has_words(data)
-    return bool(result.unread) or any(dump.complete is False or _frames(dump) == 0 for dump in result.dumps)
+def _is_doubtful(dump: Dump) -> bool:
+    """Whether more of it may be there. What is missing at its beginning and its end is not."""
+    if dump.form == "debug1":
+        return dump.complete is False
+    cut = {error.goroutine for error in dump.errors if error.message == CUT}
+    return not _frames(dump) or any(
+        error.message.startswith(GAPS) and error.goroutine not in cut for error in dump.errors
+    )
 
 
 def _frames(dump: Dump) -> int:

@@ -50,16 +50,17 @@ _TOKEN = re.compile(
 _PATTERNS = {
     "cri": rb"(stdout|stderr) (?P<tag>[A-Z]+)(?::[A-Z]+)*",  # P: the line goes on in the next record
     "gitlab": rb"[0-9a-f]{2}[EO](?P<tag>[ +])",  # +: the line goes on with the one before
-    "klog": rb"[IWEF]\d{4} " + _CLOCK,
-    "time": _TIME,
-    "epoch": _EPOCH,
     "colour": rb"(?:%s)?" % _COLOUR,
     "blank": rb"[ \t]*",
     "word": rb"(%s)" % _WORD,
 }
+# Parts of a time: a fraction of a second may be left out if it is zero.
+_TIME_PART = re.compile(rb"(?P<second>:\d\d)(?:[.,]\d+)?(?!:)|(?P<digits>\d+)|(?P<letters>[A-Za-z]+)|(?P<blanks> +)|.", re.DOTALL)
+_TIME_PATTERNS = {"second": rb":\d\d(?:[.,]\d+)?", "digits": rb"\d+", "letters": rb"[A-Za-z]+", "blanks": rb" +"}
 _NUMBERS = rb"[ \t]*\d+"
 _ANY_WORD = rb"[ \t]*%s" % _WORD
 _GREP = re.compile(rb"(?:(?P<file>[^\s:]+):)?\d+:$")
+_TIMES = ("time", "epoch", "klog")
 _BLANKS = b" \t"
 _JSON = re.compile(rb'[{\[] *"')
 _KUBECTL = re.compile(r"pod/(.+/.+)$")
@@ -71,6 +72,7 @@ class Shape(NamedTuple):
     pattern: re.Pattern[bytes]
     key: tuple[int, ...]
     suffix: bytes = b""
+    has_tag: bool = False
 
     def strip(self, line: bytes) -> tuple[tuple[bytes, ...], bytes, bytes] | None:
         """The writer, the tag of a piece of a line (b"" for none), and the line itself with its newline."""
@@ -82,8 +84,8 @@ class Shape(NamedTuple):
             body = rest.rstrip()
             if body.endswith(self.suffix):
                 rest = body[: -len(self.suffix)] + rest[len(body) :]
-        tag = match.group("tag") if "tag" in self.pattern.groupindex else b""
-        return match.group(0, 0, *self.key)[2:], tag, rest
+        tag = match.group("tag") if self.has_tag else b""
+        return match.group(0, 0, *self.key)[2:], tag or b"", rest
 
 
 class Finding(NamedTuple):
@@ -185,10 +187,16 @@ def _has_digit(word: bytes) -> bool:
 def _hanging(tokens: list[tuple[str, bytes]], suffix: bytes, width: int) -> Iterator[Shape]:
     """journalctl writes the further lines of a message below its first one."""
     first = _shape(tokens, suffix)
-    if not any(kind in ("time", "epoch", "klog") for kind, _text in tokens):
+    if not any(kind in _TIMES for kind, _text in tokens):
         return
     pattern = rb"(?:%s|(?P<hanging> {%d}))" % (first.pattern.pattern, width)
-    yield Shape(re.compile(pattern), (), suffix)
+    yield Shape(re.compile(pattern), (), suffix, first.has_tag)
+
+
+def _time_pattern(text: bytes) -> bytes:
+    """What times of this form look like."""
+    parts = ((str(match.lastgroup), match.group()) for match in _TIME_PART.finditer(text))
+    return b"".join(_TIME_PATTERNS.get(kind, re.escape(part)) for kind, part in parts)
 
 
 def _shape(
@@ -207,7 +215,7 @@ def _shape(
             continue
         if kind in ("word", "cri"):
             key.append(groups + 1)
-        pattern = _PATTERNS.get(kind, re.escape(text))
+        pattern = _time_pattern(text) if kind in _TIMES else _PATTERNS.get(kind, re.escape(text))
         if kind == "blank" and number in (0, len(tokens) - 1):
             pattern = re.escape(text)  # what the line itself begins with may be blanks, too
         if kind in ("cri", "gitlab"):
@@ -219,7 +227,7 @@ def _shape(
     if last == "blank":
         # Many tools and people cut off the blanks at the end of an empty line.
         parts[-1] = rb"(?:%s|[ \t]*(?=\r?\n|\Z))" % parts[-1]
-    return Shape(re.compile(b"".join(parts)), tuple(key), suffix)
+    return Shape(re.compile(b"".join(parts)), tuple(key), suffix, not is_first_tag)
 
 
 class Prefixes:
@@ -250,6 +258,15 @@ class Prefixes:
         """What each writer wrote, in the order of their first lines; what has no known prefix last."""
         for start, stop in _anchor_lines(self._data):
             self.is_at(start, stop)
+        if len(self._known) == 1:
+            (shape, keys), *_none = self._known.items()
+            only = _of_every_line(self._data, shape, keys)
+            if only is not None:
+                yield only
+                return
+        yield from self._by_line()
+
+    def _by_line(self) -> Iterator[Text]:
         found: dict[tuple[bytes, ...], Builder] = {}
         rest, more = Builder(), Builder()
         shapes = list(self._known.items())
@@ -265,20 +282,42 @@ class Prefixes:
                 shapes.insert(0, shapes.pop(place))  # the next line likely has the same
             key, tag, text = stripped
             builder = found.get(key)
-            if builder is None and len(found) >= MOST_SOURCES:
-                more.add(line, number)
-                continue
             if builder is None:
+                if len(found) >= MOST_SOURCES:
+                    more.add(line, number)
+                    continue
                 builder = found[key] = Builder()
             if tag == b"+":
                 builder.go_on()
-            builder.add(text[:-1] if tag == b"P" and text.endswith(b"\n") else text, number)
+            elif tag == b"P" and text.endswith(b"\n"):
+                text = text[:-1]
+            builder.add(text, number)
         for key in list(found):
             yield found.pop(key).text(name_of(key))
         if more.data:
             yield more.text()._replace(is_rest=True)
         if rest.data:
             yield rest.text()
+
+
+def _of_every_line(data: bytes, shape: Shape, keys: set[tuple[bytes, ...]]) -> Text | None:
+    """The text of a single writer whose prefix every line has: the usual case, done at once."""
+    if len(keys) != 1 or shape.suffix:
+        return None
+    (key,) = keys
+    pattern = shape.pattern.pattern
+    for word in key:
+        group = _GROUP.search(pattern)
+        if group is not None:
+            pattern = pattern[: group.start()] + re.escape(word) + pattern[group.end() :]
+    pattern = pattern.replace(_PATTERNS["gitlab"], rb"[0-9a-f]{2}[EO] ").replace(rb"(?P<tag>[A-Z]+)", b"F")
+    text, count = re.subn(rb"(?m)^(?:%s)" % pattern, b"", data)
+    lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    return Text(text, name=name_of(key)) if count == lines else None
+
+
+# A group that names the writer, in the pattern of a shape.
+_GROUP = re.compile(b"|".join(re.escape(group) for group in (b"(%s)" % _WORD, b"(stdout|stderr)")))
 
 
 def _anchor_lines(data: bytes) -> Iterator[tuple[int, int]]:

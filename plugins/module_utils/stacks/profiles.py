@@ -29,17 +29,6 @@ def is_leak(data: bytes, start: int) -> bool:
     return data.startswith(_LEAK, start)
 
 
-def leak_headers(data: bytes) -> list[int]:
-    """The offsets of the lines that begin with such a header."""
-    found: list[int] = []
-    at = data.find(_LEAK)
-    while at >= 0:
-        if at == 0 or data[at - 1 : at] == b"\n":
-            found.append(at)
-        at = data.find(_LEAK, at + 1)
-    return found
-
-
 class _Candidate:
     """A dump that begins at a header, and its own stretch up to the next header."""
 

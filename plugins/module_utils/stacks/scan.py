@@ -16,23 +16,23 @@ from typing import Callable
 
 from . import anchors, debug1
 from .bulk import SMALLEST, Bulk
-from .profiles import leak_headers
+from .profiles import is_leak
 from .run import Run
 from .stacktext import HEADER, LIKE_HEADER, MARK, Goroutine
 
 MOST_DUMPS = 10000  # of more, and of more stacks that stand for themselves, only the number is told
 MOST_SINGLE = 1000
 _LEAD = rb"(?:panic: |fatal error: |SIG[A-Z]+: |\[signal |runtime stack:|runtime: (?!g ?\d+: )|unexpected fault address )"
-_REST = rb"(?:goroutineleak profile: total \d+|exit status \d+|-----|[a-z][a-z0-9]{1,5} +0x[0-9a-f]+)$"
+_REST = rb"(?:exit status \d+|-----|[a-z][a-z0-9]{1,5} +0x[0-9a-f]+)$"
 _IS_OTHER = re.compile(_LEAD + rb"|" + _REST)
 _LEADS = re.compile(rb"^" + _LEAD, re.MULTILINE)
 _RESTS = re.compile(rb"^" + _REST, re.MULTILINE)
 _NEAR = 1 << 15  # bytes around a goroutine in which these lines are looked for
 _PATIENCE = 1 << 20  # bytes of others' lines after which a goroutine does not go on
-_BEGINS = re.compile(rb"goroutine (?:profile: total )?\d")
+_BEGINS = re.compile(rb"goroutine(?:leak)? (?:profile: total )?\d")
 _NOTHING = re.compile(rb"\n*\Z")
 _WITH_OFFSET = re.compile(rb"\t.* \+0x[0-9a-f]+")
-_CUT = "the input ends within it"
+CUT = "the input ends within it"
 
 
 class Scan:
@@ -41,6 +41,7 @@ class Scan:
     runs: the dumps. single: the stacks that stand for themselves.
     profiles: the offsets of the header lines of debug=1 dumps.
     errors: offset and description of what belongs to no dump.
+    has_word: there is the word `goroutine` in it.
     unread: how many lines have the first line of a dump or goroutine in them, but not as their own.
     unread_at: the offset of the first of these.
     is_wrapped: goroutines stand within something that is_wrapping knows; the scan has stopped there. It is given the
@@ -55,6 +56,7 @@ class Scan:
         self.is_wrapped = False
         self.left_out = 0
         self._data = data
+        self.has_word = False
         self.unread = 0
         self.unread_at = 0
         self._is_wrapping = is_wrapping
@@ -72,12 +74,13 @@ class Scan:
 
     def _next_header(self, at: int) -> re.Match[bytes] | None:
         data = self._data
-        hit = data.find(MARK, at)
+        hit = data.find(anchors.WORD, at)
         while hit >= 0:
+            self.has_word = True
             start = max(at, data.rfind(b"\n", at, hit) + 1)
             stop = self._line_end(hit)
             header = self._header(start, stop)
-            is_own = header is not None and header.start() == start
+            is_own = header.start() == start if header is not None else debug1.HEADER.match(data, start, stop)
             if not is_own and self._is_wrapped(start, stop):
                 self.is_wrapped = True
                 return None
@@ -85,7 +88,7 @@ class Scan:
                 return header
             self._notice(start, stop)
             at = stop + 1
-            hit = data.find(MARK, at)
+            hit = data.find(anchors.WORD, at)
         return None
 
     def _line_end(self, at: int) -> int:
@@ -108,7 +111,7 @@ class Scan:
 
     def _notice(self, start: int, stop: int) -> None:
         """Take note of a line with a goroutine in it that is no header of one."""
-        if debug1.HEADER.match(self._data, start, stop):
+        if debug1.HEADER.match(self._data, start, stop) or is_leak(self._data, start):
             self._end_run()
             if len(self.profiles) < MOST_DUMPS:
                 self.profiles.append(start)
@@ -186,13 +189,13 @@ class Scan:
                 self._gap = stop + 1
             elif goroutine.ended or _IS_OTHER.match(line) or at - self._gap > _PATIENCE:
                 return at
-            elif MARK in line and (_BEGINS.match(line) or self._header(at, stop) or self._is_wrapped(at, stop)):
+            elif anchors.WORD in line and (_BEGINS.match(line) or self._header(at, stop) or self._is_wrapped(at, stop)):
                 after = None if is_inner else self._inner(at, stop)
                 if after is None:
                     return at
                 at = after
                 continue
-            elif MARK in line:
+            elif anchors.WORD in line:
                 self._note_unread(at, stop)
             at = stop + 1
         return end
@@ -218,7 +221,7 @@ class Scan:
             self._gap = len(self._data)
             goroutine.doubts.append("its last line has no newline and may be cut")
         else:
-            goroutine.problems.append(_CUT)
+            goroutine.problems.append(CUT)
 
     def _keep(self, goroutine: Goroutine, is_inline: bool) -> None:
         if is_inline or goroutine.printed_itself:
@@ -262,7 +265,7 @@ class Scan:
             run.end = len(self._data)
         if last is not None and last.seems_cut():
             if at_end:
-                run.damage(last.offset, last.id, _CUT)
+                run.damage(last.offset, last.id, CUT)
             elif runs is self.single:
                 run.note(last.offset, last.id, "how it began is not there")
             else:
@@ -274,9 +277,6 @@ class Scan:
             self.left_out += 1
 
     def _end(self) -> None:
-        leaks = leak_headers(self._data)
-        self.left_out += len(leaks[MOST_DUMPS:])
-        self.profiles = sorted(self.profiles + leaks[:MOST_DUMPS])
         start = self._data.rfind(b"\n") + 1
         tail = self._data[start:]
         is_header = bool(tail) and (MARK.startswith(tail) or (tail.startswith(MARK) and b"[" not in tail))

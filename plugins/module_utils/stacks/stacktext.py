@@ -58,6 +58,8 @@ _LABEL = re.compile(rb"(%s|[A-Za-z0-9./_]*): (%s|[A-Za-z0-9./_]*)" % (QUOTED, QU
 _OUTERMOST = re.compile(r"runtime\.|main\.main$|.*\.init(?:\.\d+)?$|\.\.\.|non-Go function")
 # Whose stack was printed by itself, not as part of a dump.
 _PRINTERS = ("runtime/debug.Stack", "runtime/debug.PrintStack")
+# How the problems begin that show that a line within a stack is missing or cannot be read.
+GAPS = ("the location of ", "the call at ")
 
 
 class Goroutine:
