@@ -46,8 +46,6 @@ def plain(text: Text) -> Text | None:
         if unescaped.count(b"\n") != data.count(b"\n"):  # newlines in one line: escapes.py
             break
         data = unescaped
-    if b" \n" in data or b"\t\n" in data or data.endswith((b" ", b"\t")):
-        data = _TRAILING.sub(b"", data)
     return None if data == text.data else text._replace(data=data)
 
 
@@ -55,6 +53,12 @@ def _unescaped(data: bytes) -> bytes:
     """The text with the characters that HTML's entities stand for."""
     found = html.unescape(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
     return _BLANK.sub(b" ", found)
+
+
+def without_trailing_blanks(text: Text) -> Text | None:
+    """The text without blanks at the ends of lines; None if there are none."""
+    data = _TRAILING.sub(b"", text.data) if b" \n" in text.data or b"\t\n" in text.data else text.data.rstrip(b" \t")
+    return None if data == text.data else text._replace(data=data)
 
 
 def from_mail(text: Text) -> Text | None:

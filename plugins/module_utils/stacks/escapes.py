@@ -77,6 +77,8 @@ _ESCAPES = (
 
 def unescape(text: Text) -> Text | None:
     """The text with the escaped dumps in it as lines; None if there are none."""
+    if _escape_in(text.data)[1] is None:
+        return None
     found = False
 
     def lines() -> Iterator[tuple[bytes, int]]:
@@ -133,11 +135,17 @@ def _quoted(line: bytes, anchor: re.Match[bytes]) -> bytes:
     return line[: quote.end()] + b"\n" + inside + (b"" if inside.endswith(b"\n") else b"\n") + after
 
 
+def _is_within_line(data: bytes, anchor: re.Match[bytes]) -> bool:
+    return anchor.start() > 0 and data[anchor.start() - 1] != 0x0A
+
+
 def separate(text: Text) -> Text | None:
     """The text with the dumps that begin at the end of a message, or after blanks, on lines of their own.
 
     The lines after the first must be the dump's, without anything before them.
     """
+    if not any(_is_within_line(text.data, anchor) for anchor in anchors.ANCHOR.finditer(text.data)):
+        return None
     found = False
 
     def lines() -> Iterator[tuple[bytes, int]]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections import Counter
 from typing import Iterator
@@ -17,6 +18,7 @@ from .pieces import Text, changed
 _RUN = re.compile(rb"\n+")
 _TAB = 8
 _SHORTEST = 40  # columns of a terminal or a mail
+_BROKEN = "its lines were broken, and not all of them could be joined"
 _MOST_ANCHORS = 50
 _SAMPLE = 20000  # lines after the first anchor, by which the width is known
 _MOST_PIECES = 200  # of one line
@@ -114,7 +116,28 @@ def rejoin(text: Text) -> Text | None:
     joined = list(_joined(lines, before, width))
     if before + len(joined) == len(lines):
         return None
-    return changed([*((line, number) for number, line in enumerate(lines[:before])), *joined]).within(text)
+    whole = changed([*((line, number) for number, line in enumerate(lines[:before])), *joined]).within(text)
+    return whole._replace(loss=text.loss or (_BROKEN if _is_broken([line for line, _number in joined]) else None))
+
+
+def is_broken(text: Text) -> bool:
+    """Whether lines of a dump seem to be broken at one width."""
+    first = anchors.ANCHOR.search(text.data)
+    return first is not None and _width(list(itertools.islice(io.BytesIO(text.data[first.start() :]), _SAMPLE))) > 0
+
+
+def _is_broken(lines: list[bytes]) -> bool:
+    """Whether a line of a debug=1 dump is still in pieces, or something that is none of its lines follows a frame."""
+    before = b"\n"
+    for line in lines:
+        if (_ROW.match(line) and not _WHOLE_ROW.match(line)) or (
+            anchors.BLOCK_HEAD.match(line) and not _ADDRESSES.match(line)
+        ):
+            return True
+        if _ROW.match(before) and line != b"\n" and not _ROW.match(line) and not LOG_LINE.match(line):
+            return True
+        before = line
+    return False
 
 
 def _columns(line: bytes) -> int:
@@ -154,14 +177,15 @@ def _joined(lines: list[bytes], at: int, width: int) -> Iterator[tuple[bytes, in
         at += 1
         for _piece in range(_MOST_PIECES):
             # Some terminals leave out the blank at which they break, or break before a wide character.
-            if at >= len(lines) or lines[at] == b"\n" or LOG_LINE.match(lines[at]) or LOG_LINE.match(line):
+            if at >= len(lines) or lines[at] == b"\n" or LOG_LINE.match(line):
                 break
             following = lines[at]
             whole = line.rstrip(b"\n") + following
-            if not (_OPEN_CALL.match(line) and _MORE_ARGUMENTS.match(following)) and (
-                not width - 1 <= _columns(lines[at - 1]) <= width or _begins_another(line, following, whole)
-            ):
-                break
+            if not (_OPEN_CALL.match(line) and _MORE_ARGUMENTS.match(following)):
+                least = width - (_TAB if following.startswith(b"\t") else 1)
+                is_full = least <= _columns(lines[at - 1]) <= width
+                if not is_full or LOG_LINE.match(following) or _begins_another(line, following, whole):
+                    break
             line = whole
             at += 1
         yield line, number

@@ -117,10 +117,11 @@ def _read_as_is(text: Text, depth: int, budget: _Budget) -> tuple[ParseResult, b
     scan = Scan(text.data, wrappings.is_at if depth else None)
     if scan.is_wrapped:
         del scan
-        return _joined(_read_part(part, text, depth, budget) for part in wrappings.split()), False
-    result = _collect(scan, text)
-    if not result.dumps:
-        return result, anchors.may_be_there(text.data, scan.has_word)
+        result = _joined(_read_part(part, text, depth, budget) for part in wrappings.split())
+    else:
+        result = _collect(scan, text)
+        if not result.dumps:
+            return result, anchors.may_be_there(text.data, scan.has_word)
     return result, bool(result.unread) or any(map(_is_doubtful, result.dumps))
 
 
@@ -171,19 +172,32 @@ def _worth(result: ParseResult) -> tuple[int, ...]:
 
 def _relayout(text: Text) -> Text | None:
     """The text with its lines and tabs as they were."""
-    changed = text
+    changed: Text = text
     for undo in (layout.undouble, layout.rejoin, indentation.retab, layout.separate_blocks):
         changed = undo(changed) or changed
     return None if changed is text else changed
 
 
+def _strip(text: Text) -> Text | None:
+    """The text without blanks at the ends of lines. Where lines were broken, such blanks may stand within a line."""
+    return None if layout.is_broken(text) else characters.without_trailing_blanks(text)
+
+
+def _relayout_without_blanks(text: Text) -> Text | None:
+    stripped = characters.without_trailing_blanks(text)
+    return None if stripped is None else _relayout(stripped) or stripped
+
+
 # What may have been done to a text. Each of these gives None if nothing shows that it was.
 _CHANGES: tuple[Callable[[Text], Text | None], ...] = (
     characters.plain,
-    escapes.unescape,
+    records.spell,
     characters.from_mail,
+    _strip,
+    escapes.unescape,
     escapes.separate,
     _relayout,
+    _relayout_without_blanks,
 )
 
 

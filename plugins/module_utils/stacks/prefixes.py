@@ -130,6 +130,14 @@ def infer(data: bytes, start: int, stop: int) -> Finding | None:
     return None
 
 
+def _kind(line: bytes) -> bytes:
+    """What is the same in lines whose prefixes are alike."""
+    return _DIGITS.sub(b"0", line[: max(0, line.find(anchors.WORD))][:_LONGEST])
+
+
+_DIGITS = re.compile(rb"\d+")
+
+
 def _following(data: bytes, at: int) -> Iterator[bytes]:
     for _line in range(_LINES):
         if at >= len(data):
@@ -236,7 +244,7 @@ class Prefixes:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._known: dict[Shape, set[tuple[bytes, ...]]] = {}
-        self._failures = 0
+        self._failed: set[bytes] = set()
 
     def is_at(self, start: int, stop: int) -> bool:
         """Whether the line data[start:stop] has an anchor behind a prefix."""
@@ -245,11 +253,14 @@ class Prefixes:
             found = shape.strip(line)
             if found is not None and found[0] in keys:
                 return True
-        if self._failures >= _MOST_FAILURES:
+        if len(self._failed) >= _MOST_FAILURES:
+            return False
+        kind = _kind(line)
+        if kind in self._failed:
             return False
         finding = infer(self._data, start, stop)
         if finding is None or (len(self._known) >= _MOST_SHAPES and finding.shape not in self._known):
-            self._failures += 1
+            self._failed.add(kind)
             return False
         self._known.setdefault(finding.shape, set()).add(finding.key)
         return True

@@ -44,7 +44,7 @@ _NAMES = (
 
 
 class _Record(NamedTuple):
-    fields: dict[str, str | bytes]  # path: text
+    fields: dict[str, str]  # path: text
     number: int  # of its line
 
 
@@ -65,7 +65,7 @@ def _has_anchor(value: Any) -> bool:
 def split(data: bytes) -> Iterator[Text]:
     """What each process wrote, in the order of their first records; what is no record last."""
     paths: set[str] = set()
-    sample: list[dict[str, str | bytes]] = []
+    sample: list[dict[str, str]] = []
     for record in _records(data, None):
         if len(sample) < _SAMPLE:
             sample.append(record.fields)
@@ -90,6 +90,24 @@ def split(data: bytes) -> Iterator[Text]:
         yield rest.text()
 
 
+def spell(text: Text) -> Text | None:
+    """The text with texts for the lists of bytes in it; None if there is no dump in such lists."""
+    if not any(word in text.data for word in anchors.AS_NUMBERS):
+        return None
+    return text._replace(data=_BYTES.sub(_spelled, text.data))
+
+
+def _spelled(match: re.Match[bytes]) -> bytes:
+    try:
+        found = bytes(int(number) for number in match.group(1).split(b",") if number)
+    except ValueError:  # more than a byte
+        return match.group()
+    return json.dumps(found.decode("utf-8", "replace")).encode()
+
+
+_BYTES = re.compile(rb"\[\s*((?:\d{1,3}\s*,\s*)*\d{1,3}|)\s*\]")
+
+
 class _Lines:
     """The lines of one writer."""
 
@@ -100,8 +118,8 @@ class _Lines:
         self._last = ""
         self._later = 0  # records that are later than the one before, less those that are earlier
 
-    def add(self, text: str | bytes, record: _Record) -> None:
-        line = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
+    def add(self, text: str, record: _Record) -> None:
+        line = text.encode("utf-8", "replace")
         self._has_newlines = self._has_newlines or line.endswith(b"\n")
         is_part = any(record.fields.get(name) == value for name, value in _PARTIAL.items())
         self._lines.append((line, is_part, record.number))
@@ -120,14 +138,14 @@ class _Lines:
         return built.text(self._name)
 
 
-def _time(fields: dict[str, str | bytes]) -> str:
+def _time(fields: dict[str, str]) -> str:
     for path, text in fields.items():
         if isinstance(text, str) and _TIME_NAME.match(path) and _TIME.match(text):
             return text
     return ""
 
 
-def _naming(sample: list[dict[str, str | bytes]], paths: set[str]) -> list[str]:
+def _naming(sample: list[dict[str, str]], paths: set[str]) -> list[str]:
     """The fields that tell one writer from another."""
     values: dict[str, set[object]] = {}
     counts: dict[str, int] = {}
@@ -203,20 +221,17 @@ def _load(text: bytes) -> Any:
     if len(text) > _LARGEST:
         return None
     try:
-        found = json.loads(text.decode("utf-8", "replace").strip().rstrip(","), parse_int=_number, parse_float=_number)
+        found = json.loads(text.decode("utf-8", "replace").strip().rstrip(","), parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, (dict, list)) else None
 
 
-def _number(digits: str) -> object:
-    """A byte as a number, anything else as text."""
-    return int(digits) if len(digits) < 4 and digits.isdigit() else digits
 
 
-def _walk(value: Any, number: int, outer: dict[str, str | bytes] | None = None, depth: int = 0) -> Iterator[_Record]:
+def _walk(value: Any, number: int, outer: dict[str, str] | None = None, depth: int = 0) -> Iterator[_Record]:
     """The record that the value is, or the records in it. Each has the fields of what it stands in."""
-    fields: dict[str, str | bytes] = dict(outer or {})
+    fields: dict[str, str] = dict(outer or {})
     lists: list[list[Any]] = []
     own = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else [("", value)]
     todo = [(str(key), inner, depth) for key, inner in own]
@@ -224,9 +239,6 @@ def _walk(value: Any, number: int, outer: dict[str, str | bytes] | None = None, 
     for path, inner, level in todo:
         if isinstance(inner, str):
             fields[path] = inner
-            has_own = True
-        elif isinstance(inner, list) and inner and all(isinstance(byte, int) and byte < 256 for byte in inner):
-            fields[path] = bytes(inner)
             has_own = True
         elif isinstance(inner, list):
             lists.append(inner)
@@ -254,6 +266,5 @@ def _is_text(value: list[Any]) -> bool:
     return all(isinstance(line, str) for line in value) and not (value and _TIME.match(value[0]))
 
 
-def _is_anchor(text: str | bytes) -> bool:
-    data = text if isinstance(text, bytes) else text.encode("utf-8", "replace") if "goroutine" in text else b""
-    return anchors.ANCHOR.search(data) is not None
+def _is_anchor(text: str) -> bool:
+    return "goroutine" in text and anchors.ANCHOR.search(text.encode("utf-8", "replace")) is not None

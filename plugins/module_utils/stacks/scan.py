@@ -30,6 +30,8 @@ _RESTS = re.compile(rb"^" + _REST, re.MULTILINE)
 _NEAR = 1 << 15  # bytes around a goroutine in which these lines are looked for
 _PATIENCE = 1 << 20  # bytes of others' lines after which a goroutine does not go on
 _BEGINS = re.compile(rb"goroutine(?:leak)? (?:profile: total )?\d")
+# After a stack that stands for itself there is no other goroutine: then it is the first of a dump within a message.
+_NEXT = re.compile(rb"\n?goroutine \d{1,18}[^\n]*\]:\n")
 _NOTHING = re.compile(rb"\n*\Z")
 _WITH_OFFSET = re.compile(rb"\t.* \+0x[0-9a-f]+")
 CUT = "the input ends within it"
@@ -80,7 +82,8 @@ class Scan:
             start = max(at, data.rfind(b"\n", at, hit) + 1)
             stop = self._line_end(hit)
             header = self._header(start, stop)
-            is_own = header.start() == start if header is not None else debug1.HEADER.match(data, start, stop)
+            own = header if header is not None else debug1.HEADER.match(data, start, stop)
+            is_own = own is not None and own.start() == start and own.end() == stop
             if not is_own and self._is_wrapped(start, stop):
                 self.is_wrapped = True
                 return None
@@ -127,6 +130,7 @@ class Scan:
         message = "the header of a goroutine cannot be read"
         if self._lead is not None:  # it is in the message of a panic
             return
+        self._note_unread(start, stop)
         if self._run is not None:
             self._run.damage(start, like.group(1), message)
         elif len(self.errors) < MOST_SINGLE:
@@ -157,7 +161,7 @@ class Scan:
             return self._gap
         goroutine = Goroutine(header, at)
         after = self._read(goroutine, stop + 1)
-        self._keep(goroutine, is_inline)
+        self._keep(goroutine, is_inline and not _NEXT.match(self._data, after))
         return after
 
     def _absorb(self, at: int) -> bool:

@@ -47,10 +47,11 @@ _NOT_GO = re.compile(rb"non-Go function(?: at pc=0x[0-9a-f]+)?$")
 _CALL = re.compile(rb"[^\s(][^\t\n]*\([0-9a-fx,{}.?_ ]*\)$")
 # What gentraceback and traceback1 print of a stack that they cannot walk, between the lines of its goroutine: a
 # message, the bounds of the frame and a hex dump of it (runtime/traceback.go: hexdumpWords, "unexpected return pc").
-TROUBLE = re.compile(
+_TROUBLE = re.compile(
     rb"runtime: g ?\d+: |runtime: traceback |stack: frame=\{|(?:0x)?[0-9a-f]{8,16}: +[<>=!*+0-9a-fx]"
     rb"|runtime: (?:frame|sp|pc|g\d*)[ =:]"
 )
+_TROUBLE_BEGINS = b"rs0123456789abcdef"
 _LABELS_INSIDE = re.compile(rb"(.*?) labels:\{(.*)\}$")
 _MINUTES = re.compile(r"(\d{1,18}) minutes$")
 _LABEL = re.compile(rb"(%s|[A-Za-z0-9./_]*): (%s|[A-Za-z0-9./_]*)" % (QUOTED, QUOTED))
@@ -142,7 +143,7 @@ class Goroutine:
             self._begin_call(None, True)
             self.frames.append(Frame(text(line), "", 0))
             return True
-        return TROUBLE.match(line) is not None and self._note_trouble(line)
+        return line[:1] in _TROUBLE_BEGINS and _TROUBLE.match(line) is not None and self._note_trouble(line)
 
     def _note_trouble(self, line: bytes) -> bool:
         if line.startswith(b"runtime: "):
