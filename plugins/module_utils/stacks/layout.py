@@ -25,6 +25,8 @@ _MOST_PIECES = 200  # of one line
 _ADDRESSES = re.compile(rb"\d{1,18} @(?: 0x[0-9a-f]{1,32})*\n$")
 _ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]")
 _WHOLE_ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]+(?:[ \t]+\S.*\+0x[0-9a-f]+[ \t]+\S.*:\d+)?\n$")
+_NO_END = re.compile(rb"^[ \t]*#[^\n]*\n\d{1,18} @ [^\n]*\n(?:[ \t]*#[^\n]*\n)+\d{1,18} @ ", re.MULTILINE)
+_END = re.compile(rb"^[ \t]*#[^\n]*\n\n", re.MULTILINE)
 _CALL = re.compile(rb"[A-Za-z_\x80-\xff][^\t\n ]*\([0-9a-fx,{}.?_ ]*\)\n$")
 _CREATED = re.compile(rb"created by \S+(?: in goroutine \d+)?\n$")
 _LOCATION = re.compile(
@@ -77,30 +79,26 @@ def separate_blocks(text: Text) -> Text | None:
 
     What the last one proves, that the dump goes on to its end, is lost.
     """
-    data = text.data
-    if b"profile: total " not in data:
+    if not _is_without_empty_lines(text.data):
         return None
-    found = False
 
     def lines() -> Iterator[tuple[bytes, int]]:
-        nonlocal found
         before = b""
         number = 0
-        is_dump = False
-        for number, line in enumerate(io.BytesIO(data)):
+        for number, line in enumerate(io.BytesIO(text.data)):
             if _ROW.match(before) and line != b"\n" and not _ROW.match(line):
-                is_end = anchors.BLOCK_HEAD.match(line) is not None
-                found = found or is_end
-                if is_end or is_dump:
-                    yield b"\n", number
-            is_dump = is_dump or anchors.BLOCK_HEAD.match(line) is not None
+                yield b"\n", number
             yield line, number
             before = line
         if _ROW.match(before):
             yield b"\n", number
 
-    after = changed(lines())
-    return after.within(text)._replace(loss="the empty lines between its blocks were lost") if found else None
+    return changed(lines()).within(text)._replace(loss=text.loss or "the empty lines between its blocks were lost")
+
+
+def _is_without_empty_lines(data: bytes) -> bool:
+    """Whether several blocks follow one another, and none has its empty line: a single one may have been lost."""
+    return _NO_END.search(data) is not None and _END.search(data) is None
 
 
 def rejoin(text: Text) -> Text | None:
@@ -150,7 +148,7 @@ def _width(lines: list[bytes]) -> int:
     for line, following in zip(lines, lines[1:]):
         if LOG_LINE.match(line):
             continue
-        if not _is_whole(line) and not _BEGINS.match(following) and _may_be_cut(line):
+        if not _is_whole(line.rstrip() + b"\n") and not _BEGINS.match(following) and _may_be_cut(line):
             widths[_columns(line)] += 1
         elif _POINTERS.match(following):
             widths[_columns(line)] += 1

@@ -180,7 +180,8 @@ def _relayout(text: Text) -> Text | None:
 
 def _strip(text: Text) -> Text | None:
     """The text without blanks at the ends of lines. Where lines were broken, such blanks may stand within a line."""
-    return None if layout.is_broken(text) else characters.without_trailing_blanks(text)
+    stripped = characters.without_trailing_blanks(text)
+    return None if stripped is None or layout.is_broken(text) else stripped
 
 
 def _relayout_without_blanks(text: Text) -> Text | None:
