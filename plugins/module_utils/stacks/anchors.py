@@ -45,7 +45,9 @@ def may_be_there(data: bytes, has_word: bool) -> bool:
 
 
 # With other characters in between, or in place of blanks and brackets.
-_LIKE = re.compile(rb"goroutine(?:leak)?(?: profile: total|[^\n]{1,60}?(?:\[|&#91;|&lsqb;|&lbrack;|%5[bB]|\\u005b|profile))")
+_LIKE = re.compile(
+    rb"goroutine(?:leak)?(?: profile: total|[^\n]{1,60}?(?:\[|&#91;|&lsqb;|&lbrack;|%5[bB]|\\u005b|profile))"
+)
 _START = 64  # bytes, in which a text of two bytes for each character shows
 # The beginning of the word as journalctl -o json writes a message with control characters: a list of bytes.
 AS_NUMBERS = tuple(separator.join(str(byte).encode() for byte in WORD[:6]) for separator in (b",", b", "))

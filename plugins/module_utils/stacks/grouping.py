@@ -67,7 +67,8 @@ def groups_of(blocks: list[Block]) -> list[Group]:
 def dump_of(reader: DumpReader, line: int = 1, source: str | None = None, needs_writer: bool = True) -> Dump:
     """What a reader has read so far, in any state; `line` is where its dump begins in the input.
 
-    needs_writer: it is a dump of all goroutines, so the one that writes it is among them. That the blocks add up to some total is no proof if the goroutine that writes the dump is in none of them.
+    needs_writer: it is a dump of all goroutines, so the one that writes it is among them. If that one is in none of
+    the blocks, it is no proof that they add up to some total.
     """
     problems = reader.problems
     if not problems and needs_writer and not has_writer(reader):

@@ -146,21 +146,21 @@ def _width(lines: list[bytes]) -> int:
     """The width at which lines were broken: the most usual one of those that are only whole with the next one."""
     widths: Counter[int] = Counter()
     for line, following in zip(lines, lines[1:]):
-        if LOG_LINE.match(line):
-            continue
-        if not _is_whole(line.rstrip() + b"\n") and not _BEGINS.match(following) and _may_be_cut(line):
-            widths[_columns(line)] += 1
-        elif _POINTERS.match(following):
+        if not LOG_LINE.match(line) and (_POINTERS.match(following) or _goes_on(line, following)):
             widths[_columns(line)] += 1
     widest = max(widths, key=lambda width: (widths[width], width), default=0)
     return widest if widest >= _SHORTEST else 0
 
 
+def _goes_on(line: bytes, following: bytes) -> bool:
+    return not _is_whole(line.rstrip() + b"\n") and not _BEGINS.match(following) and _may_be_cut(line)
+
+
 def _is_whole(line: bytes) -> bool:
     """Whether the line can be one of a dump as it is."""
-    return any(
-        pattern.match(line) for pattern in (_CALL, _LOCATION, _CREATED, _ADDRESSES, _WHOLE_ROW)
-    ) or bool(anchors.ANCHOR.match(line))
+    return any(pattern.match(line) for pattern in (_CALL, _LOCATION, _CREATED, _ADDRESSES, _WHOLE_ROW)) or bool(
+        anchors.ANCHOR.match(line)
+    )
 
 
 def _may_be_cut(line: bytes) -> bool:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import io
 import re
-from typing import Iterator, NamedTuple
+from typing import Iterator, NamedTuple, Tuple
 
 from . import anchors
 from .pieces import Builder, Text
@@ -32,11 +32,18 @@ _LONGEST = 512  # bytes of a prefix
 _FAR = 5 * _LONGEST  # in which the anchor is looked for: it may be long itself
 _LINES = 400  # after an anchor, in which the line that follows it is looked for
 _MATCHING = 60  # of them with the same prefix
-_DATE = rb"\d{4}[-/.]\d\d[-/.]\d\d|\d\d?[-/.]\d\d?[-/.]\d{2,4}|\d\d?[ /-](?:%(m)s)[ /-]\d{4}|(?:%(d)s)?(?:%(m)s) +\d\d?(?:,? \d{4})?|\d{6}" % {
-    b"m": rb"Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec",
-    b"d": rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? ",
-}
-_CLOCK = rb"\d{1,2}:\d\d:\d\d(?:[.,:]\d{1,9})?(?: ?[AP]M)?(?: ?(?:Z|UTC|[A-Z]{3,4}(?=[ \]])|[+-]\d\d:?\d\d))?(?: \d{4}(?= ))?"
+_MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_DATE = rb"|".join(
+    (
+        rb"\d{4}[-/.]\d\d[-/.]\d\d",
+        rb"\d\d?[-/.]\d\d?[-/.]\d{2,4}",
+        rb"\d\d?[ /-]%s[ /-]\d{4}" % _MONTH,
+        rb"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?%s +\d\d?(?:,? \d{4})?" % _MONTH,
+        rb"\d{6}",
+    )
+)
+_ZONE = rb"(?: ?(?:Z|UTC|[A-Z]{3,4}(?=[ \]])|[+-]\d\d:?\d\d))"
+_CLOCK = rb"\d{1,2}:\d\d:\d\d(?:[.,:]\d{1,9})?(?: ?[AP]M)?%s?(?: \d{4}(?= ))?" % _ZONE
 _TIME = rb"(?:(?:%s)[T ,:_]{1,2})?%s" % (_DATE, _CLOCK)
 _EPOCH = rb"(?:\d{19}|\d{16}|\d{13}|\d{10}(?:\.\d+)?|\d+\.\d{3,9})(?![\w.])"
 _WORD = rb"[\w.\-/@\x80-\xff]+"
@@ -55,7 +62,9 @@ _PATTERNS = {
     "word": rb"(%s)" % _WORD,
 }
 # Parts of a time: a fraction of a second may be left out if it is zero.
-_TIME_PART = re.compile(rb"(?P<second>:\d\d)(?:[.,]\d+)?(?!:)|(?P<digits>\d+)|(?P<letters>[A-Za-z]+)|(?P<blanks> +)|.", re.DOTALL)
+_TIME_PART = re.compile(
+    rb"(?P<second>:\d\d)(?:[.,]\d+)?(?!:)|(?P<digits>\d+)|(?P<letters>[A-Za-z]+)|(?P<blanks> +)|.", re.DOTALL
+)
 _TIME_PATTERNS = {"second": rb":\d\d(?:[.,]\d+)?", "digits": rb"\d+", "letters": rb"[A-Za-z]+", "blanks": rb" +"}
 _NUMBERS = rb"[ \t]*\d+"
 _ANY_WORD = rb"[ \t]*%s" % _WORD
@@ -278,37 +287,58 @@ class Prefixes:
         yield from self._by_line()
 
     def _by_line(self) -> Iterator[Text]:
-        found: dict[tuple[bytes, ...], Builder] = {}
-        rest, more = Builder(), Builder()
+        writers, rest = _Writers(), Builder()
         shapes = list(self._known.items())
         for number, line in enumerate(io.BytesIO(self._data), 1):
-            for place, (shape, keys) in enumerate(shapes):
-                stripped = shape.strip(line)
-                if stripped is not None and stripped[0] in keys:
-                    break
-            else:
+            place, stripped = _stripped(line, shapes)
+            if stripped is None:
                 rest.add(line, number)
                 continue
             if place:
                 shapes.insert(0, shapes.pop(place))  # the next line likely has the same
-            key, tag, text = stripped
-            builder = found.get(key)
-            if builder is None:
-                if len(found) >= MOST_SOURCES:
-                    more.add(line, number)
-                    continue
-                builder = found[key] = Builder()
-            if tag == b"+":
-                builder.go_on()
-            elif tag == b"P" and text.endswith(b"\n"):
-                text = text[:-1]
-            builder.add(text, number)
-        for key in list(found):
-            yield found.pop(key).text(name_of(key))
-        if more.data:
-            yield more.text()._replace(is_rest=True)
+            writers.add(*stripped, number, line)
+        yield from writers.texts()
         if rest.data:
             yield rest.text()
+
+
+_Stripped = Tuple[Tuple[bytes, ...], bytes, bytes]
+
+
+def _stripped(line: bytes, shapes: list[tuple[Shape, set[tuple[bytes, ...]]]]) -> tuple[int, _Stripped | None]:
+    """The place of the shape that the line has, and what Shape.strip gives; None if it is of no known writer."""
+    for place, (shape, keys) in enumerate(shapes):
+        stripped = shape.strip(line)
+        if stripped is not None and stripped[0] in keys:
+            return place, stripped
+    return 0, None
+
+
+class _Writers:
+    """The text of each writer."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[bytes, ...], Builder] = {}
+        self._more = Builder()
+
+    def add(self, key: tuple[bytes, ...], tag: bytes, text: bytes, number: int, line: bytes) -> None:
+        builder = self._found.get(key)
+        if builder is None:
+            if len(self._found) >= MOST_SOURCES:
+                self._more.add(line, number)
+                return
+            builder = self._found[key] = Builder()
+        if tag == b"+":
+            builder.go_on()
+        elif tag == b"P" and text.endswith(b"\n"):
+            text = text[:-1]
+        builder.add(text, number)
+
+    def texts(self) -> Iterator[Text]:
+        for key in list(self._found):
+            yield self._found.pop(key).text(name_of(key))
+        if self._more.data:
+            yield self._more.text()._replace(is_rest=True)
 
 
 def _of_every_line(data: bytes, shape: Shape, keys: set[tuple[bytes, ...]]) -> Text | None:

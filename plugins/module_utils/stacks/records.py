@@ -15,6 +15,7 @@ another if all its other texts are the same, but for times and what is another o
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 from typing import Any, Iterator, NamedTuple
@@ -26,6 +27,7 @@ MOST_SOURCES = 1000
 _LARGEST = 64 << 20  # bytes of one document; Python needs many times as much for it
 _SAMPLE = 5000  # records by which is decided what names the writer
 _DEEPEST = 12
+_MOST_OUTER = 64  # fields that a record has of the one in which it stands
 _BEGINS = re.compile(rb'\s*(?:\{\s*(?:"|\}|$)|\[\s*(?:[\["{]|$))')
 _NEVER_NAMES = re.compile(
     r"(?:.*[._@])?(?:time|ts|t|date|timestamp|_?id|uuid|cursor|offset|sequence|seq|index|sort|score|level|"
@@ -70,22 +72,11 @@ def split(data: bytes) -> Iterator[Text]:
         if len(sample) < _SAMPLE:
             sample.append(record.fields)
         paths.update(path for path, text in record.fields.items() if path not in paths and _is_anchor(text))
-    names = _naming(sample, paths)
-    found: dict[tuple[object, ...], _Lines] = {}
-    rest = Builder()
+    writers, rest = _Writers(_naming(sample, paths)), Builder()
     for record in _records(data, rest):
-        for path in paths:
-            text = record.fields.get(path)
-            if text is None:
-                continue
-            key = (path, *(record.fields.get(name) for name in names))
-            if key not in found:
-                if len(found) >= MOST_SOURCES:
-                    continue
-                found[key] = _Lines(_name(dict(zip(names, key[1:]))))
-            found[key].add(text, record)
-    for key in list(found):
-        yield found.pop(key).text()
+        for path in paths.intersection(record.fields):
+            writers.add(path, record)
+    yield from writers.texts()
     if rest.data:
         yield rest.text()
 
@@ -106,6 +97,32 @@ def _spelled(match: re.Match[bytes]) -> bytes:
 
 
 _BYTES = re.compile(rb"\[\s*((?:\d{1,3}\s*,\s*)*\d{1,3}|)\s*\]")
+
+
+class _Writers:
+    """The lines of each writer. names: the fields that tell one from another."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+        self._found: dict[tuple[str | None, ...], _Lines] = {}
+        self._more = _Lines(None)
+
+    def add(self, path: str, record: _Record) -> None:
+        key = (path, *(record.fields.get(name) for name in self._names))
+        lines = self._found.get(key)
+        if lines is None:
+            is_known = len(self._found) < MOST_SOURCES
+            lines = _Lines(_name(dict(zip(self._names, key[1:])))) if is_known else self._more
+            if is_known:
+                self._found[key] = lines
+        lines.add(record.fields[path], record)
+
+    def texts(self) -> Iterator[Text]:
+        for key in list(self._found):
+            yield self._found.pop(key).text()
+        more = self._more.text()
+        if more.data:
+            yield more._replace(is_rest=True)
 
 
 class _Lines:
@@ -163,7 +180,7 @@ def _naming(sample: list[dict[str, str]], paths: set[str]) -> list[str]:
     )
 
 
-def _name(fields: dict[str, object]) -> str | None:
+def _name(fields: dict[str, str | None]) -> str | None:
     found = [
         str(text)
         for name in _NAMES
@@ -227,38 +244,42 @@ def _load(text: bytes) -> Any:
     return found if isinstance(found, (dict, list)) else None
 
 
-
-
 def _walk(value: Any, number: int, outer: dict[str, str] | None = None, depth: int = 0) -> Iterator[_Record]:
-    """The record that the value is, or the records in it. Each has the fields of what it stands in."""
-    fields: dict[str, str] = dict(outer or {})
-    lists: list[list[Any]] = []
-    own = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else [("", value)]
-    todo = [(str(key), inner, depth) for key, inner in own]
-    has_own = False
-    for path, inner, level in todo:
-        if isinstance(inner, str):
-            fields[path] = inner
-            has_own = True
-        elif isinstance(inner, list):
-            lists.append(inner)
-        elif isinstance(inner, dict) and level < _DEEPEST:
-            if isinstance(value, list):
-                lists.append([inner])
-            else:
-                todo.extend((f"{path}.{key}", each, level + 1) for key, each in inner.items())
-    if has_own and not (isinstance(value, list) and _is_text(value)):
-        yield _Record(fields, number)
-    elif has_own:
+    """The record that the value is, or the records in it. Each has the first fields of what it stands in."""
+    outer = outer or {}
+    if isinstance(value, list) and _is_text(value):
         for line in value:
-            yield _Record({**(outer or {}), "": line}, number)
+            yield _Record({**outer, "": line}, number)
+        return
+    fields, inner = _listed(value) if isinstance(value, list) else _fields(value)
+    if fields:
+        yield _Record({**outer, **fields}, number)
     if depth < _DEEPEST:
-        for each in lists:
-            # A list of lists or of records: each of them; of texts: as a whole, above.
-            elements = each if any(isinstance(element, (dict, list)) for element in each) else [each]
-            for element in elements:
-                if isinstance(element, (dict, list)):
-                    yield from _walk(element, number, fields, depth + 1)
+        outer = {**outer, **dict(itertools.islice(fields.items(), _MOST_OUTER))}
+        for each in inner:
+            yield from _walk(each, number, outer, depth + 1)
+
+
+def _fields(value: dict[str, Any]) -> tuple[dict[str, str], list[Any]]:
+    """The texts in a record, with their paths, and the records in its lists."""
+    fields: dict[str, str] = {}
+    inner: list[Any] = []
+    todo: list[tuple[str, Any, int]] = [("", value, 0)]
+    for path, found, level in todo:
+        if isinstance(found, str):
+            fields[path] = found
+        elif isinstance(found, dict) and level < _DEEPEST:
+            todo.extend((f"{path}.{key}" if path else key, each, level + 1) for key, each in found.items())
+        elif isinstance(found, list):
+            has_records = any(isinstance(each, (dict, list)) for each in found)
+            inner.extend((each for each in found if isinstance(each, (dict, list))) if has_records else [found])
+    return fields, inner
+
+
+def _listed(value: list[Any]) -> tuple[dict[str, str], list[Any]]:
+    """The texts in a list, with their places, and the records in it."""
+    fields = {str(place): each for place, each in enumerate(value) if isinstance(each, str)}
+    return fields, [each for each in value if isinstance(each, (dict, list))]
 
 
 def _is_text(value: list[Any]) -> bool:

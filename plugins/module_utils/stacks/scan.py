@@ -22,7 +22,9 @@ from .stacktext import HEADER, LIKE_HEADER, MARK, Goroutine
 
 MOST_DUMPS = 10000  # of more, and of more stacks that stand for themselves, only the number is told
 MOST_SINGLE = 1000
-_LEAD = rb"(?:panic: |fatal error: |SIG[A-Z]+: |\[signal |runtime stack:|runtime: (?!g ?\d+: )|unexpected fault address )"
+_LEAD = (
+    rb"(?:panic: |fatal error: |SIG[A-Z]+: |\[signal |runtime stack:|runtime: (?!g ?\d+: )|unexpected fault address )"
+)
 _REST = rb"(?:exit status \d+|-----|[a-z][a-z0-9]{1,5} +0x[0-9a-f]+)$"
 _IS_OTHER = re.compile(_LEAD + rb"|" + _REST)
 _LEADS = re.compile(rb"^" + _LEAD, re.MULTILINE)
@@ -193,16 +195,21 @@ class Scan:
                 self._gap = stop + 1
             elif goroutine.ended or _IS_OTHER.match(line) or at - self._gap > _PATIENCE:
                 return at
-            elif anchors.WORD in line and (_BEGINS.match(line) or self._header(at, stop) or self._is_wrapped(at, stop)):
+            elif anchors.WORD in line and self._is_anothers_line(line, at, stop):
                 after = None if is_inner else self._inner(at, stop)
                 if after is None:
                     return at
                 at = after
                 continue
-            elif anchors.WORD in line:
-                self._note_unread(at, stop)
             at = stop + 1
         return end
+
+    def _is_anothers_line(self, line: bytes, start: int, stop: int) -> bool:
+        """Whether another goroutine or dump begins in the line."""
+        if _BEGINS.match(line) or self._header(start, stop) or self._is_wrapped(start, stop):
+            return True
+        self._note_unread(start, stop)
+        return False
 
     def _inner(self, at: int, stop: int) -> int | None:
         """Read a stack that somebody printed while the dump was written; None if it is none."""

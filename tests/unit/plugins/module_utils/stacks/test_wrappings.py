@@ -114,7 +114,9 @@ def test_a_message_with_the_words_of_a_header_is_no_goroutine():
 
 
 WORDS = st.from_regex(r"\A[a-z][a-z0-9]{0,8}(?:-[a-z0-9]{1,4})?\Z").filter(lambda word: word != "goroutine")
-TIMES = st.sampled_from(["2024-05-01T10:00:{:02}.123Z", "May  1 10:00:{:02}", "10:00:{:02}", "[2024-05-01 10:00:{:02}]"])
+TIMES = st.sampled_from(
+    ["2024-05-01T10:00:{:02}.123Z", "May  1 10:00:{:02}", "10:00:{:02}", "[2024-05-01 10:00:{:02}]"]
+)
 SIGNS = st.sampled_from(["|", ">", ":", "-", "#", "::", "│", "»"])
 
 
@@ -154,7 +156,11 @@ def test_a_cut_file_is_never_more_complete(name, form, draw):
 
 
 @settings(max_examples=examples(100))
-@given(st.sampled_from(sorted({**CHARACTERS, **ESCAPES, **LAYOUTS, **RECORDS})), st.integers(0, 10**6), st.binary(max_size=9))
+@given(
+    st.sampled_from(sorted({**CHARACTERS, **ESCAPES, **LAYOUTS, **RECORDS})),
+    st.integers(0, 10**6),
+    st.binary(max_size=9),
+)
 def test_damage_within_a_wrapping_is_survived(name, place, junk):
     data = {**CHARACTERS, **ESCAPES, **LAYOUTS, **RECORDS}[name](DUMPS["debug1"])
     at = place % len(data)
