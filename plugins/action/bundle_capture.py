@@ -36,6 +36,7 @@ ARGUMENTS = {
     "module": {"type": "str", "choices": MODULES, "required": True},
     "options": {"type": "dict", "default": {}},
     "cluster": {"type": "str", "default": ""},
+    "before": {"type": "list", "elements": "dict", "default": []},
     "enabled": {"type": "bool", "default": True},
     "plan": {"type": "bool", "default": False},
     "show_table": {"type": "bool", "default": False},
@@ -60,8 +61,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
     def _capture(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         _checked, arguments = self.validate_argument_spec(ARGUMENTS)
         run, module, check_mode = arguments["run"], arguments["module"], self._task.check_mode
-        earlier = (task_vars.get(self._task.register) or {}).get("captured") or []
-        before = [each for each in earlier if each["run"] == run["id"]]
+        before = [each for each in arguments["before"] if each.get("run") == run["id"]]
         if not arguments["enabled"]:
             return {"changed": False, "captured": before}
         host = task_vars["inventory_hostname"]

@@ -49,7 +49,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
             ended = planned(entries, Policy(arguments["fail_on"] != "none", arguments["failures"]))
         else:
             failure = str(sealed.get("failure") or "")
-            policy = Policy(bool(failure), [failure, *arguments["failures"]])
+            policy = Policy(bool(failure), [*arguments["failures"], failure])
             ended = outcome(entries, [without_bundle(table) for table in arguments["tables"]], policy)
         lines = blocks([ended.lines, [f"bundle: {archive}"] if archive else []])
         show(lines)

@@ -50,6 +50,13 @@ options:
       - The default in the ledger and in texts is the name of the host.
     type: str
     default: ""
+  before:
+    description:
+      - RV(captured) of the captures before, where one variable is to hold those of several. Entries of other runs are
+        left out.
+    type: list
+    elements: dict
+    default: []
   enabled:
     description:
       - Whether to capture at all.
