@@ -51,6 +51,38 @@ def test_the_table_counts_each_component():
     assert lines[2].split() == ["region", "2", "2", "-", "-", "-", "-", "10-30", "goroutines", "each"]
 
 
+def of_component(name, reason, **details):
+    return row(Instance(cluster="c", component=name, name=f"{name}-1"), "stack", verdict(reason), details=details)
+
+
+def test_the_worst_component_stands_first():
+    entries = [
+        of_component("a", Reason.PROVEN),
+        of_component("b", Reason.NEVER_DUMPS),
+        of_component("c", Reason.CUT_SHORT),
+        of_component("d", Reason.NO_DUMP),
+        of_component("d", Reason.PROVEN),
+        of_component("e", Reason.CHECK_MODE),
+        of_component("f", Reason.PROVEN, restarted=True),
+        of_component("g", Reason.NO_DUMP),
+    ]
+    assert [line.split()[0] for line in table(entries)[1:]] == ["f", "d", "g", "c", "b", "e", "a"]
+
+
+def test_places_that_failed_stand_above_the_table_and_each_message_once():
+    lost = [
+        row(Instance(cluster=f"c{number}", component="", name=""), "access", verdict(Reason.UNREACHABLE, "no route"))
+        for number in range(8)
+    ]
+    missing = row(Instance(cluster="c", component="glance", name=""), "access", verdict(Reason.NOT_DEPLOYED))
+    lines = table([missing, *rows(), *lost])
+    assert lines[0].startswith("c0, c1, c2, c3, c4 and 3 more: ")
+    assert lines[0].count("no route") == 1
+    assert lines[1].startswith("component ")
+    assert lines[-1].startswith("c/glance: ")
+    assert len(lines) == 5
+
+
 def test_a_restart_is_what_is_said_first():
     entry = row(
         Instance(cluster="c", component="region", name="p"),
