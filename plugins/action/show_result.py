@@ -49,8 +49,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
             ended = planned(entries, Policy(arguments["fail_on"] != "none", arguments["failures"]))
         else:
             failure = str(sealed.get("failure") or "")
-            policy = Policy(bool(failure), [*arguments["failures"], failure])
-            ended = outcome(entries, [without_bundle(table) for table in arguments["tables"]], policy)
+            failures, tables = [*arguments["failures"], failure], arguments["tables"]
+            if not archive:
+                # Nothing was captured, so there is nothing to judge. The table says why.
+                failures, tables = [failure, *arguments["failures"]], [list(sealed.get("table") or ())]
+                entries = [{**each, "table": []} for each in entries]
+            ended = outcome(entries, [without_bundle(table) for table in tables], Policy(bool(failure), failures))
         lines = blocks([ended.lines, [f"bundle: {archive}"] if archive else []])
         show(lines)
         result = {

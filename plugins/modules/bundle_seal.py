@@ -13,8 +13,9 @@ version_added: 0.1.0
 description:
   - Merges what one or many runs of M(cloudpods.diagnostics.stack_dump) left, writes one ledger, a report to paste into
     an issue, and a manifest with the sha256 of every file, and packs it all.
-  - Where access points are absent and none brought anything, as after a mistake in an option, nothing is sealed, and
-    the folder is removed if it holds nothing else. Then RV(folder) and RV(archive) are empty.
+  - If access points are absent or could not list their instances, as after a mistake in an option, and there is no
+    other capture, nothing is sealed, and the folder is removed if it holds nothing else. Then RV(folder) and
+    RV(archive) are empty, and RV(table) says why.
   - The custom statistics of the play name the bundle in C(cloudpods_bundle), as with M(ansible.builtin.set_stats);
     beside it are C(cloudpods_counts) and, where there is one, C(cloudpods_verdict).
   - Parts are taken as hostile, since they come from other machines. A part that cannot be used becomes a row of the

@@ -91,9 +91,8 @@ def test_a_hung_api_server_is_told_by_the_deadline(healthy, tmp_path, playbook):
     with frozen(healthy, f"{healthy.state['control_plane']['name']}/kube-apiserver"):
         run = play(tmp_path, variables, playbook=f"cloudpods.diagnostics.{playbook}")
     assert run.code == 2, run.shown
-    (row, *_others) = run.of("discovery")
-    assert (row["status"], row["reason"]) == ("failed", "unreachable")
-    assert run.archive.exists()
+    assert "The target does not answer" in run.shown
+    assert not run.archives
 
 
 def test_an_audit_of_nodes_needs_no_api_server(healthy, tmp_path):

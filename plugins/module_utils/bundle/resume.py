@@ -12,9 +12,11 @@ import tempfile
 import time
 from typing import Callable
 
+from ..model import LedgerRow
+from ..regular_file import read_at_most
 from ..text import did_you_mean
 from .manifest import archive_files, folder_files
-from .merge import pack_part
+from .merge import LIMITS, pack_part, read_ledger
 from .part import is_held, temporary_prefix
 from .run_folder import PARTS, RunFolder, check_id, is_unsealed, owner_of, remove_empty, unsealed_runs
 from .store import LEDGER, archive_of, write_file
@@ -99,16 +101,22 @@ def parts_in(folder: str) -> list[str]:
     )
 
 
-def is_brought(part: str) -> bool:
-    """Return whether a part holds a row or a file, or cannot be read: then nobody knows what it holds."""
+def seen_in(part: str) -> list[LedgerRow] | None:
+    """Return the rows of a part. None if nobody knows what it holds: it has files without a row, or cannot be read."""
+    rows: list[LedgerRow] = []
+    has_files = False
     try:
-        files = folder_files(part) if os.path.isdir(part) else archive_files(part)
-        return any(path != LEDGER or stream.read(1) for path, stream in files)
+        for path, stream in folder_files(part) if os.path.isdir(part) else archive_files(part):
+            if path == LEDGER:
+                rows = read_ledger(read_at_most(stream, LIMITS.ledger, "the ledger of a part"))
+            else:
+                has_files = True
     except FileNotFoundError:
-        return False
+        return []
     except Exception:  # noqa: BLE001  # pylint: disable=broad-except
         # Whatever it is, merging says what is wrong with it, and keeps it.
-        return True
+        return None
+    return None if has_files and not rows else rows
 
 
 def mend_part(part: str) -> None:

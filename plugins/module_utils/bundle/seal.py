@@ -24,10 +24,10 @@ from .origin import disputed, part_name
 from .profile_report import profile_lines
 from .redaction import redact_folder
 from .report import issue, table
-from .resume import is_brought, mend_part
+from .resume import mend_part, seen_in
 from .run_folder import PARTS, RUNNING, remove_empty
 from .store import LEDGER, archive_of, ledger_bytes, make_directory, safe_name, write_file
-from .tables import LOG_WATCH, PROFILE_PREFIX, STACK, STACK_PPROF, STATUS_PREFIX, VERSION, told
+from .tables import DISCOVERY, LOG_WATCH, PROFILE_PREFIX, STACK, STACK_PPROF, STATUS_PREFIX, VERSION, told
 
 ISSUE = "issue.md"
 FAIL_ON = ("none", "failed", "partial", "any")
@@ -37,7 +37,7 @@ FAIL_ON = ("none", "failed", "partial", "any")
 class Sealed:
     """The sealed bundle: its folder, archive, rows, and the lines for the terminal.
 
-    folder, archive: "" where nothing was sealed, as no access point brought anything.
+    folder, archive: "" where nothing was sealed, as no access point brought a capture.
     rows, table: with the names that its user knows, also where the bundle has tokens for them.
     """
 
@@ -66,24 +66,28 @@ def seal_bundle(
     interrupted: the run did not come to its end. Its parts are mended, and a row and the manifest say that it is not
     whole.
 
-    Where access points are absent, or the run was interrupted, and nobody brought anything, nothing is sealed, and the
-    folder is removed if it holds nothing else. A part that cannot be used becomes a row, not the end of the run, and
-    stays where it is. What two access points tell of the same instance is kept of both, and a row says so. ValueError
-    when the folder is a sealed bundle already: nothing of it is overwritten, and the parts stay where they are.
+    If access points are absent, if they could not list their instances, or if the run was interrupted, and there is no
+    other capture, nothing is sealed, and the folder is removed if it holds nothing else. A part that cannot be used
+    becomes a row, not the end of the run, and stays where it is. What two access points tell of the same instance is
+    kept of both, and a row says so. ValueError when the folder is a sealed bundle already: nothing of it is
+    overwritten, and the parts stay where they are.
     """
     if identity_map:
         check_map(identity_map, folder)
     if os.path.lexists(os.path.join(folder, MANIFEST)) or os.path.lexists(archive_of(folder)):
         raise ValueError(f"{folder} is a sealed bundle already")
     missed = [_place_row(item["cluster"], Reason(item["reason"]), item["error"]) for item in absent]
-    if (absent or interrupted) and not any(is_brought(part) for part in parts):
+    redactor = redactor or Redactor()
+    seen = [seen_in(part) for part in parts]
+    if (absent or interrupted or any(seen)) and all(map(_tells_nothing, seen)):
+        told_of = [entry for rows in seen for entry in rows or ()]
+        missed += [dataclasses.replace(entry, message=redactor.text(entry.message)) for entry in told_of]
         return _nothing_sealed(folder, [*parts, *reports], missed, interrupted)
     make_directory(folder)
     merged = _merge_interrupted(folder, parts, reports) if interrupted else _merge_all(folder, parts, reports)
     rows = settled(missed + merged)
     _remove_of_run(folder)
     run = dict(run, interrupted=True) if interrupted else run
-    redactor = redactor or Redactor()
     looked = redact_folder(folder, redactor)
     rows = looked.rows(rows, redactor)
     about = redactor.value(dict(run, sealed=utc_text(utc_now()), rows=len(rows), **count_by_status(rows)))
@@ -102,8 +106,15 @@ def seal_bundle(
     return Sealed(folder, archive, rows, profile_lines(rows) + table(rows))
 
 
+def _tells_nothing(rows: list[LedgerRow] | None) -> bool:
+    """Return whether a part with these rows says at most that instances could not be listed."""
+    return rows is not None and all(
+        entry.capture == DISCOVERY and entry.status == Status.FAILED.value for entry in rows
+    )
+
+
 def _nothing_sealed(folder: str, more: Sequence[str], missed: list[LedgerRow], interrupted: bool) -> Sealed:
-    """Remove the folder of a run to which nobody brought anything, unless it holds something else.
+    """Remove the folder of a run to which nobody brought a capture, unless it holds something else.
 
     more: its parts and reports.
     """

@@ -12,7 +12,7 @@ from ..model import LedgerRow
 from ..reasons import MEANINGS, Reason, Status
 from ..text import columns, elided, printable
 
-STACK, VERSION = "stack", "version"
+DISCOVERY, STACK, VERSION = "discovery", "stack", "version"
 STATUS_PREFIX = "status:"  # of the captures that are questions to a service's HTTP side
 PROFILE_PREFIX = "profile:"
 STACK_PPROF = "stack:pprof"  # the goroutines by /debug/pprof

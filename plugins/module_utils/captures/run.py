@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Sequence
 
 from ..bundle.store import Store
+from ..bundle.tables import DISCOVERY
 from ..catalog import Selection, component_of, no_component
 from ..deadline import Deadline, DeadlineExceeded
 from ..model import Instance, InstanceKey, LedgerRow, row, utc_moment, utc_now, utc_text
@@ -21,7 +22,6 @@ from .judge import choose_process, refuse_early
 from .rounds import Rounds
 from .stacks import Options, StackCapture
 
-DISCOVERY = "discovery"
 MAX_DISCOVERY_SECONDS = 60.0
 SEEN_BY_EXEC = (
     "SIGUSR1 would be sent and the log followed, if the process catches the signal and its standard error is the log;"

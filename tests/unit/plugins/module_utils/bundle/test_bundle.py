@@ -367,6 +367,35 @@ def test_a_failed_set_up_leaves_no_bundle(tmp_path, reason):
     assert not findings.exists()
 
 
+def not_listed(folder: Path, cluster: str, more: tuple[LedgerRow, ...] = ()) -> str:
+    """A part that says that the API server could not be reached, with a document as an audit writes it."""
+    store = Store(str(folder))
+    store.keep([cluster], "status.json", b"{}")
+    place = Instance(cluster=cluster, component="", name="", namespace="onecloud")
+    store.finish([row(place, "discovery", verdict(Reason.UNREACHABLE, "the connection was refused")), *more])
+    return str(folder)
+
+
+def test_an_api_server_that_cannot_be_reached_leaves_no_bundle(tmp_path):
+    folder = tmp_path / "out" / "run"
+    parts = [not_listed(folder / "parts" / f"{name}-1", name) for name in ("a", "b")]
+    sealed = seal_bundle(str(folder), parts, [], {})
+    assert (sealed.folder, sealed.archive) == ("", "")
+    assert len(sealed.table) == 1, sealed.table
+    assert sealed.table[0].startswith("a/onecloud, b/onecloud: ")
+    assert "the connection was refused" in sealed.table[0]
+    assert "Nothing was captured" in failure(sealed.rows, "failed")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_whatever_else_was_seen_is_sealed_beside_a_failed_list(tmp_path):
+    of = Instance(cluster="a", component="region", name="pod-1", namespace="onecloud")
+    entry = row(of, "stack", verdict(Reason.NO_DUMP))
+    sealed = seal_bundle(str(tmp_path / "run"), [not_listed(tmp_path / "part", "a", (entry,))], [], {})
+    assert verify(sealed.archive).intact
+    assert {entry.reason for entry in sealed.rows} == {"unreachable", "no_dump"}
+
+
 def test_what_one_access_point_brought_is_sealed_whatever_the_others_lack(tmp_path):
     brought = part(tmp_path / "part", "a")
     sealed = seal_bundle(str(tmp_path / "run"), [brought], [nothing("b")], {})
