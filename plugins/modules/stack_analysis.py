@@ -14,8 +14,18 @@ description:
   - Finds every dump of goroutines in the files and groups the goroutines that stand in the same place.
   - Knows the dumps that services write when asked by C(SIGUSR1), the profiles of C(/debug/pprof/goroutine) with
     C(debug=1) and C(debug=2), the dumps of panics, fatal errors and C(SIGQUIT), and single stacks in log messages.
-  - They may stand in logs, with log lines between their lines, behind the prefixes of C(kubectl logs), C(stern) and the
-    log files of containers. The lines of several pods or streams in one log are told apart.
+  - They may stand in logs, with log lines between their lines. What tools and people do to a dump is undone.
+  - Prefixes of lines are inferred. Any prefix is read that has the same words on every line, with times or counters in
+    it. For example those of C(kubectl logs), C(stern), C(docker compose logs), C(journalctl), syslog, CI systems,
+    quoted mails, and the log files of containers. The lines of several pods, containers or streams in one file are
+    told apart.
+  - Records of JSON are read whatever their field is called, one on each line or all in one document. For example those
+    of Docker, Fluent Bit, Elasticsearch, Loki and C(journalctl -o json).
+  - Dumps within one line are read, with newlines escaped as in JSON strings, by rsyslog, in URLs or in HTML.
+  - So are lost tabs, colours, HTML entities, invisible characters, doubled or lost empty lines, and lines that a
+    terminal broke. Where a change took away what proves a V(debug1) dump complete, RV(dumps[].complete) is V(unknown) and
+    RV(dumps[].errors) says why.
+  - If goroutines are seen to be there but cannot be read, RV(errors) says so.
   - Needs nothing but the files. What cannot be read is said in RV(errors); a damaged file is no failure of the module.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
@@ -48,7 +58,8 @@ options:
     default: 100
   max_bytes:
     description:
-      - How much of each file is read, in bytes after unpacking. Reading takes up to four times as much memory.
+      - How much of each file is read, in bytes after unpacking. Reading takes up to four times as much memory, a document
+        of JSON more; one larger than 64 MiB is not read as JSON.
     type: int
     default: 268435456
 seealso:
@@ -87,13 +98,15 @@ dumps:
       type: int
     source:
       description:
-        - The pod and container, or the stream, that the prefixes of the lines name; null without such prefixes.
+        - The pod and container, the service or the stream that the prefixes of the lines or the fields of the records
+          name; null without such names.
       type: str
       sample: default-region-6d5f9c7b9-x2x7k/region
     form:
       description:
         - V(debug1) for C(SIGUSR1) and profiles with C(debug=1), V(debug2) for profiles with C(debug=2), V(fatal) for
           panics, fatal errors and C(SIGQUIT), V(stack) for a single stack in a log message.
+          C(/debug/pprof/goroutineleak) is as C(/debug/pprof/goroutine).
       type: str
     total:
       description: How many goroutines there are, as the dump itself states; only V(debug1) does, else null.
@@ -103,7 +116,8 @@ dumps:
       type: int
     complete:
       description:
-        - V(true) if it is proven that nothing is missing, V(false) if something is, V(unknown) if the form cannot tell.
+        - V(true) if it is proven that nothing is missing, V(false) if something is, V(unknown) if the form cannot tell,
+          or what would prove it was lost.
       type: str
     errors:
       description: What could not be read, or shows that something is missing.
@@ -137,7 +151,9 @@ dumps:
           description: The longest wait, likewise.
           type: int
         functions:
-          description: The functions of the stack, the innermost first, without arguments.
+          description:
+            - The functions of the stack, the innermost first, without arguments. V(?) where the line of the call is
+              missing.
           type: list
           elements: str
         locations:
@@ -183,7 +199,9 @@ files:
       description: How many goroutines they have.
       type: int
     complete:
-      description: V(true), V(false) or V(unknown) for all its dumps but single stacks; V(false) if there are none.
+      description:
+        - V(true), V(false) or V(unknown) for all its dumps but single stacks; V(false) if there are none. Not
+          V(true) if goroutines are there that cannot be read.
       type: str
     errors:
       description: What was wrong outside of the dumps, shaped as in RV(dumps); line 0 is the file as a whole.

@@ -26,7 +26,10 @@ PLAYBOOKS = ("audit_health", "capture_profiles", "capture_stacks", "watch_logs")
 MOST_HEADINGS = 8
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 WRONG = {"cloudpods_kubeconfig": "/nonexistent/config", "cloudpods_components": ["region"]}
-WRONG_ERROR = "No usable configuration for a Kubernetes cluster in /nonexistent"
+WRONG_ERROR = "There is no kubeconfig /nonexistent/config "
+# Nothing listens on the port of the service discard.
+REFUSED = {"cloudpods_host": "https://127.0.0.1:9", "cloudpods_api_key": "none", "cloudpods_components": ["region"]}
+REFUSED_ERROR = "API server https://127.0.0.1:9: the connection was refused. Next: "
 # Lines by which Ansible speaks of its own work, of no use to people.
 NOISE = re.compile(r"^(skipping|included|\.\.\.ignoring)|\"msg\": \[|^ +\"", re.MULTILINE)
 # A row of a table about a component: its name, and the number of its instances.
@@ -171,6 +174,17 @@ def test_an_error_is_shown_once_on_one_screen(tmp_path, playbook, mode):
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_an_api_server_that_cannot_be_reached_is_told_once_and_leaves_no_bundle(tmp_path, playbook):
+    shown = play(playbook, tmp_path, REFUSED)
+    assert shown.code == 2, shown.out + shown.errors
+    assert shown.out.count(REFUSED_ERROR) == 1
+    assert not NOISE.findall(shown.out)
+    assert len(shown.result) == 2, shown.result
+    assert '"msg": "Nothing was captured: ' in shown.result[1]
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_an_error_is_text_where_nothing_may_fail(tmp_path, playbook):
     shown = play(playbook, tmp_path, {**WRONG, "cloudpods_fail_on": "none", "cloudpods_fail_on_verdict": "none"})
     assert shown.code == 0, shown.out + shown.errors
@@ -186,7 +200,7 @@ def test_a_fleet_shows_each_error_once_with_its_access_points(tmp_path):
     assert shown.code == 2, shown.out + shown.errors
     lines = [line for line in shown.result if line.startswith("cloud-")]
     assert [line.partition(": ")[0] for line in lines] == ["cloud-a, cloud-b, cloud-c", "cloud-d", "cloud-e"]
-    assert [shown.out.count(words) for words in (WRONG_ERROR, "in /elsewhere")] == [1, 1]
+    assert [shown.out.count(words) for words in (WRONG_ERROR, "There is no kubeconfig /elsewhere ")] == [1, 1]
     assert "Connection refused" in lines[-1]
     assert "Nothing was captured: see the 3 errors above." in shown.out
     for_programs = {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
