@@ -131,22 +131,26 @@ def test_what_ends_within_the_grace_is_not_abandoned(clock):
 
 def test_a_run_that_is_told_to_end_waits_only_for_the_grace():
     deadline, begun, let_go = Deadline(patience(3600)), threading.Event(), threading.Event()
+    outcomes = []
 
     def work(target):
         if target == "stuck":
             begun.set()
             let_go.wait()
 
-    def tell():
-        begun.wait()
-        deadline.cancel()
+    def run_all():
+        outcomes.extend(run(["stuck", "waiting"], work, 1, deadline, grace=0.1))
 
-    threading.Thread(target=tell, daemon=True).start()
-    try:
-        stuck, waiting = run(["stuck", "waiting"], work, 1, deadline, grace=0.1)
-    finally:
-        let_go.set()
-    assert (stuck.abandoned, waiting.started) == (True, False)
+    running = threading.Thread(target=run_all, daemon=True)
+    running.start()
+    begun.wait()
+    deadline.cancel()
+    running.join(patience())
+    let_go.set()
+    assert [(one.target, one.abandoned, one.started) for one in outcomes] == [
+        ("stuck", True, True),
+        ("waiting", False, False),
+    ]
 
 
 def test_a_run_that_is_over_before_it_begins_starts_nothing():

@@ -25,6 +25,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.sta
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Process, State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, ProbeFacts
 from capturing import DUMP, TIMEOUT, Crowd, answers, capture, sent, stuck, taken, with_facts, with_state
@@ -696,15 +697,19 @@ def test_numbers_that_make_no_sense_are_refused_by_name(name):
 
 def test_a_run_that_is_told_to_end_waits_for_no_further_round(transport, tmp_path):
     service = transport.add("region", on_signal=answers(DUMP))
-    store, deadline = Store(str(tmp_path)), Deadline(patience(3600))
-
-    def tell():
-        wait_until("the first dump", lambda: any(entry.capture == "stack" for entry in store.rows))
-        deadline.cancel()
-
-    threading.Thread(target=tell, daemon=True).start()
+    store, deadline, progress = Store(str(tmp_path)), Deadline(patience(3600)), Progress()
     options = Options(count=2, interval=3600.0)
     found, selection = Discovery([service.instance]), select(components=["region"])
-    report = capture_all(transport, found, selection, store, options, deadline)
+    reports = []
+
+    def run_all():
+        reports.append(capture_all(transport, found, selection, store, options, deadline, progress))
+
+    running = threading.Thread(target=run_all, daemon=True)
+    running.start()
+    wait_until("the end of the first round", lambda: progress.counts().get("dumps") == (1, 2))
+    deadline.cancel()
+    running.join(patience())
+    (report,) = reports
     dumps = [(entry.sequence, entry.reason) for entry in report.rows if entry.capture == "stack"]
     assert dumps == [(1, "proven"), (2, "run_deadline")]
