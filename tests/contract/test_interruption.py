@@ -24,7 +24,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import verify
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import is_held
 
 import collection
 from patience import wait_until
@@ -107,15 +106,16 @@ class Site:
         done = subprocess.run(command, cwd=self.home, env=self.environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
-    def alive(self) -> list[str]:
-        """The command lines of all processes that were started here, but for those of the services."""
-        found = []
+    def processes(self) -> Iterator[Path]:
+        """The folders in /proc of all processes that were started here, but for those of the services."""
         for folder in Path("/proc").iterdir():
             # It may end at any moment. A zombie has no environment.
             with contextlib.suppress(OSError):
                 if folder.name.isdigit() and f"{MARK}={self.mark}".encode() in (folder / "environ").read_bytes():
-                    found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-        return found
+                    yield folder
+
+    def alive(self) -> list[str]:
+        return [folder.name for folder in self.processes()]
 
     def wait_until_nothing_runs(self) -> None:
         wait_until("the end of all processes", lambda: not self.alive())
@@ -129,7 +129,13 @@ class Site:
         return any(entry["capture"] == "stack" for entry in self.rows(pattern))
 
     def is_watching(self) -> bool:
-        return any(is_held(str(part)) for part in self.output.glob("run/parts/*"))
+        """Whether the logs of both services are followed."""
+        logs = {str(self.services / "log" / f"{name}.log") for name in self.variables["cloudpods_components"]}
+        opened = set()
+        for folder in self.processes():
+            with contextlib.suppress(OSError):
+                opened |= {os.readlink(descriptor) for descriptor in (folder / "fd").iterdir()}
+        return logs <= opened
 
 
 class Terminal:
