@@ -23,8 +23,8 @@ description:
     of Docker, Fluent Bit, Elasticsearch, Loki and C(journalctl -o json).
   - Dumps within one line are read, with newlines escaped as in JSON strings, by rsyslog, in URLs or in HTML.
   - So are lost tabs, colours, HTML entities, invisible characters, doubled or lost empty lines, and lines that a
-    terminal broke. Where a change took away what proves a V(debug1) dump complete, RV(dumps[].complete) is V(unknown) and
-    RV(dumps[].errors) says why.
+    terminal broke. If a change took away what proves a V(debug1) dump complete, RV(dumps[].complete) is V(unknown)
+    and RV(dumps[].errors) says why.
   - If goroutines are seen to be there but cannot be read, RV(errors) says so.
   - Needs nothing but the files. What cannot be read is said in RV(errors); a damaged file is no failure of the module.
 author:
@@ -58,8 +58,8 @@ options:
     default: 100
   max_bytes:
     description:
-      - How much of each file is read, in bytes after unpacking. Reading takes up to four times as much memory, a document
-        of JSON more; one larger than 64 MiB is not read as JSON.
+      - How much of each file is read, in bytes after unpacking. Reading takes up to four times as much memory, a
+        document of JSON more; one larger than 64 MiB is not read as JSON.
     type: int
     default: 268435456
 seealso:
