@@ -140,8 +140,10 @@ def infer(data: bytes, start: int, stop: int) -> Finding | None:
 
 
 def _kind(line: bytes) -> bytes:
-    """What is the same in lines whose prefixes are alike."""
-    return _DIGITS.sub(b"0", line[: max(0, line.find(anchors.WORD))][:_LONGEST])
+    """What is the same in lines with an anchor whose prefixes and suffixes are alike."""
+    anchor = anchors.ANCHOR.search(line, 0, _FAR)
+    around = line if anchor is None else line[: anchor.start()] + b"\n" + line[anchor.end() :]
+    return _DIGITS.sub(b"0", around[: 2 * _LONGEST])
 
 
 _DIGITS = re.compile(rb"\d+")
