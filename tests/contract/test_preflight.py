@@ -165,6 +165,13 @@ def test_known_variable_of_another_playbook_is_no_mistake(told):
     assert told(STACKS, {"localhost": {"cloudpods_samples": "two", "cloudpods_baseline": "/nonexistent"}}) == []
 
 
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_statistics_of_a_run_are_no_mistake_in_the_next_one(told, playbook):
+    """AWX gives them to the next job of a workflow as extra variables."""
+    statistics = {"cloudpods_bundle": "/a/run.tar.gz", "cloudpods_counts": {"complete": 1}, "cloudpods_verdict": "ok"}
+    assert told(playbook, {"localhost": statistics}) == []
+
+
 def test_no_value_of_a_secret_is_told(told):
     secrets = {"cloudpods_api_key": ["hush"], "cloudpods_kubeconfig": ["hush"], "cloudpods_apikey": "hush"}
     assert told(STACKS, {"localhost": secrets}) == [

@@ -106,10 +106,15 @@ def seal_bundle(
     return Sealed(folder, archive, rows, profile_lines(rows) + table(rows))
 
 
+# Where one of these is told, the instances were listed.
+_LOOKED_AT = frozenset((Reason.NOT_FOUND.value, Reason.NO_CATALOG_ENTRY.value))
+
+
 def _tells_nothing(rows: list[LedgerRow] | None) -> bool:
     """Return whether a part with these rows says at most that instances could not be listed."""
     return rows is not None and all(
-        entry.capture == DISCOVERY and entry.status == Status.FAILED.value for entry in rows
+        entry.capture == DISCOVERY and entry.status == Status.FAILED.value and entry.reason not in _LOOKED_AT
+        for entry in rows
     )
 
 

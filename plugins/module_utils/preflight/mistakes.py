@@ -15,7 +15,7 @@ from ..text import shortened
 from ..transports.base import SetupError
 from ..watch.patterns import load_patterns
 from .values import as_dict, as_list, is_set, is_true, wrong_value
-from .variables import AUDIT, BUNDLE, LOGS, PREFIX, PROFILES, STACKS, VARIABLES, Variable, like, used_by
+from .variables import AUDIT, BUNDLE, LOGS, PREFIX, PROFILES, STACKS, STATISTICS, VARIABLES, Variable, like, used_by
 
 MOST_HOSTS = 3
 # So many fit on one screen.
@@ -71,7 +71,7 @@ def _sentence(name: str, text: str, at: Sequence[str], hosts: int) -> str:
 def _of_host(values: Values, role: str) -> Iterator[tuple[str, str]]:
     """The mistakes at one host: the variable's name, and the sentence."""
     for name in sorted(values):
-        if name.startswith(PREFIX) and name not in VARIABLES:
+        if name.startswith(PREFIX) and name not in VARIABLES and name not in STATISTICS:
             yield name, _unknown(name, role)
     wrong = set()
     for name, variable, value, used_in in _set_by_user(values, role):

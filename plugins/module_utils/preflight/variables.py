@@ -25,6 +25,8 @@ STACKS, LOGS, AUDIT, PROFILES = "capture_stacks", "watch_logs", "audit_health", 
 CAPTURING = (STACKS, LOGS, AUDIT, PROFILES)
 BUNDLE = "bundle"
 EVERYWHERE = (*CAPTURING, BUNDLE)
+# Statistics that a run sets. AWX gives those of one job to the next jobs of a workflow, as extra variables.
+STATISTICS = frozenset(("cloudpods_bundle", "cloudpods_counts", "cloudpods_verdict"))
 
 # What a variable takes.
 NUMBER, BOOL, TEXT, CHOICE, CHOICES, NAMES, COMPONENTS = (
