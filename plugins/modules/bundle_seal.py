@@ -190,13 +190,18 @@ ARGUMENTS = {
     "fail_on": {"type": "str", "choices": list(FAIL_ON), "default": "failed"},
 }
 
+# The result in check mode.
+NOTHING = {"folder": "", "archive": "", "counts": {}, "failure": "", "table": []}  # type: dict[str, object]
+
 
 def main() -> None:
     """Wire options to the work, and its result to Ansible."""
     module = AnsibleModule(
-        argument_spec=ARGUMENTS, supports_check_mode=False, required_if=[("redact", IDENTITY, ["identity_map"])]
+        argument_spec=ARGUMENTS, supports_check_mode=True, required_if=[("redact", IDENTITY, ["identity_map"])]
     )
     params = module.params
+    if module.check_mode:
+        module.exit_json(changed=False, **NOTHING)
     try:
         hides = params["redact"] == IDENTITY
         redactor = Redactor(SECRETS if hides else params["redact"])

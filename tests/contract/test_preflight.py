@@ -65,13 +65,13 @@ def told(monkeypatch):
     monkeypatch.setattr(preflight.libraries, "missing", lambda _names: [])
     monkeypatch.setattr(preflight, "_has_collection", lambda: True)
 
-    def run(playbook, hosts, host="", answer=NOT_MISSING, asked=None, **of_play):
+    def run(playbook, hosts, host="", answer=None, asked=None, **of_play):
         def module(action, _tmp, _task_vars):
             if asked is not None:
                 asked.append((host, action._task.args["libraries"]))
             if isinstance(answer, Exception):
                 raise answer
-            return answer
+            return NOT_MISSING if answer is None else answer
 
         monkeypatch.setattr(ModuleAction, "run", module)
         action = Action(playbook, host or next(iter(hosts)), hosts, of_play)

@@ -14,6 +14,7 @@ import base64
 import contextlib
 import copy
 import http.client
+import os
 import socket
 import ssl
 import threading
@@ -47,7 +48,7 @@ class Api:
     """
 
     def __init__(self, params: dict[str, Any], connections: int) -> None:
-        found = configure(params)
+        found = configure(params, os.environ)
         configuration = found.configuration
         configuration.connection_pool_maxsize = connections + 4
         import kubernetes.client

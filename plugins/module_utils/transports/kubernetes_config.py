@@ -41,7 +41,7 @@ class Found:
     cluster: str
 
 
-def configure(given: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Found:
+def configure(given: Mapping[str, Any], environment: Mapping[str, str]) -> Found:
     """Return the configuration that the options describe. SetupError says what is wrong, and what to do.
 
     Its get_api_client() would also discover all API groups, without a timeout; so the steps before that are used.

@@ -71,8 +71,8 @@ def expected() -> list[dict]:
 @pytest.mark.parametrize(
     ("name", "form", "goroutines", "complete"),
     [
-        ("utf16-debug1.txt", "debug1", 69, "true"),
-        ("bom-debug2.txt", "debug2", 4, "unknown"),
+        ("utf16-debug1.bin", "debug1", 69, "true"),
+        ("bom-debug2.bin", "debug2", 4, "unknown"),
         ("packed-debug1.log.gz", "debug1", 69, "true"),
     ],
 )
