@@ -125,7 +125,7 @@ def test_a_bad_map_ends_a_run_before_anything_is_captured(tmp_path, kind):
     code, shown = play("capture_stacks", tmp_path, variables)
     assert code == 2, shown
     assert str(tokens) in shown
-    assert "Capture the goroutine dumps" not in shown
+    assert "capture_stacks : Capture the goroutine dumps" not in shown
     assert not (tmp_path / "out").exists()
 
 
