@@ -92,7 +92,7 @@ def test_the_names_that_the_readme_had_are_taken_with_a_deprecation(tmp_path, pr
     """In the inventory of the README a host of the group has them."""
     host = {**LOCAL, "kubeconfig": "/old-name", **({"cloudpods_kubeconfig": OURS} if prefixed else {})}
     shown = play(tmp_path, inventory({"cloud-a": host, "cloud-b": {**LOCAL, "cloudpods_kubeconfig": OURS}}))
-    assert ("in /old-name" in shown) is not prefixed
+    assert ("no kubeconfig /old-name" in shown) is not prefixed
     assert ("[DEPRECATION WARNING]: kubeconfig of cloud-a: name it cloudpods_kubeconfig" in shown) is not prefixed
     assert "of cloud-b:" not in shown
 
