@@ -162,7 +162,7 @@ def test_what_does_not_dump_is_refused_by_name_and_still_runs(untouched):
 def test_a_component_without_instances_has_its_row(untouched):
     run, _before, _after = untouched
     (row,) = run.of("discovery")
-    assert (row["component"], row["status"], row["reason"]) == (ABSENT, "skipped", "not_deployed")
+    assert (row["component"], row["status"], row["reason"]) == (ABSENT, "failed", "not_found")
 
 
 def test_the_name_of_no_component_is_an_error_that_tells_the_nearest_ones(healthy, tmp_path):
