@@ -41,13 +41,15 @@ def may_be_there(data: bytes, has_word: bool) -> bool:
     """Whether a dump may begin in bytes in which none was found as they are; quick where there is none."""
     if has_word:
         return _LIKE.search(data) is not None
-    return b"\0" in data[:_START] or (data[:1] in (b"{", b"[") and any(word in data for word in AS_NUMBERS))
+    return b"\0" in data[:_START] or (_JSON.match(data) is not None and any(word in data for word in AS_NUMBERS))
 
 
 # With other characters in between, or in place of blanks and brackets.
 _LIKE = re.compile(
     rb"goroutine(?:leak)?(?: profile: total|[^\n]{1,60}?(?:\[|&#91;|&lsqb;|&lbrack;|%5[bB]|\\u005b|profile))"
 )
+# How records and documents of JSON begin. A line of a log begins with a bracket and a word.
+_JSON = re.compile(rb"\s*[\[{]\s*[\"\[{]")
 _START = 64  # bytes, in which a text of two bytes for each character shows
 # The beginning of the word as journalctl -o json writes a message with control characters: a list of bytes.
 AS_NUMBERS = tuple(separator.join(str(byte).encode() for byte in WORD[:6]) for separator in (b",", b", "))
