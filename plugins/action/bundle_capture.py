@@ -13,7 +13,6 @@ from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments import PART
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import (
     DIRECTORY_MODE,
     archive_of,
@@ -94,8 +93,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
         found = connection_of(task_vars, task_vars, task_vars["hostvars"])
         connection = {option: self._templar.template(task_vars[name]) for option, name in found.taken.items()}
         options = {**{name: value for name, value in connection.items() if value not in (None, "")}, **given}
-        if "run" in PART:
-            options["run"] = run_id
+        options["run"] = run_id
         if is_remote:
             options["archive"] = True
         elif place:
