@@ -305,11 +305,13 @@ def test_a_limit_to_nothing_leaves_nothing(tmp_path):
     ("playbook", "variable", "value"),
     [
         ("audit_health", "cloudpods_thresholds", {"no_such_threshold": 1}),
-        ("audit_health", "cloudpods_baseline", "/nonexistent.tar.gz"),
-        ("capture_profiles", "cloudpods_profile_base", "/nonexistent.pb.gz"),
+        ("audit_health", "cloudpods_baseline", "no-bundle.tar.gz"),
     ],
 )
 def test_what_fails_on_the_controller_loses_no_capture_and_fails_the_run(tmp_path, here, playbook, variable, value):
+    if isinstance(value, str):
+        (tmp_path / value).write_text("It is there, and not what it should be.")
+        value = str(tmp_path / value)
     shown = play(playbook, tmp_path, {**here, variable: value})
     assert shown.code == 2, shown.out + shown.errors
     (fatal,) = [line for line in shown.result if line.startswith("fatal: ")]

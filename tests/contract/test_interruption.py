@@ -145,6 +145,8 @@ class Terminal:
         self.pid, self._master = pty.fork()
         if not self.pid:
             os.chdir(site.home)
+            # Under nohup, as the tests may run, it is ignored.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
             os.execvpe(command[0], command, site.environment)  # noqa: S606 - this process is the child of the fork
         self._shown = b""
         self.code: int | None = None

@@ -132,11 +132,21 @@ def infer(data: bytes, start: int, stop: int) -> Finding | None:
     shapes = list(_shapes(prefix, suffix))
     if following and not is_json and _is_inline(shapes[0], anchor, following[0]):
         return None
-    for shape in shapes:
+    for shape in (*shapes, *_shorter_shapes(prefix, suffix)):
         found = shape.strip(line)
         if found is not None and _is_confirmed(shape, found[0], anchor, following, is_json):
             return Finding(shape, found[0])
     return None
+
+
+def _shorter_shapes(prefix: bytes, suffix: bytes) -> Iterator[Shape]:
+    """Shapes of the beginnings of a prefix, the longest first: a dump may begin within a message behind its prefix."""
+    starts = [token.start() for token in _TOKEN.finditer(prefix)][1:]
+    blanks = len(prefix) - len(prefix.rstrip(b" \t"))
+    if blanks > 1:
+        starts.append(len(prefix) - blanks + 1)
+    for start in reversed(starts):
+        yield from _shapes(prefix[:start], suffix)
 
 
 def _kind(line: bytes) -> bytes:

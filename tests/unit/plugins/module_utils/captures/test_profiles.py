@@ -424,7 +424,7 @@ def test_a_row_is_recorded_once(tmp_path):
         ({"trace_seconds": 11}, "forced"),
         ({"cpu_seconds": 601, "force": True}, "1 to 600"),
         ({"delta_seconds": -1}, "0 to 600"),
-        ({"max_replicas_at_once": 0}, "1 or more"),
+        ({"max_replicas_at_once": 0}, "from 1 to 1000"),
         ({"addresses": [0]}, "address"),
     ],
 )

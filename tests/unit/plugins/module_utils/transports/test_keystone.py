@@ -543,5 +543,5 @@ def test_a_service_of_another_authority_gets_no_token(keystone):
 
 def test_without_its_library_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "keystoneauth1.session", None)
-    with pytest.raises(SetupError, match="pip install keystoneauth1"):
+    with pytest.raises(SetupError, match="pip install 'keystoneauth1"):
         KeystoneTransport(Settings("https://k/v3", USER, PASSWORD))
