@@ -188,7 +188,7 @@ def test_the_play_fails_when_nothing_was_captured(untouched):
 def test_an_unknown_scenario_is_an_error_that_lists_the_known(healthy, tmp_path):
     run = play(tmp_path, {"cloudpods_kubeconfig": healthy.kubeconfig, "cloudpods_scenario": "slow"})
     assert run.code == 2
-    assert "deadlock, kvm_image, kvm_server, other_server, slow_system, vmware_server" in run.shown
+    assert "deadlock, kvm_image, kvm_server, other_server, slow_system or vmware_server" in run.shown
 
 
 def test_several_dumps_have_sequence_numbers(healthy, tmp_path):
