@@ -107,13 +107,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
         task = self._task.copy()
         task.action, task.check_mode = OURS + module, check_mode
         task.args = with_module_defaults(task.action, dict(options), self._task, self._templar)
-        try:
-            result: dict[str, Any] = action_of(self, task.action, task).run(task_vars=task_vars)
-        except AnsibleConnectionFailure as error:
-            return {"unreachable": True, "changed": False, "msg": error.message}
-        except AnsibleError as error:
-            return {"failed": True, "changed": False, "msg": error.message}
-        return result
+        return self._run_action(task, task_vars)
 
     def _fetch(
         self, result: Mapping[str, Any], folder: str, name: str, only: str, task_vars: dict[str, Any]
@@ -122,13 +116,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
         task = self._task.copy()
         task.action = f"{OURS}bundle_fetch"
         task.args = {"path": str(result.get("archive") or ""), "folder": folder, "name": name, "cluster": only}
-        try:
-            fetched = action_of(self, task.action, task).run(task_vars=task_vars)
-        except AnsibleConnectionFailure as error:
-            fetched = {"unreachable": True, "msg": error.message}
-        except AnsibleError as error:
-            fetched = {"failed": True, "msg": error.message}
+        fetched = self._run_action(task, task_vars)
         return str(fetched.get("part") or ""), error_of(fetched)
+
+    def _run_action(self, task: Any, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return the result of the action of a task, also where it ends by an exception."""
+        try:
+            result: dict[str, Any] = action_of(self, task.action, task).run(task_vars=task_vars)
+        except AnsibleConnectionFailure as error:
+            return {"unreachable": True, "changed": False, "msg": error.message}
+        except AnsibleError as error:
+            return {"failed": True, "changed": False, "msg": error.message}
+        return result
 
 
 def _claim(parts: Path, host: str, is_remote: bool) -> str:

@@ -14,12 +14,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_f
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.failing import failed_result
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.interruption import begun
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import ModuleAction
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import connection_of, refusal
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import LOCAL, connection_of, refusal
 
 # Variables that the role bundle registers: the run's folder, and that its result was shown, which ends it.
 RUN = "bundle_run"
 SHOWN = "bundle_shown"
-LOCAL = ("local", "ansible.builtin.local")
 
 
 class ActionModule(ModuleAction):

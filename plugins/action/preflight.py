@@ -39,12 +39,12 @@ from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_actio
     TRUSTS_EXCEPTIONS,
     ModuleAction,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import LOCAL
 
 # Option of a role -> its default, by which it is told whether a user has set it.
 DEFAULTS = {name: variable.expression(role) for role in EVERYWHERE for name, variable in options_of(role).items()}
 ON_CONTROLLER = "on the controller"
 INTERPRETER = "ansible_python_interpreter"
-LOCAL = ("local", "ansible.builtin.local")
 # Prints what another Python on this machine lacks: its argument is the file libraries.py, then names of libraries.
 ASK = (
     "import json, runpy, sys; found = runpy.run_path(sys.argv[1]); "
@@ -109,7 +109,10 @@ class ActionModule(ModuleAction):
     def _lacking_at(
         self, host: str, names: tuple[str, ...], place: str, task_vars: dict[str, Any]
     ) -> tuple[Interpreter, list[str]] | None:
-        """What the module finds at this host. None where it cannot look: the capture tells what is in its way."""
+        """Return which libraries the module finds missing at this host.
+
+        Return None if the module cannot run there: the capture fails for the same reason, and reports it.
+        """
         self._task.args = {**self._task.args, "libraries": list(names)}
         try:
             found = super().run(None, task_vars)
@@ -138,7 +141,10 @@ def _has_collection() -> bool:
 
 
 def _lacking_on_controller(names: tuple[str, ...], hostvars: Mapping[str, Any]) -> tuple[Interpreter, list[str]] | None:
-    """What the Python lacks that runs modules on the controller; None where that one is not known before it runs."""
+    """Return the Python that runs modules on the controller, and the libraries that it lacks.
+
+    Return None if Ansible has not chosen that Python yet.
+    """
     localhost = hostvars["localhost"]
     path = str(_value(INTERPRETER, localhost.__getitem__)) if INTERPRETER in localhost else ""
     if path == sys.executable:

@@ -19,7 +19,7 @@ from .bounds import check_bounds
 from .bundle.part import held, leave_part, new_part
 from .bundle.run_folder import PREFIX
 from .bundle.store import Store
-from .captures.run import discover
+from .captures.run import discover, is_unseen
 from .catalog import Selection, component_of, no_component, unknown
 from .deadline import Deadline, DeadlineExceeded
 from .interruption import Interrupted, end_children, interruptible
@@ -99,7 +99,7 @@ def check_names(transport: Transport, found: Discovery, selection: Selection, de
                 raise SetupError(nothing)
     present = {instance.component for instance in found.instances}
     missing = [name for name in unknown(selection) if name not in present]
-    unseen = any(problem.reason is not Reason.NO_CATALOG_ENTRY for _place, problem in found.problems)
+    unseen = is_unseen(found)
     if not missing or (unseen and not found.instances):
         return ()
     if transport.lists_workloads:

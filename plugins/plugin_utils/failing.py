@@ -24,16 +24,14 @@ class _Mistaken(AnsibleAction):  # type: ignore[misc]  # of a library without ty
 
 
 def failed_result(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return, or raise for ansible-core, this result as one of a failure. msg: why it failed."""
+    """Return, or raise for ansible-core, this result as one of a failure. msg: why it failed, a text or sentences."""
     failed = {**{key: value for key, value in result.items() if key != "exception"}, "failed": True}
     if TRUSTS_EXCEPTIONS:
         return failed
-    raise _Mistaken(str(result["msg"]), result=failed)
+    msg = failed["msg"]
+    raise _Mistaken(" ".join(msg) if isinstance(msg, list) else str(msg), result=failed)
 
 
 def failed_once(sentences: list[str]) -> dict[str, Any]:
     """Return, or raise for ansible-core, a failed result with these sentences. Each of them has a line of its own."""
-    result = {"failed": True, "changed": False, "msg": sentences, "_ansible_verbose_always": True}
-    if TRUSTS_EXCEPTIONS:
-        return result
-    raise _Mistaken(" ".join(sentences), result=result)
+    return failed_result({"changed": False, "msg": sentences, "_ansible_verbose_always": True})

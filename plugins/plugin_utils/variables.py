@@ -10,19 +10,12 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-PREFIX = "cloudpods_"
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.variables import CONNECTION, PREFIX
+
 # Options of kubernetes.core. Their variables have the prefix: a site's own context or proxy is not meant for us.
-CONNECTION_OPTIONS = (
-    "kubeconfig",
-    "context",
-    "host",
-    "api_key",
-    "ca_cert",
-    "client_cert",
-    "client_key",
-    "validate_certs",
-    "proxy",
-)
+CONNECTION_OPTIONS = tuple(variable.name for variable in CONNECTION)
+# Values of ansible_connection for the controller itself.
+LOCAL = ("local", "ansible.builtin.local")
 UNPREFIXED = ("kubeconfig", "context")
 # The only group whose variables, and those of its hosts, may lack the prefix.
 GROUP = "cloudpods"

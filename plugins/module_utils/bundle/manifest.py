@@ -86,7 +86,7 @@ def folder_files(root: str) -> Iterator[tuple[str, IO[bytes]]]:
                 yield path, stream
 
 
-# What archive_files() reads.
+# The layers of an archive that archive_files() reads.
 PART_LAYERS = ("gzip", "tar")
 
 

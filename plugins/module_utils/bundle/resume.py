@@ -13,6 +13,7 @@ import time
 from typing import Callable
 
 from ..model import LedgerRow
+from ..reasons import Reason, Status
 from ..regular_file import read_at_most
 from ..text import did_you_mean
 from .manifest import archive_files, folder_files
@@ -20,6 +21,7 @@ from .merge import LIMITS, pack_part, read_ledger
 from .part import is_held, temporary_prefix
 from .run_folder import PARTS, RunFolder, check_id, is_unsealed, owner_of, remove_empty, unsealed_runs
 from .store import LEDGER, archive_of, write_file
+from .tables import DISCOVERY
 
 # A module that is interrupted ends within interruption.GRACE_SECONDS, and has to write its ledger then.
 WAIT_SECONDS = 15.0
@@ -86,6 +88,7 @@ def _wait_while(what: Callable[[], str], patience: float) -> str:
     """Wait while what() says something, at most so many seconds; return what it says in the end."""
     end = time.monotonic() + patience
     said = what()
+    # Neither a lock nor the end of a process that is no child can be awaited with a time limit.
     while said and time.monotonic() < end:
         time.sleep(LOOK_SECONDS)
         said = what()
@@ -101,14 +104,23 @@ def parts_in(folder: str) -> list[str]:
     )
 
 
-def seen_in(part: str) -> list[LedgerRow] | None:
-    """Return the rows of a part. None if nobody knows what it holds: it has files without a row, or cannot be read."""
+# Where one of these is told, the instances were listed.
+_LOOKED_AT = frozenset((Reason.NOT_FOUND.value, Reason.NO_CATALOG_ENTRY.value))
+
+
+def unlisted_in(part: str) -> list[LedgerRow] | None:
+    """Return the rows of a part if they say at most that instances could not be listed.
+
+    Return None if it holds more, and if nobody knows what it holds: it has files without a row, or cannot be read.
+    """
     rows: list[LedgerRow] = []
     has_files = False
     try:
         for path, stream in folder_files(part) if os.path.isdir(part) else archive_files(part):
             if path == LEDGER:
                 rows = read_ledger(read_at_most(stream, LIMITS.ledger, "the ledger of a part"))
+                if not all(map(_is_unlisted, rows)):
+                    return None
             else:
                 has_files = True
     except FileNotFoundError:
@@ -117,6 +129,10 @@ def seen_in(part: str) -> list[LedgerRow] | None:
         # Whatever it is, merging says what is wrong with it, and keeps it.
         return None
     return None if has_files and not rows else rows
+
+
+def _is_unlisted(entry: LedgerRow) -> bool:
+    return entry.capture == DISCOVERY and entry.status == Status.FAILED.value and entry.reason not in _LOOKED_AT
 
 
 def mend_part(part: str) -> None:

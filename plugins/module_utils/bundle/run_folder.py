@@ -21,9 +21,9 @@ from .manifest import MANIFEST
 from .place import check_place
 from .store import DIRECTORY_MODE, LEDGER, archive_of, json_bytes, make_directory, write_file
 
-# What tells which process owns a run; it is not sealed.
+# File that names the process that owns a run. It is removed when the bundle is sealed.
 RUNNING = "running.json"
-# What the names of folders with captures on other machines begin with.
+# Prefix of the folders that hold captures on other machines.
 PREFIX = "cloudpods-"
 # The folder inside the bundle where parts wait; what cannot be merged stays there and is sealed, too.
 PARTS = "parts"

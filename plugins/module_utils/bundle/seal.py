@@ -17,17 +17,17 @@ from ..reasons import Reason, Status, detail_of, verdict
 from ..redact.redactor import IDENTITY, Redactor
 from .identities import replace_identities
 from .identity_map import check_map, map_of_identities
-from .interrupted import is_run_row, run_row
+from .interrupted import ACCESS, is_run_row, run_row
 from .manifest import MANIFEST
 from .merge import TakenName, merge_part, seal
 from .origin import disputed, part_name
 from .profile_report import profile_lines
 from .redaction import redact_folder
 from .report import issue, table
-from .resume import mend_part, seen_in
+from .resume import mend_part, unlisted_in
 from .run_folder import PARTS, RUNNING, remove_empty
 from .store import LEDGER, archive_of, ledger_bytes, make_directory, safe_name, write_file
-from .tables import DISCOVERY, LOG_WATCH, PROFILE_PREFIX, STACK, STACK_PPROF, STATUS_PREFIX, VERSION, told
+from .tables import LOG_WATCH, PROFILE_PREFIX, STACK, STACK_PPROF, STATUS_PREFIX, VERSION, told
 
 ISSUE = "issue.md"
 FAIL_ON = ("none", "failed", "partial", "any")
@@ -78,10 +78,9 @@ def seal_bundle(
         raise ValueError(f"{folder} is a sealed bundle already")
     missed = [_place_row(item["cluster"], Reason(item["reason"]), item["error"]) for item in absent]
     redactor = redactor or Redactor()
-    seen = [seen_in(part) for part in parts]
-    if (absent or interrupted or any(seen)) and all(map(_tells_nothing, seen)):
-        told_of = [entry for rows in seen for entry in rows or ()]
-        missed += [dataclasses.replace(entry, message=redactor.text(entry.message)) for entry in told_of]
+    unlisted = _unlisted(parts)
+    if unlisted is not None and (absent or interrupted or unlisted):
+        missed += [dataclasses.replace(entry, message=redactor.text(entry.message)) for entry in unlisted]
         return _nothing_sealed(folder, [*parts, *reports], missed, interrupted)
     make_directory(folder)
     merged = _merge_interrupted(folder, parts, reports) if interrupted else _merge_all(folder, parts, reports)
@@ -106,16 +105,15 @@ def seal_bundle(
     return Sealed(folder, archive, rows, profile_lines(rows) + table(rows))
 
 
-# Where one of these is told, the instances were listed.
-_LOOKED_AT = frozenset((Reason.NOT_FOUND.value, Reason.NO_CATALOG_ENTRY.value))
-
-
-def _tells_nothing(rows: list[LedgerRow] | None) -> bool:
-    """Return whether a part with these rows says at most that instances could not be listed."""
-    return rows is not None and all(
-        entry.capture == DISCOVERY and entry.status == Status.FAILED.value and entry.reason not in _LOOKED_AT
-        for entry in rows
-    )
+def _unlisted(parts: Sequence[str]) -> list[LedgerRow] | None:
+    """Return the rows of parts that say at most that instances could not be listed; None if there is more in one."""
+    found: list[LedgerRow] = []
+    for part in parts:
+        rows = unlisted_in(part)
+        if rows is None:
+            return None
+        found += rows
+    return found
 
 
 def _nothing_sealed(folder: str, more: Sequence[str], missed: list[LedgerRow], interrupted: bool) -> Sealed:
@@ -185,7 +183,7 @@ def _without_stacks(rows: Sequence[LedgerRow]) -> bool:
 
 def _place_row(cluster: str, reason: Reason, detail: str) -> LedgerRow:
     nobody = Instance(cluster=cluster, component="", name="")
-    return row(nobody, "access", verdict(reason, detail), started=utc_text(utc_now()))
+    return row(nobody, ACCESS, verdict(reason, detail), started=utc_text(utc_now()))
 
 
 def _loader(folder: str) -> Any:

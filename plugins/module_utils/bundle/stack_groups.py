@@ -93,7 +93,7 @@ class Group:
 
     @property
     def in_worker(self) -> bool:
-        """Whether these goroutines occupy workers of a pool."""
+        """Return whether these goroutines run in workers of a pool."""
         return any(_is(function, WORKER) for function in self.functions[1:])
 
     @property
@@ -103,7 +103,7 @@ class Group:
 
     @property
     def is_idle(self) -> bool:
-        """Whether these goroutines are idle, as in any service without load."""
+        """Return whether these goroutines are ones that every idle service has."""
         alone = len(self.functions) == 1 and any(tail in IDLE_ALONE for tail in _tails(self.functions[0]))
         return (
             alone

@@ -232,7 +232,7 @@ class Store:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is neither a row nor a file of any capture."""
+        """Return whether the store has no row and no file."""
         return not self.rows and not any(names for _folder, _folders, names in os.walk(self.root))
 
     def finish(self, rows: Sequence[LedgerRow]) -> None:

@@ -62,12 +62,12 @@ def discovery_rows(found: Discovery, selection: Selection, cluster: str) -> list
     missing = [name for name in selection.names if name not in {instance.component for instance in found.instances}]
     if selection.named and selection.scenario and not found.problems:
         rows += [place_row(cluster, "", name, verdict(Reason.NOT_DEPLOYED, _which(name, found))) for name in missing]
-    elif selection.named and not selection.scenario and (found.instances or not _unseen(found)):
+    elif selection.named and not selection.scenario and (found.instances or not is_unseen(found)):
         rows += [place_row(cluster, "", name, verdict(Reason.NOT_FOUND, _which(name, found))) for name in missing]
     return rows
 
 
-def _unseen(found: Discovery) -> bool:
+def is_unseen(found: Discovery) -> bool:
     """Return whether a place could not be looked at. That a URL is missing in Keystone's catalog was looked at."""
     return any(problem.reason is not Reason.NO_CATALOG_ENTRY for _place, problem in found.problems)
 

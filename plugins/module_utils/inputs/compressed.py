@@ -16,9 +16,9 @@ from .decoders import MAX_MEMORY, Decoder
 from .streams import CHUNK, Budget, Cut, Damaged, Lookahead, Readable
 from .zstd import zstd_decoder
 
-# What is unpacked at a time.
+# Most bytes that are unpacked in one step.
 _PIECE = 1 << 20
-# What decoders raise: zlib its own, bz2 OSError and ValueError, lzma its own.
+# Errors of the decoders: bz2 raises OSError and ValueError, zlib and lzma have exceptions of their own.
 _ERRORS = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
 
 
@@ -118,7 +118,7 @@ class PackedMember(Readable):
 
 
 def _salvaged(decoder: Decoder, data: bytes, size: int) -> bytes:
-    """What comes before the damage, at most `size` bytes of it."""
+    """Return at most `size` bytes of the content before the damage."""
     made = b""
     with contextlib.suppress(*_ERRORS):
         for place in range(len(data)):

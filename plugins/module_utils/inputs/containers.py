@@ -29,7 +29,7 @@ class Form(NamedTuple):
     test: Callable[[bytes], bool] | None = None
 
     def matches(self, head: bytes) -> bool:
-        """Whether a file that begins so has this form."""
+        """Return whether a file with this head has this form."""
         return head.startswith(self.magic) and (self.test is None or self.test(head))
 
 

@@ -189,7 +189,7 @@ _OF_BUNDLES = (
     _option("identity_map", NEW_FILE, roles=(BUNDLE,)),
 )
 # How an API server is reached. The role bundle passes them on, and the modules look whether they can be used.
-_CONNECTION = (
+CONNECTION = (
     Variable("kubeconfig", KUBECONFIG),
     *(Variable(name, TEXT) for name in ("context", "host", "ca_cert", "client_cert", "client_key")),
     Variable("api_key", SECRET),
@@ -201,7 +201,7 @@ _OF_THE_TERMINAL = (Variable("progress_seconds", NUMBER, 10, bounds=BOUNDS["prog
 VARIABLES = {
     variable.full_name: variable
     for variable in (
-        *_SELECTION, *_LIMITS, *_OF_STACKS, *_OF_LOGS, *_OF_AUDITS, *_OF_PROFILES, *_OF_BUNDLES, *_CONNECTION,
+        *_SELECTION, *_LIMITS, *_OF_STACKS, *_OF_LOGS, *_OF_AUDITS, *_OF_PROFILES, *_OF_BUNDLES, *CONNECTION,
         *_OF_THE_TERMINAL,
     )
 }  # type: dict[str, Variable]  # fmt: skip
