@@ -105,7 +105,7 @@ def test_profile_shows_the_hot_function(run):
         assert CPU_SECONDS * 0.95 < row["details"]["duration"] < GO_DEFAULT_SECONDS
         top = json.loads((run.bundle / row["path"]).with_name("cpu.top.json").read_text())
         assert HOT in json.dumps(top)
-        assert row["details"]["top_function"]
+        assert row["details"]["top_function"], row["details"]["load"]
         page = (run.bundle / row["path"]).with_name("cpu.flame.html").read_text()
         assert "hashBlocks" in page
 

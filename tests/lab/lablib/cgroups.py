@@ -59,6 +59,18 @@ def delegate(group: str) -> None:
             (place / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in sorted(missing)))
 
 
+def prefer(group: str) -> None:
+    """Give `group` ten times the processor time of one other process where both want it.
+
+    A group counts as much as a single process beside it, unless told (1024 shares on v1, a weight of 100 on v2). A
+    lab is a whole cluster: on a busy machine its services would get next to nothing, and look as if they hung.
+    """
+    for place in directories(group):
+        for name, normal in (("cpu.shares", 1024), ("cpu.weight", 100)):
+            if (place / name).exists():
+                (place / name).write_text(str(10 * normal))
+
+
 def inherit_cpuset(place: Path) -> None:
     """A new v1 cpuset is empty and takes no process until it has CPUs and memory nodes."""
     for name in ("cpuset.cpus", "cpuset.mems"):

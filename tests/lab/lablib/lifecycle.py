@@ -161,6 +161,7 @@ def bring_up(lab: Lab, built: Built, options: Options) -> dict[str, Any]:
         write_hosts(plan, machines)
         cgroups.delegate("")
         cgroups.create(plan.group)
+        cgroups.prefer(plan.group)
         cgroups.delegate(plan.group)
         every(machines.values(), lambda machine: machine.boot(built.kube))
         pids = {name: machine.pid for name, machine in machines.items()}
