@@ -18,6 +18,7 @@ from .cells import DONE, EMPTY, HASH, HEAD, HEADER, PAD1, ROW_END, Thread, advan
 from .debug1 import Block
 
 _MAX_THREADS = 32
+_BROKEN = "a line may be broken within a frame"
 _REMAINDER = "what comes after a frame could belong to it"
 
 
@@ -188,6 +189,7 @@ class Assembler:
             self._reopen(self.blocks[-1])
         if thread.block is not None:
             thread.block.problems.extend(self._lost_frames(thread))
+        broken = self._broken_cells(thread)
         self._settle_pending(thread.taken)
         if thread.block is not None:
             thread.block.labels = thread.labels
@@ -196,6 +198,7 @@ class Assembler:
             self._settle_end_of_empty(self.blocks[-1])
         elif thread.step == DONE:
             self.blocks[-1].add(thread.row())
+            self.blocks[-1].problems.extend(broken)
             self._rivals = [
                 other
                 for other in rivals
@@ -213,6 +216,15 @@ class Assembler:
             if number > min(thread.taken) and number not in thread.taken and line.startswith(b"#")
         )
         return ["what could be its first frame cannot be read"] if any(lost) else []
+
+    def _broken_cells(self, thread: Thread) -> list[str]:
+        """A line that was broken within a function or a file: what is before the break is taken for somebody's text."""
+        tails = (
+            line[thread.taken[number] :]
+            for number, line in enumerate(self._pending)
+            if thread.taken.get(number) and number + 1 in thread.taken
+        )
+        return [_BROKEN] if any(map(debug1.may_be_half_a_cell, tails)) else []
 
     def _settle_end_of_empty(self, block: Block) -> None:
         block.whole = True

@@ -46,6 +46,7 @@ _NO_BEGINNING = frozenset(b" \t.,:;-/_%)]}+")
 _WORD = re.compile(rb"[A-Za-z]{3}")  # fewer letters after a number are likelier somebody's 0x47, 5f or 3s
 # A line that goes on with a frame which seems to have ended: if both are there, one of them is somebody's.
 _REMAINDER = re.compile(rb"\n|\t*(?:[^\t\n]+\+0x[0-9a-f]+\t+)?[^\t\n]+:\d+\n")
+_PATH = re.compile(rb"[^ \t\n]+\n")
 
 
 class Row(NamedTuple):
@@ -155,6 +156,11 @@ def number_end(line: bytes, start: int, end: int, hexadecimal: bool = False) -> 
 def is_remainder(line: bytes) -> bool:
     """Whether the line could be the rest of a frame before it, for which somebody's text was taken."""
     return _REMAINDER.fullmatch(line) is not None
+
+
+def may_be_half_a_cell(text: bytes) -> bool:
+    """Whether the text at the end of a line, behind a cell, could be the beginning of the next cell: a path."""
+    return b"/" in text and _PATH.fullmatch(text) is not None and LOG_LINE.match(text) is None
 
 
 def columns(row: Row) -> tuple[int, int] | None:

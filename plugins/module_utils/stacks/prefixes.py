@@ -32,6 +32,7 @@ _LONGEST = 512  # bytes of a prefix
 _FAR = 5 * _LONGEST  # in which the anchor is looked for: it may be long itself
 _LINES = 400  # after an anchor, in which the line that follows it is looked for
 _MATCHING = 60  # of them with the same prefix
+_PART = 1 << 20  # bytes that are replaced at once: a replacement takes memory for each line
 _MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _DATE = rb"|".join(
     (
@@ -364,9 +365,16 @@ def _of_every_line(data: bytes, shape: Shape, keys: set[tuple[bytes, ...]]) -> T
         if group is not None:
             pattern = pattern[: group.start()] + re.escape(word) + pattern[group.end() :]
     pattern = pattern.replace(_PATTERNS["gitlab"], rb"[0-9a-f]{2}[EO] ").replace(rb"(?P<tag>[A-Z]+)", b"F")
-    text, count = re.subn(rb"(?m)^(?:%s)" % pattern, b"", data)
-    lines = data.count(b"\n") + (not data.endswith(b"\n"))
-    return Text(text, name=name_of(key)) if count == lines else None
+    prefix = re.compile(rb"(?m)^(?:%s)" % pattern)
+    parts = []
+    stop = 0
+    while stop < len(data):
+        start, stop = stop, data.find(b"\n", stop + _PART) + 1 or len(data)
+        text, count = prefix.subn(b"", data[start:stop])
+        if count != data.count(b"\n", start, stop) + (data[stop - 1 : stop] != b"\n"):
+            return None
+        parts.append(text)
+    return Text(b"".join(parts), name=name_of(key))
 
 
 # A group that names the writer, in the pattern of a shape.

@@ -57,6 +57,20 @@ def test_a_dump_behind_prefixes_is_the_same(form, name):
     assert result == plain
 
 
+@pytest.mark.parametrize("size", [1, 1000, 1 << 20])
+def test_a_long_file_is_stripped_part_by_part(monkeypatch, size):
+    """The end of a part is no end of a line, and one line without the prefix shows in whichever part it is."""
+    monkeypatch.setattr(prefixes, "_PART", size)
+    data = LOG + CORPUS["go1.27/debug2"]
+    wrapped = prefixed(b"[pod/a-1/x] ", data)
+    (dump,) = parse(data).dumps
+    dump.source = "a-1/x"
+    assert parse(wrapped).dumps == [dump]
+    for end in (b"\n", b""):
+        result = parse(wrapped + b"not of kubectl" + end)
+        assert (result.dumps, result.errors) == ([dump], [])
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_cut_dump_behind_prefixes_is_not_complete(form):
     wrap, _source = FORMS[form]
