@@ -193,7 +193,7 @@ class TestOrdinaryUse:
     def test_its_services_run_while_this_machine_is_busy(self) -> None:
         """One inside uses two seconds of a processor before any of four outside has used one of it."""
         use = "import os, sys, time; os.sched_setaffinity(0, {0})\nwhile time.process_time() < int(sys.argv[1]): pass"
-        outside = [subprocess.Popen([sys.executable, "-c", use, "1"], start_new_session=True) for _ in range(4)]
+        outside = [subprocess.Popen([sys.executable, "-c", use, "1"], start_new_session=True) for _one in range(4)]
         try:
             lab_py("exec", "node1", "--", "python3", "-c", use, "2")
             assert [each.poll() for each in outside] == [None] * 4

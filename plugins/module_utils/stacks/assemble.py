@@ -19,6 +19,7 @@ from .debug1 import Block
 
 _MAX_THREADS = 32
 _BROKEN = "a line may be broken within a frame"
+_STRANGE = "a frame that comes after the block's head has none of its addresses"
 _REMAINDER = "what comes after a frame could belong to it"
 
 
@@ -106,8 +107,10 @@ class Assembler:
             self._settle_end(block)
             self._unbroken = self._end_unbroken = unbroken
         else:
-            if unbroken and not grown and block is not None and debug1.is_remainder(data):
+            if block is not None and unbroken and not grown and debug1.is_remainder(data):
                 block.problems.append(_REMAINDER)
+            elif block is not None and debug1.is_row(data):
+                block.problems.append(_STRANGE)
             self._keep(grown)
 
     def _advance(self, data: bytes, offset: int, number: int, block: Block | None) -> tuple[list[Thread], list[Thread]]:
@@ -219,12 +222,11 @@ class Assembler:
 
     def _broken_cells(self, thread: Thread) -> list[str]:
         """A line that was broken within a function or a file: what is before the break is taken for somebody's text."""
-        tails = (
-            line[thread.taken[number] :]
-            for number, line in enumerate(self._pending)
-            if thread.taken.get(number) and number + 1 in thread.taken
-        )
-        return [_BROKEN] if any(map(debug1.may_be_half_a_cell, tails)) else []
+        for number, (line, following) in enumerate(zip(self._pending, self._pending[1:])):
+            taken = thread.taken.get(number, 0)
+            if taken and number + 1 in thread.taken and debug1.may_be_half_a_cell(line[taken:], following):
+                return [_BROKEN]
+        return []
 
     def _settle_end_of_empty(self, block: Block) -> None:
         block.whole = True

@@ -45,8 +45,8 @@ LOG_LINE = re.compile(rb"[\[{\x1b]|[IWEF]\d{4} \d\d:|" + _STAMP.pattern)
 _NO_BEGINNING = frozenset(b" \t.,:;-/_%)]}+")
 _WORD = re.compile(rb"[A-Za-z]{3}")  # fewer letters after a number are likelier somebody's 0x47, 5f or 3s
 # A line that goes on with a frame which seems to have ended: if both are there, one of them is somebody's.
-_REMAINDER = re.compile(rb"\n|\t*(?:[^\t\n]+\+0x[0-9a-f]+\t+)?[^\t\n]+:\d+\n")
-_PATH = re.compile(rb"[^ \t\n]+\n")
+_REMAINDER = re.compile(rb"\n|\d+\n|\t*(?:[^\t\n]+\+0x[0-9a-f]+\t+)?[^\t\n]+:\d+\n")
+_NO_BLANKS = re.compile(rb"[^ \t\n]+\n")
 
 
 class Row(NamedTuple):
@@ -153,14 +153,26 @@ def number_end(line: bytes, start: int, end: int, hexadecimal: bool = False) -> 
     return end
 
 
+def is_row(line: bytes) -> bool:
+    """Whether the line is a whole frame, of whatever block."""
+    return _ROW.match(line) is not None
+
+
 def is_remainder(line: bytes) -> bool:
     """Whether the line could be the rest of a frame before it, for which somebody's text was taken."""
     return _REMAINDER.fullmatch(line) is not None
 
 
-def may_be_half_a_cell(text: bytes) -> bool:
-    """Whether the text at the end of a line, behind a cell, could be the beginning of the next cell: a path."""
-    return b"/" in text and _PATH.fullmatch(text) is not None and LOG_LINE.match(text) is None
+def may_be_half_a_cell(tail: bytes, line: bytes) -> bool:
+    """Whether the text at the end of a line could be the beginning of the function or file that begins the next line.
+
+    Log lines have blanks. A file that begins with a slash is a half one only if what is before it does so, too.
+    """
+    if not _NO_BLANKS.fullmatch(tail) or LOG_LINE.match(tail):
+        return False
+    if FUNCTION.match(line):
+        return True
+    return FILE.match(line) is not None and (tail.startswith(b"/") or not line.startswith(b"/"))
 
 
 def columns(row: Row) -> tuple[int, int] | None:

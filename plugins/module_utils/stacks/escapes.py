@@ -32,7 +32,9 @@ _BREAK = re.compile(rb"<br ?/?>|</?(?:div|p|li|pre|code|span|td|tr)\b[^<>\n]{0,2
 _QUOTE = re.compile(rb"""(?<!\\)["']""")
 
 
-def _c(text: bytes) -> bytes:
+def read_c(text: bytes) -> bytes:
+    r"""The text with the characters that \n, \t, \u000a, \x0a, \012 and the like stand for, as in C, Go and JSON."""
+
     def one(match: re.Match[bytes]) -> bytes:
         short, byte, octal, letter = match.groups()
         if short:
@@ -67,7 +69,7 @@ class _Escape(NamedTuple):
 
 
 _ESCAPES = (
-    _Escape(re.compile(rb"\\+(?:r\\+)?(?:n|u000[aAdD]|x0[aAdD]|012|015)"), _c, is_quoted=True),
+    _Escape(re.compile(rb"\\+(?:r\\+)?(?:n|u000[aAdD]|x0[aAdD]|012|015)"), read_c, is_quoted=True),
     _Escape(re.compile(rb"#01[25]"), _octal),
     _Escape(re.compile(rb"(?:%0[dD])?%0[aA]"), _percent),
     _Escape(re.compile(rb"&(?:amp;)*#(?:10|13|x0*[aAdD]);"), _html),
@@ -127,10 +129,10 @@ def _quoted(line: bytes, anchor: re.Match[bytes]) -> bytes:
     for match in _QUOTE.finditer(line, 0, anchor.start()):
         quote = match
     if quote is None:
-        return _c(line)
+        return read_c(line)
     closing = re.compile(rb"(?:\\.|[^\\%s])*" % quote.group(), re.DOTALL).match(line, quote.end())
     stop = len(line) if closing is None else closing.end()
-    inside, after = _c(line[quote.end() : stop]), line[stop:]
+    inside, after = read_c(line[quote.end() : stop]), line[stop:]
     # The newline after the opening quote lets the first line of what is quoted begin a line.
     return line[: quote.end()] + b"\n" + inside + (b"" if inside.endswith(b"\n") else b"\n") + after
 

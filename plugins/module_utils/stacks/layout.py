@@ -19,12 +19,15 @@ _RUN = re.compile(rb"\n+")
 _TAB = 8
 _SHORTEST = 40  # columns of a terminal or a mail
 _BROKEN = "its lines were broken, and not all of them could be joined"
+_UNENDED = "the empty line at its end was lost, so its last line may be cut"
 _MOST_ANCHORS = 50
 _SAMPLE = 20000  # lines after the first anchor, by which the width is known
 _MOST_PIECES = 200  # of one line
 _ADDRESSES = re.compile(rb"\d{1,18} @(?: 0x[0-9a-f]{1,32})*\n$")
 _ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]")
+_LOCATED_ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]+[ \t]+\S.*:\d+\n?$")
 _WHOLE_ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]+(?:[ \t]+\S.*\+0x[0-9a-f]+[ \t]+\S.*:\d+)?\n$")
+_HEADER = b"goroutine profile: total "
 _NO_END = re.compile(rb"^[ \t]*#[^\n]*\n\d{1,18} @ [^\n]*\n(?:[ \t]*#[^\n]*\n)+\d{1,18} @ ", re.MULTILINE)
 _END = re.compile(rb"^[ \t]*#[^\n]*\n\n", re.MULTILINE)
 _CALL = re.compile(rb"[A-Za-z_\x80-\xff][^\t\n ]*\([0-9a-fx,{}.?_ ]*\)\n$")
@@ -94,6 +97,27 @@ def separate_blocks(text: Text) -> Text | None:
             yield b"\n", number
 
     return changed(lines()).within(text)._replace(loss=text.loss or "the empty lines between its blocks were lost")
+
+
+def end_blocks(text: Text) -> Text | None:
+    """The text with the empty line after the last block of each debug=1 dump that has none.
+
+    People and editors cut it off. What it proves, that the last line is whole, is lost.
+    """
+    lines = list(io.BytesIO(text.data))
+    last: int | None = None
+    ends: set[int] = set()
+    for number, line in enumerate([*lines, _HEADER]):
+        if last is not None and line.startswith(_HEADER):
+            if lines[last + 1 : last + 2] != [b"\n"] and _LOCATED_ROW.match(lines[last]):
+                ends.add(last)
+            last = None
+        elif _ROW.match(line):
+            last = number
+    if not ends:
+        return None
+    ended = ((line.rstrip(b"\n") + b"\n\n" if number in ends else line, number) for number, line in enumerate(lines))
+    return changed(ended).within(text)._replace(loss=text.loss or _UNENDED)
 
 
 def _is_without_empty_lines(data: bytes) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Callable, Iterable, Iterator
 
-from . import anchors, characters, escapes, indentation, layout, records
+from . import anchors, characters, escapes, indentation, layout, quotes, records
 from .grouping import dump_of
 from .model import Dump, ParseError, ParseResult
 from .pieces import Text
@@ -195,10 +195,12 @@ _CHANGES: tuple[Callable[[Text], Text | None], ...] = (
     records.spell,
     characters.from_mail,
     _strip,
+    quotes.unquote,
     escapes.unescape,
     escapes.separate,
     _relayout,
     _relayout_without_blanks,
+    layout.end_blocks,
 )
 
 

@@ -76,6 +76,16 @@ def test_a_lost_line_is_never_complete(name, lost):
     assert result.dumps or result.unread
 
 
+def test_a_line_that_was_broken_anywhere_is_joined_or_not_complete():
+    """What stands before the break must not be taken for somebody's text, and what is behind it for the whole."""
+    data = DUMPS["debug1"]
+    plain = parse(data)
+    for place in range(1, len(data)):
+        result = parse(data[:place] + b"\n" + data[place:])
+        is_end_of_line = b"\n" in data[place - 1 : place + 1]
+        assert result.complete is not True or is_end_of_line or contents(result) == contents(plain), data[:place][-60:]
+
+
 @pytest.mark.parametrize("name", ["region-1  | ", "[pod/region-1/x] ", "2024-05-01T10:00:00Z region-1 "])
 def test_lines_of_several_writers_are_kept_apart(name):
     other = name.replace("region-1", "glance-1").encode()

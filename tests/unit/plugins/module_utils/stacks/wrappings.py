@@ -12,6 +12,7 @@ import quopri
 import re
 from collections.abc import Callable
 
+import yaml
 from dumps import LOG
 
 Change = Callable[[bytes], bytes]
@@ -99,6 +100,11 @@ def quoted(data: bytes) -> bytes:
     return json.dumps(data.decode()).encode()
 
 
+def quoted_for_csv(text: bytes) -> bytes:
+    """A field as programs write it: in quotes only if it has a comma or a quote."""
+    return b'"%b"' % text.replace(b'"', b'""') if b"," in text or b'"' in text else text
+
+
 def hanging(data: bytes) -> bytes:
     """journalctl writes the further lines of a message below its first one."""
     prefix = b"Nov 23 00:22:28 node1 region[1234]: "
@@ -168,6 +174,14 @@ PREFIXES: dict[str, Change] = {
     "red": after(b"\x1b[0m", b"\x1b[31m"),
     "table": after(b" |", b"| "),
     "CSV": each(lambda number, line: b'"2024-05-01 10:00:%02d","%b"\n' % (number % 60, line.rstrip(b"\n"))),
+}
+QUOTES: dict[str, Change] = {
+    "CSV, where needed": each(
+        lambda number, line: b"10:00:%02d,region-1,%b\n" % (number % 60, quoted_for_csv(line.rstrip(b"\n")))
+    ),
+    "Ansible": lambda data: b'ok: [node1] => {\n    "dump.stdout_lines": ' + document(list, indent=8)(data) + b"\n}\n",
+    "YAML": lambda data: yaml.safe_dump({"lines": data.decode().splitlines()}, width=10**6).encode(),
+    "YAML, indented": lambda data: before(b"    ")(QUOTES["YAML"](data)),
 }
 RECORDS: dict[str, Change] = {
     "docker": records(lambda number, line: {"log": line + "\n", "stream": "stderr", "time": f"{DAY}00:00.{number}Z"}),
@@ -297,12 +311,15 @@ LOSSES: dict[str, Change] = {
     "no tabs": replaced((b"\t", b"")),
     "one blank for tabs": lambda data: re.sub(rb"\t+", b" ", data),
     "no indent": each(lambda _number, line: line.lstrip(b" \t") if line.strip() else line),
+    "no empty line at the end": lambda data: data.rstrip(b"\n") + b"\n",
+    "no empty line before the fence": lambda data: b"```\n" + data.rstrip(b"\n") + b"\n```\n",
     "no empty lines": lambda data: re.sub(rb"\n\n+", b"\n", data),
 }
 LOSSLESS: dict[str, Change] = {
     f"{kind}: {name}": change
     for kind, changes in {
         "prefix": PREFIXES,
+        "quotes": QUOTES,
         "record": RECORDS,
         "escape": ESCAPES,
         "characters": CHARACTERS,
