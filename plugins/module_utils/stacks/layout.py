@@ -28,6 +28,12 @@ _ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]")
 _LOCATED_ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]+[ \t]+\S.*:\d+\n?$")
 _WHOLE_ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]+(?:[ \t]+\S.*\+0x[0-9a-f]+[ \t]+\S.*:\d+)?\n$")
 _HEADER = b"goroutine profile: total "
+# Cells of a row, none of which has a blank in it.
+_IS_ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]+[ \t]+\S+\+0x[0-9a-f]+[ \t]+\S+:\d+[ \t]*$")
+_MORE_CELLS = re.compile(rb"[ \t]*\S+\+0x[0-9a-f]+(?:[ \t]+\S+:\d+)?[ \t]*$|[ \t]*\S+:\d+[ \t]*$")
+_OFFSET = re.compile(rb"[ \t]*\+0x[0-9a-f]+[ \t]*$")
+_OPEN_CREATOR = re.compile(rb"created by \S+ in(?: goroutine)?$")
+_MORE_ADDRESSES = re.compile(rb"[ \t]*0x[0-9a-f]+(?: 0x[0-9a-f]+)*[ \t]*$")
 _NO_END = re.compile(rb"^[ \t]*#[^\n]*\n\d{1,18} @ [^\n]*\n(?:[ \t]*#[^\n]*\n)+\d{1,18} @ ", re.MULTILINE)
 _END = re.compile(rb"^[ \t]*#[^\n]*\n\n", re.MULTILINE)
 _CALL = re.compile(rb"[A-Za-z_\x80-\xff][^\t\n ]*\([0-9a-fx,{}.?_ ]*\)\n$")
@@ -123,6 +129,45 @@ def end_blocks(text: Text) -> Text | None:
 def _is_without_empty_lines(data: bytes) -> bool:
     """Whether several blocks follow one another, and none has its empty line: a single one may have been lost."""
     return _NO_END.search(data) is not None and _END.search(data) is None
+
+
+def unfold(text: Text) -> Text | None:
+    """The lines joined, by a blank each, that a mail broke at blanks and tabs; None if there are none.
+
+    Only if each line is whole then: words that were broken within, as terminals do, are not joined by a blank.
+    """
+    lines: list[tuple[bytes, int]] = []
+    is_folded = False
+    for number, line in enumerate(io.BytesIO(text.data)):
+        before = lines[-1][0] if lines else b""
+        if _goes_on_behind_a_blank(before, line):
+            lines[-1] = before.rstrip() + b" " + line.lstrip(b" \t"), lines[-1][1]
+            is_folded = True
+        else:
+            lines.append((line, number))
+    if not is_folded or not all(_is_one_line(line) for line, _number in lines):
+        return None
+    return changed(
+        (re.sub(rb"\t+", b" ", line) if _ROW.match(line) else line, number) for line, number in lines
+    ).within(text)
+
+
+def _goes_on_behind_a_blank(line: bytes, following: bytes) -> bool:
+    if line.startswith(b"created by"):
+        return _CREATED.match(line.rstrip() + b" " + following.rstrip() + b"\n") is not None or (
+            _OPEN_CREATOR.match(line.rstrip() + b" " + following.rstrip()) is not None
+        )
+    if anchors.BLOCK_HEAD.match(line):
+        return _MORE_ADDRESSES.match(following) is not None
+    if _OFFSET.match(following):
+        return _LOCATION.match(line) is not None and b" +0x" not in line
+    return _ROW.match(line) is not None and _MORE_CELLS.match(following) is not None and not _IS_ROW.match(line)
+
+
+def _is_one_line(line: bytes) -> bool:
+    if anchors.BLOCK_HEAD.match(line):
+        return _ADDRESSES.match(line.rstrip() + b"\n") is not None
+    return not _ROW.match(line) or _IS_ROW.match(line) is not None
 
 
 def rejoin(text: Text) -> Text | None:

@@ -198,6 +198,7 @@ _CHANGES: tuple[Callable[[Text], Text | None], ...] = (
     quotes.unquote,
     escapes.unescape,
     escapes.separate,
+    layout.unfold,
     _relayout,
     _relayout_without_blanks,
     layout.end_blocks,

@@ -57,6 +57,10 @@ _MINUTES = re.compile(r"(\d{1,18}) minutes$")
 _LABEL = re.compile(rb"(%s|[A-Za-z0-9./_]*): (%s|[A-Za-z0-9./_]*)" % (QUOTED, QUOTED))
 # The last call of a goroutine whose creator is not shown: the main one's, the runtime's own, or one not told.
 _OUTERMOST = re.compile(r"runtime\.|main\.main$|.*\.init(?:\.\d+)?$|\.\.\.|non-Go function")
+# What follows a break within a line.
+_NO_BLANKS = re.compile(rb"\S+")
+_REST_OF_NUMBER = re.compile(rb"\d{1,9}(?: \+0x[0-9a-f]+)?")
+_REST_OF_CREATOR = re.compile(rb"\S+|.*goroutine \d+|\w{0,8} \d+")
 # Whose stack was printed by itself, not as part of a dump.
 _PRINTERS = ("runtime/debug.Stack", "runtime/debug.PrintStack")
 # How the problems begin that show that a line within a stack is missing or cannot be read.
@@ -121,6 +125,8 @@ class Goroutine:
         """Take a line, without its newline, if it goes on with this goroutine; False if it is somebody else's."""
         is_taken = self._take(line)
         self._unknown = None if is_taken else line
+        if not is_taken and self._call is None and self.frames and _REST_OF_NUMBER.fullmatch(line):
+            self.problems.append("the location of " + self.frames[-1].function + " may be cut: a line is broken")
         return is_taken
 
     def _take(self, line: bytes) -> bool:
@@ -159,8 +165,11 @@ class Goroutine:
         return True
 
     def _begin_call(self, name: bytes | None, sure: bool) -> None:
+        before = self._unknown or self._call
         if self.waits_for_location:
             self.problems.append("the location of " + text(self._call or b"") + " is missing")
+        elif name and before and _NO_BLANKS.fullmatch(before) and not LOG_LINE.match(before):
+            self.problems.append("the call at a broken line may not be whole: " + text(name))
         self._call, self._sure, self._creator = name, sure, False
 
     def _take_location(self, line: bytes) -> bool:
@@ -181,11 +190,16 @@ class Goroutine:
         if self._in_ancestor:
             return True
         if self._creator:
-            self.created_by = frame
-            self.ended = True
+            self._end_with(frame)
         else:
             self.frames.append(frame)
         return True
+
+    def _end_with(self, creator: Frame) -> None:
+        if self._unknown and _REST_OF_CREATOR.fullmatch(self._unknown):
+            self.problems.append("the call at a broken line may not be whole: " + creator.function)
+        self.created_by = creator
+        self.ended = True
 
     def _call_before(self, location: bytes) -> bytes:
         """The function at a location before which no call was read: a C function's, or one whose line is damaged."""

@@ -92,6 +92,21 @@ def broken(width: int) -> Change:
     return change
 
 
+def folded(width: int) -> Change:
+    """Lines broken by a mail program at blanks and tabs, where they have some."""
+
+    def pieces_of(line: str) -> list[str]:
+        blank = max(line.rfind(" ", 1, width), line.rfind("\t", 1, width))
+        if len(line) <= width or not line[:blank].strip():
+            later = re.search("[ \t]", line[width:])
+            blank = width + later.start() if len(line) > width and later else -1
+        return [line] if blank < 0 else [line[:blank], *pieces_of(line[blank:].lstrip())]
+
+    return lambda data: "".join(
+        piece + "\n" for line in data.decode().splitlines() for piece in pieces_of(line.expandtabs(8))
+    ).encode()
+
+
 def page(data: bytes) -> bytes:
     return html.escape(data.decode()).replace("+", "&#43;").encode()
 
@@ -311,6 +326,8 @@ LOSSES: dict[str, Change] = {
     "no tabs": replaced((b"\t", b"")),
     "one blank for tabs": lambda data: re.sub(rb"\t+", b" ", data),
     "no indent": each(lambda _number, line: line.lstrip(b" \t") if line.strip() else line),
+    "72 columns of a mail": folded(72),
+    "78 columns of a quoted mail": lambda data: before(b"> ")(folded(78)(data)),
     "no empty line at the end": lambda data: data.rstrip(b"\n") + b"\n",
     "no empty line before the fence": lambda data: b"```\n" + data.rstrip(b"\n") + b"\n```\n",
     "no empty lines": lambda data: re.sub(rb"\n\n+", b"\n", data),
