@@ -160,7 +160,10 @@ def is_row(line: bytes) -> bool:
 
 def is_remainder(line: bytes) -> bool:
     """Whether the line could be the rest of a frame before it, for which somebody's text was taken."""
-    return _REMAINDER.fullmatch(line) is not None
+    if _REMAINDER.fullmatch(line):
+        return True
+    file = None if LOG_LINE.match(line) else SOURCE_FILE.match(line)
+    return file is not None and (line.startswith(b"/") or line[file.end()] not in _NO_BEGINNING)
 
 
 def may_be_half_a_cell(tail: bytes, line: bytes) -> bool:

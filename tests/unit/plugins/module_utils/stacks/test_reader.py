@@ -98,6 +98,14 @@ def test_what_is_called_complete_is_the_dump(case):
     assert reader.state is not ReaderState.COMPLETE or reader.dump == dump or not has_writer(reader)
 
 
+def test_a_file_between_two_texts_of_others_is_not_taken_for_one_of_them():
+    """A text that looks like a file comes before the file, and a log line right behind it."""
+    before, file, after = REGION1.partition(b"/usr/local/go/src/runtime/pprof/pprof.go:851")
+    assert file
+    reader = read(before + b"/x.go:5\n" + file + LOG.splitlines(keepends=True)[0] + after + LOG)
+    assert reader.problems == ["block 17: what comes after a frame could belong to it"]
+
+
 # The second block's stack is cut at the depth that Go records, so that its last frame is no goexit.
 EVERYWHERE = b"""goroutine profile: total 4
 2 @ 0x10 0x20 0x99
