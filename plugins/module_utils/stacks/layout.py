@@ -139,9 +139,9 @@ def unfold(text: Text) -> Text | None:
     lines: list[tuple[bytes, int]] = []
     is_folded = False
     for number, line in enumerate(io.BytesIO(text.data)):
-        before = lines[-1][0] if lines else b""
-        if _goes_on_behind_a_blank(before, line):
-            lines[-1] = before.rstrip() + b" " + line.lstrip(b" \t"), lines[-1][1]
+        before, first = lines[-1] if lines else (b"", 0)
+        if number - first <= _MOST_PIECES and _goes_on_behind_a_blank(before, line):
+            lines[-1] = before.rstrip() + b" " + line.lstrip(b" \t"), first
             is_folded = True
         else:
             lines.append((line, number))
