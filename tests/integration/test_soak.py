@@ -14,7 +14,6 @@ rotated, every container is killed, and the API server goes away twice. A slow m
 
 from __future__ import annotations
 
-import bisect
 import functools
 import gc
 import itertools
@@ -77,11 +76,14 @@ while true; do sleep 1; done
 """
 STOP = "cd /said; touch stop; until [ -s stopped ]; do usleep 20000; done; cat stopped"
 NUMBER = re.compile(r"#(\d+)\.(\d+)$", re.MULTILINE)
-# What a container said, with a line before each file; they sort by the time of their rotation.
+# A line in what the runtime wrote on the node: its moment, and its numbers at the end.
+WRITTEN = re.compile(r"^(\S+) #(\d+)\.(\d+)$", re.MULTILINE)
+# What a container said and when, with a line before each file; they sort by the time of their rotation.
 READ_ALL = """
 cd {folder}
 for file in $(ls | grep '^{restarts}[.]log[.]') {restarts}.log; do
-  echo "file $file"; case $file in *.gz) zcat $file ;; *) cat $file ;; esac | grep -o '#[0-9.]*$'
+  echo "file $file"
+  case $file in *.gz) zcat $file ;; *) cat $file ;; esac | sed -n 's/^\\([^ ]*\\) .*\\(#[0-9.]*\\)$/\\1 \\2/p'
 done; true
 """
 EVERY_FILE = 10_000
@@ -90,8 +92,8 @@ Line = tuple[int, int]  # a life and a number in it
 
 @dataclass
 class Speaker:
-    """One pod. files: the lines of each file on the node, in the order of writing. began: the moment of each life's
-    start. killed: from when until when it was away, each time."""
+    """One pod. files: the lines of each file on the node, in the order of writing. written: the moment of each line, as
+    the runtime noted it. killed: from when until when it was away, each time."""
 
     name: str
     node: str = ""
@@ -99,7 +101,7 @@ class Speaker:
     restarts: int = 0
     container: str = ""
     files: list[list[Line]] = field(default_factory=list)
-    began: dict[int, float] = field(default_factory=dict)
+    written: dict[Line, float] = field(default_factory=dict)
     killed: list[tuple[float, float]] = field(default_factory=list)
 
     @property
@@ -160,7 +162,6 @@ class Soak:
             return False
         speaker.node, speaker.container = pod["spec"]["nodeName"], status["containerID"]
         speaker.restarts = status["restartCount"]
-        speaker.began[speaker.restarts + 1] = moment_of(status["state"]["running"]["startedAt"])
         folder = f"{NAMESPACE}_{speaker.name}_{pod['metadata']['uid']}"
         speaker.folder = f"/var/log/pods/{folder}/{status['name']}"
         return True
@@ -183,6 +184,8 @@ class Soak:
     def files(self, speaker: Speaker, restarts: int) -> list[list[Line]]:
         """The lines in each file of a container's log, but for the files without any."""
         shown = self.shell(speaker, READ_ALL.format(folder=speaker.folder, restarts=restarts))
+        written = WRITTEN.findall(shown)
+        speaker.written.update(((int(life), int(number)), moment_of(stamp)) for stamp, life, number in written)
         return [said for text in shown.split("file ")[1:] if (said := lines_of(text))]
 
     def is_rotated(self, speaker: Speaker) -> bool:
@@ -360,16 +363,14 @@ def check(speaker: Speaker, watching: Watching, document: dict[str, Any], cuts: 
         assert any(
             gone - BEFORE_SECONDS <= since and until <= back + BACK_SECONDS for gone, back in [*cuts, *speaker.killed]
         ), f"{speaker.name}: a gap without a reason: {document['gaps']}"
-    moments = [-float("inf"), *(moment for _line, moment in heard), float("inf")]
     said = {line for line in speaker.lines if line <= lines[-1]}
     missing, sent = said - set(lines), watching.witness.lines(speaker.name)
     for line in sorted(missing):
-        place = bisect.bisect(lines, line)
-        before, after = max(moments[place], speaker.began[line[0]]), moments[place + 1]
+        moment = speaker.written[line]
         # A document tells whole seconds.
-        in_gap = any(since <= before + 1 and after < until + 1 for since, until in gaps)
+        in_gap = any(since <= moment < until + 1 for since, until in gaps)
         if not in_gap:
-            told = f"{speaker.name}: {line}, of between {before} and {after}, is missing and in no gap of {gaps}"
+            told = f"{speaker.name}: {line}, of {moment}, is missing and in no gap of {gaps}"
             assert line not in sent, f"{told}, though it was sent"
             assert speaker.ends_file(line, missing), told
             print(f"{speaker.name}: {line} was written while the file was rotated, and never sent")
