@@ -24,8 +24,8 @@ description:
   - Dumps within one line are read, with newlines escaped as in JSON strings, by rsyslog, in URLs or in HTML.
   - So are lines of which each stands in quotes where it needs them, as in CSV, YAML and lists that Ansible shows.
   - So are lost tabs, colours, HTML entities, invisible characters, doubled or lost empty lines, and lines that a
-    terminal or a mail broke. If a change took away what proves a V(debug1) dump complete, RV(dumps[].complete) is V(unknown)
-    and RV(dumps[].errors) says why.
+    terminal or a mail broke. If a change took away what proves a V(debug1) dump complete, RV(dumps[].complete) is
+    V(unknown) and RV(dumps[].errors) says why.
   - If goroutines are seen to be there but cannot be read, RV(errors) says so.
   - Needs nothing but the files. What cannot be read is said in RV(errors); a damaged file is no failure of the module.
 author:
