@@ -56,6 +56,8 @@ class Journal:
             timer.cancel()
             following.terminate()
         if not up:
+            standin.process.send_signal(signal.SIGABRT)  # then Go's runtime says where each goroutine stands
+            standin.process.wait()
             raise TimeoutError(f"waited {patience()} s for {component} to start; it said {self.of(standin)!r}")
         return standin
 
