@@ -78,7 +78,7 @@ STOP = "cd /said; touch stop; until [ -s stopped ]; do usleep 20000; done; cat s
 NUMBER = re.compile(r"#(\d+)\.(\d+)$", re.MULTILINE)
 # A line in what the runtime wrote on the node: its moment, and its numbers at the end.
 WRITTEN = re.compile(r"^(\S+) #(\d+)\.(\d+)$", re.MULTILINE)
-# What a container said and when, with a line before each file; they sort by the time of their rotation.
+# Prints the moment and the numbers of each line of a container, file by file, the oldest file first.
 READ_ALL = """
 cd {folder}
 for file in $(ls | grep '^{restarts}[.]log[.]') {restarts}.log; do

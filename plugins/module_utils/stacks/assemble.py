@@ -221,7 +221,7 @@ class Assembler:
         return ["what could be its first frame cannot be read"] if any(lost) else []
 
     def _broken_cells(self, thread: Thread) -> list[str]:
-        """A line that was broken within a function or a file: what is before the break is taken for somebody's text."""
+        """Return the problem that a line break may have cut a function or file in two, if there is one."""
         for number, (line, following) in enumerate(zip(self._pending, self._pending[1:])):
             taken = thread.taken.get(number, 0)
             if taken and number + 1 in thread.taken and debug1.may_be_half_a_cell(line[taken:], following):

@@ -23,7 +23,8 @@ import re
 from typing import NamedTuple
 
 # Longer numbers are nobody's, and Python refuses to read very long ones.
-HEADER = re.compile(rb"goroutine profile: total (\d{1,18})(?!\d)")
+MARK = b"goroutine profile: total "
+HEADER = re.compile(MARK + rb"(\d{1,18})(?!\d)")
 HEAD = re.compile(rb"(\d{1,18}) @((?: 0x[0-9a-f]{1,32}){0,4096})")  # Go has at most 1024 in a stack
 # How another block begins, and in how many bytes that shows.
 NEXT_BLOCK_BYTES = 24
@@ -154,7 +155,7 @@ def number_end(line: bytes, start: int, end: int, hexadecimal: bool = False) -> 
 
 
 def is_row(line: bytes) -> bool:
-    """Whether the line is a whole frame, of whatever block."""
+    """Return whether the line is a complete frame. It may belong to any block."""
     return _ROW.match(line) is not None
 
 
@@ -167,9 +168,10 @@ def is_remainder(line: bytes) -> bool:
 
 
 def may_be_half_a_cell(tail: bytes, line: bytes) -> bool:
-    """Whether the text at the end of a line could be the beginning of the function or file that begins the next line.
+    """Return whether a line break may have cut a function or file in two: its first half is `tail`, the rest in `line`.
 
-    Log lines have blanks. A file that begins with a slash is a half one only if what is before it does so, too.
+    A `tail` with blanks is a log line. If `line` begins with an absolute path, that path is whole, unless `tail` begins
+    with a slash, too.
     """
     if not _NO_BLANKS.fullmatch(tail) or LOG_LINE.match(tail):
         return False

@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Iterator
 
 from . import anchors
-from .debug1 import LOG_LINE
+from .debug1 import LOG_LINE, MARK
 from .pieces import Text, changed
 
 _RUN = re.compile(rb"\n+")
@@ -27,7 +27,6 @@ _ADDRESSES = re.compile(rb"\d{1,18} @(?: 0x[0-9a-f]{1,32})*\n$")
 _ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]")
 _LOCATED_ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]+[ \t]+\S.*:\d+\n?$")
 _WHOLE_ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]+(?:[ \t]+\S.*\+0x[0-9a-f]+[ \t]+\S.*:\d+)?\n$")
-_HEADER = b"goroutine profile: total "
 # Cells of a row, none of which has a blank in it.
 _IS_ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]+[ \t]+\S+\+0x[0-9a-f]+[ \t]+\S+:\d+[ \t]*$")
 _MORE_CELLS = re.compile(rb"[ \t]*\S+\+0x[0-9a-f]+(?:[ \t]+\S+:\d+)?[ \t]*$|[ \t]*\S+:\d+[ \t]*$")
@@ -113,8 +112,8 @@ def end_blocks(text: Text) -> Text | None:
     lines = list(io.BytesIO(text.data))
     last: int | None = None
     ends: set[int] = set()
-    for number, line in enumerate([*lines, _HEADER]):
-        if last is not None and line.startswith(_HEADER):
+    for number, line in enumerate([*lines, MARK]):
+        if last is not None and line.startswith(MARK):
             if lines[last + 1 : last + 2] != [b"\n"] and _LOCATED_ROW.match(lines[last]):
                 ends.add(last)
             last = None

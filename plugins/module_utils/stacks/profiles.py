@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from typing import Iterator
 
-from .debug1 import NEXT_BLOCK_BYTES
+from .debug1 import MARK, NEXT_BLOCK_BYTES
 from .reader import DumpReader, ReaderState
 
 _MOST_OPEN = 8
 _CHUNK = 1 << 20
-_ALL = b"goroutine profile: total "
 _LEAK = b"goroutineleak profile: total "
 
 
@@ -49,8 +48,8 @@ class _Candidate:
 
     def feed(self, data: bytes, start: int, stop: int) -> None:
         if start == self.start and is_leak(data, start):
-            self._more = len(_LEAK) - len(_ALL)
-            self.reader.feed(_ALL)
+            self._more = len(_LEAK) - len(MARK)
+            self.reader.feed(MARK)
             start += len(_LEAK)
         for at in range(start, stop, _CHUNK):
             if self.reader.done:

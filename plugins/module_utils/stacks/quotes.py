@@ -3,13 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 r"""Lines of a dump of which each may stand in quotes of its own, at the end of a line.
 
-2026-11-02T03:04:05Z,region-1,goroutine 1 [running]:       CSV: quotes only where a comma or a quote is
-2026-11-02T03:04:05Z,region-1,"main.f(0x1, 0x2)"
-    - 'goroutine 1 [running]:'                             YAML: only where it could be read as something else
-    - main.main()
-    - "\t/x.go:1 +0x2"
-        "goroutine 1 [running]:",                          JSON: always; Ansible's stdout_lines
-        "main.main()",
+    2026-11-02T03:04:05Z,region-1,goroutine 1 [running]:       CSV: quotes only where a comma or a quote is
+    2026-11-02T03:04:05Z,region-1,"main.f(0x1, 0x2)"
+        - 'goroutine 1 [running]:'                             YAML: only where it could be read as something else
+        - main.main()
+        - "\t/x.go:1 +0x2"
+            "goroutine 1 [running]:",                          JSON: always; Ansible's stdout_lines
+            "main.main()",
+
+Each line is unquoted by itself, since the others may have no quotes.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from . import anchors
 from .escapes import read_c
 from .pieces import Text, changed
 
-# What stands before the quoted text: nothing, fields in quotes or without, or a mark of a list.
+# The quoted text is the last field of a line. Before it may be other fields of CSV, or the hyphen of a YAML list.
 _QUOTED = re.compile(
     rb"""(?P<before>(?:[ \t]*"[^"\n]*"[,;\t])*(?:[^"'\n]*[\s,;])?)"""
     rb"""(?P<quote>["'])(?P<text>(?:(?!(?P=quote))[^\\\n]|(?P=quote){2}|\\.)*)(?P=quote),?[ \t\r]*\n?"""

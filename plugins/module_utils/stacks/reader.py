@@ -8,10 +8,9 @@ from __future__ import annotations
 import enum
 
 from .assemble import Assembler
-from .debug1 import NEXT_BLOCK, Block
+from .debug1 import MARK, NEXT_BLOCK, Block
 
-_MARK = b"goroutine profile: total "
-_LINE_MARK = b"\n" + _MARK
+_LINE_MARK = b"\n" + MARK
 
 
 class ReaderState(enum.Enum):
@@ -92,7 +91,7 @@ class DumpReader:
     def problems(self) -> list[str]:
         """Why the dump is not proven to be complete; empty if and only if it is."""
         if self._assembler.total is None:
-            return [f"there is no line `{_MARK.decode('ascii')}N`"]
+            return [f"there is no line `{MARK.decode('ascii')}N`"]
         return self._assembler.problems()
 
     def feed(self, data: bytes) -> ReaderState:

@@ -57,7 +57,7 @@ _MINUTES = re.compile(r"(\d{1,18}) minutes$")
 _LABEL = re.compile(rb"(%s|[A-Za-z0-9./_]*): (%s|[A-Za-z0-9./_]*)" % (QUOTED, QUOTED))
 # The last call of a goroutine whose creator is not shown: the main one's, the runtime's own, or one not told.
 _OUTERMOST = re.compile(r"runtime\.|main\.main$|.*\.init(?:\.\d+)?$|\.\.\.|non-Go function")
-# What follows a break within a line.
+# The second half of a line that was broken in two: of a call, of a location, and of a line `created by`.
 _NO_BLANKS = re.compile(rb"\S+")
 _REST_OF_NUMBER = re.compile(rb"\d{1,9}(?: \+0x[0-9a-f]+)?")
 _REST_OF_CREATOR = re.compile(rb"\S+|.*goroutine \d+|\w{0,8} \d+")

@@ -78,7 +78,7 @@ def test_a_lost_line_is_never_complete(name, lost):
 
 @pytest.mark.parametrize("form", ["debug1", "debug2"])
 def test_a_line_that_was_broken_anywhere_is_joined_or_told(form):
-    """What stands before the break must not be taken for somebody's text, and what is behind it for the whole."""
+    """A break at any place is mended, or the dump is incomplete or has an error: no half name passes as whole."""
     data = DUMPS[form]
     plain = parse(data)
     for place in range(1, len(data)):
