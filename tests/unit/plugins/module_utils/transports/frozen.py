@@ -33,6 +33,17 @@ def await_state(pid: int, letter: str) -> None:
     wait_until(f"state {letter}", lambda: PROCFS.status(pid)["State"].startswith(letter))
 
 
+def await_sleep(pid: int, letter: str) -> str:
+    """Wait until a process sleeps in a state, and return the kernel function that it sleeps in.
+
+    A process sets its state before it leaves the processor. Until it has left, /proc/PID/wchan is "0"
+    (__get_wchan in kernel/sched/core.c), for long on a busy machine.
+    """
+    await_state(pid, letter)
+    shown = Path(f"/proc/{pid}/wchan")
+    return wait_until("the place of a sleep", lambda: shown.read_text().replace("0", ""))
+
+
 @contextlib.contextmanager
 def stopped(pid: int) -> Iterator[None]:
     """Within the block the process is stopped."""
@@ -77,7 +88,7 @@ def blocked(binaries: str, name: str = "blocked") -> Iterator[int]:
         start_new_session=True,
     )
     try:
-        await_state(process.pid, "D")
+        await_sleep(process.pid, "D")
         yield process.pid
     finally:
         os.killpg(process.pid, signal.SIGKILL)

@@ -167,8 +167,8 @@ def test_an_ended_process_is_not_alive_even_before_it_is_reaped(sleeper):
 
 
 def test_the_state_of_a_process(sleeper, tmp_path):
-    assert PROCFS.process(sleeper.pid).state == "S"
-    assert PROCFS.process(sleeper.pid).waits_in == Path(f"/proc/{sleeper.pid}/wchan").read_text().replace("0", "")
+    place = frozen.await_sleep(sleeper.pid, "S")
+    assert (PROCFS.process(sleeper.pid).state, PROCFS.process(sleeper.pid).waits_in) == ("S", place)
     with frozen.stopped(sleeper.pid):
         assert state_words(PROCFS.process(sleeper.pid)) == "stopped (SIGSTOP)"
     with frozen.traced(sleeper.pid):
