@@ -194,8 +194,8 @@ func count(t *testing.T, dump string) (stated, sum int) {
 	return stated, sum
 }
 
-// groupOf returns the count of the block that has a frame of function.
-func groupOf(t *testing.T, dump, function string) int {
+// sizeOf returns the count of the block that has a frame of function, 0 if there is none.
+func sizeOf(t *testing.T, dump, function string) int {
 	t.Helper()
 	for _, group := range strings.Split(dump, "\n\n") {
 		if strings.Contains(group, function+"+0x") {
@@ -203,8 +203,34 @@ func groupOf(t *testing.T, dump, function string) int {
 			return sum
 		}
 	}
-	t.Fatalf("no %s in\n%s", function, dump)
 	return 0
+}
+
+// groupOf returns the count of the block that has a frame of function. There has to be one.
+func groupOf(t *testing.T, dump, function string) int {
+	t.Helper()
+	size := sizeOf(t, dump, function)
+	if size == 0 {
+		t.Fatalf("no %s in\n%s", function, dump)
+	}
+	return size
+}
+
+// dump takes a dump of a process that goes on, and reads it up to the empty line behind its last block.
+func (p *process) dump() string {
+	p.t.Helper()
+	p.signal(syscall.SIGUSR1)
+	dump := p.await("goroutine profile: total")
+	for {
+		line := p.await("\n")
+		dump += line
+		if line != "\n" {
+			continue
+		}
+		if stated, sum := count(p.t, dump); sum >= stated {
+			return dump
+		}
+	}
 }
 
 // take gets one dump of a service that is quiet but for it: the log of the stop ends it.
