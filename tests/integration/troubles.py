@@ -87,7 +87,7 @@ WATCH = {
     "etcd-lost": Answer("busy", says=("etcd",)),
     "db-slow": Answer("busy", never="connection"),
     "db-full": Answer("busy", says=("Error 1040: Too many connections",)),
-    "over": Answer("dropping", says=("not any more|over|ended",)),
+    "over": Answer("dropping", says=("tasks lost[^;]*; over since",)),
     "fresh-start": Answer("busy", says=("start",)),
     "hung-disk": Answer("healthy"),
     "idle": Answer("healthy"),

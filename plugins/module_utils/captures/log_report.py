@@ -30,7 +30,10 @@ JUDGE_SECONDS = 1.0
 
 
 class Watched:
-    """One instance whose log is followed. lock: of all but the follower. heard: when a line was read as it came."""
+    """One instance whose log is followed. lock: of all but the follower. heard: when a line was read as it came.
+
+    unjudged: the newest hit since its log was judged last.
+    """
 
     def __init__(self, instance: Instance, patterns: Patterns, follower: LogFollow, since: float) -> None:
         self.instance = instance
@@ -42,6 +45,7 @@ class Watched:
         self.started = utc_now()
         self.clock = time.monotonic()
         self.judged = 0.0
+        self.unjudged: Hit | None = None
         self.heard: float | None = None
         self._since = since
 
@@ -54,16 +58,21 @@ class Watched:
                 self.outcome = event.outcome
             elif isinstance(event, Lines) and self.follower.present.is_set():
                 self.heard = time.time()
-            return events.take(self.watcher, event)
+            hits = events.take(self.watcher, event)
+            self.unjudged = hits[-1] if hits else self.unjudged
+            return hits
 
-    def is_certain(self, now: float) -> bool:
-        """See Watcher; asked for at most once a second."""
+    def certain_by(self, now: float, at_once: bool = False) -> Hit | None:
+        """Return the newest hit if the log is certain to tell of trouble by now (see Watcher.is_certain).
+
+        A log is judged when there are new hits, and at most once a second unless `at_once`. now: time.monotonic().
+        """
         with self.lock:
-            if now - self.judged < JUDGE_SECONDS:
-                return False
-            self.judged = now
+            if self.unjudged is None or (not at_once and now - self.judged < JUDGE_SECONDS):
+                return None
+            hit, self.unjudged, self.judged = self.unjudged, None, now
             # At this moment, not at that of the last line: as long as it looks back, what was may be over.
-            return self.watcher.is_certain(time.time(), self.vitals(self.instance))
+            return hit if self.watcher.is_certain(time.time(), self.vitals(self.instance)) else None
 
     def vitals(self, newest: Instance | None) -> Vitals:
         """Its signs of life without those that have to be asked for.

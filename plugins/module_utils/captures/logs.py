@@ -133,10 +133,14 @@ class LogWatch:
         begun = time.monotonic()
         retry = Deadline(RETRY_SECONDS, "retry")
         while not self._end.wait(min(REPORT_SECONDS, self._watching.remaining())) and not self._watching.expired:
+            self._judge_all()
             self._tell(time.monotonic() - begun)
             if retry.expired and not self._watched and self._problems():
                 self._finish(UNREACHABLE)
+        # From here on nothing changes why it ended.
+        self._end.set()
         self._look_back()
+        self._judge_all(at_once=True)
         ended = time.time()
         # A follower whose look fails because the roster is closed has to know that it is over.
         self._stop_followers()
@@ -208,11 +212,9 @@ class LogWatch:
     def _follow(self, watched: Watched) -> None:
         try:
             for event in watched.follower.events():
-                hits = watched.take(event)
-                for hit in hits:
+                for hit in watched.take(event):
                     self._hit(watched, hit)
-                if hits and watched.is_certain(time.monotonic()):
-                    self._certain(watched, hits[-1])
+                self._judge(watched)
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
             # Kept, not swallowed: the other logs are watched on, and the row says so.
             watched.take(Gap(NOT_READABLE, f"{type(error).__name__}: {error}"))
@@ -226,7 +228,15 @@ class LogWatch:
         if self._options.until == FIRST_HIT and hit.severity != INFO:
             self._finish(FIRST_HIT)
 
-    def _certain(self, watched: Watched, hit: Hit) -> None:
+    def _judge_all(self, at_once: bool = False) -> None:
+        """Judge the logs whose newest hits came too soon after they were judged last: no line need come after them."""
+        for watched in list(self._watched.values()):
+            self._judge(watched, at_once)
+
+    def _judge(self, watched: Watched, at_once: bool = False) -> None:
+        hit = watched.certain_by(time.monotonic(), at_once)
+        if hit is None:
+            return
         if hit.severity != CRITICAL:
             self._react(watched, hit)
         if self._options.until == VERDICT:

@@ -45,14 +45,14 @@ class Situation:
     """What the rules look at. Moments are in seconds since 1970.
 
     interval: of the watchdog, as far as its lines show it. alive: until when the service showed that it lives: what is
-    frozen is silent, too. growing: the watchdog speaks of some pool of the instance still. blind: until when something
-    was not seen; what was not seen was not silent. started: when the process began.
+    frozen is silent, too. busy_since: since when the watchdog finds some pool of the instance busy; None when it does
+    not. blind: until when something was not seen; what was not seen was not silent. started: when the process began.
     """
 
     now: float | None
     interval: float
     alive: float | None = None
-    growing: bool = False
+    busy_since: float | None = None
     blind: float = -math.inf
     started: float | None = None
 
@@ -247,9 +247,15 @@ STARTS_WHEN = (
 )
 
 
-def is_growing(pool: Pool, situation: Situation) -> bool:
-    """Whether the watchdog speaks of this pool still."""
-    return pool.cycles.reports > 0 and not situation.is_over(pool.cycles.last[0])
+def busy_since(pool: Pool, situation: Situation) -> float | None:
+    """Return since when at the latest the watchdog finds this pool busy, in seconds since 1970; None if it does not.
+
+    At cycle N, the pool was busy at N rounds of the watchdog. Half a round more is for a watchdog that is late.
+    """
+    moment, cycles = pool.cycles.last
+    if not pool.cycles.reports or situation.is_over(moment):
+        return None
+    return -math.inf if moment is None else moment - (cycles + 0.5) * situation.interval
 
 
 def judge_pool(pool: Pool, situation: Situation, inferred: Pool | None = None) -> Judgement | None:
@@ -262,9 +268,19 @@ def judge_pool(pool: Pool, situation: Situation, inferred: Pool | None = None) -
         return None
     about = pool if pool.name else inferred
     # The watchdog speaks of all pools: as long as it does of one, who is stuck without a name may be in that one.
-    growing = situation.growing if about is None else is_growing(about, situation)
-    findings = [_finding(rule, said, situation.is_over(said.moment) and not growing) for rule, said in held]
+    since = situation.busy_since if about is None else busy_since(about, situation)
+    findings = [_finding(rule, said, _has_ended(said.moment, since, situation)) for rule, said in held]
     return settle(_as_start(findings, pool, situation), pool.name)
+
+
+def _has_ended(moment: float | None, since: float | None, situation: Situation) -> bool:
+    """Return whether what was said last at that moment is over. since: see busy_since().
+
+    A pool that was busy ever since is in the same trouble. One that became busy later was idle in between.
+    """
+    if moment is None or not situation.is_over(moment):
+        return False
+    return since is None or since > moment
 
 
 def _finding(rule: Rule, said: Said, ended: bool) -> Finding:

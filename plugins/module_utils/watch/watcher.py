@@ -22,7 +22,7 @@ from . import lines, times
 from .inference import infer
 from .minutes import Minutes
 from .patterns import SEVERITIES, Patterns
-from .pool_rules import FIRST_ROUNDS, Situation, is_growing, judge_pool
+from .pool_rules import FIRST_ROUNDS, Situation, busy_since, judge_pool
 from .pools import READERS, WATCHDOG_SECONDS, Pool
 from .redact import shown
 from .requests import CALLER, Requests, slow_lines
@@ -302,8 +302,9 @@ class Watcher:
         starts = [each for each in (self._started, vitals.started) if each is not None]
         blind = math.inf if self._foreign and not self._is_log else self._blind
         sign = None if now is None else rules.sign_of_life(vitals, now, self._last)
-        still = Situation(now, self._interval(), now if vitals.ping else sign, False, blind, max(starts, default=None))
-        return replace(still, growing=any(is_growing(pool, still) for pool in self._pools.values()))
+        still = Situation(now, self._interval(), now if vitals.ping else sign, None, blind, max(starts, default=None))
+        busy = [since for pool in self._pools.values() for since in [busy_since(pool, still)] if since is not None]
+        return replace(still, busy_since=min(busy, default=None))
 
     def _inferred(self) -> Pool | None:
         """The pool that the lines without a pool's name are about."""

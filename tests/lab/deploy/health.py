@@ -172,7 +172,7 @@ TROUBLES = (
     Trouble("db-slow", "queries failed for a few seconds; since then each takes half a second", "logger",
             {"db_story": "broken:5s,slow:0s", "http_rate": 20}),
     Trouble("over", "its queue was full for five seconds, then queries failed for three; since then all is well",
-            "cloudnet", {**_LOCKED, "db_story": "locked:5s,broken:3s,ok:0s"}),
+            "cloudnet", {**_LOCKED, "http_rate": 0, "db_story": "locked:5s,broken:3s,ok:0s"}),
     Trouble("fresh-start", "was started just now: its cron jobs are all due at once", "cloudevent",
             {"cron_burst": 44, "cron_time": "16s", "watchdog": "10s", "http_rate": 2}),
     Trouble("idle", "has nothing to do, and profiling is on: no trouble at all", "devtool",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog impo
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Event, Lines
 from fake_transport import FakeFollow, FakeTransport, Service, raises
 
 from patience import patience, wait_until
@@ -238,6 +240,43 @@ def test_history_sets_nothing_off(transport, tmp_path):
     report = watch.end()
     assert (report.verdict, report.captures) == ("dropping", [])
     assert "signal" not in transport.done_to(region.instance.name)
+
+
+def busy_for(cycles: int, ago: float = 0.0) -> bytes:
+    return said(f"WorkerManager P has been busy for {cycles} cycles...", ago)
+
+
+@pytest.fixture
+def line_by_line(monkeypatch) -> None:
+    """Each line of a log comes alone."""
+    events = FakeFollow.events
+
+    def split(follow: FakeFollow) -> Iterator[Event]:
+        for event in events(follow):
+            yield from map(Lines, event.data.splitlines(True)) if isinstance(event, Lines) else [event]
+
+    monkeypatch.setattr(FakeFollow, "events", split)
+
+
+@pytest.mark.usefixtures("line_by_line")
+def test_captures_a_trouble_that_history_tells_of_and_that_goes_on(transport, tmp_path):
+    """The verdict is certain from history on, which ends the watch. The lines of now are read all the same."""
+    region = transport.add("region", log=busy_for(121, ago=90.0) + busy_for(122, ago=60.1) + busy_for(123))
+    report = Watch(transport, tmp_path, until="verdict", on_hit=STACKS).join()
+    assert (report.verdict, report.ended) == ("stuck", "verdict")
+    assert [capture["instance"] for capture in report.captures] == [region.instance.name]
+    assert signals(transport, region) == 1
+
+
+@pytest.mark.usefixtures("line_by_line")
+def test_captures_a_trouble_whose_last_line_comes_right_after_another(transport, tmp_path):
+    """A log is judged once a second at most. No further line need come."""
+    region = transport.add("region")
+    watch = Watch(transport, tmp_path, duration=patience(), on_hit=STACKS)
+    watch.until_followed(region)
+    region.write(busy_for(2) + busy_for(120))
+    wait_until("the signal", lambda: signals(transport, region))
+    assert [capture["pool"] for capture in watch.end().captures] == ["P"]
 
 
 def test_a_refused_signal_changes_nothing(transport, tmp_path):

@@ -236,6 +236,10 @@ VERDICTS = {
     "the oldest task, and the watchdog goes on": (
         [stucking(65, 5), busy_for(170, 5)], 200, "stuck", "oldest_task", False,
     ),
+    "a task lost, and the watchdog goes on": ([dropped(1), busy_for(90, 3)], 110, "dropping", "tasks_lost", False),
+    "the oldest task, and the pool is busy anew": (
+        [stucking(65, 5), busy_for(300, 2)], 310, "busy", "tasks_wait", False,
+    ),
     "seven detached": ([detached(1, number) for number in range(7)], 2, "busy", "tasks_wait", False),
     "eight detached": ([detached(1, number) for number in range(8)], 2, "stuck", "workers_detached", False),
 }  # fmt: skip
