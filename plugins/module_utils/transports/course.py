@@ -15,9 +15,11 @@ import re
 
 from .seam import Stamp, last_stamp, stamp_of
 
-# Who is given a line so much later than others were is late. Kubelets look whether to rotate some seconds apart, so
-# that the hole that a lost file leaves is longer than that.
-LATE_SECONDS = HOLE_SECONDS = 1.0
+# A line that is read so much later than others were is late.
+LATE_SECONDS = 1.0
+# A kubelet looks whether to rotate every 10 s, at least every 3 s (containerLogMonitorInterval), and may be late by
+# some of it. So a lost file leaves a longer hole than this. Services that write a line a second leave none.
+HOLE_SECONDS = 2.0
 # The newest file is begun anew once for each time that it was rotated meanwhile, up to so many seconds later.
 WARY_SECONDS = 30.0
 SEEN = 50_000
