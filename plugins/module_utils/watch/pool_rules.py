@@ -33,6 +33,8 @@ GROWS_REPORTS, GROWS_SECONDS, GROWS_TASKS, GROWS_LONG_SECONDS = 10, 10.0, 100, 6
 MANY_TASKS = 50
 # A pool of which the watchdog is silent for so many rounds was idle at one of them.
 DRAIN_ROUNDS = 2.5
+# A line may be read so many seconds after it was written. A shorter silence proves nothing.
+DELIVERY_SECONDS = 3.0
 # The watchdog speaks at the second round at which a pool is busy.
 FIRST_ROUNDS = 2.0
 # For so many rounds a service that was started works off what begins with its start: all its cron jobs at once, for
@@ -58,7 +60,7 @@ class Situation:
 
     def is_over(self, moment: float | None) -> bool:
         """Whether the watchdog was silent for so long since then that the pool must have been idle."""
-        return self.is_silent(moment, DRAIN_ROUNDS * self.interval)
+        return self.is_silent(moment, max(DRAIN_ROUNDS * self.interval, DELIVERY_SECONDS))
 
     def is_silent(self, moment: float | None, seconds: float) -> bool:
         """Whether a service that lived said nothing for longer than that since then."""

@@ -104,10 +104,10 @@ TROUBLES = (
     # Goroutines and memory. What grows is an outlier from the beginning.
     Trouble("goroutines-many", "thousands more than its fellow", "cloudnet", {"goroutines": 5000, "stacks": 50},
             fellows=1),
-    Trouble("goroutines-growing", "fifty a second more", "cloudnet", {"goroutines": 1000, "leak": 50}, fellows=1),
+    Trouble("goroutines-growing", "hundreds a second more", "cloudnet", {"goroutines": 1000, "leak": 250}, fellows=1),
     Trouble("memory-much", "hundreds of megabytes more than its fellow", "cloudevent", {"heap": 400}, fellows=1),
-    Trouble("memory-growing", "ten megabytes a second more", "cloudevent",
-            {"heap": 250, "heap_growth": 10, "heap_most": 4000}, fellows=1),
+    Trouble("memory-growing", "twenty megabytes a second more", "cloudevent",
+            {"heap": 250, "heap_growth": 20, "heap_most": 4000}, fellows=1),
     # Versions.
     Trouble("version-of-a-replica", "one replica was built from another commit", "keystone",
             {"version_commit": "77aa01c4e5d0f4c7e9f0b5a3f6f1f0b8a1c5d7e9"}, fellows=1),

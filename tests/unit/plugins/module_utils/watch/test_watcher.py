@@ -228,6 +228,9 @@ VERDICTS = {
     "a high number, idle, a high number": ([busy_for(1, 15), busy_for(400, 11)], 401, "busy", "tasks_wait", False),
     "grows fast where the watchdog is fast": (growing(2, 10, 1), 9, "stuck", "cycles_grow", False),
     "idle soon where the watchdog is fast": ([*growing(2, 10, 1), access(12)], 12, "busy", "cycles_grow", True),
+    "silent for as long as a line may be on its way": (
+        [*growing(2, 10, 0.2), access(3.5)], 4, "stuck", "cycles_grow", False,
+    ),
     "the oldest task for 59 s": ([stucking(64, 5)], 65, "busy", "tasks_wait", False),
     "the oldest task for 60 s": ([stucking(65, 5)], 66, "stuck", "oldest_task", False),
     "named for 60 s": ([stucking(5, 5), stucking(65, 5)], 66, "stuck", "oldest_task", False),
