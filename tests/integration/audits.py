@@ -26,8 +26,8 @@ Plan = dict[str, tuple[str, ...]]  # cloud -> its troubles
 
 AUDIT = "cloudpods.diagnostics.audit_health"
 # Lower than the defaults: a stand-in shows within seconds what takes a real service minutes.
-# What grows does so within half a second: on a busy machine a first sample takes so long that only a part of the
-# interval lies between it and the second.
+# A service whose goroutines or memory grow passes these within half a second. On a busy machine the first sample is
+# slow, so only a part of the interval lies between the two readings.
 THRESHOLDS = {
     "goroutines_growth_warning": 100,
     "memory_outlier_minimum": 200_000_000,

@@ -118,9 +118,9 @@ class Speaker:
         return len(self.files) - self.lives
 
     def was_silent(self, since: float, until: float) -> bool:
-        """Return whether the hole between two lines of these whole seconds is a pause of its own: no line is missing.
+        """Return whether it wrote nothing between these two whole seconds, for longer than HOLE_SECONDS.
 
-        Nothing but the stamps shows a file that was lost, so where lines come late, such a pause may be one.
+        The watch sees timestamps only. If lines come late, it cannot tell such a pause from a lost file.
         """
         moments = sorted(self.written.values())
         return any(

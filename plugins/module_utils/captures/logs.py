@@ -137,7 +137,7 @@ class LogWatch:
             self._tell(time.monotonic() - begun)
             if retry.expired and not self._watched and self._problems():
                 self._finish(UNREACHABLE)
-        # From here on nothing changes why it ended.
+        # Hits that are found from here on do not change the reason for the end.
         self._end.set()
         self._look_back()
         self._judge_all(at_once=True)
@@ -229,7 +229,7 @@ class LogWatch:
             self._finish(FIRST_HIT)
 
     def _judge_all(self, at_once: bool = False) -> None:
-        """Judge the logs whose newest hits came too soon after they were judged last: no line need come after them."""
+        """Judge each log with hits that came within a second of its last judgement and were not judged then."""
         for watched in list(self._watched.values()):
             self._judge(watched, at_once)
 

@@ -15,10 +15,11 @@ import re
 
 from .seam import Stamp, last_stamp, stamp_of
 
-# A line that is read so much later than others were is late.
+# A line that is read later than others by more than this is late.
 LATE_SECONDS = 1.0
-# A kubelet looks whether to rotate every 10 s, at least every 3 s (containerLogMonitorInterval), and may be late by
-# some of it. So a lost file leaves a longer hole than this. Services that write a line a second leave none.
+# A kubelet checks every 10 s whether to rotate a file, and no more often than every 3 s (the minimum of
+# containerLogMonitorInterval), with some jitter. A lost file leaves a longer hole than this. A service that writes one
+# line a second leaves no hole.
 HOLE_SECONDS = 2.0
 # The newest file is begun anew once for each time that it was rotated meanwhile, up to so many seconds later.
 WARY_SECONDS = 30.0

@@ -33,7 +33,7 @@ GROWS_REPORTS, GROWS_SECONDS, GROWS_TASKS, GROWS_LONG_SECONDS = 10, 10.0, 100, 6
 MANY_TASKS = 50
 # A pool of which the watchdog is silent for so many rounds was idle at one of them.
 DRAIN_ROUNDS = 2.5
-# A line may be read so many seconds after it was written. A shorter silence proves nothing.
+# A line may be read up to this many seconds after it was written, so a shorter silence proves nothing.
 DELIVERY_SECONDS = 3.0
 # The watchdog speaks at the second round at which a pool is busy.
 FIRST_ROUNDS = 2.0
@@ -47,8 +47,9 @@ class Situation:
     """What the rules look at. Moments are in seconds since 1970.
 
     interval: of the watchdog, as far as its lines show it. alive: until when the service showed that it lives: what is
-    frozen is silent, too. busy_since: since when the watchdog finds some pool of the instance busy; None when it does
-    not. blind: until when something was not seen; what was not seen was not silent. started: when the process began.
+    frozen is silent, too. busy_since: the earliest result of busy_since() for the pools of the instance; None if no
+    pool is busy. blind: until when something was not seen; what was not seen was not silent. started: when the process
+    began.
     """
 
     now: float | None
@@ -250,9 +251,10 @@ STARTS_WHEN = (
 
 
 def busy_since(pool: Pool, situation: Situation) -> float | None:
-    """Return since when at the latest the watchdog finds this pool busy, in seconds since 1970; None if it does not.
+    """Return the earliest time since which the pool may have been busy without a pause; None if it is not busy.
 
-    At cycle N, the pool was busy at N rounds of the watchdog. Half a round more is for a watchdog that is late.
+    In seconds since 1970. At cycle N, the watchdog has found the pool busy N times in a row. Half a round is added,
+    since the watchdog may be late.
     """
     moment, cycles = pool.cycles.last
     if not pool.cycles.reports or situation.is_over(moment):
@@ -276,9 +278,10 @@ def judge_pool(pool: Pool, situation: Situation, inferred: Pool | None = None) -
 
 
 def _has_ended(moment: float | None, since: float | None, situation: Situation) -> bool:
-    """Return whether what was said last at that moment is over. since: see busy_since().
+    """Return whether trouble whose last line is of that moment is over. since: the result of busy_since().
 
-    A pool that was busy ever since is in the same trouble. One that became busy later was idle in between.
+    If the pool has been busy since before that line, the trouble goes on. If it became busy later, it was idle in
+    between, and the trouble is over.
     """
     if moment is None or not situation.is_over(moment):
         return False

@@ -434,8 +434,8 @@ func TestTheDumpOfAStuckPoolShowsItsHoldersAndItsQueue(t *testing.T) {
 	t.Parallel()
 	s := serving(t, "region", "idle=0 db_latency=forever http_storm=100")
 	s.until("all are there", func() bool { return s.pool("HttpGetRequestWorkerManager").Queue == 92 })
-	// When its answer is here, the question about the pool still has a goroutine for a moment. The last of the hundred
-	// is in the queue before its handler waits.
+	// The request for the pool's state keeps its goroutine for a moment after the answer has arrived. The last of the
+	// hundred requests is counted in the queue before its handler waits.
 	s.until("the dump shows them and nobody else", func() bool {
 		dump, fits := s.dump(), true
 		for function, want := range map[string]int{"appsrv.(*responseWriterChannel).wait": 100, "sqldb.(*MysqlConn).readPacket": 8,

@@ -260,7 +260,7 @@ def line_by_line(monkeypatch) -> None:
 
 @pytest.mark.usefixtures("line_by_line")
 def test_captures_a_trouble_that_history_tells_of_and_that_goes_on(transport, tmp_path):
-    """The verdict is certain from history on, which ends the watch. The lines of now are read all the same."""
+    """Old lines already give the verdict, which ends the watch. The new lines are judged as well."""
     region = transport.add("region", log=busy_for(121, ago=90.0) + busy_for(122, ago=60.1) + busy_for(123))
     report = Watch(transport, tmp_path, until="verdict", on_hit=STACKS).join()
     assert (report.verdict, report.ended) == ("stuck", "verdict")
@@ -270,7 +270,7 @@ def test_captures_a_trouble_that_history_tells_of_and_that_goes_on(transport, tm
 
 @pytest.mark.usefixtures("line_by_line")
 def test_captures_a_trouble_whose_last_line_comes_right_after_another(transport, tmp_path):
-    """A log is judged once a second at most. No further line need come."""
+    """A log is judged at most once a second. The capture does not wait for a further line."""
     region = transport.add("region")
     watch = Watch(transport, tmp_path, duration=patience(), on_hit=STACKS)
     watch.until_followed(region)

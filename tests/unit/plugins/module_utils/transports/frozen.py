@@ -36,12 +36,13 @@ def await_state(pid: int, letter: str) -> None:
 def await_sleep(pid: int, letter: str) -> str:
     """Wait until a process sleeps in a state, and return the kernel function that it sleeps in.
 
-    A process sets its state before it leaves the processor. Until it has left, /proc/PID/wchan is "0"
-    (__get_wchan in kernel/sched/core.c), for long on a busy machine.
+    A process sets its state before it leaves the processor. Until it has left, /proc/PID/wchan is "0" (get_wchan in
+    kernel/sched/core.c). On a busy machine that may take long.
     """
     await_state(pid, letter)
     shown = Path(f"/proc/{pid}/wchan")
-    return wait_until("the place of a sleep", lambda: shown.read_text().replace("0", ""))
+    wait_until("the place of a sleep", lambda: shown.read_text() != "0")
+    return shown.read_text()
 
 
 @contextlib.contextmanager
