@@ -131,8 +131,9 @@ TROUBLES = (
     Trouble("hung", "takes connections and never answers", "notify", {"http_fault": "hang"}),
     Trouble("deaf", "takes connections and does not even read", "logger", {"http": "deaf"}),
     Trouble("no-tls", "speaks plain HTTP on its TLS port", "yunionconf", {"http": "plain"}),
+    # One task more than its worker and its queue hold, so that the log tells of a drop before anyone asks.
     Trouble("internal-pool-full", "has no worker left for the questions themselves", "cloudnet",
-            {"pool": "InternalHttpRequestWorkerManager", "pool_tasks": 11}),
+            {"pool": "InternalHttpRequestWorkerManager", "pool_tasks": 12}),
     _on_the_wire("region", "hang", "one of its endpoints never answers"),
     _on_the_wire("keystone", "drip", "a byte a second"),
     _on_the_wire("glance", "huge", "100 MB"),
