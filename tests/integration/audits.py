@@ -26,14 +26,14 @@ Plan = dict[str, tuple[str, ...]]  # cloud -> its troubles
 
 AUDIT = "cloudpods.diagnostics.audit_health"
 # Lower than the defaults: a stand-in shows within seconds what takes a real service minutes.
-# A service whose goroutines or memory grow passes these within half a second. On a busy machine the first sample is
-# slow, so only a part of the interval lies between the two readings.
+# On a busy machine the first sample is slow, so only a part of the interval lies between the two readings: whatever
+# grows, or comes at a rate, passes its threshold within a second.
 THRESHOLDS = {
     "goroutines_growth_warning": 100,
     "memory_outlier_minimum": 200_000_000,
     "memory_growth_warning": 10_000_000,
     "growth_ratio": 1.001,
-    "slow_path_requests": 3,
+    "slow_path_requests": 2,
     "log_busy_seconds": 1,
 }
 INTERVAL = 5  # seconds between the samples; odd for the sake of `db-waiting`

@@ -47,6 +47,8 @@ class Rulebook:
             with self._changed:
                 self._shown.append(line)
                 self._changed.notify_all()
+        # Its output ends a moment before the process does.
+        self.process.wait()
         with self._changed:
             self._changed.notify_all()
 

@@ -98,7 +98,12 @@ AUDIT = {
     "frozen-replica": Answer("critical", "not_answering", ("hangs", "capture its stacks")),
     "frozen-unprobed": Answer("critical", "not_answering", ("hangs", "capture its stacks")),
     "frozen-etcd": Answer("warning", "instance_not_ready", ("not ready",)),
-    "waits-for-peer": Answer("critical", "worker_pool_saturated", ("HttpGetRequestWorkerManager", "8 of 8")),
+    # A request a second comes in, so that by the second sample the queue may have grown by what the rule wants.
+    "waits-for-peer": Answer(
+        "critical",
+        ("worker_pool_saturated", "worker_queue_growing"),
+        ("HttpGetRequestWorkerManager", "8 of 8 workers|all 8 workers"),
+    ),
     "log-gone": Answer("unknown", says=(r"log was not read \(log_unavailable\)",)),
     "panics": Answer("critical", "instance_crash_loop", ("exit code 2",)),
     "answers-ping-only": Answer("warning", "endpoint_not_answering", ("worker_stats",)),

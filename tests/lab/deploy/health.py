@@ -87,7 +87,7 @@ TROUBLES = (
     Trouble("queue-full", "all workers busy for ever, the queue is full, requests are dropped with 429", fellows=1,
             behaviour={**_MUTE, "http_storm": 700, "http_rate": 5}),
     Trouble("queue-growing", "the pool of cron jobs is stuck, and more come", "logger",
-            behaviour={"pool": "CronJobWorkers", "pool_tasks": 4, "pool_rate": 5}),
+            behaviour={"pool": "CronJobWorkers", "pool_tasks": 4, "pool_rate": 15}),
     Trouble("workers-detached", "hundreds of requests hang, and the pool looks idle", "cloudid",
             behaviour={"http_slow": "forever", "http_timeout": "2s", "http_storm": 300}),
     Trouble("pool-busy", "cron jobs take for ever, and two wait; the watchdog counts", fellows=1, behaviour={
@@ -99,7 +99,7 @@ TROUBLES = (
     Trouble("db-waiting", "requests come in bursts and wait for the few connections", "notify",
             {"db_max": 2, "db_latency": "100ms", "http_rate": 4, "http_burst": 8}),
     # Requests.
-    Trouble("errors", "three of ten requests end with 500", "logger", {"http_rate": 20, "http_errors": 30}),
+    Trouble("errors", "three of ten requests end with 500", "logger", {"http_rate": 40, "http_errors": 30}),
     Trouble("slow-path", "GET of its main path takes three seconds", "yunionconf", {"http_rate": 2, "http_slow": "3s"}),
     # Goroutines and memory. What grows is an outlier from the beginning.
     Trouble("goroutines-many", "thousands more than its fellow", "cloudnet", {"goroutines": 5000, "stacks": 50},
