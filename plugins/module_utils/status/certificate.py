@@ -40,8 +40,8 @@ def _read(der: bytes, now: datetime.datetime) -> dict[str, Any]:
     return {
         "subject": _name(_expect(subject, _SEQUENCE)),
         "issuer": _name(_expect(issuer, _SEQUENCE)),
-        "not_before": begins.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "not_after": ends.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "not_before": _text(begins),
+        "not_after": _text(ends),
         "days_left": round((ends - now).total_seconds() / 86400, 2),
     }
 
@@ -77,6 +77,11 @@ def _moment(tag: int, content: bytes) -> datetime.datetime:
     elif tag != _TIME:
         raise ValueError(f"tag {tag} instead of a time")
     return datetime.datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=datetime.timezone.utc)
+
+
+def _text(moment: datetime.datetime) -> str:
+    # strftime does not fill years before 1000 up to four digits.
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _name(content: bytes) -> str:

@@ -139,4 +139,4 @@ def _number(minute: str) -> int:
 
 
 def _text(number: int) -> str:
-    return datetime.datetime.fromtimestamp(number * 60, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M")
+    return datetime.datetime.fromtimestamp(number * 60, datetime.timezone.utc).isoformat()[:16]

@@ -90,6 +90,7 @@ def utc(moment: float | None) -> str:
 @functools.lru_cache(maxsize=256)
 def _text(second: int) -> str:
     try:
-        return datetime.datetime.fromtimestamp(second, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        # strftime does not fill years before 1000 up to four digits.
+        return datetime.datetime.fromtimestamp(second, datetime.timezone.utc).isoformat().replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):
         return ""

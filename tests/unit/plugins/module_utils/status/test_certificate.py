@@ -41,6 +41,11 @@ def test_a_certificate_is_read(year):
     }
 
 
+def test_a_year_before_1000_has_four_digits():
+    der = made("a", "b", NOW, datetime.datetime(2150, 3, 2, 3, 4, 5, tzinfo=UTC)).replace(b"2150", b"0950")
+    assert certificate_document(der, NOW)["not_after"] == "0950-03-02T03:04:05Z"
+
+
 def test_years_of_two_digits_begin_with_1950():
     begins, ends = (datetime.datetime(1950, month, 1, tzinfo=UTC) for month in (1, 6))
     assert certificate_document(made("a", "b", begins, ends), NOW)["not_after"] == "1950-06-01T00:00:00Z"

@@ -159,6 +159,14 @@ def test_any_counts_make_a_picture(minutes):
     assert len(sparkline(minutes)) <= 20
 
 
+def test_a_log_of_a_wrong_clock_makes_a_picture():
+    watcher = Watcher(load_patterns())
+    watcher.feed(b"".join(dropped(0).replace(b"2026", b"0%d" % year) for year in (950, 951)))
+    minutes = [each["minute"] for each in watcher.document()["minutes"]]
+    assert [minute[:4] for minute in minutes] == ["0950", "0951"]
+    parsed(picture("x", watcher.document()["minutes"]))
+
+
 def test_a_watched_log_makes_a_picture():
     watcher = Watcher(load_patterns())
     watcher.feed(b"".join(dropped(second) for second in range(0, 300, 7)))
