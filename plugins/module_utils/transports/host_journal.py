@@ -5,6 +5,8 @@
 
 The journal is a stream of entries with cursors: the cursor of the process's newest entry, taken before the signal, is
 the place from which it is followed. Sources: journalctl(1), systemd.exec(5) on $JOURNAL_STREAM.
+
+A line that a service writes while journald accepts its stream, at its start, has no _PID and is not found.
 """
 
 from __future__ import annotations

@@ -47,9 +47,16 @@ class Journal:
         script.chmod(0o755)
 
     def start(self, component: str, behaviour: str, arguments: tuple[str, ...]) -> Standin:
-        launcher = (*self._inside, "systemd-cat", "--level-prefix=false")
+        """Start one, and wait until it has its handlers.
+
+        What is awaited is looked for by the identifier of its stream. A line that is written while journald accepts the
+        stream has no _PID: between accept() and SO_PASSCRED the kernel notes no sender (unix(7), journald-stream.c).
+        """
+        identifier = f"{component}-{len(self.machine.running)}"
+        launcher = (*self._inside, "systemd-cat", "--level-prefix=false", f"--identifier={identifier}")
         standin = self.machine.start(component, behaviour, arguments, wait=False, launcher=launcher)
-        with subprocess.Popen([*self._reading(standin), "--follow", "--no-tail"], stdout=subprocess.PIPE) as following:
+        reading = self._reading(f"SYSLOG_IDENTIFIER={identifier}")
+        with subprocess.Popen([*reading, "--follow", "--no-tail"], stdout=subprocess.PIPE) as following:
             timer = threading.Timer(patience(), following.terminate)
             timer.start()
             up = any(word in line for line in following.stdout for word in UP)
@@ -58,15 +65,16 @@ class Journal:
         if not up:
             standin.process.send_signal(signal.SIGABRT)  # then Go's runtime says where each goroutine stands
             standin.process.wait()
-            raise TimeoutError(f"waited {patience()} s for {component} to start; it said {self.of(standin)!r}")
+            said = subprocess.run(reading, stdout=subprocess.PIPE, check=True).stdout
+            raise TimeoutError(f"waited {patience()} s for {component} to start; it said {said!r}")
         return standin
 
     def of(self, standin: Standin) -> bytes:
         """All that is in the journal of a stand-in."""
-        return subprocess.run(self._reading(standin), stdout=subprocess.PIPE, check=True).stdout
+        return subprocess.run(self._reading(f"_PID={standin.pid}"), stdout=subprocess.PIPE, check=True).stdout
 
-    def _reading(self, standin: Standin) -> list[str]:
-        return [str(self.tools / "journalctl"), "--quiet", "--output=cat", f"_PID={standin.pid}"]
+    def _reading(self, match: str) -> list[str]:
+        return [str(self.tools / "journalctl"), "--quiet", "--output=cat", match]
 
     def kill_readers(self) -> None:
         """As a node without memory does: every journalctl that still runs."""
