@@ -20,7 +20,7 @@ NAMESPACE, WAITING = NAMESPACES[sets.TROUBLE], NAMESPACES[sets.WAITING]
 SOME_INSTANCES = str(ROOT / "tests" / "integration" / "playbooks" / "some_instances.yml")
 # What needs all its time gets no more than it takes a slow machine to send the signal and to read half a dump; what
 # ends by itself gets so much that a slow machine does not cut it short.
-TIMEOUT, FAR = patience(30), patience(600)
+TIMEOUT, FAR = patience(30), patience(300)
 REASONS = {
     "pending": "pending",
     "init-stuck": "stuck_in_init",

@@ -152,7 +152,8 @@ class Assembler:
             block = self.blocks[-1] if self.blocks else None
             # The end of a block was somebody's empty line if the frame of its last address comes after all.
             return [Thread(HASH, {}, offset)] if block and (not block.whole or block.hidden_end) else []
-        if first == b"g" and not (self._one_header and self._total is not None):
+        # As long as the header line is not whole, there are threads of it.
+        if first == b"g" and not (self._one_header and (self._total is not None or self._threads)):
             return [Thread(HEADER, {}, offset)]
         if first.isdigit() and self._total is not None:
             return [Thread(HEAD, {}, offset)]

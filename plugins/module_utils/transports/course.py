@@ -55,6 +55,11 @@ class Course:
         """A stream begins: what lies between it and the one before is not told by their stamps."""
         self._last, self._behind = None, -math.inf
 
+    def note(self, block: bytes) -> None:
+        """Remember these whole lines, by which a stream goes on, so that it is noticed if they come again."""
+        self._seen.update(hash(match[0]) for match in _STAMPS.finditer(block))
+        self._forget()
+
     def see(self, block: bytes, now: float) -> None:
         """These whole lines were read at that moment (seconds since 1970). They are looked through if any is late, or
         was shortly before."""
@@ -85,6 +90,9 @@ class Course:
                 self._compare(before, stamp_of(match[0]), match)
             text = match[0]
             self._seen.add(hash(text))
+        self._forget()
+
+    def _forget(self) -> None:
         if len(self._seen) > SEEN:
             self._seen_before, self._seen = self._seen, set()
 

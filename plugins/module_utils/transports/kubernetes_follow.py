@@ -241,12 +241,15 @@ class PodFollow(LogFollow):
             for data in stream.chunks(silence=SILENCE_SECONDS):
                 block = lines.feed(data)
                 new = self._seam.take(block) if before else (yield from self._new_of(block))
-                if self._seam.joins is not None and before is not None:
-                    if not self._seam.joins and not self._is_rotated:
+                if before is not None:
+                    if self._seam.joins is False and not self._is_rotated:
                         self._seam = held
                         return self._find_out()
-                    yield from self._joined(before)
-                    before = None
+                    # Its first line may come again: the kubelet may begin this file once more.
+                    self._course.note(block)
+                    if self._seam.joins is not None:
+                        yield from self._joined(before)
+                        before = None
                 if new:
                     yield Lines(new)
                 self._arrive()

@@ -48,6 +48,16 @@ def test_every_split_gives_the_same(cut):
     assert read(LOG + FAKE + UNFINISHED + REAL + LOG, cut).best.dump == REAL
 
 
+@pytest.mark.parametrize("entry", [LOG, FAKE, LOG + FAKE])
+def test_finds_dump_whose_header_is_cut_by_log_entry(entry):
+    header, rest = REAL[: REAL.index(b"\n")], REAL[REAL.index(b"\n") :]
+    found = read(LOG + header + entry + rest + LOG)
+    assert found.done
+    assert found.best.total == int(header.rpartition(b" ")[2])
+    # An empty line of the entry may have been the end of the header, so what follows it is taken for a block.
+    assert found.best.state is (ReaderState.COMPLETE if entry == LOG else ReaderState.DAMAGED)
+
+
 def with_a_header_inside() -> bytes:
     """The real one, in which somebody logged a header: what follows it, with the writer, looks like a whole dump."""
     blocks = REAL.split(b"\n\n")

@@ -670,6 +670,22 @@ def test_a_file_that_is_sent_once_more_is_given_once(kubelet, late, monkeypatch,
     assert not late.of(Gap)
 
 
+@pytest.mark.parametrize("chunk", [1, 100])
+def test_gives_file_once_that_new_stream_begins_with_and_kubelet_sends_again(kubelet, late, monkeypatch, chunk):
+    monkeypatch.setattr("kubelet.CHUNK_LINES", chunk)
+    with kubelet.changed:
+        kubelet.rotate()
+        c = said(kubelet, "c", 6)
+        kubelet.cut()
+    late.until("c 4")
+    kubelet.reopen(len(kubelet.log.lines))
+    kubelet.say("after")
+    late.until("after")
+    late.end()
+    assert late.texts == ["first", *c, "after"]
+    assert [gap.kind for gap in late.of(Gap)] == [ROTATION_MISSED]
+
+
 def test_who_is_told_to_end_while_it_looks_for_its_container_has_lost_nothing(kubelet, followed, monkeypatch):
     monkeypatch.setattr(kubernetes_follow, "UNPROVED_SECONDS", 0.0)
 
