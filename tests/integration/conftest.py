@@ -77,8 +77,12 @@ def cluster(lab: World) -> Iterator[Cluster]:
     made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def healthy(world: World) -> World:
-    """The lab with a small cloud on it that has nothing wrong."""
+    """The lab with a small cloud on it that has nothing wrong.
+
+    Another file may have restarted a kubelet, which calls its pods ready again after their next probe only. So each
+    file waits for all of them.
+    """
     world.deploy("healthy")
     return world
