@@ -13,6 +13,7 @@ import datetime
 from typing import Any, Iterator
 
 from ..text import clean
+from ..watch.times import utc
 from .values import BadValue
 
 _SEQUENCE, _OID, _UTC_TIME, _TIME, _EXPLICIT_0 = 0x30, 0x06, 0x17, 0x18, 0xA0
@@ -40,8 +41,8 @@ def _read(der: bytes, now: datetime.datetime) -> dict[str, Any]:
     return {
         "subject": _name(_expect(subject, _SEQUENCE)),
         "issuer": _name(_expect(issuer, _SEQUENCE)),
-        "not_before": _text(begins),
-        "not_after": _text(ends),
+        "not_before": utc(begins.timestamp()),
+        "not_after": utc(ends.timestamp()),
         "days_left": round((ends - now).total_seconds() / 86400, 2),
     }
 
@@ -77,11 +78,6 @@ def _moment(tag: int, content: bytes) -> datetime.datetime:
     elif tag != _TIME:
         raise ValueError(f"tag {tag} instead of a time")
     return datetime.datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=datetime.timezone.utc)
-
-
-def _text(moment: datetime.datetime) -> str:
-    # strftime does not fill years before 1000 up to four digits.
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _name(content: bytes) -> str:

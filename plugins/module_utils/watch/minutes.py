@@ -64,11 +64,11 @@ class Minutes:
         self._current = written
         if written not in self._names and len(self._names) <= MAX_MINUTES:
             moment = times.date_in(written.decode() + ":00" + (zone.decode() or "Z"))[1]
-            self._names[written] = times.utc(moment)[:16]
+            self._names[written] = times.utc_minute(moment)
 
     def add_hit(self, moment: float | None, severity: str) -> None:
         """Count a hit in its own minute; in minute "" where it tells none."""
-        self._add(times.utc(moment)[:16], _COLUMNS.index(severity), 1)
+        self._add(times.utc_minute(moment), _COLUMNS.index(severity), 1)
 
     def _add(self, minute: str | None, column: int, number: int) -> None:
         counts = self._counts.get(minute or "")

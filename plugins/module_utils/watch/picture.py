@@ -12,6 +12,7 @@ from typing import Any, Sequence
 
 from ..log_patterns import CRITICAL, INFO, WARNING
 from ..text import clean
+from . import times
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 MAX_BARS = 240
@@ -42,7 +43,7 @@ def by_time(minutes: Sequence[dict[str, Any]], most: int = MAX_BARS) -> tuple[li
             name: sum(known[number][name] for number in part if number in known)
             for name in ("lines", INFO, WARNING, CRITICAL)
         }
-        columns.append({"minute": _text(part[0]), **sums})
+        columns.append({"minute": times.utc_minute(part[0] * 60), **sums})
     return columns, width
 
 
@@ -136,7 +137,3 @@ def _escaped(text: str) -> str:
 def _number(minute: str) -> int:
     moment = datetime.datetime.strptime(minute + "+0000", "%Y-%m-%dT%H:%M%z")
     return int(moment.timestamp()) // 60
-
-
-def _text(number: int) -> str:
-    return datetime.datetime.fromtimestamp(number * 60, datetime.timezone.utc).isoformat()[:16]

@@ -100,7 +100,7 @@ class Requests:
         """For log.json: the minutes with slow requests."""
         return [
             {
-                "minute": times.utc(number * 60.0)[:16],
+                "minute": times.utc_minute(number * 60.0),
                 "requests": minute.total,
                 "slow": minute.slow,
                 "slowest_ms": minute.slowest,
@@ -120,7 +120,7 @@ def _text(parts: list[_Minute], slow: int, total: int, last: int, over: bool) ->
     slowest = max(parts, key=lambda part: part.slowest)
     named = f"slowest {duration(slowest.slowest / 1000)}: {shown(slowest.request, 120)}"
     durations = sorted(each for part in parts for each in part.durations)
-    at = f"at {times.utc(last * 60.0)[:16]}Z"
+    at = f"at {times.utc_minute(last * 60.0)}Z"
     if slow * 2 > total:
         # The median of all of them is one of the slow ones: those before it are the fast ones and some of these.
         median = statistics.median([0.0] * round(len(durations) * (total - slow) / slow) + durations)

@@ -87,6 +87,11 @@ def utc(moment: float | None) -> str:
     return "" if moment is None else _text(int(moment))
 
 
+def utc_minute(moment: float | None) -> str:
+    """Return the minute of a moment, such as "2026-11-23T00:22"; "" for none."""
+    return utc(moment)[:16]
+
+
 @functools.lru_cache(maxsize=256)
 def _text(second: int) -> str:
     try:
