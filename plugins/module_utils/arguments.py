@@ -113,20 +113,20 @@ def selection_of(params: dict[str, Any], everything: bool = False) -> Selection:
 def transport_of(params: dict[str, Any], connections: int) -> Transport:
     """The transport that the options describe. SetupError when it cannot begin."""
     if params["transport"] == "host":
-        from .transports.host import HostTransport
+        from .transports.host.transport import HostTransport
 
         return HostTransport(cluster=params["cluster"] or "hosts", binary_dirs=params["binary_dirs"])
     if params["transport"] == "keystone":
-        from .transports.keystone import KeystoneTransport
-        from .transports.keystone_login import settings_of
+        from .transports.keystone.login import settings_of
+        from .transports.keystone.transport import KeystoneTransport
 
         return KeystoneTransport(settings_of(params["keystone"] or {}, os.environ), params["cluster"])
     if params["transport"] == "url":
         from .transports.url import UrlTransport
 
         return UrlTransport(urls_of(params["urls"], params.get("components") or []), params["cluster"])
-    from .transports.kubernetes import KubernetesTransport
-    from .transports.kubernetes_api import Api
+    from .transports.kubernetes.api import Api
+    from .transports.kubernetes.transport import KubernetesTransport
 
     auth = {name: params[name] for name in AUTH_ARG_SPEC if params.get(name) is not None}
     # Each instance holds two connections at a time: its log and its exec.

@@ -44,10 +44,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select  # noqa: E402
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline  # noqa: E402
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance  # noqa: E402
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import (  # noqa: E402
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api  # noqa: E402
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (  # noqa: E402
     KubernetesTransport,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api  # noqa: E402
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import Hit  # noqa: E402
 from deploy import manifests  # noqa: E402
 from deploy.apply import Cluster  # noqa: E402

@@ -1,207 +1,17 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may import whom. The rules are the table ROOMS; docs/architecture.md tells them to people."""
+"""Every file keeps to the walls of tests/tools/rooms.py; docs/architecture.md tells them to people."""
 
 from __future__ import annotations
 
-import ast
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import pytest
 
+from rooms import FILES, HERE, ROOMS, SYSTEM, UTILS, imports, violations
 from workspace import ROOT
-
-UTILS = ROOT / "plugins" / "module_utils"
-HERE = "ansible_collections.cloudpods.diagnostics.plugins.module_utils."
-
-# Modules of the standard library by which code touches the machine, the network or time. And __import__: what is
-# imported by a name that is made at run time cannot be checked.
-SYSTEM = frozenset(
-    ("os", "shutil", "tempfile", "pathlib", "subprocess", "signal", "select", "socket", "ssl", "http", "urllib",
-     "ctypes", "threading", "multiprocessing", "concurrent", "asyncio", "time", "importlib", "__import__")
-)  # fmt: skip
-FILES = frozenset(("os", "shutil", "tempfile"))
-THREADS = frozenset(("threading", "time"))
-EVERYTHING = SYSTEM - {"importlib", "__import__", "multiprocessing", "asyncio", "pathlib"}
-KUBERNETES = frozenset(("kubernetes", "urllib3", "websocket", "ansible_collections.kubernetes.core"))
-
-
-@dataclass(frozen=True)
-class Room:
-    """What files that match a pattern may import.
-
-    ours: patterns of modules of the collection, by their names below module_utils. libraries: others' modules; lazily:
-    only inside functions, since the machine need not have them. system: modules of SYSTEM.
-    """
-
-    ours: tuple[str, ...] = ()
-    libraries: frozenset[str] = frozenset()
-    lazily: frozenset[str] = frozenset()
-    system: frozenset[str] = frozenset()
-
-
-WORDS = ("reasons", "model", "catalog", "deadline", "pprof")
-TRANSPORT = (
-    *WORDS,
-    "transports.base",
-    "transports.course",
-    "transports.follow",
-    "transports.http",
-    "transports.newest",
-    "transports.seam",
-)
-
-# The first pattern that matches a file's name below module_utils is its room.
-ROOMS: dict[str, Room] = {
-    "catalog.py": Room(ours=("text",)),
-    "log_patterns.py": Room(),
-    "pprof.py": Room(ours=("text",)),
-    "bounds.py": Room(ours=("pprof",)),
-    # It looks for libraries, and imports none.
-    "libraries.py": Room(system=frozenset(("importlib", "os"))),
-    # What users may set is what the modules take, from the same tables. On the controller only.
-    "preflight/*": Room(
-        ours=("preflight.*", "arguments", "bounds", "captures.logs", "captures.profiles", "captures.reaction",
-              "catalog", "pprof", "text", "transports.base", "watch.patterns"),
-        system=frozenset(("os",)),
-    ),
-    "vocabulary.py": Room(),
-    "meanings.py": Room(ours=("vocabulary",)),
-    "reasons.py": Room(ours=("meanings", "redact.redactor", "text")),
-    "model.py": Room(ours=("reasons",)),
-    "text.py": Room(),
-    "deadline.py": Room(system=THREADS),
-    "interruption.py": Room(ours=("deadline", "model"), system=frozenset(("os", "select", "signal", "threading"))),
-    "progress.py": Room(system=FILES | THREADS),
-    "fanout.py": Room(ours=("deadline",), system=THREADS),
-    "regular_file.py": Room(system=frozenset(("os",))),
-    # The words of the product itself are no identities.
-    "redact/identity_words.py": Room(ours=("redact.*", "catalog", "meanings", "model")),
-    "redact/*": Room(ours=("redact.*", "inputs.encodings")),
-    # zstd is there from Python 3.14 on; before, one of two libraries may be.
-    "inputs/zstd.py": Room(ours=("inputs.*",), lazily=frozenset(("backports", "compression", "zstandard"))),
-    "inputs/encodings.py": Room(),
-    "inputs/inputs.py": Room(ours=("inputs.*", "regular_file"), system=frozenset(("os",))),
-    "inputs/*": Room(ours=("inputs.*", "text")),
-    "stacks/files.py": Room(ours=("stacks.*", "text", "inputs.*")),
-    "stacks/*": Room(ours=("stacks.*",)),
-    "status/*": Room(ours=("status.*", "reasons", "model", "text", "watch.*")),
-    "watch/*": Room(ours=("watch.*", "reasons", "model", "text", "log_patterns", "redact.*")),
-    # Bytes are judged on a node, too: without the library, less is proven.
-    "profiles/pprof_proto.py": Room(lazily=frozenset(("google.protobuf",))),
-    "profiles/files.py": Room(
-        ours=("profiles.*", "reasons", "model", "text", "bundle.*", "inputs.*", "regular_file"), system=FILES
-    ),
-    "profiles/sources.py": Room(ours=("profiles.*", "model", "bundle.*", "inputs.*"), system=frozenset(("os",))),
-    "profiles/*": Room(ours=("profiles.*", "reasons", "model", "text", "stacks.*", "inputs.*")),
-    # On the controller only, so with libraries.
-    "health/*": Room(
-        ours=("health.*", "reasons", "model", "text", "catalog", "log_patterns", "bundle.*", "inputs.*",
-              "regular_file"),
-        libraries=frozenset(("jmespath", "yaml")),
-        system=FILES,
-    ),
-    "bundle/*": Room(
-        ours=("bundle.*", "reasons", "model", "text", "redact.*", "inputs.*", "regular_file"), system=FILES | THREADS
-    ),
-    "captures/judge.py": Room(ours=("reasons", "model", "catalog", "transports.base")),
-    "captures/*": Room(
-        ours=("captures.*", *WORDS, "text", "bounds", "fanout", "progress", "transports.base", "bundle.*", "stacks.*",
-              "status.*", "profiles.model", "profiles.proof", "profiles.symbols", "transports.follow", "watch",
-              "watch.*", "log_patterns", "redact.*"),
-        system=THREADS,
-    ),
-    "transports/base.py": Room(ours=(*WORDS, "transports.follow")),
-    "transports/follow.py": Room(ours=("reasons", "model", "deadline"), system=THREADS),
-    "transports/seam.py": Room(),
-    "transports/course.py": Room(ours=("transports.seam",)),
-    "transports/probe.py": Room(ours=("reasons", "model", "transports.base")),
-    "transports/host_logs.py": Room(ours=(*TRANSPORT, "transports.host*", "stacks.logtext"), system=EVERYTHING),
-    "transports/host_journal.py": Room(ours=(*TRANSPORT, "transports.host*", "stacks.journaltext"), system=EVERYTHING),
-    "transports/host*": Room(ours=(*TRANSPORT, "transports.host*"), system=EVERYTHING),
-    "transports/kubernetes*": Room(
-        ours=(*TRANSPORT, "transports.kubernetes*", "transports.probe", "status.values", "text", "redact",
-              "libraries"),
-        lazily=KUBERNETES,
-        system=EVERYTHING,
-    ),
-    "transports/keystone*": Room(
-        ours=(*TRANSPORT, "transports.keystone*", "transports.url", "redact", "text", "libraries"),
-        lazily=frozenset(("keystoneauth1", "requests")),
-        system=EVERYTHING,
-    ),
-    "transports/*": Room(ours=TRANSPORT, system=EVERYTHING),
-    "auth_options.py": Room(),
-    # Its transports are imported when they are asked for.
-    "arguments.py": Room(
-        ours=("reasons", "model", "catalog", "transports.*", "redact.*", "auth_options", "text"),
-        system=FILES,
-    ),
-    "running.py": Room(
-        ours=("arguments", "bounds", "bundle.*", "captures.run", "catalog", "deadline", "interruption", "progress",
-              "reasons", "redact.*", "text", "transports.base"),
-        system=FILES,
-    ),
-    "__init__.py": Room(),
-}  # fmt: skip
-
-
-def imports(name: str, source: str) -> Iterator[tuple[str, bool]]:
-    """Every module that a file of module_utils imports, and whether inside a function. Ours begin with a dot."""
-    package = name.split("/")[:-1]
-    for node, inside in walk(ast.parse(source), inside=False):
-        if isinstance(node, ast.Import):
-            yield from ((ours(alias.name), inside) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            if not node.level:
-                yield ours(str(node.module)), inside
-                continue
-            base = package[: len(package) - node.level + 1]
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            yield from (("." + ".".join([*base, each]), inside) for each in names)
-        elif isinstance(node, ast.Name) and node.id == "__import__":
-            yield "__import__", inside
-
-
-def walk(node: ast.AST, inside: bool) -> Iterator[tuple[ast.AST, bool]]:
-    """The node and all below it, each with whether it runs only when a function is called."""
-    yield node, inside
-    for child in ast.iter_child_nodes(node):
-        yield from walk(child, inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
-
-
-def ours(module: str) -> str:
-    return "." + module[len(HERE) :] if module.startswith(HERE) else module
-
-
-def is_below(module: str, packages: frozenset[str]) -> bool:
-    return any(module == package or module.startswith(f"{package}.") for package in packages)
-
-
-def violations(name: str, source: str) -> list[str]:
-    """What this file imports against the rules, one line each."""
-    found = [pattern for pattern in ROOMS if fnmatchcase(name, pattern)]
-    if not found and name.endswith("__init__.py"):
-        found = ["__init__.py"]
-    if not found:
-        return [f"{name}: no room has such a file"]
-    room, wrong = ROOMS[found[0]], []
-    for module, inside in imports(name, source):
-        if module.startswith("."):
-            allowed = any(fnmatchcase(module[1:], pattern) for pattern in room.ours)
-        elif module.partition(".")[0] in SYSTEM:
-            allowed = module.partition(".")[0] in room.system
-        elif module.partition(".")[0] in sys.stdlib_module_names:
-            allowed = True
-        else:
-            allowed = is_below(module, room.libraries) or (inside and is_below(module, room.lazily))
-        if not allowed:
-            wrong.append(f"{name} imports {module}{'' if inside else ' at its top'}")
-    return wrong
 
 
 def files() -> list[str]:
@@ -231,15 +41,15 @@ def test_every_room_is_there(room):
         ("stacks/new.py", "from ansible.module_utils.basic import AnsibleModule", 1),
         ("stacks/new.py", "def read():\n    import subprocess", 1),
         ("captures/new.py", "from ..transports.base import Transport", 0),
-        ("captures/new.py", "from ..transports.kubernetes import KubernetesTransport", 1),
+        ("captures/new.py", "from ..transports.kubernetes.transport import KubernetesTransport", 1),
         ("captures/new.py", "def late():\n    from ..transports import host", 1),
         ("captures/new.py", "import kubernetes", 1),
-        ("transports/host_new.py", "def late():\n    import kubernetes", 1),
-        ("transports/host_new.py", "from .kubernetes_api import Api", 1),
-        ("transports/kubernetes_new.py", "def late():\n    import kubernetes.client, websocket, urllib3", 0),
-        ("transports/kubernetes_new.py", "class A:\n    import websocket", 1),
-        ("transports/kubernetes_new.py", "try:\n    import kubernetes\nexcept ImportError:\n    pass", 1),
-        ("transports/kubernetes_new.py", "from .host import HostTransport", 1),
+        ("transports/host/new.py", "def late():\n    import kubernetes", 1),
+        ("transports/host/new.py", "from ..kubernetes.api import Api", 1),
+        ("transports/kubernetes/new.py", "def late():\n    import kubernetes.client, websocket, urllib3", 0),
+        ("transports/kubernetes/new.py", "class A:\n    import websocket", 1),
+        ("transports/kubernetes/new.py", "try:\n    import kubernetes\nexcept ImportError:\n    pass", 1),
+        ("transports/kubernetes/new.py", "from ..host.transport import HostTransport", 1),
         ("transports/new.py", "import requests", 1),
         ("bundle/new.py", "from ..captures.run import Report", 1),
         ("bundle/new.py", "import importlib", 1),

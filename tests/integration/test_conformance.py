@@ -12,8 +12,10 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
+    KubernetesTransport,
+)
 
 pytest.register_assert_rewrite("conformance", "conformance_http", "conformance_logs")
 

@@ -30,9 +30,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_net import socket_in
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.sockets import socket_in
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
+    KubernetesTransport,
+)
 from peers import OK, after, drip, flood, never, peer, pem, reset, server_tls, with_length
 from world import World, kubeconfig_of, published
 

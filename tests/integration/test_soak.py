@@ -35,7 +35,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.course import HOLE_SECONDS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
+    KubernetesTransport,
+)
 from deploy import manifests
 from deploy.apply import Cluster
 from watching import CountingApi, api_server_away, moment_of

@@ -20,9 +20,11 @@ import jsonschema
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS, component_of, select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_net import socket_in
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.sockets import socket_in
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
+    KubernetesTransport,
+)
 from deploy import apply
 from deploy.faults import FAULT_LABEL
 from deploy.sets import regions

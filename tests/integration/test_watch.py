@@ -9,7 +9,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import kubernetes_follow
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import (
+    follow as kubernetes_follow,
+)
 from deploy.apply import Cluster
 from watching import Speakers, Watching, api_server_away, details
 from world import World

@@ -17,10 +17,15 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import course, kubernetes_follow
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import course
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap, Lines
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import (
+    follow as kubernetes_follow,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
+    KubernetesTransport,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.seam import stamp_of
 from deploy.apply import Cluster
 from watching import LOGS, NUMBER, Speakers, Watching, moment_of

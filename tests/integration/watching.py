@@ -22,8 +22,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.log
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api, ApiProblem
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api, ApiProblem
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
+    KubernetesTransport,
+)
 from deploy import manifests
 from deploy.apply import Cluster
 from world import World

@@ -16,7 +16,7 @@ from ..catalog import Selection, component_of
 from ..deadline import Deadline
 from ..model import Instance, Workload
 from ..reasons import CaptureError, Reason
-from . import http
+from . import http_client as http
 from .base import (
     Discovery,
     HttpAnswer,

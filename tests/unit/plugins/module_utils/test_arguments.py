@@ -12,7 +12,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils import argum
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import SetupError
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone_login import VARIABLES
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone.login import VARIABLES
 
 from patience import patience
 

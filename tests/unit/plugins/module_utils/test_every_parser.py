@@ -42,13 +42,13 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.parse
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.reader import DumpReader
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status import documents
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.values import BadValue
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_fields import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.fields import (
     document_of,
     page_of,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_pods import instances_of
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_problem import status_text
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.probe import ProbeReader
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.pods import instances_of
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.probe import ProbeReader
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.problem import status_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -61,11 +61,11 @@ def test_a_run_without_any_row_says_so(policy):
 
 # Files -> the transports that they are of.
 OF_TRANSPORTS = {
-    "kubernetes*.py": ("kubernetes",),
-    "host*.py": ("host",),
-    "keystone*.py": ("keystone",),
+    "kubernetes/*.py": ("kubernetes",),
+    "host/*.py": ("host",),
+    "keystone/*.py": ("keystone",),
     "url.py": ("url", "keystone"),
-    "http.py": ("host", "url", "keystone"),
+    "http_client.py": ("host", "url", "keystone"),
 }
 GIVEN = [
     (path.name, name, transports)

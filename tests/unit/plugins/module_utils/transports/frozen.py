@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.procfs import ProcFs
 
 from patience import wait_until
 

@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, Union
 from urllib.parse import parse_qs, urlsplit
 
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import Api
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
+    KubernetesTransport,
+)
 from peers import Peer, peer, with_length
 
 TOKEN = "s3cret/bearer+0123456789-0123456789-0123456789-abcdefghij"  # noqa: S105 - nobody takes it

@@ -20,7 +20,7 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_containers import Layout
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.containers import Layout
 from standins import UP, Machine, Standin
 
 from patience import wait_until

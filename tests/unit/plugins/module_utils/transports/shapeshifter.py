@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host_proc import ProcFs
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.procfs import ProcFs
 
 from patience import wait_until
 

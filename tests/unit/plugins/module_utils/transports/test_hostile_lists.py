@@ -16,9 +16,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog impo
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import MAX_DETAIL
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import kubernetes_api
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_api import MAX_ERROR_BYTES
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_pods import MAX_REFUSED
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import api as kubernetes_api
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import MAX_ERROR_BYTES
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.pods import MAX_REFUSED
 from hostile import DEEP, PODS, TOKEN, answer, flood, memory_below, pod, pods, refusal, transport_to
 from peers import after, drip, with_length
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import KubernetesTransport
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes_problem import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.problem import (
     ApiProblem,
     problem_of,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
+    KubernetesTransport,
 )
 
 from patience import patience

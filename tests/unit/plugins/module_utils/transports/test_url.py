@@ -14,8 +14,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget, SetupError
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone import KeystoneTransport
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone_login import Settings
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone.login import Settings
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone.transport import (
+    KeystoneTransport,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.url import Place, UrlTransport
 from conformance import World
 from conformance_http import *  # noqa: F403  # pylint: disable=wildcard-import,unused-wildcard-import

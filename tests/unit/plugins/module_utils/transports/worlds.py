@@ -11,9 +11,9 @@ import threading
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import host_journal
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import HostTransport
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import journal as host_journal
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.transport import HostTransport
 from conformance import World
 from fake_transport import LOG_LINE, USR1, FakeTransport, no_answer, raises
 from journal import Journal, needs_journal

@@ -1,0 +1,239 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The log of a process on this machine, followed for long where it really goes: files through their rotation, or the
+journal. When its container restarts, the next one is followed from its first line.
+
+Standard library only, Python >= 3.7: this runs on nodes.
+"""
+
+from __future__ import annotations
+
+import calendar
+import contextlib
+import os
+import time
+from typing import Callable, Generator, Iterator, Union
+
+from ...deadline import Deadline, DeadlineExceeded
+from ...model import NOT_READABLE, ROTATION_MISSED, SKIPPED, Instance
+from ...reasons import CaptureError, Reason, verdict
+from ..follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lag, Lines, LogFollow, Look, Opened, WholeLines
+from ..seam import last_stamp
+from .journal import JournalMark, JournalStream
+from .log_files import CHUNK, FileMark, FileStream, LogFiles
+from .procfs import translated
+from .read_back import StampOf, first_since, runtime_stamp, service_stamp, zone_of
+
+# How often the end of a file is looked at: a hit is seen well within a second of it, and a quiet log costs little.
+POLL_SECONDS = 0.2
+# Between two tries to find out what became of a process, in seconds.
+PAUSE_SECONDS = 1.0
+
+Source = Union[LogFiles, JournalMark]
+Find = Callable[[Instance, Deadline], Source]
+
+
+class HostFollow(LogFollow):
+    """See follow.LogFollow. seconds: how far back to begin; find: where the log of an instance is."""
+
+    def __init__(self, instance: Instance, seconds: int, look: Look, find: Find, deadline: Deadline) -> None:
+        super().__init__(deadline)
+        self._instance = instance
+        self._window = time.time() - seconds
+        # Only what a runtime wraps has stamps; the lines of other sources tell their time themselves.
+        self.stamped = bool(instance.container_id) and not (instance.process and instance.process.log_file)
+        if not self.stamped:
+            # What another process wrote into the same file before is not its log.
+            self._window = max(self._window, _started(instance))
+        self._look = look
+        self._find = find
+        self._stream: FileStream | JournalStream | None = None
+        self._lag = Lag()
+        self._ended = (0, 0, 0)
+
+    def events(self) -> Iterator[Event]:
+        first = True
+        while not self._is_over:
+            try:
+                with translated(Reason.LOG_UNAVAILABLE):
+                    yield from self._read(first)
+                first = False
+                now = self._seen()
+            except DeadlineExceeded:
+                return
+            except CaptureError as error:
+                yield Gap(NOT_READABLE, error.verdict.message)
+                yield Ended(error.verdict)
+                return
+            if now is None:
+                yield Ended(verdict(Reason.GONE, "it is gone"))
+                return
+            if _process(now) != _process(self._instance):
+                yield Changed(now.container_id, now.restarts)
+                # Another process may have had its number before.
+                self._window = _started(now)
+            self._instance = now
+            self._wait(PAUSE_SECONDS)
+
+    def _seen(self) -> Instance | None:
+        """The instance as it is now; as it was where the watching ends, since then nobody looks any more."""
+        try:
+            return self._look(self._deadline) if not self._is_over else self._instance
+        except CaptureError:
+            if not self._is_over:
+                raise
+            return self._instance
+
+    def _read(self, first: bool) -> Iterator[Event]:
+        """One process's log, to its end."""
+        source = self._find(self._instance, self._deadline)
+        if isinstance(source, JournalMark):
+            yield from self._read_journal(source, first)
+            return
+        descriptor, offset, oldest = self._place(source) if first else (*self._next_place(source), None)
+        if first:
+            yield Opened(self._begun(oldest))
+        while descriptor >= 0:
+            descriptor, offset = yield from self._read_files(source, descriptor, offset)
+
+    def _read_journal(self, source: JournalMark, first: bool) -> Iterator[Event]:
+        """What there is in the journal, and then what comes."""
+        if first:
+            yield Opened(self._window)
+        self._stream = history = source.history(self._window, self._deadline)
+        yield from self._pass_on(history)
+        if self._is_over:
+            return
+        self._stream = stream = source.follow_on(history, self._deadline)
+        self.present.set()
+        yield from self._pass_on(stream)
+        if not (self._is_over or source.has_ended()):
+            self._window = time.time()
+            yield Gap(NOT_READABLE, "journalctl ended before the service did", None, self._window)
+
+    def _read_files(self, source: LogFiles, descriptor: int, offset: int) -> Generator[Event, None, tuple[int, int]]:
+        """Files from a place on; where to go on if that is not where they end (else -1)."""
+        unwrap = source.unwrapper(None, stamped=True)
+        stream = FileStream(source, descriptor, offset, self._deadline, unwrap, POLL_SECONDS, self.present.set)
+        self._stream = stream
+        self._lag = Lag()
+        missed, truncated = source.missed, 0
+        for event in self._pass_on(stream):
+            if source.missed > missed:
+                yield Gap(ROTATION_MISSED, "files were rotated faster than they were read", None, time.time())
+            if stream.truncated > truncated:
+                yield Gap(ROTATION_MISSED, "the file was cut while it was read", None, time.time())
+            missed, truncated = source.missed, stream.truncated
+            yield event
+            if isinstance(event, Lines) and self._lags(event.data):
+                stream.close()
+                since = last_stamp(event.data)
+                yield Gap(
+                    SKIPPED,
+                    "more is written than can be read: only a sample of it was seen",
+                    since.moment if since else None,
+                    time.time(),
+                )
+                mark = FileMark(source)
+                return mark.descriptor, mark.offset
+        self._ended = stream.ended
+        return -1, 0
+
+    def _pass_on(self, stream: FileStream | JournalStream) -> Iterator[Lines]:
+        """What comes, in whole lines; not what was written before the window."""
+        lines = WholeLines()
+        with contextlib.closing(stream):
+            if self._stopped.is_set():
+                return
+            data = stream.read()
+            while data:
+                whole = lines.feed(data)
+                if whole:
+                    yield Lines(whole)
+                data = stream.read()
+        rest = lines.end()
+        if rest:
+            yield Lines(rest + b"\n")
+
+    def _begun(self, oldest: float | None) -> float:
+        """Since when the log is seen: what was rotated away before is not."""
+        return self._window if oldest is None else max(self._window, oldest)
+
+    def _place(self, source: LogFiles) -> tuple[int, int, float | None]:
+        """Where the window begins: a descriptor, a place in its file, and the time of the oldest line there is."""
+        descriptors = source.open_all()
+        stamp_of = runtime_stamp if source.wrapped else self._dated(descriptors[-1])
+        oldest = _first_stamp(_lines_at(descriptors[0], 0), stamp_of)
+        while len(descriptors) > 1 and os.fstat(descriptors[0]).st_mtime < self._window:
+            os.close(descriptors.pop(0))
+        for descriptor in descriptors[1:]:
+            os.close(descriptor)
+        return descriptors[0], _offset_of(descriptors[0], self._window, stamp_of), oldest
+
+    def _next_place(self, source: LogFiles) -> tuple[int, int]:
+        """Where the next process's log begins: in a file of its own, or where that of the one before ended."""
+        descriptor = source.open_current()
+        status = os.fstat(descriptor)
+        goes_on = self._ended[:2] == (status.st_dev, status.st_ino) and self._ended[2] <= status.st_size
+        return descriptor, self._ended[2] if goes_on else 0
+
+    def _dated(self, descriptor: int) -> StampOf:
+        """What tells the time of a line of a service, whose dates may be of another zone."""
+        status = os.fstat(descriptor)
+        shift = zone_of(_lines_at(descriptor, max(0, status.st_size - CHUNK)), status.st_mtime)
+
+        def stamp_of(line: bytes) -> float | None:
+            stamp = service_stamp(line)
+            return None if stamp is None else stamp + shift
+
+        return stamp_of
+
+    def _lags(self, data: bytes) -> bool:
+        stamp = last_stamp(data) if self.stamped else None
+        moment = stamp.moment if stamp else None
+        if moment is None:
+            return False
+        return self._lag.of(moment, time.time()) > LAG_SECONDS
+
+    def _cut_off(self) -> None:
+        stream = self._stream
+        if stream is not None:
+            stream.stop()
+
+
+def _started(instance: Instance) -> float:
+    try:
+        return float(calendar.timegm(time.strptime(instance.started, "%Y-%m-%dT%H:%M:%SZ")))
+    except ValueError:
+        return 0.0
+
+
+def _process(instance: Instance) -> tuple[int, int]:
+    return (instance.process.pid, instance.process.start_time) if instance.process else (0, 0)
+
+
+def _lines_at(descriptor: int, offset: int) -> list[bytes]:
+    """The whole lines in the next bytes of a file."""
+    lines = os.pread(descriptor, CHUNK, offset).splitlines(keepends=True)
+    return lines[1:] if offset else lines
+
+
+def _first_stamp(lines: list[bytes], stamp_of: StampOf) -> float | None:
+    return next((stamp for stamp in map(stamp_of, lines) if stamp is not None), None)
+
+
+def _offset_of(descriptor: int, since: float, stamp_of: StampOf) -> int:
+    """The place of the first line in a file that is not older; lines without a time count as not older."""
+    low, high = 0, os.fstat(descriptor).st_size
+    while high - low > CHUNK:
+        middle = (low + high) // 2
+        stamp = _first_stamp(_lines_at(descriptor, middle), stamp_of)
+        if stamp is None or stamp >= since:
+            high = middle
+        else:
+            low = middle
+    data = os.pread(descriptor, 2 * CHUNK, low)
+    begin = data.find(b"\n") + 1 if low else 0
+    lines = data[begin:].splitlines(keepends=True)
+    return low + begin + sum(map(len, lines[: first_since(lines, since, stamp_of)]))

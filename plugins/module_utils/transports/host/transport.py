@@ -1,0 +1,324 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Instances on the machine that this runs on: found in /proc, followed in their log files; no API server is needed.
+
+Standard library only, Python >= 3.7: this runs on nodes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import os
+import time
+from typing import Sequence, Tuple
+
+from ...catalog import BINARY_DIR, Component, Selection, binary_paths, component_of
+from ...deadline import Deadline
+from ...model import Instance, Process, State, Workload
+from ...reasons import CaptureError, Reason, verdict
+from .. import http_client as http
+from ..base import (
+    Discovery,
+    HttpAnswer,
+    HttpTarget,
+    LogStream,
+    ProbeFacts,
+    ProcessSession,
+    Sink,
+    Transport,
+    sort_instances,
+)
+from ..follow import LogFollow, Look
+from .containers import Containers, Layout, Placement, memory_room, placement_of
+from .follow import HostFollow
+from .journal import JournalMark
+from .log_files import ContainerLog, FileMark, LogFiles, Mark, StderrFile, describe_sink
+from .log_opening import is_regular
+from .log_prefix import PrefixFiles
+from .procfs import ProcFs, translated, without_deleted
+from .read_back import read_back
+from .session import HostSession, same_process
+from .sockets import connect_to
+from .trust import Trust
+
+# Init containers of the operator run the service itself with this option (cloudpods-operator, component.go).
+INIT_OPTION = "--exit-after-db-init"
+DEFAULT_LAYOUT = Layout()
+# Of what only looks like a service, so many processes are told of; the others are counted.
+MAX_UNTRUSTED = 100
+Key = Tuple[str, str, str, str]
+
+
+class HostTransport(Transport):
+    """This machine. node is its name, and cluster the same, unless they are given."""
+
+    name = "host"
+    follows_files = True
+    sees_processes = True
+
+    def __init__(
+        self,
+        cluster: str = "",
+        binary_dirs: Sequence[str] = (BINARY_DIR,),
+        node: str = "",
+        layout: Layout = DEFAULT_LAYOUT,
+    ) -> None:
+        self.machine = node or os.uname().nodename
+        self.cluster = cluster or self.machine
+        self._binary_dirs = list(binary_dirs)
+        self._layout = layout
+        self._procfs = ProcFs(layout.proc)
+        self._trust = Trust(self._procfs, layout.cgroups)
+        self._own_container: str | None = None
+        self._marks: dict[Key, Mark] = {}
+
+    def close(self) -> None:
+        while self._marks:
+            self._marks.popitem()[1].close()
+
+    def discover(self, selection: Selection, deadline: Deadline) -> Discovery:
+        found = Discovery(machine=self.machine)
+        components: dict[str, Component] = {}
+        for component in selection.components:
+            components.update((path, component) for path in self._paths(component))
+        containers = Containers(self._layout)
+        instances: dict[Key, Instance] = {}
+        unreadable = untrusted = 0
+        with translated():
+            for pid in self._procfs.pids():
+                deadline.check()
+                try:
+                    instance = self._find(pid, components, containers, deadline)
+                except PermissionError:
+                    unreadable += 1
+                    continue
+                if instance is None:
+                    continue
+                untrusted += instance.state is State.UNTRUSTED
+                if instance.state is not State.UNTRUSTED or untrusted <= MAX_UNTRUSTED:
+                    # The session lists further processes of the same container, and so captures.judge sees them.
+                    instances.setdefault(_key(instance), instance)
+        if unreadable:
+            text = f"{unreadable} processes cannot be looked at; it takes root (become: true)"
+            found.problems.append((self.machine, verdict(Reason.FORBIDDEN, text)))
+        if untrusted > MAX_UNTRUSTED:
+            text = f"{untrusted} processes, of which {MAX_UNTRUSTED} are listed"
+            found.problems.append((self.machine, verdict(Reason.UNTRUSTED, text)))
+        found.instances = sort_instances(list(instances.values()))
+        return found
+
+    def _find(
+        self, pid: int, components: dict[str, Component], containers: Containers, deadline: Deadline
+    ) -> Instance | None:
+        """The instance that this process is; None for another process, and for one that ends meanwhile."""
+        try:
+            path = self._procfs.runs(pid, components)
+            if not path:
+                return None
+            doubt = self._doubt(pid, deadline)
+            if doubt:
+                return self._untrusted(pid, components[path], doubt)
+            return self._instance(pid, components[path], containers)
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+
+    def _doubt(self, pid: int, deadline: Deadline) -> str:
+        """What speaks against that a process is a service. "" also for an ordinary user who may not look: with his eyes
+        he sees nothing that he should not."""
+        try:
+            return self._trust.doubt(pid, self._placement(pid), deadline)
+        except PermissionError as error:
+            return f"it cannot be looked at ({error})" if os.geteuid() == 0 else ""
+
+    def _untrusted(self, pid: int, component: Component, doubt: str) -> Instance:
+        """A process that only looks like a service: its own words name nothing, above all no container."""
+        return Instance(
+            cluster=self.cluster,
+            component=component.name,
+            name=f"{component.name}-{pid}",
+            node=self.machine,
+            state=State.UNTRUSTED,
+            state_detail=f"process {pid}: {doubt}",
+            process=Process(pid, self._procfs.start_time(pid)),
+        )
+
+    def _paths(self, component: Component) -> list[str]:
+        return binary_paths(component, self._binary_dirs)
+
+    def _placement(self, pid: int) -> Placement:
+        """The container that the process is in. One that we are in ourselves is our machine."""
+        if self._own_container is None:
+            self._own_container = placement_of(self._procfs.own_cgroup()).container_id
+        placement = placement_of(self._procfs.cgroup(pid))
+        return Placement() if placement.container_id == self._own_container else placement
+
+    def _instance(self, pid: int, component: Component, containers: Containers) -> Instance:
+        placement = self._placement(pid)
+        named = containers.named(placement, component)
+        process = self._look_at(pid, component, placement.container_id)
+        in_init = INIT_OPTION in self._procfs.arguments_in_time(pid)
+        return Instance(
+            cluster=self.cluster,
+            component=component.name,
+            name=named.pod or f"{component.name}-{pid}",
+            namespace=named.namespace,
+            node=self.machine,
+            container=named.container,
+            restarts=named.restarts,
+            state=State.INIT if in_init else State.RUNNING,
+            state_detail=f"process {pid} initialises the database" if in_init else "",
+            image=named.image,
+            image_id=named.image_id,
+            container_id=placement.container_id,
+            started=self._started(process),
+            process=process,
+        )
+
+    def _look_at(self, pid: int, component: Component, container_id: str) -> Process:
+        configs = [component.config] if component.config else []
+        return self._procfs.process(pid, "cgroup" if container_id else "process", configs)
+
+    def _started(self, process: Process) -> str:
+        moment = self._procfs.boot_time() + process.start_time / os.sysconf("SC_CLK_TCK")
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+
+    def open_log(self, instance: Instance, deadline: Deadline) -> LogStream:
+        mark = self._mark(instance, deadline)
+        older = self._marks.pop(_key(instance), None)
+        if older is not None:
+            older.close()
+        self._marks[_key(instance)] = mark
+        return mark.follow(deadline)
+
+    def reopen_log(self, instance: Instance, since: datetime.datetime, deadline: Deadline) -> LogStream:
+        # The place where open_log() began is before any moment that may be asked for.
+        del since
+        mark = self._marks.get(_key(instance))
+        if mark is None:
+            raise CaptureError(Reason.LOG_UNAVAILABLE, "it was not followed before")
+        return mark.follow(deadline)
+
+    def _mark(self, instance: Instance, deadline: Deadline) -> Mark:
+        deadline.check()
+        process = _process_of(instance)
+        with translated(Reason.LOG_UNAVAILABLE):
+            if not self._procfs.is_alive(process):
+                raise CaptureError(Reason.GONE, f"process {process.pid} has ended")
+            link = self._procfs.stderr(process.pid)
+            if link.startswith("socket:"):
+                return JournalMark(self._procfs, process, deadline)
+            return FileMark(self._log_files(instance, process, link))
+
+    def _log_files(self, instance: Instance, process: Process, link: str) -> LogFiles:
+        if is_regular(self._procfs.path(process.pid, "fd", "2")):
+            return StderrFile(self._procfs, process)
+        if not (instance.container_id and link.startswith("pipe:")):
+            raise CaptureError(Reason.STDERR_LOST, f"stderr of process {process.pid} is {describe_sink(link)}")
+        placement = self._placement(process.pid)
+        log_file = Containers(self._layout).named(placement, component_of(instance.component)).log_file
+        if not log_file:
+            places = f"{self._layout.pod_logs} or {self._layout.docker}"
+            raise CaptureError(
+                Reason.LOG_UNAVAILABLE, f"container {placement.container_id} has no log file below {places}"
+            )
+        return ContainerLog(self._procfs, process, log_file)
+
+    def read_log(self, instance: Instance, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
+        deadline.check()
+        process = _process_of(instance)
+        with translated(Reason.LOG_UNAVAILABLE):
+            if not self._procfs.is_alive(process):
+                raise CaptureError(Reason.GONE, f"process {process.pid} has ended")
+            source = self._source(instance, deadline)
+            if isinstance(source, JournalMark):
+                return source.read_back(seconds, deadline, max_bytes)
+            return read_back(source, seconds, deadline, max_bytes)
+
+    def follow_log(self, instance: Instance, seconds: int, look: Look, deadline: Deadline) -> LogFollow:
+        return HostFollow(instance, seconds, look, self._source, deadline)
+
+    def _source(self, instance: Instance, deadline: Deadline) -> LogFiles | JournalMark:
+        """Where its log is: in files of its own, or where its standard error goes to. CaptureError."""
+        process = _process_of(instance)
+        with translated(Reason.LOG_UNAVAILABLE):
+            if process.log_file:
+                config = component_of(instance.component).config
+                prefix = self._procfs.log_prefix(process.pid, [config] if config else [])
+                if not prefix:
+                    raise CaptureError(
+                        Reason.LOG_UNAVAILABLE, f"where it is, is not in the {process.log_file} any more"
+                    )
+                return PrefixFiles(self._procfs, process, prefix)
+            link = self._procfs.stderr(process.pid)
+            if link.startswith("socket:"):
+                return JournalMark(self._procfs, process, deadline)
+            return self._log_files(instance, process, link)
+
+    def _exchange(
+        self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int, sink: Sink
+    ) -> HttpAnswer:
+        connect = connect_to(self._procfs, _process_of(instance), target.port)
+        tls = http.unverified() if target.scheme == "https" else None
+        headers = {"Host": "localhost"}
+        return http.get(connect, target, deadline, max_bytes, tls, headers, sink=sink)
+
+    def certificate(self, instance: Instance, target: HttpTarget, deadline: Deadline) -> bytes | None:
+        if target.scheme != "https":
+            return None
+        return http.certificate(connect_to(self._procfs, _process_of(instance), target.port), deadline)
+
+    def workloads(self, selection: Selection, deadline: Deadline) -> list[Workload]:
+        del selection, deadline
+        return []
+
+    def open_process(self, instance: Instance, deadline: Deadline) -> ProcessSession:
+        deadline.check()
+        process = _process_of(instance)
+        component = component_of(instance.component)
+        with translated():
+            if instance.container_id:
+                facts = self._facts_of_container(instance.container_id, component, deadline)
+            else:
+                doubt = self._doubt(process.pid, deadline)
+                if doubt:
+                    raise CaptureError(Reason.UNTRUSTED, f"process {process.pid}: {doubt}")
+                facts = ProbeFacts((_readable_here(self._look_at(process.pid, component, "")),))
+        if not any(same_process(process, seen) for seen in facts.candidates):
+            raise CaptureError(Reason.GONE, f"process {process.pid} has ended")
+        return HostSession(self._procfs, instance, facts, deadline)
+
+    def _facts_of_container(self, container_id: str, component: Component, deadline: Deadline) -> ProbeFacts:
+        candidates, impostors = [], []
+        cgroup = ""
+        for pid in self._procfs.pids():
+            deadline.check()
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                path = self._procfs.runs(pid, self._paths(component))
+                if path is None or self._placement(pid).container_id != container_id:
+                    continue
+                if not path or self._doubt(pid, deadline):
+                    impostors.append(pid)
+                    continue
+                candidates.append(_readable_here(self._look_at(pid, component, container_id)))
+                cgroup = self._procfs.cgroup(pid)
+        return ProbeFacts(tuple(candidates), tuple(impostors), memory_room(self._layout, cgroup))
+
+
+def _readable_here(process: Process) -> Process:
+    """A file whose name is gone is lost to everybody else, but on the machine itself it can still be read."""
+    return dataclasses.replace(process, stderr=without_deleted(process.stderr))
+
+
+def _process_of(instance: Instance) -> Process:
+    if instance.process is None:
+        raise CaptureError(Reason.NO_PROCESS, "the instance was not found by the host transport")
+    if instance.state is State.UNTRUSTED:
+        raise CaptureError(Reason.UNTRUSTED, instance.state_detail)
+    return instance.process
+
+
+def _key(instance: Instance) -> Key:
+    return instance.component, instance.namespace, instance.name, instance.container_id

@@ -1,0 +1,305 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The API server itself: one configured client, its errors translated once, every call under a deadline.
+
+Requests go straight to the client's connection pool: the generated API methods would build model objects for
+every pod, and kubernetes.stream patches the shared client, which is not safe with threads.
+The libraries are imported when a cluster is reached for, so that other transports do not need them.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import copy
+import http.client
+import os
+import socket
+import ssl
+import threading
+from typing import Any, Iterator, Sequence
+from urllib.parse import urlencode, urlsplit
+
+from ...deadline import Deadline, DeadlineExceeded, in_time
+from ...redact import own
+from ...status.values import BadValue
+from .cause import cause, server_of
+from .config import configure
+from .fields import document_of, page_of
+from .problem import ApiProblem, BadAnswer, problem_of
+
+CONNECT_SECONDS = 10.0
+CHUNK = 1 << 16
+# Of one answer so much is read: a page of 500 pods of 64 KiB each. Of an error, a Status object and more.
+MAX_ANSWER_BYTES, MAX_ERROR_BYTES = 32 << 20, 64 << 10
+PAGE = 500
+# Kubernetes supports 150,000 pods in a cluster. A page may have fewer items than were asked for.
+MAX_ITEMS, MAX_PAGES = 150_000, 1000
+# What may be over in a moment (0: no answer, or a broken one), and how many seconds to wait before each further try.
+PASSING = (0, 429, 502, 503, 504)
+PAUSES = (0.3, 0.6, 1.2)
+
+
+class Api:
+    """One API server. params are the authentication options of kubernetes.core; connections: how many at a time.
+
+    SetupError when a library is missing or no configuration is found.
+    """
+
+    def __init__(self, params: dict[str, Any], connections: int) -> None:
+        found = configure(params, os.environ)
+        configuration = found.configuration
+        configuration.connection_pool_maxsize = connections + 4
+        import kubernetes.client
+        import urllib3
+
+        self._configuration = configuration
+        # The client sets what a kubeconfig says anew whenever it renews a token (refresh_api_key_hook): an option such
+        # as host would be lost.
+        self._settings = copy.copy(configuration)
+        self._errors = (urllib3.exceptions.HTTPError, OSError)
+        self._urllib3 = urllib3
+        self._pool = kubernetes.client.ApiClient(configuration).rest_client.pool_manager
+        self._headers = found.headers
+        self._ssl_context: ssl.SSLContext | None = None
+        self.cluster_name = found.cluster or urlsplit(configuration.host).hostname or "cluster"
+
+    def close(self) -> None:
+        self._pool.clear()
+
+    def _request_headers(self) -> dict[str, Any]:
+        headers = {"Accept": "application/json, */*"}
+        # Reading the settings anew renews a token that is about to end.
+        for setting in self._configuration.auth_settings().values():
+            if setting["in"] == "header" and setting["value"]:
+                headers[setting["key"].lower()] = setting["value"]
+        if self._configuration.username and "authorization" not in headers:
+            headers["authorization"] = self._configuration.get_basic_auth_token()
+        _note(str(headers.get("authorization", "")))
+        headers.update(self._headers)
+        return headers
+
+    def get_json(self, path: str, query: dict[str, str], deadline: Deadline) -> dict[str, Any]:
+        """One GET. Busy answers and broken connections are tried again, within the deadline.
+
+        ApiProblem, DeadlineExceeded.
+        """
+        for pause in PAUSES:
+            try:
+                return self._get_json(path, query, deadline)
+            except ApiProblem as problem:
+                if problem.code not in PASSING:
+                    raise
+            threading.Event().wait(min(pause, deadline.remaining()))
+        return self._get_json(path, query, deadline)
+
+    def _get_json(self, path: str, query: dict[str, str], deadline: Deadline) -> dict[str, Any]:
+        stream = self.open_any(f"{path}?{urlencode(query)}", {}, deadline)
+        if stream.status != 200:
+            raise problem_of(stream.status, _beginning(stream, deadline, MAX_ERROR_BYTES))
+        body = _beginning(stream, deadline, MAX_ANSWER_BYTES + 1)
+        if len(body) > MAX_ANSWER_BYTES:
+            raise BadAnswer(f"it is larger than {MAX_ANSWER_BYTES} bytes")
+        if stream.broken:
+            raise ApiProblem(0, "the connection broke in the middle of the answer", broken=True)
+        try:
+            return document_of(body)
+        except BadValue as error:
+            raise BadAnswer(str(error)) from error
+
+    def items(self, path: str, query: dict[str, str], deadline: Deadline) -> Iterator[Any]:
+        """The items of a list, page by page. ApiProblem, also where the list does not end; DeadlineExceeded."""
+        query = dict(query, limit=str(PAGE))
+        known: set[str] = set()
+        count = 0
+        while True:
+            try:
+                items, token = page_of(self.get_json(path, query, deadline))
+            except BadValue as error:
+                raise BadAnswer(str(error)) from error
+            count += len(items)
+            if count > MAX_ITEMS:
+                raise BadAnswer(f"the list has more than {MAX_ITEMS} items")
+            yield from items
+            if not token:
+                return
+            if token in known:
+                raise BadAnswer("the list goes round in circles: a page names one of before as the next")
+            known.add(token)
+            if len(known) == MAX_PAGES:
+                raise BadAnswer(f"the list has more than {MAX_PAGES} pages")
+            query["continue"] = token
+
+    def open_stream(self, path: str, query: dict[str, str], deadline: Deadline, patience: float) -> Stream | None:
+        """One GET whose body is read as it comes; None when no byte of an answer came within patience seconds.
+
+        ApiProblem, DeadlineExceeded.
+        """
+        try:
+            stream = self._send(f"{path}?{urlencode(query)}", {}, deadline, min(patience, deadline.remaining()))
+        except _NoAnswerYet:
+            return None
+        if stream.status != 200:
+            raise problem_of(stream.status, _beginning(stream, deadline, MAX_ERROR_BYTES))
+        return stream
+
+    def open_any(self, path: str, headers: dict[str, str], deadline: Deadline, posted: bytes = b"") -> Stream:
+        """One GET with these headers besides, or a POST of these bytes, whatever its status; tried once.
+
+        ApiProblem, DeadlineExceeded.
+        """
+        try:
+            return self._send(path, headers, deadline, deadline.remaining(), posted)
+        except _NoAnswerYet as error:
+            raise DeadlineExceeded(deadline.scope) from error
+
+    def _send(
+        self, path: str, headers: dict[str, str], deadline: Deadline, patience: float, posted: bytes = b""
+    ) -> Stream:
+        """Send a GET or POST once, and wait so many seconds for the beginning of the answer."""
+        deadline.check()
+        timeout = self._urllib3.Timeout(connect=min(CONNECT_SECONDS, deadline.remaining()), read=max(patience, 0.001))
+
+        def ask() -> Any:
+            response = self._pool.request(
+                "POST" if posted else "GET",
+                self._settings.host.rstrip("/") + path,
+                body=posted or None,
+                headers=dict(self._request_headers(), **headers),
+                retries=False,
+                redirect=False,
+                timeout=timeout,
+                preload_content=False,
+            )
+            if deadline.expired:
+                # Nobody waits for it any more.
+                response.close()
+            return response
+
+        try:
+            # The timeout is that of each read, and the head of an answer may come a byte at a time.
+            response = in_time(deadline, ask, "request")
+        except self._urllib3.exceptions.ReadTimeoutError as error:
+            raise _NoAnswerYet(0, f"no answer within {patience:.0f} s") from error
+        except self._errors as error:
+            broken = isinstance(error, self._urllib3.exceptions.ProtocolError)
+            raise ApiProblem(0, f"API server {server_of(self._settings.host)}: {cause(error)}", broken) from error
+        return Stream(response, self._errors)
+
+    def websocket_options(self, path: str, query: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """What a WebSocket client needs to connect to a path: url, sslopt, and keyword arguments of its connect()."""
+        configuration = self._settings
+        scheme, _colon, rest = configuration.host.rstrip("/").partition("://")
+        header: list[str] = []
+        for name, value in self._request_headers().items():
+            values = value if isinstance(value, list) else [value]
+            header += [f"{name}: {item}" for item in values]
+        options = {
+            "url": "{}://{}{}?{}".format("wss" if scheme == "https" else "ws", rest, path, urlencode(query)),
+            "header": header,
+            "subprotocols": ["v4.channel.k8s.io"],
+            "suppress_origin": True,
+        }  # type: dict[str, Any]
+        if scheme == "https":
+            options["sslopt"] = {"context": self._tls()}
+            if configuration.tls_server_name:
+                options["sslopt"]["server_hostname"] = configuration.tls_server_name
+        if configuration.proxy:
+            from kubernetes.stream.ws_client import websocket_proxycare
+
+            options = websocket_proxycare(options, configuration, options["url"], self._headers)
+        return options
+
+    def _tls(self) -> ssl.SSLContext:
+        if self._ssl_context is None:
+            configuration = self._settings
+            context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
+            if configuration.assert_hostname is False or not configuration.verify_ssl:
+                context.check_hostname = False
+            if not configuration.verify_ssl:
+                context.verify_mode = ssl.CERT_NONE
+            if configuration.cert_file:
+                context.load_cert_chain(configuration.cert_file, configuration.key_file)
+            self._ssl_context = context
+        return self._ssl_context
+
+
+def _note(authorization: str) -> None:
+    """Remember the credentials in a header that is sent: a peer may echo it, or the password that it is made of."""
+    scheme, _blank, value = authorization.rpartition(" ")
+    own.note(value)
+    if scheme.lower() == "basic":
+        with contextlib.suppress(ValueError):
+            own.note(base64.b64decode(value).decode().partition(":")[2])
+
+
+class _NoAnswerYet(ApiProblem):
+    """The connection stands, and nothing came."""
+
+
+class Stream:
+    """A response body that is read as it comes, and that another thread may cut off.
+
+    broken: the bytes ended before the body did.
+    """
+
+    def __init__(self, response: Any, errors: tuple[Any, ...]) -> None:
+        self._response = response
+        self._errors = errors
+        self.status = int(response.status)
+        self.headers: list[tuple[str, str]] = list(response.headers.items())
+        self.broken = False
+
+    def chunks(self, size: int = CHUNK, silence: float | None = None) -> Iterator[bytes]:
+        """The bytes; ends at the end of the body, and also when the connection breaks or is cut off, or when nothing
+        has come for so many seconds of silence."""
+        try:
+            # The read timeout of the request was meant for the headers; from here on the deadline's guard rules.
+            self._socket().settimeout(silence)
+            yield from self._pieces(size)
+        except (*self._errors, http.client.HTTPException, AttributeError, ValueError):
+            # The libraries trip over attributes that the cut-off took away from under them.
+            self.broken = True
+
+    def _pieces(self, size: int) -> Iterator[bytes]:
+        """The bytes as they come. Not by urllib3, which reads a chunk of the size -1 whole: that is all that comes."""
+        reader = self._response._fp
+        left = None if reader.chunked else reader.length
+        while left != 0:
+            data = reader.read1(size if left is None else min(size, left))
+            if not data:
+                break
+            left = None if left is None else left - len(data)
+            yield data
+        self.broken = bool(left)
+        if not self.broken:
+            # The connection is good for the next question.
+            reader.close()
+            self._response.release_conn()
+
+    def _socket(self) -> Any:
+        held = self._response.connection.sock
+        # Where the server says that it closes the connection after this answer, http.client lets go of it at once, and
+        # only the answer still reads from it.
+        return self._response._fp.fp.raw._sock if held is None else held
+
+    def cut_off(self) -> None:
+        """End a blocked read. May race with the end of the body: then there is nothing left to end."""
+        with contextlib.suppress(AttributeError, OSError):
+            self._socket().shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def _beginning(stream: Stream, deadline: Deadline, most: int) -> bytes:
+    """So many of the bytes that come. DeadlineExceeded when they take too long, however they come."""
+    body = bytearray()
+    with contextlib.closing(stream), deadline.guard(stream.cut_off):
+        for data in stream.chunks():
+            body += data[: most - len(body)]
+            if len(body) == most:
+                break
+    deadline.check()
+    return bytes(body)

@@ -1,0 +1,257 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find the kubeconfig and make the client's configuration of it, or say what is wrong and what to do.
+
+kubernetes.core makes the configuration from options, variables K8S_AUTH_*, the service account of a pod, or a
+kubeconfig. Where none of them is given, the kubeconfig is used that kubeadm and k3s leave on a control node.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+from dataclasses import dataclass
+from typing import Any, Iterable, Mapping
+
+from ...libraries import COLLECTION, lacks_collection, lacks_here
+from ...text import did_you_mean, is_path, shortened
+from ..base import SetupError
+
+# Where kubeadm and k3s put the kubeconfig of the administrator:
+# https://kubernetes.io/docs/setup/production-environment/tools/kubeadm, https://docs.k3s.io/cluster-access
+ON_CONTROL_NODES = ("/etc/kubernetes/admin.conf", "/etc/rancher/k3s/k3s.yaml")
+DEFAULT_PATH = "~/.kube/config"
+# Where a pod finds its service account (kubernetes.config.incluster_config of the client).
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+IN_CLUSTER_VARIABLE = "KUBERNETES_SERVICE_HOST"
+_FILES = ("ca_cert", "client_cert", "client_key")
+_OTHER_FILE = "Next: see whether it is the right file."
+_INSTEAD = "Where that is not possible, use cloudpods_transport=host on a node."
+MOST_CONTEXTS = 10
+
+
+@dataclass(frozen=True)
+class Found:
+    """A configuration of the client, the headers to send, and the name of the cluster ("" where none is known)."""
+
+    configuration: Any
+    headers: dict[str, Any]
+    cluster: str
+
+
+def configure(given: Mapping[str, Any], environment: Mapping[str, str]) -> Found:
+    """Return the configuration that the options describe. SetupError says what is wrong, and what to do.
+
+    Its get_api_client() would also discover all API groups, without a timeout; so the steps before that are used.
+    """
+    kubernetes, core_client = _libraries()
+    params = {name: value for name, value in given.items() if value is not None and value != ""}
+    _check_files(params)
+    if needs_kubeconfig(params, environment) and not _in_pod(params, environment):
+        params["kubeconfig"] = find_kubeconfig(params, environment)
+    cluster = ""
+    kubeconfig = params.get("kubeconfig")
+    if kubeconfig is not None:
+        cluster = _cluster_of(_content(kubeconfig, kubernetes), kubeconfig, _wanted(params, environment))
+    try:
+        configuration = core_client._create_configuration(core_client._create_auth_spec(None, **params))
+        headers = core_client._create_headers(None, **params)
+    except (kubernetes.config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        what = named(kubeconfig) if kubeconfig is not None else "The configuration of this pod's service account"
+        raise SetupError(f"{what} cannot be used: {shortened(str(error))}.") from None
+    return Found(configuration, headers, "" if params.get("host") else cluster)
+
+
+def _libraries() -> tuple[Any, Any]:
+    """The client, and what kubernetes.core has for it. SetupError."""
+    try:
+        import kubernetes
+        import websocket
+    except ImportError as error:
+        raise SetupError(f"{lacks_here('kubernetes')} ({error}). {_INSTEAD}") from error
+    try:
+        from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as core_client
+    except ImportError as error:
+        why = "" if f"{error.name}.".startswith(f"ansible_collections.{COLLECTION}.") else f" ({error})"
+        raise SetupError(f"{lacks_collection()}{why}. {_INSTEAD}") from error
+    del websocket
+    return kubernetes, core_client
+
+
+def _setting(params: Mapping[str, Any], environment: Mapping[str, str], name: str) -> Any:
+    return params.get(name) or environment.get(f"K8S_AUTH_{name.upper()}")
+
+
+def _wanted(params: Mapping[str, Any], environment: Mapping[str, str]) -> str:
+    return str(_setting(params, environment, "context") or "")
+
+
+def needs_kubeconfig(params: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
+    """Whether the options do not say by themselves which API server to ask, and as whom (as kubernetes.core has it)."""
+    ways = (("username", "password"), ("api_key",), ("client_cert", "client_key"))
+    has_host = bool(_setting(params, environment, "host"))
+    return not (has_host and any(all(_setting(params, environment, each) for each in way) for way in ways))
+
+
+def _in_pod(params: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
+    """Whether kubernetes.core takes the service account of this pod: where neither kubeconfig nor context is named."""
+    named_one = any(_setting(params, environment, name) for name in ("kubeconfig", "context"))
+    return not named_one and bool(environment.get(IN_CLUSTER_VARIABLE)) and os.path.exists(SERVICE_ACCOUNT)
+
+
+def find_kubeconfig(params: Mapping[str, Any], environment: Mapping[str, str]) -> Any:
+    """Return the kubeconfig to use: the one that is named, else the first of the usual ones that can be read.
+
+    Several paths may be named, with colons between them, as in KUBECONFIG. SetupError where there is none.
+    """
+    option, variable = params.get("kubeconfig"), environment.get("K8S_AUTH_KUBECONFIG")
+    if isinstance(option, Mapping):
+        return option
+    if option is not None and not is_path(option):
+        raise SetupError(
+            "The option kubeconfig (cloudpods_kubeconfig) is neither a path nor a dictionary. Next: give the path of a "
+            "kubeconfig at the access point, or its content as a dictionary."
+        )
+    for path, by in (
+        (option, "cloudpods_kubeconfig"), (variable, "K8S_AUTH_KUBECONFIG"),
+        (environment.get("KUBECONFIG"), "KUBECONFIG"),
+    ):  # fmt: skip
+        if path:
+            return _named_by_user(str(path), by)
+    if params.get("host") or environment.get("K8S_AUTH_HOST"):
+        # The credentials of an administrator are for their own API server only.
+        places: tuple[str, ...] = (DEFAULT_PATH,)
+    else:
+        places = (DEFAULT_PATH, *ON_CONTROL_NODES)
+    for place in places:
+        if os.access(os.path.expanduser(place), os.R_OK):
+            return os.path.expanduser(place)
+    raise SetupError(_nothing_found(places, bool(_setting(params, environment, "host"))))
+
+
+def _named_by_user(text: str, by: str) -> str:
+    paths = [os.path.expanduser(path) for path in text.split(os.pathsep) if path]
+    if any(os.access(path, os.R_OK) and os.path.isfile(path) for path in paths):
+        return os.pathsep.join(paths)
+    for path in paths:
+        if os.path.isdir(path):
+            raise SetupError(f"The kubeconfig {path} is a folder. Next: name the file in it with {by}.")
+        if _may_be_there(path):
+            raise SetupError(f"{_unreadable(path)}. {_become(path)}")
+    raise SetupError(
+        f"There is no kubeconfig {text} {_here()}. Next: correct {by}; the path is looked up at the access point, not "
+        "on the controller."
+    )
+
+
+def _may_be_there(path: str) -> bool:
+    """Whether a path exists, or lies in a folder that may not be looked into."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _here() -> str:
+    return f"on {platform.node()}"
+
+
+def _unreadable(path: str) -> str:
+    return f"The kubeconfig {path} cannot be read by the user {_user()} {_here()}"
+
+
+def _become(path: str) -> str:
+    return f"Next: run with --become, or make {path} readable for that user."
+
+
+def _nothing_found(places: Iterable[str], has_host: bool) -> str:
+    """The sentences that say what was looked at, and what to do."""
+    looked = ["cloudpods_kubeconfig, K8S_AUTH_KUBECONFIG and KUBECONFIG (not set)"]
+    unreadable = []
+    for place in places:
+        path = os.path.expanduser(place)
+        denied = _may_be_there(path)
+        unreadable += [path] if denied else []
+        looked.append(f"{path} ({'not readable for ' + _user() if denied else 'not there'})")
+    looked.append("the service account of a pod (this is none)")
+    text = f"No kubeconfig was found {_here()}. Looked at: {', '.join(looked)}. "
+    if has_host:
+        text += (
+            "cloudpods_host alone does not say who asks. Next: give cloudpods_api_key, or cloudpods_client_cert and "
+            "cloudpods_client_key, too."
+        )
+    elif unreadable:
+        text += _become(unreadable[0])
+    else:
+        text += "Next: give the path of a kubeconfig there with cloudpods_kubeconfig, or run on a control node."
+    return f"{text} {_INSTEAD}"
+
+
+def _check_files(params: Mapping[str, Any]) -> None:
+    """Raise SetupError for a certificate or key that is named and cannot be read."""
+    for name in _FILES:
+        path = params.get(name)
+        if path and not os.access(path, os.R_OK):
+            what = "cannot be read" if _may_be_there(path) else "is not there"
+            raise SetupError(f"The file {path} of cloudpods_{name} {what} {_here()}. Next: correct cloudpods_{name}.")
+
+
+def named(kubeconfig: Any) -> str:
+    """A kubeconfig as the subject of a sentence: its path, or that it was given as a dictionary."""
+    return f"The kubeconfig {kubeconfig}" if isinstance(kubeconfig, str) else "The kubeconfig given as a dictionary"
+
+
+def _content(kubeconfig: Any, kubernetes: Any) -> Mapping[str, Any]:
+    """What is in a kubeconfig, of several files merged. SetupError without a word of its content, which is secret."""
+    if isinstance(kubeconfig, Mapping):
+        return kubeconfig
+    try:
+        merged = kubernetes.config.kube_config.KubeConfigMerger(kubeconfig).config
+    except OSError as error:
+        raise SetupError(f"{named(kubeconfig)} cannot be read: {error.strerror}.") from None
+    except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
+        # The YAML library's errors quote the text, and a text that is no dictionary makes the client trip anywhere.
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        where = f": line {line + 1} is not YAML" if isinstance(line, int) else ""
+        raise SetupError(f"{named(kubeconfig)} is no kubeconfig{where}. {_OTHER_FILE}") from None
+    content = getattr(merged, "value", None)
+    if not isinstance(content, Mapping):
+        raise SetupError(f"{named(kubeconfig)} is empty. {_OTHER_FILE}")
+    return content
+
+
+def _cluster_of(content: Mapping[str, Any], kubeconfig: Any, wanted: str) -> str:
+    """The name of the cluster of the context that is wanted, or of the current one. SetupError names the contexts."""
+    # The client wraps the entries of merged files.
+    entries = [getattr(entry, "value", entry) for entry in content.get("contexts") or ()]
+    contexts = {
+        str(entry["name"]): entry.get("context") or {}
+        for entry in entries
+        if isinstance(entry, Mapping) and "name" in entry
+    }
+    name = wanted or str(content.get("current-context") or "")
+    if name in contexts:
+        return str(contexts[name].get("cluster") or "") if isinstance(contexts[name], Mapping) else ""
+    if not contexts:
+        raise SetupError(f"{named(kubeconfig)} has no contexts. {_OTHER_FILE}")
+    known = sorted(contexts)
+    more = f" and {len(known) - MOST_CONTEXTS} more" if len(known) > MOST_CONTEXTS else ""
+    there = f"It has: {', '.join(known[:MOST_CONTEXTS])}{more}."
+    if wanted:
+        near = did_you_mean(wanted, known)
+        raise SetupError(
+            f"{named(kubeconfig)} has no context '{wanted}'{near} {there} Next: correct cloudpods_context."
+        )
+    raise SetupError(f"{named(kubeconfig)} has no current context. {there} Next: choose one with cloudpods_context.")

@@ -1,0 +1,84 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an API server says when it does not do what it was asked, and the reason that follows from it. Pure.
+
+The API server explains itself in a Status object (kubernetes staging/src/k8s.io/apimachinery/pkg/apis/meta/v1).
+Whatever else comes with an error code is of somebody in between: the page of a proxy or load balancer, or the plain
+text of a kubelet. Such a 403 is no missing right, and such a 404 no pod that is gone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...reasons import Reason, Verdict, said, verdict
+from ...status.values import BadValue, json_object
+
+# HTTP status of the API server -> reason. What is not listed is the target not answering.
+REASONS = {401: Reason.FORBIDDEN, 403: Reason.FORBIDDEN, 404: Reason.GONE, 410: Reason.GONE}
+# An API server says this of a 404 by the kubelet, which has no such page: the pod may well be there
+# (NewGenericServerResponse in apimachinery/pkg/api/errors).
+_NO_SUCH_PAGE = "the server could not find the requested resource"
+# Its reason for a 410 over the page of a list that it has forgotten: no pod is gone.
+_EXPIRED = "Expired"
+
+
+class ApiProblem(Exception):
+    """The API server did not do what it was asked: its HTTP status (0: no answer), reason and text.
+
+    broken: it had taken the question, and closed the connection over it.
+    """
+
+    def __init__(self, code: int, text: str, broken: bool = False) -> None:
+        self.code = code
+        self.text = said(text)
+        self.broken = broken
+        self.reason = REASONS.get(code, Reason.UNREACHABLE)
+        super().__init__(self.text)
+
+    @property
+    def verdict(self) -> Verdict:
+        return verdict(self.reason, self.text)
+
+
+class BadAnswer(ApiProblem):
+    """The API server answered, and the answer cannot be used."""
+
+    def __init__(self, text: str, code: int = 200) -> None:
+        super().__init__(code, text)
+        self.reason = Reason.BAD_ANSWER
+
+
+def status_object(body: bytes) -> dict[str, Any] | None:
+    """Return the Status object that a body is; None for anything else."""
+    try:
+        document = json_object(body)
+    except BadValue:
+        return None
+    is_status = document.get("kind") == "Status" and document.get("apiVersion") == "v1"
+    return document if is_status else None
+
+
+def status_text(body: bytes) -> str:
+    """Return the message of a Status object, or the beginning of whatever came instead."""
+    try:
+        message = json_object(body).get("message")
+    except BadValue:
+        message = None
+    return message if isinstance(message, str) and message else body[:200].decode("utf-8", "replace")
+
+
+def problem_of(code: int, body: bytes) -> ApiProblem:
+    """Return the problem that an answer with this HTTP status is."""
+    status, text = status_object(body), status_text(body) or f"HTTP status {code}"
+    if code not in REASONS:
+        return ApiProblem(code, text)
+    if status is None:
+        return BadAnswer(f"HTTP status {code}, and no Status object: {text}", code)
+    if code == 401:
+        text = f"the API server does not accept the credentials, which may have expired ({text})"
+    problem = ApiProblem(code, text)
+    if _NO_SUCH_PAGE in text or status.get("reason") == _EXPIRED:
+        problem.reason = Reason.UNREACHABLE
+    return problem

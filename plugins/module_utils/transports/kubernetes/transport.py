@@ -1,0 +1,258 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Instances reached through the API server of a Kubernetes cluster.
+
+Only API features that Kubernetes has had since 1.15 are used: core/v1 pods, pods/log, pods/proxy, and pods/exec over
+WebSocket (v4.channel.k8s.io); apps/v1 Deployments and DaemonSets. The configured client comes from kubernetes.core
+(its options, its K8S_AUTH_* variables).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import math
+import secrets
+from typing import Any, Iterator, Sequence
+from urllib.parse import quote
+
+from ...catalog import BINARY_DIR, MANAGED_BY, Selection, binary_paths, component_of, label_values
+from ...deadline import Deadline, DeadlineExceeded
+from ...model import Instance, Workload, utc_now
+from ...reasons import CaptureError, Reason
+from ...status.values import BadValue
+from .. import http_client as http
+from ..base import Discovery, HttpAnswer, HttpTarget, LogStream, ProcessSession, Sink, Transport, sort_instances
+from ..follow import LogFollow, Look
+from ..newest import Newest
+from . import probe
+from .api import Api, Stream
+from .exec import ExecSession
+from .fields import pod_path
+from .follow import PodFollow
+from .http_proxy import ask, proxy_path
+from .log_stream import StampedLog
+from .pods import WORKLOAD_KINDS, PodReader, workload_of
+from .problem import ApiProblem
+
+# How long a log stream may take to show its first old line before the log is taken to be empty. The API server
+# answers a followed log only with its first byte, so an empty log cannot be told from a slow one.
+FIRST_LINE_SECONDS = 3.0
+# A shell that waits in a container goes by itself when nothing is asked of it for so long.
+SHELL_PATIENCE_SECONDS = 120
+# A pod's own address is often not reachable from where this runs; then its certificate stays unseen.
+HANDSHAKE_SECONDS = 2.0
+# To get the newest bytes of a log, so many lines are asked for that there are probably enough: a line of a service has
+# a head of some 80 bytes. Where lines are so long that they exceed several times what is wanted, fewer are asked for.
+LINE_BYTES = 80
+LOG_EXCESS = 4
+
+
+class KubernetesTransport(Transport):
+    """One cluster. namespaces are looked at one after the other; a forbidden one is a problem, not the end."""
+
+    name = "kubernetes"
+    lists_workloads = True
+
+    def __init__(
+        self,
+        api: Api,
+        cluster: str = "",
+        namespaces: Sequence[str] = (),
+        binary_dirs: Sequence[str] = (BINARY_DIR,),
+    ) -> None:
+        self._api = api
+        self.cluster = cluster or api.cluster_name
+        self._namespaces = list(namespaces)
+        self._binary_dirs = list(binary_dirs)
+
+    def close(self) -> None:
+        self._api.close()
+
+    def discover(self, selection: Selection, deadline: Deadline) -> Discovery:
+        found = Discovery()
+        for namespace in self._namespaces:
+            pods = PodReader(namespace, self.cluster, selection)
+            try:
+                pods.take(self._pods(namespace, "app", label_values(selection), deadline))
+                present = {instance.component for instance in pods.instances}
+                missing = [name for name in selection.names if name not in present]
+                if selection.named and missing:
+                    # Not every pod of other origin carries the short label.
+                    pods.take(self._pods(namespace, "app.kubernetes.io/component", missing, deadline))
+            except ApiProblem as problem:
+                found.problems.append((namespace, problem.verdict))
+                continue
+            found.instances += pods.instances
+            found.problems += pods.problems
+        found.instances = sort_instances(found.instances)
+        return found
+
+    def _pods(self, namespace: str, label: str, values: Sequence[str], deadline: Deadline) -> Iterator[Any]:
+        query = {"labelSelector": "{} in ({})".format(label, ",".join(values))}
+        return self._api.items(f"/api/v1/namespaces/{quote(namespace, safe='')}/pods", query, deadline)
+
+    def workloads(self, selection: Selection, deadline: Deadline) -> list[Workload]:
+        found: list[Workload] = []
+        for namespace in self._namespaces:
+            for kind, resource in WORKLOAD_KINDS.items():
+                try:
+                    # Their own labels are not the pods', so what they are is told by their pods' template.
+                    path = _workload_path(namespace, resource)
+                    items = self._api.items(path, {}, deadline)
+                    made = (workload_of(kind, item, self.cluster, selection) for item in items)
+                    found += [workload for workload in made if workload is not None]
+                except ApiProblem as problem:
+                    raise CaptureError(problem.reason, problem.text) from problem
+                except BadValue as error:
+                    raise CaptureError(Reason.BAD_ANSWER, str(error)) from error
+        return sorted(found, key=lambda one: (one.namespace, one.component, one.name, one.kind))
+
+    def nothing_there(self, deadline: Deadline) -> str:
+        for namespace in self._namespaces:
+            for path in [f"/api/v1/namespaces/{quote(namespace, safe='')}/pods", *_workload_paths(namespace)]:
+                try:
+                    page = self._api.get_json(path, {"limit": "1"}, deadline)
+                except ApiProblem as problem:
+                    raise CaptureError(problem.reason, problem.text) from problem
+                if page.get("items"):
+                    return ""
+        where = " and ".join(self._namespaces)
+        return (
+            f"Nothing runs in the namespace {where} of the cluster {self.cluster}, and nothing is to run there. Next: "
+            f"name the namespace of Cloudpods with cloudpods_namespace; kubectl get pods -A -l {MANAGED_BY} shows it."
+        )
+
+    def open_log(self, instance: Instance, deadline: Deadline) -> LogStream | None:
+        self._prove_log(instance, deadline)
+        return self._log(instance, {"tailLines": "1"}, deadline, FIRST_LINE_SECONDS)
+
+    def reopen_log(self, instance: Instance, since: datetime.datetime, deadline: Deadline) -> LogStream | None:
+        self._prove_log(instance, deadline)
+        # sinceSeconds counts on the node's clock, so that skew between the clocks does not matter.
+        seconds = math.ceil((utc_now() - since).total_seconds()) + 2
+        return self._log(instance, {"sinceSeconds": str(seconds)}, deadline, deadline.remaining())
+
+    def _prove_log(self, instance: Instance, deadline: Deadline) -> None:
+        """Raise CaptureError unless the log can be read, or is empty.
+
+        A kubelet that cannot open it answers 200 and its error text. That can be told from the log by its stamps only.
+        The dump is read without stamps, so another small question is asked.
+        """
+        try:
+            StampedLog(self._api, deadline).prove(instance)
+        except ApiProblem as problem:
+            raise CaptureError(_log_reason(problem), problem.text) from problem
+
+    def _log(self, instance: Instance, window: dict[str, str], deadline: Deadline, patience: float) -> LogStream | None:
+        path = f"{pod_path(instance)}/log"
+        query = dict(window, container=instance.container, follow="true")
+        try:
+            response = self._api.open_stream(path, query, deadline, patience)
+        except ApiProblem as problem:
+            raise CaptureError(_log_reason(problem), problem.text) from problem
+        if response is None:
+            return None
+        return PodLog(response, deadline, old_first_line="tailLines" in window)
+
+    def open_process(self, instance: Instance, deadline: Deadline) -> ProcessSession:
+        word = secrets.token_hex(8)
+        component = component_of(instance.component)
+        arguments = probe.command(
+            word,
+            SHELL_PATIENCE_SECONDS,
+            [component.config] if component.config else [],
+            binary_paths(component, self._binary_dirs),
+        )
+        path = f"{pod_path(instance)}/exec"
+        query = [("container", instance.container), ("stdin", "true"), ("stdout", "true"), ("stderr", "true")]
+        query += [("command", argument) for argument in arguments]
+        return ExecSession(self._api.websocket_options(path, query), word, deadline)
+
+    def _exchange(
+        self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int, sink: Sink
+    ) -> HttpAnswer:
+        return ask(self._api, proxy_path(instance, target), deadline, max_bytes, target.body, sink)
+
+    def certificate(self, instance: Instance, target: HttpTarget, deadline: Deadline) -> bytes | None:
+        if target.scheme != "https" or not instance.address:
+            return None
+        connect = http.to_address([instance.address], target.port)
+        return http.certificate(connect, deadline.child(HANDSHAKE_SECONDS, "handshake"))
+
+    def read_log(self, instance: Instance, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
+        limit = LOG_EXCESS * max_bytes
+        lines = max(1, max_bytes // LINE_BYTES)
+        self._prove_log(instance, deadline)
+        while True:
+            newest = self._tail(instance, seconds, lines, limit, deadline, max_bytes)
+            # limitBytes cuts off the newest lines, which are wanted.
+            if newest.seen < limit or lines == 1:
+                return newest.text()
+            lines = max(1, lines // (2 * LOG_EXCESS))
+
+    def follow_log(self, instance: Instance, seconds: int, look: Look, deadline: Deadline) -> LogFollow:
+        return PodFollow(self._api, instance, seconds, look, deadline)
+
+    def _tail(
+        self, instance: Instance, seconds: int, lines: int, limit: int, deadline: Deadline, max_bytes: int
+    ) -> Newest:
+        path = f"{pod_path(instance)}/log"
+        query = {"sinceSeconds": str(max(1, seconds)), "tailLines": str(lines), "limitBytes": str(limit)}
+        newest = Newest(max_bytes)
+        try:
+            stream = self._api.open_stream(path, dict(query, container=instance.container), deadline, math.inf)
+        except ApiProblem as problem:
+            raise CaptureError(_log_reason(problem), problem.text) from problem
+        if stream is None:
+            raise DeadlineExceeded(deadline.scope)
+        try:
+            with deadline.guard(stream.cut_off):
+                for data in stream.chunks():
+                    newest.add(data)
+                    if newest.seen > limit:
+                        break
+        finally:
+            stream.close()
+        deadline.check()
+        if stream.broken:
+            raise CaptureError(Reason.LOG_UNAVAILABLE, "the connection broke while it was read")
+        return newest
+
+
+def _workload_path(namespace: str, resource: str) -> str:
+    return f"/apis/apps/v1/namespaces/{quote(namespace, safe='')}/{resource}"
+
+
+def _workload_paths(namespace: str) -> list[str]:
+    return [_workload_path(namespace, resource) for resource in WORKLOAD_KINDS.values()]
+
+
+def _log_reason(problem: ApiProblem) -> Reason:
+    # 400: there is no container whose log that would be. An unreachable page of the kubelet is no dead node.
+    if problem.code in (400, 404) and problem.reason is not Reason.GONE:
+        return Reason.LOG_UNAVAILABLE
+    return problem.reason
+
+
+class PodLog(LogStream):
+    """A followed log as the API server streams it."""
+
+    def __init__(self, response: Stream, deadline: Deadline, old_first_line: bool) -> None:
+        self.old_first_line = old_first_line
+        self._deadline = deadline
+        self._chunks = response.chunks()
+        self._cleanup = contextlib.ExitStack()
+        self._cleanup.callback(response.close)
+        self._cleanup.enter_context(deadline.guard(response.cut_off))
+
+    def read(self) -> bytes:
+        self._deadline.check()
+        data = next(self._chunks, b"")
+        if not data:
+            self._deadline.check()
+        return data
+
+    def close(self) -> None:
+        self._cleanup.close()

@@ -1,0 +1,203 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading logs back from their end, out of every kind of file."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import time
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Process
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.log_files import (
+    ContainerLog,
+    LogFiles,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.procfs import ProcFs
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.read_back import (
+    first_since,
+    read_back,
+    runtime_stamp,
+    service_stamp,
+)
+
+from patience import patience
+
+UTC = datetime.timezone.utc
+EPOCH = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
+PLENTY = 1 << 20
+
+
+class PlainFile(LogFiles):
+    """A file that is somebody's standard error."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def open_current(self):
+        return os.open(self.path, os.O_RDONLY)
+
+    def following(self, descriptor):
+        raise AssertionError(f"it is not followed: {descriptor}")
+
+    def has_ended(self):
+        raise AssertionError("it is not followed")
+
+
+def container_log(path):
+    return ContainerLog(ProcFs(), Process(pid=1, start_time=1), str(path))
+
+
+def back(files, seconds=600, max_bytes=PLENTY):
+    return read_back(files, seconds, Deadline(patience(), "test"), max_bytes)
+
+
+def ago(seconds):
+    return datetime.datetime.fromtimestamp(time.time() - seconds, UTC)
+
+
+def cri(seconds, text, stream="stderr", tag="F"):
+    return f"{ago(seconds):%Y-%m-%dT%H:%M:%S}.123456789Z {stream} {tag} {text}\n"
+
+
+def docker(seconds, text):
+    record = {"log": text + "\n", "stream": "stderr", "time": f"{ago(seconds):%Y-%m-%dT%H:%M:%S}.123456789Z"}
+    return json.dumps(record, separators=(",", ":")) + "\n"
+
+
+def service(seconds, text, form="%Y-%m-%d %H:%M:%S", shift=0):
+    return f"[info {ago(seconds - shift):{form}} main.f(main.go:1)] {text}\n"
+
+
+# Stamps
+
+
+@pytest.mark.parametrize(
+    ("line", "stamp"),
+    [
+        (b"2026-01-02T03:04:05.123456789Z stderr F x", EPOCH),
+        (b"2026-01-02T11:04:05.1+08:00 stderr F x", EPOCH),
+        (b"2026-01-01T22:04:05-05:00 stdout P x", EPOCH),
+        (b'{"log":"x\\n","stream":"stderr","time":"2026-01-02T03:04:05.1Z"}\n', EPOCH),
+        (b'{"log":"\\"time\\":\\"2020-01-01T00:00:00Z\\"","stream":"stderr","time":"2026-01-02T03:04:05.1Z"}\n', EPOCH),
+        (b"2026-13-02T03:04:05.1Z stderr F x", None),
+        (b'{"log":"x"}', None),
+        (b"goroutine 1 [running]:", None),
+        (b"", None),
+    ],
+)
+def test_what_a_runtime_says_of_the_time(line, stamp):
+    assert runtime_stamp(line) == stamp
+
+
+@pytest.mark.parametrize(
+    ("line", "stamp"),
+    [
+        (b"[info 2026-01-02 03:04:05 main.f(main.go:1)] x", EPOCH),
+        (b"[warning 260102 03:04:05 main.f(main.go:1)]x", EPOCH),
+        (b"[error 2026-99-02 03:04:05 main.f(main.go:1)] x", None),
+        (b"[mysql] 2026/01/02 03:04:05 packets.go:37: x", None),
+        (b"  continued [info 2026-01-02 03:04:05 main.f(main.go:1)] x", None),
+    ],
+)
+def test_what_a_service_says_of_the_time(line, stamp):
+    assert service_stamp(line) == stamp
+
+
+def test_the_first_line_that_is_not_too_old():
+    stamps = [None, 1.0, None, None, 2.0, 2.0, None, 5.0, None]
+    lines = [b"%d" % number for number in range(len(stamps))]
+    found = {since: first_since(lines, since, lambda line: stamps[int(line)]) for since in (0.0, 1.5, 2.0, 3.0, 9.0)}
+    # What has no time goes with the line before it; a few such lines too many do no harm, one too few would.
+    assert found[0.0] == 0
+    assert found[1.5] in (2, 4)
+    assert found[2.0] in (2, 4)
+    assert found[3.0] in (6, 7)
+    assert found[9.0] == 8
+
+
+# Files
+
+
+@pytest.mark.parametrize("form", [cri, docker, service])
+def test_what_is_too_old_is_left_out(tmp_path, form):
+    path = tmp_path / ("x-json.log" if form is docker else "0.log")
+    path.write_text(form(5000, "old") + form(700, "older") + form(500, "new") + form(1, "newest"))
+    files = PlainFile(path) if form is service else container_log(path)
+    lines = back(files).decode().splitlines()
+    assert [line.rsplit(" ", 1)[-1] for line in lines] == ["new", "newest"]
+
+
+@pytest.mark.parametrize("shift", [8 * 3600, -5 * 3600, 19800])
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%y%m%d %H:%M:%S"])
+def test_a_service_may_write_another_time_than_utc(tmp_path, shift, form):
+    path = tmp_path / "log"
+    path.write_text(
+        service(700, "old", form, shift) + service(500, "new", form, shift) + service(1, "end", form, shift)
+    )
+    assert [line.rsplit(b" ", 1)[-1] for line in back(PlainFile(path)).splitlines()] == [b"new", b"end"]
+
+
+def test_lines_without_a_time_stay_with_theirs(tmp_path):
+    path = tmp_path / "log"
+    stack = "goroutine 1 [running]:\nmain.f()\n\t/src/main.go:1 +0x1d\n"
+    kept = service(500, "Send error") + stack + service(1, "end")
+    path.write_text(service(700, "old") + kept)
+    assert back(PlainFile(path)) == kept.encode()
+
+
+def test_a_file_without_any_time_is_read_as_far_as_it_may(tmp_path):
+    path = tmp_path / "log"
+    path.write_text("no date here\n" * 100)
+    assert back(PlainFile(path)) == b"no date here\n" * 100
+
+
+def test_both_streams_are_read_as_kubernetes_does(tmp_path):
+    path = tmp_path / "0.log"
+    path.write_text(cri(2, "to stdout", "stdout") + cri(1, "a par", tag="P") + cri(1, "t"))
+    assert back(container_log(path)) == b"to stdout\na part\n"
+
+
+def test_rotated_files_are_read_as_far_as_needed(tmp_path):
+    path = tmp_path / "0.log"
+    rotated = [tmp_path / f"0.log.20260102-03040{number}" for number in range(3)]
+    for number, (file, age) in enumerate(zip([*rotated, path], [5000, 500, 100, 5], strict=True)):
+        file.write_text(cri(age, f"file {number}"))
+        os.utime(file, (time.time() - age, time.time() - age))
+    (tmp_path / "0.log.20260101-000000.gz").write_bytes(b"\x1f\x8b")
+    assert back(container_log(path)) == b"file 1\nfile 2\nfile 3\n"
+    assert back(container_log(path), seconds=50) == b"file 3\n"
+    assert back(container_log(path), max_bytes=14) == b"file 2\nfile 3\n"
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_of_a_large_log_only_the_newest_is_read(tmp_path, wrapped, monkeypatch):
+    path = tmp_path / "0.log"
+    line = cri(5, "x" * 99) if wrapped else service(5, "x" * 99)
+    path.write_text(line * 200_000)
+    read = []
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda *args: read.append(args[1]) or pread(*args))
+    files = container_log(path) if wrapped else PlainFile(path)
+    text = back(files, max_bytes=100_000)
+    assert 99_000 < len(text) <= 100_000
+    assert len(set(text.splitlines())) == 1
+    assert sum(read) <= 2 * 100_000 + (1 << 12) + 1
+
+
+def test_an_empty_file(tmp_path):
+    path = tmp_path / "0.log"
+    path.write_text("")
+    assert back(container_log(path)) == b""
+    assert back(PlainFile(path)) == b""
+
+
+def test_the_deadline_is_minded(tmp_path):
+    path = tmp_path / "0.log"
+    path.write_text(cri(1, "x"))
+    with pytest.raises(DeadlineExceeded):
+        read_back(container_log(path), 600, Deadline(0.0, "test"), PLENTY)
