@@ -271,18 +271,22 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bounds import check_bounds
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.capture_commands import CommandRun
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check import (
     CheckError,
-    Request,
+    CheckRequest,
     check,
     write_reports,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.commands import Run
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.expressions import HAS_JMESPATH
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.health_document import (
+    FAIL_ON,
+    affected,
+    failure,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import CRITICAL
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.strict_yaml import HAS_YAML
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.verdict import FAIL_ON, affected, failure
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.libraries import lacks_here
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import utc_now, utc_text
 
@@ -367,13 +371,13 @@ def main() -> None:
     lacking = [library for has, library in ((HAS_JMESPATH, "jmespath"), (HAS_YAML, "PyYAML")) if not has]
     if lacking:
         module.fail_json(msg=lacks_here(*lacking))
-    request = Request(
+    request = CheckRequest(
         params["paths"],
         params["rules"],
         params["thresholds"],
         params["absent"],
         params["baseline"] or "",
-        Run(**(params["run"] or {})),
+        CommandRun(**(params["run"] or {})),
     )
     output = "" if module.check_mode else params["output"] or ""
     try:

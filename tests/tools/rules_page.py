@@ -14,9 +14,9 @@ sys.path.insert(0, str(collection.link()))
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check import read_rules
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.expressions import OWN
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.needs import OF_CLUSTER, OF_INSTANCE
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rule_inputs import OF_CLUSTER, OF_INSTANCE
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rule_messages import FORMS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import SCOPES, Rule, RuleSet
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.wording import FORMS
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "roles" / "audit_health" / "files" / "rules"

@@ -15,8 +15,8 @@ from ..model import Instance, LedgerRow, row, utc_now, utc_text
 from ..reasons import Reason, Verdict, verdict
 from ..transports.follow import Ended, Event, Lines, LogFollow, Opened
 from ..watch.patterns import Patterns
-from ..watch.picture import picture, sparkline
 from ..watch.report import windows_text
+from ..watch.timeline_svg import sparkline, timeline_svg
 from ..watch.verdicts import Judgement
 from ..watch.vitals import Vitals
 from ..watch.watcher import Hit, Watcher
@@ -103,7 +103,7 @@ class Watched:
             store.keep(folders, "log-windows.txt", windows_text(document).encode("utf-8", "replace"))
         counts = {"minutes": document["minutes"], "gaps": document["gaps"], "left_out": document["left_out"]}
         store.keep(folders, "counts.json", json_bytes(counts))
-        drawn = picture(f"{instance.component} {instance.name}", document["minutes"], document["gaps"])
+        drawn = timeline_svg(f"{instance.component} {instance.name}", document["minutes"], document["gaps"])
         store.keep(folders, "picture.svg", drawn.encode("utf-8", "replace"))
         details = {
             "verdict": found.verdict,

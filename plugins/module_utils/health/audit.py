@@ -4,7 +4,7 @@
 """A whole audit: documents come one by one, and in the end there is a verdict on each component, cluster and the fleet.
 
 Pure. Thousands of instances go through it, so each is judged by its own rules when it comes, and only what the wider
-scopes compare is kept of it (documents.compact).
+scopes compare is kept of it (documents.compact_document).
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from ..bundle.store import safe_name
 from .documents import (
     cluster_document,
     cluster_named_in,
-    cluster_of,
-    compact,
+    cluster_status,
+    compact_document,
     component_document,
+    instance_status,
     nameless_cluster,
     names_transport,
-    status_of,
 )
-from .evaluate import NOT_APPLICABLE, OUTCOMES, UNKNOWN, Finding, Outcome, judge
-from .needs import (
-    ELSEWHERE,
-    HERE,
+from .evaluate import NOT_APPLICABLE, OUTCOMES, UNKNOWN, Finding, RuleOutcome, evaluate_rule
+from .rule_inputs import (
+    AVAILABLE,
     NOT_ASKED,
+    NOT_REQUESTED,
     OF_CLUSTER,
     Availability,
     availability,
     cluster_availability,
-    lack_of_life,
+    missing_sign_of_life,
     overall,
 )
 from .rules import CLUSTER, COMPONENT, FLEET, INSTANCE, Rule, RuleSet
-from .shapes import ShapeError, loads
+from .schema_checks import SchemaError, loads
 
 STATUS_FILE, CLUSTER_FILE = "status.json", "cluster.json"
 
@@ -47,7 +47,7 @@ DISCOVERY_GAP, DOCUMENT_GAP, ACCESS_GAP, NOTHING_CHECKED = "(discovery)", "(docu
 
 
 @dataclass
-class Gap:
+class CoverageGap:
     """Why a rule could not be evaluated at a place: at how many instances, and the first of them."""
 
     reason: str
@@ -56,7 +56,7 @@ class Gap:
 
 
 @dataclass
-class Kept:
+class AuditedInstance:
     """What is kept of an instance: what wider scopes see, and whether each of the wider rules finds what it needs."""
 
     document: dict[str, Any]
@@ -75,9 +75,9 @@ class Audit:
         self.clusters: dict[str, dict[str, Any]] = {}
         self.absent: dict[str, str] = {}
         self.unusable: Counter[str] = Counter()
-        self.instances: dict[tuple[str, str], list[Kept]] = defaultdict(list)
+        self.instances: dict[tuple[str, str], list[AuditedInstance]] = defaultdict(list)
         self.tally: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(dict)
-        self.gaps: dict[tuple[str, str], dict[tuple[str, str], Gap]] = defaultdict(dict)
+        self.gaps: dict[tuple[str, str], dict[tuple[str, str], CoverageGap]] = defaultdict(dict)
         self.looked_at: list[str] = []
         self._bound = {rule.id: rule.expression.bind(thresholds) for rule in rules.rules}
         self._seen: dict[tuple[str, ...], bytes] = {}
@@ -107,7 +107,7 @@ class Audit:
                 return False
             else:
                 self.add_status(path, raw, hashlib.sha256(data).digest())
-        except ShapeError as error:
+        except SchemaError as error:
             self.cannot_use(path, str(error))
         return True
 
@@ -132,8 +132,8 @@ class Audit:
         return self.clusters.get(name) or nameless_cluster(name)
 
     def add_cluster(self, raw: Any) -> None:
-        """Take what cluster.json holds. ShapeError when it is malformed."""
-        found = cluster_of(raw)
+        """Take what cluster.json holds. SchemaError when it is malformed."""
+        found = cluster_status(raw)
         known = self.clusters.get(found["cluster"])
         if known is not None:
             # Several access points of one cluster, for example its nodes.
@@ -149,11 +149,11 @@ class Audit:
             self._gap((found["cluster"], ""), DISCOVERY_GAP, text, "")
 
     def add_status(self, path: str, raw: Any, digest: bytes = b"") -> None:
-        """Take what status.json holds. ShapeError when not even the instance can be told from it.
+        """Take what status.json holds. SchemaError when not even the instance can be told from it.
 
         digest: of its bytes, to tell a document that is there twice from two that differ.
         """
-        status = status_of(raw, path, self._cluster(cluster_named_in(raw))["transport"], self.now)
+        status = instance_status(raw, path, self._cluster(cluster_named_in(raw))["transport"], self.now)
         document, instance = status.document, status.instance
         key = (instance["cluster"], instance["component"], instance["namespace"], instance["name"])
         place = (document["cluster"], document["component"])
@@ -165,24 +165,24 @@ class Audit:
         self.problems += [(path, f"{section} is malformed: {what}") for section, what in sorted(status.broken.items())]
         self.looked_at += [*status.moments[:1], *status.moments[-1:]]
         for rule in self._of_instance:
-            self._count(rule, place, self._judge(rule, document, availability(status, rule.needs)), instance["name"])
+            self._count(rule, place, self._evaluate(rule, document, availability(status, rule.needs)), instance["name"])
         if seen is not None:
             # One of them may be forged, and nothing here tells which: each is judged, and no rule of wider scope sees
             # the instance twice.
             self._gap(place, DOCUMENT_GAP, "two documents tell of this instance, and they differ", instance["name"])
             return
-        lifeless = lack_of_life(status)
+        lifeless = missing_sign_of_life(status)
         if lifeless:
             self._gap(place, NOTHING_CHECKED, lifeless, instance["name"])
         available = {name: availability(status, needs) for name, needs in self._wider.items()}
-        self.instances[place].append(Kept(compact(document), available))
+        self.instances[place].append(AuditedInstance(compact_document(document), available))
 
     # --- judging ---
 
-    def _judge(self, rule: Rule, document: dict[str, Any], available: Availability) -> Outcome:
-        return judge(rule, document, available, self.thresholds, self._bound[rule.id])
+    def _evaluate(self, rule: Rule, document: dict[str, Any], available: Availability) -> RuleOutcome:
+        return evaluate_rule(rule, document, available, self.thresholds, self._bound[rule.id])
 
-    def _count(self, rule: Rule, place: tuple[str, str], outcome: Outcome, instance: str) -> None:
+    def _count(self, rule: Rule, place: tuple[str, str], outcome: RuleOutcome, instance: str) -> None:
         counts = self.tally[place].setdefault(rule.id, [0] * len(OUTCOMES))
         counts[OUTCOMES.index(outcome.kind)] += 1
         self.findings += outcome.findings
@@ -193,7 +193,7 @@ class Audit:
             self.problems.append((where, f"{rule.id}: {outcome.left_out} more findings are not listed"))
 
     def _gap(self, place: tuple[str, str], rule: str, reason: str, instance: str) -> None:
-        gap = self.gaps[place].setdefault((rule, reason), Gap(reason, 0, instance))
+        gap = self.gaps[place].setdefault((rule, reason), CoverageGap(reason, 0, instance))
         gap.count += 1
 
     def finish(self) -> None:
@@ -223,7 +223,7 @@ class Audit:
         instances = [kept.document for kept in self.instances.get(place, [])]
         document = component_document(component, self._cluster(name), instances)
         for rule in self.rules.of_scope(COMPONENT):
-            self._count(rule, place, self._judge(rule, document, self._available(rule, [place], [name])), "")
+            self._count(rule, place, self._evaluate(rule, document, self._available(rule, [place], [name])), "")
         return document
 
     def _finish_scope(self, scope: str, place: tuple[str, str], document: dict[str, Any], clusters: list[str]) -> None:
@@ -231,7 +231,7 @@ class Audit:
         rules = self.rules.of_scope(scope)
         places = [one for one in self.component_places() if one[0] in clusters] if rules else []
         for rule in rules:
-            self._count(rule, place, self._judge(rule, document, self._available(rule, places, clusters)), "")
+            self._count(rule, place, self._evaluate(rule, document, self._available(rule, places, clusters)), "")
 
     def _available(self, rule: Rule, places: Iterable[tuple[str, str]], clusters: Iterable[str]) -> Availability:
         """Whether what a wider rule needs is there: of the instances, and of the access points."""
@@ -239,9 +239,9 @@ class Audit:
             cluster_availability(self.clusters.get(name), rule.needs, self.unusable[name]) for name in clusters
         ]
         if rule.id not in self._wider:
-            return overall(of_access) if of_access else HERE
+            return overall(of_access) if of_access else AVAILABLE
         of_instances = overall([kept.available[rule.id] for place in places for kept in self.instances.get(place, [])])
         if of_instances.state == NOT_ASKED:
-            return ELSEWHERE
+            return NOT_REQUESTED
         # What one instance lacks says nothing against what was found in others.
         return overall([*of_access, replace(of_instances, decisive=False)])

@@ -19,14 +19,14 @@ from ..bundle.store import json_bytes, make_directory, write_file
 from ..inputs.inputs import INSIDE, is_archive, layers_of, open_inputs
 from ..regular_file import open_regular, read_at_most
 from .audit import CLUSTER_FILE, STATUS_FILE, Audit
-from .commands import Run, add_commands
+from .capture_commands import CommandRun, add_commands
 from .compare import compare, read_baseline
-from .examples import failed_examples
-from .exports import junit, prometheus
+from .health_document import health_document
+from .junit_prometheus import junit, prometheus
 from .report import markdown
+from .rule_examples import failed_examples
 from .rules import RuleError, RuleSet, load_rules
-from .shapes import ShapeError, loads
-from .verdict import health_document
+from .schema_checks import SchemaError, loads
 
 HEALTH, MARKDOWN, JUNIT, PROMETHEUS = "health.json", "health.md", "health.junit.xml", "health.prom"
 
@@ -42,7 +42,7 @@ class CheckError(ValueError):
 
 
 @dataclass(frozen=True)
-class Request:
+class CheckRequest:
     """What to audit. thresholds: overrides by name. absent: {cluster, error} of access points that brought nothing.
 
     run: how it was started, for the commands that go on from it.
@@ -53,10 +53,10 @@ class Request:
     thresholds: dict[str, Any] = field(default_factory=dict)
     absent: Sequence[dict[str, str]] = ()
     baseline: str = ""
-    run: Run = field(default_factory=Run)
+    run: CommandRun = field(default_factory=CommandRun)
 
 
-def check(request: Request, now: str) -> tuple[Audit, dict[str, Any]]:
+def check(request: CheckRequest, now: str) -> tuple[Audit, dict[str, Any]]:
     """The finished audit and its health.json. CheckError when rules, thresholds or baseline cannot be used.
 
     now: the time, as model.utc_text() writes it.
@@ -171,7 +171,7 @@ def _baseline(path: str) -> dict[str, Any]:
         else:
             data = _only_content(path)
         if data is None:
-            raise ShapeError(f"it has no {HEALTH}")
+            raise SchemaError(f"it has no {HEALTH}")
         return read_baseline(loads(data))
     except _UNREADABLE as error:
         raise CheckError(f"the baseline {path} cannot be used: {error}") from error

@@ -9,9 +9,9 @@ from collections import defaultdict
 from typing import Any
 
 from .evaluate import VERDICTS
+from .health_document import FORMAT, VERSION
 from .rules import SEVERITIES
-from .shapes import ShapeError, choice, each, name, record, text
-from .verdict import FORMAT, VERSION
+from .schema_checks import SchemaError, choice, each, name, record, text
 
 NEW, WORSE, SAME, BETTER = "new", "worse", "same", "better"
 # No more found, because it is gone, or because the rule could not be evaluated there this time.
@@ -29,9 +29,9 @@ _BASELINE = record({"evaluated": text, "verdict": choice(*VERDICTS), "findings":
 
 
 def read_baseline(raw: Any) -> dict[str, Any]:
-    """What is needed of an earlier health.json. ShapeError when it is none."""
+    """What is needed of an earlier health.json. SchemaError when it is none."""
     if not isinstance(raw, dict) or raw.get("format") != FORMAT or raw.get("version") != VERSION:
-        raise ShapeError(f"not a document of the format {FORMAT}, version {VERSION}")
+        raise SchemaError(f"not a document of the format {FORMAT}, version {VERSION}")
     found: dict[str, Any] = _BASELINE(raw, "baseline")
     return found
 

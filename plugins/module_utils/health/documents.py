@@ -14,30 +14,30 @@ from dataclasses import dataclass, field
 from typing import Any, Iterable, Iterator, Sequence
 
 from ..reasons import Reason, detail_of
-from .formats import (
+from .document_schemas import (
     CERTIFICATE,
-    CERTIFICATE_SHAPE,
+    CERTIFICATE_SCHEMA,
     CLUSTER,
     CLUSTER_FORMAT,
     EXPECTED,
     INSTANCE,
     LOG,
-    LOG_SHAPE,
+    LOG_SCHEMA,
     MISSING,
     SAMPLE,
     SAMPLED,
     STATUS_FORMAT,
     VERSION,
     WINDOW,
-    WINDOW_SHAPE,
+    WINDOW_SCHEMA,
 )
 from .log_facts import add_log_facts
 from .moments import is_moment, seconds_between
-from .shapes import Shape, ShapeError, each, text
+from .schema_checks import Schema, SchemaError, each, text
 
 
 @dataclass
-class Status:
+class InstanceStatus:
     """One instance's document, as rules see it, and what could not be used of it.
 
     broken: section -> what is wrong with it. moments: when it was looked at (RFC 3339), in their order; none when it
@@ -63,8 +63,8 @@ class Status:
         return any(self.times_read.values()) and not hangs
 
 
-def status_of(raw: Any, path: str, transport: str = "", now: str = "") -> Status:
-    """The status document of one instance. ShapeError when not even the instance can be told from it.
+def instance_status(raw: Any, path: str, transport: str = "", now: str = "") -> InstanceStatus:
+    """The status document of one instance. SchemaError when not even the instance can be told from it.
 
     transport: the access point's, for a document that does not name it. now: RFC 3339, stands in for the moment it was
     looked at where it does not say that either.
@@ -80,11 +80,11 @@ def status_of(raw: Any, path: str, transport: str = "", now: str = "") -> Status
         "expected": EXPECTED(raw.get("expected"), "expected"),
         "missing": MISSING(raw.get("missing"), "missing"),
     }
-    status = Status(made)
+    status = InstanceStatus(made)
     samples = _samples(raw.get("samples"), status)
-    made["window"] = _section(raw, WINDOW, WINDOW_SHAPE, status)
-    made["certificate"] = _section(raw, CERTIFICATE, CERTIFICATE_SHAPE, status)
-    made["log"] = _section(raw, LOG, LOG_SHAPE, status)
+    made["window"] = _section(raw, WINDOW, WINDOW_SCHEMA, status)
+    made["certificate"] = _section(raw, CERTIFICATE, CERTIFICATE_SCHEMA, status)
+    made["log"] = _section(raw, LOG, LOG_SCHEMA, status)
     made["latest"] = {
         endpoint: next((sample[endpoint] for sample in reversed(samples) if endpoint in sample), None)
         for endpoint in SAMPLED
@@ -118,8 +118,8 @@ def names_transport(raw: Any) -> bool:
     return isinstance(raw, dict) and bool(raw.get("transport"))
 
 
-def cluster_of(raw: Any) -> dict[str, Any]:
-    """The document of one access point. ShapeError when it is none."""
+def cluster_status(raw: Any) -> dict[str, Any]:
+    """The document of one access point. SchemaError when it is none."""
     _check_format(raw, CLUSTER_FORMAT)
     found: dict[str, Any] = CLUSTER(raw, "cluster.json")
     found["problems"] = [entry for entry in found["problems"] if entry["reason"] != Reason.NOT_DEPLOYED.value]
@@ -128,22 +128,22 @@ def cluster_of(raw: Any) -> dict[str, Any]:
 
 def _check_format(raw: Any, name: str) -> None:
     if not isinstance(raw, dict) or raw.get("format") != name or raw.get("version") != VERSION:
-        raise ShapeError(f"not a document of the format {name}, version {VERSION}")
+        raise SchemaError(f"not a document of the format {name}, version {VERSION}")
 
 
-def _section(raw: dict[str, Any], key: str, shape: Shape, status: Status) -> Any:
+def _section(raw: dict[str, Any], key: str, shape: Schema, status: InstanceStatus) -> Any:
     """One section of the document; None where there is none, or one that cannot be used, which status.broken says."""
     value = raw.get(key)
     if value is None:
         return None
     try:
         return shape(value, key)
-    except ShapeError as error:
+    except SchemaError as error:
         status.broken[key] = str(error)
         return None
 
 
-def _samples(raw: Any, status: Status) -> list[dict[str, Any]]:
+def _samples(raw: Any, status: InstanceStatus) -> list[dict[str, Any]]:
     """The usable parts of each sample. An endpoint of which any sample is broken counts as broken."""
     samples = []
     for given in each(_object)(raw, "samples"):
@@ -159,11 +159,11 @@ def _samples(raw: Any, status: Status) -> list[dict[str, Any]]:
 
 def _object(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ShapeError(f"{place} is not an object")
+        raise SchemaError(f"{place} is not an object")
     return value
 
 
-def _mark_last(made: dict[str, Any], samples: int, status: Status) -> None:
+def _mark_last(made: dict[str, Any], samples: int, status: InstanceStatus) -> None:
     """Say of each endpoint that was not read whether it was so in the newest sample."""
     sampled = {id(entry) for entry in made["missing"] if entry["endpoint"].partition("/")[0] in SAMPLED}
     newest = max([samples] + [entry["sample"] for entry in made["missing"] if id(entry) in sampled])
@@ -261,7 +261,7 @@ _COMPACT_WINDOW = (
 _COMPACT_INSTANCE = ("name", "node", "state", "ready", "restarts", "read_only", "image")
 
 
-def compact(document: dict[str, Any]) -> dict[str, Any]:
+def compact_document(document: dict[str, Any]) -> dict[str, Any]:
     """What of an instance's document the wider scopes see."""
     window, latest = document["window"], document["latest"]
     return {

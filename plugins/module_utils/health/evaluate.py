@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Sequence
 
 from .expressions import Bound, EvaluationError
-from .needs import GAP, NOT_ASKED, Availability
+from .rule_inputs import GAP, NOT_ASKED, Availability
+from .rule_messages import display, shorten
 from .rules import AT_MOST, CRITICAL, OVER, OVER_SECONDS, PLACE_FIELDS, SUBJECT, TOLD_ORDER, VALUE, WARNING, Rule
-from .wording import cut, shown
 
 # Worse comes later. A verdict is one of these; a finding's severity is one of the last two.
 OK, UNKNOWN = "ok", "unknown"
@@ -60,7 +60,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RuleOutcome:
     """What became of a rule at one place. left_out: findings beyond MAX_ITEMS."""
 
     kind: str
@@ -69,8 +69,8 @@ class Outcome:
     left_out: int = 0
 
 
-_DOES_NOT_APPLY = Outcome(NOT_APPLICABLE)
-_NOTHING_FOUND = Outcome(OK)
+_DOES_NOT_APPLY = RuleOutcome(NOT_APPLICABLE)
+_NOTHING_FOUND = RuleOutcome(OK)
 
 
 def worst(verdicts: Sequence[str]) -> str:
@@ -78,41 +78,41 @@ def worst(verdicts: Sequence[str]) -> str:
     return max(verdicts, key=VERDICTS.index, default=OK)
 
 
-def judge(
+def evaluate_rule(
     rule: Rule,
     document: dict[str, Any],
     available: Availability,
     thresholds: dict[str, Any],
     bound: Bound,
-) -> Outcome:
+) -> RuleOutcome:
     """What the rule says of the document. bound: its expression, with these thresholds.
 
     What it finds in part of the data is found; silence counts only where all the data was there.
     """
     transport = document.get("transport")
     if rule.transports and transport == "":
-        return Outcome(UNKNOWN, reason="it is not known how this was reached")
+        return RuleOutcome(UNKNOWN, reason="it is not known how this was reached")
     if transport is not None and not rule.applies_to(document.get("component", ""), transport):
         return _DOES_NOT_APPLY
     if available.state == NOT_ASKED:
         return _DOES_NOT_APPLY
     if available.decisive:
-        return Outcome(UNKNOWN, reason=available.reason)
+        return RuleOutcome(UNKNOWN, reason=available.reason)
     try:
         items = bound.items(document)
         found, unclear = _weigh(rule, items, document, thresholds)
     except EvaluationError as error:
-        return Outcome(
-            UNKNOWN, reason=available.reason or f"the rule cannot be evaluated on this data: {cut(str(error))}"
+        return RuleOutcome(
+            UNKNOWN, reason=available.reason or f"the rule cannot be evaluated on this data: {shorten(str(error))}"
         )
     if found:
         # The worst first, and of these the most telling values.
         sign = 1 if rule.levels is not None and rule.levels.compare == AT_MOST else -1
         found.sort(key=lambda one: (one.urgency, sign * (one.value or 0), one.instance, one.subject))
-        return Outcome(FOUND, tuple(found[:MAX_ITEMS]), left_out=max(0, len(found) - MAX_ITEMS))
+        return RuleOutcome(FOUND, tuple(found[:MAX_ITEMS]), left_out=max(0, len(found) - MAX_ITEMS))
     if available.state == GAP:
-        return Outcome(UNKNOWN, reason=available.reason)
-    return Outcome(UNKNOWN, reason="a figure that it compares is missing") if unclear else _NOTHING_FOUND
+        return RuleOutcome(UNKNOWN, reason=available.reason)
+    return RuleOutcome(UNKNOWN, reason="a figure that it compares is missing") if unclear else _NOTHING_FOUND
 
 
 def _weigh(
@@ -146,18 +146,18 @@ def _finding(rule: Rule, item: dict[str, Any], document: dict[str, Any], weight:
         "component": document.get("component", ""),
         "instance": document.get("instance", {}).get("name", ""),
     }
-    place = {key: shown(item[key]) if item.get(key) is not None else own[key] for key in PLACE_FIELDS}
+    place = {key: display(item[key]) if item.get(key) is not None else own[key] for key in PLACE_FIELDS}
     # Where an expression gives several kinds of items, one need not have all the fields of the message.
     values = dict(item, threshold=threshold, **place)
     return Finding(
         rule=rule.id,
         severity=severity,
         holds_up=holds_up,
-        subject=shown(item[SUBJECT]) if item.get(SUBJECT) is not None else "",
+        subject=display(item[SUBJECT]) if item.get(SUBJECT) is not None else "",
         value=_rounded(value),
         threshold=threshold,
         message=rule.message.fill(values),
-        artifact=shown(item[ARTIFACT]) if ARTIFACT in item else document.get("path", ""),
+        artifact=display(item[ARTIFACT]) if ARTIFACT in item else document.get("path", ""),
         fields={
             key: _bounded(part) for key, part in item.items() if key not in (*PLACE_FIELDS, SUBJECT, VALUE, ARTIFACT)
         },
@@ -177,5 +177,5 @@ def _bounded(value: Any) -> Any:
     if isinstance(value, list):
         return [_bounded(part) for part in value[:MAX_ITEMS]]
     if isinstance(value, (dict, str)):
-        return shown(value)
+        return display(value)
     return _rounded(value)

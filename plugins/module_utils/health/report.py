@@ -12,7 +12,7 @@ from typing import Any, Iterable, Sequence
 from ..text import columns, counted, inline, printable
 from .compare import GONE, NOT_SEEN, SAME
 from .evaluate import OK, VERDICTS
-from .wording import cut, figure
+from .rule_messages import format_quantity, shorten
 
 TABLE_LINES = 60
 _CELL = 120
@@ -31,7 +31,7 @@ def table(document: dict[str, Any]) -> list[str]:
     for cluster in document["clusters"]:
         name = cluster["cluster"]
         if cluster["verdict"] != OK and (cluster["error"] or not cluster["components"]):
-            words = cut(cluster["error"] or "nothing found", _CELL)
+            words = shorten(cluster["error"] or "nothing found", _CELL)
             rows.append((_NOT_FOUND, [cluster["verdict"], name, "", "", "", "", "", words]))
         for entry in cluster["components"]:
             if entry["verdict"] == OK:
@@ -43,7 +43,7 @@ def table(document: dict[str, Any]) -> list[str]:
             rank, words = first.get((name, entry["component"]), (_NOT_FOUND, ""))
             rows.append((rank, [entry["verdict"], name, entry["component"], *numbers, words]))
     rows += [
-        (rank, [entry["severity"], entry["cluster"] or "fleet", "", "", "", "", "", cut(entry["message"], _CELL)])
+        (rank, [entry["severity"], entry["cluster"] or "fleet", "", "", "", "", "", shorten(entry["message"], _CELL)])
         for rank, entry in enumerate(document["findings"])
         if not entry["component"]
     ]
@@ -65,7 +65,7 @@ def _first_words(document: dict[str, Any]) -> dict[tuple[str, str], tuple[int, s
     words: dict[tuple[str, str], tuple[int, str]] = {}
     for rank, entry in enumerate([*document["findings"], *document["unknown"]]):
         place = (entry["cluster"], entry["component"])
-        words.setdefault(place, (rank, cut(entry.get("message") or entry["reason"], _CELL)))
+        words.setdefault(place, (rank, shorten(entry.get("message") or entry["reason"], _CELL)))
     return words
 
 
@@ -130,7 +130,7 @@ def _finding_lines(entry: dict[str, Any], compared: bool) -> list[str]:
     lines = [f"### {entry['severity']}{change}: {inline(_place(entry))}: {inline(entry['title'])}", ""]
     lines += [inline(entry["message"]), ""]
     if entry["threshold"] is not None:
-        value, threshold = (figure(entry[key], entry["unit"]) for key in ("value", "threshold"))
+        value, threshold = (format_quantity(entry[key], entry["unit"]) for key in ("value", "threshold"))
         lines.append(f"- value: {value}, threshold: {threshold}")
     if entry["artifact"]:
         lines.append(f"- evidence: {inline(entry['artifact'])}")

@@ -16,9 +16,9 @@ from typing import Any, Iterable, Sequence
 
 from ..catalog import COMPONENTS, SCENARIOS
 from .expressions import Expression, ExpressionError, compile_expression
-from .needs import DISCOVERY, OF_CLUSTER, OF_INSTANCE, WORKLOADS
+from .rule_inputs import DISCOVERY, OF_CLUSTER, OF_INSTANCE, WORKLOADS
+from .rule_messages import Message, MessageError, parse_message
 from .strict_yaml import load_yaml
-from .wording import Message, MessageError, parse_message
 
 FORMAT = "cloudpods.diagnostics/rules"
 VERSION = 1

@@ -24,9 +24,12 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.origi
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.version import parse_version
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select_everything
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.compare import read_baseline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.documents import cluster_of, status_of
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.documents import (
+    cluster_status,
+    instance_status,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import load_rules
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.shapes import ShapeError, loads
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.schema_checks import SchemaError, loads
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import trace
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits, ProfileError
@@ -223,9 +226,9 @@ PARSERS = {
     "a part": Parser(from_file(lambda path, folder: unpack_part(folder, path)), (PART,), (ValueError,)),
     "the origin of a part": Parser(from_file(lambda path, _folder: check_origin(path, "c")), (PART,), (ValueError,)),
     "a bundle": Parser(from_file(lambda path, _folder: verify(path)), (PART,)),
-    "a status": Parser(lambda data: status_of(loads(data), "p"), (STATUS,), (ShapeError,)),
-    "an access point": Parser(lambda data: cluster_of(loads(data)), (CLUSTER,), (ShapeError,)),
-    "a baseline": Parser(lambda data: read_baseline(loads(data)), (HEALTH,), (ShapeError,)),
+    "a status": Parser(lambda data: instance_status(loads(data), "p"), (STATUS,), (SchemaError,)),
+    "an access point": Parser(lambda data: cluster_status(loads(data)), (CLUSTER,), (SchemaError,)),
+    "a baseline": Parser(lambda data: read_baseline(loads(data)), (HEALTH,), (SchemaError,)),
     "rules": Parser(
         lambda data: load_rules([("own.yml", data.decode("utf-8", "replace"))]),
         ((RULES / "versions.yml").read_bytes(),),

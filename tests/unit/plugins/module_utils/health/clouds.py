@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.audit import Audit
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.commands import Run, add_commands
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.capture_commands import (
+    CommandRun,
+    add_commands,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.health_document import health_document
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import load_rules
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.verdict import health_document
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Workload
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.documents import read
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.window import window
@@ -120,7 +123,7 @@ def audit_of(rules: Any, *documents: dict[str, Any], **thresholds: Any) -> Audit
 def health_of(rules: Any, *documents: dict[str, Any], **thresholds: Any) -> dict[str, Any]:
     """health.json of these documents."""
     document = health_document(audit_of(rules, *documents, **thresholds))
-    add_commands(document, Run())
+    add_commands(document, CommandRun())
     return document
 
 

@@ -10,14 +10,14 @@ import json
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.audit import Audit
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check import read_rules
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.documents import status_of
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.documents import instance_status
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.evaluate import OK, OUTCOMES
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.exports import junit, prometheus
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.needs import READY, availability
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.health_document import health_document
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.junit_prometheus import junit, prometheus
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import markdown, table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rule_inputs import READY, availability
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import INSTANCE
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.shapes import ShapeError, loads
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.verdict import health_document
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.schema_checks import SchemaError, loads
 from clouds import NOW, RULES, cluster, healthy, workload
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,8 +96,8 @@ def test_no_document_breaks_an_audit_and_none_is_ok_without_its_data(of_status, 
     assert document["verdict"] != OK
 
     try:
-        status = status_of(loads(json.dumps(raw).encode()), "c/region/region-1/status.json", "kubernetes", NOW)
-    except ShapeError:
+        status = instance_status(loads(json.dumps(raw).encode()), "c/region/region-1/status.json", "kubernetes", NOW)
+    except SchemaError:
         return
     place = (status.document["cluster"], status.document["component"])
     for rule in SHIPPED.of_scope(INSTANCE):

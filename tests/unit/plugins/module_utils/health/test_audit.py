@@ -10,13 +10,13 @@ import json
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.audit import Audit
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.evaluate import MAX_ITEMS, worst
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import table
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.verdict import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.health_document import (
     affected,
     failure,
     health_document,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.wording import shown
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rule_messages import display
 from clouds import NOW, audit_of, cluster, health_of, instance, rule, rules_of, status, told, workload
 
 RESTARTED = rule()
@@ -433,7 +433,7 @@ def test_the_affected_components_are_those_of_critical_findings_that_stacks_can_
     ],
 )
 def test_values_for_people(value, text):
-    assert shown(value) == text
+    assert display(value) == text
 
 
 def test_worst():

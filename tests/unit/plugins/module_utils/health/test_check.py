@@ -21,7 +21,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health import check as check_module
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check import (
     CheckError,
-    Request,
+    CheckRequest,
     check,
     read_rules,
     write_reports,
@@ -68,7 +68,7 @@ def pack(path, names_and_data):
 
 
 def run(rules, *paths, **more):
-    return check(Request(paths, [rules], **more), NOW)[1]
+    return check(CheckRequest(paths, [rules], **more), NOW)[1]
 
 
 TWO = (status(instance(restarts=1)), status(instance(name="region-2")))
@@ -104,7 +104,7 @@ def files_of(folder, top="run"):
 @pytest.mark.parametrize("form", PACKED_ANEW)
 def test_bundles_that_were_packed_anew_are_read_alike(tmp_path, rules, form):
     part = make_part(tmp_path / "part", *TWO)
-    audit, document = check(Request([part], [rules]), NOW)
+    audit, document = check(CheckRequest([part], [rules]), NOW)
     write_reports(str(tmp_path / "out"), audit, document, "critical")
     sealed = seal_bundle(str(tmp_path / "run"), [part], [], {"id": "run"}, [str(tmp_path / "out")])
     path = tmp_path / "sent"
@@ -145,7 +145,7 @@ def test_a_document_that_is_twice_in_an_archive_is_not_ok(tmp_path, rules):
 )
 def test_a_baseline_that_was_compressed_or_saved_anew(tmp_path, rules, wrap):
     part = make_part(tmp_path / "part", *TWO)
-    audit, document = check(Request([part], [rules]), NOW)
+    audit, document = check(CheckRequest([part], [rules]), NOW)
     write_reports(str(tmp_path / "out"), audit, document, "critical")
     path = tmp_path / "health.json"
     path.write_bytes(wrap((tmp_path / "out" / "health.json").read_bytes()))
@@ -214,7 +214,7 @@ def test_a_document_that_is_too_large_is_not_read(tmp_path, rules, monkeypatch):
 
 def test_a_name_that_is_no_text_does_no_harm(tmp_path, rules):
     archive = pack(tmp_path / "1.tar.gz", [("part/c\udcff/region/x\udcff/status.json", b"{")])
-    audit, document = check(Request([archive], [rules]), NOW)
+    audit, document = check(CheckRequest([archive], [rules]), NOW)
     assert document["verdict"] == "unknown"
     write_reports(str(tmp_path / "out"), audit, document, "unknown")
 
@@ -246,7 +246,7 @@ def test_rules_that_cannot_be_used_are_errors_that_name_the_file(tmp_path, text,
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
     with pytest.raises(CheckError, match=r"bad\.yml"):
-        check(Request([], [str(path)]), NOW)
+        check(CheckRequest([], [str(path)]), NOW)
 
 
 def test_an_unknown_threshold_is_an_error(tmp_path, rules):
@@ -256,7 +256,7 @@ def test_an_unknown_threshold_is_an_error(tmp_path, rules):
 
 def test_a_baseline_is_a_file_or_in_a_bundle(tmp_path, rules):
     part = make_part(tmp_path / "part", *TWO)
-    audit, document = check(Request([part], [rules]), NOW)
+    audit, document = check(CheckRequest([part], [rules]), NOW)
     write_reports(str(tmp_path / "out"), audit, document, "critical")
     sealed = seal_bundle(str(tmp_path / "run"), [part], [], {"id": "run"}, [str(tmp_path / "out")])
     for baseline in (sealed.folder, sealed.archive, str(tmp_path / "run" / "health.json")):
@@ -280,7 +280,7 @@ def test_a_bundle_without_health_is_no_baseline(tmp_path, rules):
 
 
 def test_reports_are_private_and_whole(tmp_path, rules):
-    audit, document = check(Request([make_part(tmp_path / "part", *TWO)], [rules]), NOW)
+    audit, document = check(CheckRequest([make_part(tmp_path / "part", *TWO)], [rules]), NOW)
     files = write_reports(str(tmp_path / "out"), audit, document, "critical")
     assert [path.rpartition("/")[2] for path in files] == [
         "health.json",

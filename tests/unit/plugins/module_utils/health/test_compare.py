@@ -9,7 +9,7 @@ import json
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.compare import compare, read_baseline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.shapes import ShapeError
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.schema_checks import SchemaError
 from clouds import cluster, health_of, instance, rule, rules_of, status
 
 LEVELS = {"compare": "at_least", "warning": "few", "critical": "many"}
@@ -93,7 +93,7 @@ def test_each_earlier_finding_is_paired_once():
 def test_what_is_no_baseline_is_refused(change):
     document = health_of(RULES, cluster(), at(1))
     read_baseline(document)
-    with pytest.raises(ShapeError):
+    with pytest.raises(SchemaError):
         read_baseline({**document, **change})
-    with pytest.raises(ShapeError):
+    with pytest.raises(SchemaError):
         read_baseline([document])

@@ -9,19 +9,19 @@ import json
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.documents import (
-    cluster_of,
-    compact,
+    cluster_status,
+    compact_document,
+    instance_status,
     seconds_between,
-    status_of,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.needs import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rule_inputs import (
     GAP,
     NOT_ASKED,
     READY,
     availability,
     cluster_availability,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.shapes import ShapeError, loads
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.schema_checks import SchemaError, loads
 from clouds import cluster, healthy, instance, status
 
 PING = {"answered": True}
@@ -31,7 +31,7 @@ PROCESS = {"goroutines": 148, "heap_alloc_bytes": 41079336}
 
 
 def seen(**more):
-    return status_of(status(**{"log": None, **more}), "c/region/region-1/status.json")
+    return instance_status(status(**{"log": None, **more}), "c/region/region-1/status.json")
 
 
 def pools(*queues, **more):
@@ -59,7 +59,7 @@ def test_pools_of_one_name_are_not_mixed_up():
 
 
 def test_idle_pools_are_counted_and_left_out():
-    worker_stats = status_of(healthy(), "p").document["latest"]["worker_stats"]
+    worker_stats = instance_status(healthy(), "p").document["latest"]["worker_stats"]
     assert worker_stats["pools"] == 32
     assert [one["name"] for one in worker_stats["workers"]] == ["InternalHttpRequestWorkerManager"]
 
@@ -69,9 +69,9 @@ def test_ages_come_from_when_it_was_looked_at():
     found = seen(of=of, samples=[{"at": "2026-01-02T03:30:00.500Z"}]).instance
     assert (found["last_ended_seconds"], found["started_seconds"]) == (1800.5, 1790.5)
     assert seen(of=of).instance["last_ended_seconds"] is None
-    known = status_of(status(of, collected="2026-01-02T03:00:07Z"), "p", now="2026-02-01T00:00:00Z")
+    known = instance_status(status(of, collected="2026-01-02T03:00:07Z"), "p", now="2026-02-01T00:00:00Z")
     assert known.instance["last_ended_seconds"] == 7
-    assert status_of(status(of), "p", now="2026-01-02T04:00:00.000Z").instance["last_ended_seconds"] == 3600
+    assert instance_status(status(of), "p", now="2026-01-02T04:00:00.000Z").instance["last_ended_seconds"] == 3600
 
 
 @pytest.mark.parametrize("moment", ["", "yesterday", "2026-13-01T00:00:00Z", "9" * 400])
@@ -141,13 +141,13 @@ def test_an_endpoint_that_is_malformed_once_is_not_judged_by_the_other_sample():
     ],
 )
 def test_what_is_no_status_document_is_refused(change):
-    with pytest.raises(ShapeError):
-        seen(**{"of": None, **change}) if "instance" not in change else status_of({**status(), **change}, "p")
+    with pytest.raises(SchemaError):
+        seen(**{"of": None, **change}) if "instance" not in change else instance_status({**status(), **change}, "p")
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"NaN", b"[" * 100_000, b'{"a": Infinity}', b"9" * 5000])
 def test_what_is_no_json_is_refused(data):
-    with pytest.raises(ShapeError, match="not JSON"):
+    with pytest.raises(SchemaError, match="not JSON"):
         loads(data)
 
 
@@ -158,12 +158,14 @@ def test_halves_of_characters_become_what_files_can_hold():
 
 @pytest.mark.parametrize("change", [{"format": "x"}, {"named": "yes"}, {"workloads": [{"name": "w"}]}, {"cluster": ""}])
 def test_what_is_no_cluster_document_is_refused(change):
-    with pytest.raises(ShapeError):
-        cluster_of({**cluster(), **change})
+    with pytest.raises(SchemaError):
+        cluster_status({**cluster(), **change})
 
 
 def test_a_component_that_is_not_deployed_is_no_problem_of_discovery():
-    found = cluster_of(cluster(problems=[{"place": "p", "reason": "not_deployed"}, {"place": "p", "reason": "gone"}]))
+    found = cluster_status(
+        cluster(problems=[{"place": "p", "reason": "not_deployed"}, {"place": "p", "reason": "gone"}])
+    )
     assert [one["reason"] for one in found["problems"]] == ["gone"]
 
 
@@ -245,11 +247,11 @@ def test_what_an_access_point_told(known, needs, unusable, reason):
 
 
 def test_the_compact_document_of_a_real_region_is_small():
-    document = status_of(healthy(), "c/region/region-1/status.json").document
-    assert len(json.dumps(compact(document))) < 1500
-    assert compact(document)["window"]["goroutines_last"] == 148
+    document = instance_status(healthy(), "c/region/region-1/status.json").document
+    assert len(json.dumps(compact_document(document))) < 1500
+    assert compact_document(document)["window"]["goroutines_last"] == 148
 
 
 def test_a_window_with_a_restart_in_it_is_not_compared_with_others():
-    document = status_of({**healthy(), "window": {**WINDOW, "reset": True, "goroutines_first": 1}}, "p").document
-    assert compact(document)["window"] is None
+    document = instance_status({**healthy(), "window": {**WINDOW, "reset": True, "goroutines_first": 1}}, "p").document
+    assert compact_document(document)["window"] is None

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check import read_rules
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.evaluate import VERDICTS
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.health_document import failure
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import table
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.verdict import failure
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.log_patterns import LOG_PATTERNS
 from clouds import ENDPOINTS, RULES, cluster, health_of, healthy, instance, pool, status, workload
 from hypothesis import given, settings

@@ -13,9 +13,9 @@ import jsonschema
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import printable
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.compare import compare, read_baseline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.exports import junit, prometheus
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.health_document import health_document
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.junit_prometheus import junit, prometheus
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import TABLE_LINES, markdown, table
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.verdict import health_document
 from clouds import audit_of, cluster, health_of, healthy, instance, rule, rules_of, status
 from hypothesis import given
 from hypothesis import strategies as st

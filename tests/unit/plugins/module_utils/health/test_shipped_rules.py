@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check import read_rules
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.examples import (
-    failed_examples,
-    lacking_examples,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.health_document import failure
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import table
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.verdict import failure
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rule_examples import (
+    failed_examples,
+)
 from clouds import RULES, audit_of, cluster, health_of, healthy, instance, pool, status, told, workload
+from example_coverage import missing_examples
 
 PAGE = Path(__file__).parents[5] / "docs" / "rules.md"
 GET_POOL = "HttpGetRequestWorkerManager"
@@ -27,7 +27,7 @@ def test_every_example_comes_out_as_it_says(shipped):
 
 
 def test_every_rule_is_shown_to_fire_to_be_silent_and_to_be_unknown(shipped):
-    assert lacking_examples(shipped) == []
+    assert missing_examples(shipped) == []
 
 
 def test_every_file_that_is_shipped_is_one_of_rules(shipped):

@@ -10,7 +10,10 @@ import json
 import shlex
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.commands import Run, add_commands
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.capture_commands import (
+    CommandRun,
+    add_commands,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import markdown, table
 from clouds import cluster, health_of, instance, rule, rules_of, status
 from hypothesis import given
@@ -30,13 +33,13 @@ def commands_of(run, *components, name="c"):
 @pytest.mark.parametrize(
     ("run", "more"),
     [
-        (Run(), ""),
-        (Run(inventories=["/a/fleet.yml", "b,"]), " -i /a/fleet.yml -i b,"),
-        (Run(inventories=["/a b/$(x)"]), " -i '/a b/$(x)'"),
-        (Run(limit="x:&y"), " --limit 'x:&y'"),
+        (CommandRun(), ""),
+        (CommandRun(inventories=["/a/fleet.yml", "b,"]), " -i /a/fleet.yml -i b,"),
+        (CommandRun(inventories=["/a b/$(x)"]), " -i '/a b/$(x)'"),
+        (CommandRun(limit="x:&y"), " --limit 'x:&y'"),
         # The access point of that name is the one that is meant.
-        (Run(limit="all", hosts=["c", "d"]), " --limit c"),
-        (Run(limit="e", hosts=["d"]), " --limit e"),
+        (CommandRun(limit="all", hosts=["c", "d"]), " --limit c"),
+        (CommandRun(limit="e", hosts=["d"]), " --limit e"),
     ],
 )
 def test_a_command_repeats_how_the_run_was_started(run, more):
@@ -63,18 +66,18 @@ def test_a_command_repeats_how_the_run_was_started(run, more):
     ],
 )
 def test_variables_of_the_run_are_repeated(variables, more):
-    document = commands_of(Run(variables=variables), "region")
+    document = commands_of(CommandRun(variables=variables), "region")
     assert document["capture_next"] == f"{PLAIN} -e cloudpods_components=region{more}"
 
 
 @pytest.mark.parametrize("name", ["{{ 1 }}", "a b", "a;b", "-x", "$(id)", "x" * 64, "region\n"])
 def test_what_is_no_plain_name_gets_no_command(name):
-    document = commands_of(Run(), name)
+    document = commands_of(CommandRun(), name)
     assert [document["findings"][0]["capture_next"], document["capture_next"]] == ["", ""]
 
 
 def test_components_that_do_not_dump_get_no_command():
-    document = commands_of(Run(), "scheduler", "etcd", "region", "keystone")
+    document = commands_of(CommandRun(), "scheduler", "etcd", "region", "keystone")
     by_name = {entry["component"]: entry["capture_next"] for entry in document["findings"]}
     assert (by_name["scheduler"], by_name["etcd"]) == ("", "")
     assert document["capture_next"] == f"{PLAIN} -e cloudpods_components=keystone,region"
@@ -83,7 +86,7 @@ def test_components_that_do_not_dump_get_no_command():
 def test_a_trouble_of_no_component_is_captured_by_its_scenario():
     loaded = rules_of(rule(scope="cluster", scenario="slow_system", expression="{value: `1`}"))
     document = health_of(loaded, cluster(), status())
-    add_commands(document, Run())
+    add_commands(document, CommandRun())
     assert document["findings"][0]["capture_next"] == f"{PLAIN} -e cloudpods_scenario=slow_system"
 
 
@@ -100,7 +103,7 @@ def test_no_text_becomes_code(component, name, inventories, limit, value):
         "findings": [{"scenario": "deadlock", "severity": "critical", "cluster": name, "component": component}],
         "covered": [],
     }
-    run = Run(inventories, limit, [name, "other"], {"cloudpods_kubeconfig": [value]})
+    run = CommandRun(inventories, limit, [name, "other"], {"cloudpods_kubeconfig": [value]})
     add_commands(document, run)
     words = shlex.split(document["findings"][0]["capture_next"])
     if not words:

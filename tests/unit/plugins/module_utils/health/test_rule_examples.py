@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.examples import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rule_examples import (
     failed_examples,
-    lacking_examples,
 )
 from clouds import rule, rules_of
+from example_coverage import missing_examples
 
 FIRES = {"expect": "warning", "status": {"instance": {"restarts": 3}}}
 SILENT = {"expect": "silent", "status": {}}
@@ -50,16 +50,16 @@ def test_examples_that_do_not_hold_are_named(example, message):
 
 
 def test_rules_without_examples_are_named():
-    assert lacking_examples(rules_of(rule())) == [
+    assert missing_examples(rules_of(rule())) == [
         "own.yml: some_rule: no example in which it fires",
         "own.yml: some_rule: no example in which it is silent",
     ]
     needy = rule(needs=["ping"], examples=[FIRES, SILENT])
-    assert lacking_examples(rules_of(needy)) == ["own.yml: some_rule: no example without the data that it needs"]
+    assert missing_examples(rules_of(needy)) == ["own.yml: some_rule: no example without the data that it needs"]
     levels = {"compare": "at_least", "warning": "few", "critical": "many"}
     thresholds = {name: {"default": 3, "unit": "u", "what": "w"} for name in ("few", "many")}
     both = rule(severity=None, levels=levels, examples=[FIRES, SILENT])
-    assert lacking_examples(rules_of(both, thresholds=thresholds)) == [
+    assert missing_examples(rules_of(both, thresholds=thresholds)) == [
         "own.yml: some_rule: no example in which it is critical"
     ]
-    assert lacking_examples(rules_of(rule(examples=[FIRES, SILENT]))) == []
+    assert missing_examples(rules_of(rule(examples=[FIRES, SILENT]))) == []

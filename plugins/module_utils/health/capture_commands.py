@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, Iterable, Sequence
 
 from ..catalog import MAY_DIE, NEVER, RELOADS, component_of
+from .health_document import affected
 from .rules import CRITICAL
-from .verdict import affected
 
 PLAYBOOK = "cloudpods.diagnostics.capture_stacks"
 # Transports by which no stacks are taken: the command leaves them out, and Kubernetes is asked.
@@ -29,7 +29,7 @@ _TEMPLATE = re.compile(r"\{[{%#]")
 
 
 @dataclass(frozen=True)
-class Run:
+class CommandRun:
     """How this run was started: what a command has to repeat.
 
     hosts: of the play; where a cluster has the name of one, only that one is meant. variables: name -> the values that
@@ -42,7 +42,7 @@ class Run:
     variables: dict[str, Sequence[Any]] = field(default_factory=dict)
 
 
-def add_commands(document: dict[str, Any], run: Run) -> None:
+def add_commands(document: dict[str, Any], run: CommandRun) -> None:
     """Set `capture_next` of each finding, and of the document: the command that captures all that is critical."""
     for entry in (*document["findings"], *document["covered"]):
         entry["capture_next"] = command_of(entry, run)
@@ -52,7 +52,7 @@ def add_commands(document: dict[str, Any], run: Run) -> None:
     document["capture_next"] = _command(_components(components), clusters, run) if components else ""
 
 
-def command_of(finding: dict[str, Any], run: Run) -> str:
+def command_of(finding: dict[str, Any], run: CommandRun) -> str:
     """The command that captures what a finding tells of, "" where stacks cannot explain it or there are none."""
     if not finding["scenario"]:
         return ""
@@ -71,7 +71,7 @@ def _components(names: Iterable[str]) -> dict[str, Any]:
     return {"cloudpods_components": ",".join(names)}
 
 
-def _command(what: dict[str, Any], clusters: Sequence[str], run: Run) -> str:
+def _command(what: dict[str, Any], clusters: Sequence[str], run: CommandRun) -> str:
     words = ["ansible-playbook", PLAYBOOK]
     for source in run.inventories:
         words += ["-i", source]

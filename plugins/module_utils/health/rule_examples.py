@@ -14,10 +14,10 @@ import copy
 from typing import Any
 
 from .audit import Audit
+from .document_schemas import CLUSTER_FORMAT, STATUS_FORMAT, VERSION
 from .evaluate import FOUND, NOT_APPLICABLE, OK, OUTCOMES, UNKNOWN, VERDICTS
-from .formats import CLUSTER_FORMAT, STATUS_FORMAT, VERSION
 from .rules import SEVERITIES, Rule, RuleSet
-from .shapes import ShapeError
+from .schema_checks import SchemaError
 
 SILENT = "silent"
 EXPECTATIONS = (*SEVERITIES, SILENT, UNKNOWN, NOT_APPLICABLE)
@@ -38,27 +38,6 @@ def failed_examples(rules: RuleSet) -> list[str]:
     return problems
 
 
-def lacking_examples(rules: RuleSet) -> list[str]:
-    """One line for each rule that is not shown to fire, to be silent, and (where it needs data) to be unknown."""
-    problems = []
-    for rule in rules.rules:
-        shown = {example.get("expect") for example in rule.examples if isinstance(example, dict)}
-        if not shown & set(SEVERITIES):
-            problems.append(f"{rule.file}: {rule.id}: no example in which it fires")
-        if rule.levels is not None:
-            levels = {"warning": rule.levels.warning, "critical": rule.levels.critical}
-            problems += [
-                f"{rule.file}: {rule.id}: no example in which it is {severity}"
-                for severity in SEVERITIES
-                if levels[severity] and severity not in shown
-            ]
-        if SILENT not in shown:
-            problems.append(f"{rule.file}: {rule.id}: no example in which it is silent")
-        if rule.needs and UNKNOWN not in shown:
-            problems.append(f"{rule.file}: {rule.id}: no example without the data that it needs")
-    return problems
-
-
 def _failure(rules: RuleSet, rule: Rule, example: Any) -> str:
     """What is wrong with an example, or ""."""
     if not isinstance(example, dict) or not set(example) <= _KEYS:
@@ -67,7 +46,7 @@ def _failure(rules: RuleSet, rule: Rule, example: Any) -> str:
         return f"'expect' has to be one of {', '.join(EXPECTATIONS)}"
     try:
         audit = _audit(rules, rule, example)
-    except (TypeError, AttributeError, ShapeError) as error:
+    except (TypeError, AttributeError, SchemaError) as error:
         return f"it cannot be made into documents: {error}"
     if audit.problems:
         return "it makes no documents: {}: {}".format(*audit.problems[0])

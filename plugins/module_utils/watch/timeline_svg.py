@@ -27,7 +27,7 @@ _STYLE = (
 )
 
 
-def by_time(minutes: Sequence[dict[str, Any]], most: int = MAX_BARS) -> tuple[list[dict[str, Any]], int]:
+def time_columns(minutes: Sequence[dict[str, Any]], most: int = MAX_BARS) -> tuple[list[dict[str, Any]], int]:
     """The minutes of log.json without holes between them, in at most so many columns; the minutes of one column."""
     known = {_number(each["minute"]): each for each in minutes if each["minute"]}
     if not known:
@@ -49,7 +49,7 @@ def by_time(minutes: Sequence[dict[str, Any]], most: int = MAX_BARS) -> tuple[li
 
 def sparkline(minutes: Sequence[dict[str, Any]], width: int = 20) -> str:
     """What tells of trouble by minute, as characters; "" where nothing does."""
-    columns, _minutes = by_time(minutes, width)
+    columns, _minutes = time_columns(minutes, width)
     counts = [column[WARNING] + column[CRITICAL] for column in columns]
     if not any(counts):
         return ""
@@ -57,10 +57,10 @@ def sparkline(minutes: Sequence[dict[str, Any]], width: int = 20) -> str:
     return "".join(_BLOCKS[min(int(math.log1p(count) * top), len(_BLOCKS) - 1)] if count else " " for count in counts)
 
 
-def picture(title: str, minutes: Sequence[dict[str, Any]], gaps: Sequence[dict[str, Any]] = ()) -> str:
+def timeline_svg(title: str, minutes: Sequence[dict[str, Any]], gaps: Sequence[dict[str, Any]] = ()) -> str:
     """An SVG of the minutes of log.json: hits by severity above, lines below, both on a logarithmic scale; a grey band
     stands where a gap is."""
-    columns, each = by_time(minutes)
+    columns, each = time_columns(minutes)
     width = _LEFT + max(len(columns) * (_BAR + _GAP_BAR), 380) + 12
     height = _TOP + len(_SERIES) * (_HEIGHT + _FOOT)
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'

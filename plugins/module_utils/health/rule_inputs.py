@@ -15,8 +15,8 @@ from typing import Any, Callable, Sequence
 from ..model import State
 from ..reasons import Reason
 from ..text import duration
-from .documents import Status
-from .formats import CERTIFICATE, LOG, SAMPLED, WINDOW, WINDOW_SIGN
+from .document_schemas import CERTIFICATE, LOG, SAMPLED, WINDOW, WINDOW_SIGN
+from .documents import InstanceStatus
 
 READY, GAP, NOT_ASKED = "ready", "gap", "not_asked"
 
@@ -44,19 +44,19 @@ class Availability:
     decisive: bool = False
 
 
-HERE = Availability(READY)
-ELSEWHERE = Availability(NOT_ASKED)
+AVAILABLE = Availability(READY)
+NOT_REQUESTED = Availability(NOT_ASKED)
 
 
-def availability(status: Status, needs: Sequence[str]) -> Availability:
+def availability(status: InstanceStatus, needs: Sequence[str]) -> Availability:
     """Whether one instance's document holds everything that is needed of it."""
     found = [_NEEDS.get(need, _endpoint)(status, need, needs) for need in needs]
     if any(one.state == NOT_ASKED for one in found):
-        return ELSEWHERE
-    return next((one for one in found if one.state == GAP), HERE)
+        return NOT_REQUESTED
+    return next((one for one in found if one.state == GAP), AVAILABLE)
 
 
-def lack_of_life(status: Status) -> str:
+def missing_sign_of_life(status: InstanceStatus) -> str:
     """Why nothing shows that the instance works, "" where something does: an answer, a certificate, or a line of its
     log. A process that is frozen is called running, and its silence breaks no rule."""
     document = status.document
@@ -70,45 +70,45 @@ def lack_of_life(status: Status) -> str:
     return f"nothing shows that it works: it wrote no line within {duration(log['seconds'])}, and gave no other answer"
 
 
-def _endpoint(status: Status, need: str, _needs: Sequence[str]) -> Availability:
+def _endpoint(status: InstanceStatus, need: str, _needs: Sequence[str]) -> Availability:
     return _lookup(status, need, status.document["latest"][need])
 
 
-def _section(status: Status, need: str, _needs: Sequence[str]) -> Availability:
+def _section(status: InstanceStatus, need: str, _needs: Sequence[str]) -> Availability:
     return _lookup(status, need, status.document[need])
 
 
-def _log(status: Status, need: str, needs: Sequence[str]) -> Availability:
+def _log(status: InstanceStatus, need: str, needs: Sequence[str]) -> Availability:
     found = _section(status, need, needs)
     if found.state == READY and status.document["log"]["truncated"]:
         return Availability(GAP, "only the newest part of the log was read")
     return found
 
 
-def _lookup(status: Status, need: str, value: Any) -> Availability:
+def _lookup(status: InstanceStatus, need: str, value: Any) -> Availability:
     if need in status.broken:
         return Availability(GAP, f"{need} is malformed: {status.broken[need]}")
     # Of a service with several databases, "db_stats/<name>" may be missing where db_stats is not.
     missing = [entry for entry in status.document["missing"] if entry["endpoint"].partition("/")[0] == need]
     if value is not None:
         named = [entry for entry in missing if entry["newest"] and entry["endpoint"] != need]
-        return Availability(GAP, f"{named[0]['endpoint']} was not read ({named[0]['reason']})") if named else HERE
+        return Availability(GAP, f"{named[0]['endpoint']} was not read ({named[0]['reason']})") if named else AVAILABLE
     if status.instance["state"] in ENDED or any(entry["reason"] in _NOT_TO_BE_HAD for entry in missing):
-        return ELSEWHERE
+        return NOT_REQUESTED
     if missing:
         return Availability(GAP, f"{need} was not read ({missing[-1]['reason']})")
     if any(name.partition("/")[0] == need for name in status.document["expected"]):
         return Availability(GAP, f"{need} was not read ({status.instance['state']})")
-    return ELSEWHERE
+    return NOT_REQUESTED
 
 
-def _window(status: Status, _need: str, needs: Sequence[str]) -> Availability:
+def _window(status: InstanceStatus, _need: str, needs: Sequence[str]) -> Availability:
     """The window, with what the needed endpoints say in it."""
     window = status.document["window"]
     if WINDOW in status.broken:
         return Availability(GAP, f"window is malformed: {status.broken[WINDOW]}")
     if status.instance["state"] in ENDED or not status.windowed:
-        return ELSEWHERE
+        return NOT_REQUESTED
     if window is None:
         return Availability(GAP, "there are no two samples to compare")
     if window["reset"]:
@@ -117,10 +117,10 @@ def _window(status: Status, _need: str, needs: Sequence[str]) -> Availability:
     lacking = [need for need in compared if status.times_read[need] < 2 or window[WINDOW_SIGN[need]] is None]
     if lacking:
         return Availability(GAP, f"{lacking[0]} was not read in both samples")
-    return HERE
+    return AVAILABLE
 
 
-_NEEDS: dict[str, Callable[[Status, str, Sequence[str]], Availability]] = {
+_NEEDS: dict[str, Callable[[InstanceStatus, str, Sequence[str]], Availability]] = {
     CERTIFICATE: _section,
     LOG: _log,
     WINDOW: _window,
@@ -133,7 +133,7 @@ def cluster_availability(cluster: dict[str, Any] | None, needs: Sequence[str], u
     cluster: None where it said nothing. unusable: how many documents of the cluster cannot be used.
     """
     if not set(OF_CLUSTER) & set(needs):
-        return HERE
+        return AVAILABLE
     reason = ""
     if cluster is None:
         reason = "there is no cluster.json of this cluster"
@@ -143,12 +143,12 @@ def cluster_availability(cluster: dict[str, Any] | None, needs: Sequence[str], u
         reason = f"not every place could be looked at ({cluster['problems'][0]['reason']})"
     elif DISCOVERY in needs and unusable:
         reason = f"documents that cannot be used: {unusable}"
-    return Availability(GAP, reason, decisive=True) if reason else HERE
+    return Availability(GAP, reason, decisive=True) if reason else AVAILABLE
 
 
 def overall(found: Sequence[Availability]) -> Availability:
     """Whether what is needed of several instances is there: of all that could have it, or it is a gap."""
     asked = [one for one in found if one.state != NOT_ASKED]
     if not asked:
-        return ELSEWHERE
-    return next((one for one in asked if one.state == GAP), HERE)
+        return NOT_REQUESTED
+    return next((one for one in asked if one.state == GAP), AVAILABLE)

@@ -18,7 +18,7 @@ from ..model import utc_moment
 from ..text import printable
 from .audit import Audit
 from .evaluate import FOUND, OK, OUTCOMES, UNKNOWN, VERDICTS
-from .verdict import FAIL_ON
+from .health_document import FAIL_ON
 
 _SUITE_OF_FLEET = "fleet"
 _NOT_XML = re.compile("[\ud800-\udfff\ufffe\uffff]")

@@ -4,8 +4,8 @@
 """What JSON from elsewhere has to look like before anything is concluded from it. Pure.
 
 A shape is a function: it takes a value and the name of its place, and returns the value made of plain, bounded parts,
-or raises ShapeError, whose message begins with the place. Nothing is repaired: a number that is not one must not become
-0, which would look healthy.
+or raises SchemaError, whose message begins with the place. Nothing is repaired: a number that is not one must not be
+taken for 0, which would look healthy.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from typing import Any, Callable
 
-Shape = Callable[[Any, str], Any]
+Schema = Callable[[Any, str], Any]
 
 LONGEST_TEXT = 2000
 LONGEST_LIST = 20000
@@ -22,12 +22,12 @@ LARGEST_NUMBER = 2**63
 _NUMBERS = (int, float)
 
 
-class ShapeError(ValueError):
+class SchemaError(ValueError):
     """A value is not what it has to be; the message names its place."""
 
 
 def loads(data: bytes) -> Any:
-    """JSON, strictly: no NaN, and no nesting that exhausts the stack. ShapeError when it is none."""
+    """JSON, strictly: no NaN, and no nesting that exhausts the stack. SchemaError when it is none."""
 
     def refuse(name: str) -> Any:
         raise ValueError(f"{name} is not a number of JSON")
@@ -35,15 +35,15 @@ def loads(data: bytes) -> Any:
     try:
         return json.loads(data.decode("utf-8"), parse_constant=refuse)
     except (ValueError, RecursionError) as error:
-        raise ShapeError(f"not JSON: {error}") from error
+        raise SchemaError(f"not JSON: {error}") from error
 
 
 def number(value: Any, place: str) -> Any:
     """A finite number of a sensible size; a truth value is none."""
     if type(value) not in _NUMBERS:
-        raise ShapeError(f"{place} is not a number")
+        raise SchemaError(f"{place} is not a number")
     if not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
-        raise ShapeError(f"{place} is out of any sensible range")
+        raise SchemaError(f"{place} is out of any sensible range")
     return value
 
 
@@ -51,7 +51,7 @@ def text(value: Any, place: str) -> Any:
     """Text, cut where it gets longer than anyone reads. JSON may hold halves of characters: they become question marks,
     because no file can hold them."""
     if not isinstance(value, str):
-        raise ShapeError(f"{place} is not text")
+        raise SchemaError(f"{place} is not text")
     cut = value[:LONGEST_TEXT]
     return cut if cut.isascii() else cut.encode("utf-8", "replace").decode("utf-8")
 
@@ -59,50 +59,50 @@ def text(value: Any, place: str) -> Any:
 def name(value: Any, place: str) -> Any:
     """Text that is not empty."""
     if not text(value, place):
-        raise ShapeError(f"{place} is empty")
+        raise SchemaError(f"{place} is empty")
     return text(value, place)
 
 
 def flag(value: Any, place: str) -> Any:
     """true or false."""
     if not isinstance(value, bool):
-        raise ShapeError(f"{place} is neither true nor false")
+        raise SchemaError(f"{place} is neither true nor false")
     return value
 
 
-def choice(*words: str) -> Shape:
+def choice(*words: str) -> Schema:
     """One of these words."""
 
     def shape(value: Any, place: str) -> Any:
         if not isinstance(value, str) or value not in words:
-            raise ShapeError(f"{place} is not one of {', '.join(words)}")
+            raise SchemaError(f"{place} is not one of {', '.join(words)}")
         return value
 
     return shape
 
 
-def each(inner: Shape) -> Shape:
+def each(inner: Schema) -> Schema:
     """A list of bounded length whose every element has the inner shape."""
 
     def shape(value: Any, place: str) -> Any:
         if not isinstance(value, list):
-            raise ShapeError(f"{place} is not a list")
+            raise SchemaError(f"{place} is not a list")
         if len(value) > LONGEST_LIST:
-            raise ShapeError(f"{place} has more than {LONGEST_LIST} elements")
+            raise SchemaError(f"{place} has more than {LONGEST_LIST} elements")
         inside = place + "[]"
         return [inner(element, inside) for element in value]
 
     return shape
 
 
-def record(needed: dict[str, Shape], optional: dict[str, Shape] | None = None, **defaults: Any) -> Shape:
+def record(needed: dict[str, Schema], optional: dict[str, Schema] | None = None, **defaults: Any) -> Schema:
     """An object with the needed keys, and of others only the optional ones (null counts as absent). defaults: what
     stands for an absent optional key; without a default it becomes null."""
     others = optional or {}
 
     def shape(value: Any, place: str) -> Any:
         if not isinstance(value, dict):
-            raise ShapeError(f"{place} is not an object")
+            raise SchemaError(f"{place} is not an object")
         made = {}
         try:
             for key, inner in needed.items():
@@ -117,9 +117,9 @@ def record(needed: dict[str, Shape], optional: dict[str, Shape] | None = None, *
                 else:
                     made[key] = inner(given, key)
         except KeyError as error:
-            raise ShapeError(f"{place} lacks {error.args[0]}") from error
-        except ShapeError as error:
-            raise ShapeError(f"{place}.{error}") from error
+            raise SchemaError(f"{place} lacks {error.args[0]}") from error
+        except SchemaError as error:
+            raise SchemaError(f"{place}.{error}") from error
         return made
 
     return shape

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.wording import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rule_messages import (
     FORMS,
     MessageError,
-    cut,
-    figure,
+    display,
+    format_quantity,
     parse_message,
-    shown,
+    shorten,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,18 +65,18 @@ def test_messages_of_another_form_are_refused(source):
     ],
 )
 def test_figures_have_the_unit_of_their_threshold(value, unit, text):
-    assert figure(value, unit) == text
+    assert format_quantity(value, unit) == text
 
 
 def test_the_end_of_an_error_is_not_cut_away():
     line = "INSERT INTO `x` VALUES (" + "1, " * 300 + "): Error 1040: Too many connections"
-    assert cut(line).startswith("INSERT INTO `x`")
-    assert cut(line).endswith("Error 1040: Too many connections")
+    assert shorten(line).startswith("INSERT INTO `x`")
+    assert shorten(line).endswith("Error 1040: Too many connections")
 
 
 @given(st.text(max_size=1000), st.integers(20, 400))
 def test_a_cut_text_is_no_longer_than_it_may_be_and_keeps_both_ends(text, longest):
-    short = cut(text, longest)
+    short = shorten(text, longest)
     assert len(short) <= longest
     if len(text) <= longest:
         assert len(short) == len(text)
@@ -84,5 +84,5 @@ def test_a_cut_text_is_no_longer_than_it_may_be_and_keeps_both_ends(text, longes
 
 @given(st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False, width=32))
 def test_no_number_is_written_as_a_power_of_ten(number):
-    for text in (shown(number), *(form(number) for form in FORMS.values())):
+    for text in (display(number), *(form(number) for form in FORMS.values())):
         assert not re.search(r"\de[+-]?\d", text), text

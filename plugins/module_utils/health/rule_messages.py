@@ -29,22 +29,22 @@ _OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
 _SIZES = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-def size(count: float) -> str:
+def format_bytes(count: float) -> str:
     """Format a number of bytes: "512 bytes", "763 MiB", "1.86 GiB"."""
     if count < 0:
-        return "-" + size(-count)
+        return "-" + format_bytes(-count)
     step = 0
     while count >= 1024 and step < len(_SIZES) - 1:
         count, step = count / 1024, step + 1
     return f"{count:.0f} {_SIZES[step]}" if count >= 100 or not step else f"{count:.3g} {_SIZES[step]}"
 
 
-def percent(ratio: float) -> str:
+def format_ratio(ratio: float) -> str:
     """Format a ratio: "6 %", "37.5 %"."""
-    return f"{plain(100 * ratio)} %"
+    return f"{format_number(100 * ratio)} %"
 
 
-def plain(number: float) -> str:
+def format_number(number: float) -> str:
     """Format a number with no more digits than tell something, and never as a power of ten."""
     if isinstance(number, int):
         return str(number)
@@ -60,23 +60,23 @@ FORMS: dict[str, Callable[[float], str]] = {
     "seconds": duration,
     "milliseconds": lambda value: duration(value / 1000),
     "days": lambda value: duration(value * 86400),
-    "bytes": size,
-    "percent": percent,
+    "bytes": format_bytes,
+    "percent": format_ratio,
 }
 # The unit of a threshold -> the form in which it is shown. Others are shown as a number and the unit.
 _OF_UNIT = {"seconds": "seconds", "ms": "milliseconds", "days": "days", "bytes": "bytes"}
 
 
-def figure(value: Any, unit: str) -> str:
+def format_quantity(value: Any, unit: str) -> str:
     """A figure that a rule compared, with the unit of its threshold. A ratio has none."""
     if not _is_number(value):
-        return shown(value)
+        return display(value)
     if unit in _OF_UNIT:
         return FORMS[_OF_UNIT[unit]](value)
-    return plain(value) if unit in ("", "ratio") else f"{plain(value)} {unit}"
+    return format_number(value) if unit in ("", "ratio") else f"{format_number(value)} {unit}"
 
 
-def cut(text: str, longest: int = LONGEST) -> str:
+def shorten(text: str, longest: int = LONGEST) -> str:
     """One printable line; a longer text without its middle, since the end of an error often says most."""
     if len(text) <= longest:
         return printable(text)
@@ -84,18 +84,18 @@ def cut(text: str, longest: int = LONGEST) -> str:
     return printable(text[: longest - len(_MIDDLE) - tail].rstrip() + _MIDDLE + text[-tail:].lstrip())
 
 
-def shown(value: Any) -> str:
+def display(value: Any) -> str:
     """A value for people: one printable line that is not long."""
     if value is None:
         return MISSING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if _is_number(value):
-        return plain(value)
+        return format_number(value)
     if isinstance(value, list):
         more = [f"and {len(value) - _LISTED} more"] if len(value) > _LISTED else []
-        return cut(", ".join([shown(part) for part in value[:_LISTED]] + more))
-    return cut(value if isinstance(value, str) else json.dumps(value, sort_keys=True))
+        return shorten(", ".join([display(part) for part in value[:_LISTED]] + more))
+    return shorten(value if isinstance(value, str) else json.dumps(value, sort_keys=True))
 
 
 def _is_number(value: Any) -> bool:
@@ -172,4 +172,4 @@ def _formatted(value: Any, form: str) -> str:
         return MISSING
     if form and _is_number(value) and math.isfinite(value):
         return FORMS[form](value)
-    return shown(value)
+    return display(value)

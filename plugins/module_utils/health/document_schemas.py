@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ..catalog import ENDPOINTS
 from ..model import State
-from .shapes import Shape, choice, each, flag, name, number, record, text
+from .schema_checks import Schema, choice, each, flag, name, number, record, text
 
 STATUS_FORMAT = "cloudpods.diagnostics/status"
 CLUSTER_FORMAT = "cloudpods.diagnostics/cluster-status"
@@ -22,11 +22,11 @@ WINDOW = "window"
 SAMPLED = ENDPOINTS
 
 
-def _numbers(*keys: str) -> dict[str, Shape]:
+def _numbers(*keys: str) -> dict[str, Schema]:
     return dict.fromkeys(keys, number)
 
 
-def _texts(*keys: str) -> dict[str, Shape]:
+def _texts(*keys: str) -> dict[str, Schema]:
     return dict.fromkeys(keys, text)
 
 
@@ -56,7 +56,7 @@ INSTANCE = record(
 EXPECTED = each(text)
 MISSING = each(record({"endpoint": text, "reason": text}, {"sample": number, "message": text}, sample=1, message=""))
 
-SAMPLE: dict[str, Shape] = {
+SAMPLE: dict[str, Schema] = {
     "ping": record({"answered": flag}, {"duration_ms": number}),
     "version": record({"text": text}, _texts("branch", "commit", "built"), branch="", commit="", built=""),
     # Not its paths: totals since the start say little, and they are the bulk. What was called in between is in window.
@@ -98,7 +98,7 @@ SAMPLE: dict[str, Shape] = {
 
 _RATES = ("requests", "requests_per_second", "errors_5xx", "errors_5xx_per_second", "error_ratio", "mean_duration_ms")
 _ENDS = ("goroutines_first", "goroutines_last", "heap_alloc_bytes_first", "heap_alloc_bytes_last")
-WINDOW_SHAPE = record(
+WINDOW_SCHEMA = record(
     {"seconds": number, "reset": flag},
     dict(
         _numbers(*_RATES, *_ENDS),
@@ -129,11 +129,13 @@ WINDOW_SIGN = {
     "process_stats": "goroutines_first",
 }
 
-CERTIFICATE_SHAPE = record({"not_after": text, "days_left": number}, _texts("subject", "issuer"), subject="", issuer="")
+CERTIFICATE_SCHEMA = record(
+    {"not_after": text, "days_left": number}, _texts("subject", "issuer"), subject="", issuer=""
+)
 # The last lines of one pattern without a long pause between two. Documents of releases before it do not have it.
 _EPISODE = record({"count": number}, _texts("first", "last", "line"), first="", last="", line="")
 _BUSY = ("cycles_first", "cycles_last", "cycles_max", "queue_first", "queue_last", "queue_most", "queue_reports")
-LOG_SHAPE = record(
+LOG_SCHEMA = record(
     {
         "seconds": number,
         "patterns": each(
