@@ -14,6 +14,7 @@ from ..deadline import Deadline, DeadlineExceeded
 from ..model import Instance, InstanceKey, Workload
 from ..reasons import CaptureError, Reason, verdict
 from ..transports.base import Discovery, Transport
+from .engine.restarts import is_replaced
 from .run import discover, place_row
 
 CLUSTER_FORMAT, VERSION = "cloudpods.diagnostics/cluster-status", 1
@@ -36,17 +37,8 @@ def look_again(
     for before in asked:
         now = seen.get(before.key)
         if now is not None:
-            result[before.key] = now, _is_other(before, now)
+            result[before.key] = now, is_replaced(before, now)
     return result
-
-
-def _is_other(before: Instance, now: Instance) -> bool | None:
-    """Return whether the container or process was replaced; None if that cannot be told."""
-    if before.process and now.process:
-        return (before.process.pid, before.process.start_time) != (now.process.pid, now.process.start_time)
-    if not before.container_id:
-        return None
-    return (before.container_id, before.restarts) != (now.container_id, now.restarts)
 
 
 def keep_cluster(

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import replace
 from typing import Sequence
 
@@ -16,6 +15,7 @@ from ..reasons import CaptureError, Reason
 from ..text import clean
 from ..transports.base import HttpTarget, Transport
 from ..watch.vitals import Vitals
+from .engine.restarts import seconds_of
 from .status import PING, target_of
 
 # One question, and all of them together, in seconds. What could not be asked by then shows no sign of life.
@@ -40,7 +40,7 @@ def vitals_of(instance: Instance, since: float, heard: float | None) -> Vitals:
     """
     process = instance.process
     state = "" if instance.state in (State.RUNNING, State.UNTRUSTED) else instance.state.value
-    ended = _moment(instance.last_ended)
+    ended = seconds_of(instance.last_ended)
     is_recent = ended is not None and ended >= since
     return Vitals(
         # Only Kubernetes knows whether an instance is ready; a process that was found on a machine is just one.
@@ -49,7 +49,7 @@ def vitals_of(instance: Instance, since: float, heard: float | None) -> Vitals:
         state=f"{state}: {instance.state_detail}" if state and instance.state_detail else state,
         loops=instance.state is State.CRASH_LOOP,
         heard=heard,
-        started=_moment(instance.started),
+        started=seconds_of(instance.started),
         ended=ended if is_recent else None,
         end=instance.last_end if is_recent else "",
     )
@@ -106,13 +106,3 @@ def _unanswered(instance: Instance, known: Vitals, reason: Reason, target: HttpT
     if reason in _UNANSWERED:
         return replace(known, ping=False, said=_UNANSWERED[reason])
     return known
-
-
-def _moment(text: str) -> float | None:
-    """The seconds since 1970 of a time as Kubernetes and the host transport write it; None for anything else."""
-    for form in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"):
-        try:
-            return datetime.datetime.strptime(text, form).replace(tzinfo=datetime.timezone.utc).timestamp()
-        except ValueError:
-            continue
-    return None

@@ -18,6 +18,7 @@ from ..reasons import CaptureError, Reason, Status, Verdict, verdict
 from ..transports.base import Discovery, Transport, sort_instances
 from .also import STACK_PPROF, take_goroutines
 from .attempt import STACK, VERSION
+from .engine.restarts import is_replaced
 from .judge import choose_process, refuse_early
 from .rounds import Rounds
 from .stacks import Options, StackCapture
@@ -215,8 +216,7 @@ def _harm(before: Instance, after: Instance | None, unseen: bool) -> dict[str, A
     """restarted: True, False, or None where it could not be seen."""
     if after is None:
         return {"restarted": None if unseen else True, "after": "not seen" if unseen else "gone"}
-    same = before.container_id == after.container_id and before.restarts == after.restarts
-    return {"restarted": not same, "restarts": [before.restarts, after.restarts]}
+    return {"restarted": is_replaced(before, after), "restarts": [before.restarts, after.restarts]}
 
 
 def _identity(entry: LedgerRow) -> InstanceKey:

@@ -27,6 +27,7 @@ from ..stacks.parse import dump_of
 from ..stacks.reader import DumpReader, ReaderState
 from ..transports.base import LogStream, ProcessSession, Transport, as_details
 from .attempt import STACK, VERSION, Attempt
+from .engine.restarts import seconds_of
 from .judge import choose_process, memory_allows_version
 from .version import ImageClaims, parse_version
 
@@ -171,11 +172,8 @@ def _seen(process: Process, instance: Instance) -> str:
 
 def _is_young(instance: Instance) -> bool:
     """Whether it started less than YOUNG_SECONDS ago, by clocks that may differ."""
-    try:
-        started = datetime.datetime.strptime(instance.started.replace("Z", "+0000"), "%Y-%m-%dT%H:%M:%S%z")
-    except ValueError:
-        return False
-    return abs((utc_now() - started).total_seconds()) < YOUNG_SECONDS
+    started = seconds_of(instance.started)
+    return started is not None and abs(time.time() - started) < YOUNG_SECONDS
 
 
 def _worth(reader: DumpReader) -> tuple[bool, bool, int]:
