@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verdict on one capture, in the closed vocabulary of meanings.py.
+"""The verdict on one capture, in the closed vocabulary of reason_texts.py.
 
 Pure: nothing here does I/O or knows Ansible, Kubernetes or a transport.
 """
@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .meanings import MEANINGS, Meaning, Reason, Status
+from .reason_texts import MEANINGS, ReasonText
 from .redact.redactor import Redactor
 from .text import MAX_DETAIL, shortened
+from .vocabulary import Reason, Status
 
-__all__ = ("MEANINGS", "CaptureError", "Meaning", "Reason", "Status", "Verdict", "detail_of", "said", "verdict")
+__all__ = ("MEANINGS", "CaptureError", "Reason", "ReasonText", "Status", "Verdict", "detail_of", "said", "verdict")
 
 # Of a longer text only its beginning and its end, each half as long as this, are searched for secrets and shortened.
 LOOKED_THROUGH = 64 << 10

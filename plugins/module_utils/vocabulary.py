@@ -1,19 +1,18 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The words for what may become of a capture: statuses, reasons, and the form of their meanings.
+"""Statuses and reasons of captures: the closed vocabulary of the ledger.
 
-Pure: nothing here does I/O or knows Ansible, Kubernetes or a transport.
+Data only. The texts of the reasons are in reason_texts.py.
 """
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 
 class Status(str, enum.Enum):
-    """What became of a capture that was asked for."""
+    """Outcome of a requested capture."""
 
     COMPLETE = "complete"
     PARTIAL = "partial"
@@ -23,7 +22,7 @@ class Status(str, enum.Enum):
 
 
 class Reason(str, enum.Enum):
-    """Why a capture has its status. The vocabulary is closed: MEANINGS gives each word its one status."""
+    """Why a capture has its status. reason_texts.MEANINGS gives each reason exactly one status."""
 
     PROVEN = "proven"
     RECORDED = "recorded"
@@ -110,20 +109,3 @@ class Reason(str, enum.Enum):
     POOL_UNKNOWN = "pool_unknown"
     LOG_GAP = "log_gap"
     NOT_REDACTED = "not_redacted"
-
-
-EVERY_TRANSPORT = ("kubernetes", "host", "keystone", "url")
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What a reason says about a row: its status, what happened, and what to do next.
-
-    by: the transports that give this reason. The texts name nothing that one of them does not know: with Keystone or a
-    URL there is no pod, container or node, and on a machine itself there is no API server.
-    """
-
-    status: Status
-    what: str
-    next_step: str = ""
-    by: tuple[str, ...] = EVERY_TRANSPORT

@@ -261,7 +261,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running impo
     targets_of,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import SEVERITIES
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import Judgement
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import LogVerdict
 
 WATCH = {
     "since": {"type": "int", "default": 600},
@@ -317,7 +317,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
     )
 
 
-def _told(found: Judgement) -> dict[str, Any]:
+def _told(found: LogVerdict) -> dict[str, Any]:
     return {
         "component": found.name,
         "verdict": found.verdict,

@@ -40,8 +40,8 @@ OURS = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import Watcher
-watcher = Watcher(load_patterns())
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import LogWatcher
+watcher = LogWatcher(load_patterns())
 with open(sys.argv[2], "rb", buffering=0) as file:
     while True:
         data = file.read(int(sys.argv[3]))

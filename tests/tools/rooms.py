@@ -71,8 +71,8 @@ ROOMS: dict[str, Room] = {
         system=frozenset(("os",)),
     ),
     "vocabulary.py": Room(),
-    "meanings.py": Room(ours=("vocabulary",)),
-    "reasons.py": Room(ours=("meanings", "redact.redactor", "text")),
+    "reason_texts.py": Room(ours=("vocabulary",)),
+    "reasons.py": Room(ours=("reason_texts", "redact.redactor", "text", "vocabulary")),
     "model.py": Room(ours=("reasons",)),
     "text.py": Room(),
     "deadline.py": Room(system=THREADS),
@@ -81,7 +81,7 @@ ROOMS: dict[str, Room] = {
     "fanout.py": Room(ours=("deadline",), system=THREADS),
     "regular_file.py": Room(system=frozenset(("os",))),
     # The words of the product itself are no identities.
-    "redact/identity_words.py": Room(ours=("redact.*", "catalog", "meanings", "model")),
+    "redact/identity_words.py": Room(ours=("redact.*", "catalog", "model", "vocabulary")),
     "redact/*": Room(ours=("redact.*", "inputs.encodings")),
     # zstd is there from Python 3.14 on; before, one of two libraries may be.
     "inputs/zstd.py": Room(ours=("inputs.*",), lazily=frozenset(("backports", "compression", "zstandard"))),

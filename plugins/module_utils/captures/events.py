@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 
 from ..transports.follow import Changed, Event, Gap, Lines, Opened
-from ..watch.watcher import Hit, Watcher
+from ..watch.watcher import Hit, LogWatcher
 
 
-def take(watcher: Watcher, event: Event) -> list[Hit]:
+def take(watcher: LogWatcher, event: Event) -> list[Hit]:
     """Tell the watcher; the hits in new lines. The end of a log tells it nothing."""
     if isinstance(event, Lines):
         return watcher.feed(event.data)

@@ -25,12 +25,12 @@ from ..model import Instance, InstanceKey
 from ..reasons import CaptureError, Reason
 from ..transports.base import Transport
 from ..transports.follow import Ended, Event, Gap, LogFollow
-from ..watch.patterns import SEVERITIES, Patterns
+from ..watch.patterns import SEVERITIES, PatternSet
 from ..watch.pools import READERS
 from ..watch.redact import shown
 from ..watch.times import utc
 from ..watch.verdicts import DROPPING, STUCK, UNKNOWN, VERDICTS
-from ..watch.watcher import Hit, Watcher
+from ..watch.watcher import Hit, LogWatcher
 from . import events
 from .roster import LIST_SECONDS, Roster
 from .run import discover
@@ -130,7 +130,7 @@ class HitWatch:
         self,
         transport: Transport,
         selection: Selection,
-        patterns: Patterns,
+        patterns: PatternSet,
         options: Options,
         deadline: Deadline,
         tell: Tell,
@@ -203,7 +203,7 @@ class HitWatch:
             thread.start()
 
     def _follow(self, instance: Instance, follow: LogFollow) -> None:
-        watcher = Watcher(self._patterns, follow.stamped)
+        watcher = LogWatcher(self._patterns, follow.stamped)
         try:
             for event in follow.events():
                 self._take(instance, watcher, event)
@@ -214,7 +214,7 @@ class HitWatch:
             with self._lock:
                 self._followed.pop(instance.key, None)
 
-    def _take(self, instance: Instance, watcher: Watcher, event: Event) -> None:
+    def _take(self, instance: Instance, watcher: LogWatcher, event: Event) -> None:
         for hit in events.take(watcher, event):
             self._tell_hit(instance, watcher, hit)
         if isinstance(event, Gap):
@@ -222,7 +222,7 @@ class HitWatch:
         elif isinstance(event, Ended) and event.outcome.reason not in EXPECTED:
             self._tell_gap(instance, event.outcome.reason.value, event.outcome.message)
 
-    def _tell_hit(self, instance: Instance, watcher: Watcher, hit: Hit) -> None:
+    def _tell_hit(self, instance: Instance, watcher: LogWatcher, hit: Hit) -> None:
         key = instance.key, hit.pool or hit.pattern_id
         if not self._throttle.may_pass(key, hit.pattern_id):
             return

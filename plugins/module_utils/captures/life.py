@@ -14,7 +14,7 @@ from ..model import BLOCKED, Instance, Process, State, state_words
 from ..reasons import CaptureError, Reason
 from ..text import clean
 from ..transports.base import HttpTarget, Transport
-from ..watch.vitals import Vitals
+from ..watch.liveness import Liveness
 from .engine.restarts import seconds_of
 from .status import PING, target_of
 
@@ -33,7 +33,7 @@ _WAITS_FOR_A_DISK = state_words(Process(0, 0, state=BLOCKED))
 _OTHER_ANSWERS = (401, 403, 404)
 
 
-def vitals_of(instance: Instance, since: float, heard: float | None) -> Vitals:
+def vitals_of(instance: Instance, since: float, heard: float | None) -> Liveness:
     """Return what the list of instances shows of this one.
 
     since: when the window begins; heard: when a line was read as it was written. Seconds since 1970.
@@ -42,7 +42,7 @@ def vitals_of(instance: Instance, since: float, heard: float | None) -> Vitals:
     state = "" if instance.state in (State.RUNNING, State.UNTRUSTED) else instance.state.value
     ended = seconds_of(instance.last_ended)
     is_recent = ended is not None and ended >= since
-    return Vitals(
+    return Liveness(
         # Only Kubernetes knows whether an instance is ready; a process that was found on a machine is just one.
         ready=instance.ready if process is None else None,
         process=state_words(process) if process is not None else "",
@@ -55,14 +55,14 @@ def vitals_of(instance: Instance, since: float, heard: float | None) -> Vitals:
     )
 
 
-def ping_all(transport: Transport, known: Sequence[tuple[Instance, Vitals]], deadline: Deadline) -> list[Vitals]:
+def ping_all(transport: Transport, known: Sequence[tuple[Instance, Liveness]], deadline: Deadline) -> list[Liveness]:
     """Ask instances for /ping, all at the same time; return their vitals with what came of it, in the same order.
 
     One that cannot be asked (no such path, no permission, another way than HTTP) keeps its vitals as they are.
     """
     within = deadline.child(PINGS_SECONDS, "ping")
 
-    def ask(work: tuple[Instance, Vitals]) -> Vitals:
+    def ask(work: tuple[Instance, Liveness]) -> Liveness:
         instance, vitals = work
         return ping(transport, instance, vitals, within)
 
@@ -79,7 +79,7 @@ def ping_all(transport: Transport, known: Sequence[tuple[Instance, Vitals]], dea
     return result
 
 
-def ping(transport: Transport, instance: Instance, known: Vitals, deadline: Deadline) -> Vitals:
+def ping(transport: Transport, instance: Instance, known: Liveness, deadline: Deadline) -> Liveness:
     """Ask one instance; return its vitals with what came of it."""
     target = target_of(instance, PING)
     if target is None or deadline.remaining() < PING_SECONDS:
@@ -100,7 +100,7 @@ def ping(transport: Transport, instance: Instance, known: Vitals, deadline: Dead
     return replace(known, ping=True, ready=False, said=f"says HTTP {answer.status}" + (f": {body}" if body else ""))
 
 
-def _unanswered(instance: Instance, known: Vitals, reason: Reason, target: HttpTarget) -> Vitals:
+def _unanswered(instance: Instance, known: Liveness, reason: Reason, target: HttpTarget) -> Liveness:
     if reason is Reason.CONNECTION_REFUSED and target.port not in instance.ports:
         return known  # it may listen on another port, which is not declared
     if reason in _UNANSWERED:

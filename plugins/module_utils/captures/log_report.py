@@ -14,12 +14,12 @@ from ..bundle.store import Store, json_bytes
 from ..model import Instance, LedgerRow, row, utc_now, utc_text
 from ..reasons import Reason, Verdict, verdict
 from ..transports.follow import Ended, Event, Lines, LogFollow, Opened
-from ..watch.patterns import Patterns
+from ..watch.liveness import Liveness
+from ..watch.patterns import PatternSet
 from ..watch.report import windows_text
 from ..watch.timeline_svg import sparkline, timeline_svg
-from ..watch.verdicts import Judgement
-from ..watch.vitals import Vitals
-from ..watch.watcher import Hit, Watcher
+from ..watch.verdicts import LogVerdict
+from ..watch.watcher import Hit, LogWatcher
 from . import events
 from .judge import refuse_by_state
 from .life import vitals_of
@@ -35,11 +35,11 @@ class Watched:
     unjudged: the newest hit since its log was judged last.
     """
 
-    def __init__(self, instance: Instance, patterns: Patterns, follower: LogFollow, since: float) -> None:
+    def __init__(self, instance: Instance, patterns: PatternSet, follower: LogFollow, since: float) -> None:
         self.instance = instance
         self.follower = follower
         self.lock = threading.Lock()
-        self.watcher = Watcher(patterns, follower.stamped)
+        self.watcher = LogWatcher(patterns, follower.stamped)
         self.opened = False
         self.outcome: Verdict | None = None
         self.started = utc_now()
@@ -63,7 +63,7 @@ class Watched:
             return hits
 
     def certain_by(self, now: float, at_once: bool = False) -> Hit | None:
-        """Return the newest hit if the log is certain to tell of trouble by now (see Watcher.is_certain).
+        """Return the newest hit if the log is certain to tell of trouble by now (see LogWatcher.is_certain).
 
         A log is judged when there are new hits, and at most once a second unless `at_once`. now: time.monotonic().
         """
@@ -74,7 +74,7 @@ class Watched:
             # At this moment, not at that of the last line: as long as it looks back, what was may be over.
             return hit if self.watcher.is_certain(time.time(), self.vitals(self.instance)) else None
 
-    def vitals(self, newest: Instance | None) -> Vitals:
+    def vitals(self, newest: Instance | None) -> Liveness:
         """Its signs of life without those that have to be asked for.
 
         newest: as the newest list shows it; None where that does not: then nobody knows whether it is ready.
@@ -86,13 +86,13 @@ class Watched:
             known = replace(known, state="gone")
         return known
 
-    def wants_ping(self, now: float, known: Vitals) -> bool:
+    def wants_ping(self, now: float, known: Liveness) -> bool:
         """Whether an answer of /ping matters: where it would be healthy with one, or its trouble would be over."""
         with self.lock:
-            found = self.watcher.verdict(now, vitals=Vitals(ping=True, started=known.started))
+            found = self.watcher.verdict(now, liveness=Liveness(ping=True, started=known.started))
         return found.over or found.rule == "quiet"
 
-    def account_for(self, store: Store, now: float, vitals: Vitals) -> tuple[Judgement, str]:
+    def account_for(self, store: Store, now: float, vitals: Liveness) -> tuple[LogVerdict, str]:
         """Keep its artifacts and record its row; return its verdict, and its minutes as characters."""
         instance, watcher = self.instance, self.watcher
         found = watcher.verdict(now, instance.name, vitals)

@@ -25,10 +25,10 @@ from ..progress import Progress
 from ..reasons import CaptureError, Reason, Verdict, verdict
 from ..transports.base import Discovery, Transport
 from ..transports.follow import Gap
+from ..watch.liveness import Liveness
 from ..watch.patterns import load_patterns
 from ..watch.report import verdict_table
-from ..watch.verdicts import VERDICTS, Judgement, by_weight, component_verdict
-from ..watch.vitals import Vitals
+from ..watch.verdicts import VERDICTS, LogVerdict, by_weight, component_verdict
 from ..watch.watcher import Hit
 from .life import ping_all
 from .log_report import Watched, left_out
@@ -77,7 +77,7 @@ class Report:
     off. ended: why it ended, one of UNTIL, or UNREACHABLE where nothing could be listed."""
 
     rows: list[LedgerRow] = field(default_factory=list)
-    verdicts: list[Judgement] = field(default_factory=list)
+    verdicts: list[LogVerdict] = field(default_factory=list)
     table: list[str] = field(default_factory=list)
     captures: list[dict[str, Any]] = field(default_factory=list)
     changed: bool = False
@@ -263,7 +263,7 @@ class LogWatch:
     def _report(self, now: float) -> Report:
         """What there is to say of the watching that ended at that moment."""
         report = Report(ended=self._ended)
-        instances: dict[str, list[Judgement]] = {}
+        instances: dict[str, list[LogVerdict]] = {}
         sparks: dict[str, str] = {}
         for watched, vitals in self._vitals(now):
             with watched.lock:
@@ -278,10 +278,10 @@ class LogWatch:
         self._store.finish(report.rows)
         return report
 
-    def _vitals(self, now: float) -> list[tuple[Watched, Vitals]]:
+    def _vitals(self, now: float) -> list[tuple[Watched, Liveness]]:
         """Everything that was watched, each with its signs of life. /ping is asked of those of which it matters."""
         newest = {instance.key: instance for instance in self._roster.instances}
-        known: list[tuple[Watched, Instance, Vitals]] = []
+        known: list[tuple[Watched, Instance, Liveness]] = []
         for watched in sorted(self._watched.values(), key=lambda each: each.instance.key):
             with watched.lock:
                 watched.watcher.flush()

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Known words in a service's log: which, how often, of which worker pool, from when to when. Pure.
 
-What a line says is told by watch/lines.py; here the lines of one window are counted, for the rules of an audit.
+What a line says is told by watch/log_line.py; here the lines of one window are counted, for the rules of an audit.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..text import clean
-from ..watch.lines import Found, find, last_time
+from ..watch.hit_context import ContextCollector, PatternCount
+from ..watch.log_line import LineMatch, find, last_time
 from ..watch.patterns import load_patterns
 from ..watch.pools import WATCHDOG_SECONDS, Pool
 from ..watch.redact import shown
-from ..watch.samples import Contexts, Counted
 
 MAX_SAMPLES = 3
 MAX_POOLS = 50
@@ -32,13 +32,13 @@ _BUSY = {"busy": Pool.busy, "busy_cycles": Pool.busy_cycles}
 class _Pattern:
     """What the lines of one pattern add up to: in all, and in their last episode."""
 
-    counted: Counted
+    counted: PatternCount
     first: str = ""
     last: str = ""
     pools: dict[str, int] = field(default_factory=dict)
     samples: list[str] = field(default_factory=list)
 
-    def add(self, hit: Found, pool: str) -> None:
+    def add(self, hit: LineMatch, pool: str) -> None:
         self.counted.seen.add(hit.moment)
         self.counted.episode.add(hit)
         if hit.time:
@@ -79,10 +79,10 @@ class Words:
         """How many lines each pattern has, by its id."""
         return {name: each.counted.seen.count for name, each in self._patterns.items()}
 
-    def add(self, hit: Found) -> Counted:
+    def add(self, hit: LineMatch) -> PatternCount:
         """Count a line."""
         pool = clean(hit.groups.get("pool", ""), 100)
-        pattern = self._patterns.setdefault(hit.pattern.id, _Pattern(Counted(hit.pattern)))
+        pattern = self._patterns.setdefault(hit.pattern.id, _Pattern(PatternCount(hit.pattern)))
         pattern.add(hit, pool)
         if hit.pattern.id == STARTED:
             self._start(hit)
@@ -91,7 +91,7 @@ class Words:
             self._last[pool] = hit.time or self._last.get(pool, "")
         return pattern.counted
 
-    def _start(self, hit: Found) -> None:
+    def _start(self, hit: LineMatch) -> None:
         known, moment = self._started, hit.moment
         self._started = moment
         if known is not None and moment is not None and abs(moment - known) <= START_SECONDS:
@@ -128,7 +128,7 @@ def _busy(pool: Pool, last: str) -> dict[str, Any]:
 
 def log_document(data: bytes, seconds: int, truncated: bool) -> dict[str, Any]:
     """The document log of status.json for one window."""
-    words, contexts = Words(), Contexts(stamped=False)
+    words, contexts = Words(), ContextCollector(stamped=False)
     text = b"\n" + data  # what stands at its beginning is a whole line
     for hit in find(text, load_patterns(), 1):
         place = words.add(hit).opens_place()

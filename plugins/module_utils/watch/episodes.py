@@ -11,7 +11,7 @@ from typing import Any
 
 from ..log_patterns import LogPattern
 from . import times
-from .lines import Found
+from .log_line import LineMatch
 from .pools import EPISODE_SECONDS
 from .redact import MAX_SHOWN, shown
 
@@ -19,7 +19,7 @@ from .redact import MAX_SHOWN, shown
 _NUMBERED = re.compile(r"\b[Ee]rr(?:or|no):? \d{2,5}\b")
 
 
-def telling(found: Found) -> int:
+def telling(found: LineMatch) -> int:
     """Return how much a line says, to choose between those of one pattern: an error, and one with its number."""
     return 2 * (_NUMBERED.search(found.message) is not None) + found.is_error
 
@@ -41,7 +41,7 @@ class Episode:
     weight: int = -1
     _message: str = ""
 
-    def add(self, found: Found) -> bool:
+    def add(self, found: LineMatch) -> bool:
         """Count a line; return whether it is worth more than the lines of its episode before it."""
         moment = found.moment
         if moment is not None and self.last is not None and abs(moment - self.last) > EPISODE_SECONDS:

@@ -14,13 +14,13 @@ from typing import Iterable, Sequence
 from ..log_patterns import CRITICAL, WARNING
 from ..text import counted, duration
 from . import times
-from .pool_rules import FIRST_ROUNDS, STARTS, STARTS_WHEN, Situation
+from .evidence_text import between
+from .hit_context import PatternCount
+from .liveness import Liveness
+from .pool_rules import FIRST_ROUNDS, STARTS, STARTS_WHEN, RuleContext
 from .pools import EPISODE_SECONDS, WATCHDOG_SECONDS
-from .requests import SLOW_MS, Slow
-from .samples import Counted
-from .verdicts import BUSY, HEALTHY, STUCK, UNKNOWN, Finding
-from .vitals import Vitals
-from .wording import between
+from .slow_requests import SLOW_MS, SlowRequests
+from .verdicts import BUSY, HEALTHY, STUCK, UNKNOWN, LogFinding
 
 # A line, or anything else that shows that a service lives, is a sign of life for so many seconds.
 SIGN_SECONDS = 60.0
@@ -71,7 +71,7 @@ OTHER_RULES = {
 
 
 @dataclass
-class Ends:
+class ProcessEnds:
     """Ends of the process, as the log and the container tell.
 
     crashes, restarts: how many; crashed, restarted: when the last of them was. replaced: another process took the place
@@ -100,43 +100,47 @@ class Ends:
 
 
 def end_findings(
-    ends: Ends, patterns: Iterable[Counted], vitals: Vitals, situation: Situation, last: float | None
-) -> list[Finding]:
+    ends: ProcessEnds, patterns: Iterable[PatternCount], liveness: Liveness, situation: RuleContext, last: float | None
+) -> list[LogFinding]:
     """What is said of crashes and restarts. last: the time of the last line."""
     told = [each for each in patterns if each.pattern.ends_process]
     newest = max(told, key=lambda each: (each.seen.last or 0.0, each.pattern.id), default=None)
-    restarts = ends.restarts or int(vitals.ended is not None)
-    if newest is None and not restarts and not vitals.loops:
+    restarts = ends.restarts or int(liveness.ended is not None)
+    if newest is None and not restarts and not liveness.loops:
         return []
-    how = f": {newest.text} ({newest.pattern.id})" if newest else (f" ({vitals.end})" if vitals.end else "")
-    moments = [ends.crashed, ends.restarted, None if ends.restarts else vitals.ended]
+    how = f": {newest.text} ({newest.pattern.id})" if newest else (f" ({liveness.end})" if liveness.end else "")
+    moments = [ends.crashed, ends.restarted, None if ends.restarts else liveness.ended]
     moment = max((each for each in moments if each is not None), default=None)
-    over = not vitals.loops and situation.is_silent(moment, CRASH_SECONDS)
+    over = not liveness.loops and situation.is_silent(moment, CRASH_SECONDS)
     since = f", the last at {times.utc(moment)}" if moment is not None else ""
     is_loop = ends.crashes > 1 or restarts >= (LOOP_RESTARTS_AND_CRASH if newest else LOOP_RESTARTS)
-    if is_loop or vitals.loops:
+    if is_loop or liveness.loops:
         counts = f"{counted(restarts, 'restart')}{since}"
         text = f"it ends again and again, {counts}{how}{'; over' if over else ''}"
-        return [Finding(BUSY if over else STUCK, "crash_loop", text, over, _ALL)]
+        return [LogFinding(BUSY if over else STUCK, "crash_loop", text, over, _ALL)]
     if newest is None:
         text = f"its process was replaced {counted(restarts, 'time')}{since}{how}"
-        return [Finding(UNKNOWN, "restarted", text, over)]
+        return [LogFinding(UNKNOWN, "restarted", text, over)]
     at = f" at {times.utc(ends.crashed)}" if ends.crashed is not None else ""
     lives = _lives_on(ends, last)
     if lives:
         text = f"the process ended{at}, and another one runs{how}{'; over' if over else ''}"
-        return [Finding(BUSY, "process_crashed", text, over, _ALL)]
-    return [Finding(STUCK, "process_ended", f"the process ended{at}, and nothing was written since{how}", False, _ALL)]
+        return [LogFinding(BUSY, "process_crashed", text, over, _ALL)]
+    return [
+        LogFinding(STUCK, "process_ended", f"the process ended{at}, and nothing was written since{how}", False, _ALL)
+    ]
 
 
-def _lives_on(ends: Ends, last: float | None) -> bool:
+def _lives_on(ends: ProcessEnds, last: float | None) -> bool:
     """Whether something shows that another process runs since the crash."""
     if ends.replaced:
         return True
     return ends.crashed is not None and last is not None and last - ends.crashed > ONE_CRASH_SECONDS
 
 
-def trouble_findings(patterns: Iterable[Counted], pools: Sequence[str], situation: Situation) -> list[Finding]:
+def trouble_findings(
+    patterns: Iterable[PatternCount], pools: Sequence[str], situation: RuleContext
+) -> list[LogFinding]:
     """What was said that is not about pools nor the end of the process. pools: ids of the patterns that are."""
     findings = []
     for each in patterns:
@@ -148,52 +152,52 @@ def trouble_findings(patterns: Iterable[Counted], pools: Sequence[str], situatio
         text = f"{pattern.id}: {each.short_text} ({told}; {pattern.meaning})"
         text += f"; over since {times.utc(episode.last)}" if over else ""
         if pattern.severity == CRITICAL:
-            findings.append(Finding(BUSY, "trouble", text, over, episode.count))
+            findings.append(LogFinding(BUSY, "trouble", text, over, episode.count))
         elif not over:
-            findings.append(Finding(HEALTHY, "warning", text))
+            findings.append(LogFinding(HEALTHY, "warning", text))
     return findings
 
 
-def slow_findings(slow: Slow | None) -> list[Finding]:
+def slow_findings(slow: SlowRequests | None) -> list[LogFinding]:
     """What is said of requests that take long, see requests.py."""
-    return [Finding(BUSY, "requests_slow", slow.text, slow.over, slow.count)] if slow is not None else []
+    return [LogFinding(BUSY, "requests_slow", slow.text, slow.over, slow.count)] if slow is not None else []
 
 
-def sign_of_life(vitals: Vitals, now: float, last: float | None) -> float | None:
+def sign_of_life(liveness: Liveness, now: float, last: float | None) -> float | None:
     """When the service showed last that it lives: by a line, or by one that was read as it was written."""
     dated = None if last is None or last > now + SKEW_SECONDS else last
-    return max((each for each in (dated, vitals.heard) if each is not None), default=None)
+    return max((each for each in (dated, liveness.heard) if each is not None), default=None)
 
 
 def life_findings(
-    vitals: Vitals, now: float | None, last: float | None, since: float | None, writes: bool = True
-) -> list[Finding]:
+    liveness: Liveness, now: float | None, last: float | None, since: float | None, writes: bool = True
+) -> list[LogFinding]:
     """What is suspicious about an instance, as one sentence.
 
     last: the time of the last line; since: when the window begins; writes: whether it ever wrote to this log.
     """
     rules, words = [], []
-    sign = None if now is None else sign_of_life(vitals, now, last)
+    sign = None if now is None else sign_of_life(liveness, now, last)
     begin = sign if sign is not None else since
     silent = None if now is None or begin is None else now - begin
     is_silent = now is not None and (sign is None or now - sign > SIGN_SECONDS)
-    if writes and vitals.ping is not True and is_silent:
+    if writes and liveness.ping is not True and is_silent:
         rules.append("no_sign_of_life")
         words.append(f"silent for {duration(silent)}" if silent is not None and silent > 0 else "silent")
-    if vitals.ready is False:
+    if liveness.ready is False:
         rules.append("not_ready")
         words.append("not ready")
-    if vitals.said and (vitals.ping is not True or vitals.ready is False):
-        words.append(f"/ping {vitals.said}")
-    if vitals.ping is False:
+    if liveness.said and (liveness.ping is not True or liveness.ready is False):
+        words.append(f"/ping {liveness.said}")
+    if liveness.ping is False:
         rules.append("ping_unanswered")
-    if vitals.state:
+    if liveness.state:
         rules.append("not_running")
-        words.append(f"its container does not run ({vitals.state})")
-    if vitals.process:
+        words.append(f"its container does not run ({liveness.state})")
+    if liveness.process:
         rules.append("process_stopped")
-        words.append(f"its process is {vitals.process}")
+        words.append(f"its process is {liveness.process}")
     if not rules:
         return []
     rule = min(rules, key=tuple(OTHER_RULES).index)
-    return [Finding(UNKNOWN, rule, "; ".join(words))]
+    return [LogFinding(UNKNOWN, rule, "; ".join(words))]

@@ -36,7 +36,7 @@ _RARE = 0.9 ** len(_FREQUENT)
 
 
 @dataclass
-class Patterns:
+class PatternSet:
     """A set of patterns. prefilter finds, in bytes, a place in each line that holds any of the texts, and no other.
 
     texts: each with its pattern, in the order of the patterns; forms: their expressions, by id. at_level: those that
@@ -81,7 +81,7 @@ def _around(pivot: int, texts: Sequence[bytes]) -> bytes:
     return b"%s(?:%s)" % (re.escape(letter), b"|".join(rests))
 
 
-def load_patterns(own: Sequence[dict[str, Any]] = ()) -> Patterns:
+def load_patterns(own: Sequence[dict[str, Any]] = ()) -> PatternSet:
     """The shipped patterns and the user's own: {id, texts, severity, meaning, form}, all but the first two optional.
 
     ValueError names the one that is wrong, and how.
@@ -98,12 +98,12 @@ def load_patterns(own: Sequence[dict[str, Any]] = ()) -> Patterns:
             raise ValueError(f"pattern {number}: the id '{item.id}' is already taken")
         known.add(item.id)
         items.append(item)
-    return Patterns(tuple(items))
+    return PatternSet(tuple(items))
 
 
 @functools.lru_cache(maxsize=1)
-def _shipped() -> Patterns:
-    return Patterns(LOG_PATTERNS)
+def _shipped() -> PatternSet:
+    return PatternSet(LOG_PATTERNS)
 
 
 def _pattern(given: Any, where: str) -> LogPattern:

@@ -14,9 +14,9 @@ from typing import Callable
 
 from ..text import counted, duration
 from . import times
-from .pools import Pool, Seen
-from .verdicts import BUSY, DROPPING, STUCK, Finding, Judgement, settle
-from .wording import between, rounds
+from .evidence_text import between, rounds
+from .pools import Occurrences, Pool
+from .verdicts import BUSY, DROPPING, STUCK, LogFinding, LogVerdict, settle
 
 # The default of the services' process timeout: what runs longer should have been given up.
 STUCK_SECONDS = 60.0
@@ -43,7 +43,7 @@ START_ROUNDS = 20.0
 
 
 @dataclass(frozen=True)
-class Situation:
+class RuleContext:
     """What the rules look at. Moments are in seconds since 1970.
 
     interval: of the watchdog, as far as its lines show it. alive: until when the service showed that it lives: what is
@@ -78,7 +78,7 @@ class Situation:
 
 
 @dataclass(frozen=True)
-class Said:
+class Evidence:
     """What a rule has to say about a pool: a sentence, when that was said last, and how many tasks are concerned."""
 
     text: str
@@ -87,7 +87,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Rule:
+class PoolRule:
     """If `says` has something to say about a pool, the verdict is this one, with what it said as the evidence.
 
     when: for people. ends: whether it is over once the watchdog has nothing to say any more; what was lost stays lost.
@@ -96,27 +96,27 @@ class Rule:
     id: str
     verdict: str
     when: str
-    says: Callable[[Pool, Situation], Said | None] = field(compare=False)
+    says: Callable[[Pool, RuleContext], Evidence | None] = field(compare=False)
     ends: bool = True
 
 
-def _count(seen: Seen, what: str, told: str) -> str:
+def _count(seen: Occurrences, what: str, told: str) -> str:
     """Return how many of the last episode, when, and how many there were in all where that is more."""
     before = f" ({seen.count} since {times.utc(seen.first)})" if seen.count > seen.run else ""
     return f"{counted(seen.run, what)} {told}{between(seen.began, seen.last)}{before}"
 
 
-def _lost(pool: Pool, _situation: Situation) -> Said | None:
+def _lost(pool: Pool, _situation: RuleContext) -> Evidence | None:
     seen = pool.lost
-    return Said(_count(seen, "task", "lost"), seen.last, seen.count) if seen.count else None
+    return Evidence(_count(seen, "task", "lost"), seen.last, seen.count) if seen.count else None
 
 
-def _refused(pool: Pool, _situation: Situation) -> Said | None:
+def _refused(pool: Pool, _situation: RuleContext) -> Evidence | None:
     seen = pool.refused
-    return Said(_count(seen, "request", "refused with 429"), seen.last, seen.count) if seen.count else None
+    return Evidence(_count(seen, "request", "refused with 429"), seen.last, seen.count) if seen.count else None
 
 
-def _queue_grows(pool: Pool, _situation: Situation) -> Said | None:
+def _queue_grows(pool: Pool, _situation: RuleContext) -> Evidence | None:
     queue = pool.queue
     (_began, first), (moment, last) = queue.first, queue.last
     is_long = queue.seconds >= GROWS_LONG_SECONDS or (queue.seconds >= GROWS_SECONDS and last >= GROWS_TASKS)
@@ -124,117 +124,117 @@ def _queue_grows(pool: Pool, _situation: Situation) -> Said | None:
         return None
     over = f"over {duration(queue.seconds)} ({counted(queue.reports, 'report')})"
     workers = counted(queue.workers, "worker")
-    return Said(f"the queue only grows: {first} -> {last} {over}; its {workers} cannot keep up", moment, last)
+    return Evidence(f"the queue only grows: {first} -> {last} {over}; its {workers} cannot keep up", moment, last)
 
 
-def _stuck_task(pool: Pool, _situation: Situation) -> Said | None:
+def _stuck_task(pool: Pool, _situation: RuleContext) -> Evidence | None:
     task = pool.tasks.oldest
     if task is None or task.age < STUCK_SECONDS:
         return None
     since = f" since {times.utc(task.started)}" if task.started is not None else ""
     named = f"{duration(task.age)} when it was named last ({counted(task.seen.run, 'line')})"
-    return Said(f"the oldest task runs{since}, {named}: {task.text}", task.seen.last, MANY_TASKS)
+    return Evidence(f"the oldest task runs{since}, {named}: {task.text}", task.seen.last, MANY_TASKS)
 
 
-def _for_hours(pool: Pool, situation: Situation) -> Said | None:
+def _for_hours(pool: Pool, situation: RuleContext) -> Evidence | None:
     moment, cycles = pool.cycles.last
     if cycles * situation.interval < HOURS_SECONDS:
         return None
-    return Said(f"busy for {rounds(cycles, situation.interval)} without a pause", moment, 1)
+    return Evidence(f"busy for {rounds(cycles, situation.interval)} without a pause", moment, 1)
 
 
-def _grows(pool: Pool, situation: Situation) -> Said | None:
+def _grows(pool: Pool, situation: RuleContext) -> Evidence | None:
     cycles = pool.cycles
     if cycles.reports < STUCK_REPORTS or cycles.last[1] < STUCK_CYCLES:
         return None
     (_began, first), (moment, last) = cycles.first, cycles.last
-    return Said(f"busy for {rounds(last, situation.interval)}, growing from {first} without a pause", moment, 1)
+    return Evidence(f"busy for {rounds(last, situation.interval)}, growing from {first} without a pause", moment, 1)
 
 
-def _left_behind(pool: Pool, _situation: Situation) -> Said | None:
+def _left_behind(pool: Pool, _situation: RuleContext) -> Evidence | None:
     seen = pool.detached_now
     if seen.count < STUCK_DETACHED:
         return None
     text = f"{counted(seen.count, 'worker')} detached{between(seen.first, seen.last)}"
-    return Said(f"{text}; each runs on outside of its pool", seen.last, seen.count)
+    return Evidence(f"{text}; each runs on outside of its pool", seen.last, seen.count)
 
 
-def _waits(pool: Pool, situation: Situation) -> Said | None:
+def _waits(pool: Pool, situation: RuleContext) -> Evidence | None:
     parts = []
     if pool.waiting.count:
         queue = pool.queue
         drains = f", {queue.last[1]} of them at last" if 0 < queue.last[1] < queue.peak else ""
         text = f"no free worker of {pool.most_workers}, up to {queue.peak or queue.series.most} tasks waited{drains}"
-        parts.append(Said(text, pool.waiting.last, queue.last[1]))
+        parts.append(Evidence(text, pool.waiting.last, queue.last[1]))
     task = pool.tasks.oldest
     if pool.tasks.seen.count:
         named = f", the oldest: {task.text}" if task else ""
         text = f"more than {MANY_TASKS} tasks waited ({counted(pool.tasks.seen.run, 'line')}){named}"
-        parts.append(Said(text, pool.tasks.seen.last, MANY_TASKS))
+        parts.append(Evidence(text, pool.tasks.seen.last, MANY_TASKS))
     if pool.detached.count:
         text = f"{counted(pool.detached.run, 'request')} ran into the process timeout"
-        parts.append(Said(text, pool.detached.last, pool.detached.run))
+        parts.append(Evidence(text, pool.detached.last, pool.detached.run))
     if pool.cycles.seen.count:
         drained = f", idle again {counted(pool.cycles.drained, 'time')}" if pool.cycles.drained else ""
         text = f"busy for {rounds(pool.cycles.last[1] or pool.cycles.most, situation.interval)}{drained}"
-        parts.append(Said(text, pool.cycles.seen.last))
+        parts.append(Evidence(text, pool.cycles.seen.last))
     if not parts:
         return None
     # One sentence is of one time: what has ended is left out where something else goes on.
     told = [part for part in parts if not situation.is_over(part.moment)] or parts
     known = [part.moment for part in told if part.moment is not None]
-    return Said("; ".join(part.text for part in told), max(known, default=None), max(part.weight for part in told))
+    return Evidence("; ".join(part.text for part in told), max(known, default=None), max(part.weight for part in told))
 
 
 RULES = (
-    Rule(
+    PoolRule(
         "tasks_lost",
         DROPPING,
         "A pool's queue was full at least once: each line is a task that is lost. It comes before the watchdog speaks.",
         _lost,
         ends=False,
     ),
-    Rule(
+    PoolRule(
         "requests_refused",
         DROPPING,
         "A client was told that the request queue is full.",
         _refused,
         ends=False,
     ),
-    Rule(
+    PoolRule(
         "queue_grows",
         STUCK,
         f"The number of tasks that wait grew and never fell, in {GROWS_REPORTS} reports or more: to {GROWS_TASKS} or "
         f"more over {GROWS_SECONDS:.0f} s, or for {GROWS_LONG_SECONDS:.0f} s. The pool cannot keep up.",
         _queue_grows,
     ),
-    Rule(
+    PoolRule(
         "oldest_task",
         STUCK,
         f"The task that is named as the oldest runs for {STUCK_SECONDS:.0f} s or more, while over {MANY_TASKS} wait. "
         "Hundreds of lines that name it are one finding.",
         _stuck_task,
     ),
-    Rule(
+    PoolRule(
         "workers_detached",
         STUCK,
         f"{STUCK_DETACHED} requests or more ran into the process timeout. The pool may look idle: they run on outside.",
         _left_behind,
     ),
-    Rule(
+    PoolRule(
         "busy_for_hours",
         STUCK,
         "By one line of the watchdog alone: its number of cycles is an hour or more.",
         _for_hours,
     ),
-    Rule(
+    PoolRule(
         "cycles_grow",
         STUCK,
         f"The watchdog's number of cycles grew over {STUCK_REPORTS} reports or more, to {STUCK_CYCLES} or more, and "
         "the pool was not idle in between.",
         _grows,
     ),
-    Rule(
+    PoolRule(
         "tasks_wait",
         BUSY,
         "Tasks waited, requests ran into the timeout, or the watchdog found the pool busy; or what was worse is over.",
@@ -250,7 +250,7 @@ STARTS_WHEN = (
 )
 
 
-def busy_since(pool: Pool, situation: Situation) -> float | None:
+def busy_since(pool: Pool, situation: RuleContext) -> float | None:
     """Return the earliest time since which the pool may have been busy without a pause; None if it is not busy.
 
     In seconds since 1970. At cycle N, the watchdog has found the pool busy N times in a row. Half a round is added,
@@ -262,7 +262,7 @@ def busy_since(pool: Pool, situation: Situation) -> float | None:
     return -math.inf if moment is None else moment - (cycles + 0.5) * situation.interval
 
 
-def judge_pool(pool: Pool, situation: Situation, inferred: Pool | None = None) -> Judgement | None:
+def judge_pool(pool: Pool, situation: RuleContext, inferred: Pool | None = None) -> LogVerdict | None:
     """The verdict on a pool, with the evidence of all rules that hold; None when nothing was said about it.
 
     inferred: of lines that name no pool, the one that they are about.
@@ -277,7 +277,7 @@ def judge_pool(pool: Pool, situation: Situation, inferred: Pool | None = None) -
     return settle(_as_start(findings, pool, situation), pool.name)
 
 
-def _has_ended(moment: float | None, since: float | None, situation: Situation) -> bool:
+def _has_ended(moment: float | None, since: float | None, situation: RuleContext) -> bool:
     """Return whether trouble whose last line is of that moment is over. since: the result of busy_since().
 
     If the pool has been busy since before that line, the trouble goes on. If it became busy later, it was idle in
@@ -288,14 +288,14 @@ def _has_ended(moment: float | None, since: float | None, situation: Situation) 
     return since is None or since > moment
 
 
-def _finding(rule: Rule, said: Said, ended: bool) -> Finding:
+def _finding(rule: PoolRule, said: Evidence, ended: bool) -> LogFinding:
     if not ended:
-        return Finding(rule.verdict, rule.id, said.text, False, said.weight)
+        return LogFinding(rule.verdict, rule.id, said.text, False, said.weight)
     verdict, weight = (BUSY, 0) if rule.ends else (rule.verdict, said.weight)
-    return Finding(verdict, rule.id, f"{said.text}; over since {times.utc(said.moment)}", True, weight)
+    return LogFinding(verdict, rule.id, f"{said.text}; over since {times.utc(said.moment)}", True, weight)
 
 
-def _as_start(findings: list[Finding], pool: Pool, situation: Situation) -> list[Finding]:
+def _as_start(findings: list[LogFinding], pool: Pool, situation: RuleContext) -> list[LogFinding]:
     """The findings, where they are of a start with one that says so before them, and none worse than busy."""
     present = [finding for finding in findings if not finding.over]
     if not present or any(finding.rule not in _OF_A_START for finding in present):
@@ -306,4 +306,4 @@ def _as_start(findings: list[Finding], pool: Pool, situation: Situation) -> list
     drains = f"; the queue drains ({queue.peak} -> {queue.last[1]})" if 0 < queue.last[1] < queue.peak else ""
     text = f"started {duration(situation.now - situation.started)} ago{drains}: {present[0].text}"
     weight = max(finding.weight for finding in present)
-    return [Finding(BUSY, STARTS, text, False, weight), *(each for each in findings if each.over)]
+    return [LogFinding(BUSY, STARTS, text, False, weight), *(each for each in findings if each.over)]

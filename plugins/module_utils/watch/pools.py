@@ -32,7 +32,7 @@ def is_after_pause(last: float | None, moment: float | None) -> bool:
 
 
 @dataclass
-class Seen:
+class Occurrences:
     """How often something was said, first and last when.
 
     run and began are the count and the beginning of the last episode: the lines since the last longer pause.
@@ -85,7 +85,7 @@ class Series:
 
 
 @dataclass
-class Queue:
+class QueueLength:
     """How many tasks waited, as the pool's BUSY lines tell.
 
     reports: lines since the number fell last; first and last: (moment, tasks) of them; workers: as the last line says.
@@ -125,14 +125,14 @@ class Queue:
 
 
 @dataclass
-class Cycles:
+class BusyCycles:
     """The watchdog's "busy for N cycles": N grows by one each round, and begins anew once the pool was idle.
 
     reports: lines since the last time it was idle; first and last: (moment, N) of them; drained: how often N fell.
     interval: seconds from round to round as the lines show it; None before they do. opening: the first N of all.
     """
 
-    seen: Seen = field(default_factory=Seen)
+    seen: Occurrences = field(default_factory=Occurrences)
     reports: int = 0
     first: tuple[float | None, int] = (None, 0)
     last: tuple[float | None, int] = (None, 0)
@@ -176,12 +176,12 @@ class Cycles:
 
 
 @dataclass
-class Task:
+class OldestTask:
     """A task that was named as the oldest that runs. started: when it began, as the line says."""
 
     text: str
     started: float | None
-    seen: Seen = field(default_factory=Seen)
+    seen: Occurrences = field(default_factory=Occurrences)
 
     @property
     def span(self) -> float:
@@ -207,12 +207,12 @@ class Task:
 
 
 @dataclass
-class Tasks:
+class OldestTasks:
     """The oldest tasks that "stucking for a while" names: hundreds of lines may name one."""
 
-    seen: Seen = field(default_factory=Seen)
+    seen: Occurrences = field(default_factory=Occurrences)
     different: int = 0
-    _tasks: dict[tuple[str, str], Task] = field(default_factory=dict)
+    _tasks: dict[tuple[str, str], OldestTask] = field(default_factory=dict)
 
     def add(self, moment: float | None, since: str, text: str) -> None:
         self.seen.add(moment)
@@ -222,11 +222,11 @@ class Tasks:
             self.different += 1
             if len(self._tasks) >= MAX_TASKS:
                 del self._tasks[min(self._tasks, key=lambda each: self._tasks[each].span)]
-            task = self._tasks[key] = Task(shown(text.strip()), times.of_go_time(since))
+            task = self._tasks[key] = OldestTask(shown(text.strip()), times.of_go_time(since))
         task.seen.add(moment)
 
     @property
-    def oldest(self) -> Task | None:
+    def oldest(self) -> OldestTask | None:
         """Of those that were named at the end, the one that ran longest; None where there is none."""
         end = self.seen.last
         current = [
@@ -252,17 +252,17 @@ class Pool:
     """
 
     name: str
-    lost: Seen = field(default_factory=Seen)
-    refused: Seen = field(default_factory=Seen)
-    waiting: Seen = field(default_factory=Seen)
-    queue: Queue = field(default_factory=Queue)
+    lost: Occurrences = field(default_factory=Occurrences)
+    refused: Occurrences = field(default_factory=Occurrences)
+    waiting: Occurrences = field(default_factory=Occurrences)
+    queue: QueueLength = field(default_factory=QueueLength)
     most_workers: int = 0
-    cycles: Cycles = field(default_factory=Cycles)
-    detached: Seen = field(default_factory=Seen)
-    detached_now: Seen = field(default_factory=Seen)
+    cycles: BusyCycles = field(default_factory=BusyCycles)
+    detached: Occurrences = field(default_factory=Occurrences)
+    detached_now: Occurrences = field(default_factory=Occurrences)
     reasons: dict[str, int] = field(default_factory=dict)
     longest: float = 0.0
-    tasks: Tasks = field(default_factory=Tasks)
+    tasks: OldestTasks = field(default_factory=OldestTasks)
 
     def queue_full(self, moment: float | None, _groups: dict[str, str]) -> None:
         self.lost.add(moment)
@@ -294,7 +294,7 @@ class Pool:
         self.cycles.restart()
         self.queue.restart()
         self.tasks.restart()
-        self.detached_now = Seen()
+        self.detached_now = Occurrences()
 
     def began_anew(self, moment: float | None) -> None:
         """The service says that it began to answer. What was said long before that is of the process before."""
@@ -310,7 +310,7 @@ class Pool:
     def document(self) -> dict[str, Any]:
         made: dict[str, Any] = {"name": self.name}
         for name in ("lost", "refused", "waiting", "detached"):
-            seen: Seen = getattr(self, name)
+            seen: Occurrences = getattr(self, name)
             if seen.count:
                 made[name] = seen.document()
         if self.waiting.count:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 from ..text import columns, printable
-from .verdicts import HEALTHY, Judgement
+from .verdicts import HEALTHY, LogVerdict
 
 MAX_EVIDENCE = 200
 MAX_INSTANCES = 10  # of one component, with what is wrong with each
 _INDENT = "  "
 
 
-def verdict_table(components: Sequence[Judgement], sparks: dict[str, str] | None = None) -> list[str]:
+def verdict_table(components: Sequence[LogVerdict], sparks: dict[str, str] | None = None) -> list[str]:
     """One line a component (see verdicts.component_verdict), and below it one for each instance that is not healthy.
 
     sparks: for names of components or instances what picture.sparkline() made of their minutes.
@@ -35,7 +35,7 @@ def verdict_table(components: Sequence[Judgement], sparks: dict[str, str] | None
     return [printable(line) for line in lines]
 
 
-def _instance(part: Judgement, sparks: dict[str, str]) -> list[str]:
+def _instance(part: LogVerdict, sparks: dict[str, str]) -> list[str]:
     first = part.evidence[0] if part.evidence else ""
     # What is present stands first; what gave the verdict may be over.
     reason = next((each.text for each in part.findings if each.verdict == part.verdict), first)

@@ -54,7 +54,7 @@ _PLACES = {rule: place for place, rule in enumerate(ORDER)}
 
 
 @dataclass(frozen=True)
-class Finding:
+class LogFinding:
     """One thing that was seen. verdict: what it amounts to at this moment; rule: an id of ORDER; text: for people.
 
     over: it had ended before. weight: how many tasks or requests it holds up, or how many were lost.
@@ -79,7 +79,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class LogVerdict:
     """A verdict. rule: an id of ORDER; evidence: sentences for people, those of present trouble first.
 
     over: what was seen had ended before the watching did. parts: of an instance the judgements on its pools, of a
@@ -91,9 +91,9 @@ class Judgement:
     evidence: tuple[str, ...] = ()
     over: bool = False
     name: str = ""
-    parts: tuple[Judgement, ...] = ()
+    parts: tuple[LogVerdict, ...] = ()
     weight: int = 0
-    findings: tuple[Finding, ...] = field(default=(), repr=False)
+    findings: tuple[LogFinding, ...] = field(default=(), repr=False)
 
     def document(self) -> dict[str, Any]:
         """For log.json."""
@@ -101,7 +101,7 @@ class Judgement:
         return {**made, "evidence": list(self.evidence)}
 
 
-def settle(findings: Iterable[Finding], name: str = "", parts: tuple[Judgement, ...] = ()) -> Judgement:
+def settle(findings: Iterable[LogFinding], name: str = "", parts: tuple[LogVerdict, ...] = ()) -> LogVerdict:
     """Return the judgement that findings (at least one) amount to: the worst of them gives the verdict."""
     ordered = sorted(findings, key=lambda each: each.key)
     worst = min(ordered, key=lambda each: (-VERDICTS.index(each.verdict), each.key))
@@ -109,23 +109,23 @@ def settle(findings: Iterable[Finding], name: str = "", parts: tuple[Judgement, 
     over = worst.over and all(each.over or each.verdict == HEALTHY or each.rule in NO_TROUBLE for each in ordered)
     weight = max(each.weight for each in ordered if each.verdict == worst.verdict)
     evidence = tuple(dict.fromkeys(each.text for each in ordered if each.text))[:MAX_EVIDENCE]
-    return Judgement(worst.verdict, worst.rule, evidence, over, name, parts, weight, tuple(ordered))
+    return LogVerdict(worst.verdict, worst.rule, evidence, over, name, parts, weight, tuple(ordered))
 
 
-def by_weight(judgements: Iterable[Judgement]) -> list[Judgement]:
+def by_weight(judgements: Iterable[LogVerdict]) -> list[LogVerdict]:
     """The worst first; of equal ones those that are not over, then what holds up more."""
 
-    def key(each: Judgement) -> tuple[Any, ...]:
-        severity = Finding(each.verdict, each.rule, "", weight=each.weight).severity
+    def key(each: LogVerdict) -> tuple[Any, ...]:
+        severity = LogFinding(each.verdict, each.rule, "", weight=each.weight).severity
         return severity[0], each.over, severity, -each.weight, each.name
 
     return sorted(judgements, key=key)
 
 
-def component_verdict(instances: Sequence[Judgement], name: str = "") -> Judgement:
+def component_verdict(instances: Sequence[LogVerdict], name: str = "") -> LogVerdict:
     """The worst of its instances, and how many of them have which verdict."""
     if not instances:
-        return Judgement(UNKNOWN, "not_read", ("no instance was watched",), name=name)
+        return LogVerdict(UNKNOWN, "not_read", ("no instance was watched",), name=name)
     ordered = by_weight(instances)
     bad = ordered[0]
     counts = {verdict: sum(each.verdict == verdict for each in instances) for verdict in reversed(VERDICTS)}
@@ -135,4 +135,4 @@ def component_verdict(instances: Sequence[Judgement], name: str = "") -> Judgeme
         f"{each.name}: {each.evidence[0]}" for each in ordered if each.verdict == bad.verdict and each.evidence
     ]
     weight = sum(each.weight for each in instances if each.verdict == bad.verdict)
-    return Judgement(bad.verdict, bad.rule, tuple(evidence[:4]), bad.over, name, tuple(instances), weight)
+    return LogVerdict(bad.verdict, bad.rule, tuple(evidence[:4]), bad.over, name, tuple(instances), weight)

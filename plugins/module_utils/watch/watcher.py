@@ -18,17 +18,17 @@ from typing import Any
 from ..model import GAPS, NOT_READABLE
 from ..text import clean, counted, duration
 from . import instance_rules as rules
-from . import lines, times
-from .inference import infer
-from .minutes import Minutes
-from .patterns import SEVERITIES, Patterns
-from .pool_rules import FIRST_ROUNDS, Situation, busy_since, judge_pool
+from . import log_line, times
+from .hit_context import ContextCollector, PatternCount
+from .liveness import UNKNOWN_LIVENESS, Liveness
+from .minute_counts import MinuteCounts
+from .patterns import SEVERITIES, PatternSet
+from .pool_inference import infer
+from .pool_rules import FIRST_ROUNDS, RuleContext, busy_since, judge_pool
 from .pools import READERS, WATCHDOG_SECONDS, Pool
 from .redact import shown
-from .requests import CALLER, Requests, slow_lines
-from .samples import Contexts, Counted
-from .verdicts import BUSY, DROPPING, HEALTHY, STUCK, UNKNOWN, VERDICTS, Finding, Judgement, settle
-from .vitals import UNSEEN, Vitals
+from .slow_requests import CALLER, RequestCounts, slow_lines
+from .verdicts import BUSY, DROPPING, HEALTHY, STUCK, UNKNOWN, VERDICTS, LogFinding, LogVerdict, settle
 
 FORMAT, VERSION = "cloudpods.diagnostics/log", 1
 # What is said of pools beyond the limit is said of this one.
@@ -38,7 +38,7 @@ STARTED = "started"
 
 
 @dataclass(frozen=True)
-class Limits:
+class WatchLimits:
     """How much is kept, and from how many seconds of watching on nothing bad may be called healthy."""
 
     pools: int = 100
@@ -68,7 +68,7 @@ class Hit:
         return shown(self.message)
 
 
-class Watcher:
+class LogWatcher:
     """Fed with the log of one instance (one container, over all its restarts).
 
     stamped: each line begins with a stamp of RFC 3339 and a blank. Call opened() when the log can be read: without it
@@ -76,20 +76,20 @@ class Watcher:
     Moments are seconds since 1970 (UTC).
     """
 
-    def __init__(self, patterns: Patterns, stamped: bool = True, limits: Limits = Limits()) -> None:
+    def __init__(self, patterns: PatternSet, stamped: bool = True, limits: WatchLimits = WatchLimits()) -> None:
         self._patterns = patterns
         self._stamped = stamped
         self._limits = limits
         self._partial = _Partial()
         self._before = b"\n"  # the end of the whole lines so far; the newline stands before the first
-        self._contexts = Contexts(stamped)
-        self._minutes = Minutes(stamped)
-        self._counted: dict[str, Counted] = {}
+        self._contexts = ContextCollector(stamped)
+        self._minutes = MinuteCounts(stamped)
+        self._counted: dict[str, PatternCount] = {}
         self._pools: dict[str, Pool] = {}
         self._gaps: deque[dict[str, Any]] = deque(maxlen=limits.gaps)
         self._containers: deque[dict[str, Any]] = deque(maxlen=limits.containers)
-        self._requests = Requests()
-        self._ends = rules.Ends()
+        self._requests = RequestCounts()
+        self._ends = rules.ProcessEnds()
         self._started: float | None = None
         self._foreign = ""
         self._is_log = not stamped
@@ -145,9 +145,9 @@ class Watcher:
         for pool in self._pools.values():
             pool.restart()
 
-    def verdict(self, now: float | None = None, name: str = "", vitals: Vitals = UNSEEN) -> Judgement:
+    def verdict(self, now: float | None = None, name: str = "", liveness: Liveness = UNKNOWN_LIVENESS) -> LogVerdict:
         """What the log tells at that moment, by default that of its last line, and what else is known."""
-        situation = self._situation(now, vitals)
+        situation = self._situation(now, liveness)
         inferred = self._inferred()
         parts, findings = [], []
         for pool in self._pools.values():
@@ -157,27 +157,27 @@ class Watcher:
                 spoken = pool.name or (f"{inferred.name} (inferred from the lines around)" if inferred else NO_POOL)
                 findings += [replace(each, text=f"{spoken}: {each.text}") for each in part.findings]
         patterns = self._by_weight()
-        findings += rules.end_findings(self._ends, patterns, vitals, situation, self._last)
+        findings += rules.end_findings(self._ends, patterns, liveness, situation, self._last)
         findings += rules.trouble_findings(patterns, tuple(READERS), situation)
         findings += rules.slow_findings(self._requests.slow(situation.alive))
-        findings += self._coverage(situation.now, findings, vitals)
+        findings += self._coverage(situation.now, findings, liveness)
         return settle(findings, name, tuple(sorted(parts, key=lambda part: part.name)))
 
-    def is_certain(self, now: float | None = None, vitals: Vitals = UNSEEN) -> bool:
+    def is_certain(self, now: float | None = None, liveness: Liveness = UNKNOWN_LIVENESS) -> bool:
         """Whether the question is answered: tasks are lost, or a pool is stuck at this moment.
 
         That all is well is only sure at the end.
         """
-        return self.verdict(now, vitals=vitals).verdict in (STUCK, DROPPING)
+        return self.verdict(now, liveness=liveness).verdict in (STUCK, DROPPING)
 
     @property
     def foreign(self) -> str:
         """What came instead of a log, as it may be shown; "" once a line had the stamp that each was to have."""
         return "" if self._is_log else self._foreign
 
-    def document(self, now: float | None = None, vitals: Vitals = UNSEEN) -> dict[str, Any]:
+    def document(self, now: float | None = None, liveness: Liveness = UNKNOWN_LIVENESS) -> dict[str, Any]:
         """For log.json."""
-        found = self.verdict(now, vitals=vitals)
+        found = self.verdict(now, liveness=liveness)
         judged = {part.name: part.document() for part in found.parts}
         pools = [{**pool.document(), **judged.get(name, {})} for name, pool in sorted(self._pools.items())]
         inferred = self._inferred()
@@ -221,8 +221,8 @@ class Watcher:
         minute = self._minutes.add_lines(data, start, len(data), count)
         self._note_times(data, start)
         self._note_requests(data, start, minute)
-        hits = [self._hit(found, data) for found in lines.find(data, self._patterns, start, self._stamped)]
-        self._before = data[-lines.MAX_BACK - 1 :]
+        hits = [self._hit(found, data) for found in log_line.find(data, self._patterns, start, self._stamped)]
+        self._before = data[-log_line.MAX_BACK - 1 :]
         return hits
 
     def _without_foreign(self, block: bytes) -> bytes:
@@ -230,9 +230,9 @@ class Watcher:
 
         The kubelet answers with such a line where it cannot read the log (kubernetes/kubernetes#107243).
         """
-        begin = lines.first_stamped(block)
+        begin = log_line.first_stamped(block)
         foreign = block[:begin]
-        text = shown(lines.shorten(foreign.lstrip().partition(b"\n")[0]).decode("utf-8", "replace"))
+        text = shown(log_line.shorten(foreign.lstrip().partition(b"\n")[0]).decode("utf-8", "replace"))
         if text and not self._foreign:
             blind, self._foreign = self._blind, text
             self.gap(NOT_READABLE, text)
@@ -248,22 +248,22 @@ class Watcher:
             if total:
                 self._requests.add_minute(moment, total)
         elif minute is None:
-            for each in lines.moments_of(data, start, CALLER, self._stamped):
+            for each in log_line.moments_of(data, start, CALLER, self._stamped):
                 self._requests.add_minute(each, 1)
         for end in slow_lines(data, start - 1):
             begin = data.rfind(b"\n", 0, end) + 1
-            when = lines.moment_at(data, begin, self._stamped)
+            when = log_line.moment_at(data, begin, self._stamped)
             if when is not None and CALLER in data[begin:end]:
                 self._requests.add_slow(when, data[begin:end])
 
     def _note_times(self, data: bytes, start: int) -> None:
         """Remember the first and the last time that lines tell."""
         if self._first is None:
-            self._first = lines.first_moment(data, start, self._stamped)
-        last = lines.last_moment(data, start, self._stamped)
+            self._first = log_line.first_moment(data, start, self._stamped)
+        last = log_line.last_moment(data, start, self._stamped)
         self._last = self._last if last is None else last
 
-    def _hit(self, found: lines.Found, data: bytes) -> Hit:
+    def _hit(self, found: log_line.LineMatch, data: bytes) -> Hit:
         pattern = found.pattern
         self.hits += 1
         name = clean(found.groups.get("pool", ""), 100)
@@ -276,7 +276,7 @@ class Watcher:
             self._ends.crash(found.moment)
         elif pattern.id == STARTED:
             self._start(found.moment)
-        pattern_count = self._counted.setdefault(pattern.id, Counted(pattern))
+        pattern_count = self._counted.setdefault(pattern.id, PatternCount(pattern))
         sample = pattern_count.add(found, name, data, self._stamped)
         if sample is not None:
             self._contexts.add(sample, data, found.end + 1)
@@ -297,12 +297,14 @@ class Watcher:
         known = [pool.cycles.interval for pool in self._pools.values() if pool.cycles.interval is not None]
         return statistics.median(known) if known else WATCHDOG_SECONDS
 
-    def _situation(self, now: float | None, vitals: Vitals = UNSEEN) -> Situation:
+    def _situation(self, now: float | None, liveness: Liveness = UNKNOWN_LIVENESS) -> RuleContext:
         now = self._last if now is None else now
-        starts = [each for each in (self._started, vitals.started) if each is not None]
+        starts = [each for each in (self._started, liveness.started) if each is not None]
         blind = math.inf if self._foreign and not self._is_log else self._blind
-        sign = None if now is None else rules.sign_of_life(vitals, now, self._last)
-        still = Situation(now, self._interval(), now if vitals.ping else sign, None, blind, max(starts, default=None))
+        sign = None if now is None else rules.sign_of_life(liveness, now, self._last)
+        still = RuleContext(
+            now, self._interval(), now if liveness.ping else sign, None, blind, max(starts, default=None)
+        )
         busy = [since for pool in self._pools.values() for since in [busy_since(pool, still)] if since is not None]
         return replace(still, busy_since=min(busy, default=None))
 
@@ -311,32 +313,32 @@ class Watcher:
         unnamed = self._pools.get("")
         return infer(unnamed, self._pools.values()) if unnamed is not None else None
 
-    def _coverage(self, now: float | None, findings: list[Finding], vitals: Vitals) -> list[Finding]:
+    def _coverage(self, now: float | None, findings: list[LogFinding], liveness: Liveness) -> list[LogFinding]:
         """What speaks against calling the instance healthy although nothing bad was said; else that nothing does."""
         found = [
-            Finding(UNKNOWN, "gap", f"not seen: {gap['message']} ({gap['kind']})") for gap in list(self._gaps)[-3:]
+            LogFinding(UNKNOWN, "gap", f"not seen: {gap['message']} ({gap['kind']})") for gap in list(self._gaps)[-3:]
         ]
         is_read = self._opened is not None or self.bytes > 0
         since = self._first if self._opened is None else self._opened
         writes = not (self._is_empty and not self.bytes)
-        found += rules.life_findings(vitals, now, self._last, since, writes) if is_read else []
+        found += rules.life_findings(liveness, now, self._last, since, writes) if is_read else []
         if any(VERDICTS.index(each.verdict) >= VERDICTS.index(BUSY) for each in findings):
             return found
         window = 0.0 if since is None or now is None else now - since
         if not is_read:
-            found.append(Finding(UNKNOWN, "not_read", "nothing of the log was read"))
+            found.append(LogFinding(UNKNOWN, "not_read", "nothing of the log was read"))
         elif not writes:
             text = "nothing was ever written to the log: it may go to a file (log_file_prefix)"
-            found.append(Finding(UNKNOWN, "nothing_written", text))
+            found.append(LogFinding(UNKNOWN, "nothing_written", text))
         elif window < self._limits.min_window:
-            found.append(Finding(UNKNOWN, "too_short", f"only {duration(max(window, 0.0))} were watched"))
+            found.append(LogFinding(UNKNOWN, "too_short", f"only {duration(max(window, 0.0))} were watched"))
         if any(each.verdict != HEALTHY for each in [*findings, *found]):
             return found
         signs = f"{counted(self.lines, 'line')} in {duration(window)}"
-        signs += f"; /ping {vitals.said}" if vitals.ping and vitals.said else ""
-        return [Finding(HEALTHY, "quiet", signs + ("; ready" if vitals.ready else ""))]
+        signs += f"; /ping {liveness.said}" if liveness.ping and liveness.said else ""
+        return [LogFinding(HEALTHY, "quiet", signs + ("; ready" if liveness.ready else ""))]
 
-    def _by_weight(self) -> list[Counted]:
+    def _by_weight(self) -> list[PatternCount]:
         weight = SEVERITIES.index
         return sorted(
             self._counted.values(), key=lambda each: (-weight(each.pattern.severity), -each.seen.count, each.pattern.id)
@@ -356,15 +358,15 @@ class _Partial:
 
     def add(self, data: bytes) -> None:
         self.size += len(data)
-        room = lines.MAX_HEAD - len(self._head)
+        room = log_line.MAX_HEAD - len(self._head)
         self._head += data[:room]
         self._rest += data[room:]
-        if len(self._rest) > 2 * lines.LONGEST:
-            del self._rest[: -lines.MAX_TAIL]
+        if len(self._rest) > 2 * log_line.LONGEST:
+            del self._rest[: -log_line.MAX_TAIL]
 
     def take(self) -> bytes:
-        """The line, as lines.shorten() makes it, and a newline."""
-        cut = self.size > lines.LONGEST
-        line = bytes(self._head + (lines.MIDDLE + self._rest[-lines.MAX_TAIL :] if cut else self._rest) + b"\n")
+        """The line, as log_line.shorten() makes it, and a newline."""
+        cut = self.size > log_line.LONGEST
+        line = bytes(self._head + (log_line.MIDDLE + self._rest[-log_line.MAX_TAIL :] if cut else self._rest) + b"\n")
         self._head, self._rest, self.size = bytearray(), bytearray(), 0
         return line

@@ -13,8 +13,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.repor
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import failure
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discovery_rows, place_row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.meanings import EVERY_TRANSPORT, MEANINGS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reason_texts import EVERY_TRANSPORT, MEANINGS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery
 

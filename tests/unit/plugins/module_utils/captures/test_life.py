@@ -21,7 +21,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Lines, Opened
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.vitals import Vitals
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.liveness import Liveness
 from capturing import stuck
 from fake_transport import FakeTransport, hang, no_answer, raises
 from scripted import FULL, Cloud
@@ -46,9 +46,9 @@ def refused(reason: Reason):
     return {"/ping": raises(CaptureError(reason))}
 
 
-def asked(transport: FakeTransport, **known) -> Vitals:
+def asked(transport: FakeTransport, **known) -> Liveness:
     (service,) = transport.services
-    return life.ping(transport, service.instance, Vitals(**known), Deadline(patience()))
+    return life.ping(transport, service.instance, Liveness(**known), Deadline(patience()))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_comes_of_a_ping(fields, ping, ready, says):
 def test_a_component_without_ping_is_not_asked():
     transport = FakeTransport()
     transport.add("host-deployer")
-    assert asked(transport) == Vitals()
+    assert asked(transport) == Liveness()
     assert transport.asked == []
 
 
@@ -89,7 +89,7 @@ def test_without_the_time_for_an_answer_nothing_is_asked():
     """A question that is cut off early would say of a service that it hangs."""
     transport = FakeTransport()
     service = transport.add("region")
-    assert life.ping(transport, service.instance, Vitals(), Deadline(SHORT / 2)) == Vitals()
+    assert life.ping(transport, service.instance, Liveness(), Deadline(SHORT / 2)) == Liveness()
     assert transport.asked == []
 
 
@@ -106,7 +106,7 @@ def test_all_are_asked_at_once(monkeypatch):
     transport = FakeTransport()
     for number in range(everybody.parties):
         transport.add("region", f"frozen-{number}", faults={"/ping": meet})
-    known = [(service.instance, Vitals()) for service in transport.services]
+    known = [(service.instance, Liveness()) for service in transport.services]
     found = life.ping_all(transport, known, Deadline(2 * patience()))
     assert [each.ping for each in found] == [False] * everybody.parties
 
@@ -116,14 +116,14 @@ def test_who_minds_no_deadline_is_left_behind(monkeypatch):
     transport = FakeTransport()
     with stuck() as fault:
         service = transport.add("region", faults={"/ping": fault})
-        (found,) = life.ping_all(transport, [(service.instance, Vitals())], Deadline(patience()))
+        (found,) = life.ping_all(transport, [(service.instance, Liveness())], Deadline(patience()))
         assert found.ping is False
 
 
 def test_an_error_of_ours_is_said_and_is_no_answer():
     transport = FakeTransport()
     service = transport.add("region", faults={"/ping": raises(KeyError("x"))})
-    (found,) = life.ping_all(transport, [(service.instance, Vitals())], Deadline(patience()))
+    (found,) = life.ping_all(transport, [(service.instance, Liveness())], Deadline(patience()))
     assert (found.ping, found.said) == (None, "could not be asked: 'x'")
 
 
@@ -315,4 +315,4 @@ def test_no_exception_of_a_deadline_gets_out(monkeypatch):
         raise DeadlineExceeded("ping")
 
     monkeypatch.setattr(transport, "http_get", late)
-    assert life.ping(transport, service.instance, Vitals(), Deadline(patience())).ping is False
+    assert life.ping(transport, service.instance, Liveness(), Deadline(patience())).ping is False

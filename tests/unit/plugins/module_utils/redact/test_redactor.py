@@ -14,7 +14,7 @@ import zlib
 
 import kinds
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils import meanings
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils import reason_texts
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import own
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import redactor as redactor_module
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.packed import PIECE
@@ -172,7 +172,7 @@ def test_samples_of_real_services_stay_byte_by_byte():
 
 
 def test_our_own_words_stay():
-    for meaning in meanings.MEANINGS.values():
+    for meaning in reason_texts.MEANINGS.values():
         assert (
             REDACTOR.text(f"{meaning.what}: x. Next: {meaning.next_step}.")
             == f"{meaning.what}: x. Next: {meaning.next_step}."

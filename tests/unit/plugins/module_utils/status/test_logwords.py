@@ -13,7 +13,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.logwo
     Words,
     log_document,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.lines import find
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.log_line import find
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
 from hypothesis import given
 from hypothesis import strategies as st

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import Watcher
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import LogWatcher
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -24,7 +24,7 @@ INSTANCE = {"cluster": "c1", "component": "region", "name": "region-1", "state":
 @pytest.fixture(autouse=True, scope="session")
 def schema_of_documents() -> Iterator[None]:
     validator = jsonschema.Draft202012Validator(SCHEMA)
-    plain = Watcher.document
+    plain = LogWatcher.document
 
     def document(self, *arguments, **named):
         made = plain(self, *arguments, **named)
@@ -33,5 +33,5 @@ def schema_of_documents() -> Iterator[None]:
         return made
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Watcher, "document", document)
+        patch.setattr(LogWatcher, "document", document)
         yield

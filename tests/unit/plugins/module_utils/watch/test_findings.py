@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch import pool_rules
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.frames import Place
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.crash_location import CrashLocation
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.instance_rules import OTHER_RULES
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.liveness import Liveness
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.redact import shown
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.report import verdict_table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import ORDER, component_verdict
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.vitals import Vitals
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import Watcher
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import LogWatcher
 from hypothesis import given
 from hypothesis import strategies as st
 from said import POOL, access, busy_for, detached, dropped, line, stucking, waiting
@@ -25,19 +25,19 @@ from said import POOL, access, busy_for, detached, dropped, line, stucking, wait
 SHIPPED = load_patterns()
 START = 1795392000.0  # 2026-11-23T00:00:00Z
 UNIT = Path(__file__).parents[3]
-ANSWERS = Vitals(ping=True, ready=True)
+ANSWERS = Liveness(ping=True, ready=True)
 CRON = "CronJobWorkers"
 
 
-def watch(*parts: bytes) -> Watcher:
-    watcher = Watcher(SHIPPED)
+def watch(*parts: bytes) -> LogWatcher:
+    watcher = LogWatcher(SHIPPED)
     watcher.opened(START)
     watcher.feed(b"".join(parts))
     return watcher
 
 
-def evidence(*parts: bytes, at: float, vitals: Vitals = ANSWERS) -> tuple[str, ...]:
-    return watch(*parts).verdict(START + at, vitals=vitals).evidence
+def evidence(*parts: bytes, at: float, liveness: Liveness = ANSWERS) -> tuple[str, ...]:
+    return watch(*parts).verdict(START + at, liveness=liveness).evidence
 
 
 def test_every_rule_has_its_place():
@@ -106,7 +106,7 @@ def test_lost_tasks_that_are_over_stay_the_verdict_and_are_not_the_headline():
 def test_what_holds_up_more_stands_first_and_not_the_alphabet():
     grows = [busy_for(30 * number, number, "A") for number in range(30)]
     queue = [waiting(800 + number, 900 + number, "Z") for number in range(20)]
-    found = watch(*grows, *queue).verdict(START + 875, vitals=ANSWERS)
+    found = watch(*grows, *queue).verdict(START + 875, liveness=ANSWERS)
     assert [text.partition(":")[0] for text in found.evidence[:2]] == ["Z", "A"]
     components = [component_verdict([watch(*parts).verdict(START + 875, name, ANSWERS)], name)
                   for name, parts in (("glance", grows), ("region", queue))]  # fmt: skip
@@ -158,7 +158,7 @@ def test_the_sample_that_says_most_is_kept():
 
 def test_detached_workers_of_a_real_region_are_of_the_pool_around_them():
     log = gzip.decompress((UNIT / "fixtures" / "region-table-locked" / "region.log.gz").read_bytes())
-    watcher = Watcher(SHIPPED, stamped=False)
+    watcher = LogWatcher(SHIPPED, stamped=False)
     watcher.feed(log)
     found = watcher.verdict()
     (text,) = [each for each in found.evidence if "648 workers detached" in each]
@@ -188,7 +188,7 @@ def test_a_pool_is_inferred_where_there_is_no_doubt(around, pool):
 # Starts
 
 
-def start(*parts: bytes) -> Watcher:
+def start(*parts: bytes) -> LogWatcher:
     return watch(line(1, " Start listen on https://0.0.0.0:30888", "info"), *parts)
 
 
@@ -201,41 +201,41 @@ def cron_rounds(last: int) -> list[bytes]:
 
 
 def test_a_start_is_said_to_be_one():
-    found = start(*CRON_BURST, *cron_rounds(6)).verdict(START + 181, vitals=ANSWERS)
+    found = start(*CRON_BURST, *cron_rounds(6)).verdict(START + 181, liveness=ANSWERS)
     assert (found.verdict, found.rule) == ("busy", "starts")
     assert found.evidence[0].startswith(f"{CRON}: started 3 min ago: ")
 
 
 def test_a_queue_that_drains_after_a_start_is_told():
-    found = start(*CRON_BURST, waiting(90, 14, CRON), *cron_rounds(3)).verdict(START + 121, vitals=ANSWERS)
+    found = start(*CRON_BURST, waiting(90, 14, CRON), *cron_rounds(3)).verdict(START + 121, liveness=ANSWERS)
     assert "started 2 min ago; the queue drains (20 -> 14)" in found.evidence[0]
 
 
 @pytest.mark.parametrize(("rounds", "verdict"), [(12, "busy"), (19, "busy"), (22, "stuck")])
 def test_a_start_ends_after_ten_minutes(rounds, verdict):
-    found = start(*CRON_BURST, *cron_rounds(rounds)).verdict(START + 30 * rounds, vitals=ANSWERS)
+    found = start(*CRON_BURST, *cron_rounds(rounds)).verdict(START + 30 * rounds, liveness=ANSWERS)
     assert found.verdict == verdict
 
 
 def test_a_start_is_known_by_the_instance_too():
     watcher = watch(*cron_rounds(12))
-    assert watcher.verdict(START + 361, vitals=ANSWERS).verdict == "stuck"
-    started = Vitals(ping=True, started=START - 10)
-    assert watcher.verdict(START + 361, vitals=started).rule == "starts"
+    assert watcher.verdict(START + 361, liveness=ANSWERS).verdict == "stuck"
+    started = Liveness(ping=True, started=START - 10)
+    assert watcher.verdict(START + 361, liveness=started).rule == "starts"
 
 
 def test_a_start_is_known_by_the_change_of_the_container():
     watcher = watch(access(1))
     watcher.container_changed("containerd://b", 1, START + 2)
     watcher.feed(b"".join(cron_rounds(12)))
-    part = next(part for part in watcher.verdict(START + 361, vitals=ANSWERS).parts if part.name == CRON)
+    part = next(part for part in watcher.verdict(START + 361, liveness=ANSWERS).parts if part.name == CRON)
     assert (part.verdict, part.rule) == ("busy", "starts")
 
 
 def test_a_start_excuses_nothing_but_waiting():
     lines = [*cron_rounds(6), *(detached(100, number) for number in range(9)), dropped(101)]
-    assert start(*lines).verdict(START + 181, vitals=ANSWERS).verdict == "dropping"
-    assert start(*lines[:-1]).verdict(START + 181, vitals=ANSWERS).verdict == "stuck"
+    assert start(*lines).verdict(START + 181, liveness=ANSWERS).verdict == "dropping"
+    assert start(*lines[:-1]).verdict(START + 181, liveness=ANSWERS).verdict == "stuck"
 
 
 # Queues and durations
@@ -256,7 +256,7 @@ def test_a_start_excuses_nothing_but_waiting():
 def test_a_queue_that_only_grows(queue, seconds, rule):
     step = seconds / len(queue)
     found = watch(*(waiting(1 + number * step, size) for number, size in enumerate(queue)))
-    assert found.verdict(START + seconds + 2, vitals=ANSWERS).rule == rule
+    assert found.verdict(START + seconds + 2, liveness=ANSWERS).rule == rule
 
 
 @pytest.mark.parametrize(
@@ -291,31 +291,31 @@ def test_slow_requests_are_told():
 )
 def test_some_slow_requests_are_no_trouble(fast, slow, holds):
     lines = [request(1, 499.99)] * fast + [request(1, 500)] * slow + [access(59)] * (fast == 0)
-    found = watch(*sorted(lines)).verdict(START + 60, vitals=ANSWERS)
+    found = watch(*sorted(lines)).verdict(START + 60, liveness=ANSWERS)
     assert (found.rule == "requests_slow") == holds
 
 
 def test_slow_requests_that_are_over_are_said_to_be():
-    found = watch(*(request(second, 900) for second in range(9)), access(400)).verdict(START + 401, vitals=ANSWERS)
+    found = watch(*(request(second, 900) for second in range(9)), access(400)).verdict(START + 401, liveness=ANSWERS)
     assert (found.verdict, found.over) == ("busy", True)
     assert found.evidence[0].endswith("; over since 2026-11-23T00:01:00Z")
 
 
 def test_images_are_streamed_as_long_as_it_takes():
     lines = [request(second, 60_000, "/v1/images/8a2f") for second in range(50)]
-    assert watch(*lines).verdict(START + 60, vitals=ANSWERS).verdict == "healthy"
+    assert watch(*lines).verdict(START + 60, liveness=ANSWERS).verdict == "healthy"
 
 
 def test_a_request_that_only_quotes_a_duration_is_not_slow():
     lines = [line(second, " sync took 9999.00ms", "info") for second in range(50)]
-    assert watch(*lines).verdict(START + 60, vitals=ANSWERS).verdict == "healthy"
+    assert watch(*lines).verdict(START + 60, liveness=ANSWERS).verdict == "healthy"
 
 
 @pytest.mark.parametrize("cut", [1, 57, 300, 4000, 100_000])
 def test_requests_are_counted_the_same_however_they_come(cut):
     data = b"".join(request(second / 10, 400 + second) for second in range(1500))
     parts = [data[start : start + cut] for start in range(0, len(data), cut)]
-    watcher = Watcher(SHIPPED)
+    watcher = LogWatcher(SHIPPED)
     for part in parts:
         watcher.feed(part)
     assert watcher.document()["slow_requests"] == watch(data).document()["slow_requests"]
@@ -329,7 +329,7 @@ CORPUS = UNIT / "plugins" / "module_utils" / "stacks" / "corpus"
 
 @pytest.mark.parametrize("version", ["go1.19", "go1.23", "go1.27"])
 def test_the_place_of_a_real_panic(version):
-    watcher = Watcher(SHIPPED, stamped=False)
+    watcher = LogWatcher(SHIPPED, stamped=False)
     watcher.feed((CORPUS / version / "panic.txt").read_bytes())
     (pattern,) = [each for each in watcher.document()["patterns"] if each["id"] == "runtime_panic"]
     assert " in main." in pattern["episode"]["line"]
@@ -337,7 +337,7 @@ def test_the_place_of_a_real_panic(version):
 
 
 def test_frames_above_a_panic_are_its_handling():
-    place = Place()
+    place = CrashLocation()
     for text in [
         "goroutine 7 [running]:",
         "runtime/debug.Stack()",
@@ -356,7 +356,7 @@ def test_frames_above_a_panic_are_its_handling():
 
 @given(st.lists(st.text(max_size=80) | st.sampled_from(["goroutine 1 [running]:", "a.b()", "\t/x/y.go:1 +0x1", ""])))
 def test_any_lines_after_a_crash_are_bounded(texts):
-    place = Place()
+    place = CrashLocation()
     for text in texts:
         if place.wanted:
             place.take(text)

@@ -8,10 +8,10 @@ import re
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.log_patterns import LOG_PATTERNS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch import times
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.lines import find
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.log_line import find
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import LEVELS, load_patterns
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.redact import shown
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import Watcher
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import LogWatcher
 from hypothesis import example, given
 from hypothesis import strategies as st
 from said import access, line
@@ -31,7 +31,7 @@ def test_shipped_patterns_are_as_they_should_be(pattern):
 
 def test_own_patterns_are_found_besides_the_shipped_ones():
     own = {**OWN, "texts": ["slow query took ", "très long"], "severity": "critical", "meaning": "the database is slow"}
-    watcher = Watcher(load_patterns([own]))
+    watcher = LogWatcher(load_patterns([own]))
     hits = watcher.feed(
         line(1, " slow query took 3 s", "info") + line(2, " très long", "debug") + b"bare slow query took 4 s\n"
         + line(3, " etcd keepalive failed") + line(4, " slow query")

@@ -12,9 +12,9 @@ import time
 
 import pytest
 import standins
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.liveness import Liveness
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.vitals import Vitals
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import Watcher
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import LogWatcher
 
 from patience import wait_until
 
@@ -37,7 +37,7 @@ class Following:
     """A watcher that is fed with a log while it is written."""
 
     def __init__(self, log, stamped: bool = False) -> None:
-        self.watcher = Watcher(load_patterns(), stamped)
+        self.watcher = LogWatcher(load_patterns(), stamped)
         self.watcher.opened(time.time())
         self.data = b""
         self._log = log
@@ -134,9 +134,9 @@ def test_a_pool_that_drains_is_busy_and_over(machine):
     found = {part.name: part for part in follow.watcher.verdict().parts}["TaskWorkerManager"]
     assert (found.verdict, found.rule) == ("busy", "starts")
     assert "started" in found.evidence[0]
-    answers = Vitals(ping=True)
-    follow.until(lambda _document: follow.watcher.verdict(time.time(), vitals=answers).over)
-    found = follow.watcher.verdict(time.time(), vitals=answers)
+    answers = Liveness(ping=True)
+    follow.until(lambda _document: follow.watcher.verdict(time.time(), liveness=answers).over)
+    found = follow.watcher.verdict(time.time(), liveness=answers)
     assert (found.verdict, found.rule) == ("busy", "cycles_grow")
     assert all("over since" in text for text in found.evidence)
     # That it says nothing alone proves nothing.
@@ -149,7 +149,7 @@ def test_a_healthy_service_is_quiet_to_the_watcher(machine):
     follow.until(lambda document: document["lines"] > 600)
     assert [pattern["id"] for pattern in follow.watcher.document()["patterns"]] == ["started"]
     assert follow.watcher.verdict(time.time()).rule == "too_short"
-    assert follow.watcher.verdict(time.time() + 60, vitals=Vitals(ping=True)).verdict == "healthy"
+    assert follow.watcher.verdict(time.time() + 60, liveness=Liveness(ping=True)).verdict == "healthy"
     assert follow.watcher.verdict(time.time() + 65).rule == "no_sign_of_life"
 
 
@@ -158,7 +158,7 @@ def test_on_a_terminal_the_same_is_read(machine):
     try:
         machine.start("region", STORM, ("--port", "0"), stderr=follower)
         os.close(follower)
-        watcher, data = Watcher(load_patterns(), stamped=False), b""
+        watcher, data = LogWatcher(load_patterns(), stamped=False), b""
         while not counts(watcher.document()).get("queue_full", 0):
             data += (part := os.read(leader, 65536))
             watcher.feed(part)

@@ -8,15 +8,15 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patter
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.report import verdict_table, windows_text
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import (
     VERDICTS,
-    Judgement,
+    LogVerdict,
     component_verdict,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import Watcher
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import LogWatcher
 from said import access, line
 
 
-def instance(name: str, verdict: str, *evidence: str, over: bool = False) -> Judgement:
-    return Judgement(verdict, "rule", evidence or (f"why {name}",), over, name)
+def instance(name: str, verdict: str, *evidence: str, over: bool = False) -> LogVerdict:
+    return LogVerdict(verdict, "rule", evidence or (f"why {name}",), over, name)
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
@@ -62,7 +62,7 @@ def test_the_table_stays_short_for_a_fleet():
 
 
 def test_the_kept_lines_make_a_text():
-    watcher = Watcher(load_patterns())
+    watcher = LogWatcher(load_patterns())
     watcher.feed(access(1) + line(2, " etcd keepalive failed") + line(3, " token=hunter2"))
     text = windows_text(watcher.document())
     assert text.startswith("## etcd_lease (critical), 1 times, from 2026-11-23T00:00:02Z to 2026-11-23T00:00:02Z\n")

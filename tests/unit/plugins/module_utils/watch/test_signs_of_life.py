@@ -8,10 +8,10 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.liveness import Liveness
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import VERDICTS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.vitals import Vitals
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import Watcher
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import LogWatcher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from said import access, busy_for, detached, dropped, line, stucking, waiting
@@ -24,9 +24,9 @@ UNANSWERED = {"ping": False, "said": "was not answered within 5 s"}
 STOPPED = {"process": "stopped (SIGSTOP)"}
 
 
-def quiet(last: float | None = None) -> Watcher:
+def quiet(last: float | None = None) -> LogWatcher:
     """A log in which nothing bad was said, with its last line so many seconds after its beginning."""
-    watcher = Watcher(SHIPPED)
+    watcher = LogWatcher(SHIPPED)
     watcher.opened(START)
     if last is not None:
         watcher.feed(access(last))
@@ -34,7 +34,7 @@ def quiet(last: float | None = None) -> Watcher:
 
 
 @pytest.mark.parametrize(
-    ("last", "vitals", "verdict", "rule", "says"),
+    ("last", "liveness", "verdict", "rule", "says"),
     [
         (590, {}, "healthy", "quiet", ["1 line in 10 min"]),
         (None, {"ping": True, "said": "was answered (HTTP 200)"}, "healthy", "quiet", ["/ping was answered"]),
@@ -54,8 +54,8 @@ def quiet(last: float | None = None) -> Watcher:
          ["silent for 6.5 min; not ready; /ping was not answered within 5 s; its process is stopped (SIGSTOP)"]),
     ],
 )  # fmt: skip
-def test_what_healthy_needs(last, vitals, verdict, rule, says):
-    found = quiet(last).verdict(START + 600, vitals=Vitals(**vitals))
+def test_what_healthy_needs(last, liveness, verdict, rule, says):
+    found = quiet(last).verdict(START + 600, liveness=Liveness(**liveness))
     assert (found.verdict, found.rule) == (verdict, rule)
     assert [text for text in says if not any(text in each for each in found.evidence)] == []
 
@@ -68,7 +68,7 @@ def test_a_line_from_the_future_is_no_sign_of_life():
 def test_suspicion_stands_before_what_is_over():
     watcher = quiet()
     watcher.feed(dropped(1) + access(590))
-    found = watcher.verdict(START + 600, vitals=Vitals(ready=False))
+    found = watcher.verdict(START + 600, liveness=Liveness(ready=False))
     assert (found.verdict, found.over) == ("dropping", False)
     assert found.evidence[0] == "not ready"
     assert "over since 2026-11-23T00:00:01Z" in found.evidence[1]
@@ -78,8 +78,8 @@ def test_what_was_stuck_before_a_freeze_is_not_over():
     watcher = quiet()
     watcher.feed(b"".join(busy_for(30 * number, number) for number in range(2, 12)))
     assert not watcher.verdict(START + 900).over
-    assert watcher.verdict(START + 900, vitals=Vitals(ping=True)).over
-    assert not watcher.verdict(START + 900, vitals=Vitals(**UNANSWERED)).over
+    assert watcher.verdict(START + 900, liveness=Liveness(ping=True)).over
+    assert not watcher.verdict(START + 900, liveness=Liveness(**UNANSWERED)).over
 
 
 # Observations of any kind: lines of the log at any second, and what is known besides.
@@ -96,7 +96,7 @@ BAD = st.one_of(
 )
 GOOD = st.builds(access, SECONDS)
 VITALS = st.builds(
-    Vitals,
+    Liveness,
     ready=st.sampled_from([None, True, False]),
     process=st.sampled_from(["", "stopped (SIGSTOP)", "a zombie"]),
     state=st.sampled_from(["", "", "terminated"]),
@@ -112,35 +112,35 @@ def by_time(lines: list[bytes]) -> bytes:
     return b"".join(sorted(lines))
 
 
-def judged(lines: list[bytes], restarts: int, gaps: int, vitals: Vitals):
-    watcher = Watcher(SHIPPED)
+def judged(lines: list[bytes], restarts: int, gaps: int, liveness: Liveness):
+    watcher = LogWatcher(SHIPPED)
     watcher.opened(START)
     watcher.feed(by_time(lines))
     for number in range(restarts):
         watcher.container_changed(f"c{number}", number + 1, START + 300)
     for _number in range(gaps):
         watcher.gap("stream_lost", "lost", START, START + 1)
-    return watcher.verdict(START + 600, vitals=vitals)
+    return watcher.verdict(START + 600, liveness=liveness)
 
 
 @settings(max_examples=examples(150))
 @given(OBSERVED)
 def test_no_verdict_is_better_than_what_was_seen_allows(observed):
-    lines, restarts, gaps, vitals = observed
+    lines, restarts, gaps, liveness = observed
     found = judged(*observed)
     is_quiet = all(b"ServeHTTP" in each for each in lines)
     recent = [each for each in lines if each[14:19] >= b"09:00"]
-    lives = vitals.ping is True or bool(recent) or (vitals.heard is not None and vitals.heard >= START + 540)
+    lives = liveness.ping is True or bool(recent) or (liveness.heard is not None and liveness.heard >= START + 540)
     allowed = (
         is_quiet
         and lives
         and not restarts
         and not gaps
-        and vitals.ready is not False
-        and vitals.ping is not False
-        and not vitals.process
-        and not vitals.state
-        and vitals.ended is None
+        and liveness.ready is not False
+        and liveness.ping is not False
+        and not liveness.process
+        and not liveness.state
+        and liveness.ended is None
     )
     assert (found.verdict == "healthy") == allowed
     assert found.evidence
@@ -155,13 +155,13 @@ WORSE = [{"ready": False}, {"ping": False}, {"process": "stopped (SIGSTOP)"}, {"
 @settings(max_examples=examples(100))
 @given(OBSERVED, st.sampled_from(WORSE) | st.just("gap"))
 def test_what_is_worse_to_see_makes_no_verdict_better(observed, worse):
-    lines, restarts, gaps, vitals = observed
+    lines, restarts, gaps, liveness = observed
     before = VERDICTS.index(judged(*observed).verdict)
     if worse == "gap":
         gaps += 1
     else:
-        vitals = Vitals(**{**vars(vitals), **worse})
-    assert VERDICTS.index(judged(lines, restarts, gaps, vitals).verdict) >= before
+        liveness = Liveness(**{**vars(liveness), **worse})
+    assert VERDICTS.index(judged(lines, restarts, gaps, liveness).verdict) >= before
 
 
 @settings(max_examples=examples(50))
@@ -181,5 +181,5 @@ def test_a_lost_task_is_never_forgotten(observed, second):
 
 def test_the_rules_of_healthy_are_the_only_ones():
     for ping, ready in itertools.product([None, True, False], repeat=2):
-        found = quiet(599).verdict(START + 600, vitals=Vitals(ping=ping, ready=ready))
+        found = quiet(599).verdict(START + 600, liveness=Liveness(ping=ping, ready=ready))
         assert (found.verdict == "healthy") == (ping is not False and ready is not False)

@@ -13,7 +13,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.timeli
     time_columns,
     timeline_svg,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import Watcher
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import LogWatcher
 from hypothesis import given
 from hypothesis import strategies as st
 from said import dropped
@@ -104,7 +104,7 @@ def test_any_counts_give_bars_within_the_chart(minutes):
 
 
 def test_draws_minutes_of_years_before_1000():
-    watcher = Watcher(load_patterns())
+    watcher = LogWatcher(load_patterns())
     watcher.feed(b"".join(dropped(0).replace(b"2026", b"0%d" % year) for year in (950, 951)))
     minutes = [each["minute"] for each in watcher.document()["minutes"]]
     assert [minute[:4] for minute in minutes] == ["0950", "0951"]
@@ -112,7 +112,7 @@ def test_draws_minutes_of_years_before_1000():
 
 
 def test_draws_the_document_of_a_watcher():
-    watcher = Watcher(load_patterns())
+    watcher = LogWatcher(load_patterns())
     watcher.feed(b"".join(dropped(second) for second in range(0, 300, 7)))
     watcher.gap("skipped", "too much", 1795392060.0, 1795392120.0)
     document = watcher.document()

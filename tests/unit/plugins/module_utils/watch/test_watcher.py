@@ -8,9 +8,9 @@ import re
 import tracemalloc
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch import lines
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch import log_line
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import OTHERS, Limits, Watcher
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import OTHERS, LogWatcher, WatchLimits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from said import CALLER, POOL, SAID, TASK, access, busy_for, detached, dropped, line, stucking, waiting
@@ -21,22 +21,22 @@ SHIPPED = load_patterns()
 START = 1795392000.0  # 2026-11-23T00:00:00Z
 
 
-def watch(*parts: bytes, stamped: bool = True) -> Watcher:
-    watcher = Watcher(SHIPPED, stamped)
+def watch(*parts: bytes, stamped: bool = True) -> LogWatcher:
+    watcher = LogWatcher(SHIPPED, stamped)
     watcher.opened(START)
     for part in parts:
         watcher.feed(part)
     return watcher
 
 
-def the_pool(watcher: Watcher, name: str = POOL) -> dict:
+def the_pool(watcher: LogWatcher, name: str = POOL) -> dict:
     (pool,) = [pool for pool in watcher.document()["pools"] if pool["name"] == name]
     return pool
 
 
 def test_hits_tell_what_triggers_captures():
     data = dropped(1.5) + busy_for(2, 7) + waiting(3, 44) + line(4, " hello")
-    hits = Watcher(SHIPPED).feed(data)
+    hits = LogWatcher(SHIPPED).feed(data)
     told = [(hit.pattern_id, hit.severity, hit.pool, hit.moment, hit.number) for hit in hits]
     assert told == [
         ("queue_full", "critical", POOL, START + 1.5, 0),
@@ -47,7 +47,7 @@ def test_hits_tell_what_triggers_captures():
 
 
 def test_a_line_counts_when_it_is_whole_or_the_log_ends():
-    watcher = Watcher(SHIPPED)
+    watcher = LogWatcher(SHIPPED)
     assert watcher.feed(dropped(1)[:-1]) == []
     assert [hit.pattern_id for hit in watcher.flush()] == ["queue_full"]
     assert watcher.flush() == []
@@ -291,13 +291,13 @@ def test_only_what_more_watching_cannot_better_is_certain(case):
 
 
 def test_nothing_read_is_unknown():
-    assert Watcher(SHIPPED).verdict(START).rule == "not_read"
-    empty = Watcher(SHIPPED)
+    assert LogWatcher(SHIPPED).verdict(START).rule == "not_read"
+    empty = LogWatcher(SHIPPED)
     empty.opened(START, is_empty=True)
     assert (empty.verdict(START + 600).verdict, empty.verdict(START + 600).rule) == ("unknown", "nothing_written")
     empty.feed(access(599))
     assert empty.verdict(START + 600).rule == "quiet"
-    watcher = Watcher(SHIPPED)
+    watcher = LogWatcher(SHIPPED)
     watcher.gap("not_readable", "the container has no log\x1b[2J")
     found = watcher.verdict(START + 1000)
     assert (found.verdict, found.rule) == ("unknown", "not_read")
@@ -319,8 +319,11 @@ EVERYTHING = [line(number, message) for number, (_id, message, _groups) in enume
 EVERYTHING += growing(2, 4) + J_BUSY[:3] + J_STUCKING[:3] + J_DETACHED[:2]
 EVERYTHING += [access(7), b"no stamp\n", b"\n", b"fatal error: x\n", b"2026-11-23T01:01:01Z\n", b"# labels: x\n"]
 EVERYTHING += [line(61, " work [2026-11-23 00:00:05 +0000 UTC]Task {\n  x\n} stucking for a while")]
-EVERYTHING += [line(62, " x" * (lines.LONGEST // 2 + 7) + " Too many connections"), b"x" * (lines.LONGEST + 1) + b"\n"]
-EVERYTHING += [line(63, " Too many connections " + "y" * size) for size in (lines.LONGEST - 110, lines.LONGEST)]
+EVERYTHING += [
+    line(62, " x" * (log_line.LONGEST // 2 + 7) + " Too many connections"),
+    b"x" * (log_line.LONGEST + 1) + b"\n",
+]
+EVERYTHING += [line(63, " Too many connections " + "y" * size) for size in (log_line.LONGEST - 110, log_line.LONGEST)]
 EVERYTHING += [dump(dropped(2)[31:])[:3000]]
 
 
@@ -331,7 +334,7 @@ EVERYTHING += [dump(dropped(2)[31:])[:3000]]
     st.lists(st.integers(0, 10**6), max_size=20),
 )
 def test_how_the_bytes_are_cut_changes_nothing(data, stamped, cuts):
-    whole, parts = Watcher(SHIPPED, stamped), Watcher(SHIPPED, stamped)
+    whole, parts = LogWatcher(SHIPPED, stamped), LogWatcher(SHIPPED, stamped)
     places = sorted({cut % (len(data) + 1) for cut in cuts})
     expected = whole.feed(data)
     got = [
@@ -353,7 +356,7 @@ def test_how_the_bytes_are_cut_changes_nothing(data, stamped, cuts):
 
 @given(st.lists(st.sampled_from(EVERYTHING) | st.binary(max_size=100), max_size=20).map(b"".join), st.booleans())
 def test_any_bytes_make_a_printable_document(data, stamped):
-    watcher = Watcher(SHIPPED, stamped)
+    watcher = LogWatcher(SHIPPED, stamped)
     watcher.feed(data)
     watcher.flush()
     text = json.dumps(watcher.document(), ensure_ascii=False, allow_nan=False)
@@ -361,19 +364,19 @@ def test_any_bytes_make_a_printable_document(data, stamped):
     assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u202e]", text)
 
 
-@pytest.mark.parametrize("longer", [-2, -1, 0, 1, 2, 40, lines.LONGEST])
+@pytest.mark.parametrize("longer", [-2, -1, 0, 1, 2, 40, log_line.LONGEST])
 def test_a_long_line_is_the_same_in_one_piece_and_in_many(longer):
     begin = line(1, " Too many connections ")[:-1]
-    rest = "".join(f"{number}," for number in range(lines.LONGEST)).encode()
-    data = begin + rest[: lines.LONGEST + longer - len(begin)] + b"\n"
-    whole, parts = Watcher(SHIPPED), Watcher(SHIPPED)
+    rest = "".join(f"{number}," for number in range(log_line.LONGEST)).encode()
+    data = begin + rest[: log_line.LONGEST + longer - len(begin)] + b"\n"
+    whole, parts = LogWatcher(SHIPPED), LogWatcher(SHIPPED)
     (hit,) = whole.feed(data)
-    assert (len(data) - 1 <= lines.LONGEST) == (lines.MIDDLE.decode() not in hit.message)
+    assert (len(data) - 1 <= log_line.LONGEST) == (log_line.MIDDLE.decode() not in hit.message)
     assert [each for start in range(0, len(data), 999) for each in parts.feed(data[start : start + 999])] == [hit]
     assert parts.document() == whole.document()
 
 
-def memory(watcher: Watcher, feeds) -> int:
+def memory(watcher: LogWatcher, feeds) -> int:
     """The most bytes that the watcher took while it was fed."""
     tracemalloc.start()
     try:
@@ -385,7 +388,7 @@ def memory(watcher: Watcher, feeds) -> int:
 
 
 def test_a_line_without_end_is_bounded():
-    watcher, chunk = Watcher(SHIPPED), b"x" * (1 << 20)
+    watcher, chunk = LogWatcher(SHIPPED), b"x" * (1 << 20)
     assert memory(watcher, (chunk for _number in range(200))) < 8 << 20
     assert watcher.document()["unfinished_line_bytes"] == 200 << 20
     assert watcher.feed(b"\n" + dropped(1))[0].pattern_id == "queue_full"
@@ -393,7 +396,7 @@ def test_a_line_without_end_is_bounded():
 
 
 def test_pools_tasks_and_minutes_without_end_are_bounded():
-    watcher = Watcher(SHIPPED, limits=Limits(pools=10))
+    watcher = LogWatcher(SHIPPED, limits=WatchLimits(pools=10))
     data = [
         dropped(number % 3600, f"pool{number}")
         + stucking(1, number % 3600, f"GET /{number}")
@@ -413,7 +416,7 @@ def test_pools_tasks_and_minutes_without_end_are_bounded():
 
 
 def test_minutes_without_end_are_counted_and_not_kept():
-    watcher = Watcher(SHIPPED)
+    watcher = LogWatcher(SHIPPED)
     days = [
         f"{year}-{month:02d}-{day:02d}T00"
         for year in range(1000, 1003)

@@ -34,7 +34,7 @@ _STREAMS = re.compile(rb" /v\d/images/")
 
 
 @dataclass(frozen=True)
-class Slow:
+class SlowRequests:
     """A finding on requests: text for people, how many are slow, whether it is over."""
 
     text: str
@@ -51,7 +51,7 @@ class _Minute:
     request: str = ""
 
 
-class Requests:
+class RequestCounts:
     """Counts requests and slow ones by minute; the last MAX_MINUTES minutes are kept."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class Requests:
                 del self._minutes[min(self._minutes)]
         return self._minutes.get(number) or _Minute()
 
-    def slow(self, alive: float | None) -> Slow | None:
+    def slow(self, alive: float | None) -> SlowRequests | None:
         """Return what there is to say of the last minutes in which requests took long; None where there are none.
 
         alive: until when the service showed that it lives.
@@ -93,7 +93,7 @@ class Requests:
             if self._minutes[last].slow and slow >= MIN_SLOW and slow >= MIN_SHARE * total:
                 end = (last + 1) * 60.0
                 over = alive is not None and alive - end > PRESENT_SECONDS
-                return Slow(_text(parts, slow, max(total, slow), last, over), slow, over)
+                return SlowRequests(_text(parts, slow, max(total, slow), last, over), slow, over)
         return None
 
     def document(self) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ _HEADERS = re.compile(
 _COLUMNS = ("lines", INFO, WARNING, CRITICAL)
 
 
-class Minutes:
+class MinuteCounts:
     """Counts by minute (UTC). What comes after MAX_MINUTES different ones is counted, but not by minute."""
 
     def __init__(self, stamped: bool) -> None:

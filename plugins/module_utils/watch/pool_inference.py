@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Iterable
 
-from .pools import WATCHDOG_SECONDS, Pool, Seen
+from .pools import WATCHDOG_SECONDS, Occurrences, Pool
 
 # A request is detached a minute after it came (the default timeout), and the watchdog speaks every 30 s.
 BEFORE_SECONDS = 60.0 + WATCHDOG_SECONDS
@@ -43,5 +43,5 @@ def infer(unnamed: Pool, pools: Iterable[Pool]) -> Pool | None:
     return found[0] if len(found) == 1 else None
 
 
-def _within(seen: Seen, begin: float, end: float) -> bool:
+def _within(seen: Occurrences, begin: float, end: float) -> bool:
     return seen.began is not None and seen.last is not None and seen.began <= end and seen.last >= begin

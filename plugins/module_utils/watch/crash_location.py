@@ -24,7 +24,7 @@ _OWN = ("yunion.io/x/", "main.")
 
 
 @dataclass
-class Place:
+class CrashLocation:
     """The place that the lines after a crash tell. wanted: how many of them are still to come.
 
     signal: what the kernel said where a signal caused it. frames: (function, file and line) of the innermost function

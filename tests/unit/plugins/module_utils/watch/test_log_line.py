@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.log_patterns import LOG_PATTERNS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch import lines
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.lines import find
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch import log_line
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.log_line import find
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,11 +134,11 @@ def test_the_oldest_task_may_be_told_in_many_lines(rows):
 
 
 def test_of_a_long_line_beginning_and_end_are_looked_at():
-    task = "x" * lines.LONGEST
+    task = "x" * log_line.LONGEST
     (hit,) = find(late(f" work [2026-11-23 00:22:20 +0000 UTC]{task} stucking for a while").encode(), SHIPPED)
     assert hit.pattern.id == "stucking"
-    assert len(hit.message) < lines.LONGEST
-    assert found(late(f" {'x' * lines.LONGEST} Too many connections {'x' * lines.LONGEST}")) == []
+    assert len(hit.message) < log_line.LONGEST
+    assert found(late(f" {'x' * log_line.LONGEST} Too many connections {'x' * log_line.LONGEST}")) == []
 
 
 def test_a_stamp_inside_a_long_line_is_none_of_its_text():

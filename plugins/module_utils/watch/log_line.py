@@ -19,7 +19,7 @@ from typing import Iterator
 
 from ..log_patterns import LogPattern
 from . import times
-from .patterns import LEVELS, Patterns
+from .patterns import LEVELS, PatternSet
 
 # Of a longer line only its beginning and its end are looked at.
 MAX_HEAD, MAX_TAIL = 32 << 10, 16 << 10
@@ -57,7 +57,7 @@ _RANKS["trace"] = _RANKS["T"] = 0
 
 
 @dataclass(frozen=True)
-class Found:
+class LineMatch:
     """A line that says a pattern's text. data[start:end] is the line, without its newline, in what was scanned.
 
     time: what its header tells, as "2026-01-02T03:04:05"; moment: when it was written, by its stamp or its header.
@@ -80,7 +80,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Line:
+class LogLine:
     """A line taken apart. level: "" where it has no header, or one without a level."""
 
     stamp: bytes
@@ -99,7 +99,7 @@ def shorten(line: bytes) -> bytes:
     return line if len(line) <= LONGEST else line[:MAX_HEAD] + MIDDLE + line[-MAX_TAIL:]
 
 
-def take_apart(line: bytes, stamped: bool) -> Line:
+def take_apart(line: bytes, stamped: bool) -> LogLine:
     """A line without its newline."""
     line, stamp = shorten(line), b""
     if stamped:
@@ -114,14 +114,14 @@ def take_apart(line: bytes, stamped: bool) -> Line:
     if header is not None and header.start() and not _DUMP_PIECE.fullmatch(line, 0, header.start()):
         header = None
     if header is None:
-        return Line(stamp, line, message=line.decode("utf-8", "replace").rstrip())
+        return LogLine(stamp, line, message=line.decode("utf-8", "replace").rstrip())
     # The MySQL driver's time stands behind its header.
     known = line[header.start() : header.end() + (0 if header.group("level") else 20)]
     level = (header.group("level") or b"").decode()
-    return Line(stamp, line, known, level, line[header.end() :].decode("utf-8", "replace").rstrip())
+    return LogLine(stamp, line, known, level, line[header.end() :].decode("utf-8", "replace").rstrip())
 
 
-def find(data: bytes, patterns: Patterns, start: int = 0, stamped: bool = False) -> Iterator[Found]:
+def find(data: bytes, patterns: PatternSet, start: int = 0, stamped: bool = False) -> Iterator[LineMatch]:
     """What the lines of data from `start` on say, in their order; a line counts once for each pattern.
 
     What stands before `start`, where a line begins, is only looked at for the beginning of a message.
@@ -138,7 +138,7 @@ def find(data: bytes, patterns: Patterns, start: int = 0, stamped: bool = False)
         at = end + 1
 
 
-def _in_line(data: bytes, begin: int, end: int, patterns: Patterns, stamped: bool) -> Iterator[Found]:
+def _in_line(data: bytes, begin: int, end: int, patterns: PatternSet, stamped: bool) -> Iterator[LineMatch]:
     line = take_apart(data[begin:end], stamped)
     message = line.message
     said_by = {pattern.id: pattern for text, pattern in patterns.texts if text in message}
@@ -161,10 +161,10 @@ def _in_line(data: bytes, begin: int, end: int, patterns: Patterns, stamped: boo
                 moment = times.of_stamp(line.stamp.decode())
             elif not said.is_headed:
                 time, moment = _date_above(data, begin, stamped)
-            yield Found(pattern, begin, end, said.message, time, moment, groups, said.level)
+            yield LineMatch(pattern, begin, end, said.message, time, moment, groups, said.level)
 
 
-def _may_say(pattern: LogPattern, line: Line) -> bool:
+def _may_say(pattern: LogPattern, line: LogLine) -> bool:
     """Whether a line that holds the pattern's text can be the service's own saying so, and not a quotation."""
     if line.is_headed:
         if pattern.unheaded:
@@ -173,7 +173,7 @@ def _may_say(pattern: LogPattern, line: Line) -> bool:
     return (pattern.bare or bool(pattern.form)) and not _DUMP_LINE.match(line.text)
 
 
-def _groups(patterns: Patterns, pattern: LogPattern, message: str) -> dict[str, str] | None:
+def _groups(patterns: PatternSet, pattern: LogPattern, message: str) -> dict[str, str] | None:
     """What the pattern's form takes out of the message; None where the message has not that form."""
     if not pattern.form:
         return {}
@@ -181,7 +181,7 @@ def _groups(patterns: Patterns, pattern: LogPattern, message: str) -> dict[str, 
     return {name: text for name, text in match.groupdict().items() if text} if match else None
 
 
-def _beginning(data: bytes, begin: int, end: int, stamped: bool) -> Line | None:
+def _beginning(data: bytes, begin: int, end: int, stamped: bool) -> LogLine | None:
     """The message that the line data[begin:end] is the last of, from its header on; None where that is not near."""
     oldest = max(0, begin - MAX_BACK)
     later = [take_apart(data[begin:end], stamped).text]
@@ -192,7 +192,7 @@ def _beginning(data: bytes, begin: int, end: int, stamped: bool) -> Line | None:
         line = take_apart(data[begin:end], stamped)
         if line.is_headed:
             message = "\n".join([line.message, *(text.decode("utf-8", "replace") for text in reversed(later))])
-            return Line(line.stamp, line.text, line.header, line.level, message.rstrip())
+            return LogLine(line.stamp, line.text, line.header, line.level, message.rstrip())
         if _DUMP_LINE.match(line.text):
             return None
         later.append(line.text)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Vitals:
+class Liveness:
     """Signs of life of one instance at the end of a watch. Moments are in seconds since 1970.
 
     ready: whether it is ready, where the cluster knows that. process: what keeps its process from executing
@@ -35,4 +35,4 @@ class Vitals:
 
 
 # Nothing is known of the instance but its log.
-UNSEEN = Vitals()
+UNKNOWN_LIVENESS = Liveness()

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, Sequence
 
 from ..log_patterns import STACK_LINES, LogPattern
-from . import lines, times
+from . import log_line, times
+from .crash_location import CrashLocation
 from .episodes import Episode, telling
-from .frames import Place
-from .pools import Seen
+from .pools import Occurrences
 from .redact import shown
 
 MAX_SAMPLES = 3
@@ -23,7 +23,7 @@ BEFORE = 2
 
 
 @dataclass
-class Sample:
+class HitContext:
     """One line with those before and after it, as they may be shown. wanted: how many after it are still to come."""
 
     moment: float | None
@@ -43,33 +43,33 @@ class Sample:
 
 
 @dataclass
-class Counted:
+class PatternCount:
     """What was seen of one pattern: in all, and in its last episode."""
 
     pattern: LogPattern
-    seen: Seen = field(default_factory=Seen)
+    seen: Occurrences = field(default_factory=Occurrences)
     pools: dict[str, int] = field(default_factory=dict)
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[HitContext] = field(default_factory=list)
     episode: Episode = field(init=False)
-    place: Place | None = None
+    place: CrashLocation | None = None
 
     def __post_init__(self) -> None:
         self.episode = Episode(self.pattern)
 
-    def add(self, found: lines.Found, pool: str, data: bytes, stamped: bool) -> Sample | None:
+    def add(self, found: log_line.LineMatch, pool: str, data: bytes, stamped: bool) -> HitContext | None:
         """Count it; the sample that is taken of it, where one is."""
         self.seen.add(found.moment)
         if pool and (pool in self.pools or len(self.pools) < MAX_POOLS):
             self.pools[pool] = self.pools.get(pool, 0) + 1
         if not self._makes_room(found, self.episode.add(found)):
             return None
-        before = [_shown(line, stamped) for line in lines.lines_before(data, found.start, BEFORE)]
+        before = [_shown(line, stamped) for line in log_line.lines_before(data, found.start, BEFORE)]
         text = _shown(data[found.start : found.end], stamped, self.pattern.texts)
-        sample = Sample(found.moment, text, before, self.pattern.after, weight=telling(found))
+        sample = HitContext(found.moment, text, before, self.pattern.after, weight=telling(found))
         self.samples.append(sample)
         return sample
 
-    def _makes_room(self, found: lines.Found, better: bool) -> bool:
+    def _makes_room(self, found: log_line.LineMatch, better: bool) -> bool:
         """Whether a sample is to be taken of this line. The first of all is kept, then those of the last episode."""
         if len(self.samples) < MAX_SAMPLES:
             return True
@@ -81,13 +81,13 @@ class Counted:
             return True
         return False
 
-    def opens_place(self) -> Place | None:
+    def opens_place(self) -> CrashLocation | None:
         """Return what reads the place of the crash out of the lines after the newest one, where a stack follows it."""
         if self.pattern.after < STACK_LINES:
             return None
         if self.place is not None:
             self.place.wanted = 0
-        self.place = Place()
+        self.place = CrashLocation()
         return self.place
 
     @property
@@ -118,14 +118,14 @@ class Counted:
         }
 
 
-class Contexts:
+class ContextCollector:
     """Gives samples and places of crashes the lines that come after them, also in later blocks."""
 
     def __init__(self, stamped: bool) -> None:
         self._stamped = stamped
-        self._open: list[Sample | Place] = []
+        self._open: list[HitContext | CrashLocation] = []
 
-    def add(self, reader: Sample | Place, data: bytes, at: int) -> None:
+    def add(self, reader: HitContext | CrashLocation, data: bytes, at: int) -> None:
         """The lines after it begin at data[at]."""
         if self._fill(reader, data, at):
             self._open.append(reader)
@@ -134,15 +134,15 @@ class Contexts:
         """A new block of whole lines is data[start:]."""
         self._open = [reader for reader in self._open if self._fill(reader, data, start)]
 
-    def _fill(self, reader: Sample | Place, data: bytes, at: int) -> bool:
+    def _fill(self, reader: HitContext | CrashLocation, data: bytes, at: int) -> bool:
         """Take what there is; whether more is wanted."""
         while reader.wanted and at < len(data):
             end = data.find(b"\n", at)
             end = len(data) if end < 0 else end
-            reader.take(lines.text_of(data[at:end], self._stamped))
+            reader.take(log_line.text_of(data[at:end], self._stamped))
             at = end + 1
         return reader.wanted > 0
 
 
 def _shown(line: bytes, stamped: bool, around: Sequence[str] = ()) -> str:
-    return shown(lines.text_of(line, stamped), MAX_TEXT, around)
+    return shown(log_line.text_of(line, stamped), MAX_TEXT, around)
