@@ -6,8 +6,8 @@
     python3 tests/tools/docs.py            write the pages, render modules and roles as HTML, print where
     python3 tests/tools/docs.py --check    only compare the pages with what the code makes now
 
-The pages stand in docs/, under version control; the HTML goes to the cache. No network. Wants the tools of the
-virtual environment on the PATH.
+The pages in docs/ and the Python modules that hold a script or page (embedded.py) are under version control; the HTML
+goes to the cache. No network. Wants the tools of the virtual environment on the PATH.
 """
 
 from __future__ import annotations
@@ -20,42 +20,44 @@ import sys
 from pathlib import Path
 
 import collection
+import embedded
 import endpoints_page
 import patterns_page
 import reasons
 import rules_page
 from workspace import ROOT, checkout_cache, locked
 
-# Page in docs/ -> what makes it.
-PAGES = {
-    "endpoints.md": endpoints_page.page,
-    "log-patterns.md": patterns_page.page,
-    "reasons.md": reasons.page,
-    "rules.md": rules_page.page,
+# File, relative to the root -> what makes its text.
+FILES = {
+    "docs/endpoints.md": endpoints_page.page,
+    "docs/log-patterns.md": patterns_page.page,
+    "docs/reasons.md": reasons.page,
+    "docs/rules.md": rules_page.page,
+    **embedded.MODULES,
 }
 # References into Ansible's own documentation, which is not here.
 NOT_HERE = "suppress_warnings=ref.ref"
 
 
 def compare() -> int:
-    """Show how each page differs from what the code makes; return 1 when one does."""
+    """Show how each file differs from what the code makes; return 1 when one does."""
     code = 0
-    for name, make in PAGES.items():
-        path = ROOT / "docs" / name
+    for name, make in FILES.items():
+        path = ROOT / name
         there = path.read_text(encoding="utf-8") if path.exists() else ""
         fresh = make()
         if there != fresh:
             code = 1
-            lines = (there.splitlines(True), fresh.splitlines(True), f"docs/{name}", "as the code makes it")
+            lines = (there.splitlines(True), fresh.splitlines(True), name, "as the code makes it")
             sys.stdout.writelines(difflib.unified_diff(*lines))
-            print(f"docs/{name} is not what the code makes: run `make docs`")
+            print(f"{name} is not what the code makes: run `make docs`")
     return code
 
 
 def write() -> None:
-    """Write the pages."""
-    for name, make in PAGES.items():
-        (ROOT / "docs" / name).write_text(make(), encoding="utf-8")
+    """Write the files."""
+    for name, make in FILES.items():
+        (ROOT / name).write_text(make(), encoding="utf-8")
 
 
 def render() -> Path:

@@ -120,7 +120,9 @@ ROOMS: dict[str, Room] = {
     "transports/follow.py": Room(ours=("reasons", "model", "deadline"), system=THREADS),
     "transports/seam.py": Room(),
     "transports/course.py": Room(ours=("transports.seam",)),
-    "transports/kubernetes/probe.py": Room(ours=("reasons", "model", "transports.base")),
+    "transports/kubernetes/probe.py": Room(
+        ours=("reasons", "model", "transports.base", "transports.kubernetes.probe_script")
+    ),
     "transports/host/log_files.py": Room(ours=(*TRANSPORT, "transports.host.*", "stacks.logtext"), system=EVERYTHING),
     "transports/host/journal.py": Room(ours=(*TRANSPORT, "transports.host.*", "stacks.journaltext"), system=EVERYTHING),
     "transports/host/*": Room(ours=(*TRANSPORT, "transports.host.*"), system=EVERYTHING),

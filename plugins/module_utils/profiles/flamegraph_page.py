@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The page of a flame graph, without its data: it loads nothing, and shows names only as text.
+"""The HTML page of a flame graph, without its data. The data replace @DATA@.
 
-It is code, not a data file, because Ansible ships nothing but Python to where a module runs. The data replace @DATA@
-in a script element of type application/json; flamegraph.py says what they are.
+Made from flamegraph_page.html by tests/tools/embedded.py: change that file, then run `make docs`.
+Ansible sends only Python files to a node, so the page is a string.
 """
 
 from __future__ import annotations
