@@ -19,7 +19,7 @@ from .bounds import check_bounds
 from .bundle.part import held, leave_part, new_part
 from .bundle.run_folder import PREFIX
 from .bundle.store import Store
-from .captures.run import discover, is_unseen
+from .captures.engine.discovery import discover, is_unseen
 from .catalog import Selection, component_of, no_component, unknown
 from .deadline import Deadline, DeadlineExceeded
 from .interruption import Interrupted, end_children, interruptible

@@ -247,9 +247,13 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     transport_of,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import UNTIL, LogWatch, Options
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.reaction import ACTIONS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.reaction import Options as OnHit
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (
+    UNTIL,
+    LogWatch,
+    Options,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.triggers import ACTIONS
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.triggers import Options as OnHit
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress

@@ -264,11 +264,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     transport_of,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.profile_report import profile_table
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.addresses import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.addresses import (
     addresses_from,
     addresses_in,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.collector import (
     Options,
     Report,
     take_all,

@@ -161,7 +161,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     selection_of,
     transport_of,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (

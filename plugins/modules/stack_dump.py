@@ -164,12 +164,12 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.tables import told
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import Options
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.run import (
     Report,
     capture_all,
     would_capture,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import Options
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress

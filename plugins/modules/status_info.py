@@ -217,7 +217,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     transport_of,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status import Options, Report, read_all
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status.collector import (
+    Options,
+    Report,
+    read_all,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status

@@ -30,8 +30,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import LogWatch, Options, Report
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (
+    LogWatch,
+    Options,
+    Report,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.course import HOLE_SECONDS

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import course

@@ -18,8 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import LogWatch, Options, Report
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discover
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (
+    LogWatch,
+    Options,
+    Report,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api, ApiProblem

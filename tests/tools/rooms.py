@@ -46,6 +46,7 @@ class Room:
 
 
 WORDS = ("reasons", "model", "catalog", "deadline", "pprof")
+CAPTURES = (*WORDS, "bounds", "fanout", "progress", "transports.base")
 TRANSPORT = (
     *WORDS,
     "transports.base",
@@ -66,7 +67,7 @@ ROOMS: dict[str, Room] = {
     "libraries.py": Room(system=frozenset(("importlib", "os"))),
     # What users may set is what the modules take, from the same tables. On the controller only.
     "preflight/*": Room(
-        ours=("preflight.*", "arguments", "bounds", "captures.logs", "captures.profiles", "captures.reaction",
+        ours=("preflight.*", "arguments", "bounds", "captures.logs.*", "captures.profiles.*",
               "catalog", "pprof", "text", "transports.base", "watch.patterns"),
         system=frozenset(("os",)),
     ),
@@ -109,11 +110,28 @@ ROOMS: dict[str, Room] = {
     "bundle/*": Room(
         ours=("bundle.*", "reasons", "model", "text", "redact.*", "inputs.*", "regular_file"), system=FILES | THREADS
     ),
-    "captures/judge.py": Room(ours=("reasons", "model", "catalog", "transports.base")),
-    "captures/*": Room(
-        ours=("captures.*", *WORDS, "text", "bounds", "fanout", "progress", "transports.base", "bundle.*", "stacks.*",
-              "status.*", "profiles.model", "profiles.proof", "profiles.symbols", "transports.follow", "watch",
-              "watch.*", "log_patterns", "redact.*"),
+    # The engine knows no collector, and collectors know no other one. Only a watched log starts those of the others.
+    "captures/engine/*": Room(
+        ours=("captures.engine.*", *CAPTURES, "bundle.*", "text"), system=THREADS
+    ),
+    "captures/stacks/signal_policy.py": Room(
+        ours=("captures.engine.refusals", "reasons", "model", "catalog", "transports.base"),
+    ),
+    "captures/stacks/run.py": Room(ours=("captures.*", *CAPTURES, "bundle.*")),
+    "captures/stacks/*": Room(
+        ours=("captures.engine.*", "captures.stacks.*", *CAPTURES, "bundle.*", "text", "stacks.*"), system=THREADS
+    ),
+    "captures/status/*": Room(
+        ours=("captures.engine.*", "captures.status.*", *CAPTURES, "bundle.*", "status.*"), system=THREADS
+    ),
+    "captures/profiles/*": Room(
+        ours=("captures.engine.*", "captures.profiles.*", "captures.stacks.collector", *CAPTURES, "bundle.*", "text",
+              "redact.*", "stacks.parse",
+              "status.documents", "profiles.model", "profiles.proof", "profiles.symbols"),
+        system=THREADS,
+    ),
+    "captures/logs/*": Room(
+        ours=("captures.*", *CAPTURES, "bundle.*", "text", "transports.follow", "watch.*", "log_patterns"),
         system=THREADS,
     ),
     "transports/base.py": Room(ours=(*WORDS, "transports.follow")),
@@ -145,8 +163,8 @@ ROOMS: dict[str, Room] = {
         system=FILES,
     ),
     "running.py": Room(
-        ours=("arguments", "bounds", "bundle.*", "captures.run", "catalog", "deadline", "interruption", "progress",
-              "reasons", "redact.*", "text", "transports.base"),
+        ours=("arguments", "bounds", "bundle.*", "captures.engine.discovery", "catalog", "deadline",
+              "interruption", "progress", "reasons", "redact.*", "text", "transports.base"),
         system=FILES,
     ),
     "__init__.py": Room(),

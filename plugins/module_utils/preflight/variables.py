@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping
 
 from ..bounds import BOUNDS, Bounds
-from ..captures.logs import UNTIL
-from ..captures.reaction import ACTIONS
+from ..captures.logs.log_watch import UNTIL
+from ..captures.logs.triggers import ACTIONS
 from ..catalog import BINARY_DIR, DEFAULT_NAMESPACE, SCENARIOS
 from ..pprof import KINDS, SETS
 from ..text import nearest

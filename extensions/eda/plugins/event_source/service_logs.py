@@ -128,7 +128,7 @@ def _reach_collections() -> None:
 _reach_collections()
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import arguments
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.hits import HitWatch, Options
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.event_stream import HitWatch, Options
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
 

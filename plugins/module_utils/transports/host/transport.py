@@ -99,7 +99,7 @@ class HostTransport(Transport):
                     continue
                 untrusted += instance.state is State.UNTRUSTED
                 if instance.state is not State.UNTRUSTED or untrusted <= MAX_UNTRUSTED:
-                    # The session lists further processes of the same container, and so captures.judge sees them.
+                    # The session lists further processes of the same container, and so signal_policy.py sees them.
                     instances.setdefault(_key(instance), instance)
         if unreadable:
             text = f"{unreadable} processes cannot be looked at; it takes root (become: true)"

@@ -15,14 +15,12 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bounds impor
     check_bounds,
     wrong_number,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures import (
-    hits,
-    logs,
-    profiles,
-    reaction,
-    stacks,
-    status,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import event_stream as hits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import log_watch as logs
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import triggers as reaction
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles import collector as profiles
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import collector as stacks
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status import collector as status
 from ansible_collections.cloudpods.diagnostics.plugins.modules import (
     log_watch,
     profile_dump,

@@ -21,7 +21,7 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import verify
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import read_ledger, unpack_part
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.origin import check_origin
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.version import parse_version
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.version import parse_version
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select_everything
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.compare import read_baseline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.documents import (

@@ -11,7 +11,7 @@ import re
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import places, table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import failure
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import discovery_rows, place_row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.run import discovery_rows, place_row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reason_texts import EVERY_TRANSPORT, MEANINGS

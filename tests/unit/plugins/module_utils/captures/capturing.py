@@ -15,8 +15,12 @@ from pathlib import Path
 import jsonschema
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import fanout
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.run import Report, capture_all, discover
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import Options
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import Options
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.run import (
+    Report,
+    capture_all,
+    discover,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import Selection, component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Clock, Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, State, utc_moment

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.judge import refuse_early
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.signal_policy import refuse_early
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import component_of, select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason

@@ -15,7 +15,7 @@ import time
 
 import frozen
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.judge import choose_process
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.signal_policy import choose_process
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.procfs import ProcFs
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import probe

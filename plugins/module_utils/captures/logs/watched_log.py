@@ -1,0 +1,141 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a watched log leaves: its artifacts, its row in the ledger, and its verdict."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+from ...bundle.store import Store, json_bytes
+from ...model import Instance, LedgerRow, row, utc_now, utc_text
+from ...reasons import Reason, Verdict, verdict
+from ...transports.follow import Ended, Event, Lines, LogFollow, Opened
+from ...watch.liveness import Liveness
+from ...watch.patterns import PatternSet
+from ...watch.report import windows_text
+from ...watch.timeline_svg import sparkline, timeline_svg
+from ...watch.verdicts import LogVerdict
+from ...watch.watcher import Hit, LogWatcher
+from ..engine.refusals import refuse_by_state
+from . import watcher_events as events
+from .liveness import vitals_of
+
+LOG_WATCH = "log_watch"
+# How often a log in trouble is judged, in seconds.
+JUDGE_SECONDS = 1.0
+
+
+class Watched:
+    """One instance whose log is followed. lock: of all but the follower. heard: when a line was read as it came.
+
+    unjudged: the newest hit since its log was judged last.
+    """
+
+    def __init__(self, instance: Instance, patterns: PatternSet, follower: LogFollow, since: float) -> None:
+        self.instance = instance
+        self.follower = follower
+        self.lock = threading.Lock()
+        self.watcher = LogWatcher(patterns, follower.stamped)
+        self.opened = False
+        self.outcome: Verdict | None = None
+        self.started = utc_now()
+        self.clock = time.monotonic()
+        self.judged = 0.0
+        self.unjudged: Hit | None = None
+        self.heard: float | None = None
+        self._since = since
+
+    def take(self, event: Event) -> list[Hit]:
+        """What an event of the log adds to what is known."""
+        with self.lock:
+            if isinstance(event, Opened):
+                self.opened = True
+            elif isinstance(event, Ended):
+                self.outcome = event.outcome
+            elif isinstance(event, Lines) and self.follower.present.is_set():
+                self.heard = time.time()
+            hits = events.take(self.watcher, event)
+            self.unjudged = hits[-1] if hits else self.unjudged
+            return hits
+
+    def certain_by(self, now: float, at_once: bool = False) -> Hit | None:
+        """Return the newest hit if the log is certain to tell of trouble by now (see LogWatcher.is_certain).
+
+        A log is judged when there are new hits, and at most once a second unless `at_once`. now: time.monotonic().
+        """
+        with self.lock:
+            if self.unjudged is None or (not at_once and now - self.judged < JUDGE_SECONDS):
+                return None
+            hit, self.unjudged, self.judged = self.unjudged, None, now
+            # At this moment, not at that of the last line: as long as it looks back, what was may be over.
+            return hit if self.watcher.is_certain(time.time(), self.vitals(self.instance)) else None
+
+    def vitals(self, newest: Instance | None) -> Liveness:
+        """Its signs of life without those that have to be asked for.
+
+        newest: as the newest list shows it; None where that does not: then nobody knows whether it is ready.
+        """
+        known = vitals_of(newest or self.instance, self._since, self.heard)
+        if newest is None:
+            known = replace(known, ready=None)
+        if self.outcome is not None and self.outcome.reason is Reason.GONE:
+            known = replace(known, state="gone")
+        return known
+
+    def wants_ping(self, now: float, known: Liveness) -> bool:
+        """Whether an answer of /ping matters: where it would be healthy with one, or its trouble would be over."""
+        with self.lock:
+            found = self.watcher.verdict(now, liveness=Liveness(ping=True, started=known.started))
+        return found.over or found.rule == "quiet"
+
+    def account_for(self, store: Store, now: float, vitals: Liveness) -> tuple[LogVerdict, str]:
+        """Keep its artifacts and record its row; return its verdict, and its minutes as characters."""
+        instance, watcher = self.instance, self.watcher
+        found = watcher.verdict(now, instance.name, vitals)
+        document: dict[str, Any] = {"instance": instance.as_dict(), **watcher.document(now, vitals)}
+        folders = instance.folders
+        artifact = store.keep(folders, "log.json", json_bytes(document))
+        if watcher.hits:
+            store.keep(folders, "log-windows.txt", windows_text(document).encode("utf-8", "replace"))
+        counts = {"minutes": document["minutes"], "gaps": document["gaps"], "left_out": document["left_out"]}
+        store.keep(folders, "counts.json", json_bytes(counts))
+        drawn = timeline_svg(f"{instance.component} {instance.name}", document["minutes"], document["gaps"])
+        store.keep(folders, "picture.svg", drawn.encode("utf-8", "replace"))
+        details = {
+            "verdict": found.verdict,
+            "rule": found.rule,
+            "over": found.over,
+            "evidence": list(found.evidence),
+            "lines": watcher.lines,
+            "bytes": watcher.bytes,
+            "hits": watcher.hits,
+            "gaps": watcher.gaps,
+            "container_changes": watcher.restarts,
+        }
+        begun, took = utc_text(self.started), time.monotonic() - self.clock
+        store.record([row(instance, LOG_WATCH, self._outcome(), 1, artifact, begun, took, details)])
+        return found, sparkline(document["minutes"])
+
+    def _outcome(self) -> Verdict:
+        """What became of the watching of this log."""
+        if self.outcome is not None and self.outcome.reason not in (Reason.GONE,):
+            return self.outcome
+        if self.watcher.foreign and not self.watcher.lines:
+            return verdict(Reason.LOG_UNAVAILABLE, self.watcher.foreign)
+        if not self.opened and not self.watcher.bytes:
+            refusal = refuse_by_state(self.instance)
+            if refusal is not None:
+                return refusal.verdict
+            return self.outcome or verdict(Reason.LOG_UNAVAILABLE, "it could not be opened in time")
+        if self.watcher.gaps:
+            return verdict(Reason.LOG_GAP, f"{self.watcher.gaps} times")
+        return verdict(Reason.RECORDED, "it went while it was watched" if self.outcome else "")
+
+
+def left_out(instance: Instance, outcome: Verdict) -> LedgerRow:
+    """The row of an instance whose log is not followed."""
+    return row(instance, LOG_WATCH, outcome, started=utc_text(utc_now()))

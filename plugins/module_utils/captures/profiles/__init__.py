@@ -1,0 +1,9 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Collect profiles and goroutines from /debug/pprof.
+
+Start with collector.py. fetch.py makes one request, load_guard.py decides whether the service has a free worker for it,
+goroutines.py collects goroutines in addition to a dump, addresses.py parses addresses that users name. How profiles are
+parsed is ../../profiles.
+"""

@@ -1,0 +1,59 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a Cloudpods binary prints for -v, and who of many replicas is asked for it. Pure."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+from ...reasons import CaptureError, Reason
+from ...text import clean
+
+# The services print some ten short values.
+MAX_VALUES = 30
+
+
+def parse_version(raw: bytes) -> dict[str, str]:
+    """The JSON object after the text line: gitVersion, gitBranch, gitCommit, buildDate, goVersion, … (all strings).
+
+    Source: yunion.io/x/pkg/util/version, printed by every service as "Yunion cloud version:" and indented JSON.
+    CaptureError(no_version) when there is no such object.
+    """
+    start = raw.find(b"{")
+    try:
+        document = json.loads(raw[start:].decode("utf-8")) if start >= 0 else None
+        values = document if isinstance(document, dict) else {}
+        version = {clean(key): clean(str(value)) for key, value in values.items()}
+    except (ValueError, RecursionError) as error:
+        raise CaptureError(Reason.NO_VERSION, "its output is not JSON after the first line") from error
+    if not version or len(version) > MAX_VALUES:
+        shown = raw[:80].decode("utf-8", "replace").strip()
+        raise CaptureError(Reason.NO_VERSION, f"it printed {shown!r}" if shown else "it printed nothing")
+    return version
+
+
+def version_label(version: dict[str, str] | None) -> str:
+    """One short word for tables: the git version, else branch and commit."""
+    if not version:
+        return ""
+    branch, commit = version.get("gitBranch", ""), version.get("gitCommit", "")[:9]
+    return version.get("gitVersion") or f"{branch}({commit})"
+
+
+class ImageClaims:
+    """Makes sure that the version is read once per image: the first replica that gets that far asks for all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._claimed: set[tuple[str, str]] = set()
+
+    def claim(self, image_id: str, component: str) -> bool:
+        """Whether the caller is the one to ask. Without an image id everybody asks for itself."""
+        if not image_id:
+            return True
+        with self._lock:
+            new = (image_id, component) not in self._claimed
+            self._claimed.add((image_id, component))
+            return new

@@ -1,0 +1,503 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Profiles of services in memory: in which order they are taken, what is refused, and a row for each in any case."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles import collector as profiles
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles import job as subject
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS, SETS
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
+from capturing import Crowd, everything, give_up, stuck, taken
+from fake_transport import JSON, FakeTransport, JumpingClock, healthy, no_answer, outlast, raises
+from profiling import exact_only, profiling, workers
+
+from patience import patience
+
+ALL = tuple(KINDS)
+TRACE = "/debug/pprof/trace?seconds=1"
+CPU = "/debug/pprof/profile?seconds=1"
+
+
+@dataclasses.dataclass
+class Ran:
+    """One run: its report, and the folder it wrote to."""
+
+    report: profiles.Report
+    folder: Path
+
+    def rows(self, instance: str = "") -> dict[str, LedgerRow]:
+        """Kind -> row, of the one instance."""
+        rows = [row for row in self.report.rows if row.instance == instance or not instance]
+        found = {row.capture.removeprefix("profile:"): row for row in rows}
+        assert len(found) == len(rows)
+        return found
+
+    def reasons(self, instance: str = "") -> dict[str, str]:
+        return {kind: row.reason for kind, row in self.rows(instance).items()}
+
+
+def take(transport, folder, kinds=ALL, deadline=60.0, clock=None, **options) -> Ran:
+    clock = clock or JumpingClock()
+    run_deadline, selection, store = Deadline(deadline, clock=clock), everything(transport), Store(str(folder))
+    clock.rows = store.rows
+    given = {"kinds": kinds, "cpu_seconds": 1, "timeout": 1.0, **options}
+    report = profiles.take_all(
+        transport,
+        discover(transport, selection, run_deadline),
+        selection,
+        store,
+        profiles.Options(**given),
+        run_deadline,
+    )
+    on_disk = [LedgerRow.from_dict(json.loads(line)) for line in (folder / "ledger.jsonl").read_text().splitlines()]
+    assert on_disk == report.rows
+    left = {path.suffix for path in folder.rglob("*.*")}
+    assert left <= {".jsonl", ".json", ".gz", ".txt", ".html", ".out"}
+    return Ran(report, folder)
+
+
+@pytest.fixture
+def transport() -> FakeTransport:
+    return FakeTransport()
+
+
+def paths(transport, name=""):
+    return [path for instance, path in transport.asked if name in ("", instance)]
+
+
+def test_each_kind_is_taken_kept_and_proved_the_costly_ones_last(transport, tmp_path):
+    service = transport.add("region", "r", answer=profiling)
+    ran = take(transport, tmp_path, addresses=[0x401000, 0x5])
+    assert ran.reasons() == {
+        "index": "recorded",
+        "cmdline": "recorded",
+        "symbol": "recorded",
+        "goroutine": "profile_whole",
+        "goroutine_debug1": "proven",
+        "goroutine_debug2": "profile_whole",
+        "threadcreate": "profile_whole",
+        "block": "profile_empty",
+        "mutex": "profile_empty",
+        "heap": "profile_whole",
+        "allocs": "profile_whole",
+        "cpu": "profile_whole",
+        "trace": "profile_cut",
+        "names": "recorded",
+    }
+    folder = tmp_path / "c1" / "region" / service.instance.name
+    for kind, row in ran.rows().items():
+        assert (tmp_path / row.path).stat().st_size == row.bytes > 0
+        if kind in KINDS:
+            assert (tmp_path / row.path) == folder / KINDS[kind].file
+        assert row.details.get("http_status") == 200
+    asked = paths(transport)
+    assert asked[:2] == ["/worker_stats", "/debug/pprof/"]
+    assert asked[-3:] == ["/worker_stats", CPU, TRACE]
+    assert (folder / "names.txt").read_text() == "0x401000 main.work\n"
+    assert ran.report.names == [
+        {"cluster": "c1", "component": "region", "instance": "r", "address": "0x401000", "name": "main.work"}
+    ]
+    assert ran.report.touched == 1
+
+
+def test_the_index_is_kept_as_text_without_its_dead_links(transport, tmp_path):
+    transport.add("region", "r", answer=profiling)
+    row = take(transport, tmp_path).rows()["index"]
+    assert row.details["profiles"] == {"goroutine": 3, "profile": 0}
+    assert row.path.endswith("/index.txt")
+    lines = (tmp_path / row.path).read_text().splitlines()
+    assert [line.split() for line in lines] == [["count", "profile"], ["3", "goroutine"], ["0", "profile"]]
+    assert not list(tmp_path.rglob("*.html"))
+
+
+def test_goroutines_come_parsed_with_their_states_and_waits(transport, tmp_path):
+    transport.add("region", "r", answer=profiling)
+    rows = take(transport, tmp_path, SETS["quick"]).rows()
+    parsed = json.loads((tmp_path / rows["goroutine_debug2"].details["parsed"]).read_text())
+    waits = {group["state"]: group["wait_minutes_max"] for group in parsed["groups"]}
+    assert waits == {"running": 0, "chan receive": 5}
+    parsed = json.loads((tmp_path / rows["goroutine_debug1"].details["parsed"]).read_text())
+    assert sum(group["count"] for group in parsed["groups"]) == 3
+
+
+def test_a_command_line_is_kept_without_its_secrets(transport, tmp_path):
+    transport.add("region", "r", answer=profiling)
+    row = take(transport, tmp_path, ["cmdline"]).rows()["cmdline"]
+    assert row.details["hidden"] == 1
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or b"very-secret" not in path.read_bytes()
+    assert (tmp_path / row.path).read_bytes().startswith(b"/opt/yunion/bin/region\0--config\0")
+
+
+def test_snapshots_change_nothing_and_garbage_collection_does(transport, tmp_path):
+    transport.add("region", "r", answer=profiling)
+    assert take(transport, tmp_path / "a", SETS["quick"]).report.touched == 0
+    assert take(transport, tmp_path / "b", ["heap"], gc=True).report.touched == 1
+    assert paths(transport)[-1] == "/debug/pprof/heap?gc=1"
+
+
+def test_differences_are_asked_for_with_their_seconds(transport, tmp_path):
+    transport.add("region", "r", answer=profiling)
+    rows = take(transport, tmp_path, ["heap", "goroutine_debug2"], delta_seconds=3).rows()
+    assert paths(transport)[-2:] == ["/debug/pprof/heap?seconds=3", "/debug/pprof/goroutine?debug=2"]
+    assert rows["heap"].details["seconds"] == 3
+    assert "seconds" not in rows["goroutine_debug2"].details
+
+
+# What a service does not have
+
+
+@pytest.mark.parametrize(
+    ("component", "answer"),
+    [
+        ("region", healthy),
+        ("scheduler", lambda _target: HttpAnswer(401, JSON, b'{"error":"Request unauthorized"}')),
+        ("monitor", healthy),
+    ],
+)
+def test_profiling_that_is_off_is_told_after_one_question(transport, tmp_path, component, answer):
+    transport.add(component, "x", answer=answer)
+    ran = take(transport, tmp_path)
+    has = [kind for kind in ALL if component == "region" or KINDS[kind].exact]
+    assert {kind: reason for kind, reason in ran.reasons().items() if kind in has} == dict.fromkeys(
+        has, "profiling_off"
+    )
+    assert [path for path in paths(transport) if path.startswith("/debug")] == ["/debug/pprof/"]
+    assert ("SIGUSR1 makes no dump here" in ran.rows()["index"].message) is (component != "region")
+    assert "enable_app_profiling" in ran.rows()["cpu"].message
+    assert ran.report.touched == 0
+
+
+@pytest.mark.parametrize("component", ["scheduler", "webconsole", "monitor"])
+def test_named_profiles_are_not_asked_of_components_that_have_the_exact_paths(transport, tmp_path, component):
+    transport.add(component, "x", answer=exact_only)
+    reasons = take(transport, tmp_path).reasons()
+    assert {kind for kind, reason in reasons.items() if reason == "not_registered"} == {
+        name for name, kind in KINDS.items() if not kind.exact
+    }
+    assert reasons["cpu"] == "profile_whole"
+    asked = {path.partition("?")[0] for path in paths(transport)}
+    assert asked == {"/debug/pprof/" + kind.path for kind in KINDS.values() if kind.exact}
+
+
+def test_a_component_that_is_not_known_may_have_only_the_exact_paths(transport, tmp_path):
+    transport.add("meter", "x", answer=exact_only)
+    reasons = take(transport, tmp_path).reasons()
+    assert reasons["heap"] == "not_registered"
+    assert (reasons["index"], reasons["cpu"]) == ("recorded", "profile_whole")
+
+
+@pytest.mark.parametrize("component", ["mcp-server", "host-deployer", "climc"])
+def test_what_has_no_pprof_is_not_asked(transport, tmp_path, component):
+    transport.add(component, "x")
+    assert set(take(transport, tmp_path).reasons().values()) == {"not_offered"}
+    assert transport.asked == []
+
+
+def test_what_does_not_run_is_not_asked(transport, tmp_path):
+    transport.add("region", "x", state=State.CRASH_LOOP)
+    assert set(take(transport, tmp_path).reasons().values()) == {"crash_loop"}
+    assert transport.asked == []
+
+
+# The cost guard
+
+
+@pytest.mark.parametrize(
+    ("pool", "snapshots", "timed"),
+    [
+        ({}, True, True),
+        ({"active": 6}, True, True),
+        ({"active": 7}, True, False),
+        ({"active": 8}, False, False),
+        ({"queue": 1}, False, False),
+        ({"detached": 7}, True, True),
+        ({"detached": 8}, False, False),
+        ({"most": 1}, True, False),
+        ({"most": 0}, False, False),
+    ],
+)
+def test_a_service_without_a_worker_to_spare_is_not_asked(transport, tmp_path, pool, snapshots, timed):
+    def answer(target):
+        return HttpAnswer(200, JSON, workers(**pool)) if target.path == "/worker_stats" else profiling(target)
+
+    transport.add("region", "r", answer=answer)
+    reasons = take(transport, tmp_path / "a").reasons()
+    assert (reasons["heap"] == "profile_whole", reasons["cpu"] == "profile_whole") == (snapshots, timed)
+    assert reasons["cpu"] in ("profile_whole", "pool_saturated")
+    forced = take(transport, tmp_path / "b", force=True).reasons()
+    assert (forced["heap"], forced["cpu"]) == ("profile_whole", "profile_whole")
+
+
+def test_a_refusal_says_the_figures(transport, tmp_path):
+    def answer(target):
+        return HttpAnswer(200, JSON, workers(8, 640)) if target.path == "/worker_stats" else profiling(target)
+
+    transport.add("region", "r", answer=answer)
+    rows = take(transport, tmp_path).rows()
+    assert "8 of 8 are busy, 640 requests wait" in rows["cpu"].message
+    assert paths(transport) == ["/worker_stats"]
+
+
+@pytest.mark.parametrize("body", [b"", b'{"workers":[]}', b'{"workers":[{"name":"HttpGetRequestWorkerManager"}]}'])
+def test_of_a_service_whose_workers_cannot_be_seen_only_snapshots_are_taken(transport, tmp_path, body):
+    def answer(target):
+        return HttpAnswer(200, JSON, body) if target.path == "/worker_stats" else profiling(target)
+
+    transport.add("region", "r", answer=answer)
+    ran = take(transport, tmp_path / "a")
+    assert (ran.reasons()["heap"], ran.reasons()["cpu"]) == ("profile_whole", "pool_unknown")
+    assert ran.report.touched == 0
+    assert take(transport, tmp_path / "b", force=True).reasons()["cpu"] == "profile_whole"
+
+
+def test_the_pool_is_looked_at_again_before_what_takes_time(transport, tmp_path):
+    def answer(target):
+        if target.path == "/worker_stats":
+            busy = 8 if paths(transport).count("/worker_stats") > 1 else 0
+            return HttpAnswer(200, JSON, workers(busy))
+        return profiling(target)
+
+    transport.add("region", "r", answer=answer)
+    reasons = take(transport, tmp_path).reasons()
+    assert (reasons["heap"], reasons["cpu"]) == ("profile_whole", "pool_saturated")
+
+
+# Who is asked when
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_so_many_replicas_of_a_component_at_a_time_and_all_components_at_once(transport, tmp_path, at_once):
+    busy, together = Crowd(at_once), Crowd(at_once + 1)
+    for component in ("region", "keystone"):
+        for _replica in range(4):
+            service = transport.add(component, answer=profiling)
+            service.faults[CPU] = busy.visit(component)
+            service.faults["/debug/pprof/heap"] = together.visit("all")
+    take(transport, tmp_path, ["cpu", "heap"], max_replicas_at_once=at_once)
+    assert busy.most == {"region": at_once, "keystone": at_once}
+    assert together.most["all"] > at_once
+
+
+def test_the_first_of_each_component_come_before_the_second_of_any(transport, tmp_path):
+    for component in ("region", "keystone"):
+        for _replica in range(3):
+            transport.add(component, answer=profiling)
+    take(transport, tmp_path, ["cpu"], concurrency=1)
+    order = [name.partition("-")[0] for name, path in transport.asked if path == CPU]
+    assert order[0::2] == order[:1] * 3
+    assert order[1::2] == order[1:2] * 3
+    assert set(order) == {"region", "keystone"}
+
+
+def test_one_that_hangs_is_asked_no_more_and_takes_nothing_from_the_others(transport, tmp_path):
+    hung = transport.add("region", "hung", answer=profiling)
+    hung.faults["/debug/pprof/mutex"] = no_answer
+    good = [f"good-{number}" for number in range(3)]
+    for name in good:
+        transport.add("keystone", name, answer=profiling)
+    # Its time does not begin to pass before the others have come to their end.
+    clock = JumpingClock(taken(*good, capture="profile:trace"))
+    ran = take(transport, tmp_path, clock=clock, concurrency=3)
+    assert clock.jumps == [1.0]
+    assert ran.reasons("hung")["mutex"] == ran.reasons("hung")["trace"] == ran.reasons("hung")["cpu"] == "no_answer"
+    assert paths(transport, "hung")[-1] == "/debug/pprof/mutex"
+    assert ran.reasons("hung")["block"] == "profile_empty"
+    assert "nothing more after it" in ran.rows("hung")["cpu"].message
+    for number in range(3):
+        assert ran.reasons(f"good-{number}")["cpu"] == "profile_whole"
+
+
+# What goes wrong
+
+
+def with_body(path, body, status=200, **fields):
+    def answer(target):
+        return HttpAnswer(status, {}, body, **fields) if target.path == path else profiling(target)
+
+    return answer
+
+
+BAD = {
+    "403": ("/debug/pprof/", (b'{"code":403}', 403), {}, "index", "user_agent_refused"),
+    "429": ("/debug/pprof/heap", (b'{"details":"Request queue is full"}', 429), {}, "heap", "queue_full"),
+    "504": ("/debug/pprof/heap", (b'{"details":"timeout"}', 504), {}, "heap", "process_timeout"),
+    "in use": (CPU, (b"Could not enable CPU profiling: cpu profiling already in use", 500), {}, "cpu", "server_error"),
+    "400": ("/debug/pprof/heap", (b"seconds and debug", 400), {}, "heap", "unexpected_status"),
+    "empty": ("/debug/pprof/heap", (b"", 200), {}, "heap", "profile_cut"),
+    "html": ("/debug/pprof/heap", (b"<html>It works</html>", 200), {}, "heap", "profile_bad"),
+    "another": ("/debug/pprof/heap", (b"\x1f\x8b" + b"\0" * 100, 200), {}, "heap", "profile_bad"),
+    "cut": ("/debug/pprof/heap", (b"\x1f\x8b\x08", 200), {"whole": False, "cut_by": "end"}, "heap", "body_cut"),
+    "no index": ("/debug/pprof/", (b"<html>It works</html>", 200), {}, "index", "profile_bad"),
+}
+
+
+@pytest.mark.parametrize("how", BAD)
+def test_what_is_no_profile_is_told_and_what_came_is_kept(transport, tmp_path, how):
+    path, (body, status), fields, kind, reason = BAD[how]
+    transport.add("region", "r", answer=with_body(path, body, status, **fields))
+    ran = take(transport, tmp_path)
+    row = ran.rows()[kind]
+    assert row.reason == reason
+    assert set(ran.rows()) == set(ALL)
+    if status == 200 and body:
+        assert (tmp_path / row.path).read_bytes() == body
+    else:
+        assert (row.path, row.bytes) == ("", 0)
+
+
+def test_a_profile_that_is_too_large_is_kept_up_to_the_limit(transport, tmp_path):
+    transport.add("region", "r", answer=with_body("/debug/pprof/heap", b"\x1f\x8b" + b"x" * 100_000))
+    row = take(transport, tmp_path, ["heap", "allocs"], max_bytes=4096).rows()["heap"]
+    assert (row.reason, row.bytes) == ("body_too_large", 4096)
+    assert (tmp_path / row.path).stat().st_size == 4096
+
+
+def test_a_run_without_time_for_it_does_not_begin_what_takes_long(transport, tmp_path):
+    transport.add("region", "r", answer=profiling)
+    ran = take(transport, tmp_path, deadline=3.0, cpu_seconds=30)
+    assert (ran.reasons()["heap"], ran.reasons()["cpu"]) == ("profile_whole", "run_deadline")
+    assert not [path for path in paths(transport) if path.startswith("/debug/pprof/profile")]
+    assert ran.report.touched == 0
+
+
+def test_what_does_not_end_at_the_runs_deadline_is_left_behind_with_a_row(transport, tmp_path, monkeypatch):
+    monkeypatch.setattr(profiles, "run", give_up)
+    with stuck() as fault:
+        service = transport.add("region", "r", answer=profiling)
+        service.faults["/debug/pprof/mutex"] = fault
+        clock = JumpingClock(lambda _rows: fault.entered.is_set())
+        ran = take(transport, tmp_path, clock=clock, concurrency=1)
+        assert ran.reasons()["block"] == "profile_empty"
+        assert (ran.reasons()["mutex"], ran.reasons()["cpu"]) == ("no_answer", "run_deadline")
+        before = sorted(path.name for path in tmp_path.rglob("*.*"))
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == before
+
+
+def test_a_pod_that_goes_in_mid_run_is_gone(transport, tmp_path):
+    service = transport.add("region", "r", answer=profiling)
+    service.faults["/debug/pprof/block"] = raises(CaptureError(Reason.GONE))
+    reasons = take(transport, tmp_path).reasons()
+    assert (reasons["goroutine"], reasons["block"], reasons["mutex"], reasons["trace"]) == (
+        "profile_whole", "gone", "gone", "gone",
+    )  # fmt: skip
+
+
+def test_a_disk_that_is_full_is_an_error_with_rows_for_all(transport, tmp_path, monkeypatch):
+    transport.add("region", "r", answer=profiling)
+
+    def full(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Store, "spool", full)
+    ran = take(transport, tmp_path)
+    assert set(ran.reasons().values()) == {"error"}
+    assert "No space left" in ran.rows()["heap"].message
+
+
+def test_a_row_is_recorded_once(tmp_path):
+    fake = FakeTransport()
+    service = fake.add("region", "r")
+    store = Store(str(tmp_path))
+    one = subject.Subject(service.instance, None, [KINDS["heap"]], names=False, store=store)
+    one.end(["profile:heap"], verdict(Reason.RUN_DEADLINE))
+    one.end(["profile:heap"], verdict(Reason.NO_ANSWER))
+    assert [row.reason for row in store.rows] == ["run_deadline"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"kinds": ["profile"]}, "unknown kind"),
+        ({"cpu_seconds": 61}, "forced"),
+        ({"trace_seconds": 11}, "forced"),
+        ({"cpu_seconds": 601, "force": True}, "1 to 600"),
+        ({"delta_seconds": -1}, "0 to 600"),
+        ({"max_replicas_at_once": 0}, "from 1 to 1000"),
+        ({"addresses": [0]}, "address"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        profiles.Options(**{"kinds": ["cpu"], **options})
+
+
+def test_forced_profiles_may_be_long():
+    assert profiles.Options(["cpu"], cpu_seconds=600, trace_seconds=60, force=True).seconds["cpu"] == 600
+
+
+# The plan
+
+
+def test_the_plan_says_what_is_asked_of_whom_and_for_how_long(transport):
+    for _replica in range(3):
+        transport.add("region", answer=profiling)
+    transport.add("scheduler", answer=profiling)
+    transport.add("climc")
+    selection = everything(transport)
+    found = discover(transport, selection, Deadline(patience()))
+    options = profiles.Options(ALL, cpu_seconds=10, trace_seconds=2, max_replicas_at_once=2)
+    rows, plan = profiles.would_take(found, selection, options, "c1", 300.0)
+    assert transport.asked == []
+    assert plan.seconds == 24
+    assert any(line.startswith("region: 3 instances: index, cmdline") and "about 24 s" in line for line in plan.lines)
+    assert any(line.startswith("scheduler: 1 instance: ") and "about 12 s" in line for line in plan.lines)
+    assert not any("climc" in line for line in plan.lines)
+    reasons = {row.component: set() for row in rows}
+    for row in rows:
+        reasons[row.component].add(row.reason)
+    assert reasons == {
+        "region": {"check_mode"}, "scheduler": {"check_mode", "not_registered"}, "climc": {"not_offered"},
+    }  # fmt: skip
+
+
+def test_a_plan_for_nobody_says_so(transport):
+    transport.add("climc")
+    selection = everything(transport)
+    found = discover(transport, selection, Deadline(patience()))
+    plan = profiles.would_take(found, selection, profiles.Options(ALL), "c1", 300.0)[1]
+    assert (plan.seconds, plan.lines) == (0, ["Nothing is asked of any instance."])
+
+
+def test_a_plan_that_is_longer_than_the_deadline_says_so(transport):
+    for _replica in range(4):
+        transport.add("region", answer=profiling)
+    selection = everything(transport)
+    found = discover(transport, selection, Deadline(patience()))
+    options = profiles.Options(["cpu"], cpu_seconds=10)
+    assert "cloudpods_deadline" in profiles.would_take(found, selection, options, "c1", 39.0)[1].lines[-1]
+    assert "cloudpods_deadline" not in profiles.would_take(found, selection, options, "c1", 40.0)[1].lines[-1]
+
+
+def test_names_can_not_steer_a_terminal(transport, tmp_path):
+    def answer(target):
+        if target.body:
+            return HttpAnswer(200, {}, b"num_symbols: 1\n0x401000 \x1b[31mmain.work\r\n0x5 main.other\n")
+        return profiling(target)
+
+    transport.add("region", "r", answer=answer)
+    ran = take(transport, tmp_path, ["symbol"], addresses=[0x401000])
+    assert [item["name"].isprintable() for item in ran.report.names] == [True]
+    assert b"\x1b" not in (tmp_path / ran.rows()["names"].path).read_bytes()
+
+
+def test_workers_that_are_not_told_in_time_are_not_seen(transport, tmp_path):
+    def late(deadline):
+        outlast(deadline)
+        deadline.check()
+
+    transport.add("region", "r", answer=profiling, faults={"/worker_stats": late})
+    reasons = take(transport, tmp_path, timeout=0.2).reasons()
+    assert (reasons["heap"], reasons["cpu"]) == ("profile_whole", "pool_unknown")

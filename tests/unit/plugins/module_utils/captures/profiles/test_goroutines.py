@@ -1,0 +1,159 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Goroutines by /debug/pprof in addition to the dump that answers a signal, or instead of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import issue, table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import Options
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.run import discover, would_capture
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
+from capturing import capture, everything
+from fake_transport import JSON, FakeTransport, healthy, no_answer, raises
+from profiling import profiling, workers
+
+from patience import patience
+
+PPROF = "stack:pprof"
+GOROUTINES = "/debug/pprof/goroutine?debug=2"
+
+
+@pytest.fixture
+def transport() -> FakeTransport:
+    return FakeTransport()
+
+
+def busy(target):
+    return HttpAnswer(200, JSON, workers(8, 3)) if target.path == "/worker_stats" else profiling(target)
+
+
+def off(target):
+    return HttpAnswer(200, JSON, workers()) if target.path == "/worker_stats" else healthy(target)
+
+
+@pytest.mark.parametrize("method", ["auto", "both"])
+def test_it_comes_after_the_dump_and_has_states_and_waits(transport, tmp_path, method):
+    transport.add("region", "r", answer=profiling)
+    ran = capture(transport, tmp_path, method=method)
+    assert ran.only().reason == "proven"
+    row = ran.only(PPROF)
+    assert (row.reason, row.path.rpartition("/")[2]) == ("profile_whole", "stack-pprof-1.txt")
+    parsed = json.loads((tmp_path / row.details["parsed"]).read_text())
+    assert max(group["wait_minutes_max"] for group in parsed["groups"]) == 5
+    calls = [call for call, _name in transport.calls]
+    assert calls.index("signal") < calls.index("http_get")
+    assert [path for _name, path in transport.asked] == ["/worker_stats", GOROUTINES]
+
+
+def test_by_signal_alone_nothing_is_asked_over_http(transport, tmp_path):
+    transport.add("region", "r", answer=profiling)
+    ran = capture(transport, tmp_path, method="signal")
+    assert (ran.rows(PPROF), transport.asked) == ([], [])
+
+
+def test_by_pprof_alone_no_signal_is_sent(transport, tmp_path):
+    transport.add("region", "r", answer=profiling)
+    transport.add("scheduler", "s", answer=profiling)
+    transport.add("climc", "c")
+    transport.add("keystone", "k", state=State.PENDING)
+    ran = capture(transport, tmp_path, method="pprof", count=3)
+    assert ran.report.signals == 0
+    assert {row.instance: row.reason for row in ran.report.rows} == {
+        "r": "profile_whole", "s": "not_registered", "c": "not_offered", "k": "pending",
+    }  # fmt: skip
+    assert not [call for call, _name in transport.calls if call in ("signal", "open_process", "open_log")]
+
+
+WITHOUT = {
+    "off": (off, {}, "profiling_off"),
+    "busy": (busy, {}, "pool_saturated"),
+    "hung": (profiling, {"http_get": no_answer}, "no_answer"),
+    "forbidden": (profiling, {"http_get": raises(CaptureError(Reason.FORBIDDEN, "pods/proxy"))}, "forbidden"),
+}
+
+
+@pytest.mark.parametrize("why", WITHOUT)
+def test_where_it_cannot_be_had_auto_says_nothing_and_both_says_why(transport, tmp_path, why):
+    answer, faults, reason = WITHOUT[why]
+    transport.add("region", "r", answer=answer, faults=faults)
+    ran = capture(transport, tmp_path / "auto", method="auto")
+    assert (ran.only().reason, ran.rows(PPROF)) == ("proven", [])
+    assert not list(tmp_path.rglob("stack-pprof*"))
+    ran = capture(transport, tmp_path / "both", method="both")
+    assert (ran.only().reason, ran.only(PPROF).reason) == ("proven", reason)
+
+
+def test_what_is_forbidden_is_tried_once(transport, tmp_path):
+    for _replica in range(5):
+        transport.add("region", answer=profiling, faults=WITHOUT["forbidden"][1])
+    ran = capture(transport, tmp_path, method="auto")
+    assert len(ran.rows(reason="proven")) == 5
+    assert len(transport.asked) == 1
+
+
+def test_one_replica_tells_for_its_component_that_profiling_is_off(transport, tmp_path):
+    for number in range(4):
+        transport.add("region", f"off-{number}", answer=off)
+        transport.add("keystone", f"on-{number}", answer=profiling)
+    ran = capture(transport, tmp_path, method="auto")
+    assert {row.instance for row in ran.rows(PPROF)} == {f"on-{number}" for number in range(4)}
+    assert len({name for name, _path in transport.asked if name.startswith("off")}) == 1
+
+
+def test_of_a_service_that_does_not_tell_how_busy_it_is_auto_asks_nothing_more(transport, tmp_path):
+    transport.add("region", "r", answer=profiling, faults={"/worker_stats": no_answer})
+    capture(transport, tmp_path / "auto", method="auto")
+    assert [path for _name, path in transport.asked] == ["/worker_stats"]
+    assert capture(transport, tmp_path / "both", method="both").only(PPROF).reason == "profile_whole"
+
+
+def test_what_is_cut_is_kept_and_said(transport, tmp_path):
+    def cut(target):
+        answer = profiling(target)
+        if target.path != GOROUTINES:
+            return answer
+        return HttpAnswer(200, {}, answer.body[:-20], whole=False, cut_by="end")
+
+    transport.add("region", "r", answer=cut)
+    row = capture(transport, tmp_path, method="auto").only(PPROF)
+    assert (row.status, row.reason) == ("partial", "body_cut")
+    assert (tmp_path / row.path).stat().st_size == row.bytes > 0
+
+
+def test_check_mode_says_what_would_be_asked(transport):
+    transport.add("region", "r", answer=profiling)
+    selection = everything(transport)
+    found = discover(transport, selection, Deadline(patience()))
+    deadline = Deadline(patience())
+    captures = {
+        method: [row.capture for row in would_capture(transport, found, selection, Options(method=method), deadline)]
+        for method in ("auto", "signal", "pprof", "both")
+    }
+    assert captures == {"auto": ["stack"], "signal": ["stack"], "pprof": [PPROF], "both": [PPROF, "stack"]}
+    assert transport.asked == []
+
+
+def test_the_issue_tells_the_longest_waits(transport, tmp_path):
+    transport.add("region", "r", answer=profiling)
+    ran = capture(transport, tmp_path, method="auto")
+
+    def load(path):
+        return json.loads((tmp_path / path).read_text())
+
+    text = issue({}, ran.report.rows, load)
+    assert "- 1 goroutine in main.main: chan receive, 5 minutes (r)" in text
+    assert [line.split()[:3] for line in table(ran.report.rows)[1:]] == [["region", "1", "1"]]
+
+
+def test_what_was_taken_by_pprof_alone_is_in_table_and_issue(transport, tmp_path):
+    transport.add("region", "r", answer=profiling)
+    rows = capture(transport, tmp_path, method="pprof").report.rows
+    assert "2 goroutines" in table(rows)[1]
+    assert "## region" in issue({}, rows, lambda path: json.loads((tmp_path / path).read_text()))

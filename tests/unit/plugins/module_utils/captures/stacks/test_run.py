@@ -1,0 +1,715 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whole runs: everything is accounted for, nobody holds up the others, and the wrong process is never signalled."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import threading
+import time
+
+import capturing
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import rounds
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import run as run_module
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import Options
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.run import (
+    capture_all,
+    discover,
+    would_capture,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Process, State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, ProbeFacts
+from capturing import DUMP, TIMEOUT, Crowd, answers, capture, sent, stuck, taken, with_facts, with_state
+from fake_transport import USR1, VERSION, FakeTransport, JumpingClock, hang, raises
+
+from patience import patience, wait_until
+
+
+@pytest.fixture
+def transport():
+    return FakeTransport()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """The run's deadline passes when nothing is at work but what minds no deadline."""
+    monkeypatch.setattr(rounds, "run", capturing.give_up)
+
+
+# What a good run leaves
+
+
+def test_a_healthy_replica_leaves_dump_log_parsed_form_and_version(transport, tmp_path):
+    service = transport.add("region", on_signal=answers(DUMP))
+    ran = capture(transport, tmp_path)
+    row = ran.only()
+    process = capturing.process_of(service)
+    assert (row.status, row.reason) == ("complete", "proven")
+    assert (row.cluster, row.namespace, row.node, row.container) == ("c1", "onecloud", "n1", "region")
+    assert row.path == f"c1/region/{service.instance.name}/stack-1.txt"
+    dump = ran.artifact(row)
+    assert dump == DUMP
+    assert (row.bytes, row.sha256) == (len(dump), hashlib.sha256(dump).hexdigest())
+    assert DUMP in ran.artifact(row, ".log")
+    assert row.details["total"] == row.details["goroutines"] == 40
+    assert row.details["groups"] == len(json.loads((tmp_path / row.details["parsed"]).read_text())["groups"]) == 4
+    assert (row.details["pid"], row.details["start_time_ticks"]) == (process.pid, process.start_time)
+    assert row.details["restarted"] is False
+    version = ran.only("version")
+    assert (version.status, version.reason) == ("complete", "recorded")
+    assert version.details["version"]["gitVersion"] == "v4.0.1"
+    assert json.loads(ran.artifact(version)) == version.details["version"]
+    assert ran.artifact(version, ".txt") == VERSION
+    assert ran.ledger == ran.report.rows
+    assert (ran.report.signals, ran.report.spread) == (1, [0.0])
+
+
+def test_each_replicas_log_is_open_before_it_is_signalled(transport, tmp_path):
+    service = transport.add("region")
+    capture(transport, tmp_path)
+    assert transport.done_to(service.instance.name) == ["open_log", "open_process", "signal", "version"]
+
+
+def test_all_checks_are_made_before_the_first_signal(transport, tmp_path):
+    for _number in range(5):
+        transport.add("region")
+    ran = capture(transport, tmp_path, gate_patience=patience())
+    calls = [call for call, _name in transport.calls if call in ("open_process", "signal")]
+    assert calls == ["open_process"] * 5 + ["signal"] * 5
+    assert ran.report.spread == [pytest.approx(max(map(sent, ran.rows())) - min(map(sent, ran.rows())), abs=0.002)]
+
+
+# Check mode
+
+
+def test_check_mode_only_discovers(transport):
+    transport.add("region")
+    transport.add("scheduler")
+    with_state(State.PENDING)(transport.add("keystone"))
+    selection = capturing.everything(transport)
+    found = discover(transport, selection, Deadline(patience()))
+    rows = would_capture(transport, found, selection, Options(count=2), Deadline(patience()))
+    assert {call for call, _name in transport.calls} == {"discover"}
+    assert {(row.component, row.sequence): (row.status, row.reason) for row in rows} == {
+        (component, sequence): outcome
+        for component, outcome in {
+            "region": ("skipped", "check_mode"),
+            "scheduler": ("refused", "never_dumps"),
+            "keystone": ("refused", "pending"),
+        }.items()
+        for sequence in (1, 2)
+    }
+    assert not any(row.path or row.details for row in rows)
+
+
+def test_check_mode_promises_no_signal_where_only_http_is_reached(transport):
+    transport.reaches_processes = False
+    transport.add("region")
+    selection = capturing.everything(transport)
+    found = discover(transport, selection, Deadline(patience()))
+    (row,) = would_capture(transport, found, selection, Options(), Deadline(patience()))
+    assert row.reason == "http_only"
+
+
+def test_check_mode_sees_what_the_run_would_see_where_that_runs_nothing(transport):
+    transport.sees_processes = True
+    transport.add("region")
+    lost = transport.add("keystone")
+    (process,) = lost.facts.candidates
+    lost.facts = ProbeFacts((dataclasses.replace(process, stderr="/dev/null"),))
+    transport.add("glance", ignored=USR1)
+    transport.add("logger").faults["open_log"] = raises(CaptureError(Reason.LOG_UNAVAILABLE, "x"))
+    selection = capturing.everything(transport)
+    found = discover(transport, selection, Deadline(patience()))
+    rows = would_capture(transport, found, selection, Options(), Deadline(patience()))
+    assert {row.component: row.reason for row in rows} == {
+        "region": "check_mode",
+        "keystone": "stderr_lost",
+        "glance": "usr1_ignored",
+        "logger": "log_unavailable",
+    }
+    assert "signal" not in {call for call, _name in transport.calls}
+
+
+# Refusals
+
+
+def other(process: Process, **fields) -> Process:
+    return dataclasses.replace(process, pid=process.pid + 50, **fields)
+
+
+def two_processes(service):
+    process = capturing.process_of(service)
+    service.facts = ProbeFacts((process, other(process)))
+
+
+def elsewhere(service):
+    process = capturing.process_of(service)
+    service.facts = ProbeFacts((other(process, same_container=False, same_by=""),))
+
+
+def impostor(service):
+    service.facts = ProbeFacts((), (capturing.process_of(service).pid,))
+
+
+REFUSED = {
+    "several_processes": two_processes,
+    "no_process": elsewhere,
+    "usr1_ignored": with_facts(ignored=USR1),
+    "usr1_not_caught": with_facts(caught=0),
+    "stderr_lost": with_facts(stderr="/dev/null"),
+}
+
+
+@pytest.mark.parametrize(
+    ("reason", "trouble"),
+    [*REFUSED.items(), ("no_process", impostor), ("stderr_lost", with_facts(log_file="option --log-file-prefix"))],
+)
+def test_no_signal_where_the_one_process_is_not_proved(transport, tmp_path, reason, trouble):
+    service = transport.add("region")
+    trouble(service)
+    ran = capture(transport, tmp_path)
+    assert (ran.only().status, ran.only().reason) == ("refused", reason)
+    assert "Next:" in ran.only().message
+    assert transport.done_to(service.instance.name) == ["open_log", "open_process"]
+    assert ran.report.signals == 0
+    assert ran.only("version").reason == "stack_not_taken"
+
+
+@pytest.mark.parametrize(
+    ("component", "state", "reason"),
+    [
+        ("scheduler", State.RUNNING, "never_dumps"),
+        ("region-dns", State.RUNNING, "reloads"),
+        ("etcd", State.RUNNING, "may_die"),
+        ("region", State.PENDING, "pending"),
+        ("region", State.WAITING, "not_started"),
+        ("region", State.INIT, "stuck_in_init"),
+        ("region", State.CRASH_LOOP, "crash_loop"),
+        ("region", State.TERMINATING, "terminating"),
+        ("region", State.TERMINATED, "terminated"),
+        ("region", State.NO_CONTAINER, "wrong_container"),
+        ("region", State.NODE_LOST, "node_lost"),
+        ("region", State.UNTRUSTED, "untrusted"),
+    ],
+)
+def test_what_is_refused_early_is_not_even_looked_at(transport, tmp_path, component, state, reason):
+    service = transport.add(component)
+    with_state(state, "why")(service)
+    ran = capture(transport, tmp_path, count=2, interval=0.0)
+    assert [(row.status, row.reason, row.sequence) for row in ran.rows()] == [
+        ("refused", reason, 1),
+        ("refused", reason, 2),
+    ]
+    assert transport.done_to(service.instance.name) == []
+    assert ran.rows("version") == []
+
+
+def test_the_asked_one_of_several_processes_is_signalled_and_no_other(transport, tmp_path):
+    service = transport.add("host")
+    own = capturing.process_of(service)
+    service.facts = ProbeFacts((other(own, same_container=False), own), (own.pid + 1,))
+    ran = capture(transport, tmp_path)
+    assert (ran.only().reason, ran.only().details["pid"]) == ("proven", own.pid)
+
+
+# The version
+
+
+def test_the_version_is_read_once_per_image_and_others_refer_to_it(transport, tmp_path):
+    services = [transport.add("region", image_id="image-a") for _number in range(4)]
+    services.append(transport.add("keystone", image_id="image-b"))
+    ran = capture(transport, tmp_path)
+    asked = [name for call, name in transport.calls if call == "version"]
+    assert sorted(name.partition("-")[0] for name in asked) == ["keystone", "region"]
+    rows = {row.instance: row for row in ran.rows("version")}
+    assert set(rows) == {service.instance.name for service in services}
+    source = rows[next(name for name in asked if name.startswith("region"))]
+    for name, row in rows.items():
+        if name in asked:
+            assert row.reason == "recorded"
+        else:
+            assert (row.reason, row.path, row.sha256) == ("same_image", source.path, source.sha256)
+            assert row.details == source.details
+            assert source.instance in row.message
+
+
+def test_components_that_share_an_image_have_versions_of_their_own(transport, tmp_path):
+    for component in ("region", "glance"):
+        transport.add(component, image_id="shared")
+    ran = capture(transport, tmp_path)
+    assert {row.component: row.reason for row in ran.rows("version")} == {"region": "recorded", "glance": "recorded"}
+
+
+def test_without_an_image_id_everybody_is_asked(transport, tmp_path):
+    for _number in range(2):
+        transport.add("region", image_id="")
+    assert [row.reason for row in capture(transport, tmp_path).rows("version")] == ["recorded", "recorded"]
+
+
+def test_without_an_image_id_nobody_refers_to_another(transport, tmp_path):
+    transport.add("region", "well", image_id="")
+    impostor(transport.add("region", "refused", image_id=""))
+    ran = capture(transport, tmp_path)
+    assert {row.instance: row.reason for row in ran.rows("version")} == {
+        "well": "recorded",
+        "refused": "stack_not_taken",
+    }
+
+
+def test_a_version_that_fails_is_said_for_all_of_its_image(transport, tmp_path):
+    for _number in range(2):
+        transport.add("region", version=b"panic: no\n")
+    ran = capture(transport, tmp_path)
+    assert [row.reason for row in ran.rows("version")] == ["no_version", "no_version"]
+    assert {row.reason for row in ran.rows()} == {"proven"}
+    assert list(tmp_path.rglob("version.*")) == list(tmp_path.rglob("version.txt")) != []
+
+
+def test_no_version_where_the_memory_has_no_room_for_it(transport, tmp_path):
+    service = transport.add("region")
+    service.facts = dataclasses.replace(service.facts, memory_room=100 << 20)
+    ran = capture(transport, tmp_path)
+    assert (ran.only().reason, ran.only("version").reason) == ("proven", "no_memory_room")
+    assert "version" not in transport.done_to(service.instance.name)
+
+
+def test_the_version_is_asked_for_in_the_first_round_only(transport, tmp_path):
+    service = transport.add("region", image_id="")
+    ran = capture(transport, tmp_path, count=3, interval=0.0)
+    assert transport.done_to(service.instance.name).count("version") == 1
+    assert len(ran.rows("version")) == 1
+
+
+# Restarts
+
+
+def test_a_restart_after_the_signal_is_said(transport, tmp_path):
+    def dump_and_restart(service):
+        service.write(DUMP)
+        service.restart()
+
+    transport.add("region", "restarts", on_signal=dump_and_restart)
+    transport.add("region", "stays")
+    ran = capture(transport, tmp_path)
+    told = ran.only(instance="restarts")
+    assert told.details["restarted"] is True
+    assert told.details["restarts"] == [0, 1]
+    assert told.message.endswith("The container restarted after the signal.")
+    assert ran.only(instance="stays").details["restarted"] is False
+    assert "restarted" not in ran.only(instance="stays").message
+    assert ran.ledger == ran.report.rows
+
+
+def test_what_is_gone_after_the_signal_is_said(transport, tmp_path):
+    transport.add("region", on_signal=answers(DUMP, end=True))
+    details = capture(transport, tmp_path).only().details
+    assert (details["restarted"], details["after"]) == (True, "gone")
+
+
+def test_where_it_cannot_be_seen_nothing_is_claimed(transport, tmp_path, monkeypatch):
+    transport.add("region")
+    found = discover(transport, capturing.everything(transport), Deadline(patience()))
+    blind = Discovery(problems=[("onecloud", verdict(Reason.UNREACHABLE))])
+    monkeypatch.setattr(transport, "discover", lambda _selection, _deadline: blind)
+    row = capture(transport, tmp_path, found=found).only()
+    assert (row.reason, row.details["restarted"]) == ("proven", None)
+    assert "restarted" not in row.message
+
+
+def test_instances_that_were_given_need_not_be_of_the_selection(transport, tmp_path):
+    service = transport.add("newone")
+    ran = capture(transport, tmp_path, selection=select(), found=Discovery([service.instance]))
+    assert (ran.only().reason, ran.only().details["restarted"]) == ("proven", False)
+
+
+def test_nothing_is_listed_again_when_nothing_was_signalled(transport, tmp_path):
+    transport.add("scheduler")
+    capture(transport, tmp_path)
+    assert [call for call, _name in transport.calls] == ["discover"]
+
+
+# Places
+
+
+def test_places_that_cannot_be_seen_and_components_that_are_not_there_have_rows(transport, tmp_path):
+    service = transport.add("region")
+    forbidden = verdict(Reason.FORBIDDEN, "list pods")
+    found = Discovery([service.instance], [("other", forbidden)])
+    ran = capture(transport, tmp_path / "a", found=found, selection=select(components=["region", "glance"]))
+    place, missing = ran.rows("discovery")
+    assert (place.namespace, place.reason, place.message) == ("other", "forbidden", forbidden.message)
+    assert (missing.component, missing.status, missing.reason) == ("glance", "failed", "not_found")
+    ran = capture(transport, tmp_path / "b", selection=select(components=["region", "glance"]))
+    (row,) = ran.rows("discovery")
+    assert (row.component, row.status, row.reason) == ("glance", "failed", "not_found")
+    ran = capture(transport, tmp_path / "c", selection=select("kvm_server"))
+    assert {(row.status, row.reason) for row in ran.rows("discovery")} == {("skipped", "not_deployed")}
+
+
+def test_where_nothing_could_be_looked_at_no_component_is_said_to_be_missing(transport, tmp_path):
+    found = Discovery([], [("", verdict(Reason.UNREACHABLE, "refused"))])
+    ran = capture(transport, tmp_path, found=found, selection=select(components=["region"]))
+    assert [row.reason for row in ran.rows("discovery")] == ["unreachable"]
+
+
+def test_a_misspelt_component_beside_a_right_one_has_a_failed_row_with_the_nearest_name(transport, tmp_path):
+    service = transport.add("region")
+    found = Discovery([service.instance], unknown=("regoin",))
+    ran = capture(transport, tmp_path, found=found, selection=select(components=["region", "regoin"]))
+    (row,) = ran.rows("discovery")
+    assert (row.component, row.status) == ("regoin", "failed")
+    assert "there is no component 'regoin'; did you mean region" in row.message
+    assert [row.status for row in ran.rows("stack")] == ["complete"]
+
+
+def test_a_discovery_that_hangs_is_a_problem_by_the_deadline(transport, monkeypatch):
+    monkeypatch.setattr(transport, "discover", lambda _selection, deadline: hang(deadline))
+    found = discover(transport, select(), Deadline(0.1))
+    ((place, problem),) = found.problems
+    assert (place, problem.reason, found.instances) == ("", Reason.UNREACHABLE, [])
+
+
+# Hung targets
+
+HANGS = {
+    "open_log": ("timeout", False),
+    "open_process": ("timeout", False),
+    "signal": ("timeout", False),
+    "version": ("proven", True),
+}
+
+
+@pytest.mark.parametrize(("call", "expected"), HANGS.items())
+def test_a_hung_target_costs_only_its_own_deadline(transport, tmp_path, call, expected):
+    reason, was_sent = expected
+    transport.add("region", "hung", faults={call: hang}, image_id="own")
+    for number in range(3):
+        transport.add("region", f"well-{number}")
+    clock = JumpingClock(taken("well-0", "well-1", "well-2"))
+    ran = capture(transport, tmp_path, clock=clock)
+    row = ran.only(instance="hung")
+    assert (row.reason, "signal_sent" in row.details) == (reason, was_sent)
+    assert [one.reason for one in ran.rows() if one.instance != "hung"] == ["proven"] * 3
+    assert clock.jumps == [TIMEOUT]
+    if call == "version":
+        assert ran.only("version", instance="hung").reason == "no_version"
+
+
+def test_a_dump_that_never_comes_costs_only_its_own_deadline(transport, tmp_path):
+    transport.add("region", "mute", on_signal=lambda _service: None)
+    transport.add("region", "well")
+    clock = JumpingClock(taken("well"))
+    ran = capture(transport, tmp_path, clock=clock)
+    assert (ran.only(instance="mute").reason, ran.only(instance="well").reason) == ("no_dump", "proven")
+    assert ran.only(instance="mute").details["signal_sent"]
+    assert clock.jumps == [TIMEOUT]
+
+
+@pytest.mark.parametrize("call", ["open_log", "open_process", "signal", "version"])
+@pytest.mark.usefixtures("impatient")
+def test_one_that_minds_no_deadline_is_left_behind_at_the_runs_end(transport, tmp_path, call):
+    with stuck() as fault:
+        transport.add("region", "stuck", faults={call: fault}, image_id="own")
+        transport.add("region", "well")
+        clock = JumpingClock(lambda rows: taken("well")(rows) and fault.entered.is_set())
+        ran = capture(transport, tmp_path, clock=clock)
+        assert ran.only(instance="well").reason == "proven"
+        row, version = ran.only(instance="stuck"), ran.only("version", instance="stuck")
+        if call == "version":
+            # What was seen before is kept.
+            assert (row.reason, ran.artifact(row)[:9], version.reason) == ("proven", DUMP[:9], "no_version")
+        else:
+            assert (row.reason, version.reason) == ("timeout", "stack_not_taken")
+        assert "left behind" in (version if call == "version" else row).message
+        before = sorted(path for path in tmp_path.rglob("*"))
+    # Its thread has run to its end by now.
+    assert ran.ledger == ran.report.rows
+    assert sorted(path for path in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.usefixtures("impatient")
+def test_one_that_is_left_behind_after_its_signal_says_that_it_was_sent(transport, tmp_path, monkeypatch):
+    with stuck() as fault:
+        transport.add("region", on_signal=lambda _service: None)
+        monkeypatch.setattr("fake_transport.FakeLog.read", lambda _log: fault(None) or b"")
+        ran = capture(transport, tmp_path, clock=JumpingClock(lambda _rows: fault.entered.is_set()))
+        row = ran.only()
+        assert (row.reason, ran.report.signals) == ("no_dump", 1)
+        assert sent(row)
+        assert "before the signal was" not in row.message
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_abandoned_thread_that_wakes_up_before_the_run_is_over_changes_nothing(transport, tmp_path, monkeypatch):
+    with stuck() as fault:
+        transport.add("region", "stuck", faults={"open_log": fault})
+        transport.add("region", "well")
+        accounted = run_module._with_versions
+
+        def late(rows, targets):
+            fault.let_go()
+            return accounted(rows, targets)
+
+        monkeypatch.setattr(run_module, "_with_versions", late)
+        clock = JumpingClock(lambda rows: taken("well")(rows) and fault.entered.is_set())
+        ran = capture(transport, tmp_path, clock=clock)
+    assert ran.only(instance="stuck").reason == "timeout"
+    assert sorted(row.instance for row in ran.rows("version")) == ["stuck", "well"]
+    assert ran.ledger == ran.report.rows
+
+
+def test_what_had_no_turn_before_the_runs_deadline_is_skipped(transport, tmp_path):
+    for _number in range(4):
+        transport.add("region", faults={"open_process": hang})
+    ran = capture(transport, tmp_path, deadline=0.3, concurrency=1, timeout=10.0)
+    assert [row.reason for row in ran.rows()] == ["timeout"] + ["run_deadline"] * 3
+    assert {row.status for row in ran.rows(reason="run_deadline")} == {"skipped"}
+    assert len(ran.rows("version")) == 4
+
+
+def test_rounds_after_the_runs_deadline_are_skipped_one_by_one(transport, tmp_path):
+    clock = JumpingClock()
+
+    def pass_the_deadline(_deadline):
+        clock.now += 1.0
+
+    transport.add("region", faults={"version": pass_the_deadline})
+    ran = capture(transport, tmp_path, deadline=0.3, clock=clock, count=3, interval=10.0)
+    assert [(row.sequence, row.reason) for row in ran.rows()] == [
+        (1, "proven"),
+        (2, "run_deadline"),
+        (3, "run_deadline"),
+    ]
+
+
+# Errors that are nobody's to foresee
+
+
+@pytest.mark.parametrize("call", ["open_log", "open_process", "signal", "version"])
+def test_an_error_of_a_transport_is_a_row_of_its_instance(transport, tmp_path, call):
+    transport.add("region", "bad", faults={call: raises(ZeroDivisionError("nobody thought of it"))}, image_id="own")
+    transport.add("region", "well")
+    ran = capture(transport, tmp_path)
+    assert ran.only(instance="well").reason == "proven"
+    row = ran.only("version" if call == "version" else "stack", instance="bad")
+    assert (row.status, row.reason) == ("failed", "error")
+    assert "ZeroDivisionError: nobody thought of it" in row.message
+    assert len(ran.rows()) == 2
+    assert len(ran.rows("version")) == 2
+
+
+def test_an_error_after_all_was_recorded_adds_no_row(transport, tmp_path, monkeypatch):
+    def broken(_session):
+        raise OSError(9, "Bad file descriptor")
+
+    transport.add("region")
+    monkeypatch.setattr("fake_transport.FakeSession.close", broken)
+    ran = capture(transport, tmp_path)
+    assert [(row.capture, row.reason) for row in ran.report.rows] == [("stack", "proven"), ("version", "recorded")]
+
+
+def test_a_signal_is_said_though_its_dump_could_not_be_written(transport, tmp_path, monkeypatch):
+    service = transport.add("region")
+
+    def full(_store, _folders, _name, _data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Store, "keep", full)
+    ran = capture(transport, tmp_path)
+    assert (ran.only().reason, ran.report.signals) == ("error", 1)
+    assert "No space left on device" in ran.only().message
+    assert "signal" in transport.done_to(service.instance.name)
+    assert ran.ledger == ran.report.rows
+
+
+@pytest.mark.parametrize("reason", [Reason.GONE, Reason.NO_SHELL, Reason.UNREACHABLE, Reason.FORBIDDEN])
+def test_what_a_transport_says_is_the_rows_verdict(transport, tmp_path, reason):
+    transport.add("region", faults={"open_process": raises(CaptureError(reason, "so"))})
+    row = capture(transport, tmp_path).only()
+    assert (row.reason, row.message) == (reason.value, verdict(reason, "so").message)
+
+
+# Fan-out
+
+
+def test_the_gate_opens_for_the_others_when_one_hangs(transport, tmp_path):
+    names = [f"well-{number}" for number in range(3)]
+    transport.add("region", "hung", faults={"open_process": hang})
+    for name in names:
+        transport.add("region", name)
+    # Its time does not begin to pass before the others have gone through the gate without it.
+    ran = capture(transport, tmp_path, clock=JumpingClock(taken(*names)), gate_patience=0.1)
+    assert {row.instance: row.reason for row in ran.rows()} == {"hung": "timeout", **dict.fromkeys(names, "proven")}
+
+
+def test_one_that_fails_before_the_gate_does_not_cost_its_patience(transport, tmp_path):
+    transport.add("region", "bad", faults={"open_log": raises(CaptureError(Reason.GONE))})
+    transport.add("region", "well")
+    begun = time.monotonic()
+    ran = capture(transport, tmp_path, gate_patience=patience())
+    assert ran.only(instance="well").reason == "proven"
+    assert time.monotonic() - begun < patience() / 2  # it would take all of it
+
+
+def test_no_more_commands_are_started_on_a_node_than_its_cap(transport, tmp_path):
+    crowd = Crowd(2)
+    for number in range(12):
+        node = f"n{number % 2}"
+        transport.add("region", node=node, faults={"open_process": crowd.visit(node)})
+    ran = capture(transport, tmp_path, node_concurrency=2)
+    assert {row.reason for row in ran.rows()} == {"proven"}
+    assert crowd.most == {"n0": 2, "n1": 2}
+
+
+def test_no_more_instances_at_a_time_than_the_concurrency(transport, tmp_path):
+    crowd = Crowd(3)
+    for _number in range(9):
+        transport.add("region", faults={"open_log": crowd.visit("all")})
+    ran = capture(transport, tmp_path, concurrency=3, gate_patience=patience())
+    assert {row.reason for row in ran.rows()} == {"proven"}
+    assert crowd.most == {"all": 3}
+
+
+def test_rounds_run_from_start_to_start(transport, tmp_path, monkeypatch):
+    clock, waits = JumpingClock(), []
+
+    def slow(service):
+        clock.now += 3.0
+        service.write(DUMP)
+
+    def wait(self, seconds):
+        if all(attempt.ended.is_set() for attempt in self._newest.values()):
+            waits.append(seconds)
+            clock.now += seconds
+        else:
+            self._changed.wait(patience())
+
+    monkeypatch.setattr(rounds.Rounds, "_wait", wait)
+    service = transport.add("region", on_signal=slow)
+    ran = capture(transport, tmp_path, clock=clock, count=3, interval=10.0)
+    assert [(row.sequence, row.reason) for row in ran.rows()] == [(1, "proven"), (2, "proven"), (3, "proven")]
+    assert waits == [7.0, 7.0]
+    assert {path.name for path in tmp_path.rglob("stack-*.txt")} == {"stack-1.txt", "stack-2.txt", "stack-3.txt"}
+    assert len(ran.report.spread) == 3
+    assert transport.done_to(service.instance.name).count("signal") == 3
+
+
+# Instances that hang
+
+
+def silent(_service):
+    """Takes the signal and writes nothing."""
+
+
+def test_rounds_go_on_without_an_instance_that_hangs(transport, tmp_path):
+    """The clock stands until all dumps of the others are there: had they to wait for the first, there would be none."""
+    transport.add("region", "hangs", on_signal=silent)
+    transport.add("region", "well")
+    clock = JumpingClock(lambda rows: [row.sequence for row in rows if row.capture == "stack"] == [1, 2, 3])
+    ran = capture(transport, tmp_path, clock=clock, count=3, interval=0.0, gate_patience=0.0)
+    assert [(row.sequence, row.reason) for row in ran.rows(instance="well")] == [(n, "proven") for n in (1, 2, 3)]
+    rows = sorted(ran.rows(instance="hangs"), key=lambda row: row.sequence)
+    assert [(row.sequence, row.reason) for row in rows] == [(1, "no_dump"), (2, "dump_awaited"), (3, "dump_awaited")]
+    assert transport.done_to("hangs").count("signal") == 1
+    assert transport.done_to("well").count("signal") == 3
+
+
+def test_two_signals_are_never_in_flight_to_one_instance(transport, tmp_path):
+    """Its first dump comes when all of the others are there; its next ones then come as well."""
+    others_done, now, most = threading.Event(), [], []
+
+    def slow(service):
+        def answer():
+            assert others_done.wait(patience())
+            now.remove(service)
+            service.write(DUMP)
+
+        now.append(service)
+        most.append(len(now))
+        threading.Thread(target=answer).start()
+
+    def well(service):
+        service.write(DUMP)
+        if transport.done_to("well").count("signal") == 3:
+            others_done.set()
+
+    transport.add("region", "slow", on_signal=slow)
+    transport.add("region", "well", on_signal=well)
+    ran = capture(transport, tmp_path, clock=time.monotonic, count=3, interval=0.0, timeout=patience())
+    assert {(row.instance, row.sequence, row.reason) for row in ran.rows()} == {
+        (name, number, "proven") for name in ("slow", "well") for number in (1, 2, 3)
+    }
+    assert most == [1, 1, 1]
+
+
+def test_a_round_waits_for_instances_that_are_only_slow(transport, tmp_path):
+    """While no dump has come, nobody is held up; and the dumps of a round belong together."""
+    order = []
+
+    def answer(service):
+        order.append(service.instance.name)
+        if len(order) % 2 == 0:
+            for one in transport.services:
+                one.write(DUMP)
+
+    for name in ("one", "two"):
+        transport.add("region", name, on_signal=answer)
+    ran = capture(transport, tmp_path, clock=time.monotonic, count=3, interval=0.0, gate_patience=patience())
+    assert {row.reason for row in ran.rows()} == {"proven"}
+    assert [sorted(order[at : at + 2]) for at in (0, 2, 4)] == [["one", "two"]] * 3
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_hangs_at_the_runs_deadline_has_a_row_for_each_round(transport, tmp_path):
+    with stuck() as fault:
+        transport.add("region", "hangs", faults={"signal": fault})
+        transport.add("region", "well")
+        clock = JumpingClock(lambda rows: [row.instance for row in rows if row.capture == "stack"] == ["well"] * 2)
+        ran = capture(transport, tmp_path, clock=clock, count=2, interval=0.0, gate_patience=0.0)
+        reasons = {row.sequence: row.reason for row in ran.rows(instance="hangs")}
+    assert reasons == {1: "timeout", 2: "dump_awaited"}
+    assert [row.reason for row in ran.rows(instance="well")] == ["proven"] * 2
+
+
+def test_a_frozen_replica_does_not_hold_up_the_other(transport, tmp_path):
+    """The gate would wait for it without end."""
+    with_facts(state="T")(transport.add("region", "frozen"))
+    transport.add("region", "well")
+    ran = capture(transport, tmp_path, gate_patience=1e6)
+    assert (ran.only(instance="frozen").reason, ran.only(instance="well").reason) == ("process_stopped", "proven")
+
+
+@pytest.mark.parametrize("name", ["count", "concurrency", "node_concurrency", "max_bytes"])
+def test_numbers_that_make_no_sense_are_refused_by_name(name):
+    with pytest.raises(ValueError, match=f"{name} is 0. It has to be a whole number"):
+        Options(**{name: 0})
+
+
+def test_a_run_that_is_told_to_end_waits_for_no_further_round(transport, tmp_path):
+    service = transport.add("region", on_signal=answers(DUMP))
+    store, deadline, progress = Store(str(tmp_path)), Deadline(patience(3600)), Progress()
+    options = Options(count=2, interval=3600.0)
+    found, selection = Discovery([service.instance]), select(components=["region"])
+    reports = []
+
+    def run_all():
+        reports.append(capture_all(transport, found, selection, store, options, deadline, progress))
+
+    running = threading.Thread(target=run_all, daemon=True)
+    running.start()
+    wait_until("the end of the first round", lambda: progress.counts().get("dumps") == (1, 2))
+    deadline.cancel()
+    running.join(patience())
+    (report,) = reports
+    dumps = [(entry.sequence, entry.reason) for entry in report.rows if entry.capture == "stack"]
+    assert dumps == [(1, "proven"), (2, "run_deadline")]
