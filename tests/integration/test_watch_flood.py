@@ -19,10 +19,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog impo
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import course
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap, Lines
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import (
-    follow as kubernetes_follow,
-)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.continuity_steps import (
+    FollowLimits,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
     KubernetesTransport,
 )
@@ -51,7 +51,7 @@ while true; do
 done
 """
 # A reader that lags so far behind and does not catch up goes on with the newest line. The product waits for longer.
-LAG_SECONDS, CATCH_UP_SECONDS = 5.0, 1.0
+LIMITS = FollowLimits(lag=5.0, catch_up=1.0)
 # The most that watching a flood may take, and whatever else this process does meanwhile.
 MEMORY_BYTES = 100 << 20
 # A log that had to wait for the reader of the flood would be as late as the flood is.
@@ -132,12 +132,10 @@ def test_what_a_kubelet_leaves_out_is_a_gap_and_what_it_sends_again_is_given_onc
         assert covered or joined, f"{since} to {until}: {gaps}"
 
 
-def test_a_flood_is_read_or_sampled_and_its_neighbour_is_heard_in_time(world, speakers, tmp_path, monkeypatch):
-    monkeypatch.setattr(kubernetes_follow, "LAG_SECONDS", LAG_SECONDS)
-    monkeypatch.setattr(kubernetes_follow, "CATCH_UP_SECONDS", CATCH_UP_SECONDS)
+def test_a_flood_is_read_or_sampled_and_its_neighbour_is_heard_in_time(world, speakers, tmp_path):
     speakers.speak("region-quiet", pause=100_000)
     speakers.await_running("region-quiet")
-    watching = Watching(world, tmp_path, speakers.namespace)
+    watching = Watching(world, tmp_path, speakers.namespace, limits=LIMITS)
     watching.until(1)
     before = resident()
     speakers.run("region-flood", FLOOD.format(seconds=FLOOD_SECONDS, block=BLOCK_BYTES))

@@ -27,6 +27,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.log
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api, ApiProblem
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.continuity_steps import (
+    NORMAL_LIMITS,
+    FollowLimits,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
     KubernetesTransport,
 )
@@ -85,13 +89,15 @@ class Watching:
     it arrived). began: when the watch was started.
     """
 
-    def __init__(self, world: World, folder: Path, namespace: str, since: int = 600) -> None:
+    def __init__(
+        self, world: World, folder: Path, namespace: str, since: int = 600, limits: FollowLimits = NORMAL_LIMITS
+    ) -> None:
         self.said: list[int] = []
         self.heard: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
         self.report = Report()
         self.began = time.time()
         self.api = CountingApi({"kubeconfig": world.kubeconfig}, 40)
-        transport = self._transport = KubernetesTransport(self.api, "c1", [namespace])
+        transport = self._transport = KubernetesTransport(self.api, "c1", [namespace], follow_limits=limits)
         # Far longer than any of the tests may take: every watch is ended by its test.
         deadline = Deadline(patience(900))
         selection = select("", ["region"])

@@ -138,6 +138,15 @@ ROOMS: dict[str, Room] = {
     "transports/follow.py": Room(ours=("reasons", "model", "deadline"), system=THREADS),
     "transports/seam.py": Room(),
     "transports/course.py": Room(ours=("transports.seam",)),
+    # Pure: decisions about a followed log, and the meaning of what an API server sends.
+    **dict.fromkeys(
+        ("transports/kubernetes/continuity.py", "transports/kubernetes/continuity_steps.py",
+         "transports/kubernetes/gap_events.py", "transports/kubernetes/timestamped_lines.py",
+         "transports/kubernetes/problem.py"),
+        Room(ours=("reasons", "model", "status.values", "transports.course", "transports.follow", "transports.seam",
+                   "transports.kubernetes.continuity_steps", "transports.kubernetes.gap_events",
+                   "transports.kubernetes.problem", "transports.kubernetes.timestamped_lines")),
+    ),
     "transports/kubernetes/probe.py": Room(
         ours=("reasons", "model", "transports.base", "transports.kubernetes.probe_script")
     ),

@@ -28,6 +28,7 @@ from ..follow import LogFollow, Look
 from ..newest import Newest
 from . import probe
 from .api import Api, Stream
+from .continuity_steps import NORMAL_LIMITS, FollowLimits
 from .exec import ExecSession
 from .fields import pod_path
 from .follow import PodFollow
@@ -61,11 +62,13 @@ class KubernetesTransport(Transport):
         cluster: str = "",
         namespaces: Sequence[str] = (),
         binary_dirs: Sequence[str] = (BINARY_DIR,),
+        follow_limits: FollowLimits = NORMAL_LIMITS,
     ) -> None:
         self._api = api
         self.cluster = cluster or api.cluster_name
         self._namespaces = list(namespaces)
         self._binary_dirs = list(binary_dirs)
+        self._follow_limits = follow_limits
 
     def close(self) -> None:
         self._api.close()
@@ -193,7 +196,7 @@ class KubernetesTransport(Transport):
             lines = max(1, lines // (2 * LOG_EXCESS))
 
     def follow_log(self, instance: Instance, seconds: int, look: Look, deadline: Deadline) -> LogFollow:
-        return PodFollow(self._api, instance, seconds, look, deadline)
+        return PodFollow(self._api, instance, seconds, look, deadline, self._follow_limits)
 
     def _tail(
         self, instance: Instance, seconds: int, lines: int, limit: int, deadline: Deadline, max_bytes: int

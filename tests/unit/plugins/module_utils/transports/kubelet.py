@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.continuity_steps import Now
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.problem import ApiProblem
-
-CHUNK_LINES = 100
 
 
 def stamped(text: str, moment: float) -> bytes:
@@ -37,8 +36,8 @@ class Kubelet:
 
     refusal: what is raised in place of an answer. error_text: what new streams give instead of the log.
     deaf: streams that are open are not told of new lines any more.
-    pace: is called before each chunk of a stream. asked: the query of each call. ahead: seconds that have passed here
-    and did not pass for the machine.
+    pace: is called before each chunk of a stream. chunk_lines: the most lines in a chunk. asked: the query of each
+    call. ahead: seconds that the wall clock of clock() is ahead of the machine's.
     """
 
     log: Log = field(default_factory=Log)
@@ -46,6 +45,7 @@ class Kubelet:
     refusal: ApiProblem | None = None
     error_text: bytes = b""
     pace: Callable[[], object] = lambda: None
+    chunk_lines: int = 100
     ahead: float = 0.0
     asked: list[dict[str, str]] = field(default_factory=list)
     streams: list[LogBody] = field(default_factory=list)
@@ -53,6 +53,9 @@ class Kubelet:
 
     def time(self) -> float:
         return time.time() + self.ahead
+
+    def clock(self) -> Now:
+        return Now(self.time(), time.monotonic())
 
     def say(self, *texts: str, ago: float = 0.0) -> None:
         with self.changed:
@@ -116,7 +119,7 @@ class Kubelet:
 
 
 class LogBody:
-    """As kubernetes_api.Stream."""
+    """A stream, as api.Stream."""
 
     def __init__(self, kubelet: Kubelet, log: Log, query: dict[str, str]) -> None:
         self._kubelet = kubelet
@@ -145,7 +148,7 @@ class LogBody:
             self._at += 1
         if self._at == self.reopens:
             self._at, self.reopens = self._log.oldest, -1
-        end = self._at + CHUNK_LINES if self.reopens < 0 else self.reopens
+        end = self._at + self._kubelet.chunk_lines if self.reopens < 0 else self.reopens
         return [] if self.deaf else lines[self._at : end]
 
     def chunks(self, silence: float | None = None) -> Iterator[bytes]:

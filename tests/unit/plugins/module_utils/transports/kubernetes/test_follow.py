@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-import types
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
@@ -30,10 +29,18 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.f
     Lines,
     Opened,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import (
-    follow as kubernetes_follow,
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.continuity import (
+    LogContinuity,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.continuity_steps import (
+    FindInstance,
+    FollowLimits,
+    Now,
+    ReadNewestLine,
+    Wait,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.follow import PodFollow
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.problem import ApiProblem
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.seam import stamp_of
 from kubelet import Kubelet, Log, stamped
 
@@ -42,12 +49,12 @@ from patience import patience, wait_until
 POD = Instance("c1", "region", "region-a", "cloud", container="region", container_id="containerd://1")
 
 
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch):
-    """Nobody waits for a minute of silence here."""
-    quick = {"PAUSE": 0.01, "LONGEST_PAUSE": 0.05, "CHANGE_SECONDS": 0.2, "UNPROVED_SECONDS": 0.1}
-    for name, seconds in quick.items():
-        monkeypatch.setattr(kubernetes_follow, name, seconds)
+# Limits that keep the tests short.
+QUICK = FollowLimits(first_pause=0.01, longest_pause=0.05, restart_visible=0.2, tolerated_outage=0.1)
+
+
+def quick(**limits: float) -> FollowLimits:
+    return dataclasses.replace(QUICK, **limits)
 
 
 @pytest.fixture
@@ -58,12 +65,14 @@ def kubelet() -> Kubelet:
 class Followed:
     """A follower on a thread. instance: how the cluster shows it, None where it is gone, an error where it does not."""
 
-    def __init__(self, kubelet: Kubelet, seconds: int = 60, instance: Instance = POD) -> None:
+    def __init__(
+        self, kubelet: Kubelet, seconds: int = 60, instance: Instance = POD, limits: FollowLimits = QUICK
+    ) -> None:
         self.kubelet = kubelet
         self.instance: Instance | Exception | None = instance
         self.looks = 0
         self.events: list = []
-        self.follower = PodFollow(kubelet, instance, seconds, self._look, Deadline(patience()))
+        self.follower = PodFollow(kubelet, instance, seconds, self._look, Deadline(patience()), limits, kubelet.clock)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -128,14 +137,18 @@ def follow(kubelet):
         followed.follower.stop()
 
 
-@pytest.fixture
-def followed(kubelet, follow) -> Followed:
-    """Its first line was seen, and the stream waits for more."""
+def follow_first_line(kubelet, follow, limits: FollowLimits = QUICK) -> Followed:
+    """Return a follower that has given a first line, and whose stream waits for more."""
     kubelet.say("first")
-    made = follow()
+    made = follow(limits=limits)
     made.until("first")
     made.until_quiet()
     return made
+
+
+@pytest.fixture
+def followed(kubelet, follow) -> Followed:
+    return follow_first_line(kubelet, follow)
 
 
 def numbers(first: int, end: int) -> list[str]:
@@ -218,16 +231,17 @@ def test_a_container_that_waits_is_awaited(kubelet, follow):
     assert not followed.of(Gap)
 
 
-def test_a_container_that_never_starts_is_asked_less_and_less_often(kubelet, follow, monkeypatch):
-    monkeypatch.setattr(kubernetes_follow, "LONGEST_PAUSE", 5.0)
-    monkeypatch.setattr(kubernetes_follow, "UNPROVED_SECONDS", 0.0)
-    kubelet.refuse(400)
+def test_a_container_that_never_starts_is_asked_less_and_less_often():
+    continuity = LogContinuity(POD, 0.0, FollowLimits(first_pause=0.01, longest_pause=5.0, tolerated_outage=0.0))
+    replies = {ReadNewestLine: ApiProblem(400, "no"), FindInstance: POD, Wait: None}
     waits: list[float] = []
-    monkeypatch.setattr(
-        PodFollow, "_wait", lambda self, seconds: waits.append(seconds) or len(waits) < 15 or self.stop()
-    )
-    followed = follow()
-    assert followed.join() == []
+    step = continuity.step(Now(100.0, 0.0))
+    while step is not None:
+        if isinstance(step, Wait):
+            waits.append(step.seconds)
+        if len(waits) == 15:
+            continuity.stop()
+        step = continuity.step(Now(100.0, sum(waits)), replies[type(step)])
     assert waits[:4] == [0.02, 0.04, 0.08, 0.16]
     assert waits[-1] == 5.0
 
@@ -285,7 +299,7 @@ def test_a_pod_that_is_going_when_the_watching_ends_was_read_if_its_stream_was_w
     kubelet.cut(broken=broken)
     asked = len(kubelet.asked)
     followed.await_true(lambda: len(kubelet.asked) > asked + 1)
-    followed.await_true(lambda: time.monotonic() - away > 2 * kubernetes_follow.UNPROVED_SECONDS)
+    followed.await_true(lambda: time.monotonic() - away > 2 * QUICK.tolerated_outage)
     followed.end()
     assert [gap.kind for gap in followed.of(Gap)] == gaps
 
@@ -414,11 +428,10 @@ def test_the_file_of_a_new_container_that_is_rotated_just_when_it_is_opened_is_a
     assert began <= gap.since < gap.until <= time.time()
 
 
-def test_a_container_that_restarts_just_when_it_is_opened_is_no_rotation(kubelet, follow, before_stream, monkeypatch):
-    monkeypatch.setattr(kubernetes_follow, "CHANGE_SECONDS", patience())
+def test_a_container_that_restarts_just_when_it_is_opened_is_no_rotation(kubelet, follow, before_stream):
     kubelet.say("first", ago=10)
     before_stream(lambda: kubelet.restart("second"))
-    followed = follow()
+    followed = follow(limits=quick(restart_visible=patience()))
     followed.await_true(lambda: followed.looks > 2)
     followed.instance = dataclasses.replace(POD, restarts=1, container_id="containerd://2", started=utc_text(utc_now()))
     followed.until("second")
@@ -428,19 +441,18 @@ def test_a_container_that_restarts_just_when_it_is_opened_is_no_rotation(kubelet
     assert not followed.of(Gap)
 
 
-def test_a_new_container_that_says_nothing_for_long_has_lost_nothing(clock, follow, monkeypatch):
-    monkeypatch.setattr(kubernetes_follow, "SILENCE_SECONDS", 0.05)
-    clock.say("first")
-    followed = follow()
+def test_a_new_container_that_says_nothing_for_long_has_lost_nothing(kubelet, follow):
+    kubelet.say("first")
+    followed = follow(limits=quick(silence=0.05))
     followed.until("first")
     followed.restart()
     followed.await_true(lambda: followed.of(Changed))
-    asked = len(clock.followed)
-    followed.await_true(lambda: len(clock.followed) > asked + 1)
-    clock.ahead += 60
-    asked = len(clock.followed)
-    followed.await_true(lambda: len(clock.followed) > asked + 2)
-    clock.say("second")
+    asked = len(kubelet.followed)
+    followed.await_true(lambda: len(kubelet.followed) > asked + 1)
+    kubelet.ahead += 60
+    asked = len(kubelet.followed)
+    followed.await_true(lambda: len(kubelet.followed) > asked + 2)
+    kubelet.say("second")
     followed.until("second")
     followed.end()
     assert not followed.of(Gap)
@@ -458,8 +470,8 @@ def test_last_words_that_were_rotated_away_are_a_gap(kubelet, followed):
     assert (gap.kind, followed.texts) == (STREAM_LOST, ["first", "last words", "second"])
 
 
-def test_a_new_container_is_no_rotation_though_the_cluster_shows_it_late(followed, monkeypatch):
-    monkeypatch.setattr(kubernetes_follow, "CHANGE_SECONDS", patience())
+def test_a_new_container_is_no_rotation_though_the_cluster_shows_it_late(kubelet, follow):
+    followed = follow_first_line(kubelet, follow, quick(restart_visible=patience()))
     now = followed.instance
     followed.restart("second")
     later, followed.instance = followed.instance, now
@@ -476,27 +488,16 @@ def test_a_new_container_is_no_rotation_though_the_cluster_shows_it_late(followe
 
 
 @pytest.fixture
-def clock(kubelet, monkeypatch) -> Kubelet:
-    """Time passes as it says."""
-    passing = types.SimpleNamespace(time=kubelet.time, monotonic=time.monotonic, strftime=time.strftime)
-    passing.gmtime = time.gmtime
-    monkeypatch.setattr(kubernetes_follow, "time", passing)
-    return kubelet
-
-
-@pytest.fixture
-def flooded(kubelet, clock, follow, monkeypatch) -> Followed:
+def flooded(kubelet, follow) -> Followed:
     """Of lines that were written all at once, as a second began, it reads twenty in a second."""
-    monkeypatch.setattr(kubernetes_follow, "LAG_SECONDS", 0.5)
-    monkeypatch.setattr(kubernetes_follow, "CATCH_UP_SECONDS", 0.2)
-    monkeypatch.setattr("kubelet.CHUNK_LINES", 1)
+    kubelet.chunk_lines = 1
     kubelet.say("first", ago=2)
-    followed = follow(600)
+    followed = follow(600, limits=quick(lag=0.5, catch_up=0.2))
     followed.until("first")
     followed.until_quiet()
     kubelet.pace = lambda: threading.Event().wait(0.05)
     # It gives up 0.7 s later, within the same second: sinceTime does not tell what it has read from what it skipped.
-    clock.ahead += 1 - clock.time() % 1
+    kubelet.ahead += 1 - kubelet.time() % 1
     kubelet.say(*(f"late {number}" for number in range(100)))
     return followed
 
@@ -547,10 +548,9 @@ def test_who_cannot_keep_up_and_finds_no_newest_line_goes_on_with_what_comes(kub
     assert begun <= gap.until <= jumped
 
 
-def test_who_catches_up_after_a_stall_has_missed_nothing(kubelet, follow, monkeypatch):
-    monkeypatch.setattr(kubernetes_follow, "CATCH_UP_SECONDS", 5.0)
+def test_who_catches_up_after_a_stall_has_missed_nothing(kubelet, follow):
     kubelet.say("first", ago=101)
-    followed = follow(600)
+    followed = follow(600, limits=quick(catch_up=5.0))
     followed.until("first")
     for number in range(300):
         kubelet.say(f"late {number}", ago=100 - number / 3)
@@ -561,11 +561,10 @@ def test_who_catches_up_after_a_stall_has_missed_nothing(kubelet, follow, monkey
     assert len(followed.texts) == 302
 
 
-def test_a_clock_that_is_wrong_is_no_flood(kubelet, follow, monkeypatch):
-    monkeypatch.setattr(kubernetes_follow, "CATCH_UP_SECONDS", 0.0)
+def test_a_clock_that_is_wrong_is_no_flood(kubelet, follow):
     for number in range(50):
         kubelet.say(f"line {number}", ago=3600)
-    followed = follow(7200)
+    followed = follow(7200, limits=quick(catch_up=0.0))
     followed.until("line 49")
     kubelet.say("line 50", ago=3600)
     followed.until("line 50")
@@ -573,14 +572,14 @@ def test_a_clock_that_is_wrong_is_no_flood(kubelet, follow, monkeypatch):
 
 
 @pytest.fixture
-def late(clock, follow) -> Followed:
+def late(kubelet, follow) -> Followed:
     """It has got nothing for ten seconds."""
     followed = follow()
-    followed.await_true(lambda: clock.followed)
-    clock.say("first")
+    followed.await_true(lambda: kubelet.followed)
+    kubelet.say("first")
     followed.until("first")
     followed.until_quiet()
-    clock.ahead += 10
+    kubelet.ahead += 10
     return followed
 
 
@@ -639,24 +638,24 @@ def test_that_nothing_was_written_for_some_seconds_is_no_gap(kubelet, late):
     assert len([query for query in kubelet.asked if "follow" not in query]) == 3, "once at its hole, twice at first"
 
 
-def test_pauses_of_a_log_that_is_read_in_time_are_asked_for_nothing(clock, follow):
-    clock.say("long ago", ago=30)
-    clock.say("before", ago=15)
+def test_pauses_of_a_log_that_is_read_in_time_are_asked_for_nothing(kubelet, follow):
+    kubelet.say("long ago", ago=30)
+    kubelet.say("before", ago=15)
     followed = follow()
     followed.until("before")
-    clock.say("now")
+    kubelet.say("now")
     followed.until("now")
-    clock.ahead += 20
-    clock.say("and later")
+    kubelet.ahead += 20
+    kubelet.say("and later")
     followed.until("and later")
-    assert len([query for query in clock.asked if "follow" not in query]) == 2
+    assert len([query for query in kubelet.asked if "follow" not in query]) == 2
     assert not followed.of(Gap)
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
-def test_a_file_that_is_sent_once_more_is_given_once(kubelet, late, monkeypatch, chunk):
+def test_a_file_that_is_sent_once_more_is_given_once(kubelet, late, chunk):
     """As often as it was rotated while it was not read."""
-    monkeypatch.setattr("kubelet.CHUNK_LINES", chunk)
+    kubelet.chunk_lines = chunk
     with kubelet.changed:
         a = said(kubelet, "a", 9.2)
         kubelet.rotate()
@@ -673,8 +672,8 @@ def test_a_file_that_is_sent_once_more_is_given_once(kubelet, late, monkeypatch,
 
 
 @pytest.mark.parametrize("chunk", [1, 100])
-def test_gives_file_once_that_new_stream_begins_with_and_kubelet_sends_again(kubelet, late, monkeypatch, chunk):
-    monkeypatch.setattr("kubelet.CHUNK_LINES", chunk)
+def test_gives_file_once_that_new_stream_begins_with_and_kubelet_sends_again(kubelet, late, chunk):
+    kubelet.chunk_lines = chunk
     with kubelet.changed:
         kubelet.rotate()
         c = said(kubelet, "c", 6)
@@ -688,8 +687,8 @@ def test_gives_file_once_that_new_stream_begins_with_and_kubelet_sends_again(kub
     assert [gap.kind for gap in late.of(Gap)] == [ROTATION_MISSED]
 
 
-def test_who_is_told_to_end_while_it_looks_for_its_container_has_lost_nothing(kubelet, followed, monkeypatch):
-    monkeypatch.setattr(kubernetes_follow, "UNPROVED_SECONDS", 0.0)
+def test_who_is_told_to_end_while_it_looks_for_its_container_has_lost_nothing(kubelet, follow):
+    followed = follow_first_line(kubelet, follow, quick(tolerated_outage=0.0))
 
     def look(_deadline):
         followed.follower.stop()
@@ -724,11 +723,10 @@ def test_lines_out_of_order_are_given_all_the_same(kubelet, late):
 
 
 @pytest.mark.parametrize("empty", [False, True])
-def test_a_silent_log_is_opened_anew_and_nothing_else(kubelet, follow, monkeypatch, empty):
-    monkeypatch.setattr(kubernetes_follow, "SILENCE_SECONDS", 0.05)
+def test_a_silent_log_is_opened_anew_and_nothing_else(kubelet, follow, empty):
     if not empty:
         kubelet.say("once")
-    followed = follow()
+    followed = follow(limits=quick(silence=0.05))
     followed.await_true(lambda: len(kubelet.followed) > 4)
     kubelet.say("again")
     followed.until("again")
@@ -738,10 +736,9 @@ def test_a_silent_log_is_opened_anew_and_nothing_else(kubelet, follow, monkeypat
     assert not followed.of(Gap)
 
 
-def test_a_stream_that_is_dead_is_no_silence_for_long(kubelet, follow, monkeypatch):
-    monkeypatch.setattr(kubernetes_follow, "SILENCE_SECONDS", 0.3)
+def test_a_stream_that_is_dead_is_no_silence_for_long(kubelet, follow):
     kubelet.say("first")
-    followed = follow()
+    followed = follow(limits=quick(silence=0.3))
     followed.until("first")
     followed.until_quiet()
     kubelet.deafen()
@@ -777,7 +774,7 @@ def test_what_was_away_and_came_back_whole_is_no_gap(kubelet, followed):
     kubelet.cut()
     away = time.monotonic()
     kubelet.say("meanwhile")
-    followed.await_true(lambda: time.monotonic() - away > 2 * kubernetes_follow.UNPROVED_SECONDS)
+    followed.await_true(lambda: time.monotonic() - away > 2 * QUICK.tolerated_outage)
     kubelet.refusal = None
     followed.until("meanwhile")
     followed.end()

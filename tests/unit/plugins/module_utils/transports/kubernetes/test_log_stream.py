@@ -11,7 +11,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import follow as follow_module
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import transport as kubernetes
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.log_stream import StampedLines
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.timestamped_lines import (
+    TimestampedLines,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
     KubernetesTransport,
 )
@@ -87,8 +89,8 @@ LINES = stamped("one", 1e9) + stamped("two", 1e9 + 1)
 
 
 def cut(stream, *places):
-    """What StampedLines gives of a stream that comes in these parts: the log, and what is none."""
-    lines, log = StampedLines(), b""
+    """What TimestampedLines gives of a stream that comes in these parts: the log, and what is none."""
+    lines, log = TimestampedLines(), b""
     for begin, end in zip((0, *places), (*places, len(stream)), strict=True):
         log += lines.feed(stream[begin:end])
     log += lines.stop(broken=False)
@@ -121,13 +123,13 @@ def test_a_line_too_long_to_be_held_is_the_log_to_its_end(monkeypatch, place):
 
 
 def test_what_a_broken_stream_ends_with_is_no_text():
-    lines = StampedLines()
+    lines = TimestampedLines()
     lines.feed(LINES + b"no st")
     assert (lines.stop(broken=True), lines.foreign) == (b"", b"")
 
 
 def test_of_a_text_without_end_only_the_beginning_is_kept():
-    lines = StampedLines()
+    lines = TimestampedLines()
     for _number in range(100):
         lines.feed(b"no stamp\n" * 1000)
     assert len(lines.foreign) <= 2000
