@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import COMPONENTS, DUMPS, SCENARIOS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.variables import VARIABLES
 
 from workspace import ROOT
 
@@ -102,53 +101,3 @@ def test_the_scenarios_are_the_catalogs():
     assert set(SCENARIOS["deadlock"]) == {name for name, component in COMPONENTS.items() if component.usr1 == DUMPS}
     assert told.pop("deadlock") == "every component that dumps"
     assert {name: tuple(text.split(", ")) for name, text in told.items()} == {name: SCENARIOS[name] for name in told}
-
-
-UNITS = {"s": 1, "MiB": 1 << 20, "": 1}
-
-
-def stated(cell: str) -> str:
-    """A default as the README tells it, as the value that it is; no value is ""."""
-    text = cell.strip().strip("`")
-    number = re.fullmatch(r"(\d+) ?(s|MiB|)", text)
-    if number:
-        return str(int(number[1]) * UNITS[number[2]])
-    return "" if text in ("[]", "{}") else text
-
-
-def told_variables() -> dict[str, set[str]]:
-    """Each cloudpods_* variable of the README, and the defaults that it tells."""
-    found: dict[str, set[str]] = {}
-    for row in rows("variable"):
-        names = re.findall(r"`(\w+)`", row[0])
-        defaults = row[1].split(", ") if len(names) > 1 and row[1] else [row[1]] * len(names)
-        for name, default in zip(names, defaults, strict=False):
-            if name.startswith("cloudpods_"):
-                found.setdefault(name, set()).add(stated(default))
-    return found
-
-
-def variables() -> dict[str, set[str]]:
-    """Each variable of the table for users, and its defaults; the README tells the one of the terminal elsewhere."""
-    return {
-        name: {stated(_written(variable.default_of(role))) for role in variable.roles}
-        for name, variable in VARIABLES.items()
-        if name != "cloudpods_progress_seconds"
-    }
-
-
-def _written(default: object) -> str:
-    return str(default).lower() if isinstance(default, bool) else str(default)
-
-
-def test_the_readme_names_the_variables_that_there_are():
-    assert set(told_variables()) == set(variables())
-
-
-@pytest.mark.parametrize("name", sorted(variables()))
-def test_the_readme_tells_a_variables_default(name):
-    defaults, told = variables()[name], told_variables().get(name, set())
-    # Where there is no value, words say what is meant.
-    missing = {default for default in defaults if default and default not in told}
-    assert missing == set()
-    assert "" in defaults or told <= defaults

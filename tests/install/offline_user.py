@@ -27,7 +27,7 @@ from deploy import processes
 # As root, a network of their own without any interface that is up.
 OFFLINE = ("unshare", "--net", "--") if os.geteuid() == 0 and shutil.which("unshare") else ()
 PLAYBOOK = "cloudpods.diagnostics.capture_stacks"
-README = ROOT / "README.md"
+INSTALL = ROOT / "docs" / "install.md"
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class User:
         )
 
     def install(self, tarball: Path) -> None:
-        """Install the collection by the command in the README."""
-        (command,) = re.findall(r"^\$ (ansible-galaxy .* --offline)$", README.read_text(), re.MULTILINE)
+        """Install the collection by the command in docs/install.md."""
+        (command,) = re.findall(r"^\$ (ansible-galaxy .* --offline)$", INSTALL.read_text(), re.MULTILINE)
         shutil.copy(tarball, self.folder)
         done = self.run("/bin/sh", "-c", command)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -25,6 +25,7 @@ import endpoints_page
 import patterns_page
 import reasons
 import rules_page
+import variables_page
 from workspace import ROOT, checkout_cache, locked
 
 # File, relative to the root -> what makes its text.
@@ -33,6 +34,7 @@ FILES = {
     "docs/log-patterns.md": patterns_page.page,
     "docs/reasons.md": reasons.page,
     "docs/rules.md": rules_page.page,
+    "docs/variables.md": variables_page.page,
     **embedded.MODULES,
 }
 # References into Ansible's own documentation, which is not here.

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every variable `cloudpods_*` that users may set, as data: what it takes, which roles use it, and its defaults.
 
-The defaults of the roles, their argument specs and the table in README.md agree with it: see
+The defaults of the roles, their argument specs and docs/variables.md agree with it: see
 tests/contract/test_variables.py.
 """
 
