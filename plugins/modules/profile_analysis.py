@@ -261,13 +261,17 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.libraries import lacks_here
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.files import Request, WriteError, analyse
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.analysis import (
+    AnalysisRequest,
+    WriteError,
+    analyse,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import ProfileLimits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_proto import (
     ProtobufMissing,
     message_class,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.report import Settings, table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.report import ReportSettings, table
 
 PATTERNS = [
     "*.pb.gz", "*.pb", "*.pprof", "*.pprof.gz", "*.prof", "*.prof.gz",
@@ -287,15 +291,15 @@ ARGUMENTS = {
 }
 
 
-def request(params: dict[str, Any], check_mode: bool) -> Request:
+def request(params: dict[str, Any], check_mode: bool) -> AnalysisRequest:
     """What these options ask for; in check mode nothing is written. ValueError for a limit that is none."""
     if params["max_functions"] < 0 or params["max_frames"] < 1 or params["max_bytes"] < 1:
         raise ValueError("max_functions must be 0 or more, max_frames and max_bytes more than 0")
-    return Request(
+    return AnalysisRequest(
         paths=params["paths"],
         patterns=params["patterns"],
-        settings=Settings(
-            params["sample_type"], params["normalize"], params["max_frames"], Limits(content=params["max_bytes"])
+        settings=ReportSettings(
+            params["sample_type"], params["normalize"], params["max_frames"], ProfileLimits(content=params["max_bytes"])
         ),
         max_bytes=params["max_bytes"],
         functions=params["max_functions"],

@@ -242,7 +242,7 @@ errors:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.files import analyse
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.analysis import analyse
 
 ARGUMENTS = {
     "paths": {"type": "list", "elements": "path", "required": True},

@@ -35,9 +35,9 @@ import json, re, sys, time
 began = time.perf_counter()
 sys.path.insert(0, sys.argv[1])
 from module_utils.profiles.frames import Frames
-from module_utils.profiles.model import Limits
-from module_utils.profiles.read import read
-from module_utils.profiles.report import Settings, read_one
+from module_utils.profiles.model import ProfileLimits
+from module_utils.profiles.pprof_reader import read
+from module_utils.profiles.report import ReportSettings, read_one
 from module_utils.profiles.top import tops
 from module_utils.profiles.unpack import unpack
 with open(sys.argv[2], "rb") as file:
@@ -50,10 +50,10 @@ def step(name, work):
     return made
 if sys.argv[3] == "top":
     content = step("unpack", lambda: unpack(data, 1 << 30).content)
-    profile = step("read", lambda: read(content, Limits(content=1 << 30)))
+    profile = step("read", lambda: read(content, ProfileLimits(content=1 << 30)))
     top = step("top", lambda: tops(profile, Frames(profile)))[profile.default]
 else:
-    settings = Settings(limits=Limits(content=1 << 30))
+    settings = ReportSettings(limits=ProfileLimits(content=1 << 30))
     reading = step("all reports", lambda: read_one("x", "heap", data, settings))
     top = reading.top
 peak = int(re.search("VmHWM:\\\\s+(\\\\d+) kB", open("/proc/self/status").read()).group(1)) * 1024

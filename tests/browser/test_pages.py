@@ -11,7 +11,7 @@ import re
 
 import jsonschema
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.report import Settings, read_one
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.report import ReportSettings, read_one
 from pprofs import CPU, HEAP, packed
 
 import browser as tools
@@ -28,7 +28,7 @@ HOSTILE = [
 
 
 def report(tmp_path, data, base=None, **settings):
-    reading = read_one("region", "", data, Settings(**settings), base)
+    reading = read_one("region", "", data, ReportSettings(**settings), base)
     for ending, content in reading.files.items():
         (tmp_path / f"cpu{ending}").write_bytes(content)
     return reading

@@ -35,7 +35,7 @@ def test_every_room_is_there(room):
         ("model.py", "from .catalog import select", 1),
         ("model.py", "import os, json, socket", 2),
         ("model.py", f"from {HERE}catalog import select", 1),
-        ("stacks/new.py", "from .reader import DumpReader\nfrom . import model", 0),
+        ("stacks/new.py", "from .debug1.reader import DumpReader\nfrom . import model", 0),
         ("stacks/new.py", "from ..model import Instance", 1),
         ("stacks/new.py", "from .. import model", 1),
         ("stacks/new.py", "from ansible.module_utils.basic import AnsibleModule", 1),

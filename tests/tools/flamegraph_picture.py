@@ -26,13 +26,13 @@ def main() -> None:
     """Take a profile, make its page, open it, search in it, and keep what is seen."""
     sys.path[:0] = [str(collection.link()), str(SHARED / "transports"), str(SHARED / "profiles")]
     import golang  # type: ignore[import-not-found]
-    from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.report import Settings, read_one
+    from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.report import ReportSettings, read_one
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory(prefix="picture-") as scratch:
         page = Path(scratch, "page.html")
         profile = golang.served()["cpu"].read_bytes()
-        page.write_bytes(read_one("region-5d9c7b9f6-x2x7k", "cpu", profile, Settings()).files[".flame.html"])
+        page.write_bytes(read_one("region-5d9c7b9f6-x2x7k", "cpu", profile, ReportSettings()).files[".flame.html"])
         with sync_playwright() as playwright:
             started = playwright.chromium.launch(executable_path=browser.browser(), args=browser.flags())
             shown = started.new_page(viewport={"width": 1000, "height": 430})

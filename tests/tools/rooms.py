@@ -89,16 +89,16 @@ ROOMS: dict[str, Room] = {
     "inputs/encodings.py": Room(),
     "inputs/inputs.py": Room(ours=("inputs.*", "regular_file"), system=frozenset(("os",))),
     "inputs/*": Room(ours=("inputs.*", "text")),
-    "stacks/files.py": Room(ours=("stacks.*", "text", "inputs.*")),
+    "stacks/analysis.py": Room(ours=("stacks.*", "text", "inputs.*")),
     "stacks/*": Room(ours=("stacks.*",)),
     "status/*": Room(ours=("status.*", "reasons", "model", "text", "watch.*")),
     "watch/*": Room(ours=("watch.*", "reasons", "model", "text", "log_patterns", "redact.*")),
     # Bytes are judged on a node, too: without the library, less is proven.
     "profiles/pprof_proto.py": Room(lazily=frozenset(("google.protobuf",))),
-    "profiles/files.py": Room(
+    "profiles/analysis.py": Room(
         ours=("profiles.*", "reasons", "model", "text", "bundle.*", "inputs.*", "regular_file"), system=FILES
     ),
-    "profiles/sources.py": Room(ours=("profiles.*", "model", "bundle.*", "inputs.*"), system=frozenset(("os",))),
+    "profiles/profile_inputs.py": Room(ours=("profiles.*", "model", "bundle.*", "inputs.*"), system=frozenset(("os",))),
     "profiles/*": Room(ours=("profiles.*", "reasons", "model", "text", "stacks.*", "inputs.*")),
     # On the controller only, so with libraries.
     "health/*": Room(
@@ -127,7 +127,7 @@ ROOMS: dict[str, Room] = {
     "captures/profiles/*": Room(
         ours=("captures.engine.*", "captures.profiles.*", "captures.stacks.collector", *CAPTURES, "bundle.*", "text",
               "redact.*", "stacks.parse",
-              "status.documents", "profiles.model", "profiles.proof", "profiles.symbols"),
+              "status.documents", "profiles.model", "profiles.validation", "profiles.symbols"),
         system=THREADS,
     ),
     "captures/logs/*": Room(

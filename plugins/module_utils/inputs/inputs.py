@@ -19,7 +19,7 @@ from .containers import COMPRESSED, HEAD, TAR, UNREADABLE, ZIP, Form, detect
 from .decoders import MissingCodec
 from .encodings import encoding_of
 from .members import Member
-from .streams import Budget, Damaged, FileStream, Limits, Lookahead, Readable
+from .streams import Budget, Damaged, FileStream, InputLimits, Lookahead, Readable
 from .tar_reader import tar_members
 from .utf8 import Utf8
 from .zip_reader import zip_members
@@ -27,7 +27,7 @@ from .zip_reader import zip_members
 # Between an archive and what is in it.
 INSIDE = "!"
 EVERYTHING = ("*",)
-LIMITS = Limits()
+LIMITS = InputLimits()
 NOTHING_IN_FOLDER = "there is no file in this folder whose name matches a pattern"
 NOTHING_IN_ARCHIVE = "there is no file in this archive whose name matches a pattern"
 
@@ -86,7 +86,7 @@ class Input(NamedTuple):
 
 
 def open_inputs(
-    paths: Sequence[str], patterns: Sequence[str] = EVERYTHING, limits: Limits = LIMITS, follow_links: bool = True
+    paths: Sequence[str], patterns: Sequence[str] = EVERYTHING, limits: InputLimits = LIMITS, follow_links: bool = True
 ) -> Iterator[Input]:
     """Everything in these files, folders and archives, sorted by name in folders, in their order in archives.
 
@@ -150,7 +150,7 @@ def _layers(stream: Lookahead, budget: Budget) -> Iterator[tuple[Form, Lookahead
         stream = Lookahead(Decompressed(stream, form, budget))
 
 
-def _budget_of(file: IO[bytes], limits: Limits) -> Budget:
+def _budget_of(file: IO[bytes], limits: InputLimits) -> Budget:
     return Budget(limits, os.fstat(file.fileno()).st_size)
 
 
@@ -171,7 +171,7 @@ class _Node:
 
 
 class _Search:
-    def __init__(self, patterns: Sequence[str], limits: Limits) -> None:
+    def __init__(self, patterns: Sequence[str], limits: InputLimits) -> None:
         self._patterns, self._limits = patterns, limits
 
     def folder(self, folder: str, follow_links: bool) -> Iterator[Input]:

@@ -37,7 +37,7 @@ class Readable:
 
 
 @dataclass(frozen=True)
-class Limits:
+class InputLimits:
     """Bounds for one file that a user names.
 
     depth: how many archives and compressions may be inside each other. members: entries of all archives in it.
@@ -56,7 +56,7 @@ class Limits:
 class Budget:
     """Count what one file unpacks to. size: of the file, in bytes."""
 
-    def __init__(self, limits: Limits, size: int) -> None:
+    def __init__(self, limits: InputLimits, size: int) -> None:
         self.limits = limits
         self._bytes = self._most = limits.free + limits.ratio * size
         self._members = limits.members

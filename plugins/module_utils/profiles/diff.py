@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import NamedTuple, Sequence, cast
 
 from ..text import escaped
+from .call_tree import CallTree
 from .frames import Frames
-from .load import may_be_chance, observations
-from .model import Line, Profile
+from .model import Profile, SourceLine
 from .top import Top, tops
-from .tree import Tree
+from .usage import may_be_chance, observations
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -27,7 +27,7 @@ class Difference(NamedTuple):
     """
 
     tops: list[Top]
-    tree: Tree
+    tree: CallTree
     chance: list[frozenset[str]]
 
 
@@ -57,7 +57,7 @@ def diff(profile: Profile, base: Profile, normalize: bool = False, kind: str = "
             *([*[0] * count, *then] for then in base.values),
         ],
     )
-    return Difference(tops(changes, frames, totals), Tree(both, frames), chance)
+    return Difference(tops(changes, frames, totals), CallTree(both, frames), chance)
 
 
 def _chance(profile: Profile, base: Profile, normalize: bool, kind: str) -> list[frozenset[str]]:
@@ -97,7 +97,7 @@ def _joined(profile: Profile, base: Profile) -> Profile:
     moved = [
         place._replace(
             lines=tuple(
-                Line(line.function + functions if line.function >= 0 else -1, line.line) for line in place.lines
+                SourceLine(line.function + functions if line.function >= 0 else -1, line.line) for line in place.lines
             )
         )
         for place in base.locations

@@ -9,9 +9,9 @@ import json
 from typing import Any, NamedTuple
 
 from ..text import escaped
+from .call_tree import CallTree
 from .flamegraph_page import PAGE
 from .model import ValueType
-from .tree import Tree
 
 MOST_FRAMES = 10_000  # shown of one sample type
 _ALL, _REST = -1, -2  # what is no function
@@ -25,7 +25,7 @@ class _Frame(NamedTuple):
     rest: bool = False
 
 
-def flamegraph(tree: Tree, kinds: list[ValueType], title: str, first: int, notes: list[str], most: int) -> str:
+def flamegraph(tree: CallTree, kinds: list[ValueType], title: str, first: int, notes: list[str], most: int) -> str:
     """The page. first: the sample type to begin with. most: frames of one sample type, the largest ones."""
     graphs = []
     for index, kind in enumerate(kinds):
@@ -36,7 +36,7 @@ def flamegraph(tree: Tree, kinds: list[ValueType], title: str, first: int, notes
     return _page(tree, graphs, title, first, notes, diff=False)
 
 
-def diff_flamegraph(tree: Tree, kinds: list[ValueType], title: str, first: int, notes: list[str], most: int) -> str:
+def diff_flamegraph(tree: CallTree, kinds: list[ValueType], title: str, first: int, notes: list[str], most: int) -> str:
     """The page of a difference. tree.own has what is now of each type, and after those of all, what was before.
 
     A frame is as wide as the larger of both, so that what has gone is still seen.
@@ -53,7 +53,7 @@ def diff_flamegraph(tree: Tree, kinds: list[ValueType], title: str, first: int, 
     return _page(tree, graphs, title, first, notes, diff=True)
 
 
-def _frames(tree: Tree, widths: list[int], most: int) -> tuple[list[_Frame], list[str]]:
+def _frames(tree: CallTree, widths: list[int], most: int) -> tuple[list[_Frame], list[str]]:
     """The frames, each before those below it, these with the widest first; and what is to be said of them."""
     order = sorted((node for node in range(1, len(widths)) if widths[node]), key=lambda node: (-widths[node], node))
     kept = {0, *order[:most]}
@@ -83,7 +83,7 @@ def _column(frames: list[_Frame], values: list[int]) -> list[int]:
 
 
 def _graph(
-    tree: Tree, kind: ValueType, frames: list[_Frame], own: list[int], sums: list[int], widths: list[int]
+    tree: CallTree, kind: ValueType, frames: list[_Frame], own: list[int], sums: list[int], widths: list[int]
 ) -> dict[str, Any]:
     """The frames as columns. name: a function of the tree, _ALL or _REST; merged: how many are put together."""
     return {
@@ -98,7 +98,7 @@ def _graph(
     }
 
 
-def _page(tree: Tree, graphs: list[dict[str, Any]], title: str, first: int, notes: list[str], diff: bool) -> str:
+def _page(tree: CallTree, graphs: list[dict[str, Any]], title: str, first: int, notes: list[str], diff: bool) -> str:
     """The page with these graphs; only names that are used go along."""
     used = sorted({name for graph in graphs for name in graph["name"] if name >= 0})
     places = {name: place for place, name in enumerate(used, 1)}

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from .tree import Tree
+from .call_tree import CallTree
 
 MOST_BYTES = 64 << 20
 
 
-def folded(tree: Tree, index: int, most: int = MOST_BYTES) -> tuple[str, int]:
+def folded(tree: CallTree, index: int, most: int = MOST_BYTES) -> tuple[str, int]:
     """The stacks of one sample type, and how many were left out, the text being over its size.
 
     A semicolon in a name becomes a colon, since it would end the name.

@@ -21,7 +21,7 @@ class ProfileTooLarge(ProfileError):
 
 
 @dataclass(frozen=True)
-class Limits:
+class ProfileLimits:
     """How much of a profile is read: bounds against hostile ones.
 
     content: bytes of it, unpacked. samples: also for each other table. values: of all samples, each with one of each
@@ -56,7 +56,7 @@ class Function(NamedTuple):
     file: str
 
 
-class Line(NamedTuple):
+class SourceLine(NamedTuple):
     """A call in a place: index into Profile.functions (-1: not named), and the source line."""
 
     function: int
@@ -70,7 +70,7 @@ class Location(NamedTuple):
     """
 
     address: int
-    lines: tuple[Line, ...]
+    lines: tuple[SourceLine, ...]
     binary: str
     start: int
 

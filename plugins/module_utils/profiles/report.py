@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from typing import Any, Sequence
 
 from ..text import columns, escaped
+from .call_tree import CallTree
 from .diff import diff
 from .flamegraph import MOST_FRAMES, diff_flamegraph, flamegraph
 from .folded import folded
 from .frames import Frames
-from .load import Load, load_of
-from .model import Limits, Profile
-from .proof import COUNTS, Proof, kind_of, prove_unpacked
+from .model import Profile, ProfileLimits
 from .speedscope import speedscope
 from .top import Top, tops, waiting_in
-from .tree import Tree
 from .units import percent
 from .unpack import Unpacked, unpack
+from .usage import Usage, usage_of
+from .validation import COUNTS, Validation, kind_of, validate_unpacked
 
 TOP_FORMAT, DIFF_FORMAT, FORMAT_VERSION = "cloudpods.diagnostics/profile-top", "cloudpods.diagnostics/profile-diff", 1
 TOP_TEXT, TOP_JSON, FOLDED, SPEEDSCOPE, FLAME = ".top.txt", ".top.json", ".folded", ".speedscope.json", ".flame.html"
@@ -32,36 +32,36 @@ _ENDINGS = (".gz", ".bz2", ".xz", ".zst", ".tgz", ".tar", ".zip", ".pb", ".pprof
 
 
 @dataclass(frozen=True)
-class Settings:
+class ReportSettings:
     """How profiles are read. sample_type: the one to show first, or the profile's own; frames: of a flame graph."""
 
     sample_type: str | None = None
     normalize: bool = False
     frames: int = MOST_FRAMES
-    limits: Limits = field(default_factory=Limits)
+    limits: ProfileLimits = field(default_factory=ProfileLimits)
 
 
 @dataclass
-class Reading:
+class ProfileReading:
     """What was made of one profile.
 
     kind: "" where it counts what no profile of Go counts. tops: of each sample type; first: index of the one to show.
     files: contents by the end of their names. change: the table of what changed since the base profile;
     chance: the functions in it whose change may be chance.
-    load: what it has in all; None where it could not be read.
+    usage: what it has in all; None where it could not be read.
     busiest: the function that used the most, or where most goroutines wait; and how much that is. ("", 0) where too few
     samples were taken to tell.
     problem: why there is no difference, or no table.
     """
 
-    proof: Proof
+    validation: Validation
     kind: str = ""
     tops: list[Top] = field(default_factory=list)
     first: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
     change: Top | None = None
     chance: frozenset[str] = frozenset()
-    load: Load | None = None
+    usage: Usage | None = None
     busiest: tuple[str, int] = ("", 0)
     problem: str = ""
 
@@ -82,7 +82,7 @@ def stem(name: str) -> str:
     return name
 
 
-def read_one(name: str, kind: str, data: bytes, settings: Settings, base: bytes | None = None) -> Reading:
+def read_one(name: str, kind: str, data: bytes, settings: ReportSettings, base: bytes | None = None) -> ProfileReading:
     """Read a profile, and make its files. Never raises on any bytes.
 
     name: a title for people. kind: what it must be, "" for any. data: as the service sends it. base: another profile,
@@ -93,11 +93,11 @@ def read_one(name: str, kind: str, data: bytes, settings: Settings, base: bytes 
 
 
 def read_unpacked(
-    name: str, kind: str, unpacked: Unpacked, settings: Settings, base: Unpacked | None = None
-) -> Reading:
+    name: str, kind: str, unpacked: Unpacked, settings: ReportSettings, base: Unpacked | None = None
+) -> ProfileReading:
     """The same for contents that were read already."""
-    proof, profile = prove_unpacked(kind, unpacked, settings.limits)
-    reading = Reading(proof, kind)
+    proof, profile = validate_unpacked(kind, unpacked, settings.limits)
+    reading = ProfileReading(proof, kind)
     if profile is None:
         reading.problem = proof.message
         return reading
@@ -120,23 +120,23 @@ def _kind(name: str, profile: Profile) -> str:
     return named if counted and COUNTS.get(named) == COUNTS[counted] else counted
 
 
-def _make(reading: Reading, name: str, profile: Profile, settings: Settings) -> None:
+def _make(reading: ProfileReading, name: str, profile: Profile, settings: ReportSettings) -> None:
     frames = Frames(profile)
     reading.tops = tops(profile, frames)
-    reading.load = load_of(profile, reading.kind, reading.first)
+    reading.usage = usage_of(profile, reading.kind, reading.first)
     reading.busiest = _busiest(reading, profile, frames)
-    tree = Tree(profile, frames)
+    tree = CallTree(profile, frames)
     title = f"{name} ({reading.kind})" if reading.kind else name
     notes = [
-        escaped(reading.load.text),
+        escaped(reading.usage.text),
         *profile.notes,
-        *([] if reading.proof.status == "complete" else [reading.proof.message]),
+        *([] if reading.validation.status == "complete" else [reading.validation.message]),
     ]
     about = {
         "format": TOP_FORMAT,
         "version": FORMAT_VERSION,
         "kind": reading.kind,
-        "reason": reading.proof.reason.value,
+        "reason": reading.validation.reason.value,
         "time": profile.time,
         "duration": round(profile.duration / 1e9, 3),
         "first": reading.first,
@@ -155,15 +155,15 @@ def _make(reading: Reading, name: str, profile: Profile, settings: Settings) -> 
     }
 
 
-def _busiest(reading: Reading, profile: Profile, frames: Frames) -> tuple[str, int]:
+def _busiest(reading: ProfileReading, profile: Profile, frames: Frames) -> tuple[str, int]:
     if reading.kind in ("goroutine", "goroutineleak"):
         return waiting_in(profile, frames, reading.first)
-    rows = reading.tops[reading.first].rows if reading.load and reading.load.names_functions else []
+    rows = reading.tops[reading.first].rows if reading.usage and reading.usage.names_functions else []
     return (rows[0].function, rows[0].flat) if rows and rows[0].flat else ("", 0)
 
 
-def _compare(reading: Reading, name: str, profile: Profile, base: Unpacked, settings: Settings) -> None:
-    proof, before = prove_unpacked("", base, settings.limits)
+def _compare(reading: ProfileReading, name: str, profile: Profile, base: Unpacked, settings: ReportSettings) -> None:
+    proof, before = validate_unpacked("", base, settings.limits)
     if before is None:
         reading.problem = f"the profile to compare with cannot be read: {proof.message}"
         return
@@ -174,7 +174,7 @@ def _compare(reading: Reading, name: str, profile: Profile, base: Unpacked, sett
         return
     reading.change, reading.chance = difference.tops[reading.first], difference.chance[reading.first]
     title = f"{name}: change"
-    now, then = (load_of(one, reading.kind, reading.first) for one in (profile, before))
+    now, then = (usage_of(one, reading.kind, reading.first) for one in (profile, before))
     notes = [escaped(f"Now: {now.text}. Before: {then.text}.")]
     if settings.normalize:
         notes.append("The profile is scaled to the sum of the one before.")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .call_tree import CallTree
 from .model import ValueType
-from .tree import Tree
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 # Units by the names that it knows; all others are shown as plain numbers.
@@ -20,7 +20,7 @@ _UNITS = {
 }
 
 
-def speedscope(tree: Tree, kinds: list[ValueType], name: str, default: int) -> dict[str, Any]:
+def speedscope(tree: CallTree, kinds: list[ValueType], name: str, default: int) -> dict[str, Any]:
     """The document; stacks are from the outermost function inwards. Only what is positive can be shown in it."""
     frames = [{"name": name, "file": file} if file else {"name": name} for name, file in zip(tree.names, tree.files)]
     paths: dict[int, list[int]] = {}  # of nodes; what several sample types have is but once in memory
@@ -34,7 +34,7 @@ def speedscope(tree: Tree, kinds: list[ValueType], name: str, default: int) -> d
     }
 
 
-def _profile(tree: Tree, index: int, kind: ValueType, paths: dict[int, list[int]]) -> dict[str, Any]:
+def _profile(tree: CallTree, index: int, kind: ValueType, paths: dict[int, list[int]]) -> dict[str, Any]:
     ends = [node for node, value in enumerate(tree.own[index]) if value > 0 and node]
     weights = [tree.own[index][node] for node in ends]
     for node in ends:

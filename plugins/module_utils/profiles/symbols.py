@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Iterable, Iterator, Mapping
 
-from .model import Function, Line, Profile
+from .model import Function, Profile, SourceLine
 
 MOST_ADDRESSES = 20_000
 _IN_BATCH = 200  # at most 19 bytes each: a request of 4 kB
@@ -65,7 +65,7 @@ def name_profile(profile: Profile, names: Mapping[int, str]) -> Profile:
         number = places.setdefault(name, len(functions))
         if number == len(functions):
             functions.append(Function(name, ""))
-        locations[index] = place._replace(lines=(Line(number, 0),))
+        locations[index] = place._replace(lines=(SourceLine(number, 0),))
     return replace(profile, functions=functions, locations=locations)
 
 

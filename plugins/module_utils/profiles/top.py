@@ -17,7 +17,7 @@ from .units import Scale, percent, percent_text, scale_of_table
 _GO = ("runtime.", "internal/", "sync.", "syscall.", "time.", "net.", "net/", "os.", "os/", "bufio.", "crypto/", "io.")
 
 
-class Row(NamedTuple):
+class FunctionRow(NamedTuple):
     """One function. flat: what it used itself; cum: with all that it called, counted once where it recurs."""
 
     function: str
@@ -32,7 +32,7 @@ class Top:
 
     kind: ValueType
     total: int
-    rows: list[Row]
+    rows: list[FunctionRow]
 
     @property
     def scale(self) -> Scale:
@@ -138,9 +138,9 @@ def by_stack(profile: Profile) -> tuple[list[tuple[int, ...]], Sequence[Sequence
     return list(indices), columns
 
 
-def _rows(frames: Frames, flat: list[int], cum: list[int]) -> list[Row]:
+def _rows(frames: Frames, flat: list[int], cum: list[int]) -> list[FunctionRow]:
     rows = [
-        Row(name, file, own, whole)
+        FunctionRow(name, file, own, whole)
         for name, file, own, whole in zip(frames.names, frames.files, flat, cum)
         if own or whole
     ]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ..inputs.compressed import Decompressed
 from ..inputs.containers import GZIP
 from ..inputs.inputs import Content
-from ..inputs.streams import Budget, Cut, FileStream, Limits, TooMuch
+from ..inputs.streams import Budget, Cut, FileStream, InputLimits, TooMuch
 
 
 class Unpacked(NamedTuple):
@@ -35,7 +35,7 @@ def unpack(data: bytes, most: int) -> Unpacked:
     """
     if not data.startswith(GZIP.magic[: len(data)]):
         return read_content(Content(FileStream(io.BytesIO(data))), most, is_packed=False)
-    budget = Budget(Limits(free=2 * most), len(data))
+    budget = Budget(InputLimits(free=2 * most), len(data))
     return read_content(Content(Decompressed(FileStream(io.BytesIO(data)), GZIP, budget)), most, is_packed=True)
 
 

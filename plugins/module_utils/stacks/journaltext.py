@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 
-from .debug1 import LABELS, Block
+from .debug1.blocks import LABELS, Block
 
 _HEADER = re.compile(rb"goroutine profile: total (\d{1,9})\Z")
 _BLOCK = re.compile(rb"(\d{1,9}) @((?: 0x[0-9a-f]{1,32})+)\Z")

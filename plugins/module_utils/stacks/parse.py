@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import Callable, Iterable, Iterator
 
-from . import anchors, characters, escapes, indentation, layout, quotes, records
-from .grouping import dump_of
+from . import dump_headers
+from .debug1.grouping import dump_of
+from .debug1.text_reader import is_leak, read_profiles
+from .debug2.goroutine import GAPS
+from .debug2.scanner import CUT, DumpScanner
 from .model import Dump, ParseError, ParseResult
-from .pieces import Text
-from .prefixes import Prefixes
-from .profiles import is_leak, read_profiles
-from .scan import CUT, Scan
-from .stacktext import GAPS
+from .unwrap import characters, escapes, indentation, json_records, line_breaks, quotes
+from .unwrap.line_prefixes import Prefixes
+from .unwrap.source_text import SourceText
 
 __all__ = ["dump_of", "parse"]
 
@@ -33,7 +34,7 @@ def parse(data: bytes) -> ParseResult:
     undone: prefixes of lines, records of JSON, escapes, and what copying does to characters, blanks and lines. The
     dumps of each writer are read apart from the others' lines.
     """
-    text = Text(_with_newlines(data))
+    text = SourceText(_with_newlines(data))
     result = _read(text, _DEEPEST, _Budget(len(data)))
     if not result.dumps and not result.unread:
         hint = ": it is compressed; unpack it, and take a profile with debug=1 or debug=2"
@@ -55,17 +56,17 @@ class _Wrappings:
         self._data = data
         self._prefixes = Prefixes(data)
         self._has_document: bool | None = None
-        self._split: Callable[[], Iterator[Text]] | None = None
+        self._split: Callable[[], Iterator[SourceText]] | None = None
 
     def is_at(self, start: int, stop: int) -> bool:
         """Whether a dump begins within something known in the line data[start:stop]."""
         if self._is_record(start, stop):
-            self._split = lambda: records.split(self._data)
+            self._split = lambda: json_records.split(self._data)
         elif self._prefixes.is_at(start, stop):
             self._split = self._prefixes.split
         return self._split is not None
 
-    def split(self) -> Iterator[Text]:
+    def split(self) -> Iterator[SourceText]:
         """What each writer wrote."""
         return iter(()) if self._split is None else self._split()
 
@@ -74,10 +75,10 @@ class _Wrappings:
         if first not in (b"{", b"[", b" ", b"\t", b'"'):
             return False
         line = self._data[start:stop]
-        if records.is_record(line):
+        if json_records.is_record(line):
             return True
         if b'"' in line and self._has_document is None:
-            self._has_document = records.has_document(self._data)
+            self._has_document = json_records.has_document(self._data)
         return b'"' in line and bool(self._has_document)
 
 
@@ -93,7 +94,7 @@ class _Budget:
         return self._left >= 0
 
 
-def _read(text: Text, depth: int, budget: _Budget) -> ParseResult:
+def _read(text: SourceText, depth: int, budget: _Budget) -> ParseResult:
     """The dumps in a text, as it is or after what was done to it is undone, step by step."""
     result, is_doubtful = _read_as_is(text, depth, budget)
     if not depth or not is_doubtful:
@@ -111,21 +112,21 @@ def _read(text: Text, depth: int, budget: _Budget) -> ParseResult:
     return result
 
 
-def _read_as_is(text: Text, depth: int, budget: _Budget) -> tuple[ParseResult, bool]:
+def _read_as_is(text: SourceText, depth: int, budget: _Budget) -> tuple[ParseResult, bool]:
     """The dumps in a text, and whether something may be readable that was not read."""
     wrappings = _Wrappings(text.data)
-    scan = Scan(text.data, wrappings.is_at if depth else None)
+    scan = DumpScanner(text.data, wrappings.is_at if depth else None)
     if scan.is_wrapped:
         del scan
         result = _joined(_read_part(part, text, depth, budget) for part in wrappings.split())
     else:
         result = _collect(scan, text)
         if not result.dumps:
-            return result, anchors.may_be_there(text.data, scan.has_word)
+            return result, dump_headers.may_be_there(text.data, scan.has_word)
     return result, bool(result.unread) or any(map(_is_doubtful, result.dumps))
 
 
-def _read_part(part: Text, outer: Text, depth: int, budget: _Budget) -> ParseResult:
+def _read_part(part: SourceText, outer: SourceText, depth: int, budget: _Budget) -> ParseResult:
     part = part.within(outer)
     result = _read(part, 0 if part.is_rest else depth - 1, budget)
     if part.is_rest:
@@ -170,42 +171,42 @@ def _worth(result: ParseResult) -> tuple[int, ...]:
     )
 
 
-def _relayout(text: Text) -> Text | None:
+def _relayout(text: SourceText) -> SourceText | None:
     """The text with its lines and tabs as they were."""
-    changed: Text = text
-    for undo in (layout.undouble, layout.rejoin, indentation.retab, layout.separate_blocks):
+    changed: SourceText = text
+    for undo in (line_breaks.undouble, line_breaks.rejoin, indentation.retab, line_breaks.separate_blocks):
         changed = undo(changed) or changed
     return None if changed is text else changed
 
 
-def _strip(text: Text) -> Text | None:
+def _strip(text: SourceText) -> SourceText | None:
     """The text without blanks at the ends of lines. Where lines were broken, such blanks may stand within a line."""
     stripped = characters.without_trailing_blanks(text)
-    return None if stripped is None or layout.is_broken(text) else stripped
+    return None if stripped is None or line_breaks.is_broken(text) else stripped
 
 
-def _relayout_without_blanks(text: Text) -> Text | None:
+def _relayout_without_blanks(text: SourceText) -> SourceText | None:
     stripped = characters.without_trailing_blanks(text)
     return None if stripped is None else _relayout(stripped) or stripped
 
 
 # What may have been done to a text. Each of these gives None if nothing shows that it was.
-_CHANGES: tuple[Callable[[Text], Text | None], ...] = (
+_CHANGES: tuple[Callable[[SourceText], SourceText | None], ...] = (
     characters.plain,
-    records.spell,
+    json_records.spell,
     characters.from_mail,
     _strip,
     quotes.unquote,
     escapes.unescape,
     escapes.separate,
-    layout.unfold,
+    line_breaks.unfold,
     _relayout,
     _relayout_without_blanks,
-    layout.end_blocks,
+    line_breaks.end_blocks,
 )
 
 
-def _collect(scan: Scan, text: Text) -> ParseResult:
+def _collect(scan: DumpScanner, text: SourceText) -> ParseResult:
     """What was found in a text."""
     dumps = [run.dump() for run in scan.runs] + [run.dump(is_single=True) for run in scan.single]
     for start, reader in read_profiles(text.data, scan.profiles):
@@ -222,7 +223,7 @@ def _collect(scan: Scan, text: Text) -> ParseResult:
     return ParseResult(dumps, [error._replace(line=numbers[error.line]) for error in errors], scan.unread)
 
 
-def _place(dump: Dump, numbers: dict[int, int], text: Text) -> None:
+def _place(dump: Dump, numbers: dict[int, int], text: SourceText) -> None:
     """Turn its offsets into lines, and take back what the text cannot prove."""
     dump.line = numbers[dump.line]
     dump.errors = [error._replace(line=numbers[error.line]) for error in dump.errors]
@@ -232,7 +233,7 @@ def _place(dump: Dump, numbers: dict[int, int], text: Text) -> None:
         dump.errors.append(ParseError(dump.line, None, f"it cannot be proven to be complete: {text.loss}"))
 
 
-def _line_numbers(text: Text, offsets: Iterable[int]) -> dict[int, int]:
+def _line_numbers(text: SourceText, offsets: Iterable[int]) -> dict[int, int]:
     """The lines, from 1, in the input that these offsets in the text stand in."""
     numbers: dict[int, int] = {}
     at = line = 0

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Iterable
 
-from ...profiles.model import Limits
-from ...profiles.proof import prove_profile
+from ...profiles.model import ProfileLimits
 from ...profiles.symbols import addresses_of_dump, addresses_of_profile
+from ...profiles.validation import validate_profile
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{1,16}\Z")
 _GZIP = b"\x1f\x8b"
@@ -31,7 +31,7 @@ def addresses_in(data: bytes) -> list[int]:
     cannot be read here."""
     if not data.startswith(_GZIP):
         return addresses_of_dump(data)
-    proof, profile = prove_profile("", data, Limits())
+    proof, profile = validate_profile("", data, ProfileLimits())
     if profile is None:
         raise ValueError(f"the profile cannot be read: {proof.message}")
     return addresses_of_profile(profile)

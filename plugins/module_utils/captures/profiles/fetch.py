@@ -18,8 +18,8 @@ from ...catalog import NEVER, PPROF_EXACT, component_of, endpoint_path
 from ...deadline import Deadline, DeadlineExceeded
 from ...model import Artifact, Instance, LedgerRow, row, utc_now, utc_text
 from ...pprof import CAPTURE_PREFIX, SYMBOL_PATH, Kind
-from ...profiles.proof import index_text, listed, prove
 from ...profiles.symbols import batches, parse_symbol_answer
+from ...profiles.validation import index_text, listed, validate
 from ...reasons import CaptureError, Reason, Verdict, verdict
 from ...redact.redactor import count_markers
 from ...stacks.parse import parse
@@ -112,7 +112,7 @@ class Taker:
             return self._prove(subject.instance, kind, spool.content() if raw is None else raw, details), artifact
 
     def _prove(self, instance: Instance, kind: Kind, data: bytes, details: dict[str, Any]) -> Verdict:
-        proof = prove(kind.name, data)
+        proof = validate(kind.name, data)
         details.update(proof.details)
         dumps = parse(data).dumps if kind.debug else []
         if dumps:
@@ -135,7 +135,7 @@ class Taker:
                 if refused is not None or got.cut_by:
                     outcome = refused or cut_verdict(got.cut_by, len(got.body))
                     break
-                outcome = prove("symbol", got.body).verdict
+                outcome = validate("symbol", got.body).verdict
                 names.update(parse_symbol_answer(got.body))
         except _ERRORS as error:
             outcome = self._verdict(error, deadline)

@@ -22,9 +22,9 @@ from ...deadline import Deadline, DeadlineExceeded
 from ...fanout import Caps
 from ...model import Artifact, Instance, LedgerRow, Process, row, state_words, utc_now, utc_text
 from ...reasons import MEANINGS, CaptureError, Reason, Verdict, verdict
-from ...stacks.live import LiveReader
+from ...stacks.debug1.live_reader import LiveReader
+from ...stacks.debug1.reader import DumpReader, ReaderState
 from ...stacks.parse import dump_of
-from ...stacks.reader import DumpReader, ReaderState
 from ...transports.base import LogStream, ProcessSession, Transport, as_details
 from ..engine.restarts import seconds_of
 from .attempt import STACK, VERSION, Attempt

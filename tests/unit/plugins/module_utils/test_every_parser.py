@@ -31,18 +31,18 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.docum
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import load_rules
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.schema_checks import SchemaError, loads
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import trace
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits, ProfileError
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import execution_trace
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import ProfileError, ProfileLimits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_proto import message_class
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.proof import KINDS, prove
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.read import read
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_reader import read
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.symbols import parse_symbol_answer
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.validation import KINDS, validate
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import RedactionError, Redactor
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug1.reader import DumpReader
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.journaltext import HistoryText, JournalText
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.logtext import Unwrapper
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.parse import parse
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.reader import DumpReader
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status import documents
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.values import BadValue
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.fields import (
@@ -212,12 +212,16 @@ PARSERS = {
     "a version": Parser(parse_version, (VERSION,), (CaptureError,)),
     "answers": Parser(answers, (b'{"workers": []}', file_of("status", "samples", "worker_stats")[:4000])),
     "a profile": Parser(
-        lambda data: read(data, Limits()),
+        lambda data: read(data, ProfileLimits()),
         (PROFILE,),
         (ProfileError,),
     ),
-    "proofs": Parser(lambda data: [prove(kind, data) for kind in KINDS], (gzip.compress(PROFILE), PROFILE)),
-    "a trace": Parser(trace.check, (file_of("profiles", "traces", "go1.27.trace"),), (trace.TraceCut, trace.TraceBad)),
+    "proofs": Parser(lambda data: [validate(kind, data) for kind in KINDS], (gzip.compress(PROFILE), PROFILE)),
+    "a trace": Parser(
+        execution_trace.check,
+        (file_of("profiles", "traces", "go1.27.trace"),),
+        (execution_trace.TraceCut, execution_trace.TraceBad),
+    ),
     "symbols": Parser(parse_symbol_answer, (b"num_symbols: 1\n0x1 main.main\n",)),
     "a pod": Parser(pod, (POD,), (BadValue,)),
     "a list of the API server": Parser(lambda data: page_of(document_of(data)), (PODS,), (BadValue,)),

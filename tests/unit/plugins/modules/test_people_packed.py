@@ -18,7 +18,7 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import seal_bundle
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.files import analyse
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.analysis import analyse
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.modules import profile_analysis, stack_analysis
 

@@ -24,7 +24,7 @@ import zlib
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.inputs import inputs
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.inputs.inputs import open_inputs
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.inputs.streams import Limits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.inputs.streams import InputLimits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packing import ARCHIVES, COMPRESSIONS, tar, zipped, zipped_to_pipe
@@ -33,7 +33,7 @@ from fuzzing import examples
 from workspace import ROOT
 
 MIB = 1 << 20
-SMALL = Limits(free=8 * MIB, ratio=10, members=100)
+SMALL = InputLimits(free=8 * MIB, ratio=10, members=100)
 # How much processor time a file of some kilobytes may take, on a busy machine.
 SECONDS = 10
 READER = """
@@ -59,7 +59,7 @@ def send(tmp_path):
     return send
 
 
-def read(path: str, limits: Limits = SMALL, size: int = MIB) -> list[tuple[str, int, str]]:
+def read(path: str, limits: InputLimits = SMALL, size: int = MIB) -> list[tuple[str, int, str]]:
     found = []
     for one in open_inputs([path], limits=limits):
         content = None if one.problem else one.open()

@@ -10,17 +10,17 @@ import gzip
 import golang
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.diff import diff
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.read import read
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import ProfileLimits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_reader import read
 from pprofs import CPU, HEAP, profile
 
 
 def opened(path):
-    return read(gzip.decompress(path.read_bytes()), Limits())
+    return read(gzip.decompress(path.read_bytes()), ProfileLimits())
 
 
 def made(*parts, **fields):
-    return read(profile(*parts, **fields), Limits())
+    return read(profile(*parts, **fields), ProfileLimits())
 
 
 PAIRS = [

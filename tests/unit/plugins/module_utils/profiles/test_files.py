@@ -19,9 +19,13 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.profi
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import seal_bundle
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import files
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.files import Request, WriteError, analyse
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.report import Settings, stem, table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import analysis
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.analysis import (
+    AnalysisRequest,
+    WriteError,
+    analyse,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.report import ReportSettings, stem, table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
 from pprofs import CPU, HEAP, packed
 
@@ -35,8 +39,8 @@ REPORTS = {"cpu.top.txt", "cpu.top.json", "cpu.folded", "cpu.speedscope.json", "
 
 
 def ask(*paths, **fields):
-    defaults = {"patterns": ["*.pb.gz"], "settings": Settings(), "max_bytes": 1 << 20, "functions": 5}
-    return analyse(Request(paths=[str(path) for path in paths], **{**defaults, **fields}))
+    defaults = {"patterns": ["*.pb.gz"], "settings": ReportSettings(), "max_bytes": 1 << 20, "functions": 5}
+    return analyse(AnalysisRequest(paths=[str(path) for path in paths], **{**defaults, **fields}))
 
 
 def part(folder, profiles, reason=Reason.NOT_READ_HERE):
@@ -125,7 +129,7 @@ def test_a_packed_part_stays_as_it_was_when_something_fails(tmp_path, monkeypatc
 
     for name, error in (("write_file", (WriteError, OSError)), ("pack_to", OSError)):
         with monkeypatch.context() as patched:
-            patched.setattr(files, name, full)
+            patched.setattr(analysis, name, full)
             with pytest.raises(error, match="No space left"):
                 ask(packed_part, in_place=True)
         assert packed_part.read_bytes() == before

@@ -9,10 +9,10 @@ import gzip
 import tracemalloc
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits, ProfileError
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.proof import KINDS, prove
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.read import read
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.report import Settings, read_one
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import ProfileError, ProfileLimits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_reader import read
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.report import ReportSettings, read_one
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.validation import KINDS, validate
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -47,20 +47,20 @@ HOSTILE = st.builds(
 
 @given(st.sampled_from(KINDS), st.binary(max_size=300))
 def test_any_bytes_have_a_proof(kind, data):
-    assert prove(kind, data).reason in REASONS
-    assert prove(kind, gzip.compress(data)).reason in REASONS
+    assert validate(kind, data).reason in REASONS
+    assert validate(kind, gzip.compress(data)).reason in REASONS
 
 
 @given(st.sampled_from(KINDS), st.binary(max_size=300))
 def test_any_bytes_behind_a_good_beginning_have_a_proof(kind, data):
     for start in (b"go 1.26 trace\0\0\0", b"go 1.21 trace\0\0\0", b"goroutine profile: total 3\n", b"num_symbols: 1\n"):
-        assert prove(kind, start + data).reason in REASONS
+        assert validate(kind, start + data).reason in REASONS
 
 
 @given(HOSTILE)
 def test_any_protobuf_is_a_profile_or_is_not(data):
-    reading = read_one("x", "", gzip.compress(data), Settings())
-    assert reading.proof.reason in (Reason.PROFILE_BAD, Reason.PROFILE_EMPTY, Reason.PROFILE_WHOLE)
+    reading = read_one("x", "", gzip.compress(data), ReportSettings())
+    assert reading.validation.reason in (Reason.PROFILE_BAD, Reason.PROFILE_EMPTY, Reason.PROFILE_WHOLE)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
@@ -71,10 +71,10 @@ def test_a_damaged_profile_is_never_an_exception(stacks, data):
     changed = whole[:at] + data.draw(st.binary(min_size=1, max_size=3)) + whole[at + 1 :]
     for bad in (whole[:at], changed):
         try:
-            read(bad, Limits())
+            read(bad, ProfileLimits())
         except ProfileError:
             pass
-    assert prove("cpu", gzip.compress(whole)[:at]).reason in (
+    assert validate("cpu", gzip.compress(whole)[:at]).reason in (
         Reason.PROFILE_CUT,
         Reason.PROFILE_EMPTY,
         Reason.PROFILE_WHOLE,
@@ -85,14 +85,14 @@ def test_a_damaged_profile_is_never_an_exception(stacks, data):
 @given(STACKS)
 def test_every_cut_of_a_packed_profile_is_seen(stacks):
     whole = packed(CPU, stacks)
-    assert prove("cpu", whole).reason in (Reason.PROFILE_WHOLE, Reason.PROFILE_EMPTY)
+    assert validate("cpu", whole).reason in (Reason.PROFILE_WHOLE, Reason.PROFILE_EMPTY)
     for length in range(len(whole)):
-        assert prove("cpu", whole[:length]).reason is Reason.PROFILE_CUT
+        assert validate("cpu", whole[:length]).reason is Reason.PROFILE_CUT
 
 
 @given(STACKS, STACKS)
 def test_reports_are_made_of_whatever_was_read(stacks, before):
-    reading = read_one("x", "cpu", packed(CPU, stacks), Settings(frames=3), packed(CPU, before))
+    reading = read_one("x", "cpu", packed(CPU, stacks), ReportSettings(frames=3), packed(CPU, before))
     assert len(reading.files) == 8
     page = reading.files[".flame.html"].decode()
     assert page.count("<script") == page.count("</script") == 2
@@ -103,7 +103,7 @@ def test_reports_are_made_of_whatever_was_read(stacks, before):
 
 TYPES = [make("ValueType")]
 INLINED = [make("Location", id=1, line=[b""] * 20)]
-LIMITS = Limits(
+LIMITS = ProfileLimits(
     content=1 << 20, samples=1000, values=950, functions=500, depth=3000, references=5000, labels=500, message=1 << 12
 )
 
@@ -149,13 +149,13 @@ def test_the_memory_for_what_is_mostly_tables_is_bounded():
     data = make("Profile", sample_type=TYPES) + b"\x12\x00" * (4 << 20)
     tracemalloc.start()
     with pytest.raises(ProfileError, match="its table sample has more than 2000000"):
-        read(data, Limits())
+        read(data, ProfileLimits())
     assert tracemalloc.get_traced_memory()[1] < 64 << 20
     tracemalloc.stop()
 
 
 def test_a_name_of_a_megabyte_is_cut():
-    reading = read_one("x", "cpu", packed(CPU, [((1, 1), ("f" * (1 << 20),))]), Settings())
+    reading = read_one("x", "cpu", packed(CPU, [((1, 1), ("f" * (1 << 20),))]), ReportSettings())
     assert len(reading.top.rows[0].function) == 4096 + 3
 
 
@@ -171,7 +171,7 @@ def test_patterns_for_frames_are_not_run_and_it_is_said():
         string_table=[b"", name, b"(a+)+"],
         drop_frames=2,
     )
-    reading = read_one("x", "", gzip.compress(data), Settings())
+    reading = read_one("x", "", gzip.compress(data), ReportSettings())
     assert [row.function for row in reading.top.rows] == [name.decode()]
     for ending in (".top.txt", ".flame.html"):
         assert b"request to drop some frames is not followed" in reading.files[ending]

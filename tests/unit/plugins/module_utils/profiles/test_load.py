@@ -9,15 +9,15 @@ import gzip
 import math
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.load import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import ProfileLimits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_reader import read
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.usage import (
     LEAST_SAMPLES,
-    load_of,
     may_be_chance,
     observations,
+    usage_of,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.proof import COUNTS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.read import read
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.validation import COUNTS
 from pprofs import CPU, HEAP, make, profile
 
 TICK = 10_000_000
@@ -26,7 +26,7 @@ LEAST = f"too few to name a function ({LEAST_SAMPLES - 1} samples)"
 
 
 def made(*parts, **fields):
-    return read(profile(*parts, **fields), Limits())
+    return read(profile(*parts, **fields), ProfileLimits())
 
 
 def cpu(samples, seconds):
@@ -48,10 +48,10 @@ def cpu(samples, seconds):
     ],
 )
 def test_load_of_the_processor(samples, seconds, text, names):
-    found = load_of(cpu(samples, seconds), "cpu", 1)
+    found = usage_of(cpu(samples, seconds), "cpu", 1)
     assert (found.text, found.names_functions) == (text, names)
     # The same whichever of its two types is shown.
-    assert load_of(cpu(samples, seconds), "cpu", 0) == found
+    assert usage_of(cpu(samples, seconds), "cpu", 0) == found
 
 
 def heap(sampled, size, rate=512 << 10):
@@ -69,39 +69,39 @@ def test_samples_of_memory_are_those_that_were_taken(size):
 
 def test_memory_with_few_samples_names_no_function():
     few = made(HEAP, [((1, 1 << 20, 1, 1 << 20), ("main.cache",))], period=512 << 10)
-    found = load_of(few, "heap", 3)
+    found = usage_of(few, "heap", 3)
     assert (found.text, found.names_functions) == ("1MB in use; too few to name a function (1 sample)", False)
     many = made(HEAP, [((99, 99 << 20, 99, 99 << 20), ("main.cache",))], period=512 << 10)
-    assert load_of(many, "heap", 3).names_functions
-    assert load_of(many, "allocs", 1).text == "99MB allocated"
-    assert load_of(many, "heap", 2).text == "99 objects in use"
+    assert usage_of(many, "heap", 3).names_functions
+    assert usage_of(many, "allocs", 1).text == "99MB allocated"
+    assert usage_of(many, "heap", 2).text == "99 objects in use"
 
 
 @pytest.mark.parametrize("kind", ["block", "mutex"])
 def test_contentions_are_the_samples_of_waits(kind):
     types = (("contentions", "count"), ("delay", "nanoseconds"))
-    found = load_of(made(types, [((2, 3 * SECOND), ("main.lock",))]), kind, 1)
+    found = usage_of(made(types, [((2, 3 * SECOND), ("main.lock",))]), kind, 1)
     assert (found.text.partition(";")[0], found.names_functions) == ("3s of delay", False)
-    assert load_of(made(types, [((LEAST_SAMPLES, SECOND), ("main.lock",))]), kind, 1).names_functions
+    assert usage_of(made(types, [((LEAST_SAMPLES, SECOND), ("main.lock",))]), kind, 1).names_functions
 
 
 @pytest.mark.parametrize(("kind", "text"), [("goroutine", "2 goroutines"), ("threadcreate", "2 threads")])
 def test_what_is_counted_one_by_one_needs_no_number_of_samples(kind, text):
-    found = load_of(made(((kind, "count"),), [((2,), ("main.wait",))]), kind, 0)
+    found = usage_of(made(((kind, "count"),), [((2,), ("main.wait",))]), kind, 0)
     assert (found.text, found.samples, found.names_functions) == (text, None, True)
 
 
 @pytest.mark.parametrize("named", ["", *COUNTS])
 def test_a_profile_is_taken_for_what_it_counts_whatever_its_name(named):
-    assert load_of(cpu(320, 10), named, 1).text.startswith("3.2 s of 10 s")
-    assert load_of(made((("requests", "requests"),), [((7,), ("main.f",))]), named, 0).text == "7requests of requests"
+    assert usage_of(cpu(320, 10), named, 1).text.startswith("3.2 s of 10 s")
+    assert usage_of(made((("requests", "requests"),), [((7,), ("main.f",))]), named, 0).text == "7requests of requests"
 
 
 def test_real_profiles_have_a_load(profiles):
     for name, path in profiles.items():
         kind = name.split()[1].partition("_")[0]
-        found = read(gzip.decompress(path.read_bytes()), Limits())
-        load = load_of(found, kind, found.default)
+        found = read(gzip.decompress(path.read_bytes()), ProfileLimits())
+        load = usage_of(found, kind, found.default)
         assert load.text
         assert load.samples is None or load.samples <= sum(map(abs, found.values[0])) + 1
 

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import ProfileLimits
 from pprofs import make
 
 PLUGINS = Path(__file__).resolve().parents[5] / "plugins"
@@ -23,12 +23,12 @@ MIB = 1 << 20
 READER = """
 import json, re, sys
 sys.path.insert(0, sys.argv[1])
-from module_utils.profiles.model import Limits
-from module_utils.profiles.report import Settings, read_one
+from module_utils.profiles.model import ProfileLimits
+from module_utils.profiles.report import ReportSettings, read_one
 with open(sys.argv[2], "rb") as file:
-    reading = read_one("x", "", file.read(), Settings(limits=Limits(**json.loads(sys.argv[3]))))
+    reading = read_one("x", "", file.read(), ReportSettings(limits=ProfileLimits(**json.loads(sys.argv[3]))))
 peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read()).group(1)) * 1024
-print(json.dumps([reading.proof.reason.value, reading.proof.message, len(reading.files), peak]))
+print(json.dumps([reading.validation.reason.value, reading.validation.message, len(reading.files), peak]))
 """
 PLACES = 1000
 
@@ -87,7 +87,7 @@ def test_the_largest_that_is_read_fits_into_a_controller_of_2_gib(tmp_path):
     Read are an 8th and a 16th of the largest. By powers of two, because that is how tables grow.
     """
     path = tmp_path / "heap.pb.gz"
-    types, largest = 4, Limits().values // 4
+    types, largest = 4, ProfileLimits().values // 4
     peaks = []
     for samples in (1, largest // 16, largest // 8):
         path.write_bytes(gzip.compress(profile_of(samples, types), 1))

@@ -17,13 +17,13 @@ from pathlib import Path
 import golang
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import pprof_proto
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.proof import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import ProfileLimits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.validation import (
     COUNTS,
     KINDS,
     MAX_LISTED,
     index_text,
-    prove,
+    validate,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, Status
 from pprofs import CPU, HEAP, packed, profile
@@ -65,12 +65,12 @@ def cuts(data: bytes, most: int = 400):
 def test_the_kinds_are_all_there():
     assert set(WHOLE) == set(KINDS)
     with pytest.raises(ValueError, match="no kind of profile heaps"):
-        prove("heaps", b"")
+        validate("heaps", b"")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_service_answers_is_whole(served, kind):
-    proof = prove(kind, answer(served, kind))
+    proof = validate(kind, answer(served, kind))
     assert (proof.reason, proof.status) == (WHOLE[kind], Status.COMPLETE)
     assert proof.verdict.message == proof.message
     assert proof.message.endswith(".")
@@ -79,7 +79,7 @@ def test_what_a_service_answers_is_whole(served, kind):
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("cmdline", "goroutine_debug2", "trace")])
 def test_no_cut_is_whole(served, kind):
     data = answer(served, kind)
-    seen = {prove(kind, cut).reason for cut in cuts(data, 160 if kind == "goroutine_debug1" else 400)}
+    seen = {validate(kind, cut).reason for cut in cuts(data, 160 if kind == "goroutine_debug1" else 400)}
     assert seen <= {Reason.PROFILE_CUT, Reason.PROFILE_BAD, Reason.DAMAGED}
     assert Reason.PROFILE_CUT in seen
 
@@ -89,7 +89,7 @@ def test_a_cut_in_the_states_of_goroutines_is_seen_but_between_two_of_them(serve
     ends = {at + 1 for at in range(len(data)) if data.startswith(b"\n\ngoroutine ", at)}
     near = {end + step for end in random.Random(1).sample(sorted(ends), 20) for step in (-1, 0, 1)}
     tried = [*cuts(data, 120), *(data[:length] for length in near)]
-    whole = {len(cut) for cut in tried if prove("goroutine_debug2", cut).status is Status.COMPLETE}
+    whole = {len(cut) for cut in tried if validate("goroutine_debug2", cut).status is Status.COMPLETE}
     assert whole == ends & {len(cut) for cut in tried}
     assert ends
 
@@ -97,9 +97,9 @@ def test_a_cut_in_the_states_of_goroutines_is_seen_but_between_two_of_them(serve
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
 def test_no_cut_of_a_trace_is_whole_in_any_format(path):
     data = path.read_bytes()
-    proof = prove("trace", data)
+    proof = validate("trace", data)
     assert (proof.reason, proof.details["generations"]) == (Reason.PROFILE_WHOLE, 1)
-    assert {prove("trace", cut).reason for cut in cuts(data, 6000 if len(data) < 10_000 else 150)} == {
+    assert {validate("trace", cut).reason for cut in cuts(data, 6000 if len(data) < 10_000 else 150)} == {
         Reason.PROFILE_CUT
     }
 
@@ -107,7 +107,7 @@ def test_no_cut_of_a_trace_is_whole_in_any_format(path):
 def test_go_tool_trace_finds_the_same_batches_and_the_same_cut(served, tmp_path):
     data = served["trace"].read_bytes()
     wire = golang.run(golang.tool("trace"), "-d=wire", str(served["trace"]))
-    assert len(re.findall("^EventBatch ", wire, re.MULTILINE)) == prove("trace", data).details["batches"] > 0
+    assert len(re.findall("^EventBatch ", wire, re.MULTILINE)) == validate("trace", data).details["batches"] > 0
     (tmp_path / "cut").write_bytes(data[:-1])
     with pytest.raises(AssertionError, match="truncated"):
         golang.run(golang.tool("trace"), "-d=parsed", str(tmp_path / "cut"))
@@ -116,15 +116,15 @@ def test_go_tool_trace_finds_the_same_batches_and_the_same_cut(served, tmp_path)
 def test_the_trace_of_a_service_ends_where_a_generation_does(served):
     """A cut exactly there is a shorter trace: that the answer came whole is the transport's to know."""
     data = served["trace"].read_bytes()
-    generations = prove("trace", data).details["generations"]
+    generations = validate("trace", data).details["generations"]
     whole = [cut for cut in (data[:length] for length in range(len(data))) if data[len(cut) - 1 : len(cut)] == b"\x34"]
-    assert sum(prove("trace", cut).status is Status.COMPLETE for cut in whole) == generations - 1
+    assert sum(validate("trace", cut).status is Status.COMPLETE for cut in whole) == generations - 1
 
 
 @pytest.mark.parametrize("path", [path for path in TRACES if path.stem >= "go1.22"], ids=lambda path: path.stem)
 def test_a_generation_that_has_begun_has_to_end(path):
     batch = b"\x01\x07\x01\x01\x02\x09\x09"
-    proof = prove("trace", path.read_bytes() + batch)
+    proof = validate("trace", path.read_bytes() + batch)
     assert (proof.reason, "what ends a generation is missing" in proof.message) == (Reason.PROFILE_CUT, True)
 
 
@@ -143,13 +143,13 @@ def test_a_generation_that_has_begun_has_to_end(path):
     ],
 )
 def test_what_is_no_whole_trace(data, reason):
-    assert prove("trace", data).reason is reason
+    assert validate("trace", data).reason is reason
 
 
 @pytest.mark.parametrize("kind", COUNTS)
 def test_an_empty_profile_is_complete_and_says_why(kind):
     types = {"cpu": CPU, "heap": HEAP, "allocs": HEAP}.get(kind, [(name, "count") for name in sorted(COUNTS[kind])])
-    proof = prove(kind, packed(types))
+    proof = validate(kind, packed(types))
     assert (proof.reason, proof.status) == (Reason.PROFILE_EMPTY, Status.COMPLETE)
     words = {
         "cpu": "idle",
@@ -163,8 +163,8 @@ def test_an_empty_profile_is_complete_and_says_why(kind):
 def test_a_difference_over_some_seconds_without_change_is_empty(served):
     """As net/http/pprof writes it: the same profile, with no sample."""
     data = packed(HEAP, [], period=524288)
-    assert prove("heap", data).details["totals"] == [0, 0, 0, 0]
-    assert prove("heap", served["heap"].read_bytes()).details["samples"] > 0
+    assert validate("heap", data).details["totals"] == [0, 0, 0, 0]
+    assert validate("heap", served["heap"].read_bytes()).details["samples"] > 0
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_difference_over_some_seconds_without_change_is_empty(served):
     ],
 )
 def test_what_is_no_profile(data, words):
-    proof = prove("cpu", data)
+    proof = validate("cpu", data)
     assert (proof.reason, proof.status) == (Reason.PROFILE_BAD, Status.PARTIAL)
     assert words in proof.message
 
@@ -191,21 +191,21 @@ def test_what_is_no_profile(data, words):
 @pytest.mark.parametrize("stacks", [STACKS, []])
 def test_a_profile_without_compression_is_read_and_not_called_whole(stacks):
     data = profile(stacks=stacks)
-    proof = prove("cpu", data)
+    proof = validate("cpu", data)
     assert (proof.reason, proof.status) == (Reason.PROFILE_UNPROVEN, Status.PARTIAL)
     assert proof.details["samples"] == len(stacks)
     assert "take it again" not in proof.message
     # A cut that nothing shows.
-    assert prove("cpu", data[: data.rindex(b"\x50")]).reason is Reason.PROFILE_UNPROVEN
+    assert validate("cpu", data[: data.rindex(b"\x50")]).reason is Reason.PROFILE_UNPROVEN
 
 
 def test_several_members_are_one_stream():
     data = profile(stacks=STACKS)
     several = b"".join(gzip.compress(data[place : place + 7], mtime=0) for place in range(0, len(data), 7))
     for padding in (b"", bytes(512)):
-        assert prove("cpu", several + padding).details == prove("cpu", packed(stacks=STACKS)).details
-        assert prove("cpu", several + padding).reason is Reason.PROFILE_WHOLE
-    assert {prove("cpu", several[:length]).status for length in range(len(several) - 40, len(several))} == {
+        assert validate("cpu", several + padding).details == validate("cpu", packed(stacks=STACKS)).details
+        assert validate("cpu", several + padding).reason is Reason.PROFILE_WHOLE
+    assert {validate("cpu", several[:length]).status for length in range(len(several) - 40, len(several))} == {
         Status.PARTIAL
     }
 
@@ -215,7 +215,7 @@ def test_a_bomb_is_unpacked_only_to_its_limit(limit):
     bomb = gzip.compress(bytes(200 << 20), 1)
     assert len(bomb) < 1 << 20
     tracemalloc.start()
-    proof = prove("heap", bomb, Limits(content=limit))
+    proof = validate("heap", bomb, ProfileLimits(content=limit))
     assert tracemalloc.get_traced_memory()[1] < 16 << 20
     tracemalloc.stop()
     assert (proof.reason, proof.status) == (Reason.PROFILE_TOO_LARGE, Status.PARTIAL)
@@ -235,13 +235,13 @@ def test_a_bomb_is_unpacked_only_to_its_limit(limit):
 def test_without_protobuf_nothing_is_called_whole(monkeypatch, data, reason):
     monkeypatch.setattr(pprof_proto, "_classes", {})
     monkeypatch.setitem(sys.modules, "google.protobuf", None)
-    proof = prove("cpu", data)
+    proof = validate("cpu", data)
     assert (proof.reason, proof.status) == (reason, Status.PARTIAL)
 
 
 def test_the_index_lists_the_profiles_that_there_are(served):
     page = served["index"].read_bytes()
-    counts = prove("index", page).details["profiles"]
+    counts = validate("index", page).details["profiles"]
     assert {"goroutine", "heap", "profile", "trace"} <= set(counts)
     assert counts["goroutine"] > 0
     assert "<" not in index_text(page).decode()
@@ -251,7 +251,7 @@ def test_an_index_without_end_fills_no_row():
     names = ("".join(letters) for letters in itertools.product(string.ascii_lowercase, repeat=3))
     rows = "".join(f"<tr><td>1</td><td><a href='{name}?debug=1'>{name}</a></td></tr>\n" for name in names)
     page = f"<html><title>/debug/pprof/</title>{rows}</html>".encode()
-    assert len(prove("index", page).details["profiles"]) == MAX_LISTED
+    assert len(validate("index", page).details["profiles"]) == MAX_LISTED
 
 
 @pytest.mark.parametrize(
@@ -272,4 +272,4 @@ def test_an_index_without_end_fills_no_row():
     ],
 )
 def test_answers_in_text(kind, data, reason):
-    assert prove(kind, data).reason is reason
+    assert validate(kind, data).reason is reason

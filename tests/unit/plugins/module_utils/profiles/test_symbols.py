@@ -11,9 +11,9 @@ import re
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import symbols
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.frames import Frames
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import ProfileLimits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_proto import reader
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.read import read
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_reader import read
 from hypothesis import given
 from hypothesis import strategies as st
 from pprofs import make
@@ -56,9 +56,9 @@ def stripped(data: bytes) -> bytes:
 
 
 def test_a_profile_without_names_gets_those_of_the_service(served):
-    whole = read(gzip.decompress(served["goroutine"].read_bytes()), Limits())
+    whole = read(gzip.decompress(served["goroutine"].read_bytes()), ProfileLimits())
     assert symbols.addresses_of_profile(whole) == []
-    bare = read(stripped(served["goroutine"].read_bytes()), Limits())
+    bare = read(stripped(served["goroutine"].read_bytes()), ProfileLimits())
     wanted = symbols.addresses_of_profile(bare)
     used = {whole.locations[place] for stack in whole.stacks for place in stack}
     assert wanted == sorted({place.address for place in used})

@@ -12,13 +12,13 @@ from collections import Counter
 
 import golang
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.call_tree import CallTree
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.folded import folded
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.frames import Frames
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.read import read
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import ProfileLimits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_reader import read
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.speedscope import speedscope
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.top import tops, waiting_in
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.tree import Tree
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.units import percent_text, scale_for
 from pprofs import HEAP, make, profile
 
@@ -28,11 +28,11 @@ ALL = [f"profiled {kind}" for kind in FROM_PROGRAM] + [f"served {kind}" for kind
 
 
 def opened(path):
-    return read(gzip.decompress(path.read_bytes()), Limits())
+    return read(gzip.decompress(path.read_bytes()), ProfileLimits())
 
 
 def made(*parts, **fields):
-    return read(profile(*parts, **fields), Limits())
+    return read(profile(*parts, **fields), ProfileLimits())
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -109,7 +109,7 @@ def traces(path, sample_type):
 def test_folded_stacks_and_speedscope_hold_the_stacks_of_go_tool_pprof(profiles, name, sample_type):
     found = opened(profiles[name])
     frames = Frames(found)
-    tree, index = Tree(found, frames), found.index_of(sample_type)
+    tree, index = CallTree(found, frames), found.index_of(sample_type)
     expected = traces(profiles[name], sample_type)
     assert expected
     lines = [line.rpartition(" ") for line in folded(tree, index)[0].splitlines()]
@@ -135,7 +135,7 @@ def test_recursion_inlining_and_names_in_common():
         ("b", 0, 20),
         ("y", 0, 30),
     ]
-    tree = Tree(found, Frames(found))
+    tree = CallTree(found, Frames(found))
     assert folded(tree, 2) == ("b;a;b;a 2\na;y;x 3\n", 0)
     assert folded(tree, 2, most=5) == ("b;a;b;a 2\n", 1)
 
@@ -151,7 +151,7 @@ def test_labels_are_read_with_their_samples(profiled):
 
 def test_a_tree_that_grows_too_large_keeps_the_sums():
     found = made(stacks=[((1, 10), tuple(f"f{call}" for call in range(number, 100))) for number in range(50)])
-    whole, cut = Tree(found, Frames(found)), Tree(found, Frames(found), most=20)
+    whole, cut = CallTree(found, Frames(found)), CallTree(found, Frames(found), most=20)
     assert (whole.cut, cut.cut) == (0, 50)
     assert len(cut.function) == 21
     assert sum(cut.own[1]) == sum(whole.own[1]) == 500

@@ -12,8 +12,8 @@ import random
 import identity_kinds as kinds
 import pprofs
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import Limits
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.read import read
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import ProfileLimits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_reader import read
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import gather, pseudonyms
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import redactor as redactor_module
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.gather import Gatherer
@@ -167,7 +167,7 @@ def test_a_profile_has_tokens_of_any_length_and_is_still_one():
     data = gzip.compress(pprofs.profile(stacks=[([1, 10], calls), ([2, 20], calls[1:])], labels=labels))
     stated = [("kvm-7", HOST), ("dc2.initrode.example", "dns"), ("gopark", HOST)]
     made, counts = replaced(data, stated=stated, name="cpu.pb.gz")
-    before, after = (read(gzip.decompress(each), Limits()) for each in (data, made))
+    before, after = (read(gzip.decompress(each), ProfileLimits()) for each in (data, made))
     assert [sorted(dict(pairs).values()) for pairs in after.labels.values()] == [
         ["host-0001.dns-0001", "ip-0001"],
         ["host-0002"],

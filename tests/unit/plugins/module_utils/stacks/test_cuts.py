@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug2.builder import DEBUG2_LIMIT
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.parse import parse
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.run import DEBUG2_LIMIT
 from dumps import CORPUS, LOG, PRINTED, REGION1, REGION2, headers
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug1 import Block, Row
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.grouping import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug1.blocks import Block, FrameRow
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug1.grouping import (
     frame_of,
     groups_of,
     labels_of,
     unquote,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug2.builder import DumpBuilder
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug2.goroutine import read_clean
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.model import IDS_KEPT, Frame
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.run import Run
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.stacktext import read_clean
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ def test_labels():
     assert labels_of(None) == {}
 
 
-def row(pc: int, function: bytes | None, line: int = 1) -> Row:
-    return Row(pc, 0, function, b"/x.go", line, (1, 1))
+def row(pc: int, function: bytes | None, line: int = 1) -> FrameRow:
+    return FrameRow(pc, 0, function, b"/x.go", line, (1, 1))
 
 
-def block(count: int, rows: list[Row], labels: bytes | None = None) -> Block:
+def block(count: int, rows: list[FrameRow], labels: bytes | None = None) -> Block:
     made = Block(count, tuple(one.pc + 1 for one in rows))
     made.rows, made.labels = rows, labels
     return made
@@ -73,7 +73,7 @@ def goroutine(number: int, state: str = "select", function: str = "main.a", extr
 
 
 def test_goroutines_are_grouped_by_state_place_and_labels():
-    run = Run(0, False)
+    run = DumpBuilder(0, False)
     run.add(goroutine(2, "select, 9 minutes"))
     run.add(goroutine(3, "select (scan), 4 minutes"))
     run.add(goroutine(4, "IO wait"))
@@ -92,7 +92,7 @@ def test_goroutines_are_grouped_by_state_place_and_labels():
 
 
 def test_the_first_ids_are_kept():
-    run = Run(0, False)
+    run = DumpBuilder(0, False)
     for number in range(1000, 1000 + 2 * IDS_KEPT):
         run.add(goroutine(number))
     (group,) = run.dump().groups
@@ -100,22 +100,22 @@ def test_the_first_ids_are_kept():
 
 
 def test_a_run_is_what_its_goroutines_say():
-    alone = Run(0, False)
+    alone = DumpBuilder(0, False)
     alone.add(goroutine(2))
     assert alone.dump().form == "stack"
-    led = Run(0, True)
+    led = DumpBuilder(0, True)
     led.add(goroutine(2))
     assert led.dump().form == "fatal"
-    pointers = Run(0, False)
+    pointers = DumpBuilder(0, False)
     pointers.add(read_clean(b"goroutine 2 gp=0x1 m=nil [select]:\nmain.a()\n\t/x.go:1 +0x2"))
     assert pointers.dump().form == "fatal"
-    writer = Run(0, False)
+    writer = DumpBuilder(0, False)
     writer.add(read_clean(b"goroutine 2 [running]:\nruntime/pprof.writeGoroutineStacks()\n\t/x.go:1 +0x2"))
     assert writer.dump().form == "debug2"
 
 
 def test_damage_is_proof_and_a_note_is_doubt():
-    run = Run(0, False)
+    run = DumpBuilder(0, False)
     run.add(goroutine(2))
     run.note(7, b"2", "odd")
     assert run.dump().complete is None

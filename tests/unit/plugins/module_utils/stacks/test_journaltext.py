@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug1.reader import DumpReader, ReaderState
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.journaltext import HistoryText, JournalText
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.reader import DumpReader, ReaderState
 from dumps import cells, interleave
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.live import LiveReader
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.reader import ReaderState
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug1.live_reader import LiveReader
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug1.reader import ReaderState
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -223,7 +223,9 @@ def test_a_new_word_in_a_header_is_text():
 
 
 def test_dumps_beyond_the_bound_are_told(monkeypatch):
-    monkeypatch.setattr("ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.scan.MOST_SINGLE", 5)
+    monkeypatch.setattr(
+        "ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug2.scanner.MOST_SINGLE", 5
+    )
     result = parse(PRINTED * 8)
     assert len(result.dumps) == 5
     assert [error.message for error in result.errors] == ["3 more dumps are not told"]

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug1.reader import ReaderState
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug1.text_reader import read_profiles
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.parse import parse
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.profiles import read_profiles
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.reader import ReaderState
 from dumps import LOG, REGION1
 
 HEADER = b"goroutine profile: total 900\n"

@@ -9,8 +9,11 @@ import itertools
 import re
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.live import LiveReader, has_writer
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.reader import DumpReader, ReaderState
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug1.live_reader import (
+    LiveReader,
+    has_writer,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug1.reader import DumpReader, ReaderState
 from dumps import CORPUS, LOG, PRINTED, REGION1, cells, interleave
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks import bulk, scan
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug2 import fast_path, scanner
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.parse import parse
 from dumps import CORPUS, LOG, PRINTED, REGION2, headers
 from hypothesis import given, settings
@@ -38,7 +38,7 @@ def slow(monkeypatch):
 
     def line_by_line(data: bytes):
         with monkeypatch.context() as patch:
-            patch.setattr(scan, "SMALLEST", len(data) + 1)
+            patch.setattr(scanner, "SMALLEST", len(data) + 1)
             return parse(data)
 
     return line_by_line
@@ -48,17 +48,17 @@ def slow(monkeypatch):
 def regions(monkeypatch):
     """Small regions, so that small inputs have many; and a count of those that were absorbed."""
     absorbed = []
-    monkeypatch.setattr(scan, "SMALLEST", 1 << 10)
-    monkeypatch.setattr(bulk, "_REGION", 1 << 14)
-    monkeypatch.setattr(bulk, "_CHUNK", 1 << 12)
-    original = bulk.Bulk.absorb
+    monkeypatch.setattr(scanner, "SMALLEST", 1 << 10)
+    monkeypatch.setattr(fast_path, "_REGION", 1 << 14)
+    monkeypatch.setattr(fast_path, "_CHUNK", 1 << 12)
+    original = fast_path.FastPath.absorb
 
     def counting(self, data, start, end, run):
         result = original(self, data, start, end, run)
         absorbed.append(result[0] > start)
         return result
 
-    monkeypatch.setattr(bulk.Bulk, "absorb", counting)
+    monkeypatch.setattr(fast_path.FastPath, "absorb", counting)
     return absorbed
 
 
@@ -91,11 +91,11 @@ ODD = [
 def test_oddities_are_read_alike(seed, oddities):
     data = generated(seed, 150, tuple(oddities))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "SMALLEST", len(data) + 1)
+        patch.setattr(scanner, "SMALLEST", len(data) + 1)
         slow = parse(data)
-        patch.setattr(scan, "SMALLEST", 1 << 8)
-        patch.setattr(bulk, "_REGION", 1 << 13)
-        patch.setattr(bulk, "_CHUNK", 1 << 12)
+        patch.setattr(scanner, "SMALLEST", 1 << 8)
+        patch.setattr(fast_path, "_REGION", 1 << 13)
+        patch.setattr(fast_path, "_CHUNK", 1 << 12)
         assert parse(data) == slow
 
 

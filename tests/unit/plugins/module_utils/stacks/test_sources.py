@@ -9,8 +9,8 @@ import itertools
 import json
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks import prefixes
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.parse import parse
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.unwrap import line_prefixes
 from dumps import CORPUS, LOG, PRINTED, REGION1, REGION2, spread
 
 TIME = b"2026-11-23T00:22:28.123456789Z "
@@ -60,7 +60,7 @@ def test_a_dump_behind_prefixes_is_the_same(form, name):
 @pytest.mark.parametrize("size", [1, 1000, 1 << 20])
 def test_a_long_file_is_stripped_part_by_part(monkeypatch, size):
     """The end of a part is no end of a line, and one line without the prefix shows in whichever part it is."""
-    monkeypatch.setattr(prefixes, "_PART", size)
+    monkeypatch.setattr(line_prefixes, "_PART", size)
     data = LOG + CORPUS["go1.27/debug2"]
     wrapped = prefixed(b"[pod/a-1/x] ", data)
     (dump,) = parse(data).dumps
@@ -153,7 +153,7 @@ def test_log_lines_among_prefixed_ones():
 
 
 def test_more_sources_than_are_told_apart(monkeypatch):
-    monkeypatch.setattr(prefixes, "MOST_SOURCES", 3)
+    monkeypatch.setattr(line_prefixes, "MOST_SOURCES", 3)
     data = b"".join(prefixed(b"[pod/p-%d/x] " % number, CORPUS["go1.27/deadlock"]) for number in range(6))
     result = parse(data)
     assert [dump.source for dump in result.dumps] == ["p-0/x", "p-1/x", "p-2/x"]

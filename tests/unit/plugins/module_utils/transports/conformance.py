@@ -27,7 +27,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog impo
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.reader import DumpReader, ReaderState
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug1.reader import DumpReader, ReaderState
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import LogStream, Transport
 
 from patience import patience

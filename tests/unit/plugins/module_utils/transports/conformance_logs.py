@@ -13,7 +13,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog impo
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.reader import DumpReader, ReaderState
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug1.reader import DumpReader, ReaderState
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import LogStream
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import (
     Ended,

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 import sys
 
-from .debug1 import QUOTED, Block, Row
-from .live import has_writer
-from .model import MOST_ERRORS, Dump, Frame, Group, ParseError
+from ..model import MOST_ERRORS, Dump, Frame, Group, ParseError
+from .blocks import QUOTED, Block, FrameRow
+from .live_reader import has_writer
 from .reader import DumpReader, ReaderState
 
 _PAIR = re.compile(rb"(%s):(%s)" % (QUOTED, QUOTED))
@@ -42,7 +42,7 @@ def labels_of(labels: bytes | None) -> dict[str, str]:
     return {unquote(key): unquote(value) for key, value in _PAIR.findall(labels or b"")}
 
 
-def frame_of(row: Row) -> Frame:
+def frame_of(row: FrameRow) -> Frame:
     """The frame of a row; an address without a symbol stands for its function."""
     if row.function is None:
         return Frame(f"0x{row.pc:x}", "?", 0)

@@ -21,8 +21,8 @@ import io
 import re
 from typing import Iterator, NamedTuple, Tuple
 
-from . import anchors
-from .pieces import Builder, Text
+from .. import dump_headers
+from .source_text import SourceText, TextBuilder
 
 MOST_SOURCES = 1000  # the lines of more are left as they are
 _MOST_SHAPES = 16
@@ -98,7 +98,7 @@ class Shape(NamedTuple):
         return match.group(0, 0, *self.key)[2:], tag or b"", rest
 
 
-class Finding(NamedTuple):
+class PrefixFinding(NamedTuple):
     """A prefix before an anchor."""
 
     shape: Shape
@@ -116,10 +116,10 @@ def name_of(key: tuple[bytes, ...]) -> str | None:
 _NAMING = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") | frozenset(range(0x80, 0x100))
 
 
-def infer(data: bytes, start: int, stop: int) -> Finding | None:
+def infer(data: bytes, start: int, stop: int) -> PrefixFinding | None:
     """The prefix of the line data[start:stop], if there is an anchor in it and the lines after it prove the prefix."""
     line = data[start:stop].rstrip(b"\r")
-    anchor = anchors.ANCHOR.search(line, 0, _FAR)
+    anchor = dump_headers.ANCHOR.search(line, 0, _FAR)
     if anchor is None or anchor.start() > _LONGEST:
         return None
     prefix, suffix = line[: anchor.start()], line[anchor.end() :].strip(_BLANKS)
@@ -136,7 +136,7 @@ def infer(data: bytes, start: int, stop: int) -> Finding | None:
     for shape in (*shapes, *_shorter_shapes(prefix, suffix)):
         found = shape.strip(line)
         if found is not None and _is_confirmed(shape, found[0], anchor, following, is_json):
-            return Finding(shape, found[0])
+            return PrefixFinding(shape, found[0])
     return None
 
 
@@ -152,7 +152,7 @@ def _shorter_shapes(prefix: bytes, suffix: bytes) -> Iterator[Shape]:
 
 def _kind(line: bytes) -> bytes:
     """What is the same in lines with an anchor whose prefixes and suffixes are alike."""
-    anchor = anchors.ANCHOR.search(line, 0, _FAR)
+    anchor = dump_headers.ANCHOR.search(line, 0, _FAR)
     around = line if anchor is None else line[: anchor.start()] + b"\n" + line[anchor.end() :]
     return _DIGITS.sub(b"0", around[: 2 * _LONGEST])
 
@@ -172,7 +172,7 @@ def _following(data: bytes, at: int) -> Iterator[bytes]:
 
 def _is_inline(strict: Shape, anchor: re.Match[bytes], line: bytes) -> bool:
     """Whether the dump goes on without the prefix: it was logged as a part of a message."""
-    return strict.strip(line) is None and anchors.follows(anchor, line)
+    return strict.strip(line) is None and dump_headers.follows(anchor, line)
 
 
 def _is_confirmed(
@@ -186,7 +186,7 @@ def _is_confirmed(
         if shape.suffix and not line.rstrip().endswith(shape.suffix):
             continue
         rest = found[2]
-        if _JSON.match(rest) if is_json else anchors.follows(anchor, rest):
+        if _JSON.match(rest) if is_json else dump_headers.follows(anchor, rest):
             return True
         matching += 1
         if matching > _MATCHING:
@@ -287,7 +287,7 @@ class Prefixes:
         self._known.setdefault(finding.shape, set()).add(finding.key)
         return True
 
-    def split(self) -> Iterator[Text]:
+    def split(self) -> Iterator[SourceText]:
         """What each writer wrote, in the order of their first lines; what has no known prefix last."""
         for start, stop in _anchor_lines(self._data):
             self.is_at(start, stop)
@@ -299,8 +299,8 @@ class Prefixes:
                 return
         yield from self._by_line()
 
-    def _by_line(self) -> Iterator[Text]:
-        writers, rest = _Writers(), Builder()
+    def _by_line(self) -> Iterator[SourceText]:
+        writers, rest = _Writers(), TextBuilder()
         shapes = list(self._known.items())
         for number, line in enumerate(io.BytesIO(self._data), 1):
             place, stripped = _stripped(line, shapes)
@@ -331,8 +331,8 @@ class _Writers:
     """The text of each writer."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[bytes, ...], Builder] = {}
-        self._more = Builder()
+        self._found: dict[tuple[bytes, ...], TextBuilder] = {}
+        self._more = TextBuilder()
 
     def add(self, key: tuple[bytes, ...], tag: bytes, text: bytes, number: int, line: bytes) -> None:
         builder = self._found.get(key)
@@ -340,21 +340,21 @@ class _Writers:
             if len(self._found) >= MOST_SOURCES:
                 self._more.add(line, number)
                 return
-            builder = self._found[key] = Builder()
+            builder = self._found[key] = TextBuilder()
         if tag == b"+":
             builder.go_on()
         elif tag == b"P" and text.endswith(b"\n"):
             text = text[:-1]
         builder.add(text, number)
 
-    def texts(self) -> Iterator[Text]:
+    def texts(self) -> Iterator[SourceText]:
         for key in list(self._found):
             yield self._found.pop(key).text(name_of(key))
         if self._more.data:
             yield self._more.text()._replace(is_rest=True)
 
 
-def _of_every_line(data: bytes, shape: Shape, keys: set[tuple[bytes, ...]]) -> Text | None:
+def _of_every_line(data: bytes, shape: Shape, keys: set[tuple[bytes, ...]]) -> SourceText | None:
     """The text of a single writer whose prefix every line has: the usual case, done at once."""
     if len(keys) != 1 or shape.suffix:
         return None
@@ -374,7 +374,7 @@ def _of_every_line(data: bytes, shape: Shape, keys: set[tuple[bytes, ...]]) -> T
         if count != data.count(b"\n", start, stop) + (data[stop - 1 : stop] != b"\n"):
             return None
         parts.append(text)
-    return Text(b"".join(parts), name=name_of(key))
+    return SourceText(b"".join(parts), name=name_of(key))
 
 
 # A group that names the writer, in the pattern of a shape.
@@ -384,7 +384,7 @@ _GROUP = re.compile(b"|".join(re.escape(group) for group in (b"(%s)" % _WORD, b"
 def _anchor_lines(data: bytes) -> Iterator[tuple[int, int]]:
     """Where the lines with an anchor begin and end."""
     stop = -1
-    for match in anchors.ANCHOR.finditer(data):
+    for match in dump_headers.ANCHOR.finditer(data):
         if match.start() < stop:
             continue
         start = data.rfind(b"\n", 0, match.start()) + 1

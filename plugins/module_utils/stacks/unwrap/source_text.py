@@ -9,7 +9,7 @@ from array import array
 from typing import Iterable, NamedTuple
 
 
-class Text(NamedTuple):
+class SourceText(NamedTuple):
     """lines[i] is the number that its line i (from 0) has in the input (from 1); None: i + 1.
 
     name: of the writer, if the wrapping tells it.
@@ -29,7 +29,7 @@ class Text(NamedTuple):
             return line + 1
         return self.lines[min(line, len(self.lines) - 1)] if self.lines else 1
 
-    def within(self, outer: Text) -> Text:
+    def within(self, outer: SourceText) -> SourceText:
         """The same, with the numbers, the name and the loss that it has where the outer text stands."""
         numbers = self.lines
         if outer.lines is not None:
@@ -39,7 +39,7 @@ class Text(NamedTuple):
         return self._replace(lines=numbers, name=name or None, loss=outer.loss or self.loss)
 
 
-class Builder:
+class TextBuilder:
     """Puts a text together from pieces of lines."""
 
     def __init__(self) -> None:
@@ -64,13 +64,13 @@ class Builder:
             del self.data[-1]
             self._begins = False
 
-    def text(self, name: str | None = None) -> Text:
-        return Text(bytes(self.data), self.lines, name)
+    def text(self, name: str | None = None) -> SourceText:
+        return SourceText(bytes(self.data), self.lines, name)
 
 
-def changed(lines: Iterable[tuple[bytes, int]]) -> Text:
+def changed(lines: Iterable[tuple[bytes, int]]) -> SourceText:
     """The text of lines with their newlines, each with the number, from 0, of the line that it comes from."""
-    built = Builder()
+    built = TextBuilder()
     for line, number in lines:
         built.add(line, number + 1)
     return built.text()

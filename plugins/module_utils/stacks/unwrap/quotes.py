@@ -20,9 +20,9 @@ import io
 import re
 from typing import Iterator
 
-from . import anchors
+from .. import dump_headers
 from .escapes import read_c
-from .pieces import Text, changed
+from .source_text import SourceText, changed
 
 # The quoted text is the last field of a line. Before it may be other fields of CSV, or the hyphen of a YAML list.
 _QUOTED = re.compile(
@@ -34,9 +34,9 @@ _AFTER = b" \t\r\n,"
 _ENDS_IN_QUOTE = re.compile(rb"""["'],?[ \t\r]*$""", re.MULTILINE)
 
 
-def unquote(text: Text) -> Text | None:
+def unquote(text: SourceText) -> SourceText | None:
     """The text with the quoted lines as they were; None if there is no dump with a line in quotes."""
-    if anchors.WORD not in text.data or not _ENDS_IN_QUOTE.search(text.data):
+    if dump_headers.WORD not in text.data or not _ENDS_IN_QUOTE.search(text.data):
         return None
     found = False
 

@@ -14,8 +14,8 @@ from typing import Sequence
 
 from ..text import counted
 from .model import Profile
-from .proof import COUNTS, kind_of
 from .units import scale_for
+from .validation import COUNTS, kind_of
 
 # With fewer observations no function is named. The share p of a function among n of them is known to about
 # sqrt(p (1 - p) / n): to 9 points of 100 with 30 of them, and not at all with one. A processor is looked at 100 times
@@ -30,7 +30,7 @@ _NANOSECONDS = 1e9
 
 
 @dataclass(frozen=True)
-class Load:
+class Usage:
     """What a profile has in all. text: for people; value: to compare it with others of its kind.
 
     samples: how many observations that is; None where everything was counted, and nothing is left to chance.
@@ -46,7 +46,7 @@ class Load:
         return self.samples is None or self.samples >= LEAST_SAMPLES
 
 
-def load_of(profile: Profile, kind: str, index: int) -> Load:
+def usage_of(profile: Profile, kind: str, index: int) -> Usage:
     """Return the load that a profile shows. kind: of proof.COUNTS, "" for any; index: of the sample type shown."""
     kind = _counted_kind(profile, kind)
     total = sum(map(abs, profile.values[index])) if profile.values else 0
@@ -57,7 +57,7 @@ def load_of(profile: Profile, kind: str, index: int) -> Load:
     text = _words(profile, kind, index, total)
     if samples is not None and samples < LEAST_SAMPLES:
         text += f"; too few to name a function ({counted(round(samples), 'sample')})"
-    return Load(text, float(total), samples)
+    return Usage(text, float(total), samples)
 
 
 def observations(profile: Profile, kind: str, index: int) -> Sequence[float] | None:
@@ -96,18 +96,18 @@ def may_be_chance(now: float, before: float, ratio: float = 1.0) -> bool:
     return abs(ratio * now - before) <= DEVIATIONS * math.sqrt(ratio * ratio * abs(now) + abs(before))
 
 
-def _processor(profile: Profile, samples: float) -> Load:
+def _processor(profile: Profile, samples: float) -> Usage:
     used = next(sum(values) for one, values in zip(profile.sample_types, profile.values) if one.type == "cpu")
     seconds, duration = used / _NANOSECONDS, profile.duration / _NANOSECONDS
     if duration <= 0:
         text = f"{_number(seconds)} s"
     elif seconds / duration < IDLE_CORES:
-        return Load(f"{_number(seconds)} s of {_number(duration)} s: idle", seconds, samples)
+        return Usage(f"{_number(seconds)} s of {_number(duration)} s: idle", seconds, samples)
     else:
         text = f"{_number(seconds)} s of {_number(duration)} s on {_number(seconds / duration)} cores"
     if samples < LEAST_SAMPLES:
         text += f"; too few to name a function ({counted(round(samples), 'sample')})"
-    return Load(text, seconds, samples)
+    return Usage(text, seconds, samples)
 
 
 def _number(value: float) -> str:

@@ -11,7 +11,7 @@ import quopri
 import re
 from typing import Iterator
 
-from .pieces import Text, changed
+from .source_text import SourceText, changed
 
 # Nothing is seen of them: byte order mark, zero-width ones, soft hyphen, marks of direction.
 _INVISIBLE = re.compile(rb"\xef\xbb\xbf|\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0\xa6-\xa9]|\xc2\xad|\x00")
@@ -28,7 +28,7 @@ _QUOTED_PRINTABLE = re.compile(rb"=(?:\r?\n|3D|09|20)")
 _MOST_LEVELS = 4
 
 
-def plain(text: Text) -> Text | None:
+def plain(text: SourceText) -> SourceText | None:
     """The text as its writer wrote it, as far as that shows in the characters; None if it is that already."""
     data = text.data
     data = _NEWLINE.sub(b"\n", data) if b"\r" in data or b"\xe2\x80" in data or b"\xc2\x85" in data else data
@@ -57,13 +57,13 @@ def _unescaped(data: bytes) -> bytes:
     return _BLANK.sub(b" ", found)
 
 
-def without_trailing_blanks(text: Text) -> Text | None:
+def without_trailing_blanks(text: SourceText) -> SourceText | None:
     """The text without blanks at the ends of lines; None if there are none."""
     data = _TRAILING.sub(b"", text.data) if b" \n" in text.data or b"\t\n" in text.data else text.data.rstrip(b" \t")
     return None if data == text.data else text._replace(data=data)
 
 
-def from_mail(text: Text) -> Text | None:
+def from_mail(text: SourceText) -> SourceText | None:
     """The text of a mail that is encoded as quoted-printable; None if it is not."""
     if not _QUOTED_PRINTABLE.search(text.data):
         return None

@@ -17,8 +17,8 @@ import io
 import re
 from typing import Iterator
 
-from .debug1 import LOG_LINE
-from .pieces import Text, changed
+from ..debug1.blocks import LOG_LINE
+from .source_text import SourceText, changed
 
 _STOPS = (8, 4, 2)
 _LOST = "the tabs between its columns were lost"
@@ -39,7 +39,7 @@ _ROW = re.compile(
 _GLUED = re.compile(rb"[ ]*#[ \t]*0x([0-9a-f]+)(.*)$")
 
 
-def retab(text: Text) -> Text | None:
+def retab(text: SourceText) -> SourceText | None:
     """The text with its tabs again; None if it lacks none."""
     if not _EVIDENCE.search(text.data):
         return None

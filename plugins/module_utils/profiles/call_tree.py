@@ -16,7 +16,7 @@ from .top import by_stack
 MOST_NODES = 1_000_000
 
 
-class Tree:
+class CallTree:
     """Node 0 is all; node n > 0 is a call of function[n] by node parent[n], which comes before it.
 
     own[t][n]: what the stacks that end there have of sample type t. cut: stacks whose inner part was left out since

@@ -17,9 +17,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
-from .model import IDS_KEPT
-from .run import Run
-from .stacktext import MOST_DIGITS, Goroutine, read_clean
+from ..model import IDS_KEPT
+from .builder import DumpBuilder
+from .goroutine import MOST_DIGITS, Goroutine, read_clean
 
 SMALLEST = 1 << 15  # bytes; less is not worth the trouble
 _REGION = 4 << 20
@@ -30,13 +30,13 @@ _FRAME = b")\n\t"
 _PARENT = re.compile(rb" in goroutine \d+\n")
 
 
-class Bulk:
+class FastPath:
     """Knows the texts it has read once."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, Goroutine | None] = {}
 
-    def absorb(self, data: bytes, start: int, end: int, run: Run) -> tuple[int, int]:
+    def absorb(self, data: bytes, start: int, end: int, run: DumpBuilder) -> tuple[int, int]:
         """Add the goroutines from `start`, where a header stands, to the run.
 
         Returns where the first goroutine stands that was not added, and up to where it is no use to try again.
@@ -61,7 +61,7 @@ class Bulk:
             at = following + 2
         return (stop + 2, stop + 2) if self._add(run, data.count(b"\n", start, stop), ids, places) else (start, stop)
 
-    def _add(self, run: Run, newlines: int, ids: list[bytes], places: dict[bytes, list[int]]) -> bool:
+    def _add(self, run: DumpBuilder, newlines: int, ids: list[bytes], places: dict[bytes, list[int]]) -> bool:
         distinct = set(ids)
         if len(distinct) != len(ids) or not run.ids.isdisjoint(distinct):
             return False

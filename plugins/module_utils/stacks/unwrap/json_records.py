@@ -20,8 +20,8 @@ import json
 import re
 from typing import Any, Iterator, NamedTuple
 
-from . import anchors
-from .pieces import Builder, Text
+from .. import dump_headers
+from .source_text import SourceText, TextBuilder
 
 MOST_SOURCES = 1000
 _LARGEST = 64 << 20  # bytes of one document; Python needs many times as much for it
@@ -64,7 +64,7 @@ def _has_anchor(value: Any) -> bool:
     return value is not None and any(_is_anchor(text) for record in _walk(value, 0) for text in record.fields.values())
 
 
-def split(data: bytes) -> Iterator[Text]:
+def split(data: bytes) -> Iterator[SourceText]:
     """What each process wrote, in the order of their first records; what is no record last."""
     paths: set[str] = set()
     sample: list[dict[str, str]] = []
@@ -72,7 +72,7 @@ def split(data: bytes) -> Iterator[Text]:
         if len(sample) < _SAMPLE:
             sample.append(record.fields)
         paths.update(path for path, text in record.fields.items() if path not in paths and _is_anchor(text))
-    writers, rest = _Writers(_naming(sample, paths)), Builder()
+    writers, rest = _Writers(_naming(sample, paths)), TextBuilder()
     for record in _records(data, rest):
         for path in paths.intersection(record.fields):
             writers.add(path, record)
@@ -81,9 +81,9 @@ def split(data: bytes) -> Iterator[Text]:
         yield rest.text()
 
 
-def spell(text: Text) -> Text | None:
+def spell(text: SourceText) -> SourceText | None:
     """The text with texts for the lists of bytes in it; None if there is no dump in such lists."""
-    if not any(word in text.data for word in anchors.AS_NUMBERS):
+    if not any(word in text.data for word in dump_headers.AS_NUMBERS):
         return None
     return text._replace(data=_BYTES.sub(_spelled, text.data))
 
@@ -117,7 +117,7 @@ class _Writers:
                 self._found[key] = lines
         lines.add(record.fields[path], record)
 
-    def texts(self) -> Iterator[Text]:
+    def texts(self) -> Iterator[SourceText]:
         for key in list(self._found):
             yield self._found.pop(key).text()
         more = self._more.text()
@@ -145,9 +145,9 @@ class _Lines:
             self._later += (time > self._last) - (time < self._last)
         self._last = time
 
-    def text(self) -> Text:
+    def text(self) -> SourceText:
         """Its lines; where the records came with the newest first (Loki, Kibana), in the order in which it wrote."""
-        built = Builder()
+        built = TextBuilder()
         for line, is_part, number in reversed(self._lines) if self._later < 0 else self._lines:
             # Where lines end with a newline (docker), a record without one is a piece of a long line.
             ends = is_part or line.endswith(b"\n") or (self._has_newlines and b"\n" not in line)
@@ -190,7 +190,7 @@ def _name(fields: dict[str, str | None]) -> str | None:
     return "/".join(dict.fromkeys(found)) or None
 
 
-def _records(data: bytes, rest: Builder | None) -> Iterator[_Record]:
+def _records(data: bytes, rest: TextBuilder | None) -> Iterator[_Record]:
     """The records in the lines; other lines go to `rest`."""
     document = bytearray()
     closing, first = b"", 0
@@ -219,13 +219,13 @@ def _closing(line: bytes) -> bytes:
     return blanks + b"".join(b"]" if byte == 0x5B else b"}" for byte in reversed(body.strip()))
 
 
-def _give_back(text: bytes, first: int, rest: Builder | None) -> None:
+def _give_back(text: bytes, first: int, rest: TextBuilder | None) -> None:
     if rest is not None:
         for number, line in enumerate(io.BytesIO(text), first):
             rest.add(line, number)
 
 
-def _walked(text: bytes, number: int, rest: Builder | None) -> Iterator[_Record]:
+def _walked(text: bytes, number: int, rest: TextBuilder | None) -> Iterator[_Record]:
     value = _load(text) if _BEGINS.match(text) else None
     if value is None:
         _give_back(text, number, rest)
@@ -288,4 +288,4 @@ def _is_text(value: list[Any]) -> bool:
 
 
 def _is_anchor(text: str) -> bool:
-    return "goroutine" in text and anchors.ANCHOR.search(text.encode("utf-8", "replace")) is not None
+    return "goroutine" in text and dump_headers.ANCHOR.search(text.encode("utf-8", "replace")) is not None

@@ -14,11 +14,12 @@ from __future__ import annotations
 import re
 from typing import Callable
 
-from . import anchors, debug1
-from .bulk import SMALLEST, Bulk
-from .profiles import is_leak
-from .run import Run
-from .stacktext import HEADER, LIKE_HEADER, MARK, Goroutine
+from .. import dump_headers
+from ..debug1 import blocks
+from ..debug1.text_reader import is_leak
+from .builder import DumpBuilder
+from .fast_path import SMALLEST, FastPath
+from .goroutine import HEADER, LIKE_HEADER, MARK, Goroutine
 
 MOST_DUMPS = 10000  # of more, and of more stacks that stand for themselves, only the number is told
 MOST_SINGLE = 1000
@@ -39,7 +40,7 @@ _WITH_OFFSET = re.compile(rb"\t.* \+0x[0-9a-f]+")
 CUT = "the input ends within it"
 
 
-class Scan:
+class DumpScanner:
     """What was found in the text.
 
     runs: the dumps. single: the stacks that stand for themselves.
@@ -53,8 +54,8 @@ class Scan:
     """
 
     def __init__(self, data: bytes, is_wrapping: Callable[[int, int], bool] | None = None) -> None:
-        self.runs: list[Run] = []
-        self.single: list[Run] = []
+        self.runs: list[DumpBuilder] = []
+        self.single: list[DumpBuilder] = []
         self.profiles: list[int] = []
         self.errors: list[tuple[int, str]] = []
         self.is_wrapped = False
@@ -64,9 +65,9 @@ class Scan:
         self.unread = 0
         self.unread_at = 0
         self._is_wrapping = is_wrapping
-        self._bulk = Bulk()
+        self._bulk = FastPath()
         self._no_bulk_before = 0
-        self._run: Run | None = None
+        self._run: DumpBuilder | None = None
         self._last: Goroutine | None = None  # in the run
         self._gap = 0  # where the last goroutine ended
         self._lead: int | None = None  # where the lines stand that lead in the next dump
@@ -78,13 +79,13 @@ class Scan:
 
     def _next_header(self, at: int) -> re.Match[bytes] | None:
         data = self._data
-        hit = data.find(anchors.WORD, at)
+        hit = data.find(dump_headers.WORD, at)
         while hit >= 0:
             self.has_word = True
             start = max(at, data.rfind(b"\n", at, hit) + 1)
             stop = self._line_end(hit)
             header = self._header(start, stop)
-            own = header if header is not None else debug1.HEADER.match(data, start, stop)
+            own = header if header is not None else blocks.HEADER.match(data, start, stop)
             is_own = own is not None and own.start() == start and own.end() == stop
             if not is_own and self._is_wrapped(start, stop):
                 self.is_wrapped = True
@@ -93,7 +94,7 @@ class Scan:
                 return header
             self._notice(start, stop)
             at = stop + 1
-            hit = data.find(anchors.WORD, at)
+            hit = data.find(dump_headers.WORD, at)
         return None
 
     def _line_end(self, at: int) -> int:
@@ -102,7 +103,7 @@ class Scan:
 
     def _is_wrapped(self, start: int, stop: int) -> bool:
         """Whether there is the first line of a dump or goroutine in this line, within what is known."""
-        if self._is_wrapping is None or not anchors.ANCHOR.search(self._data, start, min(stop, start + _NEAR)):
+        if self._is_wrapping is None or not dump_headers.ANCHOR.search(self._data, start, min(stop, start + _NEAR)):
             return False
         return self._is_wrapping(start, stop)
 
@@ -116,7 +117,7 @@ class Scan:
 
     def _notice(self, start: int, stop: int) -> None:
         """Take note of a line with a goroutine in it that is no header of one."""
-        if debug1.HEADER.match(self._data, start, stop) or is_leak(self._data, start):
+        if blocks.HEADER.match(self._data, start, stop) or is_leak(self._data, start):
             self._end_run()
             if len(self.profiles) < MOST_DUMPS:
                 self.profiles.append(start)
@@ -139,7 +140,7 @@ class Scan:
             self.errors.append((start, message))
 
     def _note_unread(self, start: int, stop: int) -> None:
-        if anchors.is_there(self._data, start, stop):
+        if dump_headers.is_there(self._data, start, stop):
             self.unread_at = self.unread_at if self.unread else start
             self.unread += 1
 
@@ -195,7 +196,7 @@ class Scan:
                 self._gap = stop + 1
             elif goroutine.ended or _IS_OTHER.match(line) or at - self._gap > _PATIENCE:
                 return at
-            elif anchors.WORD in line and self._is_anothers_line(line, at, stop):
+            elif dump_headers.WORD in line and self._is_anothers_line(line, at, stop):
                 after = None if is_inner else self._inner(at, stop)
                 if after is None:
                     return at
@@ -226,7 +227,7 @@ class Scan:
 
     def _read_last(self, goroutine: Goroutine, line: bytes) -> None:
         """Take the line in which the input ends, if all of it is there that matters."""
-        if goroutine.ended or debug1.LOG_LINE.match(line):
+        if goroutine.ended or blocks.LOG_LINE.match(line):
             return
         if _WITH_OFFSET.match(line) and goroutine.take(line):
             self._gap = len(self._data)
@@ -236,7 +237,7 @@ class Scan:
 
     def _keep(self, goroutine: Goroutine, is_inline: bool) -> None:
         if is_inline or goroutine.printed_itself:
-            run = Run(goroutine.offset, False)
+            run = DumpBuilder(goroutine.offset, False)
             self._add(run, goroutine)
             self._finish(run, goroutine, self.single)
             return
@@ -246,21 +247,21 @@ class Scan:
         if self._run is None:
             # A fatal error in a second thread shows the running goroutine again.
             is_fatal = lead is not None or (before is not None and before.is_fatal)
-            self._run = Run(goroutine.offset if lead is None else lead, is_fatal)
+            self._run = DumpBuilder(goroutine.offset if lead is None else lead, is_fatal)
         self._doubt(self._run)
         self._add(self._run, goroutine)
         self._last = goroutine
 
-    def _add(self, run: Run, goroutine: Goroutine) -> None:
+    def _add(self, run: DumpBuilder, goroutine: Goroutine) -> None:
         run.add(goroutine)
         run.end = self._gap
         self._lead = None
 
     @staticmethod
-    def _is_anothers(run: Run, goroutine: Goroutine) -> bool:
+    def _is_anothers(run: DumpBuilder, goroutine: Goroutine) -> bool:
         return goroutine.id in run.ids or (goroutine.is_running and bool(goroutine.frames) and not run.is_fatal)
 
-    def _doubt(self, run: Run) -> None:
+    def _doubt(self, run: DumpBuilder) -> None:
         """Note it if the goroutine that was the last until now may not be whole."""
         if self._last is not None and self._last.seems_cut():
             run.note(self._last.offset, self._last.id, "how it began is not there: lines may be missing")
@@ -270,7 +271,7 @@ class Scan:
             self._finish(self._run, self._last, self.runs)
         self._run = self._last = None
 
-    def _finish(self, run: Run, last: Goroutine | None, runs: list[Run]) -> None:
+    def _finish(self, run: DumpBuilder, last: Goroutine | None, runs: list[DumpBuilder]) -> None:
         at_end = _NOTHING.match(self._data, run.end) is not None
         if at_end:
             run.end = len(self._data)

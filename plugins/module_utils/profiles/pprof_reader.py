@@ -9,7 +9,18 @@ from array import array
 from typing import Any, Iterable
 
 from . import pprof_proto
-from .model import Function, Labels, Limits, Line, Location, Profile, ProfileError, ProfileTooLarge, Stack, ValueType
+from .model import (
+    Function,
+    Labels,
+    Location,
+    Profile,
+    ProfileError,
+    ProfileLimits,
+    ProfileTooLarge,
+    SourceLine,
+    Stack,
+    ValueType,
+)
 
 _MOST_LINES = 1000  # calls that are inlined into one place
 _FEW_LINES = 8  # which need not be counted stack by stack
@@ -19,7 +30,7 @@ _LONGEST_TYPE = 100
 _MOST_TYPES = 16  # Go's profiles have four at most
 
 
-def read(content: bytes, limits: Limits) -> Profile:
+def read(content: bytes, limits: ProfileLimits) -> Profile:
     """The profile in this (unpacked) protobuf. ProfileError when it is none; ProtobufMissing where none can be read."""
     if len(content) > limits.content:
         raise ProfileTooLarge(f"it has {len(content)} bytes, more than {limits.content}")
@@ -32,7 +43,7 @@ def read(content: bytes, limits: Limits) -> Profile:
 class _Reader:
     """One profile while it is read: its tables, and what its references mean."""
 
-    def __init__(self, content: bytes, limits: Limits) -> None:
+    def __init__(self, content: bytes, limits: ProfileLimits) -> None:
         self.limits = limits
         self.outline = pprof_proto.reader("Profile")(content)
         for table in ("sample_type", "sample", "mapping", "location", "function", "string_table"):
@@ -132,12 +143,12 @@ class _Reader:
         return found, ids
 
     @staticmethod
-    def line(message: Any, functions: dict[int, int]) -> Line:
+    def line(message: Any, functions: dict[int, int]) -> SourceLine:
         if not message.function_id:
-            return Line(-1, message.line)
+            return SourceLine(-1, message.line)
         if message.function_id not in functions:
             raise ProfileError(f"it refers to function {message.function_id}, which it does not have")
-        return Line(functions[message.function_id], message.line)
+        return SourceLine(functions[message.function_id], message.line)
 
     def samples(self, profile: Profile, locations: dict[int, int]) -> None:
         """Fill in stacks, values and labels."""

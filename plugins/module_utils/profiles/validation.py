@@ -20,10 +20,10 @@ from ..inputs.signatures import is_profile, signature_of
 from ..reasons import Reason, Status, Verdict, verdict
 from ..stacks.parse import parse
 from ..text import counted, escaped, size
-from . import trace
-from .model import Limits, Profile, ProfileError, ProfileTooLarge
+from . import execution_trace
+from .model import Profile, ProfileError, ProfileLimits, ProfileTooLarge
 from .pprof_proto import ProtobufMissing
-from .read import read
+from .pprof_reader import read
 from .unpack import Unpacked, unpack
 
 # What the profiles of each kind count, by the names of their sample types.
@@ -55,7 +55,7 @@ _ADDRESSES = re.compile(rb"num_symbols: \d+\n(?:0x[0-9a-f]+ [^\n]*\n)*")
 
 
 @dataclass(frozen=True)
-class Proof:
+class Validation:
     """A reason, its message for people, and what was found: plain JSON values.
 
     details of a profile: sample_types [[type, unit], ...], samples, stacks, totals [one a type], duration (seconds),
@@ -76,40 +76,40 @@ class Proof:
         return Verdict(self.reason, self.message)
 
 
-def prove(kind: str, data: bytes, limits: Limits | None = None) -> Proof:
+def validate(kind: str, data: bytes, limits: ProfileLimits | None = None) -> Validation:
     """The proof of what /debug/pprof answered. ValueError for a kind that there is not.
 
     kind: one of COUNTS, or goroutine_debug1, goroutine_debug2, trace, cmdline, index, symbol.
     """
     if kind in COUNTS:
-        return prove_profile(kind, data, limits or Limits())[0]
+        return validate_profile(kind, data, limits or ProfileLimits())[0]
     if kind not in _OTHERS:
         raise ValueError(f"there is no kind of profile {kind}")
     if not data:
-        return _proof(Reason.PROFILE_CUT, "the answer is empty")
+        return _validation(Reason.PROFILE_CUT, "the answer is empty")
     return _OTHERS[kind](data)
 
 
-def prove_profile(kind: str, data: bytes, limits: Limits) -> tuple[Proof, Profile | None]:
+def validate_profile(kind: str, data: bytes, limits: ProfileLimits) -> tuple[Validation, Profile | None]:
     """The proof, and the profile where one could be read. data: as the service sends it. kind "": any."""
-    return prove_unpacked(kind, unpack(data, limits.content), limits)
+    return validate_unpacked(kind, unpack(data, limits.content), limits)
 
 
-def prove_unpacked(kind: str, unpacked: Unpacked, limits: Limits) -> tuple[Proof, Profile | None]:
+def validate_unpacked(kind: str, unpacked: Unpacked, limits: ProfileLimits) -> tuple[Validation, Profile | None]:
     """The same for a content that was read already."""
     if unpacked.is_cut or not (unpacked.content or unpacked.problem or unpacked.is_packed):
-        return _proof(Reason.PROFILE_CUT, unpacked.problem or "it is empty"), None
+        return _validation(Reason.PROFILE_CUT, unpacked.problem or "it is empty"), None
     if unpacked.is_too_large:
-        return _proof(Reason.PROFILE_TOO_LARGE, unpacked.problem), None
+        return _validation(Reason.PROFILE_TOO_LARGE, unpacked.problem), None
     try:
         profile = read(unpacked.content, limits)
     except ProtobufMissing as missing:
         return _unread(unpacked, missing), None
     except ProfileTooLarge as error:
-        return _proof(Reason.PROFILE_TOO_LARGE, str(error)), None
+        return _validation(Reason.PROFILE_TOO_LARGE, str(error)), None
     except ProfileError as error:
-        return _proof(Reason.PROFILE_BAD, unpacked.problem or _else(unpacked) or str(error)), None
-    return Proof(*_read_words(kind, unpacked, profile), facts(profile)), profile
+        return _validation(Reason.PROFILE_BAD, unpacked.problem or _else(unpacked) or str(error)), None
+    return Validation(*_read_words(kind, unpacked, profile), facts(profile)), profile
 
 
 def _read_words(kind: str, unpacked: Unpacked, profile: Profile) -> tuple[Reason, str]:
@@ -155,72 +155,72 @@ def _else(unpacked: Unpacked) -> str:
     return "" if unpacked.is_packed else f"it is not compressed, and begins with {unpacked.content[:16]!r}"
 
 
-def _unread(unpacked: Unpacked, missing: ProtobufMissing) -> Proof:
+def _unread(unpacked: Unpacked, missing: ProtobufMissing) -> Validation:
     if unpacked.problem or not (unpacked.is_packed or is_profile(unpacked.content[:HEAD])):
-        return _proof(Reason.PROFILE_BAD, unpacked.problem or _else(unpacked))
-    return _proof(Reason.NOT_READ_HERE if unpacked.is_packed else Reason.PROFILE_UNPROVEN, str(missing))
+        return _validation(Reason.PROFILE_BAD, unpacked.problem or _else(unpacked))
+    return _validation(Reason.NOT_READ_HERE if unpacked.is_packed else Reason.PROFILE_UNPROVEN, str(missing))
 
 
 def _words(reason: Reason, detail: str) -> tuple[Reason, str]:
     return reason, verdict(reason, detail).message
 
 
-def _proof(reason: Reason, detail: str, details: dict[str, Any] | None = None) -> Proof:
-    return Proof(*_words(reason, detail), details or {})
+def _validation(reason: Reason, detail: str, details: dict[str, Any] | None = None) -> Validation:
+    return Validation(*_words(reason, detail), details or {})
 
 
-def _debug1(data: bytes) -> Proof:
+def _debug1(data: bytes) -> Validation:
     found = parse(data)
     dump = found.dumps[0] if found.dumps else None
     if dump is None or dump.form != "debug1" or len(found.dumps) > 1:
-        return _proof(Reason.PROFILE_BAD, "it is not one dump of goroutines with their total")
+        return _validation(Reason.PROFILE_BAD, "it is not one dump of goroutines with their total")
     details = {"total": dump.total, "goroutines": dump.goroutines, "groups": len(dump.groups)}
     if dump.complete:
-        return _proof(Reason.PROVEN, "", details)
+        return _validation(Reason.PROVEN, "", details)
     seen = f"{dump.goroutines} of {dump.total} goroutines are there"
-    return _proof(Reason.PROFILE_CUT if dump.goroutines < (dump.total or 0) else Reason.DAMAGED, seen, details)
+    return _validation(Reason.PROFILE_CUT if dump.goroutines < (dump.total or 0) else Reason.DAMAGED, seen, details)
 
 
-def _debug2(data: bytes) -> Proof:
+def _debug2(data: bytes) -> Validation:
     found = parse(data)
     dump = found.dumps[0] if found.dumps else None
     # A single goroutine is taken for a stack in a log.
     if dump is None or dump.form not in ("debug2", "stack") or len(found.dumps) > 1:
-        return _proof(Reason.PROFILE_BAD, "it is not one dump of goroutines with their states")
+        return _validation(Reason.PROFILE_BAD, "it is not one dump of goroutines with their states")
     details = {"goroutines": dump.goroutines, "groups": len(dump.groups)}
     if len(data) >= _MOST_DEBUG2:
-        return _proof(Reason.PROFILE_CUT, f"the service writes no more than {size(_MOST_DEBUG2)} of it", details)
+        return _validation(Reason.PROFILE_CUT, f"the service writes no more than {size(_MOST_DEBUG2)} of it", details)
     if _LAST_FRAME.search(data[-8192:]) is None:
-        return _proof(Reason.PROFILE_CUT, f"after {dump.goroutines} goroutines the last one does not end", details)
+        return _validation(Reason.PROFILE_CUT, f"after {dump.goroutines} goroutines the last one does not end", details)
     if dump.complete is False or found.errors:
         errors = [error.message for error in (*dump.errors, *found.errors)]
-        return _proof(Reason.DAMAGED, errors[0] if errors else "", details)
+        return _validation(Reason.DAMAGED, errors[0] if errors else "", details)
     said = f"{dump.goroutines} goroutines, the last of which ends well (their total is not stated)"
-    return _proof(Reason.PROFILE_WHOLE, said, details)
+    return _validation(Reason.PROFILE_WHOLE, said, details)
 
 
-def _trace(data: bytes) -> Proof:
+def _trace(data: bytes) -> Validation:
     try:
-        found = trace.check(data)
-    except trace.TraceCut as error:
-        return _proof(Reason.PROFILE_CUT, str(error))
-    except trace.TraceBad as error:
-        return _proof(Reason.PROFILE_BAD, str(error))
+        found = execution_trace.check(data)
+    except execution_trace.TraceCut as error:
+        return _validation(Reason.PROFILE_CUT, str(error))
+    except execution_trace.TraceBad as error:
+        return _validation(Reason.PROFILE_BAD, str(error))
     said = f"{found.parts} {found.unit} in the format of Go {found.version}"
     details = {"go": found.version, found.unit: found.parts, "generations": found.generations}
-    return _proof(Reason.PROFILE_WHOLE, said, details)
+    return _validation(Reason.PROFILE_WHOLE, said, details)
 
 
-def _cmdline(data: bytes) -> Proof:
-    return _proof(Reason.RECORDED, "", {"arguments": data.count(b"\0") + 1})
+def _cmdline(data: bytes) -> Validation:
+    return _validation(Reason.RECORDED, "", {"arguments": data.count(b"\0") + 1})
 
 
-def _index(data: bytes) -> Proof:
+def _index(data: bytes) -> Validation:
     if b"/debug/pprof/" not in data[:4096]:
-        return _proof(Reason.PROFILE_BAD, "it is not the index of pprof")
+        return _validation(Reason.PROFILE_BAD, "it is not the index of pprof")
     if not data.rstrip().endswith(b"</html>"):
-        return _proof(Reason.PROFILE_CUT, "the page does not end")
-    return _proof(Reason.RECORDED, "", {"profiles": listed(data)})
+        return _validation(Reason.PROFILE_CUT, "the page does not end")
+    return _validation(Reason.RECORDED, "", {"profiles": listed(data)})
 
 
 def listed(data: bytes) -> dict[str, int]:
@@ -235,15 +235,15 @@ def index_text(data: bytes) -> bytes:
     return "\n".join([f"{'count':>10}  profile", *lines, ""]).encode()
 
 
-def _symbol(data: bytes) -> Proof:
+def _symbol(data: bytes) -> Validation:
     if _ADDRESSES.fullmatch(data):
-        return _proof(Reason.RECORDED, "", {"names": data.count(b"\n") - 1})
+        return _validation(Reason.RECORDED, "", {"names": data.count(b"\n") - 1})
     if not data.endswith(b"\n") and b"num_symbols: ".startswith(data[:13]):
-        return _proof(Reason.PROFILE_CUT, "its last line does not end")
-    return _proof(Reason.PROFILE_BAD, "it is not an answer of symbol")
+        return _validation(Reason.PROFILE_CUT, "its last line does not end")
+    return _validation(Reason.PROFILE_BAD, "it is not an answer of symbol")
 
 
-_OTHERS: dict[str, Callable[[bytes], Proof]] = {
+_OTHERS: dict[str, Callable[[bytes], Validation]] = {
     "goroutine_debug1": _debug1,
     "goroutine_debug2": _debug2,
     "trace": _trace,

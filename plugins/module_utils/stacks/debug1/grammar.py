@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Callable, NamedTuple, Optional, Tuple
 
-from . import debug1
-from .debug1 import Block, Row
+from . import blocks
+from .blocks import Block, FrameRow
 
 # What a thread expects next.
 (
@@ -40,7 +40,7 @@ _SEPARATORS: dict[int, tuple[bytes, int]] = {
 }
 
 
-class Thread(NamedTuple):
+class ParseState(NamedTuple):
     """One reading. `taken` maps the number of a pending line to how many of its bytes are the dump's."""
 
     step: int
@@ -57,25 +57,25 @@ class Thread(NamedTuple):
     line: int = 0
     guesses: int = 0  # times that what follows its cells on a line does not look like a log line
 
-    def row(self) -> Row:
-        return Row(self.pc, self.index, self.function, self.file, self.line, self.pads)
+    def row(self) -> FrameRow:
+        return FrameRow(self.pc, self.index, self.function, self.file, self.line, self.pads)
 
     def state(self) -> tuple[object, ...]:
         """Threads of equal state have equal futures and give equal dumps."""
         return (self.step, self.total, self.block and self.block.order, *self[5:-1])
 
 
-_Cell = Optional[Tuple[Thread, int]]  # the thread behind a cell and where the cell ends; None: it is not there
+_Cell = Optional[Tuple[ParseState, int]]  # the thread behind a cell and where the cell ends; None: it is not there
 
 
-def advance(thread: Thread, data: bytes, number: int, block: Block | None) -> list[Thread]:
+def advance(thread: ParseState, data: bytes, number: int, block: Block | None) -> list[ParseState]:
     """Take the cells the thread waits for from the beginning of a line.
 
     The first result takes all there are. Another stops before a function or file that may be somebody's text,
     unless what follows it surely is.
     No result: the line does not go on with this thread.
     """
-    marks: list[tuple[Thread, int]] = [(thread, 0)]
+    marks: list[tuple[ParseState, int]] = [(thread, 0)]
     while marks[-1][1] < len(data) and marks[-1][0].step not in (DONE, EMPTY):
         after, position = marks[-1]
         cell = _cell(after, data, position, after.block or block)
@@ -83,18 +83,18 @@ def advance(thread: Thread, data: bytes, number: int, block: Block | None) -> li
             break
         marks.append(cell)
     ends = [marks[-1]]
-    if len(marks) > 2 and marks[-2][0].step in (FUNCTION, FILE) and not debug1.LOG_LINE.match(data, marks[-1][1]):
+    if len(marks) > 2 and marks[-2][0].step in (FUNCTION, FILE) and not blocks.LOG_LINE.match(data, marks[-1][1]):
         ends.append(marks[-2])
     # A cell is followed by its separator or by somebody's text, never by a bare newline.
     return [_stop(after, data, number, position) for after, position in ends if position and data[position:] != b"\n"]
 
 
-def _stop(thread: Thread, data: bytes, number: int, position: int) -> Thread:
-    guess = position < len(data) and not debug1.LOG_LINE.match(data, position)
+def _stop(thread: ParseState, data: bytes, number: int, position: int) -> ParseState:
+    guess = position < len(data) and not blocks.LOG_LINE.match(data, position)
     return thread._replace(taken={**thread.taken, number: position}, guesses=thread.guesses + guess)
 
 
-def _cell(thread: Thread, line: bytes, at: int, block: Block | None) -> _Cell:
+def _cell(thread: ParseState, line: bytes, at: int, block: Block | None) -> _Cell:
     if thread.step == PC:
         return _pc(thread, line, at, block) if block else None
     separator = _SEPARATORS.get(thread.step)
@@ -105,22 +105,22 @@ def _cell(thread: Thread, line: bytes, at: int, block: Block | None) -> _Cell:
     return thread._replace(step=separator[1]), at + len(separator[0])
 
 
-def _header(thread: Thread, line: bytes, at: int) -> _Cell:
-    match = debug1.HEADER.match(line, at)
-    end = match and debug1.number_end(line, match.start(1), match.end())
+def _header(thread: ParseState, line: bytes, at: int) -> _Cell:
+    match = blocks.HEADER.match(line, at)
+    end = match and blocks.number_end(line, match.start(1), match.end())
     if not match or not end:
         return None
     return thread._replace(step=HEADER_END, total=int(line[match.start(1) : end])), end
 
 
-def _head(thread: Thread, line: bytes, at: int) -> _Cell:
-    match = debug1.HEAD.match(line, at)
+def _head(thread: ParseState, line: bytes, at: int) -> _Cell:
+    match = blocks.HEAD.match(line, at)
     if match is None:
         return None
     end = match.end()
     if match.group(2):
         last = line.rindex(b"x", at, end) + 1
-        cut = debug1.number_end(line, last, end, hexadecimal=True)
+        cut = blocks.number_end(line, last, end, hexadecimal=True)
         if cut is None:
             return None
         end = cut
@@ -131,8 +131,8 @@ def _head(thread: Thread, line: bytes, at: int) -> _Cell:
     return thread._replace(step=HEAD_END, block=Block(count, addresses)), end
 
 
-def _after_head(thread: Thread, line: bytes, at: int) -> _Cell:
-    labels = debug1.LABELS.match(line, at)
+def _after_head(thread: ParseState, line: bytes, at: int) -> _Cell:
+    labels = blocks.LABELS.match(line, at)
     if labels is not None:
         return thread._replace(step=LABELS_END, labels=labels.group(1)), labels.end()
     if line.startswith(b"#", at):
@@ -142,8 +142,8 @@ def _after_head(thread: Thread, line: bytes, at: int) -> _Cell:
     return None
 
 
-def _pc(thread: Thread, line: bytes, at: int, block: Block) -> _Cell:
-    match = debug1.PC.match(line, at)
+def _pc(thread: ParseState, line: bytes, at: int, block: Block) -> _Cell:
+    match = blocks.PC.match(line, at)
     if match is None:
         return None
     digits = match.group(1)
@@ -155,24 +155,24 @@ def _pc(thread: Thread, line: bytes, at: int, block: Block) -> _Cell:
             return thread._replace(step=PAD1, pc=pc, index=index), at + 2 + size
     if block.located:
         return None
-    end = debug1.number_end(line, match.start(1), match.end(), hexadecimal=True)
+    end = blocks.number_end(line, match.start(1), match.end(), hexadecimal=True)
     if end is None:
         return None
     return thread._replace(step=PAD1, pc=int(line[match.start(1) : end], 16), index=None), end
 
 
-def _pad1(thread: Thread, line: bytes, at: int) -> _Cell:
+def _pad1(thread: ParseState, line: bytes, at: int) -> _Cell:
     if line.startswith(b"\n", at) and at > 0:  # no symbol; on a line of its own it is somebody's empty line
         return thread._replace(step=DONE), at + 1
     return _pad(thread, line, at, 0, FUNCTION)
 
 
-def _pad2(thread: Thread, line: bytes, at: int) -> _Cell:
+def _pad2(thread: ParseState, line: bytes, at: int) -> _Cell:
     return _pad(thread, line, at, 1, FILE)
 
 
-def _pad(thread: Thread, line: bytes, at: int, column: int, following: int) -> _Cell:
-    match = debug1.TABS.match(line, at)
+def _pad(thread: ParseState, line: bytes, at: int, column: int, following: int) -> _Cell:
+    match = blocks.TABS.match(line, at)
     if match is None:
         return None
     pads = list(thread.pads)
@@ -180,36 +180,36 @@ def _pad(thread: Thread, line: bytes, at: int, column: int, following: int) -> _
     return thread._replace(step=following, pads=(pads[0], pads[1])), match.end()
 
 
-def _more_padding(thread: Thread, line: bytes, at: int, column: int) -> _Cell:
+def _more_padding(thread: ParseState, line: bytes, at: int, column: int) -> _Cell:
     """Padding is written eight tabs at a time, so it may be cut there."""
     if at == 0 and thread.pads[column] and thread.pads[column] % 8 == 0:
         return _pad(thread, line, at, column, thread.step)
     return None
 
 
-def _function(thread: Thread, line: bytes, at: int) -> _Cell:
-    match = debug1.FUNCTION.match(line, at)
-    if match is None or debug1.LOG_LINE.match(line, at):
+def _function(thread: ParseState, line: bytes, at: int) -> _Cell:
+    match = blocks.FUNCTION.match(line, at)
+    if match is None or blocks.LOG_LINE.match(line, at):
         return _more_padding(thread, line, at, 0)
-    end = debug1.number_end(line, match.start(1), match.end(), hexadecimal=True)
+    end = blocks.number_end(line, match.start(1), match.end(), hexadecimal=True)
     if end is None:
         return None
     return thread._replace(step=PAD2, function=line[at:end]), end
 
 
-def _file(thread: Thread, line: bytes, at: int) -> _Cell:
-    match = (debug1.FILE if at else debug1.SOURCE_FILE).match(line, at)
-    if match is None or debug1.LOG_LINE.match(line, at):
+def _file(thread: ParseState, line: bytes, at: int) -> _Cell:
+    match = (blocks.FILE if at else blocks.SOURCE_FILE).match(line, at)
+    if match is None or blocks.LOG_LINE.match(line, at):
         return _more_padding(thread, line, at, 1)
     group = 1 if match.group(1) is not None else 3  # the second form of FILE
-    end = debug1.number_end(line, match.start(group + 1), match.end())
+    end = blocks.number_end(line, match.start(group + 1), match.end())
     if end is None:
         return None
     number = int(line[match.start(group + 1) : end])
     return thread._replace(step=ROW_END, file=match.group(group), line=number), end
 
 
-_READERS: dict[int, Callable[[Thread, bytes, int], _Cell]] = {
+_READERS: dict[int, Callable[[ParseState, bytes, int], _Cell]] = {
     HEADER: _header,
     HEAD: _head,
     AFTER_HEAD: _after_head,

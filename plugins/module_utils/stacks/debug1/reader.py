@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import enum
 
-from .assemble import Assembler
-from .debug1 import MARK, NEXT_BLOCK, Block
+from .assembler import Assembler
+from .blocks import MARK, NEXT_BLOCK, Block
 
 _LINE_MARK = b"\n" + MARK
 

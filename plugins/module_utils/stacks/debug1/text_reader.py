@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Iterator
 
-from .debug1 import MARK, NEXT_BLOCK_BYTES
+from .blocks import MARK, NEXT_BLOCK_BYTES
 from .reader import DumpReader, ReaderState
 
 _MOST_OPEN = 8

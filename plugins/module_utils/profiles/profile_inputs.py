@@ -20,7 +20,7 @@ MOST_LEDGER = 256 << 20
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundProfile:
     """A profile, or why it cannot be read.
 
     name: its path, in an archive ARCHIVE!PATH. place: the same within what was named, "" for that itself.
@@ -37,7 +37,7 @@ class Found:
     problem: str = ""
 
 
-def profiles_in(path: str, patterns: Sequence[str], max_bytes: int, shown: str = "") -> Iterator[Found]:
+def profiles_in(path: str, patterns: Sequence[str], max_bytes: int, shown: str = "") -> Iterator[FoundProfile]:
     """Every profile of a file, folder or archive. ValueError for a ledger that is damaged.
 
     patterns: of their names. max_bytes: of each, unpacked. shown: the archive that is unpacked in the folder `path`.
@@ -51,7 +51,7 @@ def profiles_in(path: str, patterns: Sequence[str], max_bytes: int, shown: str =
         # The top folder of a bundle's archive is left out.
         output = within if ledgers.is_one and not is_folder else found.place
         unpacked = Unpacked(b"") if found.problem else _read(found, max_bytes)
-        yield Found(name, found.place, within, output, row, unpacked, found.problem)
+        yield FoundProfile(name, found.place, within, output, row, unpacked, found.problem)
 
 
 def _read(found: Input, max_bytes: int) -> Unpacked:

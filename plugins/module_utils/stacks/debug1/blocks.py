@@ -50,7 +50,7 @@ _REMAINDER = re.compile(rb"\n|\d+\n|\t*(?:[^\t\n]+\+0x[0-9a-f]+\t+)?[^\t\n]+:\d+
 _NO_BLANKS = re.compile(rb"[^ \t\n]+\n")
 
 
-class Row(NamedTuple):
+class FrameRow(NamedTuple):
     """One frame. `function` includes its `+0xoffset` and is None where Go had no symbol for the address."""
 
     pc: int
@@ -68,7 +68,7 @@ class Block:
         self.count = count
         self.addresses = addresses
         self.labels: bytes | None = None
-        self.rows: list[Row] = []
+        self.rows: list[FrameRow] = []
         self.located = False  # any of its rows is one of its addresses
         self.next = 0  # index of the first address whose frame has not come yet
         self.whole = False  # its closing empty line was read
@@ -84,7 +84,7 @@ class Block:
         """Whether no frame need come any more: only goexit is left, or the frames do not fit anyway."""
         return self.next >= len(self.addresses) - 1 or (bool(self.rows) and self.next == 0)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: FrameRow) -> None:
         if row.index is not None:
             if self.rows and row.index > self.next:
                 self.problems.append(f"{row.index - self.next} frames are missing before 0x{row.pc:x}")
@@ -121,7 +121,7 @@ class Block:
         return -self.count, key
 
 
-def clean_row(line: bytes, block: Block) -> Row | None:
+def clean_row(line: bytes, block: Block) -> FrameRow | None:
     """The block's next frame, if `line` is one that nobody cut into; None if that is not certain at a glance."""
     match = _ROW.match(line)
     if match is None:
@@ -133,7 +133,7 @@ def clean_row(line: bytes, block: Block) -> Row | None:
         return None
     if function.count(b"+0x") != 1:
         return None
-    return Row(address, index, function, file, int(number), (len(pad1), len(pad2)))
+    return FrameRow(address, index, function, file, int(number), (len(pad1), len(pad2)))
 
 
 def number_end(line: bytes, start: int, end: int, hexadecimal: bool = False) -> int | None:
@@ -180,7 +180,7 @@ def may_be_half_a_cell(tail: bytes, line: bytes) -> bool:
     return FILE.match(line) is not None and (tail.startswith(b"/") or not line.startswith(b"/"))
 
 
-def columns(row: Row) -> tuple[int, int] | None:
+def columns(row: FrameRow) -> tuple[int, int] | None:
     """How many tab stops wide its two columns are; None for a frame that has no columns.
 
     text/tabwriter makes a column as wide as its widest cell and a gap, in whole tab stops of 8, the same for all
@@ -195,7 +195,7 @@ def _width(function: bytes) -> int:
     return len(function.decode("utf-8", "replace"))
 
 
-def padding_holds(rows: list[Row]) -> bool:
+def padding_holds(rows: list[FrameRow]) -> bool:
     """Whether the tabs between the columns are those that text/tabwriter writes for exactly these frames."""
     for has_columns, run in itertools.groupby(rows, key=lambda row: row.function is not None):
         frames = list(run)

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from .model import IDS_KEPT, MOST_ERRORS, Dump, Group, ParseError
-from .stacktext import Goroutine, labels_of_header
+from ..model import IDS_KEPT, MOST_ERRORS, Dump, Group, ParseError
+from .goroutine import Goroutine, labels_of_header
 
 # writeGoroutineStacks in runtime/pprof gives up at a buffer of this size and writes what fits.
 DEBUG2_LIMIT = 64 << 20
@@ -41,7 +41,7 @@ class _Entry:
         )
 
 
-class Run:
+class DumpBuilder:
     """Goroutines that belong together. An id is there once: one that comes again is another dump's."""
 
     def __init__(self, start: int, has_lead: bool) -> None:

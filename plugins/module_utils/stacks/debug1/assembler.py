@@ -8,14 +8,14 @@ two of them another goroutine's log entry may come: always whole lines, often se
 cells of the dump, then nothing, or the dump's own newline, or somebody else's text up to that text's newline.
 
 Text that looks like a cell and is none can only be told from one by what follows. So every plausible reading of
-the lines since the last settled point is kept (a Thread) until one of them closes a frame; then all others go.
+the lines since the last settled point is kept (a ParseState) until one of them closes a frame; then all others go.
 """
 
 from __future__ import annotations
 
-from . import debug1
-from .cells import DONE, EMPTY, HASH, HEAD, HEADER, PAD1, ROW_END, Thread, advance
-from .debug1 import Block
+from . import blocks
+from .blocks import Block
+from .grammar import DONE, EMPTY, HASH, HEAD, HEADER, PAD1, ROW_END, ParseState, advance
 
 _MAX_THREADS = 32
 _BROKEN = "a line may be broken within a frame"
@@ -23,7 +23,7 @@ _STRANGE = "a frame that comes after the block's head has none of its addresses"
 _REMAINDER = "what comes after a frame could belong to it"
 
 
-def _rivals(before: Thread, after: Thread) -> bool:
+def _rivals(before: ParseState, after: ParseState) -> bool:
     """Whether a line that goes on with a frame already finished shows that the wrong one was taken for it."""
     return after.step == DONE or (after.step == ROW_END and after.guesses == before.guesses)
 
@@ -42,8 +42,8 @@ class Assembler:
         self._doubts: list[str] = []
         self._clean: list[bytes] = []
         self._pending: list[bytes] = []  # lines since the last settled point
-        self._threads: list[Thread] = []
-        self._rivals: list[Thread] = []  # other readings of the last frame
+        self._threads: list[ParseState] = []
+        self._rivals: list[ParseState] = []  # other readings of the last frame
         self._end_unbroken = False  # the same when the last block ended
         self._unbroken = False  # the last line is a frame's, or the block's end after it, and nobody wrote into it
 
@@ -77,7 +77,7 @@ class Assembler:
         found = list(self._doubts)
         for number, block in enumerate(self.blocks, 1):
             found.extend(f"block {number}: {problem}" for problem in block.check())
-        found.extend(debug1.contradictions(self.blocks))
+        found.extend(blocks.contradictions(self.blocks))
         if self.counted != self.total:
             found.append(f"{self.counted} of {self.total} goroutines are there")
         return found
@@ -86,7 +86,7 @@ class Assembler:
         """Take the next line, with its newline; it begins at `offset` in the stream."""
         block = self.blocks[-1] if self.blocks else None
         if not self._threads and block is not None and not block.whole:
-            row = debug1.clean_row(data, block)
+            row = blocks.clean_row(data, block)
             if row is not None:
                 self._clean.append(data)
                 block.add(row)
@@ -107,16 +107,18 @@ class Assembler:
             self._settle_end(block)
             self._unbroken = self._end_unbroken = unbroken
         else:
-            if block is not None and unbroken and not grown and debug1.is_remainder(data):
+            if block is not None and unbroken and not grown and blocks.is_remainder(data):
                 block.problems.append(_REMAINDER)
-            elif block is not None and debug1.is_row(data):
+            elif block is not None and blocks.is_row(data):
                 block.problems.append(_STRANGE)
             self._keep(grown)
 
-    def _advance(self, data: bytes, offset: int, number: int, block: Block | None) -> tuple[list[Thread], list[Thread]]:
+    def _advance(
+        self, data: bytes, offset: int, number: int, block: Block | None
+    ) -> tuple[list[ParseState], list[ParseState]]:
         """The threads that close a unit with this line, and those that go on after it."""
-        finished: list[Thread] = []
-        grown: list[Thread] = []
+        finished: list[ParseState] = []
+        grown: list[ParseState] = []
         for thread in reversed(self._threads + self._beginnings(data, offset)):
             for after in advance(thread, data, number, block):
                 if after.step == EMPTY and not self._is_goexit(after):
@@ -136,30 +138,30 @@ class Assembler:
         rivals = ((rival, after) for rival in self._rivals for after in advance(rival, data, number, None))
         return any(_rivals(rival, after) for rival, after in rivals)
 
-    def _likelihood(self, thread: Thread) -> tuple[int, ...]:
+    def _likelihood(self, thread: ParseState) -> tuple[int, ...]:
         """Orders the threads that finish with the same line; among equals the one that has come furthest is first."""
         rows = self.blocks[-1].rows if self.blocks and thread.block is None else []
-        aligned = not rows or debug1.columns(rows[-1]) == debug1.columns(thread.row())
+        aligned = not rows or blocks.columns(rows[-1]) == blocks.columns(thread.row())
         return thread.index is not None, thread.total is not None, aligned, -thread.guesses
 
-    def _is_goexit(self, thread: Thread) -> bool:
+    def _is_goexit(self, thread: ParseState) -> bool:
         return thread.block is not None and thread.block.addresses[0] in {block.hidden_end for block in self.blocks}
 
-    def _beginnings(self, data: bytes, offset: int) -> list[Thread]:
+    def _beginnings(self, data: bytes, offset: int) -> list[ParseState]:
         """The units of the grammar that this line may begin."""
         first = data[:1]
         if first == b"#":
             block = self.blocks[-1] if self.blocks else None
             # The end of a block was somebody's empty line if the frame of its last address comes after all.
-            return [Thread(HASH, {}, offset)] if block and (not block.whole or block.hidden_end) else []
+            return [ParseState(HASH, {}, offset)] if block and (not block.whole or block.hidden_end) else []
         # As long as the header line is not whole, there are threads of it.
         if first == b"g" and not (self._one_header and (self._total is not None or self._threads)):
-            return [Thread(HEADER, {}, offset)]
+            return [ParseState(HEADER, {}, offset)]
         if first.isdigit() and self._total is not None:
-            return [Thread(HEAD, {}, offset)]
+            return [ParseState(HEAD, {}, offset)]
         return []
 
-    def _keep(self, grown: list[Thread]) -> None:
+    def _keep(self, grown: list[ParseState]) -> None:
         known = {thread.state() for thread in self._threads} if grown else set()
         for thread in reversed(grown):
             if thread.state() not in known and len(self._threads) < _MAX_THREADS:
@@ -185,7 +187,7 @@ class Assembler:
         block.whole = True
         self.counted += block.count
 
-    def _settle(self, thread: Thread) -> None:
+    def _settle(self, thread: ParseState) -> None:
         rivals, likelihood = self._threads, self._likelihood(thread)
         if thread.total is not None:
             self._begin_dump(thread)
@@ -212,7 +214,7 @@ class Assembler:
                 and other.row() != thread.row()
             ]
 
-    def _lost_frames(self, thread: Thread) -> list[str]:
+    def _lost_frames(self, thread: ParseState) -> list[str]:
         """A block's first frames are nowhere told, so a line that could be one of them must not be somebody's."""
         lost = (
             line
@@ -221,11 +223,11 @@ class Assembler:
         )
         return ["what could be its first frame cannot be read"] if any(lost) else []
 
-    def _broken_cells(self, thread: Thread) -> list[str]:
+    def _broken_cells(self, thread: ParseState) -> list[str]:
         """Return the problem that a line break may have cut a function or file in two, if there is one."""
         for number, (line, following) in enumerate(zip(self._pending, self._pending[1:])):
             taken = thread.taken.get(number, 0)
-            if taken and number + 1 in thread.taken and debug1.may_be_half_a_cell(line[taken:], following):
+            if taken and number + 1 in thread.taken and blocks.may_be_half_a_cell(line[taken:], following):
                 return [_BROKEN]
         return []
 
@@ -233,7 +235,7 @@ class Assembler:
         block.whole = True
         self.counted += block.count
 
-    def _begin_dump(self, thread: Thread) -> None:
+    def _begin_dump(self, thread: ParseState) -> None:
         doubts = []
         if (
             self.blocks

@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import re
 
-from .debug1 import LOG_LINE, QUOTED
-from .grouping import text, unquote
-from .model import Frame
+from ..debug1.blocks import LOG_LINE, QUOTED
+from ..debug1.grouping import text, unquote
+from ..model import Frame
 
 MARK = b"goroutine "
 MOST_DIGITS = 18  # longer numbers are nobody's, and Python refuses to read very long ones

@@ -26,15 +26,15 @@ from ..model import LedgerRow
 from ..reasons import Reason
 from ..regular_file import open_regular, read_at_most
 from ..text import escaped, path_text
-from .proof import COUNTS
-from .report import TOP_JSON, Reading, Settings, read_unpacked, stem
-from .sources import MOST_LEDGER, Base, Found, profiles_in
+from .profile_inputs import MOST_LEDGER, Base, FoundProfile, profiles_in
+from .report import TOP_JSON, ProfileReading, ReportSettings, read_unpacked, stem
+from .validation import COUNTS
 
 _UNREADABLE = (OSError, EOFError, tarfile.TarError, zlib.error)
 
 
 @dataclass(frozen=True)
-class Request:
+class AnalysisRequest:
     """What to read. patterns: names of the profiles in folders and archives. max_bytes: of each file.
 
     output: where reports go, "" for nowhere. in_place: into the folders and parts themselves, beside the profiles.
@@ -43,7 +43,7 @@ class Request:
 
     paths: list[str]
     patterns: list[str]
-    settings: Settings
+    settings: ReportSettings
     max_bytes: int
     functions: int
     output: str = ""
@@ -60,7 +60,7 @@ class _Outcome:
         self.errors.append({"path": path_text(path), "message": message})
 
 
-def analyse(request: Request) -> dict[str, Any]:
+def analyse(request: AnalysisRequest) -> dict[str, Any]:
     """What profile_analysis returns. What cannot be read is among the errors.
 
     ValueError where the base cannot be read, WriteError and OSError where something cannot be written.
@@ -88,7 +88,7 @@ class WriteError(Exception):
 class _Work:
     """The work on one of the paths."""
 
-    request: Request
+    request: AnalysisRequest
     base: Base
     outcome: _Outcome
 
@@ -125,7 +125,7 @@ class _Work:
     def folder(self, folder: str, output: str, shown: str = "") -> None:
         """All profiles of a folder. shown: the part that is unpacked in it, if any, and its top folder."""
         request = self.request
-        readings: dict[str, Reading] = {}
+        readings: dict[str, ProfileReading] = {}
         for found in profiles_in(folder, request.patterns, request.max_bytes, shown):
             if request.in_place and INSIDE in found.place:
                 self.outcome.failed(found.name, "it is in an archive: give an output folder for its reports")
@@ -165,7 +165,7 @@ class _Work:
         finally:
             shutil.rmtree(scratch)
 
-    def one(self, found: Found, output: str) -> Reading | None:
+    def one(self, found: FoundProfile, output: str) -> ProfileReading | None:
         """Read one of many, and write its reports; None where it cannot be read or is no profile."""
         if not self.is_readable(found):
             return None
@@ -179,21 +179,21 @@ class _Work:
         self.outcome.profiles.append(_entry(path_text(found.name), reading, row, files, self.request))
         return reading
 
-    def read(self, found: Found, title: str, path: str) -> Reading:
+    def read(self, found: FoundProfile, title: str, path: str) -> ProfileReading:
         kind = _kind_of_row(found.row)
         return read_unpacked(path_text(title), kind, found.unpacked, self.request.settings, self.base.find(path))
 
-    def is_readable(self, found: Found) -> bool:
+    def is_readable(self, found: FoundProfile) -> bool:
         if found.problem:
             self.outcome.failed(found.name, found.problem)
         return not found.problem
 
-    def is_profile(self, found: Found, reading: Reading) -> bool:
+    def is_profile(self, found: FoundProfile, reading: ProfileReading) -> bool:
         """Whether it is one, as far as can be told; if not, an error says what it is.
 
         What a ledger has a row of was meant to be one, so it gets a verdict whatever it is.
         """
-        if found.row or reading.top or reading.proof.reason is not Reason.PROFILE_BAD:
+        if found.row or reading.top or reading.validation.reason is not Reason.PROFILE_BAD:
             return True
         signature = signature_of(found.unpacked.content[:HEAD])
         if not signature or signature is PROFILE:
@@ -218,28 +218,30 @@ def _kind_of_row(row: LedgerRow | None) -> str:
     return kind if kind in COUNTS else ""
 
 
-def _completed(row: LedgerRow, reading: Reading) -> LedgerRow:
+def _completed(row: LedgerRow, reading: ProfileReading) -> LedgerRow:
     """The row with what is known now. Its verdict changes only where none could be given before."""
-    details = dict(row.details, **reading.proof.details)
+    details = dict(row.details, **reading.validation.details)
     if reading.files:
-        details.update(_busiest(reading), load_value=reading.load.value if reading.load else 0.0)
+        details.update(_busiest(reading), load_value=reading.usage.value if reading.usage else 0.0)
         details.update(parsed=stem(row.path) + TOP_JSON)
     row = replace(row, details=details)
     if row.reason != Reason.NOT_READ_HERE.value:
         return row
-    verdict = reading.proof.verdict
+    verdict = reading.validation.verdict
     return replace(row, status=verdict.status.value, reason=verdict.reason.value, message=verdict.message)
 
 
-def _busiest(reading: Reading) -> dict[str, Any]:
+def _busiest(reading: ProfileReading) -> dict[str, Any]:
     return {
-        "load": escaped(reading.load.text) if reading.load else "",
+        "load": escaped(reading.usage.text) if reading.usage else "",
         "top_function": reading.busiest[0],
         "top_percent": reading.busiest_percent,
     }
 
 
-def _entry(path: str, reading: Reading, row: LedgerRow | None, files: list[str], request: Request) -> dict[str, Any]:
+def _entry(
+    path: str, reading: ProfileReading, row: LedgerRow | None, files: list[str], request: AnalysisRequest
+) -> dict[str, Any]:
     most = request.functions or None
     return {
         "path": path,
@@ -247,11 +249,11 @@ def _entry(path: str, reading: Reading, row: LedgerRow | None, files: list[str],
         "component": row.component if row else "",
         "instance": row.instance if row else "",
         "kind": reading.kind,
-        "status": reading.proof.status.value,
-        "reason": reading.proof.reason.value,
-        "message": reading.proof.message,
-        "samples": reading.proof.details.get("samples", 0),
-        "duration": reading.proof.details.get("duration", 0.0),
+        "status": reading.validation.status.value,
+        "reason": reading.validation.reason.value,
+        "message": reading.validation.message,
+        "samples": reading.validation.details.get("samples", 0),
+        "duration": reading.validation.details.get("duration", 0.0),
         **_busiest(reading),
         "top": reading.top.to_dict(most) if reading.top else None,
         "diff": reading.change.to_dict(most, reading.chance) if reading.change else None,
@@ -260,7 +262,7 @@ def _entry(path: str, reading: Reading, row: LedgerRow | None, files: list[str],
     }
 
 
-def _write(folder: str, name: str, reading: Reading) -> list[str]:
+def _write(folder: str, name: str, reading: ProfileReading) -> list[str]:
     """Write the reports into the folder ("": nowhere), their names beginning with this one; their paths."""
     if not folder or not reading.files:
         return []

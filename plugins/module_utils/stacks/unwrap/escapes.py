@@ -19,8 +19,8 @@ import io
 import re
 from typing import Callable, Iterator, NamedTuple
 
-from . import anchors
-from .pieces import Text, changed
+from .. import dump_headers
+from .source_text import SourceText, changed
 
 _MOST_LEVELS = 6  # a log line in a record in a record
 _C_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([0-7]{3})|(.))", re.DOTALL)
@@ -77,7 +77,7 @@ _ESCAPES = (
 )
 
 
-def unescape(text: Text) -> Text | None:
+def unescape(text: SourceText) -> SourceText | None:
     """The text with the escaped dumps in it as lines; None if there are none."""
     if _escape_in(text.data)[1] is None:
         return None
@@ -86,7 +86,7 @@ def unescape(text: Text) -> Text | None:
     def lines() -> Iterator[tuple[bytes, int]]:
         nonlocal found
         for number, line in enumerate(io.BytesIO(text.data)):
-            read = _unescaped(line) if anchors.WORD in line else None
+            read = _unescaped(line) if dump_headers.WORD in line else None
             found = found or read is not None
             yield line if read is None else read, number
 
@@ -111,7 +111,7 @@ def _unescaped(line: bytes) -> bytes | None:
 
 
 def _escape_in(line: bytes) -> tuple[re.Match[bytes] | None, _Escape | None]:
-    for anchor in anchors.ANCHOR.finditer(line):
+    for anchor in dump_headers.ANCHOR.finditer(line):
         for escape in _ESCAPES:
             if escape.newline.match(line, anchor.end()):
                 return anchor, escape
@@ -141,12 +141,12 @@ def _is_within_line(data: bytes, anchor: re.Match[bytes]) -> bool:
     return anchor.start() > 0 and data[anchor.start() - 1] != 0x0A
 
 
-def separate(text: Text) -> Text | None:
+def separate(text: SourceText) -> SourceText | None:
     """The text with the dumps that begin at the end of a message, or after blanks, on lines of their own.
 
     The lines after the first must be the dump's, without anything before them.
     """
-    if not any(_is_within_line(text.data, anchor) for anchor in anchors.ANCHOR.finditer(text.data)):
+    if not any(_is_within_line(text.data, anchor) for anchor in dump_headers.ANCHOR.finditer(text.data)):
         return None
     found = False
 
@@ -156,7 +156,7 @@ def separate(text: Text) -> Text | None:
         for number, line in enumerate(io.BytesIO(text.data)):
             if before is not None:
                 whole, anchor = before
-                begins = anchors.follows(anchor, line)
+                begins = dump_headers.follows(anchor, line)
                 found = found or begins
                 # The message keeps its words, the dump its own line.
                 head = whole[: anchor.start()].rstrip()
@@ -167,7 +167,7 @@ def separate(text: Text) -> Text | None:
                 else:
                     yield whole, number - 1
                 before = None
-            anchor_here = anchors.ANCHOR.search(line) if anchors.WORD in line else None
+            anchor_here = dump_headers.ANCHOR.search(line) if dump_headers.WORD in line else None
             if anchor_here and anchor_here.start() and not line[anchor_here.end() :].strip():
                 before = line, anchor_here
             else:

@@ -11,9 +11,9 @@ import re
 from collections import Counter
 from typing import Iterator
 
-from . import anchors
-from .debug1 import LOG_LINE, MARK
-from .pieces import Text, changed
+from .. import dump_headers
+from ..debug1.blocks import LOG_LINE, MARK
+from .source_text import SourceText, changed
 
 _RUN = re.compile(rb"\n+")
 _TAB = 8
@@ -52,7 +52,7 @@ _BEGINS = re.compile(
 )
 
 
-def undouble(text: Text) -> Text | None:
+def undouble(text: SourceText) -> SourceText | None:
     """The text without the empty line after each of its lines; None if it has none."""
     data = text.data
     if b"\n\n" not in data or not _is_doubled(data):
@@ -70,7 +70,7 @@ def undouble(text: Text) -> Text | None:
 
 def _is_doubled(data: bytes) -> bool:
     """Whether an empty line stands after each of the first lines of a dump, and twice as many where it has one."""
-    for anchor in _first(anchors.ANCHOR.finditer(data), _MOST_ANCHORS):
+    for anchor in _first(dump_headers.ANCHOR.finditer(data), _MOST_ANCHORS):
         runs = [len(run.group()) for run in _first(_RUN.finditer(data, anchor.end()), 12)]
         if runs and all(run % 2 == 0 for run in runs[:-1]) and 2 * sum(run == 2 for run in runs) > len(runs):
             return True
@@ -82,7 +82,7 @@ def _first(found: Iterator[re.Match[bytes]], most: int) -> Iterator[re.Match[byt
         yield each
 
 
-def separate_blocks(text: Text) -> Text | None:
+def separate_blocks(text: SourceText) -> SourceText | None:
     """A debug=1 dump whose empty lines were dropped, with one before each block, where it must have been.
 
     What the last one proves, that the dump goes on to its end, is lost.
@@ -104,7 +104,7 @@ def separate_blocks(text: Text) -> Text | None:
     return changed(lines()).within(text)._replace(loss=text.loss or "the empty lines between its blocks were lost")
 
 
-def end_blocks(text: Text) -> Text | None:
+def end_blocks(text: SourceText) -> SourceText | None:
     """The text with the empty line after the last block of each debug=1 dump that has none.
 
     People and editors cut it off. What it proves, that the last line is whole, is lost.
@@ -130,7 +130,7 @@ def _is_without_empty_lines(data: bytes) -> bool:
     return _NO_END.search(data) is not None and _END.search(data) is None
 
 
-def unfold(text: Text) -> Text | None:
+def unfold(text: SourceText) -> SourceText | None:
     """The lines joined, by a blank each, that a mail broke at blanks and tabs; None if there are none.
 
     Only if each line is whole then: words that were broken within, as terminals do, are not joined by a blank.
@@ -156,7 +156,7 @@ def _goes_on_behind_a_blank(line: bytes, following: bytes) -> bool:
         return _CREATED.match(line.rstrip() + b" " + following.rstrip() + b"\n") is not None or (
             _OPEN_CREATOR.match(line.rstrip() + b" " + following.rstrip()) is not None
         )
-    if anchors.BLOCK_HEAD.match(line):
+    if dump_headers.BLOCK_HEAD.match(line):
         return _MORE_ADDRESSES.match(following) is not None
     if _OFFSET.match(following):
         return _LOCATION.match(line) is not None and b" +0x" not in line
@@ -164,14 +164,14 @@ def _goes_on_behind_a_blank(line: bytes, following: bytes) -> bool:
 
 
 def _is_one_line(line: bytes) -> bool:
-    if anchors.BLOCK_HEAD.match(line):
+    if dump_headers.BLOCK_HEAD.match(line):
         return _ADDRESSES.match(line.rstrip() + b"\n") is not None
     return not _ROW.match(line) or _IS_ROW.match(line) is not None
 
 
-def rejoin(text: Text) -> Text | None:
+def rejoin(text: SourceText) -> SourceText | None:
     """The text with the lines joined that were broken at one width, as far as the dump's grammar proves it."""
-    first = anchors.ANCHOR.search(text.data)
+    first = dump_headers.ANCHOR.search(text.data)
     if first is None:
         return None
     before = text.data.count(b"\n", 0, first.start())
@@ -186,9 +186,9 @@ def rejoin(text: Text) -> Text | None:
     return whole._replace(loss=text.loss or (_BROKEN if _is_broken([line for line, _number in joined]) else None))
 
 
-def is_broken(text: Text) -> bool:
+def is_broken(text: SourceText) -> bool:
     """Whether lines of a dump seem to be broken at one width."""
-    first = anchors.ANCHOR.search(text.data)
+    first = dump_headers.ANCHOR.search(text.data)
     return first is not None and _width(list(itertools.islice(io.BytesIO(text.data[first.start() :]), _SAMPLE))) > 0
 
 
@@ -197,7 +197,7 @@ def _is_broken(lines: list[bytes]) -> bool:
     before = b"\n"
     for line in lines:
         if (_ROW.match(line) and not _WHOLE_ROW.match(line)) or (
-            anchors.BLOCK_HEAD.match(line) and not _ADDRESSES.match(line)
+            dump_headers.BLOCK_HEAD.match(line) and not _ADDRESSES.match(line)
         ):
             return True
         if _ROW.match(before) and line != b"\n" and not _ROW.match(line) and not LOG_LINE.match(line):
@@ -227,7 +227,7 @@ def _goes_on(line: bytes, following: bytes) -> bool:
 def _is_whole(line: bytes) -> bool:
     """Whether the line can be one of a dump as it is."""
     return any(pattern.match(line) for pattern in (_CALL, _LOCATION, _CREATED, _ADDRESSES, _WHOLE_ROW)) or bool(
-        anchors.ANCHOR.match(line)
+        dump_headers.ANCHOR.match(line)
     )
 
 
@@ -261,7 +261,7 @@ def _begins_another(line: bytes, following: bytes, whole: bytes) -> bool:
     """Whether the following line begins a line of its own, and is not the rest of this one."""
     if not _may_be_cut(line) and not _is_whole(line):
         return True
-    if anchors.ANCHOR.match(following) or _ROW.match(following) or anchors.BLOCK_HEAD.match(following):
+    if dump_headers.ANCHOR.match(following) or _ROW.match(following) or dump_headers.BLOCK_HEAD.match(following):
         return True
     return bool(_is_whole(line) and (_is_whole(following) or not _is_whole(whole))) or bool(
         _CALL.match(following) and _is_whole(line)
