@@ -38,7 +38,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.log
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.course import HOLE_SECONDS
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.logtext.gaps import GAP_SECONDS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
     KubernetesTransport,
 )
@@ -124,13 +124,13 @@ class Speaker:
         return len(self.files) - self.lives
 
     def was_silent(self, since: float, until: float) -> bool:
-        """Return whether it wrote nothing between these two whole seconds, for longer than HOLE_SECONDS.
+        """Return whether it wrote nothing between these two whole seconds, for longer than GAP_SECONDS.
 
         The watch sees timestamps only. If lines come late, it cannot tell such a pause from a lost file.
         """
         moments = sorted(self.written.values())
         return any(
-            (before // 1, after // 1) == (since, until) and after - before > HOLE_SECONDS
+            (before // 1, after // 1) == (since, until) and after - before > GAP_SECONDS
             for before, after in itertools.pairwise(moments)
         )
 

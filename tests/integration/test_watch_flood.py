@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import course
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.logtext.timestamps import timestamp_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap, Lines
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.continuity_steps import (
@@ -26,7 +26,6 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.k
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
     KubernetesTransport,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.seam import stamp_of
 from deploy.apply import Cluster
 from watching import LOGS, NUMBER, Speakers, Watching, moment_of
 from world import World
@@ -86,7 +85,7 @@ def read_with_a_stall(
                 gaps.append(event)
             if isinstance(event, Lines):
                 lines = event.data.splitlines()
-                said += [(int(NUMBER.search(line.decode())[1]), stamp_of(line).moment) for line in lines]
+                said += [(int(NUMBER.search(line.decode())[1]), timestamp_of(line).moment) for line in lines]
                 if until == float("inf") and len(said) >= LINES_BEFORE:
                     until = stall() + SECONDS_AFTER
                 if said[-1][1] > until:
@@ -119,7 +118,7 @@ def test_what_a_kubelet_leaves_out_is_a_gap_and_what_it_sends_again_is_given_onc
     left_out = [
         (before, after)
         for before, after in itertools.pairwise(said)
-        if after[0] != before[0] + 1 and after[1] - before[1] >= course.HOLE_SECONDS
+        if after[0] != before[0] + 1 and after[1] - before[1] >= gaps.GAP_SECONDS
     ]
     print(f"{len(said)} lines, left out: {left_out}, gaps: {gaps}")
     assert left_out, "nothing was left out: the test shows nothing"

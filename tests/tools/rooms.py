@@ -47,14 +47,14 @@ class Room:
 
 WORDS = ("reasons", "model", "catalog", "deadline", "pprof")
 CAPTURES = (*WORDS, "bounds", "fanout", "progress", "transports.base")
+# Log bytes and their timestamps.
+LOGTEXT = ("logtext", "logtext.*")
 TRANSPORT = (
     *WORDS,
     "transports.base",
-    "transports.course",
     "transports.follow",
     "transports.http_client",
-    "transports.newest",
-    "transports.seam",
+    *LOGTEXT,
 )
 
 # The first pattern that matches a file's name below module_utils is its room.
@@ -89,10 +89,11 @@ ROOMS: dict[str, Room] = {
     "inputs/encodings.py": Room(),
     "inputs/inputs.py": Room(ours=("inputs.*", "regular_file"), system=frozenset(("os",))),
     "inputs/*": Room(ours=("inputs.*", "text")),
+    "logtext/*": Room(ours=("logtext.*",)),
     "stacks/analysis.py": Room(ours=("stacks.*", "text", "inputs.*")),
     "stacks/*": Room(ours=("stacks.*",)),
-    "status/*": Room(ours=("status.*", "reasons", "model", "text", "watch.*")),
-    "watch/*": Room(ours=("watch.*", "reasons", "model", "text", "log_patterns", "redact.*")),
+    "status/*": Room(ours=("status.*", *LOGTEXT, "reasons", "model", "text", "watch.*")),
+    "watch/*": Room(ours=("watch.*", *LOGTEXT, "reasons", "model", "text", "log_patterns", "redact.*")),
     # Bytes are judged on a node, too: without the library, less is proven.
     "profiles/pprof_proto.py": Room(lazily=frozenset(("google.protobuf",))),
     "profiles/analysis.py": Room(
@@ -131,27 +132,25 @@ ROOMS: dict[str, Room] = {
         system=THREADS,
     ),
     "captures/logs/*": Room(
-        ours=("captures.*", *CAPTURES, "bundle.*", "text", "transports.follow", "watch.*", "log_patterns"),
+        ours=("captures.*", *CAPTURES, *LOGTEXT, "bundle.*", "text", "transports.follow", "watch.*", "log_patterns"),
         system=THREADS,
     ),
     "transports/base.py": Room(ours=(*WORDS, "transports.follow")),
     "transports/follow.py": Room(ours=("reasons", "model", "deadline"), system=THREADS),
-    "transports/seam.py": Room(),
-    "transports/course.py": Room(ours=("transports.seam",)),
     # Pure: decisions about a followed log, and the meaning of what an API server sends.
     **dict.fromkeys(
         ("transports/kubernetes/continuity.py", "transports/kubernetes/continuity_steps.py",
-         "transports/kubernetes/gap_events.py", "transports/kubernetes/timestamped_lines.py",
-         "transports/kubernetes/problem.py"),
-        Room(ours=("reasons", "model", "status.values", "transports.course", "transports.follow", "transports.seam",
+         "transports/kubernetes/gap_events.py", "transports/kubernetes/problem.py"),
+        Room(ours=("reasons", "model", *LOGTEXT, "status.values", "transports.follow",
                    "transports.kubernetes.continuity_steps", "transports.kubernetes.gap_events",
-                   "transports.kubernetes.problem", "transports.kubernetes.timestamped_lines")),
+                   "transports.kubernetes.problem")),
     ),
     "transports/kubernetes/probe.py": Room(
         ours=("reasons", "model", "transports.base", "transports.kubernetes.probe_script")
     ),
-    "transports/host/log_files.py": Room(ours=(*TRANSPORT, "transports.host.*", "stacks.logtext"), system=EVERYTHING),
-    "transports/host/journal.py": Room(ours=(*TRANSPORT, "transports.host.*", "stacks.journaltext"), system=EVERYTHING),
+    "transports/host/journal.py": Room(
+        ours=(*TRANSPORT, "transports.host.*", "stacks.journal_blank_lines"), system=EVERYTHING
+    ),
     "transports/host/*": Room(ours=(*TRANSPORT, "transports.host.*"), system=EVERYTHING),
     "transports/kubernetes/*": Room(
         ours=(*TRANSPORT, "transports.kubernetes.*", "status.values", "text", "redact",

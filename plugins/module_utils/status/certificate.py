@@ -12,8 +12,8 @@ from __future__ import annotations
 import datetime
 from typing import Any, Iterator
 
+from ..logtext.timestamps import utc
 from ..text import clean
-from ..watch.times import utc
 from .values import BadValue
 
 _SEQUENCE, _OID, _UTC_TIME, _TIME, _EXPLICIT_0 = 0x30, 0x06, 0x17, 0x18, 0xA0

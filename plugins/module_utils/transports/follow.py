@@ -21,8 +21,6 @@ from ..reasons import Verdict
 
 # Who reads so many seconds behind what is written will not catch up: he goes on with what is written now.
 LAG_SECONDS = 30.0
-# Of a line without end so much is held back; what is longer is passed on as it comes.
-LONGEST_HELD = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Lines:
-    """Bytes of the log: whole lines, but for one that is longer than LONGEST_HELD."""
+    """Bytes of the log: whole lines, but for one that is longer than logtext.lines.LONGEST_HELD."""
 
     data: bytes
 
@@ -126,43 +124,3 @@ class Lag:
         behind = now - moment
         self.least = min(self.least, behind)
         return behind - self.least
-
-
-class WholeLines:
-    """Cuts bytes where lines end. Sans-I/O.
-
-    is_inside: the beginning of a line that is not finished was passed on already, since it is too long to be held.
-    """
-
-    def __init__(self) -> None:
-        self._rest = bytearray()
-        self.is_inside = False
-
-    def feed(self, data: bytes) -> bytes:
-        """The lines that are whole by now."""
-        end = data.rfind(b"\n") + 1
-        if not end:
-            self._rest += data
-            if len(self._rest) <= LONGEST_HELD:
-                return b""
-            self.is_inside = True
-            return self._take()
-        whole = self._take() + data[:end]
-        self._rest += data[end:]
-        self.is_inside = False
-        return whole
-
-    def end(self) -> bytes:
-        """The log ends here: what there is of its last line."""
-        return self._take()
-
-    def drop(self) -> bytes:
-        """Forget what is held back, since it will come again; the end of a line that was begun."""
-        self._rest.clear()
-        inside, self.is_inside = self.is_inside, False
-        return b"\n" if inside else b""
-
-    def _take(self) -> bytes:
-        taken = bytes(self._rest)
-        self._rest.clear()
-        return taken

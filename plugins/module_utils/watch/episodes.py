@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..log_patterns import LogPattern
-from . import times
+from ..logtext import timestamps
 from .log_line import LineMatch
 from .pools import EPISODE_SECONDS
 from .redact import MAX_SHOWN, shown
@@ -51,9 +51,9 @@ class Episode:
         self.count += 1
         if moment is not None:
             if self.first is None or moment < self.first:
-                self.first, self.first_text = moment, found.time or times.utc(moment)[:-1]
+                self.first, self.first_text = moment, found.time or timestamps.utc(moment)[:-1]
             if self.last is None or moment >= self.last:
-                self.last, self.last_text = moment, found.time or times.utc(moment)[:-1]
+                self.last, self.last_text = moment, found.time or timestamps.utc(moment)[:-1]
         weight = telling(found)
         better = weight > self.weight
         if weight >= self.weight:

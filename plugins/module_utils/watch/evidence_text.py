@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+from ..logtext import timestamps
 from ..text import counted, duration
-from . import times
 
 # From so many seconds on, the watchdog's rounds are told as a duration first.
 LONG_SECONDS = 600.0
@@ -17,8 +17,8 @@ def between(first: float | None, last: float | None) -> str:
     if first is None or last is None:
         return ""
     if int(first) == int(last):
-        return f", at {times.utc(last)}"
-    return f", from {times.utc(first)} to {times.utc(last)}"
+        return f", at {timestamps.utc(last)}"
+    return f", from {timestamps.utc(first)} to {timestamps.utc(last)}"
 
 
 def rounds(count: int, interval: float) -> str:

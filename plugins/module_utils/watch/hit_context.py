@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Sequence
 
 from ..log_patterns import STACK_LINES, LogPattern
-from . import log_line, times
+from ..logtext import timestamps
+from . import log_line
 from .crash_location import CrashLocation
 from .episodes import Episode, telling
 from .pools import Occurrences
@@ -39,7 +40,7 @@ class HitContext:
         self.after.append(shown(text, MAX_TEXT))
 
     def document(self) -> dict[str, Any]:
-        return {"time": times.utc(self.moment), "before": self.before, "line": self.text, "after": self.after}
+        return {"time": timestamps.utc(self.moment), "before": self.before, "line": self.text, "after": self.after}
 
 
 @dataclass
@@ -109,8 +110,8 @@ class PatternCount:
             **self.seen.document(),
             "episode": {
                 "count": self.episode.count,
-                "first": times.utc(self.episode.first),
-                "last": times.utc(self.episode.last),
+                "first": timestamps.utc(self.episode.first),
+                "last": timestamps.utc(self.episode.last),
                 "line": self.text,
             },
             "pools": dict(sorted(self.pools.items(), key=lambda item: (-item[1], item[0]))),

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Iterable, Sequence
 
 from ..log_patterns import CRITICAL, WARNING
+from ..logtext import timestamps
 from ..text import counted, duration
-from . import times
 from .evidence_text import between
 from .hit_context import PatternCount
 from .liveness import Liveness
@@ -112,7 +112,7 @@ def end_findings(
     moments = [ends.crashed, ends.restarted, None if ends.restarts else liveness.ended]
     moment = max((each for each in moments if each is not None), default=None)
     over = not liveness.loops and situation.is_silent(moment, CRASH_SECONDS)
-    since = f", the last at {times.utc(moment)}" if moment is not None else ""
+    since = f", the last at {timestamps.utc(moment)}" if moment is not None else ""
     is_loop = ends.crashes > 1 or restarts >= (LOOP_RESTARTS_AND_CRASH if newest else LOOP_RESTARTS)
     if is_loop or liveness.loops:
         counts = f"{counted(restarts, 'restart')}{since}"
@@ -121,7 +121,7 @@ def end_findings(
     if newest is None:
         text = f"its process was replaced {counted(restarts, 'time')}{since}{how}"
         return [LogFinding(UNKNOWN, "restarted", text, over)]
-    at = f" at {times.utc(ends.crashed)}" if ends.crashed is not None else ""
+    at = f" at {timestamps.utc(ends.crashed)}" if ends.crashed is not None else ""
     lives = _lives_on(ends, last)
     if lives:
         text = f"the process ended{at}, and another one runs{how}{'; over' if over else ''}"
@@ -150,7 +150,7 @@ def trouble_findings(
         over = situation.is_silent(episode.last, EPISODE_SECONDS)
         told = f"{counted(episode.count, 'line')}{between(episode.first, episode.last)}"
         text = f"{pattern.id}: {each.short_text} ({told}; {pattern.meaning})"
-        text += f"; over since {times.utc(episode.last)}" if over else ""
+        text += f"; over since {timestamps.utc(episode.last)}" if over else ""
         if pattern.severity == CRITICAL:
             findings.append(LogFinding(BUSY, "trouble", text, over, episode.count))
         elif not over:

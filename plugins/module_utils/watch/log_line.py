@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Iterator
 
 from ..log_patterns import LogPattern
-from . import times
+from ..logtext import timestamps
 from .patterns import LEVELS, PatternSet
 
 # Of a longer line only its beginning and its end are looked at.
@@ -156,9 +156,9 @@ def _in_line(data: bytes, begin: int, end: int, patterns: PatternSet, stamped: b
             continue
         groups = _groups(patterns, pattern, said.message)
         if groups is not None:
-            time, moment = times.date_in(said.header.decode("utf-8", "replace"))
+            time, moment = timestamps.find_date(said.header.decode("utf-8", "replace"))
             if line.stamp:
-                moment = times.of_stamp(line.stamp.decode())
+                moment = timestamps.parse_rfc3339(line.stamp.decode())
             elif not said.is_headed:
                 time, moment = _date_above(data, begin, stamped)
             yield LineMatch(pattern, begin, end, said.message, time, moment, groups, said.level)
@@ -276,9 +276,9 @@ def _date(data: bytes, begin: int, stamped: bool) -> tuple[str, float | None]:
     """The same, and how the header has it ("" where it is of a stamp)."""
     if stamped:
         match = _STAMP.match(data, begin)
-        return "", times.of_stamp(match.group(1).decode()) if match else None
+        return "", timestamps.parse_rfc3339(match.group(1).decode()) if match else None
     match = _DATED.match(data, begin)
-    return times.date_in(match.group(1).decode()) if match else ("", None)
+    return timestamps.find_date(match.group(1).decode()) if match else ("", None)
 
 
 def lines_before(data: bytes, begin: int, count: int) -> list[bytes]:

@@ -14,7 +14,7 @@ from collections import Counter
 from typing import Any
 
 from ..log_patterns import CRITICAL, INFO, WARNING
-from . import times
+from ..logtext import timestamps
 
 MAX_MINUTES = 3000
 _STAMPS = re.compile(rb"\n(?:(\d{4}-\d\d-\d\dT\d\d:\d\d)(?::\d\d(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d))?)?")
@@ -63,12 +63,12 @@ class MinuteCounts:
     def _begin(self, written: bytes, zone: bytes) -> None:
         self._current = written
         if written not in self._names and len(self._names) <= MAX_MINUTES:
-            moment = times.date_in(written.decode() + ":00" + (zone.decode() or "Z"))[1]
-            self._names[written] = times.utc_minute(moment)
+            moment = timestamps.find_date(written.decode() + ":00" + (zone.decode() or "Z"))[1]
+            self._names[written] = timestamps.utc_minute(moment)
 
     def add_hit(self, moment: float | None, severity: str) -> None:
         """Count a hit in its own minute; in minute "" where it tells none."""
-        self._add(times.utc_minute(moment), _COLUMNS.index(severity), 1)
+        self._add(timestamps.utc_minute(moment), _COLUMNS.index(severity), 1)
 
     def _add(self, minute: str | None, column: int, number: int) -> None:
         counts = self._counts.get(minute or "")

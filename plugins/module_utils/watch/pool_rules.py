@@ -12,8 +12,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Callable
 
+from ..logtext import timestamps
 from ..text import counted, duration
-from . import times
 from .evidence_text import between, rounds
 from .pools import Occurrences, Pool
 from .verdicts import BUSY, DROPPING, STUCK, LogFinding, LogVerdict, settle
@@ -102,7 +102,7 @@ class PoolRule:
 
 def _count(seen: Occurrences, what: str, told: str) -> str:
     """Return how many of the last episode, when, and how many there were in all where that is more."""
-    before = f" ({seen.count} since {times.utc(seen.first)})" if seen.count > seen.run else ""
+    before = f" ({seen.count} since {timestamps.utc(seen.first)})" if seen.count > seen.run else ""
     return f"{counted(seen.run, what)} {told}{between(seen.began, seen.last)}{before}"
 
 
@@ -131,7 +131,7 @@ def _stuck_task(pool: Pool, _situation: RuleContext) -> Evidence | None:
     task = pool.tasks.oldest
     if task is None or task.age < STUCK_SECONDS:
         return None
-    since = f" since {times.utc(task.started)}" if task.started is not None else ""
+    since = f" since {timestamps.utc(task.started)}" if task.started is not None else ""
     named = f"{duration(task.age)} when it was named last ({counted(task.seen.run, 'line')})"
     return Evidence(f"the oldest task runs{since}, {named}: {task.text}", task.seen.last, MANY_TASKS)
 
@@ -292,7 +292,7 @@ def _finding(rule: PoolRule, said: Evidence, ended: bool) -> LogFinding:
     if not ended:
         return LogFinding(rule.verdict, rule.id, said.text, False, said.weight)
     verdict, weight = (BUSY, 0) if rule.ends else (rule.verdict, said.weight)
-    return LogFinding(verdict, rule.id, f"{said.text}; over since {times.utc(said.moment)}", True, weight)
+    return LogFinding(verdict, rule.id, f"{said.text}; over since {timestamps.utc(said.moment)}", True, weight)
 
 
 def _as_start(findings: list[LogFinding], pool: Pool, situation: RuleContext) -> list[LogFinding]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import times
+from ..logtext import timestamps
 from .redact import shown
 
 WATCHDOG_SECONDS = 30.0  # the services look at their pools so often
@@ -58,7 +58,7 @@ class Occurrences:
         return begins
 
     def document(self) -> dict[str, Any]:
-        return {"count": self.count, "first": times.utc(self.first), "last": times.utc(self.last)}
+        return {"count": self.count, "first": timestamps.utc(self.first), "last": timestamps.utc(self.last)}
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Series:
         self._number += 1
 
     def document(self) -> dict[str, Any]:
-        points = [{"time": times.utc(moment), "value": value} for moment, value in self.points]
+        points = [{"time": timestamps.utc(moment), "value": value} for moment, value in self.points]
         return {"most": self.most, "stride": self.stride, "points": points}
 
 
@@ -168,7 +168,7 @@ class BusyCycles:
 
     def document(self) -> dict[str, Any]:
         ends = {
-            name: {"time": times.utc(moment), "cycles": number}
+            name: {"time": timestamps.utc(moment), "cycles": number}
             for name, (moment, number) in (("first", self.first), ("last", self.last))
         }
         count = {"lines": self.seen.count, "since_idle": self.reports, "most": self.most, "drained": self.drained}
@@ -200,7 +200,7 @@ class OldestTask:
     def document(self) -> dict[str, Any]:
         return {
             "task": self.text,
-            "started": times.utc(self.started),
+            "started": timestamps.utc(self.started),
             "age": round(self.age, 3),
             **self.seen.document(),
         }
@@ -222,7 +222,7 @@ class OldestTasks:
             self.different += 1
             if len(self._tasks) >= MAX_TASKS:
                 del self._tasks[min(self._tasks, key=lambda each: self._tasks[each].span)]
-            task = self._tasks[key] = OldestTask(shown(text.strip()), times.of_go_time(since))
+            task = self._tasks[key] = OldestTask(shown(text.strip()), timestamps.parse_go_time(since))
         task.seen.add(moment)
 
     @property
@@ -287,7 +287,7 @@ class Pool:
         reason = shown(groups["reason"], 60)
         if reason in self.reasons or len(self.reasons) < MAX_REASONS:
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
-        self.longest = max(self.longest, times.of_duration(groups.get("after", "")) or 0.0)
+        self.longest = max(self.longest, timestamps.parse_go_duration(groups.get("after", "")) or 0.0)
 
     def restart(self) -> None:
         """The process is another one: what waited is gone with the old one, what was lost stays lost."""

@@ -14,8 +14,8 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..logtext import timestamps
 from ..text import duration
-from . import times
 from .redact import shown
 
 SLOW_MS = 500
@@ -100,7 +100,7 @@ class RequestCounts:
         """For log.json: the minutes with slow requests."""
         return [
             {
-                "minute": times.utc_minute(number * 60.0),
+                "minute": timestamps.utc_minute(number * 60.0),
                 "requests": minute.total,
                 "slow": minute.slow,
                 "slowest_ms": minute.slowest,
@@ -120,11 +120,11 @@ def _text(parts: list[_Minute], slow: int, total: int, last: int, over: bool) ->
     slowest = max(parts, key=lambda part: part.slowest)
     named = f"slowest {duration(slowest.slowest / 1000)}: {shown(slowest.request, 120)}"
     durations = sorted(each for part in parts for each in part.durations)
-    at = f"at {times.utc_minute(last * 60.0)}Z"
+    at = f"at {timestamps.utc_minute(last * 60.0)}Z"
     if slow * 2 > total:
         # The median of all of them is one of the slow ones: those before it are the fast ones and some of these.
         median = statistics.median([0.0] * round(len(durations) * (total - slow) / slow) + durations)
         text = f"requests take {duration(median / 1000)} (median of {total}; {named}), {at}"
     else:
         text = f"{slow} of {total} requests took {SLOW_MS} ms or longer ({named}), {at}"
-    return f"{text}; over since {times.utc((last + 1) * 60.0)}" if over else text
+    return f"{text}; over since {timestamps.utc((last + 1) * 60.0)}" if over else text

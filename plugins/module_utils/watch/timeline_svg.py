@@ -11,8 +11,8 @@ from html import escape
 from typing import Any, Sequence
 
 from ..log_patterns import CRITICAL, INFO, WARNING
+from ..logtext import timestamps
 from ..text import clean
-from . import times
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 MAX_BARS = 240
@@ -43,7 +43,7 @@ def time_columns(minutes: Sequence[dict[str, Any]], most: int = MAX_BARS) -> tup
             name: sum(known[number][name] for number in part if number in known)
             for name in ("lines", INFO, WARNING, CRITICAL)
         }
-        columns.append({"minute": times.utc_minute(part[0] * 60), **sums})
+        columns.append({"minute": timestamps.utc_minute(part[0] * 60), **sums})
     return columns, width
 
 

@@ -15,10 +15,11 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..logtext import timestamps
 from ..model import GAPS, NOT_READABLE
 from ..text import clean, counted, duration
 from . import instance_rules as rules
-from . import log_line, times
+from . import log_line
 from .hit_context import ContextCollector, PatternCount
 from .liveness import UNKNOWN_LIVENESS, Liveness
 from .minute_counts import MinuteCounts
@@ -132,7 +133,7 @@ class LogWatcher:
             raise ValueError(f"'{kind}' is no kind of gap; there are {', '.join(GAPS)}")
         self.gaps += 1
         self._blind = max(self._blind, math.inf if until is None else until)
-        times_of = {"since": times.utc(since), "until": times.utc(until)}
+        times_of = {"since": timestamps.utc(since), "until": timestamps.utc(until)}
         self._gaps.append({"kind": kind, "message": clean(message), **times_of})
 
     def container_changed(self, container_id: str, restarts: int, moment: float | None = None) -> None:
@@ -141,7 +142,7 @@ class LogWatcher:
         # If the log is read back in time, it was right after the last line that the other process stopped writing.
         self._started = self._last if self._last is not None else moment
         self._ends.restart(self._started)
-        self._containers.append({"id": clean(container_id, 100), "restarts": restarts, "since": times.utc(moment)})
+        self._containers.append({"id": clean(container_id, 100), "restarts": restarts, "since": timestamps.utc(moment)})
         for pool in self._pools.values():
             pool.restart()
 
@@ -187,9 +188,9 @@ class LogWatcher:
             "format": FORMAT,
             "version": VERSION,
             "clock": "stamps" if self._stamped else "log",
-            "opened": times.utc(self._opened),
-            "first": times.utc(self._first),
-            "last": times.utc(self._last),
+            "opened": timestamps.utc(self._opened),
+            "first": timestamps.utc(self._first),
+            "last": timestamps.utc(self._last),
             "lines": self.lines,
             "bytes": self.bytes,
             "hits": self.hits,
@@ -242,7 +243,7 @@ class LogWatcher:
 
     def _note_requests(self, data: bytes, start: int, minute: str | None) -> None:
         """Count the requests of a block. minute: that all its lines are of; None where there are several."""
-        moment = times.of_stamp(minute + ":00Z") if minute else None
+        moment = timestamps.parse_rfc3339(minute + ":00Z") if minute else None
         if moment is not None:
             total = data.count(CALLER, start)
             if total:

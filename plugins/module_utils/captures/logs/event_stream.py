@@ -21,6 +21,7 @@ from ...bounds import check_bounds
 from ...catalog import Selection
 from ...deadline import Deadline
 from ...log_patterns import WARNING
+from ...logtext.timestamps import utc
 from ...model import Instance, InstanceKey
 from ...reasons import CaptureError, Reason
 from ...transports.base import Transport
@@ -28,7 +29,6 @@ from ...transports.follow import Ended, Event, Gap, LogFollow
 from ...watch.patterns import SEVERITIES, PatternSet
 from ...watch.pools import READERS
 from ...watch.redact import shown
-from ...watch.times import utc
 from ...watch.verdicts import DROPPING, STUCK, UNKNOWN, VERDICTS
 from ...watch.watcher import Hit, LogWatcher
 from ..engine.discovery import discover

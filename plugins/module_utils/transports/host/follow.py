@@ -9,21 +9,21 @@ Standard library only, Python >= 3.7: this runs on nodes.
 
 from __future__ import annotations
 
-import calendar
 import contextlib
 import os
 import time
 from typing import Callable, Generator, Iterator, Union
 
 from ...deadline import Deadline, DeadlineExceeded
+from ...logtext.lines import LineSplitter
+from ...logtext.search import TimeOf, first_since, first_time, runtime_time, service_time, zone_offset
+from ...logtext.timestamps import last_timestamp, parse_rfc3339
 from ...model import NOT_READABLE, ROTATION_MISSED, SKIPPED, Instance
 from ...reasons import CaptureError, Reason, verdict
-from ..follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lag, Lines, LogFollow, Look, Opened, WholeLines
-from ..seam import last_stamp
+from ..follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lag, Lines, LogFollow, Look, Opened
 from .journal import JournalMark, JournalStream
 from .log_files import CHUNK, FileMark, FileStream, LogFiles
 from .procfs import translated
-from .read_back import StampOf, first_since, runtime_stamp, service_stamp, zone_of
 
 # How often the end of a file is looked at: a hit is seen well within a second of it, and a quiet log costs little.
 POLL_SECONDS = 0.2
@@ -128,7 +128,7 @@ class HostFollow(LogFollow):
             yield event
             if isinstance(event, Lines) and self._lags(event.data):
                 stream.close()
-                since = last_stamp(event.data)
+                since = last_timestamp(event.data)
                 yield Gap(
                     SKIPPED,
                     "more is written than can be read: only a sample of it was seen",
@@ -142,7 +142,7 @@ class HostFollow(LogFollow):
 
     def _pass_on(self, stream: FileStream | JournalStream) -> Iterator[Lines]:
         """What comes, in whole lines; not what was written before the window."""
-        lines = WholeLines()
+        lines = LineSplitter()
         with contextlib.closing(stream):
             if self._stopped.is_set():
                 return
@@ -163,13 +163,13 @@ class HostFollow(LogFollow):
     def _place(self, source: LogFiles) -> tuple[int, int, float | None]:
         """Where the window begins: a descriptor, a place in its file, and the time of the oldest line there is."""
         descriptors = source.open_all()
-        stamp_of = runtime_stamp if source.wrapped else self._dated(descriptors[-1])
-        oldest = _first_stamp(_lines_at(descriptors[0], 0), stamp_of)
+        time_of = runtime_time if source.wrapped else self._dated(descriptors[-1])
+        oldest = first_time(_lines_at(descriptors[0], 0), time_of)
         while len(descriptors) > 1 and os.fstat(descriptors[0]).st_mtime < self._window:
             os.close(descriptors.pop(0))
         for descriptor in descriptors[1:]:
             os.close(descriptor)
-        return descriptors[0], _offset_of(descriptors[0], self._window, stamp_of), oldest
+        return descriptors[0], _offset_of(descriptors[0], self._window, time_of), oldest
 
     def _next_place(self, source: LogFiles) -> tuple[int, int]:
         """Where the next process's log begins: in a file of its own, or where that of the one before ended."""
@@ -178,19 +178,19 @@ class HostFollow(LogFollow):
         goes_on = self._ended[:2] == (status.st_dev, status.st_ino) and self._ended[2] <= status.st_size
         return descriptor, self._ended[2] if goes_on else 0
 
-    def _dated(self, descriptor: int) -> StampOf:
+    def _dated(self, descriptor: int) -> TimeOf:
         """What tells the time of a line of a service, whose dates may be of another zone."""
         status = os.fstat(descriptor)
-        shift = zone_of(_lines_at(descriptor, max(0, status.st_size - CHUNK)), status.st_mtime)
+        shift = zone_offset(_lines_at(descriptor, max(0, status.st_size - CHUNK)), status.st_mtime)
 
-        def stamp_of(line: bytes) -> float | None:
-            stamp = service_stamp(line)
+        def time_of(line: bytes) -> float | None:
+            stamp = service_time(line)
             return None if stamp is None else stamp + shift
 
-        return stamp_of
+        return time_of
 
     def _lags(self, data: bytes) -> bool:
-        stamp = last_stamp(data) if self.stamped else None
+        stamp = last_timestamp(data) if self.stamped else None
         moment = stamp.moment if stamp else None
         if moment is None:
             return False
@@ -203,10 +203,7 @@ class HostFollow(LogFollow):
 
 
 def _started(instance: Instance) -> float:
-    try:
-        return float(calendar.timegm(time.strptime(instance.started, "%Y-%m-%dT%H:%M:%SZ")))
-    except ValueError:
-        return 0.0
+    return parse_rfc3339(instance.started) or 0.0
 
 
 def _process(instance: Instance) -> tuple[int, int]:
@@ -219,16 +216,12 @@ def _lines_at(descriptor: int, offset: int) -> list[bytes]:
     return lines[1:] if offset else lines
 
 
-def _first_stamp(lines: list[bytes], stamp_of: StampOf) -> float | None:
-    return next((stamp for stamp in map(stamp_of, lines) if stamp is not None), None)
-
-
-def _offset_of(descriptor: int, since: float, stamp_of: StampOf) -> int:
+def _offset_of(descriptor: int, since: float, time_of: TimeOf) -> int:
     """The place of the first line in a file that is not older; lines without a time count as not older."""
     low, high = 0, os.fstat(descriptor).st_size
     while high - low > CHUNK:
         middle = (low + high) // 2
-        stamp = _first_stamp(_lines_at(descriptor, middle), stamp_of)
+        stamp = first_time(_lines_at(descriptor, middle), time_of)
         if stamp is None or stamp >= since:
             high = middle
         else:
@@ -236,4 +229,4 @@ def _offset_of(descriptor: int, since: float, stamp_of: StampOf) -> int:
     data = os.pread(descriptor, 2 * CHUNK, low)
     begin = data.find(b"\n") + 1 if low else 0
     lines = data[begin:].splitlines(keepends=True)
-    return low + begin + sum(map(len, lines[: first_since(lines, since, stamp_of)]))
+    return low + begin + sum(map(len, lines[: first_since(lines, since, time_of)]))

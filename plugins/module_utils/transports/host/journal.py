@@ -19,11 +19,11 @@ import time
 from typing import Any, Callable
 
 from ...deadline import Deadline
+from ...logtext.tail import TailBuffer
 from ...model import Process
 from ...reasons import CaptureError, Reason
-from ...stacks.journaltext import HistoryText, JournalText
+from ...stacks.journal_blank_lines import BlankLineRestorer, JournalctlOutput
 from ..base import LogStream
-from ..newest import Newest
 from .exec import ENVIRONMENT, find_program, run_bounded, stop
 from .log_files import CHUNK, Mark, describe_sink
 from .procfs import ProcFs, translated
@@ -77,7 +77,7 @@ class JournalMark(Mark):
             raise CaptureError(Reason.LOG_UNAVAILABLE, f"journalctl does not print JSON: {error}") from error
 
     def follow(self, deadline: Deadline) -> LogStream:
-        return self._follow(self._place, JournalText(), deadline)
+        return self._follow(self._place, BlankLineRestorer(), deadline)
 
     def history(self, since: float, deadline: Deadline) -> JournalHistory:
         """What the process has written since then (seconds since 1970), to the newest entry that there is."""
@@ -89,7 +89,7 @@ class JournalMark(Mark):
         """What comes after a history that was read to its end. CaptureError if that was not all."""
         return self._follow([history.end()], history.text.text, deadline)
 
-    def _follow(self, place: list[str], text: JournalText, deadline: Deadline) -> JournalStream:
+    def _follow(self, place: list[str], text: BlankLineRestorer, deadline: Deadline) -> JournalStream:
         command = [*self._command, "--follow", "--no-tail", *place, *self._own]
         with translated(Reason.LOG_UNAVAILABLE):
             return JournalStream(command, deadline, text, self.has_ended)
@@ -101,7 +101,7 @@ class JournalMark(Mark):
     def read_back(self, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
         """What the process wrote in the last so many seconds, the newest max_bytes of it."""
         # With --since, --lines would mean the oldest ones to some versions.
-        newest = Newest(max_bytes)
+        newest = TailBuffer(max_bytes)
         log = self.history(time.time() - seconds, deadline)
         with translated(Reason.LOG_UNAVAILABLE), log:
             data = log.read()
@@ -122,7 +122,7 @@ class JournalStream(LogStream):
         self,
         command: list[str],
         deadline: Deadline,
-        text: JournalText | HistoryText,
+        text: BlankLineRestorer | JournalctlOutput,
         has_ended: Callable[[], bool] | None = None,
     ) -> None:
         self.text = text
@@ -166,10 +166,10 @@ class JournalStream(LogStream):
 class JournalHistory(JournalStream):
     """What there is in the journal by now. begin: the argument of journalctl that tells where it begins."""
 
-    text: HistoryText
+    text: JournalctlOutput
 
     def __init__(self, command: list[str], begin: str, deadline: Deadline) -> None:
-        super().__init__(command, deadline, HistoryText())
+        super().__init__(command, deadline, JournalctlOutput())
         self._begin = begin
 
     def end(self) -> str:

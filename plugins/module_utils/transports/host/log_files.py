@@ -16,9 +16,9 @@ import threading
 from typing import Any, Callable
 
 from ...deadline import Deadline
+from ...logtext.runtime_formats import RuntimeLogUnwrapper
 from ...model import Process
 from ...reasons import CaptureError, Reason
-from ...stacks.logtext import Unwrapper
 from ..base import LogStream
 from .log_opening import open_descriptor
 from .procfs import ProcFs, translated, without_deleted
@@ -196,7 +196,7 @@ class ContainerLog(LogFiles):
 
     def unwrapper(self, stream: str | None = "stderr", stamped: bool = False) -> Callable[[bytes], bytes]:
         form = "docker" if self._path.endswith(DOCKER_SUFFIX) else "cri"
-        return Unwrapper(form, stream, stamped).feed
+        return RuntimeLogUnwrapper(form, stream, stamped).feed
 
 
 class Mark(abc.ABC):

@@ -12,11 +12,11 @@ import contextlib
 import dataclasses
 import datetime
 import os
-import time
 from typing import Sequence, Tuple
 
 from ...catalog import BINARY_DIR, Component, Selection, binary_paths, component_of
 from ...deadline import Deadline
+from ...logtext.timestamps import utc
 from ...model import Instance, Process, State, Workload
 from ...reasons import CaptureError, Reason, verdict
 from .. import http_client as http
@@ -183,7 +183,7 @@ class HostTransport(Transport):
 
     def _started(self, process: Process) -> str:
         moment = self._procfs.boot_time() + process.start_time / os.sysconf("SC_CLK_TCK")
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+        return utc(moment)
 
     def open_log(self, instance: Instance, deadline: Deadline) -> LogStream:
         mark = self._mark(instance, deadline)

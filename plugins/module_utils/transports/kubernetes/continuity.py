@@ -6,7 +6,7 @@
 A stream ends for many reasons while its container runs on: the API server restarts, a proxy has a timeout, an old
 kubelet rotates the file. The next stream begins at the last second that was seen. If it contains the last line that
 was seen, nothing is missing in between. The kubelet reads only the newest file of a container, so a line that was
-rotated away meanwhile is not sent again: then a gap is reported. transports/course.py detects gaps within a stream.
+rotated away meanwhile is not sent again: then a gap is reported. logtext/gaps.py detects gaps within a stream.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import datetime
 from dataclasses import dataclass
 from typing import Any, Generator, TypeVar
 
+from ...logtext.gaps import GapDetector
+from ...logtext.lines import TimestampedLines
+from ...logtext.overlap import Deduplicator, lines_since
+from ...logtext.timestamps import Timestamp, timestamp_of
 from ...model import NOT_READABLE, Instance, State
 from ...reasons import Reason, verdict
-from ..course import Course
 from ..follow import Changed, Ended, Gap, Lag, Lines, Opened
-from ..seam import Seam, Stamp, lines_since, stamp_of
 from . import gap_events
 from .continuity_steps import (
     CloseStream,
@@ -35,8 +37,7 @@ from .continuity_steps import (
     StreamEnd,
     Wait,
 )
-from .problem import ApiProblem
-from .timestamped_lines import NoBytes, NotALog, TimestampedLines
+from .problem import ApiProblem, NoBytes, NotALog
 
 Result = TypeVar("Result")
 Steps = Generator[Step, Any, Result]
@@ -83,7 +84,7 @@ class _FirstLook:
     """State of the log before its first stream. since: the first moment that is seen; newest: the newest line then."""
 
     since: float
-    newest: Stamp
+    newest: Timestamp
 
 
 class LogContinuity:
@@ -109,16 +110,16 @@ class LogContinuity:
         self._is_unreadable = False
         # The last stream came to its end and was not cut, as that of a container that ends.
         self._is_complete = False
-        self._course = Course()
+        self._detector = GapDetector()
         # The newest line when the log was last looked into, and the first moment that was seen then.
-        self._newest: Stamp | None = None
+        self._newest: Timestamp | None = None
         self._seen_since = 0.0
         self._lag = LagMonitor(limits)
         # The last line before the stream that is open, until the stream shows whether it goes on from there.
-        self._joining: Stamp | None = None
+        self._joining: Timestamp | None = None
         # Of this container: the lines given so far; whether the stream begins with the first line of the log; whether
         # the container is new and its log was not opened yet; whether the last line seen was rotated away for certain.
-        self._seam = Seam()
+        self._deduplicator = Deduplicator()
         self._from_start = False
         self._is_new = False
         self._is_rotated = False
@@ -233,11 +234,11 @@ class LogContinuity:
         self._begin_container()
 
     def _begin_container(self) -> None:
-        self._seam, self._from_start, self._is_new = Seam(), True, True
+        self._deduplicator, self._from_start, self._is_new = Deduplicator(), True, True
         self._first_look, self._is_rotated, self._is_unreadable = None, False, False
 
     def _ended_in_window(self) -> bool:
-        stamp = stamp_of(self._instance.last_ended.encode())
+        stamp = timestamp_of(self._instance.last_ended.encode())
         return stamp is not None and (stamp.moment or 0.0) >= self._window
 
     def _read_previous(self, now: Instance) -> Steps[None]:
@@ -257,7 +258,7 @@ class LogContinuity:
         answer = self._limits.answer
         lines = TimestampedLines()
         step = OpenStream(self._instance, self._since(), answer, answer, previous=True)
-        self._seam.begin()
+        self._deduplicator.begin()
         yield step
         while True:
             chunk = yield ReadStream()
@@ -268,11 +269,11 @@ class LogContinuity:
         yield from self._give_previous(lines.drop() if chunk.broken else lines.end() + b"\n")
         if lines.foreign:
             raise NotALog(lines.foreign)
-        return not chunk.broken and bool(self._seam.joins)
+        return not chunk.broken and bool(self._deduplicator.joins)
 
     def _give_previous(self, block: bytes) -> Steps[None]:
         yield from self._check_first_line(block, is_known=True)
-        new = self._seam.take(block) if block.strip() else b""
+        new = self._deduplicator.take(block) if block.strip() else b""
         if new:
             yield Lines(new)
 
@@ -292,21 +293,21 @@ class LogContinuity:
 
     @property
     def _last_moment(self) -> float | None:
-        return self._seam.last.moment if self._seam.last else None
+        return self._deduplicator.last.moment if self._deduplicator.last else None
 
     # One stream
 
     def _since(self) -> str:
         """Return the second that the next stream begins with; "" for the first line of the log."""
-        if self._seam.last is not None:
-            return self._seam.last.text
+        if self._deduplicator.last is not None:
+            return self._deduplicator.last.text
         if self._from_start:
             return ""
         return datetime.datetime.fromtimestamp(self._window, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def _read_stream(self) -> Steps[bool]:
         """Return True if the next stream can be opened at once. Raise ApiProblem."""
-        if self._seam.last is None:
+        if self._deduplicator.last is None:
             if not (yield from self._look_first()):
                 return False
             self._outage, self._is_unreadable = None, False
@@ -317,15 +318,15 @@ class LogContinuity:
                 self._is_new = False
                 yield from gap_events.late_beginning(self._instance, self._seen_since)
             self._note_caught_up()
-        held = self._seam.copy()
+        held = self._deduplicator.copy()
         try:
             return (yield from self._follow())
         except _NotContinued:
-            self._seam = held
+            self._deduplicator = held
             yield CloseStream()
             return (yield from self._await_restart())
         except NoBytes:
-            if self._seam.last is None:
+            if self._deduplicator.last is None:
                 return True
             raise
 
@@ -338,15 +339,15 @@ class LogContinuity:
             if problem.code == 400:
                 return False
             raise
-        newest = self._newest = stamp_of(last)
-        self._course.opened = newest.order if newest else ("", "")
+        newest = self._newest = timestamp_of(last)
+        self._detector.opened = newest.order if newest else ("", "")
         # Lines that were rotated away before are not seen.
         self._seen_since = max(self._window, (oldest.moment if oldest else None) or self._now.wall)
         if newest is None or newest.moment is None:
             return True
         if not self._from_start and newest.moment < self._window:
             # The newest line is older than the window, and marks its beginning.
-            self._seam.note(last)
+            self._deduplicator.note(last)
         elif self._first_look is None:
             # If the log was rotated between the two answers, its newest line is older than the oldest.
             self._first_look = _FirstLook(min(self._seen_since, newest.moment), newest)
@@ -383,12 +384,12 @@ class LogContinuity:
         return is_broken and self._now.monotonic - began >= self._limits.silence
 
     def _begin_stream(self) -> OpenStream:
-        self._joining = self._seam.last
+        self._joining = self._deduplicator.last
         # A stream of an empty log sends nothing, not even response headers.
         timeout = self._limits.answer if self._joining else self._limits.silence
         step = OpenStream(self._instance, self._since(), timeout, self._limits.silence)
-        self._seam.begin()
-        self._course.begin()
+        self._deduplicator.begin()
+        self._detector.begin()
         self._lag = LagMonitor(self._limits)
         return step
 
@@ -396,32 +397,32 @@ class LogContinuity:
         """Return the lines of a block that were not given before, and report what is missing before them."""
         if self._joining is None:
             return (yield from self._continued(block))
-        new = self._seam.take(block)
-        if self._seam.joins is False and not self._is_rotated:
+        new = self._deduplicator.take(block)
+        if self._deduplicator.joins is False and not self._is_rotated:
             raise _NotContinued
         # The kubelet may send this file once more from its first line.
-        self._course.note(block)
-        if self._seam.joins is not None:
+        self._detector.note(block)
+        if self._deduplicator.joins is not None:
             self._outage, self._is_rotated, self._is_unreadable = None, False, False
-            if not self._seam.joins:
+            if not self._deduplicator.joins:
                 yield gap_events.rotated("while it was not read", self._joining.moment, self._last_moment)
             self._joining = None
         return new
 
     def _continued(self, block: bytes) -> Steps[bytes]:
         """Return the new lines of a block by which a stream goes on."""
-        if self._seam.last is None and not self._from_start:
+        if self._deduplicator.last is None and not self._from_start:
             block = lines_since(block, self._window)
         yield from self._check_first_line(block, is_known=self._is_rotated)
-        self._course.see(block, self._now.wall)
-        if self._course.holes:
-            yield from self._check_holes()
+        self._detector.see(block, self._now.wall)
+        if self._detector.gaps:
+            yield from self._check_gaps()
         new, begin = b"", 0
-        for turn in self._course.turns:
-            new += self._seam.take(block[begin:turn])
-            self._seam.begin()
-            begin = turn
-        return new + self._seam.take(block[begin:])
+        for rewind in self._detector.rewinds:
+            new += self._deduplicator.take(block[begin:rewind])
+            self._deduplicator.begin()
+            begin = rewind
+        return new + self._deduplicator.take(block[begin:])
 
     def _check_first_line(self, block: bytes, is_known: bool) -> Steps[None]:
         """Report what is missing before the first lines of a container's log.
@@ -429,7 +430,7 @@ class LogContinuity:
         is_known: they are this container's for certain. Otherwise, if they begin after the line that was the newest
         before the stream, raise _NotContinued.
         """
-        first = stamp_of(block) if self._first_look else None
+        first = timestamp_of(block) if self._first_look else None
         if first is None or self._first_look is None:
             return
         if first.order > self._first_look.newest.order:
@@ -438,8 +439,8 @@ class LogContinuity:
             yield gap_events.rotated("just when it was opened", self._first_look.since, first.moment)
         self._first_look, self._is_rotated = None, False
 
-    def _check_holes(self) -> Steps[None]:
-        """Report holes in the timestamps that files leave which were rotated away unread.
+    def _check_gaps(self) -> Steps[None]:
+        """Report gaps in the timestamps that files leave which were rotated away unread.
 
         A hole that has both its ends in the newest file is a pause of the writer.
         """
@@ -447,7 +448,7 @@ class LogContinuity:
             oldest = yield ReadOldestTimestamp(self._instance)
         except ApiProblem:
             oldest = None  # nothing is proved
-        lost = [hole for hole in self._course.holes if oldest is None or hole[0].order < oldest.order]
+        lost = [gap for gap in self._detector.gaps if oldest is None or gap[0].order < oldest.order]
         if lost:
             yield gap_events.files_missed(lost[0][0].moment, lost[-1][1].moment)
 
@@ -455,7 +456,7 @@ class LogContinuity:
         """Note how a stream ended. Raise ApiProblem if it showed nothing of the log that goes on."""
         self._is_complete = not is_broken and not lines.foreign
         is_joined = self._joining is None
-        if lines.foreign and not (lines.is_shown and is_joined):
+        if lines.foreign and not (lines.has_lines and is_joined):
             raise NotALog(lines.foreign)
         if lines.foreign:
             # If the next stream goes on where this one ended, nothing is missing.
@@ -464,7 +465,7 @@ class LogContinuity:
             raise ApiProblem(0, "the log does not show the line that it ended with before")
 
     def _note_caught_up(self) -> None:
-        last = self._seam.last
+        last = self._deduplicator.last
         if self._newest is None or (last and last.order >= self._newest.order):
             self.caught_up = True
 
@@ -477,7 +478,7 @@ class LogContinuity:
     def _skip(self) -> Steps[None]:
         """Go on with the newest line; if there is none, with what is written from now on."""
         yield CloseStream()
-        since, self._seam, self._from_start = self._last_moment, Seam(), False
+        since, self._deduplicator, self._from_start = self._last_moment, Deduplicator(), False
         # By the clock of the node.
         self._window = self._now.wall - self._lag.clock_offset
         try:
@@ -485,6 +486,6 @@ class LogContinuity:
         except ApiProblem:
             yield gap_events.skipped(since, self._window)
             raise
-        newest = stamp_of(last)
-        self._seam.note(last)
+        newest = timestamp_of(last)
+        self._deduplicator.note(last)
         yield gap_events.skipped(since, newest.moment if newest else self._window)

@@ -82,7 +82,7 @@ class ReadNewestLine:
 
 @dataclass(frozen=True)
 class ReadOldestTimestamp:
-    """Read the timestamp of the first line of the newest file. Reply: Stamp, None for an empty log, or ApiProblem."""
+    """Read the timestamp of the first line of the newest file. Reply: Timestamp, None (empty log) or ApiProblem."""
 
     instance: Instance
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Iterator
 
+from ...logtext.timestamps import timestamp_of
 from ...model import NOT_READABLE, ROTATION_MISSED, SKIPPED, STREAM_LOST, Instance
 from ..follow import Gap
-from ..seam import stamp_of
 
 # A service writes its first line at once. If the log of a container begins later, its file may have been rotated
 # before. The cluster reports the start in whole seconds.
@@ -56,7 +56,7 @@ def unseen_containers(before: Instance, now: Instance, since: float | None, unti
 
 def late_beginning(instance: Instance, oldest: float) -> Iterator[Gap]:
     """Yield the gap before the first line of a new container's log, if the container began long before that line."""
-    started = stamp_of(instance.started.encode())
+    started = timestamp_of(instance.started.encode())
     if started is not None and started.moment is not None and oldest - started.moment > FIRST_LINE_SECONDS:
         late = f"the log begins {oldest - started.moment:.0f} s after its container"
         text = f"{late}: what was written before may have been rotated away"

@@ -9,13 +9,13 @@ import contextlib
 from typing import Iterator
 
 from ...deadline import Deadline
+from ...logtext.lines import FOREIGN_BYTES
+from ...logtext.timestamps import PREFIX_BYTES, Timestamp, timestamp_of
 from ...model import Instance
-from ..seam import KEY, Stamp, stamp_of
 from .api import Api, Stream
 from .continuity_steps import FollowLimits
 from .fields import pod_path
-from .problem import ApiProblem
-from .timestamped_lines import FOREIGN_BYTES, NoBytes, NotALog
+from .problem import ApiProblem, NoBytes, NotALog
 
 FIRST_BYTES, LAST_BYTES = 200, 1 << 16
 
@@ -33,12 +33,12 @@ class StampedLog:
         self._stream: Stream | None = None
         self._is_cut = False
 
-    def oldest(self, instance: Instance) -> Stamp | None:
+    def oldest(self, instance: Instance) -> Timestamp | None:
         """The stamp of the first line of the newest file; None where there is none.
 
         ApiProblem (NotALog where something else came), DeadlineExceeded.
         """
-        return stamp_of(self._short(instance, {"limitBytes": str(FIRST_BYTES)}))
+        return timestamp_of(self._short(instance, {"limitBytes": str(FIRST_BYTES)}))
 
     def newest(self, instance: Instance) -> bytes:
         """The newest line, with its end; nothing where there is none. ApiProblem as oldest(), DeadlineExceeded."""
@@ -60,7 +60,7 @@ class StampedLog:
             self._deadline.check()
             if stream.broken:
                 raise ApiProblem(0, "the connection broke while the log was read")
-            if data and not stamp_of(bytes(data[:KEY])):
+            if data and not timestamp_of(bytes(data[:PREFIX_BYTES])):
                 raise NotALog(bytes(data[:FOREIGN_BYTES]))
             return bytes(data[:LAST_BYTES])
 

@@ -82,3 +82,15 @@ def problem_of(code: int, body: bytes) -> ApiProblem:
     if _NO_SUCH_PAGE in text or status.get("reason") == _EXPIRED:
         problem.reason = Reason.UNREACHABLE
     return problem
+
+
+class NoBytes(ApiProblem):
+    """Nothing came in time: a stream of an empty log says nothing, and neither does one of a hung node."""
+
+
+class NotALog(ApiProblem):
+    """A text came in place of the log, or behind its last line."""
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__(200, text.decode("utf-8", "replace").strip())
+        self.reason = Reason.LOG_UNAVAILABLE

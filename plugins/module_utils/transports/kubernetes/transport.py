@@ -19,13 +19,13 @@ from urllib.parse import quote
 
 from ...catalog import BINARY_DIR, MANAGED_BY, Selection, binary_paths, component_of, label_values
 from ...deadline import Deadline, DeadlineExceeded
+from ...logtext.tail import TailBuffer
 from ...model import Instance, Workload, utc_now
 from ...reasons import CaptureError, Reason
 from ...status.values import BadValue
 from .. import http_client as http
 from ..base import Discovery, HttpAnswer, HttpTarget, LogStream, ProcessSession, Sink, Transport, sort_instances
 from ..follow import LogFollow, Look
-from ..newest import Newest
 from . import probe
 from .api import Api, Stream
 from .continuity_steps import NORMAL_LIMITS, FollowLimits
@@ -200,10 +200,10 @@ class KubernetesTransport(Transport):
 
     def _tail(
         self, instance: Instance, seconds: int, lines: int, limit: int, deadline: Deadline, max_bytes: int
-    ) -> Newest:
+    ) -> TailBuffer:
         path = f"{pod_path(instance)}/log"
         query = {"sinceSeconds": str(max(1, seconds)), "tailLines": str(lines), "limitBytes": str(limit)}
-        newest = Newest(max_bytes)
+        newest = TailBuffer(max_bytes)
         try:
             stream = self._api.open_stream(path, dict(query, container=instance.container), deadline, math.inf)
         except ApiProblem as problem:

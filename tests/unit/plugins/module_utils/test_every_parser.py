@@ -30,6 +30,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.docum
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import load_rules
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.schema_checks import SchemaError, loads
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.logtext.runtime_formats import RuntimeLogUnwrapper
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import execution_trace
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import ProfileError, ProfileLimits
@@ -40,8 +41,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.val
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import RedactionError, Redactor
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug1.reader import DumpReader
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.journaltext import HistoryText, JournalText
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.logtext import Unwrapper
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.journal_blank_lines import (
+    BlankLineRestorer,
+    JournalctlOutput,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.parse import parse
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status import documents
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.values import BadValue
@@ -204,10 +207,10 @@ PARSERS = {
         parse, tuple(file_of("stacks", "corpus", "go1.27", f"{form}.txt") for form in ("debug1", "debug2"))
     ),
     "a live dump": Parser(fed(DumpReader), (file_of("stacks", "corpus", "go1.27", "debug1.txt"),)),
-    "a file of containerd": Parser(fed(lambda: Unwrapper("cri", None, stamped=True)), (CRI,)),
-    "a file of docker": Parser(fed(lambda: Unwrapper("docker")), (DOCKER,)),
-    "a journal": Parser(fed(JournalText), (file_of("stacks", "corpus", "go1.27", "debug1.txt"),)),
-    "the history of a journal": Parser(fed(HistoryText), (b"text\n-- cursor: s=1;i=2\n",)),
+    "a file of containerd": Parser(fed(lambda: RuntimeLogUnwrapper("cri", None, stamped=True)), (CRI,)),
+    "a file of docker": Parser(fed(lambda: RuntimeLogUnwrapper("docker")), (DOCKER,)),
+    "a journal": Parser(fed(BlankLineRestorer), (file_of("stacks", "corpus", "go1.27", "debug1.txt"),)),
+    "the history of a journal": Parser(fed(JournalctlOutput), (b"text\n-- cursor: s=1;i=2\n",)),
     "the probe": Parser(probed, (PROBE,)),
     "a version": Parser(parse_version, (VERSION,), (CaptureError,)),
     "answers": Parser(answers, (b'{"workers": []}', file_of("status", "samples", "worker_stats")[:4000])),

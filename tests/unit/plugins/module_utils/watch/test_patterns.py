@@ -7,12 +7,11 @@ import re
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.log_patterns import LOG_PATTERNS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch import times
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.log_line import find
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import LEVELS, load_patterns
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.redact import shown
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import LogWatcher
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from said import access, line
 
@@ -122,46 +121,3 @@ def test_what_is_no_secret_is_shown(said):
 def test_samples_are_printable():
     assert shown("a\x1b[2J\x00\u2028b") == "a?[2J??b"
     assert len(shown("y " * 9000)) == 240
-
-
-MOMENT = 1795393348.0  # 2026-11-23T00:22:28Z
-
-
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        ("2026-11-23 00:22:28.123456789 +0000 UTC m=+12.345678901", MOMENT + 0.123456789),
-        ("2026-11-23 00:22:28 +0000 UTC", MOMENT),
-        ("2026-11-23 08:22:28.5 +0800 CST", MOMENT + 0.5),
-        ("2026-11-22 19:52:28 -0430 -0430 m=-1.0", MOMENT),
-        ("2026-11-23 00:22:28 +0000", MOMENT),
-        ("2026-13-23 00:22:28 +0000 UTC", None),
-        ("2026-02-30 00:22:28 +0000 UTC", None),
-        ("0001-01-01 00:00:00 +0000 UTC", -62135596800.0),
-        ("2026-11-23 00:22:28", None),
-        ("", None),
-    ],
-)
-def test_times_of_go(text, moment):
-    assert times.of_go_time(text) == (pytest.approx(moment) if moment else moment)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("59.9s", 59.9), ("1m0.5s", 60.5), ("2h3m4s", 7384), ("12.5ms", 0.0125), ("7µs", 7e-6), ("0s", 0), ("1x", None)],
-)
-def test_durations_of_go(text, seconds):
-    assert times.of_duration(text) == (pytest.approx(seconds) if seconds else seconds)
-
-
-@given(st.text(max_size=40))
-def test_any_text_is_a_time_or_none(text):
-    for read in (times.of_stamp, times.of_go_time, times.of_duration):
-        assert read(text) is None or isinstance(read(text), float)
-    assert isinstance(times.date_in(text), tuple)
-
-
-@example(-30610224001.0)  # in the year 999
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_any_moment_is_shown_or_none(moment):
-    assert re.fullmatch(r"(?:\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?", times.utc(moment))

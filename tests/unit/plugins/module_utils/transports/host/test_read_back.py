@@ -18,17 +18,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
     LogFiles,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.procfs import ProcFs
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.read_back import (
-    first_since,
-    read_back,
-    runtime_stamp,
-    service_stamp,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.read_back import read_back
 
 from patience import patience
 
 UTC = datetime.timezone.utc
-EPOCH = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
 PLENTY = 1 << 20
 
 
@@ -71,56 +65,6 @@ def docker(seconds, text):
 
 def service(seconds, text, form="%Y-%m-%d %H:%M:%S", shift=0):
     return f"[info {ago(seconds - shift):{form}} main.f(main.go:1)] {text}\n"
-
-
-# Stamps
-
-
-@pytest.mark.parametrize(
-    ("line", "stamp"),
-    [
-        (b"2026-01-02T03:04:05.123456789Z stderr F x", EPOCH),
-        (b"2026-01-02T11:04:05.1+08:00 stderr F x", EPOCH),
-        (b"2026-01-01T22:04:05-05:00 stdout P x", EPOCH),
-        (b'{"log":"x\\n","stream":"stderr","time":"2026-01-02T03:04:05.1Z"}\n', EPOCH),
-        (b'{"log":"\\"time\\":\\"2020-01-01T00:00:00Z\\"","stream":"stderr","time":"2026-01-02T03:04:05.1Z"}\n', EPOCH),
-        (b"2026-13-02T03:04:05.1Z stderr F x", None),
-        (b'{"log":"x"}', None),
-        (b"goroutine 1 [running]:", None),
-        (b"", None),
-    ],
-)
-def test_what_a_runtime_says_of_the_time(line, stamp):
-    assert runtime_stamp(line) == stamp
-
-
-@pytest.mark.parametrize(
-    ("line", "stamp"),
-    [
-        (b"[info 2026-01-02 03:04:05 main.f(main.go:1)] x", EPOCH),
-        (b"[warning 260102 03:04:05 main.f(main.go:1)]x", EPOCH),
-        (b"[error 2026-99-02 03:04:05 main.f(main.go:1)] x", None),
-        (b"[mysql] 2026/01/02 03:04:05 packets.go:37: x", None),
-        (b"  continued [info 2026-01-02 03:04:05 main.f(main.go:1)] x", None),
-    ],
-)
-def test_what_a_service_says_of_the_time(line, stamp):
-    assert service_stamp(line) == stamp
-
-
-def test_the_first_line_that_is_not_too_old():
-    stamps = [None, 1.0, None, None, 2.0, 2.0, None, 5.0, None]
-    lines = [b"%d" % number for number in range(len(stamps))]
-    found = {since: first_since(lines, since, lambda line: stamps[int(line)]) for since in (0.0, 1.5, 2.0, 3.0, 9.0)}
-    # What has no time goes with the line before it; a few such lines too many do no harm, one too few would.
-    assert found[0.0] == 0
-    assert found[1.5] in (2, 4)
-    assert found[2.0] in (2, 4)
-    assert found[3.0] in (6, 7)
-    assert found[9.0] == 8
-
-
-# Files
 
 
 @pytest.mark.parametrize("form", [cri, docker, service])

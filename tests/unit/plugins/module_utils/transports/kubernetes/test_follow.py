@@ -11,6 +11,7 @@ import time
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.logtext.timestamps import timestamp_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
     NOT_READABLE,
     ROTATION_MISSED,
@@ -41,7 +42,6 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.k
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.follow import PodFollow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.problem import ApiProblem
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.seam import stamp_of
 from kubelet import Kubelet, Log, stamped
 
 from patience import patience, wait_until
@@ -215,7 +215,7 @@ def test_lines_that_were_rotated_away_while_nobody_read_are_a_gap(kubelet, follo
     followed.end()
     assert followed.texts == [*numbers(0, 10), "after", "more"]
     (gap,) = followed.of(Gap)
-    assert (gap.kind, gap.since) == (ROTATION_MISSED, stamp_of(last).moment)
+    assert (gap.kind, gap.since) == (ROTATION_MISSED, timestamp_of(last).moment)
     assert gap.since < gap.until <= time.time()
 
 
@@ -512,7 +512,7 @@ def read_late(followed: Followed) -> list[str]:
 
 def test_who_cannot_keep_up_goes_on_with_the_newest_line(kubelet, flooded):
     kubelet.say("newest", ago=-1)
-    newest = stamp_of(kubelet.log.lines[-1])
+    newest = timestamp_of(kubelet.log.lines[-1])
     flooded.await_true(lambda: flooded.of(Gap))
     kubelet.pace = lambda: None
     kubelet.say("after", ago=-2)  # later than the newest, however soon the gap was seen
@@ -521,7 +521,7 @@ def test_who_cannot_keep_up_goes_on_with_the_newest_line(kubelet, flooded):
     (gap,) = flooded.of(Gap)
     read = read_late(flooded)
     assert flooded.texts == ["first", *read, "after"]
-    last = stamp_of(kubelet.log.lines[len(read)])
+    last = timestamp_of(kubelet.log.lines[len(read)])
     assert (gap.kind, gap.since, gap.until) == (SKIPPED, last.moment, newest.moment)
 
 
@@ -608,7 +608,7 @@ def test_a_file_that_was_rotated_away_while_its_stream_lived_is_a_gap(kubelet, l
     late.end()
     assert late.texts == ["first", *a, *c, "after"]
     (gap,) = late.of(Gap)
-    moments = {line.split(b" ", 1)[1]: stamp_of(line).moment for line in kubelet.log.lines}
+    moments = {line.split(b" ", 1)[1]: timestamp_of(line).moment for line in kubelet.log.lines}
     assert (gap.kind, gap.since, gap.until) == (ROTATION_MISSED, moments[b"a 4\n"], moments[b"c 0\n"])
 
 
@@ -765,7 +765,7 @@ def test_what_is_lost_until_the_end_is_a_gap(kubelet, follow):
     followed.await_true(lambda: len(kubelet.asked) > asked + 5)
     followed.end()
     (gap,) = followed.of(Gap)
-    assert (gap.kind, gap.since) == (STREAM_LOST, stamp_of(kubelet.log.lines[0]).moment)
+    assert (gap.kind, gap.since) == (STREAM_LOST, timestamp_of(kubelet.log.lines[0]).moment)
     assert "connection refused" in gap.message
 
 

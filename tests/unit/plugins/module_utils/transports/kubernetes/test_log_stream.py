@@ -9,15 +9,11 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, utc_now
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import follow as follow_module
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import transport as kubernetes
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.timestamped_lines import (
-    TimestampedLines,
-)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
     KubernetesTransport,
 )
-from kubelet import Kubelet, stamped
+from kubelet import Kubelet
 
 from patience import patience
 
@@ -81,55 +77,3 @@ def test_a_log_with_a_line_is_open_and_read_without_stamps(kubelet, transport):
 
 def test_an_empty_log_is_not_refused(transport):
     assert transport.open_log(INSTANCE, Deadline(patience())) is None
-
-
-# Lines with stamps, and what comes instead
-
-LINES = stamped("one", 1e9) + stamped("two", 1e9 + 1)
-
-
-def cut(stream, *places):
-    """What TimestampedLines gives of a stream that comes in these parts: the log, and what is none."""
-    lines, log = TimestampedLines(), b""
-    for begin, end in zip((0, *places), (*places, len(stream)), strict=True):
-        log += lines.feed(stream[begin:end])
-    log += lines.stop(broken=False)
-    return log, lines.foreign
-
-
-@ends
-@pytest.mark.parametrize("before", [b"", LINES], ids=["at once", "behind lines"])
-def test_a_text_behind_the_log_is_kept_apart_wherever_it_is_split(before, end):
-    text = (TEXTS["docker"] + end).encode()
-    stream = before + text
-    for place in range(len(stream)):
-        assert cut(stream, place) == (before, text)
-    assert cut(stream, *range(1, len(stream))) == (before, text)
-
-
-def test_the_beginning_of_a_line_is_no_text():
-    for place in range(len(LINES)):
-        log, foreign = cut(LINES[:place])
-        assert (log, foreign) == (LINES[: LINES.rfind(b"\n", 0, place) + 1], b"")
-
-
-@pytest.mark.parametrize("place", range(0, 400, 7))
-def test_a_line_too_long_to_be_held_is_the_log_to_its_end(monkeypatch, place):
-    monkeypatch.setattr(follow_module, "LONGEST_HELD", 50)
-    stream = LINES + stamped("x" * 200, 1e9 + 2) + stamped("after", 1e9 + 3)
-    assert cut(stream, *range(20, len(stream), 60)) == (stream, b"")
-    assert cut(stream, place) == (stream, b"")
-    assert cut(stream + b"no stamp\n", *range(20, len(stream), 60)) == (stream, b"no stamp\n")
-
-
-def test_what_a_broken_stream_ends_with_is_no_text():
-    lines = TimestampedLines()
-    lines.feed(LINES + b"no st")
-    assert (lines.stop(broken=True), lines.foreign) == (b"", b"")
-
-
-def test_of_a_text_without_end_only_the_beginning_is_kept():
-    lines = TimestampedLines()
-    for _number in range(100):
-        lines.feed(b"no stamp\n" * 1000)
-    assert len(lines.foreign) <= 2000

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a process wrote, out of the files that container runtimes wrap it in. Sans-I/O."""
+"""Unwrap what a process wrote from the log files of container runtimes. Sans-I/O."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import re
 _CRI = re.compile(rb"(\S+) (stdout|stderr) ([A-Z:]+) (.*)", re.DOTALL)
 
 
-class Unwrapper:
-    """Fed with a file as it grows, gives the text that was written.
+class RuntimeLogUnwrapper:
+    """Return the text that a process wrote, while a runtime's log file is fed as it grows.
 
     form: "cri" (/var/log/pods), "docker" (json-file driver).
     stream: "stderr", "stdout", or None for both.
-    stamped: whether the runtime's stamp and a blank come before each line.
-    A record that is not well-formed is given as it is: losing it would be worse.
+    stamped: put the runtime's timestamp and a blank before each line.
+    A malformed record is returned as it is: losing it would be worse.
     """
 
     def __init__(self, form: str, stream: str | None = "stderr", stamped: bool = False) -> None:
@@ -29,7 +29,7 @@ class Unwrapper:
         self._rest = b""
 
     def feed(self, data: bytes) -> bytes:
-        """The text of the records that are whole by now; b"" is the end of input and gives what is left."""
+        """Return the text of the records that are complete by now; b"" ends the input and returns the rest."""
         if not data:
             rest, self._rest = self._rest, b""
             return self._unwrap(rest) if rest else b""
@@ -41,10 +41,10 @@ class Unwrapper:
         match = _CRI.fullmatch(line)
         if match is None:
             return line
-        stamp, stream, tags, text = match.groups()
+        timestamp, stream, tags, text = match.groups()
         if self._stream not in (None, stream.decode()):
             return b""
-        return self._line(stamp, text[:-1] if tags.split(b":")[0] == b"P" and text.endswith(b"\n") else text)
+        return self._line(timestamp, text[:-1] if tags.split(b":")[0] == b"P" and text.endswith(b"\n") else text)
 
     def _docker(self, line: bytes) -> bytes:
         try:
@@ -56,7 +56,7 @@ class Unwrapper:
             return b""
         return self._line(str(record.get("time")).encode("utf-8", "replace"), text)
 
-    def _line(self, stamp: bytes, text: bytes) -> bytes:
-        """The text of a record, which is a line or a piece of one."""
+    def _line(self, timestamp: bytes, text: bytes) -> bytes:
+        # A record holds a line or a piece of one.
         inside, self._inside = self._inside, not text.endswith(b"\n")
-        return stamp + b" " + text if self._stamped and not inside else text
+        return timestamp + b" " + text if self._stamped and not inside else text

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.logtext import Unwrapper
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.logtext.runtime_formats import RuntimeLogUnwrapper
 
 TIME = b"2026-01-02T03:04:05.123456789Z"
 CRI = (
@@ -29,13 +29,18 @@ DOCKER = b"".join(
     ],
 )
 @pytest.mark.parametrize("size", [1, 7, 10_000])
-def test_the_text_comes_out_whatever_the_split(form, stream, data, text, size):
-    unwrapper = Unwrapper(form, stream)
+def test_unwraps_text_however_input_is_split(form, stream, data, text, size):
+    unwrapper = RuntimeLogUnwrapper(form, stream)
     pieces = [unwrapper.feed(data[start : start + size]) for start in range(0, len(data), size)]
     assert b"".join(pieces) + unwrapper.feed(b"") == text
 
 
-def test_what_is_left_at_the_end_is_given():
-    unwrapper = Unwrapper("cri")
+def test_returns_the_rest_at_the_end():
+    unwrapper = RuntimeLogUnwrapper("cri")
     assert unwrapper.feed(TIME + b" stderr F cut") == b""
     assert unwrapper.feed(b"") == b"cut"
+
+
+def test_puts_timestamps_before_lines_not_pieces():
+    unwrapper = RuntimeLogUnwrapper("cri", "stderr", stamped=True)
+    assert unwrapper.feed(CRI) == TIME + b" one\n" + TIME + b" long line\n" + TIME + b" \nodd\n"

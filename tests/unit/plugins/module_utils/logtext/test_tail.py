@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.newest import Newest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.logtext.tail import TailBuffer
 
 LOG = b"one\ntwo\nthree\n"
 
@@ -22,21 +22,21 @@ LOG = b"one\ntwo\nthree\n"
         (5, b"hree\n"),
     ],
 )
-def test_the_newest_whole_lines_are_kept(feed, limit, kept):
-    newest = Newest(limit)
+def test_keeps_the_newest_whole_lines(feed, limit, kept):
+    tail = TailBuffer(limit)
     for start in range(0, len(LOG), feed):
-        newest.add(LOG[start : start + feed])
-    assert newest.text() == kept
-    assert newest.seen == len(LOG)
+        tail.add(LOG[start : start + feed])
+    assert tail.text() == kept
+    assert tail.seen == len(LOG)
 
 
-def test_what_is_held_is_bounded():
-    newest = Newest(1000)
+def test_bounds_memory():
+    tail = TailBuffer(1000)
     for _number in range(10_000):
-        newest.add(b"x" * 99 + b"\n")
-        assert sum(len(chunk) for chunk in newest._chunks) <= 1100
-    assert newest.text() == (b"x" * 99 + b"\n") * 10
+        tail.add(b"x" * 99 + b"\n")
+        assert sum(len(chunk) for chunk in tail._chunks) <= 1100
+    assert tail.text() == (b"x" * 99 + b"\n") * 10
 
 
-def test_nothing_at_all():
-    assert Newest(10).text() == b""
+def test_is_empty_without_input():
+    assert TailBuffer(10).text() == b""

@@ -1,14 +1,17 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Parts of a log that overlap are joined without loss and without anything twice; what does not join is told."""
+"""Overlapping reads of one log lose and repeat nothing; reads that do not join are recognized."""
 
 from __future__ import annotations
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports import seam
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import LONGEST_HELD, WholeLines
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.seam import Seam, lines_since, stamp_of
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.logtext.overlap import (
+    REMEMBERED,
+    Deduplicator,
+    lines_since,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.logtext.timestamps import timestamp_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,8 +23,8 @@ def lines(*numbers: int, zone: str = "Z") -> bytes:
     )
 
 
-def joined(*parts: bytes, made: Seam | None = None) -> tuple[bytes, list[bool | None]]:
-    made, passed, joins = made or Seam(), b"", []
+def joined(*parts: bytes, made: Deduplicator | None = None) -> tuple[bytes, list[bool | None]]:
+    made, passed, joins = made or Deduplicator(), b"", []
     for part in parts:
         made.begin()
         passed += made.take(part)
@@ -47,12 +50,12 @@ def joined(*parts: bytes, made: Seam | None = None) -> tuple[bytes, list[bool | 
                      [True, True], id="another zone"),
     ],
 )  # fmt: skip
-def test_parts_are_joined(parts, expected, joins):
+def test_joins_overlapping_reads(parts, expected, joins):
     assert joined(*parts) == (expected, joins)
 
 
-def test_before_the_last_line_comes_again_nothing_is_known():
-    made = Seam()
+def test_joins_is_unknown_before_the_last_line():
+    made = Deduplicator()
     made.take(lines(11, 12, 13))
     made.begin()
     told = []
@@ -62,15 +65,15 @@ def test_before_the_last_line_comes_again_nothing_is_known():
     assert told == [None, None, True, True]
 
 
-def test_what_came_long_before_is_not_given_again():
+def test_ignores_lines_older_than_what_is_remembered():
     log = lines(*range(36000))
-    assert len(log) > 3 * seam.REMEMBERED
+    assert len(log) > 3 * REMEMBERED
     passed, joins = joined(log, lines(*range(35000, 36001)))
     assert (len(passed), joins) == (len(log) + len(lines(36000)), [True, True])
 
 
-def test_a_copy_does_not_see_what_comes_later():
-    made = Seam()
+def test_copy_is_independent():
+    made = Deduplicator()
     made.take(lines(1))
     copy = made.copy()
     made.take(lines(2))
@@ -79,9 +82,9 @@ def test_a_copy_does_not_see_what_comes_later():
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=40), st.data())
-def test_however_it_is_cut_each_line_comes_once(numbers, data):
+def test_passes_each_line_on_once_however_reads_are_cut(numbers, data):
     log = [lines(number) for number in sorted(numbers)]
-    made, passed, seen = Seam(), b"", 0
+    made, passed, seen = Deduplicator(), b"", 0
     while seen < len(log):
         # As sinceTime does it: from the beginning of the second of the last line on.
         second = log[seen - 1][:19] if seen else b""
@@ -93,48 +96,6 @@ def test_however_it_is_cut_each_line_comes_once(numbers, data):
         assert made.joins
         seen = len(log) - len(part) + length
     assert passed == b"".join(log)
-
-
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        (b"2026-11-25T10:00:00Z x", 1795600800.0),
-        (b"2026-11-25T10:00:00.5Z x", 1795600800.5),
-        (b"2026-11-25T18:00:00.5+08:00", 1795600800.5),
-        (b"2026-02-31T10:00:00Z x", None),
-    ],
-)
-def test_stamps_are_moments(text, moment):
-    assert stamp_of(text).moment == moment
-
-
-@pytest.mark.parametrize("text", [b"", b"x", b"2026-11-25 10:00:00Z x", b"2026-11-25T10:00:00Zx"])
-def test_other_text_has_no_stamp(text):
-    assert stamp_of(text) is None
-
-
-def test_stamps_of_fewer_digits_sort():
-    assert stamp_of(b"2026-11-25T10:00:00.1Z ").order < stamp_of(b"2026-11-25T10:00:00.12Z ").order
-
-
-def test_only_whole_lines_are_passed_on():
-    cut = WholeLines()
-    assert [cut.feed(b"a\nb"), cut.feed(b"c"), cut.feed(b"\n"), cut.feed(b"d"), cut.end()] == [
-        b"a\n", b"", b"bc\n", b"", b"d"
-    ]  # fmt: skip
-
-
-def test_a_line_without_end_is_not_held():
-    cut = WholeLines()
-    assert len(cut.feed(b"x" * (LONGEST_HELD + 1))) == LONGEST_HELD + 1
-    assert cut.drop() == b"\n"
-    assert cut.drop() == b""
-
-
-def test_what_will_come_again_is_dropped():
-    cut = WholeLines()
-    cut.feed(b"half")
-    assert (cut.drop(), cut.feed(b"whole\n")) == (b"", b"whole\n")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +111,6 @@ def test_what_will_come_again_is_dropped():
         pytest.param(b"", 2, b"", id="nothing"),
     ],
 )
-def test_lines_from_before_a_moment_are_left_out(block, tenth, expected):
-    start = stamp_of(lines(0)).moment
+def test_leaves_out_leading_lines_before_a_moment(block, tenth, expected):
+    start = timestamp_of(lines(0)).moment
     assert lines_since(block, start + tenth / 10) == expected

@@ -1,13 +1,12 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a process wrote, out of a journal that keeps no empty lines. Sans-I/O.
+"""Restore the blank lines that journald drops from goroutine dumps. Sans-I/O.
 
-journald leaves out empty lines (systemd src/journal/journald-stream.c), and these are what ends the blocks of a
-goroutine dump. They are put back where a dump must have had them: before each block but the first, and before the
-first line of something else once the counts of the blocks add up and the last block has its frames. And where another
-writer's line came between the end of a dump's line and its newline (see assemble.py), that newline had an empty
-line of its own.
+journald leaves out empty lines (systemd src/journal/journald-stream.c), which end the blocks of a goroutine dump. They
+are put back where a dump must have had them: before each block but the first, and before the first line of other text
+once the counts of the blocks add up and the last block has its frames. If another writer's line came between the end
+of a dump's line and its newline (see assemble.py), that newline had an empty line of its own.
 """
 
 from __future__ import annotations
@@ -21,29 +20,29 @@ _BLOCK = re.compile(rb"(\d{1,9}) @((?: 0x[0-9a-f]{1,32})+)\Z")
 _ROW = re.compile(rb"#\t0x([0-9a-f]{1,32})\t+[^\t]+\+0x[0-9a-f]+\t+[^\t]+:\d+\Z")
 # A frame without a symbol has no more than its address.
 _ADDRESS = re.compile(rb"#\t0x([0-9a-f]{1,32})(?:\t|\Z)")
-# How the lines begin that services write.
+# How log lines of the services begin.
 _ENTRY = re.compile(rb"(?:\x1b\[\d+m)?\[\w+\]? (?:\d{6}|\d{4}[-/]\d\d[-/]\d\d) \d\d:\d\d:\d\d")
 _CURSOR = re.compile(rb"-- cursor: ([!-~]+)\n\Z")
-# Only what is not longer is waited for: its pieces are looked at anew with each that comes.
+# Longer lines are not awaited: all pieces are matched again with each new one.
 _LONGEST_ROW = 1 << 12
 
 
-class JournalText:
-    """Fed with the journal's text as it comes, gives the text with its empty lines."""
+class BlankLineRestorer:
+    """Return a journal's text with its blank lines while it is fed."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._missing = 0
         self._in_block = False
         self._block = Block(0, ())
-        # The last address of most blocks, the same in all of them, which has no frame; None: not known yet.
+        # runtime.goexit: the last address of most blocks, which has no frame. None while unknown.
         self._goexit: int | None = None
-        self._unknown = False  # a frame of the block is none of its addresses
-        # What there is by now of a dump's line that others wrote into.
+        self._unknown = False  # a frame of the block matches none of its addresses
+        # The beginning of a dump's line that another writer interrupted.
         self._torn = b""
 
     def feed(self, data: bytes) -> bytes:
-        """The text of the lines that are whole by now; b"" is the end of input and gives what is left."""
+        """Return the lines that are complete by now; b"" ends the input and returns the rest."""
         if not data:
             rest, self._rest = self._rest, b""
             return rest
@@ -51,7 +50,7 @@ class JournalText:
         return b"".join(map(self._restored, lines))
 
     def _restored(self, line: bytes) -> bytes:
-        """A line, with the empty lines before and after it."""
+        """Return a line with the blank lines before and after it."""
         entry = _ENTRY.search(line)
         own = line[: entry.start()] if entry else line
         before = b"\n" if self._ends_before(own) else b""
@@ -59,7 +58,7 @@ class JournalText:
         return before + line + b"\n" + after
 
     def _ends_before(self, own: bytes) -> bool:
-        """Whether a block ends before this."""
+        """Return whether a block ends before this line."""
         header, block = _HEADER.match(own), _BLOCK.match(own)
         ends = False
         if header:
@@ -75,7 +74,7 @@ class JournalText:
         return ends
 
     def _lacks_newline(self, own: bytes, is_cut: bool) -> bool:
-        """Whether this is a dump's line to its end, after which somebody else's line came before its newline."""
+        """Return whether a dump's line ends here and another writer's line came before its newline."""
         begun = own if own.startswith(b"#") else self._torn + own
         row = _ROW.match(begun) or (_ADDRESS.match(own) if not is_cut else None)
         if row:
@@ -90,14 +89,14 @@ class JournalText:
         return False
 
     def _begin(self, count: int, addresses: bytes) -> None:
-        """Another block begins, so the one before is whole."""
+        """Begin another block; the one before is complete."""
         if self._block.located and self._block.hidden_end is not None:
             self._goexit = self._block.hidden_end
         self._block = Block(count, tuple(int(address, 16) for address in addresses.split()))
         self._unknown = False
 
     def _add_frame(self, pc: int) -> None:
-        # Not with Block.add(), which keeps each: nothing bounds how many a log may hold.
+        # Not with Block.add(), which keeps each frame: their number in a log is unbounded.
         index = self._block.locate(pc)
         if index is None:
             self._unknown = True
@@ -105,28 +104,27 @@ class JournalText:
             self._block.next, self._block.located = index + 1, True
 
     def _may_end(self) -> bool:
-        """Whether no frame need come any more, or frames cannot be told from addresses."""
+        """Return whether the block needs no more frames, or frames cannot be matched to addresses."""
         block = self._block
         is_goexit = block.hidden_end is not None and self._goexit in (block.hidden_end, None)
         return block.next == len(block.addresses) or is_goexit or (self._unknown and not block.located)
 
 
-class HistoryText:
-    """The same for what journalctl --show-cursor prints: its own last line tells the place of the newest entry.
+class JournalctlOutput:
+    """Return the text of `journalctl --show-cursor`, whose last line is the cursor of the newest entry.
 
-    text: what makes the text, to go on with. cursor: the place, once the end was fed; without it nothing was printed
-    (is_empty), or journalctl was stopped in its middle. No line of a log can be taken for the cursor of a whole output,
-    since that always comes last.
+    text: the restorer, to go on with. cursor: known once the end was fed. Without a cursor either nothing was printed
+    (is_empty) or journalctl was interrupted. No log line can be mistaken for the cursor, which always comes last.
     """
 
     def __init__(self) -> None:
-        self.text = JournalText()
+        self.text = BlankLineRestorer()
         self.cursor = ""
         self.is_empty = True
         self._last = b""
 
     def feed(self, data: bytes) -> bytes:
-        """See JournalText."""
+        """Return the lines that are complete by now; see BlankLineRestorer."""
         self.is_empty = self.is_empty and not data
         before, self._last = self._last, b""
         if data:
