@@ -25,8 +25,8 @@ test-fast:  ## the linters and the unit and contract tests that are not slow: un
 	$(CHECK) test-fast
 lint:  ## every linter
 	$(CHECK) lint
-sanity:  ## ansible-test sanity
-	$(CHECK) sanity
+sanity:  ## ansible-test sanity; CORE=2.18: that of this release of ansible-core
+	$(if $(CORE),$(call in_venv,core-$(CORE)) python3 tests/tools/sanity.py,$(CHECK) sanity)
 pages:  ## look at flame graphs, and at our files in speedscope, in a real browser
 	$(CHECK) pages
 install-test:  ## install the tarball under each release of ansible-core, and run it by other programs
@@ -47,7 +47,7 @@ bench:  ## measure on a test cluster
 .PHONY: vulnerabilities
 vulnerabilities:  ## what is known against the pinned dependencies; asks PyPI
 	$(call in_venv,audit) pip-audit --strict --disable-pip --no-deps --progress-spinner off \
-	  --requirement requirements/constraints.txt --requirement requirements/audit.txt
+	  --requirement requirements/constraints.txt
 
 .PHONY: lab-build lab-up lab-down
 lab-build:  ## build what the test cluster is made of (root on Debian)
@@ -57,9 +57,15 @@ lab-up:  ## bring the test cluster up
 lab-down:  ## take the test cluster down
 	$(call in_venv,dev) python3 tests/lab/lab.py down
 
-.PHONY: venv format docs changelog collection clean
+.PHONY: venv hooks constraints format docs changelog collection clean
 venv:  ## the virtual environment with every tool; prints its path
 	@$(PYTHON) tests/tools/make_venv.py dev
+hooks:  ## let Git run the fast linters before a commit and check its message
+	$(call in_venv,dev) pre-commit install
+constraints:  ## pin what the requirement files now need; UPGRADE=1: at the newest versions
+	$(call in_venv,dev) uv pip compile --quiet --universal --python-version 3.10 --no-annotate $(if $(UPGRADE),--upgrade) \
+	  --custom-compile-command "make constraints" --output-file requirements/constraints.txt \
+	  requirements/audit.txt requirements/demo.txt requirements/dev.txt requirements/galaxy.txt requirements/go.txt
 format:  ## format the Python sources
 	$(call in_venv,dev) ruff format .
 docs:  ## the pages that are made from the code, and the modules and roles as HTML; prints the path

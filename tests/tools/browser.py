@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people look at, looked at in a real browser: flame graphs, and our files in the real speedscope.
+"""Test flame graphs, and our files in speedscope, in a real browser.
 
     python3 tests/tools/browser.py
 
@@ -23,7 +23,7 @@ from workspace import ROOT, cache, locked
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SPEEDSCOPE = "1.25.0"
-# It is to show files of this machine, and nothing else.
+# The browser shows files of this machine and uses no network.
 QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
@@ -39,7 +39,7 @@ class Absent(Exception):
 
 
 def browser() -> str:
-    """The path of a browser."""
+    """Return the path of a browser. Absent when there is none."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found:
         return found
@@ -50,12 +50,12 @@ def browser() -> str:
 
 
 def flags() -> list[str]:
-    """How it is started; as root it has no sandbox."""
+    """Return the browser's options; as root it has no sandbox."""
     return [*QUIET, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
 
 
 def speedscope() -> Path:
-    """The folder of speedscope's page and of the schema of its files."""
+    """Return the folder of speedscope's page and of its file schema. Absent when there is none."""
     folder = cache() / f"speedscope-{SPEEDSCOPE}"
     release = folder / "node_modules" / "speedscope" / "dist" / "release"
     with locked(folder):

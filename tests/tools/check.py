@@ -12,6 +12,10 @@ Whatever happens (also an interrupt), the clusters that a check brought up are t
 
 TEST_PATIENCE multiplies the limit of every wait, TEST_SHUFFLE is the seed of a shuffled order.
 Runs on the bare system Python: standard library only.
+
+Own code, since nox runs one session after the other, and this runs linters side by side, builds the test cluster beside
+the unit tests, takes clusters down whatever happens, and sums everything up in one report. antsibull-nox runs
+`ansible-test sanity` in containers, whose images the package registries do not have.
 """
 
 from __future__ import annotations
@@ -40,7 +44,7 @@ CLUSTER = "t" + checkout_cache().name[-4:]
 
 
 def no_lab() -> str:
-    """Why the test cluster cannot run here; empty when it can."""
+    """Return why the test cluster cannot run here; empty when it can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "the test cluster makes network namespaces and control groups: that takes root on Linux"
     release = Path("/etc/os-release")

@@ -10,6 +10,9 @@
 Each prints a path: for `link` and `install` the one for ANSIBLE_COLLECTIONS_PATH, for `build` the
 tarball's. All lie in the cache of this checkout. `build` and `install` want `ansible-galaxy` on the
 PATH, and use no network.
+
+Own code, since antsibull-nox copies the collection for each session; a link keeps paths in messages those of the
+checkout.
 """
 
 from __future__ import annotations
@@ -62,16 +65,16 @@ def install() -> Path:
 
 
 def content(tarball: Path) -> str:
-    """A name for what is in it: its list of files has their checksums."""
+    """Return a digest of the tarball's content, from its lists of files and checksums."""
     with tarfile.open(tarball) as archive:
         lists = [archive.extractfile(name) for name in ("FILES.json", "MANIFEST.json")]
         return digest([file.read() for file in lists if file])
 
 
 def galaxy(*arguments: str, into: Path) -> None:
-    """Run `ansible-galaxy collection`; its talk goes to stderr, its failure is raised.
+    """Run `ansible-galaxy collection` with its output on stderr. CalledProcessError when it fails.
 
-    into: the only collections path it knows; what it finds in another (the linked checkout) it would not install.
+    into: its only collections path; it does not install a collection that it finds in another one.
     """
     home = checkout_cache() / "ansible-home"
     environment = {**os.environ, "ANSIBLE_HOME": str(home), "ANSIBLE_COLLECTIONS_PATH": str(into)}

@@ -17,7 +17,7 @@ from workspace import cache, locked
 
 
 def can_install() -> bool:
-    """Whether packages can be installed: root, and there is apt-get."""
+    """Return whether packages can be installed: as root, with apt-get."""
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 

@@ -35,7 +35,7 @@ The service type is that of Keystone's catalog, for the transport `keystone`; a 
 
 
 def page() -> str:
-    """The text of the page: one line a component that answers."""
+    """Return the text of the page, one line for each component that answers."""
     head = ["component", *(f"`{PATHS[name]}`" for name in ENDPOINTS), "port", "service type"]
     rows = [_row(component) for component in COMPONENTS.values() if component.http]
     lines = [head, ["---"] * len(head), *rows]

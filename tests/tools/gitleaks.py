@@ -60,7 +60,7 @@ _TAIL = re.compile(r"\(\?:\[\\x60'\"\\s;\]\|\\\\\[nr\]\|\$(?:\|\\b)?\)\Z")
 
 
 def downloaded(version: str) -> tuple[str, Path]:
-    """The exact version, and the folder where Go has put it."""
+    """Return the exact version and the folder where Go has put it."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "go.mod").write_text("module rules\n\ngo 1.21\n", encoding="utf-8")
         command = ["go", "mod", "download", "-json", f"{MODULE}@{version}"]
@@ -69,7 +69,7 @@ def downloaded(version: str) -> tuple[str, Path]:
 
 
 def for_python(expression: str) -> str:
-    """The expression as Python has it: what follows the secret may be anything, flags belong to a group."""
+    """Translate an expression of Go to Python: anything may follow the secret, flags belong to a group."""
     made = _TAIL.sub(r"(?![A-Za-z0-9_])", expression)
     made = made.replace(r"\z", r"\Z").replace("[[:alnum:]]", "[A-Za-z0-9]")
     while (place := made.find("(?i)", 1)) > 0:
@@ -113,7 +113,7 @@ def taken(rules: list[dict[str, Any]]) -> list[tuple[str, tuple[str, ...], str, 
 
 
 def in_lines(name: str, words: tuple[str, ...], expression: str, group: int) -> str:
-    """A rule as source text of short lines."""
+    """Return the source text of a rule in short lines."""
     line = f"    {(name, words, expression, group)!r},\n"
     if len(line) <= LINE:
         return line

@@ -5,9 +5,12 @@
 
     python3 tests/tools/make_venv.py dev|demo|audit|galaxy|core-2.17|core-2.18|... [--path]
 
-It lies in the cache under a name made of what it was built from, so it is built once, and anew
-whenever a requirement file or the interpreter changes. `--path` only prints where it would be.
+It lies in the cache under a digest of its inputs, so it is built once, and again when a requirement
+file or the interpreter changes. `--path` only prints where it would be.
 Runs on the bare system Python: standard library only.
+
+Own code, since it starts where neither pip nor uv is there: Debian's Python comes without both. uv pins the versions
+(`make constraints`); pip, which each environment has anyway, installs them.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ REQUIREMENTS = {
     "dev": ["requirements/dev.txt"],
     "galaxy": ["requirements/galaxy.txt"],
 }
+CONSTRAINTS = "requirements/constraints.txt"
 NEED_GO = ("demo", "dev")
 # The minor versions of Python 3 that each works with.
 PYTHONS = {
@@ -48,13 +52,13 @@ class Unfit(Exception):
 
 
 def usable_go(version_text: str) -> bool:
-    """Whether the output of `go version` names a release that can build this project."""
+    """Return whether the output of `go version` names a release that can build this project."""
     found = re.search(r"\bgo(\d+)\.(\d+)", version_text)
     return found is not None and (int(found[1]), int(found[2])) >= OLDEST_GO
 
 
 def machine_has_go() -> bool:
-    """Whether the PATH holds a usable Go."""
+    """Return whether the PATH holds a usable Go."""
     go = shutil.which("go")
     return go is not None and usable_go(
         subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout
@@ -86,7 +90,7 @@ def location(kind: str) -> Path:
     if kind in CORES:
         parts = ["\n".join([*CORES[kind].requirements, *CORES[kind].constraints()]).encode()]
     else:
-        read = [*requirement_files(kind), "requirements.txt", "requirements/constraints.txt"]
+        read = [*requirement_files(kind), "requirements.txt", CONSTRAINTS]
         parts = [name.encode() + b"\0" + (ROOT / name).read_bytes() for name in read]
     if sys.version_info.minor in PYTHONS[kind]:
         parts += [sys.version.encode(), sys.base_prefix.encode()]
@@ -106,7 +110,7 @@ def ensure(kind: str) -> Path:
 
 
 def works(venv: Path) -> bool:
-    """Whether its interpreter still starts (the one it links to may have been removed)."""
+    """Return whether its interpreter still starts; the one it links to may have been removed."""
     try:
         return subprocess.run([venv / "bin/python", "-c", ""], check=False).returncode == 0
     except OSError:
@@ -134,7 +138,8 @@ def build(kind: str, venv: Path, python: Path) -> None:
 def wanted_packages(kind: str, venv: Path) -> list[str | Path]:
     """Return pip's arguments that say what to install. venv: where a file that they name may be written."""
     if kind not in CORES:
-        return [argument for name in requirement_files(kind) for argument in ("-r", ROOT / name)]
+        files = [argument for name in requirement_files(kind) for argument in ("-r", ROOT / name)]
+        return ["-c", ROOT / CONSTRAINTS, *files]
     constraints = venv / "constraints.txt"
     constraints.write_text("\n".join(CORES[kind].constraints()), encoding="utf-8")
     return ["-c", constraints, *CORES[kind].requirements]

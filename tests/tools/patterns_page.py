@@ -58,7 +58,7 @@ is said to be over since its last line, and gives the verdict `busy`.
 
 
 def page() -> str:
-    """The text of the page."""
+    """Return the text of the page."""
     patterns = [
         [f"`{each.id}`", each.severity, "<br>".join(f"`{text.strip()}`" for text in each.texts), each.meaning]
         for each in LOG_PATTERNS

@@ -23,7 +23,7 @@ Every row of a ledger has one of these reasons; the status follows from it. This
 
 
 def page() -> str:
-    """The text of the page: one line a reason."""
+    """Return the text of the page, one line for each reason."""
     lines = [
         f"| `{reason.value}` | {meaning.status.value} | {meaning.what} | {meaning.next_step or '-'} |"
         for reason, meaning in MEANINGS.items()

@@ -33,7 +33,7 @@ KUBERNETES = frozenset(("kubernetes", "urllib3", "websocket", "ansible_collectio
 
 @dataclass(frozen=True)
 class Room:
-    """What files that match a pattern may import.
+    """Imports that are allowed to the files that match a pattern.
 
     ours: patterns of modules of the collection, by their names below module_utils. libraries: others' modules; lazily:
     only inside functions, since the machine need not have them. system: modules of SYSTEM.
@@ -180,7 +180,7 @@ ROOMS: dict[str, Room] = {
 
 
 def imports(name: str, source: str) -> Iterator[tuple[str, bool]]:
-    """Every module that a file of module_utils imports, and whether inside a function. Ours begin with a dot."""
+    """Yield each module that a file of module_utils imports, with True inside a function. Ours begin with a dot."""
     package = name.split("/")[:-1]
     for node, inside in walk(ast.parse(source), inside=False):
         if isinstance(node, ast.Import):
@@ -197,7 +197,7 @@ def imports(name: str, source: str) -> Iterator[tuple[str, bool]]:
 
 
 def walk(node: ast.AST, inside: bool) -> Iterator[tuple[ast.AST, bool]]:
-    """The node and all below it, each with whether it runs only when a function is called."""
+    """Yield the node and all below it, each with True where it runs only in a call of a function."""
     yield node, inside
     for child in ast.iter_child_nodes(node):
         yield from walk(child, inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
@@ -214,7 +214,7 @@ def is_below(module: str, packages: frozenset[str]) -> bool:
 
 
 def violations(name: str, source: str) -> list[str]:
-    """What this file imports against the rules, one line each."""
+    """Return the imports of this file that are against the rules, one line each."""
     found = [pattern for pattern in ROOMS if fnmatchcase(name, pattern)]
     if not found and name.endswith("__init__.py"):
         found = ["__init__.py"]

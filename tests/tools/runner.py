@@ -159,7 +159,7 @@ class Runner:
 
 
 def caches(collections: Path) -> dict[str, str]:
-    """The variables that keep every cache outside the checkout, and let Ansible find the checkout as a collection."""
+    """Return variables that keep all caches outside the checkout and let Ansible find it as a collection."""
     tools = checkout_cache() / "tools"
     return {
         "ANSIBLE_COLLECTIONS_PATH": str(collections),
@@ -175,6 +175,6 @@ def caches(collections: Path) -> dict[str, str]:
 
 
 def shuffled() -> list[str]:
-    """The options of pytest that shuffle the tests; TEST_SHUFFLE is the seed."""
+    """Return pytest's options to shuffle the tests; TEST_SHUFFLE is the seed."""
     seed = os.environ.get("TEST_SHUFFLE")
     return ["-p", "randomly", f"--randomly-seed={seed}"] if seed else []

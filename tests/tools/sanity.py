@@ -9,6 +9,8 @@ The copy (every file Git knows or would add) and the HOME of ansible-test are in
 neither the checkout nor the user's home is touched, and its own virtual environments are built once.
 A tree that passed is not checked a second time with the same tools; `--again` does.
 Wants the `ansible-test` of the virtual environment on the PATH.
+
+Own code, since `ansible-test` wants the collection in a path of its own, and antsibull-nox runs it in containers only.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *arguments], 
 
 
 def tracked() -> list[Path]:
-    """The files of the collection, relative: what Git tracks or would add, and still exists."""
+    """Return the relative paths of the existing files that Git tracks or would add."""
     listed = subprocess.run(
         ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         check=True,
@@ -45,7 +47,7 @@ def tracked() -> list[Path]:
 
 
 def fingerprint(files: list[Path], arguments: list[str]) -> str:
-    """A name for this content, these tools and these arguments."""
+    """Return a digest of the content, the tools and the arguments."""
     tools = [sys.version, os.fspath(shutil.which("ansible-test") or ""), Path(__file__).read_text(encoding="utf-8")]
     parts = [text.encode() for text in [*tools, *arguments]]
     for name in files:
@@ -67,7 +69,7 @@ def mirror(files: list[Path], copy: Path) -> None:
 
 
 def pip_bootstrap(python: str) -> str:
-    """The file name under which ansible-test looks for its pip bootstrap for this Python."""
+    """Return the name of the file in which ansible-test looks for its pip bootstrap for this Python."""
     from ansible_test._internal.python_requirements import get_venv_packages  # noqa: PLC0415 - only where it is needed
 
     return f"get_pip_{get_venv_packages(SimpleNamespace(version=python))['pip'].replace('.', '_')}.py"

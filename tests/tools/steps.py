@@ -31,7 +31,7 @@ class Step:
 
 
 def python(script: str, *arguments: str) -> tuple[str, ...]:
-    """A script of ours, run by the virtual environment's Python."""
+    """Return the command that runs a script of ours with the virtual environment's Python."""
     return ("python3", script, *arguments)
 
 
@@ -56,6 +56,8 @@ LINT = (
         "vermin",
         ("vermin", "-t=3.7-", "--no-tips", "--violations", *GUARDED, "plugins/modules", "plugins/module_utils"),
     ),
+    Step("prose", python("tests/tools/prose.py")),
+    Step("codespell", ("codespell",)),
     Step("yamllint", ("yamllint", "--strict", ".")),
     Step("ansible-lint", ("ansible-lint", "--strict", "--nocolor"), slow=True),
     Step("antsibull-docs", ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "."), slow=True),
@@ -64,6 +66,9 @@ LINT = (
     Step("antsibull-changelog", ("antsibull-changelog", "lint")),
     Step("shellcheck", python("tests/tools/system_lint.py", "shellcheck")),
     Step("gofmt", python("tests/tools/system_lint.py", "gofmt")),
+    Step("actionlint", python("tests/tools/system_lint.py", "actionlint"), slow=True),
+    Step("zizmor", ("zizmor", "--offline", "--quiet", "--no-progress", ".github")),
+    Step("pre-commit", ("pre-commit", "validate-config")),
     Step("go vet, go test", python("tests/tools/system_lint.py", "go"), slow=True),
 )
 PAGES = (Step("pages in a browser", python("tests/tools/browser.py")),)

@@ -16,18 +16,18 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def cache() -> Path:
-    """The project's cache directory, shared by all checkouts."""
+    """Return the project's cache directory, shared by all checkouts."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "cloudpods-diagnostics"
 
 
 def checkout_cache() -> Path:
-    """The cache of this checkout alone: two checkouts never see each other's files."""
+    """Return the cache directory of this checkout alone."""
     return cache() / f"checkout-{digest([str(ROOT).encode()])}"
 
 
 def digest(parts: Iterable[bytes]) -> str:
-    """A short name for exactly these bytes (each part is delimited by its length)."""
+    """Return a short digest of these parts; each is delimited by its length."""
     sha = hashlib.sha256()
     for part in parts:
         sha.update(b"%d:" % len(part) + part)

@@ -51,14 +51,14 @@ def test_what_remains(clock, moved, remaining, expired):
         deadline.check()
 
 
-@given(own=seconds, childs=seconds, later=seconds)
-def test_a_child_never_outlives_its_parent(own, childs, later):
+@given(own=seconds, children=seconds, later=seconds)
+def test_a_child_never_outlives_its_parent(own, children, later):
     clock = Clock()
     parent = Deadline(own, "run", clock)
     clock.now += later
-    child = parent.child(childs, "instance")
+    child = parent.child(children, "instance")
     assert child.remaining() <= parent.remaining() or child.remaining() == pytest.approx(parent.remaining())
-    assert child.remaining() == pytest.approx(min(childs, parent.remaining()), abs=1e-6)
+    assert child.remaining() == pytest.approx(min(children, parent.remaining()), abs=1e-6)
 
 
 def test_a_deadline_names_whose_it_really_was(clock):
