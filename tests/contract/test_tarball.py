@@ -17,6 +17,7 @@ from workspace import ROOT
 
 FOR_USERS = {
     "CHANGELOG.rst",
+    "CONTRIBUTING.md",
     "FILES.json",
     "LICENSE",
     "LICENSES",

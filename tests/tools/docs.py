@@ -19,6 +19,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import architecture_page
 import collection
 import embedded
 import endpoints_page
@@ -30,6 +31,7 @@ from workspace import ROOT, checkout_cache, locked
 
 # File, relative to the root -> what makes its text.
 FILES = {
+    "docs/architecture.md": architecture_page.page,
     "docs/endpoints.md": endpoints_page.page,
     "docs/log-patterns.md": patterns_page.page,
     "docs/reasons.md": reasons.page,
