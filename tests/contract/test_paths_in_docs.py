@@ -17,7 +17,7 @@ FOLDERS = ("plugins", "tests", "docs", "roles", "playbooks", "extensions", "chan
 # A path in backquotes, perhaps with a test's name, as in `tests/contract/test_x.py::test_name`.
 PATH = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[^`\s:]*)(?:::\w+)?`")
 # Paths that are patterns, or that have a part for the reader to fill in: `roles/ROLE/tasks/main.yml`.
-PATTERN = re.compile(r"[*<>{}…]|[A-Z]{3,}(?!\.md)")
+PATTERN = re.compile(r"[*<>{}…]|\b[A-Z]+\b(?!\.md)")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 
 
