@@ -10,7 +10,6 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-import architecture_page
 from rooms import FILES, HERE, ROOMS, SYSTEM, UTILS, imports, violations
 from workspace import ROOT
 
@@ -73,13 +72,3 @@ def test_a_module_only_wires(module):
         known = name.startswith(".") or name.partition(".")[0] in sys.stdlib_module_names
         assert known or name == "ansible.module_utils.basic", name
         assert name.partition(".")[0] not in SYSTEM - FILES
-
-
-def test_architecture_page_has_the_rooms_and_the_imports_of_today():
-    """The picture and the table are generated: `make docs`."""
-    assert (ROOT / "docs" / "architecture.md").read_text() == architecture_page.page()
-
-
-def test_picture_leaves_out_only_arrows_that_longer_ways_imply():
-    arrows = {"a": {"b", "c"}, "b": {"c"}, "d": {"e"}, "e": {"d"}}
-    assert architecture_page.reduced(arrows) == {"a": {"b"}, "b": {"c"}, "d": {"e"}, "e": {"d"}}

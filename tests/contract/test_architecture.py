@@ -1,0 +1,19 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docs/architecture.md shows the import rules and the imports of the code."""
+
+from __future__ import annotations
+
+import architecture_page
+from workspace import ROOT
+
+
+def test_architecture_page_has_the_rooms_and_the_imports_of_today():
+    """The picture and the table are generated: `make docs`."""
+    assert (ROOT / "docs" / "architecture.md").read_text() == architecture_page.page()
+
+
+def test_picture_leaves_out_only_arrows_that_longer_ways_imply():
+    arrows = {"a": {"b", "c"}, "b": {"c"}, "d": {"e"}, "e": {"d"}}
+    assert architecture_page.reduced(arrows) == {"a": {"b"}, "b": {"c"}, "d": {"e"}, "e": {"d"}}
