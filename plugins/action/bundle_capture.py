@@ -18,14 +18,14 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store
     archive_of,
     safe_name,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.captured import Missed, captured, error_of
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.capture_entry import Missed, captured, error_of
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import (
     action_of,
     as_result,
     documented_keys,
     with_module_defaults,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.shown import show
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.text_output import show
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import connection_of
 
 OURS = "cloudpods.diagnostics."

@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.origin import check_origin
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part_origin import check_origin
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import FILE_MODE, safe_name
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import action_of, as_result
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.failing import failed_result
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.failed_result import failed_result
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import ModuleAction
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from ansible import context
 from ansible.utils.display import Display
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import RunFolder
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.failing import failed_result
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.failed_result import failed_result
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.interruption import begun
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import ModuleAction
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import LOCAL, connection_of, refusal

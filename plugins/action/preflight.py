@@ -20,8 +20,8 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.utils.display import Display
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import libraries
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.libraries import Interpreter
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight import needs
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.mistakes import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight import required_libraries
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.validation import (
     Unreadable,
     Values,
     mistakes,
@@ -34,7 +34,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.va
     VARIABLES,
     options_of,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.failing import failed_once
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.failed_result import failed_once
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import (
     TRUSTS_EXCEPTIONS,
     ModuleAction,
@@ -71,10 +71,10 @@ class ActionModule(ModuleAction):
         if host == batch[0]:
             every = {name: own if name == host else _values_of(name, task_vars["hostvars"]) for name in batch}
             told += mistakes(every, role)
-            if needs.needs_collection(every.values(), role) and not _has_collection():
+            if required_libraries.needs_collection(every.values(), role) and not _has_collection():
                 told.append(libraries.lacks_collection())
-            on_controller = needs.ON_CONTROLLER.get(role, ())
-        told += self._lacking(host, needs.at_access_point(own, role), on_controller, task_vars)
+            on_controller = required_libraries.ON_CONTROLLER.get(role, ())
+        told += self._lacking(host, required_libraries.at_access_point(own, role), on_controller, task_vars)
         if told:
             return failed_once(told)
         result: dict[str, Any] = {"changed": False, "msg": []}
@@ -124,7 +124,9 @@ class ActionModule(ModuleAction):
         # The other machine is not trusted.
         missing = found.get("missing")
         lacking = [name for name in names if isinstance(missing, list) and name in missing]
-        return Interpreter(needs.path_text(found.get("python")), place, found.get("managed") is True), lacking
+        return Interpreter(
+            required_libraries.path_text(found.get("python")), place, found.get("managed") is True
+        ), lacking
 
 
 def _add(ours: dict[Interpreter, list[str]], found: tuple[Interpreter, list[str]] | None) -> None:

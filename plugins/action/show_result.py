@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.failing import failed_result
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.failed_result import failed_result
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.result_text import (
     Policy,
     blocks,
@@ -16,7 +16,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.result_text 
     planned,
     without_bundle,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.shown import result_is_dumped, show
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.text_output import result_is_dumped, show
 
 ARGUMENTS = {
     "run": {"type": "str", "required": True},

@@ -16,7 +16,7 @@ from typing import Any, Callable, TypeVar
 
 from .arguments import instances_of, secret_values, without_credentials
 from .bounds import check_bounds
-from .bundle.part import held, leave_part, new_part
+from .bundle.part import finish_part, lock_part, new_part
 from .bundle.run_folder import PREFIX
 from .bundle.store import Store
 from .captures.engine.discovery import discover, is_unseen
@@ -121,7 +121,7 @@ def not_found(name: str) -> Verdict:
 def leaving_part(
     params: dict[str, Any], deadline: Deadline, work: Callable[[Store], Report]
 ) -> tuple[Report, dict[str, str]]:
-    """What work returns, and where the part is that it filled: see leave_part().
+    """What work returns, and where the part is that it filled: see finish_part().
 
     deadline: what the work hangs on; it is cancelled when the process is interrupted. ValueError and OSError of output;
     and those of work, with the place of what it has captured. CutOff when the process was interrupted. Where nothing
@@ -130,7 +130,7 @@ def leaving_part(
     is_new = not params["output"] or not os.path.isdir(params["output"])
     store = new_part(params["output"], params["archive"], redactor_of(params), params["run"])
     note_place(store.root)
-    with held(store.root):
+    with lock_part(store.root):
         try:
             report = _work_until_interrupted(store, deadline, work)
         except CutOff as error:
@@ -143,7 +143,7 @@ def leaving_part(
                     shutil.rmtree(store.root)
                 raise
             raise OSError(f"{error}; what was captured until then stays in {store.root}") from error
-    return report, leave_part(store, params["output"], params["archive"], params["run"])
+    return report, finish_part(store, params["output"], params["archive"], params["run"])
 
 
 def _work_until_interrupted(store: Store, deadline: Deadline, work: Callable[[Store], Report]) -> Report:

@@ -54,7 +54,7 @@ archives:
 
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.resume import pack_left
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.resume import pack_leftovers
 
 ARGUMENTS = {"run": {"type": "str", "required": True}}
 
@@ -63,7 +63,7 @@ def main() -> None:
     """Wire options to the work, and its result to Ansible."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=False)
     try:
-        archives = pack_left(module.params["run"])
+        archives = pack_leftovers(module.params["run"])
     except (ValueError, OSError) as error:
         module.fail_json(msg=f"What the run left here cannot be packed: {error}.")
     module.exit_json(changed=bool(archives), archives=archives)

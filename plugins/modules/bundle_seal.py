@@ -157,8 +157,8 @@ table:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import (
     FAIL_ON,
-    Sealed,
-    failure,
+    SealedBundle,
+    failure_message,
     seal_bundle,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
@@ -216,12 +216,12 @@ def main() -> None:
         folder=sealed.folder,
         archive=sealed.archive,
         counts=count_by_status(sealed.rows),
-        failure=failure(sealed.rows, params["fail_on"]),
+        failure=failure_message(sealed.rows, params["fail_on"]),
         table=[*sealed.table, *_where(sealed)],
     )
 
 
-def _where(sealed: Sealed) -> list[str]:
+def _where(sealed: SealedBundle) -> list[str]:
     """Return the last lines for people."""
     if not sealed.archive:
         return []

@@ -97,7 +97,7 @@ parts:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.identity_map import check_map
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import new_id, start_run
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import new_run_id, start_run
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import utc_now
 
 ARGUMENTS = {
@@ -127,7 +127,7 @@ def main() -> None:
     try:
         if params["identity_map"]:
             check_map(params["identity_map"])
-        run = start_run(params["output"], params["id"] or new_id(utc_now()), module.check_mode)
+        run = start_run(params["output"], params["id"] or new_run_id(utc_now()), module.check_mode)
     except (ValueError, OSError) as error:
         module.fail_json(msg=f"The run cannot begin: {error}.")
     module.exit_json(changed=False, id=run.id, folder=run.folder, parts=run.parts)

@@ -162,8 +162,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     selection_of,
     transport_of,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import table
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.tables import told
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.tables import message_lines
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import Options
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.run import (
     Report,
@@ -214,7 +214,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
         counts=count_by_status(report.rows),
         signals=report.signals,
         spread_seconds=report.spread,
-        table=told(report.rows) if check_mode else table(report.rows),
+        table=message_lines(report.rows) if check_mode else table(report.rows),
     )
 
 

@@ -233,7 +233,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running impo
     run_shown,
     targets_of,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.report import status_table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.status_table import status_table
 
 STATUS = {
     "endpoints": {"type": "list", "elements": "str", "choices": list(ENDPOINTS), "default": list(ENDPOINTS)},

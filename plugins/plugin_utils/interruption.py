@@ -29,10 +29,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.resum
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import (
     RunFolder,
     is_unsealed,
+    location_line,
     mark_running,
     remove_empty,
     seal_command,
-    where_line,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import PLACE_VARIABLE, SEAL, seal_options
 
@@ -91,7 +91,7 @@ def begun(run: RunFolder, output: str, remote: bool, inventory: Sequence[str]) -
     with contextlib.suppress(OSError):
         # Without it, nothing is shown at an interruption; the line below names the place all the same.
         Path(constants.DEFAULT_LOCAL_TMP, f"{RUN_NOTE}{run.id}").write_text(json.dumps(note), encoding="utf-8")
-    return where_line(run.folder, run.id, output, remote, inventory)
+    return location_line(run.folder, run.id, output, remote, inventory)
 
 
 @contextlib.contextmanager

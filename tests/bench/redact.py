@@ -24,10 +24,10 @@ import collection
 
 sys.path.insert(0, str(collection.link()))
 
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.gather import Gatherer
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.pseudonyms import Pseudonymizer
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.identity_finder import IdentityFinder
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.pseudonym_table import PseudonymTable
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.pseudonymizer import Pseudonymizer
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import Redactor
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.tokens import Tokens
 
 from workspace import ROOT
 
@@ -78,8 +78,8 @@ def request(number: int, client: int) -> bytes:
 
 def replaced(data: bytes) -> bytes:
     """The same with tokens, as in a bundle that is sealed with a new map."""
-    tokens = Tokens()
-    gatherer = Gatherer(tokens)
+    tokens = PseudonymTable()
+    gatherer = IdentityFinder(tokens)
     gatherer.text(data)
     return Pseudonymizer(tokens, gatherer).data(data, "x.log")
 

@@ -46,7 +46,7 @@ class Room:
 
 
 WORDS = ("reasons", "model", "catalog", "deadline", "pprof")
-CAPTURES = (*WORDS, "bounds", "fanout", "progress", "transports.base")
+CAPTURES = (*WORDS, "capture_names", "json_values", "bounds", "fanout", "progress", "transports.base")
 # Log bytes and their timestamps.
 LOGTEXT = ("logtext", "logtext.*")
 TRANSPORT = (
@@ -63,6 +63,8 @@ ROOMS: dict[str, Room] = {
     "log_patterns.py": Room(),
     "pprof.py": Room(ours=("text",)),
     "bounds.py": Room(ours=("pprof",)),
+    "capture_names.py": Room(),
+    "json_values.py": Room(ours=("text",)),
     # It looks for libraries, and imports none.
     "libraries.py": Room(system=frozenset(("importlib", "os"))),
     # What users may set is what the modules take, from the same tables. On the controller only.
@@ -92,7 +94,9 @@ ROOMS: dict[str, Room] = {
     "logtext/*": Room(ours=("logtext.*",)),
     "stacks/analysis.py": Room(ours=("stacks.*", "text", "inputs.*")),
     "stacks/*": Room(ours=("stacks.*",)),
-    "status/*": Room(ours=("status.*", *LOGTEXT, "reasons", "model", "text", "watch.*")),
+    "status/*": Room(
+        ours=("status.*", "capture_names", "json_values", *LOGTEXT, "reasons", "model", "text", "watch.*")
+    ),
     "watch/*": Room(ours=("watch.*", *LOGTEXT, "reasons", "model", "text", "log_patterns", "redact.*")),
     # Bytes are judged on a node, too: without the library, less is proven.
     "profiles/pprof_proto.py": Room(lazily=frozenset(("google.protobuf",))),
@@ -109,7 +113,8 @@ ROOMS: dict[str, Room] = {
         system=FILES,
     ),
     "bundle/*": Room(
-        ours=("bundle.*", "reasons", "model", "text", "redact.*", "inputs.*", "regular_file"), system=FILES | THREADS
+        ours=("bundle.*", "capture_names", "reasons", "model", "text", "redact.*", "inputs.*", "regular_file"),
+        system=FILES | THREADS,
     ),
     # The engine knows no collector, and collectors know no other one. Only a watched log starts those of the others.
     "captures/engine/*": Room(
@@ -128,7 +133,7 @@ ROOMS: dict[str, Room] = {
     "captures/profiles/*": Room(
         ours=("captures.engine.*", "captures.profiles.*", "captures.stacks.collector", *CAPTURES, "bundle.*", "text",
               "redact.*", "stacks.parse",
-              "status.documents", "profiles.model", "profiles.validation", "profiles.symbols"),
+              "status.responses", "profiles.model", "profiles.validation", "profiles.symbols"),
         system=THREADS,
     ),
     "captures/logs/*": Room(
@@ -141,7 +146,7 @@ ROOMS: dict[str, Room] = {
     **dict.fromkeys(
         ("transports/kubernetes/continuity.py", "transports/kubernetes/continuity_steps.py",
          "transports/kubernetes/gap_events.py", "transports/kubernetes/problem.py"),
-        Room(ours=("reasons", "model", *LOGTEXT, "status.values", "transports.follow",
+        Room(ours=("reasons", "model", *LOGTEXT, "json_values", "transports.follow",
                    "transports.kubernetes.continuity_steps", "transports.kubernetes.gap_events",
                    "transports.kubernetes.problem")),
     ),
@@ -153,7 +158,7 @@ ROOMS: dict[str, Room] = {
     ),
     "transports/host/*": Room(ours=(*TRANSPORT, "transports.host.*"), system=EVERYTHING),
     "transports/kubernetes/*": Room(
-        ours=(*TRANSPORT, "transports.kubernetes.*", "status.values", "text", "redact",
+        ours=(*TRANSPORT, "transports.kubernetes.*", "json_values", "text", "redact",
               "libraries"),
         lazily=KUBERNETES,
         system=EVERYTHING,

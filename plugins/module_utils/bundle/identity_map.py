@@ -13,7 +13,7 @@ import os
 import stat
 from typing import Iterator
 
-from ..redact.tokens import Tokens, tokens_of
+from ..redact.pseudonym_table import PseudonymTable, parse_table
 from .store import FILE_MODE, json_bytes, make_directory, write_file
 
 # A million identities take some 60 MiB.
@@ -37,7 +37,7 @@ def check_map(path: str, bundle: str = "") -> None:
 
 
 @contextlib.contextmanager
-def map_of_identities(path: str, bundle: str) -> Iterator[Tokens]:
+def map_of_identities(path: str, bundle: str) -> Iterator[PseudonymTable]:
     """The tokens of the map, which has the new ones, too, when the block ends, however it ends.
 
     Others that use the map wait until then, so that no token is lost or given twice. ValueError, OSError.
@@ -71,12 +71,12 @@ def _locked(path: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _read(path: str) -> Tokens:
+def _read(path: str) -> PseudonymTable:
     """The tokens of a map; none where there is no file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | _OPEN)
     except FileNotFoundError:
-        return Tokens()
+        return PseudonymTable()
     except OSError as error:
         raise _refusal(path, error) from error
     try:
@@ -89,7 +89,7 @@ def _read(path: str) -> Tokens:
     finally:
         os.close(descriptor)
     try:
-        return tokens_of(json.loads(data))
+        return parse_table(json.loads(data))
     except (ValueError, RecursionError) as error:
         raise ValueError(
             f"the map of identities {path} is damaged ({error}): restore it, or take another file; with another one "

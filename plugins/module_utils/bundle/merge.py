@@ -5,7 +5,7 @@
 
 A part is a folder, or a tar of one, with artifacts and a ledger. Parts that came from other machines are hostile:
 only regular files with harmless relative names are taken, and no file is written twice.
-origin.py checks that a part tells of its own cluster only.
+part_origin.py checks that a part tells of its own cluster only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PART_TOP = "part"
 
 
 @dataclass(frozen=True)
-class Limits:
+class MergeLimits:
     """Upper bounds for one part: total bytes, number of files, path components of a file, bytes of its ledger.
 
     A compressed part of a few bytes can unpack to any size.
@@ -43,7 +43,7 @@ class Limits:
     ledger: int = 64 << 20
 
 
-LIMITS = Limits()
+LIMITS = MergeLimits()
 
 
 def pack_part(root: str, archive_path: str = "") -> str:
@@ -82,19 +82,19 @@ def _pack(root: str, top: str, stream: IO[bytes]) -> None:
             archive.addfile(member, source)
 
 
-class TakenName(ValueError):
+class DuplicateFileError(ValueError):
     """Another part has brought a file of that name."""
 
 
 def merge_part(
-    bundle: str, part: str, limits: Limits = LIMITS, *, top: bool = False, aside: str = ""
+    bundle: str, part: str, limits: MergeLimits = LIMITS, *, top: bool = False, aside: str = ""
 ) -> list[LedgerRow]:
     """Move one part's files and rows into the bundle's folder. ValueError says what is wrong with a bad part.
 
-    A bad part stays as it is, and nothing of it is in the bundle; TakenName where another part has a file of the same
-    name. top: whether it may hold files beside its folders, as reports that were made on the controller do. What comes
-    from elsewhere may not: it could pass for such a report. aside: the name of a folder below the cluster's to place
-    the files in.
+    A bad part stays as it is, and nothing of it is in the bundle. DuplicateFileError: another part has a file of the
+    same name. top: the part may hold files beside its folders, as reports that are made on the controller do. A part
+    from another machine may not, because it could pass for such a report. aside: place the files in a folder of this
+    name below the cluster's.
     """
     if os.path.isdir(part):
         rows = _take(bundle, folder_files(part), limits, top, aside)
@@ -105,7 +105,7 @@ def merge_part(
     return rows
 
 
-def unpack_part(folder: str, part: str, limits: Limits = LIMITS, aside: str = "") -> list[LedgerRow]:
+def unpack_part(folder: str, part: str, limits: MergeLimits = LIMITS, aside: str = "") -> list[LedgerRow]:
     """Take the files of a packed part into a folder, and leave the part; its rows. ValueError for a bad one."""
     try:
         return _take(folder, archive_files(part), limits, False, aside)
@@ -119,7 +119,7 @@ def read_ledger(data: bytes) -> list[LedgerRow]:
 
 
 def _take(
-    bundle: str, files: Iterator[tuple[str, IO[bytes]]], limits: Limits, top: bool, aside: str
+    bundle: str, files: Iterator[tuple[str, IO[bytes]]], limits: MergeLimits, top: bool, aside: str
 ) -> list[LedgerRow]:
     """Write all files of a part, or none of them."""
     rows: list[LedgerRow] = []
@@ -133,7 +133,7 @@ def _take(
                 continue
             target = os.path.join(bundle, *_placed(path, aside).split("/"))
             if os.path.lexists(target):
-                raise TakenName(f"two parts hold a file of the same name: {path}")
+                raise DuplicateFileError(f"two parts hold a file of the same name: {path}")
             if len(written) == limits.files:
                 raise ValueError(f"a part holds more than {limits.files} files")
             make_directory(os.path.dirname(target))
@@ -162,7 +162,7 @@ def _row_placed(entry: LedgerRow, aside: str) -> LedgerRow:
     return dataclasses.replace(entry, path=_placed(entry.path, aside), details=details)
 
 
-def _check_path(path: str, limits: Limits, top: bool) -> None:
+def _check_path(path: str, limits: MergeLimits, top: bool) -> None:
     """ValueError unless a part may hold a file of this name."""
     parts = path.count("/") + 1
     if not _PATH.match(path) or path == MANIFEST or (parts == 1 and path != LEDGER and not top):

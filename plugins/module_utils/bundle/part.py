@@ -12,9 +12,9 @@ import tempfile
 from typing import Iterator
 
 from ..redact.redactor import Redactor
+from .folder_checks import check_folder
 from .merge import pack_part
-from .place import check_place
-from .run_folder import PREFIX, check_id
+from .run_folder import PREFIX, check_run_id
 from .store import LEDGER, Store, archive_of
 
 
@@ -29,9 +29,9 @@ def new_part(output: str | None, archive: bool, redactor: Redactor | None = None
     ValueError, so that nothing can go wrong after the capture, when other users could replace it, when there is no
     room, and when something is there already: the ledger of another run, or what has the name of the archive.
     """
-    check_place(output or tempfile.gettempdir())
+    check_folder(output or tempfile.gettempdir())
     if run:
-        check_id(run)
+        check_run_id(run)
     if not output:
         return Store(tempfile.mkdtemp(prefix=temporary_prefix(run)), redactor)
     if os.path.exists(os.path.join(output, LEDGER)):
@@ -42,8 +42,8 @@ def new_part(output: str | None, archive: bool, redactor: Redactor | None = None
 
 
 @contextlib.contextmanager
-def held(folder: str) -> Iterator[None]:
-    """Within the block, is_held() is true of this folder of a part; also where its process is killed, not longer."""
+def lock_part(folder: str) -> Iterator[None]:
+    """Lock the folder of a part within the block. The kernel drops the lock when the process ends, however it ends."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         _lock(descriptor)
@@ -52,7 +52,7 @@ def held(folder: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def is_held(folder: str) -> bool:
+def is_part_locked(folder: str) -> bool:
     """Return whether a process of this machine still captures into this folder."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -72,7 +72,7 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def leave_part(store: Store, output: str | None, archive: bool, run: str = "") -> dict[str, str]:
+def finish_part(store: Store, output: str | None, archive: bool, run: str = "") -> dict[str, str]:
     """Return where the part is in the end: {"output": folder, "archive": file}, one of which is empty.
 
     output, run: as for new_part(). Without output the archive gets a name that other users of the machine cannot

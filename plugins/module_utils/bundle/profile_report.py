@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Sequence
 
+from ..capture_names import PROFILE_PREFIX
 from ..model import LedgerRow
 from ..text import elided
-from .tables import PROFILE_PREFIX, by_component, places, troubles
+from .tables import component_table, place_lines, summarize_reasons
 
 # Of which profile the function is shown: the first of these that tells of one.
 _TELLING = ("cpu", "heap", "goroutine", "allocs")
@@ -19,16 +20,16 @@ _LONGEST_NAME = 80
 
 def profile_table(rows: Sequence[LedgerRow]) -> list[str]:
     """The lines of profile_lines(), and what is to be said of places."""
-    return profile_lines(rows) + places(rows)
+    return profile_lines(rows) + place_lines(rows)
 
 
 def profile_lines(rows: Sequence[LedgerRow]) -> list[str]:
     """Per component its instances, what became of the profiles that were asked for, and what to know first."""
-    return by_component([entry for entry in rows if entry.capture.startswith(PROFILE_PREFIX)], _finding)
+    return component_table([entry for entry in rows if entry.capture.startswith(PROFILE_PREFIX)], _finding)
 
 
 def _finding(rows: Sequence[LedgerRow]) -> str:
-    return "; ".join(filter(None, (*_loads(rows), troubles(rows))))
+    return "; ".join(filter(None, (*_loads(rows), summarize_reasons(rows))))
 
 
 def _loads(rows: Sequence[LedgerRow]) -> list[str]:

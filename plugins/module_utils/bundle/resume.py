@@ -12,16 +12,16 @@ import tempfile
 import time
 from typing import Callable
 
+from ..capture_names import DISCOVERY
 from ..model import LedgerRow
 from ..reasons import Reason, Status
 from ..regular_file import read_at_most
 from ..text import did_you_mean
 from .manifest import archive_files, folder_files
 from .merge import LIMITS, pack_part, read_ledger
-from .part import is_held, temporary_prefix
-from .run_folder import PARTS, RunFolder, check_id, is_unsealed, owner_of, remove_empty, unsealed_runs
+from .part import is_part_locked, temporary_prefix
+from .run_folder import PARTS, RunFolder, check_run_id, is_unsealed, owner_of, remove_empty, unsealed_runs
 from .store import LEDGER, archive_of, write_file
-from .tables import DISCOVERY
 
 # A module that is interrupted ends within interruption.GRACE_SECONDS, and has to write its ledger then.
 WAIT_SECONDS = 15.0
@@ -40,7 +40,7 @@ def resume_run(output: str, run_id: str, patience: float = WAIT_SECONDS) -> RunF
     parts = os.path.join(folder, PARTS)
 
     def running() -> str:
-        held = held_part(folder)
+        held = locked_part(folder)
         return owner_of(folder) or (held and f"a capture into {held}")
 
     still = _wait_while(running, patience)
@@ -57,7 +57,7 @@ def _folder_of(output: str, run_id: str) -> str:
     there = f"those that can be sealed there: {', '.join(unsealed[:10]) or 'none'}"
     if not run_id:
         raise ValueError(f"a run has to be named with cloudpods_run_id; {there}")
-    check_id(run_id)
+    check_run_id(run_id)
     folder = os.path.join(output, run_id)
     if is_unsealed(folder):
         return folder
@@ -66,22 +66,22 @@ def _folder_of(output: str, run_id: str) -> str:
     raise ValueError(f"there is no run {run_id} in {output}{did_you_mean(run_id, unsealed).rstrip('.')}; {there}")
 
 
-def held_part(folder: str) -> str:
+def locked_part(folder: str) -> str:
     """Return a part in the folder of a run that a process of this machine still captures into, "" for none."""
     parts = os.path.join(folder, PARTS)
     with os.scandir(parts) as entries:
         folders = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-    return next(filter(is_held, folders), "")
+    return next(filter(is_part_locked, folders), "")
 
 
 def wait_until_ended(folder: str, patience: float = WAIT_SECONDS) -> bool:
     """Wait until no process of this machine captures into the folder of a run; return whether it came to that."""
-    return not _wait_while(lambda: held_part(folder), patience)
+    return not _wait_while(lambda: locked_part(folder), patience)
 
 
 def wait_until_free(part: str, patience: float = WAIT_SECONDS) -> None:
     """Wait until no process of this machine captures into the folder of a part, at most so many seconds."""
-    _wait_while(lambda: part if os.path.isdir(part) and is_held(part) else "", patience)
+    _wait_while(lambda: part if os.path.isdir(part) and is_part_locked(part) else "", patience)
 
 
 def _wait_while(what: Callable[[], str], patience: float) -> str:
@@ -108,7 +108,7 @@ def parts_in(folder: str) -> list[str]:
 _LOOKED_AT = frozenset((Reason.NOT_FOUND.value, Reason.NO_CATALOG_ENTRY.value))
 
 
-def unlisted_in(part: str) -> list[LedgerRow] | None:
+def discovery_failures(part: str) -> list[LedgerRow] | None:
     """Return the rows of a part if they say at most that instances could not be listed.
 
     Return None if it holds more, and if nobody knows what it holds: it has files without a row, or cannot be read.
@@ -135,7 +135,7 @@ def _is_unlisted(entry: LedgerRow) -> bool:
     return entry.capture == DISCOVERY and entry.status == Status.FAILED.value and entry.reason not in _LOOKED_AT
 
 
-def mend_part(part: str) -> None:
+def repair_part(part: str) -> None:
     """Remove from the folder of a part what its process was still writing when it was killed. OSError.
 
     Files that have no final name yet are not whole, and their secrets are still in them. A row without its end of line
@@ -156,21 +156,21 @@ def mend_part(part: str) -> None:
             write_file(ledger, whole)
 
 
-def pack_left(run_id: str, folder: str = "", patience: float = WAIT_SECONDS) -> list[str]:
+def pack_leftovers(run_id: str, folder: str = "", patience: float = WAIT_SECONDS) -> list[str]:
     """Pack what an interrupted run left in the temporary folder of this machine; return all archives of it there.
 
     Only folders and files of this user are taken. What holds no capture is removed. ValueError where a capture still
     runs. folder: the temporary folder, default that of this user. OSError.
     """
-    check_id(run_id)
+    check_run_id(run_id)
     folder = folder or tempfile.gettempdir()
     archives, left = _left(folder, temporary_prefix(run_id))
-    still = _wait_while(lambda: next(filter(is_held, left), ""), patience)
+    still = _wait_while(lambda: next(filter(is_part_locked, left), ""), patience)
     if still:
         raise ValueError(f"a capture of the run {run_id} still runs here, into {still}. Next: wait until it has ended")
     for part in left:
         if not remove_empty(part):
-            mend_part(part)
+            repair_part(part)
             archives.append(pack_part(part))
     return sorted(archives)
 

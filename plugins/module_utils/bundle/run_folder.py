@@ -17,8 +17,8 @@ import shutil
 from dataclasses import dataclass
 from typing import Sequence
 
+from .folder_checks import check_folder
 from .manifest import MANIFEST
-from .place import check_place
 from .store import DIRECTORY_MODE, LEDGER, archive_of, json_bytes, make_directory, write_file
 
 # File that names the process that owns a run. It is removed when the bundle is sealed.
@@ -41,12 +41,12 @@ class RunFolder:
     parts: str
 
 
-def new_id(now: datetime.datetime) -> str:
+def new_run_id(now: datetime.datetime) -> str:
     """Return an id of the time (UTC) and a random number, for example 20260102T030405Z-1a2b."""
     return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
-def check_id(run_id: str) -> None:
+def check_run_id(run_id: str) -> None:
     """ValueError unless this may be the name of a run."""
     if not _NAME.match(run_id):
         raise ValueError(
@@ -61,14 +61,14 @@ def start_run(output: str, run_id: str, check_mode: bool = False) -> RunFolder:
     In check mode nothing is made. ValueError says what is wrong: the id is no plain name, a bundle of this id is there,
     or the place is not safe, not writable or full. OSError: the folder cannot be made.
     """
-    check_id(run_id)
+    check_run_id(run_id)
     folder = os.path.join(output, run_id)
     if _taken(folder):
         raise ValueError(
             f"there is a bundle of the run {run_id} in {output}, and a bundle is never overwritten: take another id, "
             f"for example {_free_id(output, run_id)}"
         )
-    check_place(output)
+    check_folder(output)
     run = RunFolder(run_id, folder, os.path.join(folder, PARTS))
     if not check_mode:
         is_new = not os.path.isdir(output)
@@ -84,7 +84,7 @@ def start_run(output: str, run_id: str, check_mode: bool = False) -> RunFolder:
     return run
 
 
-def where_line(folder: str, run_id: str, output: str, remote: bool = False, inventory: Sequence[str] = ()) -> str:
+def location_line(folder: str, run_id: str, output: str, remote: bool = False, inventory: Sequence[str] = ()) -> str:
     """Return one line that says where the captures of a run go, and how to seal them if the run is interrupted.
 
     remote: whether some are on another machine until they are fetched. inventory: the sources that the user gave.

@@ -12,29 +12,30 @@ import os
 from dataclasses import dataclass
 from typing import Any, Sequence
 
+from ..capture_names import ACCESS, LOG_WATCH, PROFILE_PREFIX, STACK, STACK_PPROF, STATUS_PREFIX, VERSION
 from ..model import Instance, LedgerRow, count_by_status, row, utc_now, utc_text
 from ..reasons import Reason, Status, detail_of, verdict
 from ..redact.redactor import IDENTITY, Redactor
-from .identities import replace_identities
+from .folder_pseudonyms import replace_identities
+from .folder_redaction import redact_folder
 from .identity_map import check_map, map_of_identities
-from .interrupted import ACCESS, is_run_row, run_row
+from .interrupted_rows import interruption_row, is_interruption_row
+from .issue_report import issue, table
 from .manifest import MANIFEST
-from .merge import TakenName, merge_part, seal
-from .origin import disputed, part_name
+from .merge import DuplicateFileError, merge_part, seal
+from .part_origin import conflicting_rows, part_name
 from .profile_report import profile_lines
-from .redaction import redact_folder
-from .report import issue, table
-from .resume import mend_part, unlisted_in
+from .resume import discovery_failures, repair_part
 from .run_folder import PARTS, RUNNING, remove_empty
 from .store import LEDGER, archive_of, ledger_bytes, make_directory, safe_name, write_file
-from .tables import LOG_WATCH, PROFILE_PREFIX, STACK, STACK_PPROF, STATUS_PREFIX, VERSION, told
+from .tables import message_lines
 
 ISSUE = "issue.md"
 FAIL_ON = ("none", "failed", "partial", "any")
 
 
 @dataclass(frozen=True)
-class Sealed:
+class SealedBundle:
     """The sealed bundle: its folder, archive, rows, and the lines for the terminal.
 
     folder, archive: "" where nothing was sealed, as no access point brought a capture.
@@ -56,7 +57,7 @@ def seal_bundle(
     redactor: Redactor | None = None,
     identity_map: str = "",
     interrupted: bool = False,
-) -> Sealed:
+) -> SealedBundle:
     """Merge the parts into the folder, write ledger, report and manifest, and pack it all.
 
     absent: {cluster, error, reason} of each access point that brought nothing, the reason being one of Reason's words.
@@ -84,7 +85,7 @@ def seal_bundle(
         return _nothing_sealed(folder, [*parts, *reports], missed, interrupted)
     make_directory(folder)
     merged = _merge_interrupted(folder, parts, reports) if interrupted else _merge_all(folder, parts, reports)
-    rows = settled(missed + merged)
+    rows = mark_not_deployed(missed + merged)
     _remove_of_run(folder)
     run = dict(run, interrupted=True) if interrupted else run
     looked = redact_folder(folder, redactor)
@@ -102,28 +103,28 @@ def seal_bundle(
         write_file(os.path.join(folder, ISSUE), issue(about, sealed_rows, _loader(folder)).encode("utf-8", "replace"))
     archive = seal(folder, about, looked.about(level))
     # The terminal shows the real names.
-    return Sealed(folder, archive, rows, profile_lines(rows) + table(rows))
+    return SealedBundle(folder, archive, rows, profile_lines(rows) + table(rows))
 
 
 def _unlisted(parts: Sequence[str]) -> list[LedgerRow] | None:
     """Return the rows of parts that say at most that instances could not be listed; None if there is more in one."""
     found: list[LedgerRow] = []
     for part in parts:
-        rows = unlisted_in(part)
+        rows = discovery_failures(part)
         if rows is None:
             return None
         found += rows
     return found
 
 
-def _nothing_sealed(folder: str, more: Sequence[str], missed: list[LedgerRow], interrupted: bool) -> Sealed:
+def _nothing_sealed(folder: str, more: Sequence[str], missed: list[LedgerRow], interrupted: bool) -> SealedBundle:
     """Remove the folder of a run to which nobody brought a capture, unless it holds something else.
 
     more: its parts and reports.
     """
-    rows = [*missed, run_row("", "", utc_now())] if interrupted else missed
+    rows = [*missed, interruption_row("", "", utc_now())] if interrupted else missed
     remove_empty(folder, also=more)
-    return Sealed("", "", rows, table(rows))
+    return SealedBundle("", "", rows, table(rows))
 
 
 def _remove_of_run(folder: str) -> None:
@@ -138,9 +139,9 @@ def _remove_of_run(folder: str) -> None:
 def _merge_interrupted(folder: str, parts: Sequence[str], reports: Sequence[str]) -> list[LedgerRow]:
     """Mend the parts of an interrupted run and merge them; a row says that it is not whole."""
     for part in parts:
-        mend_part(part)
+        repair_part(part)
     rows = _merge_all(folder, parts, reports)
-    return rows if any(is_run_row(entry) for entry in rows) else [*rows, run_row("", "", utc_now())]
+    return rows if any(is_interruption_row(entry) for entry in rows) else [*rows, interruption_row("", "", utc_now())]
 
 
 def _merge_all(folder: str, parts: Sequence[str], reports: Sequence[str]) -> list[LedgerRow]:
@@ -153,14 +154,14 @@ def _merge_all(folder: str, parts: Sequence[str], reports: Sequence[str]) -> lis
         except ValueError as error:
             rows.append(_place_row(os.path.basename(part), Reason.ERROR, str(error)))
     rows += [entry for _part, of_part in brought for entry in of_part]
-    return rows + [_disputed_row(names, entries) for names, entries in disputed(brought).items()]
+    return rows + [_disputed_row(names, entries) for names, entries in conflicting_rows(brought).items()]
 
 
 def _merge(folder: str, part: str, is_report: bool) -> list[LedgerRow]:
     """Merge a part. Where another one has files of the same names both are kept, this one's in a folder aside."""
     try:
         return merge_part(folder, part, top=is_report)
-    except TakenName:
+    except DuplicateFileError:
         if is_report:
             raise
         return merge_part(folder, part, aside=safe_name(f"of-{part_name(part)}"))
@@ -199,14 +200,14 @@ def _loader(folder: str) -> Any:
     return load
 
 
-def settled(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
+def mark_not_deployed(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
     """Return the rows of all access points, in which a named component is missing only where no other has it.
 
     Of several machines that make a cluster, each may lack what the others have.
     """
     present = {(entry.cluster, entry.component) for entry in rows if entry.instance}
 
-    def told(entry: LedgerRow) -> LedgerRow:
+    def message_lines(entry: LedgerRow) -> LedgerRow:
         if entry.reason != Reason.NOT_FOUND.value or (entry.cluster, entry.component) not in present:
             return entry
         outcome = verdict(Reason.NOT_DEPLOYED, detail_of(entry.reason, entry.message))
@@ -214,10 +215,10 @@ def settled(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
             entry, status=outcome.status.value, reason=outcome.reason.value, message=outcome.message
         )
 
-    return [told(entry) for entry in rows]
+    return [message_lines(entry) for entry in rows]
 
 
-def failure(rows: Sequence[LedgerRow], fail_on: str) -> str:
+def failure_message(rows: Sequence[LedgerRow], fail_on: str) -> str:
     """Why the run counts as failed under this policy, or "". Without any capture it always does, but for "none".
 
     failed: nothing at all was captured, or a component that was named is not there. partial: a dump is partial or
@@ -253,4 +254,4 @@ def _summary(rows: Sequence[LedgerRow]) -> str:
         return "no instance was found"
     words = ", ".join(f"{count} {status}" for status, count in count_by_status(list(rows)).items() if count)
     reasons = ", ".join(dict.fromkeys(entry.reason for entry in missing))
-    return f"{words} ({reasons}). The first: {told(missing[:1])[0].rstrip('.')}"
+    return f"{words} ({reasons}). The first: {message_lines(missing[:1])[0].rstrip('.')}"

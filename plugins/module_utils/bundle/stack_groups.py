@@ -79,7 +79,7 @@ _LIBRARIES = ("/vendor/", "/pkg/mod/", "@v")
 
 
 @dataclass(frozen=True)
-class Group:
+class StackGroup:
     """Goroutines with equal stacks. functions, locations: of each frame, the innermost first.
 
     count: goroutines in all dumps; dumps: in how many they are; state: "" where the dump does not tell it.
@@ -130,7 +130,7 @@ def groups_of(document: dict[str, Any] | None) -> Iterable[dict[str, Any]]:
                 yield group
 
 
-def joined(documents: Iterable[dict[str, Any] | None]) -> list[Group]:
+def merge_groups(documents: Iterable[dict[str, Any] | None]) -> list[StackGroup]:
     """Return the groups of several dumps, equal stacks as one group. Those without any frame are left out."""
     counts: Counter[tuple[str, tuple[str, ...], tuple[str, ...]]] = Counter()
     dumps: Counter[tuple[str, tuple[str, ...], tuple[str, ...]]] = Counter()
@@ -141,10 +141,10 @@ def joined(documents: Iterable[dict[str, Any] | None]) -> list[Group]:
             counts[key] += group["count"]
             seen.add(key)
         dumps.update(seen)
-    return [Group(count, dumps[key], *key) for key, count in counts.items() if key[1]]
+    return [StackGroup(count, dumps[key], *key) for key, count in counts.items() if key[1]]
 
 
-def ranked(groups: Iterable[Group]) -> list[Group]:
+def rank_groups(groups: Iterable[StackGroup]) -> list[StackGroup]:
     """Return the groups in the order in which they are worth reading, without those that wait for others or are idle.
 
     First come those that hold a worker of a pool, and of these last the ones that wait for a database connection; then
@@ -154,7 +154,7 @@ def ranked(groups: Iterable[Group]) -> list[Group]:
     return sorted(shown, key=lambda group: (_rank(group), -group.count, group.functions))
 
 
-def _rank(group: Group) -> int:
+def _rank(group: StackGroup) -> int:
     if group.in_worker:
         return 1 if _is(group.functions[0], WAITS_FOR_CONNECTION) else 0
     return 2 if any(map(is_own, group.functions, group.locations)) else 3

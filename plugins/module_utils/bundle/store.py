@@ -21,8 +21,8 @@ from typing import Any, Callable, Iterable, Iterator, Sequence
 from ..model import Artifact, LedgerRow
 from ..reasons import Reason, verdict
 from ..redact.redactor import RedactionError, Redactor
-from .interrupted import cut_off, run_row
-from .place import foreign
+from .folder_checks import ownership_problem
+from .interrupted_rows import interruption_row, mark_interrupted
 
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
@@ -48,7 +48,7 @@ def make_directory(path: str) -> None:
     while path and not os.path.isdir(path):
         missing.append(path)
         path = os.path.dirname(path)
-    problem = foreign(path or ".")
+    problem = ownership_problem(path or ".")
     if problem:
         raise PermissionError(problem)
     for directory in reversed(missing):
@@ -223,7 +223,7 @@ class Store:
     def _shown(self, rows: Iterable[LedgerRow]) -> list[LedgerRow]:
         if self._interrupted is not None:
             moment = self._interrupted[1]
-            rows = [cut_off(entry, moment) for entry in rows]
+            rows = [mark_interrupted(entry, moment) for entry in rows]
         return redacted_rows(rows, self.redactor, self._unredacted)
 
     def interrupt(self, cause: str, moment: datetime.datetime) -> None:
@@ -239,7 +239,7 @@ class Store:
         """Replace the ledger by its final form. From now on nothing is written: an abandoned thread must not change
         what was counted."""
         if self._interrupted is not None:
-            rows = [*rows, run_row(rows[0].cluster if rows else "", *self._interrupted)]
+            rows = [*rows, interruption_row(rows[0].cluster if rows else "", *self._interrupted)]
         with self._lock:
             self._closed = True
             for spool in self._spools:

@@ -12,18 +12,13 @@ from ..model import LedgerRow
 from ..reasons import MEANINGS, Reason, Status
 from ..text import columns, elided, printable
 
-DISCOVERY, STACK, VERSION = "discovery", "stack", "version"
-STATUS_PREFIX = "status:"  # of the captures that are questions to a service's HTTP side
-PROFILE_PREFIX = "profile:"
-STACK_PPROF = "stack:pprof"  # the goroutines by /debug/pprof
-LOG_WATCH = "log_watch"
 LONGEST_WORDS = 120  # of what kept one instance from being captured
 MOST_PLACES = 5  # of one message, that are named
 # Of captures; a component has the status of its worst one. A refusal is often how a component is.
 WORST_FIRST = (Status.FAILED, Status.PARTIAL, Status.REFUSED, Status.SKIPPED, Status.COMPLETE)
 
 
-def by_component(rows: Sequence[LedgerRow], finding: Callable[[Sequence[LedgerRow]], str]) -> list[str]:
+def component_table(rows: Sequence[LedgerRow], finding: Callable[[Sequence[LedgerRow]], str]) -> list[str]:
     """Return a table of these captures, empty without any: of each component the instances, the statuses, a finding.
 
     The worst component stands first: one with a restart, then by WORST_FIRST.
@@ -47,7 +42,7 @@ def _rank(rows: Sequence[LedgerRow]) -> tuple[bool, int]:
     return not restarted, min(WORST_FIRST.index(Status(entry.status)) for entry in rows)
 
 
-def places(rows: Sequence[LedgerRow]) -> list[str]:
+def place_lines(rows: Sequence[LedgerRow]) -> list[str]:
     """Return a line for each message of rows that are about a place rather than an instance, the worst first.
 
     If one machine of a cluster lacks a component and another one has it, there is no line for the first.
@@ -72,7 +67,7 @@ def _said(names: Sequence[str], message: str) -> str:
     return printable(": ".join(filter(None, (where, message))))
 
 
-def told(rows: Sequence[LedgerRow]) -> list[str]:
+def message_lines(rows: Sequence[LedgerRow]) -> list[str]:
     """Return a line for each row: the instance or place that it is about, and its message."""
     named = ((entry.instance or _place(entry), entry.message) for entry in rows)
     return [printable(": ".join(filter(None, words))) for words in named]
@@ -83,7 +78,7 @@ def _place(entry: LedgerRow) -> str:
     return "/".join(filter(None, (entry.cluster, entry.namespace, entry.component)))
 
 
-def troubles(rows: Sequence[LedgerRow]) -> str:
+def summarize_reasons(rows: Sequence[LedgerRow]) -> str:
     """Return why not all of these captures are complete; "" when they are.
 
     A single reason is said in words, with the instance where it concerns one alone. Of several, each is a number of

@@ -16,13 +16,13 @@ import re
 import sys
 from typing import Any, Iterable, Iterator, Tuple
 
-from . import encoded, own
-from .named import Span, is_secret_name, named_secrets
-from .packed import Patch, only_texts, packed_anew, printable, repacked, texts_of_profile, unpacked
-from .rules import OWN, TOKEN_LENGTH, TOKEN_RULES, Rule
+from . import sent_credentials, text_encodings
+from .binary_formats import Patch, only_texts, packed_anew, printable, repacked, texts_of_profile, unpacked
+from .secret_fields import Span, is_secret_name, named_secrets
+from .secret_rules import OWN_RULES, TOKEN_LENGTH, TOKEN_RULES, SecretRule
 
 LEVELS = SECRETS, NONE = ("secrets", "none")
-# Of a whole bundle: its secrets are taken out, and tokens stand for its identities (pseudonyms.py).
+# Of a whole bundle: its secrets are taken out, and tokens stand for its identities (pseudonymizer.py).
 IDENTITY = "identity"
 MARKER = re.compile(rb"\[redacted:([a-z0-9-]{1,48})\]")
 # A known secret that is shorter, or a word of letters that is shorter than the second, may stand anywhere.
@@ -74,7 +74,7 @@ class Redactor:
     @property
     def _known(self) -> list[bytes]:
         """The credentials of the run, the longest first."""
-        return sorted(filter(_is_distinct, self._given | own.noted()), key=len, reverse=True)
+        return sorted(filter(_is_distinct, self._given | sent_credentials.remembered()), key=len, reverse=True)
 
     @property
     def _finds_nothing(self) -> bool:
@@ -87,7 +87,7 @@ class Redactor:
         try:
             if data.startswith(GZIP):
                 return self._packed(data, name)
-            made = encoded.changed(data, lambda text: self._plain(text, name))
+            made = text_encodings.changed(data, lambda text: self._plain(text, name))
             # Something in another encoding may have been written behind it.
             return self._plain(data, name) if made is None else self._masked(made)
         except (RecursionError, MemoryError, re.error, ValueError) as error:
@@ -163,9 +163,9 @@ class Redactor:
         A damaged one is looked through as far as it goes; what comes after that is not to be had by anybody.
         """
         content = content_of(data)
-        if content is None and encoded.is_encoded(next(unpacked(data), b"")):
+        if content is None and text_encodings.is_encoded(next(unpacked(data), b"")):
             raise RedactionError("it holds a text that is too large to be looked through in its encoding")
-        made = encoded.changed(content, lambda text: self._replaced(text, is_json=False)) if content else None
+        made = text_encodings.changed(content, lambda text: self._replaced(text, is_json=False)) if content else None
         if content is not None and made is not None:
             made = self._masked(made)
             return data if made is content else packed_anew(made, data)
@@ -231,17 +231,17 @@ class Redactor:
         yield from named_secrets(data, lower, is_json, is_binary)
 
 
-_Hinted = Tuple[Rule, Tuple[bytes, ...], bytes]
+_Hinted = Tuple[SecretRule, Tuple[bytes, ...], bytes]
 
 
-def _with_hints(rules: Iterable[Rule]) -> tuple[_Hinted, ...]:
+def _with_hints(rules: Iterable[SecretRule]) -> tuple[_Hinted, ...]:
     return tuple((rule, tuple(word.encode() for word in rule.words), rule.also.encode()) for rule in rules)
 
 
-_OWN, _TOKENS = _with_hints(OWN), _with_hints(TOKEN_RULES)
+_OWN, _TOKENS = _with_hints(OWN_RULES), _with_hints(TOKEN_RULES)
 
 
-def _hinted(rules: Iterable[_Hinted], lower: bytes) -> Iterator[Rule]:
+def _hinted(rules: Iterable[_Hinted], lower: bytes) -> Iterator[SecretRule]:
     """The rules of which a word is there."""
     return (rule for rule, hints, also in rules if also in lower and any(hint in lower for hint in hints))
 
@@ -279,7 +279,7 @@ def content_of(data: bytes) -> bytes | None:
 
 def texts_of(data: bytes) -> Iterator[bytes]:
     """What a file says, in pieces: unpacked, and in UTF-8 where it is a text in another encoding."""
-    return encoded.as_utf8(unpacked(data) if data.startswith(GZIP) else (data,))
+    return text_encodings.as_utf8(unpacked(data) if data.startswith(GZIP) else (data,))
 
 
 def mask(rule: str, size: int) -> bytes:
@@ -320,11 +320,11 @@ def _is_in(ranges: list[tuple[int, int]], place: int) -> bool:
 
 
 @functools.lru_cache(maxsize=None)
-def _compiled(rule: Rule) -> re.Pattern[bytes]:
+def _compiled(rule: SecretRule) -> re.Pattern[bytes]:
     return re.compile(rule.expression.encode())
 
 
-def _in_words(rule: Rule, words: bytes, data: bytes) -> Iterator[Span]:
+def _in_words(rule: SecretRule, words: bytes, data: bytes) -> Iterator[Span]:
     """The matches of a rule, each of which is in one of the words."""
     expression = _compiled(rule)
     found: dict[bytes, list[tuple[int, int]]] = {}
@@ -346,7 +346,7 @@ def _in_words(rule: Rule, words: bytes, data: bytes) -> Iterator[Span]:
             at = data.find(word, at + len(word))
 
 
-def _matches(rule: Rule, data: bytes) -> Iterator[Span]:
+def _matches(rule: SecretRule, data: bytes) -> Iterator[Span]:
     for match in _compiled(rule).finditer(data):
         start, end = match.span(rule.group)
         if end > start:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import datetime
 from typing import Any, Iterator
 
+from ..json_values import BadValue
 from ..logtext.timestamps import utc
 from ..text import clean
-from .values import BadValue
 
 _SEQUENCE, _OID, _UTC_TIME, _TIME, _EXPLICIT_0 = 0x30, 0x06, 0x17, 0x18, 0xA0
 _NAMES = {b"\x55\x04\x03": "CN", b"\x55\x04\x0a": "O", b"\x55\x04\x0b": "OU", b"\x55\x04\x06": "C"}

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ...bundle.tables import DISCOVERY
+from ...capture_names import DISCOVERY
 from ...catalog import Selection, no_component
 from ...deadline import Deadline, DeadlineExceeded
 from ...model import Instance, LedgerRow, row, utc_now, utc_text

@@ -23,7 +23,7 @@ from ...profiles.validation import index_text, listed, validate
 from ...reasons import CaptureError, Reason, Verdict, verdict
 from ...redact.redactor import count_markers
 from ...stacks.parse import parse
-from ...status.documents import cut_verdict, read, refusal_of
+from ...status.responses import error_verdict, parse_response, truncated_verdict
 from ...text import printable, size
 from ...transports.base import HttpAnswer, Transport
 from . import load_guard as cost
@@ -107,7 +107,7 @@ class Taker:
             said = f"it was read up to {size(spool.size)}; cloudpods_profile_max_bytes may be raised"
             return verdict(Reason.BODY_TOO_LARGE, said), artifact
         if got.cut_by:
-            return cut_verdict(got.cut_by, spool.size), artifact
+            return truncated_verdict(got.cut_by, spool.size), artifact
         with self._proofs:
             return self._prove(subject.instance, kind, spool.content() if raw is None else raw, details), artifact
 
@@ -133,7 +133,7 @@ class Taker:
                 details["http_status"] = got.status
                 refused = _refused(subject, got, is_first=False)
                 if refused is not None or got.cut_by:
-                    outcome = refused or cut_verdict(got.cut_by, len(got.body))
+                    outcome = refused or truncated_verdict(got.cut_by, len(got.body))
                     break
                 outcome = validate("symbol", got.body).verdict
                 names.update(parse_symbol_answer(got.body))
@@ -168,14 +168,14 @@ def look_at_pool(transport: Transport, subject: Subject, deadline: Deadline) -> 
         return None, error.verdict
     except DeadlineExceeded as error:
         return None, verdict(Reason.NO_ANSWER, str(error))
-    reading = read(cost.WORKERS, got.status, got.headers, got.body, got.cut_by)
+    reading = parse_response(cost.WORKERS, got.status, got.headers, got.body, got.cut_by)
     pool = cost.pool_of(reading.document)
     return pool, None if pool else reading.outcome
 
 
 def _refused(subject: Subject, got: HttpAnswer, is_first: bool) -> Verdict | None:
     """The verdict on an answer that is none of success; None for one of success."""
-    outcome = refusal_of(got.status, got.headers, got.body)
+    outcome = error_verdict(got.status, got.headers, got.body)
     if outcome is None:
         return None
     # A scheduler wants a token for every path that it does not know.

@@ -34,14 +34,6 @@ def parse_version(raw: bytes) -> dict[str, str]:
     return version
 
 
-def version_label(version: dict[str, str] | None) -> str:
-    """One short word for tables: the git version, else branch and commit."""
-    if not version:
-        return ""
-    branch, commit = version.get("gitBranch", ""), version.get("gitCommit", "")[:9]
-    return version.get("gitVersion") or f"{branch}({commit})"
-
-
 class ImageClaims:
     """Makes sure that the version is read once per image: the first replica that gets that far asks for all."""
 

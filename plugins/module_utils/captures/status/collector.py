@@ -22,13 +22,13 @@ from ...bundle.store import Store, json_bytes
 from ...catalog import COMPONENTS, ENDPOINTS, Selection, component_of, endpoint_path, http_of
 from ...deadline import Deadline, DeadlineExceeded
 from ...fanout import Caps, Outcome, run, together
+from ...json_values import BadValue
 from ...model import Instance, LedgerRow, row, utc_now, utc_text
 from ...progress import Progress
 from ...reasons import CaptureError, Reason, Verdict, verdict
 from ...status.certificate import certificate_document
-from ...status.documents import read
-from ...status.logwords import log_document
-from ...status.values import BadValue
+from ...status.log_keywords import log_document
+from ...status.responses import parse_response
 from ...transports.base import Discovery, HttpTarget, Transport
 from ..engine.discovery import discovery_rows
 from ..engine.refusals import refuse_by_state
@@ -297,7 +297,7 @@ class _Reader:
         answer.details["port"] = target.port
         got = self._transport.http_get(record.instance, target, deadline, self._options.max_bytes)
         answer.details["http_status"] = got.status
-        reading = read(question.endpoint, got.status, got.headers, got.body, got.cut_by)
+        reading = parse_response(question.endpoint, got.status, got.headers, got.body, got.cut_by)
         answer.outcome, answer.document = reading.outcome, reading.document
         good = reading.document is not None
         if not good:

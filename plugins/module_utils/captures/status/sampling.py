@@ -18,7 +18,7 @@ from typing import Any, Iterable, Sequence
 from ...bundle.store import Store, json_bytes
 from ...model import Instance, LedgerRow, row, utc_now, utc_text
 from ...reasons import Reason, Status, Verdict, verdict
-from ...status.window import window
+from ...status.rates import window_document
 
 FORMAT, VERSION = "cloudpods.diagnostics/status", 1
 CERTIFICATE, LOG = "certificate", "log"
@@ -152,7 +152,7 @@ class Record:
                 "instance": (after or self.instance).as_dict(),
                 "expected": list(dict.fromkeys(q.name for turn in self.turns if turn.sample for q in turn.questions)),
                 "samples": samples,
-                "window": window(samples, restarted),
+                "window": window_document(samples, restarted),
                 "missing": sorted(self._missing, key=lambda item: (item["sample"], item["endpoint"])),
                 CERTIFICATE: self._others.get(CERTIFICATE),
                 LOG: self._others.get(LOG),

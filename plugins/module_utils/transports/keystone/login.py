@@ -16,7 +16,7 @@ from typing import Any, Mapping, Sequence
 from ...deadline import Deadline, DeadlineExceeded, in_time
 from ...libraries import lacks_here
 from ...reasons import CaptureError, Reason
-from ...redact import own
+from ...redact import sent_credentials
 from ...text import clean
 from ..base import SetupError
 from ..http_client import shown
@@ -168,7 +168,7 @@ class Login:
     def token(self, deadline: Deadline, ended: str = "") -> str:
         """A valid token; ended: one that turned out not to be. CaptureError, DeadlineExceeded."""
         token = str(self._logged_in(deadline, ended).auth_token)
-        own.note(token)
+        sent_credentials.remember(token)
         return token
 
     def catalog(self, deadline: Deadline) -> Any:

@@ -22,8 +22,8 @@ from typing import Any, Iterator, Sequence
 from urllib.parse import urlencode, urlsplit
 
 from ...deadline import Deadline, DeadlineExceeded, in_time
-from ...redact import own
-from ...status.values import BadValue
+from ...json_values import BadValue
+from ...redact import sent_credentials
 from .cause import cause, server_of
 from .config import configure
 from .fields import document_of, page_of
@@ -228,10 +228,10 @@ class Api:
 def _note(authorization: str) -> None:
     """Remember the credentials in a header that is sent: a peer may echo it, or the password that it is made of."""
     scheme, _blank, value = authorization.rpartition(" ")
-    own.note(value)
+    sent_credentials.remember(value)
     if scheme.lower() == "basic":
         with contextlib.suppress(ValueError):
-            own.note(base64.b64decode(value).decode().partition(":")[2])
+            sent_credentials.remember(base64.b64decode(value).decode().partition(":")[2])
 
 
 class _NoAnswerYet(ApiProblem):

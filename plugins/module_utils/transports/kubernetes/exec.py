@@ -17,9 +17,9 @@ import socket
 from typing import Any
 
 from ...deadline import Deadline, DeadlineExceeded, in_time
+from ...json_values import BadValue, json_object
 from ...model import BLOCKED, Process, state_words, utc_now
 from ...reasons import CaptureError, Reason, said
-from ...status.values import BadValue, json_object
 from ..base import ProcessSession
 from .exec_texts import reason_of, refused
 from .probe import ProbeReader

@@ -13,9 +13,9 @@ import re
 from typing import Any
 from urllib.parse import quote
 
+from ...json_values import MAX_INTEGER, BadValue, Fields, json_object
 from ...model import Instance
 from ...reasons import CaptureError, Reason, said
-from ...status.values import MAX_INTEGER, BadValue, Fields, json_object
 from ...text import clean
 
 # DNS-1123: kubernetes staging/src/k8s.io/apimachinery/pkg/util/validation. Pods and nodes have names of the first form,

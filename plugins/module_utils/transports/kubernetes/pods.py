@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any, Dict, Iterable
 
 from ...catalog import COMPONENT_LABELS, SLAVE_SUFFIX, Component, Selection
+from ...json_values import BadValue
 from ...model import Instance, State, Workload
 from ...reasons import Reason, Verdict, verdict
-from ...status.values import BadValue
 from ...text import clean
 from .fields import LABEL, KubernetesFields
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...json_values import BadValue, json_object
 from ...reasons import Reason, Verdict, said, verdict
-from ...status.values import BadValue, json_object
 
 # HTTP status of the API server -> reason. What is not listed is the target not answering.
 REASONS = {401: Reason.FORBIDDEN, 403: Reason.FORBIDDEN, 404: Reason.GONE, 410: Reason.GONE}

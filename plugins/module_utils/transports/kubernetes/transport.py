@@ -19,10 +19,10 @@ from urllib.parse import quote
 
 from ...catalog import BINARY_DIR, MANAGED_BY, Selection, binary_paths, component_of, label_values
 from ...deadline import Deadline, DeadlineExceeded
+from ...json_values import BadValue
 from ...logtext.tail import TailBuffer
 from ...model import Instance, Workload, utc_now
 from ...reasons import CaptureError, Reason
-from ...status.values import BadValue
 from .. import http_client as http
 from ..base import Discovery, HttpAnswer, HttpTarget, LogStream, ProcessSession, Sink, Transport, sort_instances
 from ..follow import LogFollow, Look

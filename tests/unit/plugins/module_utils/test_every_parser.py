@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import verify
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import read_ledger, unpack_part
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.origin import check_origin
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part_origin import check_origin
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.version import parse_version
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select_everything
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.compare import read_baseline
@@ -30,6 +30,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.docum
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import load_rules
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.schema_checks import SchemaError, loads
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.json_values import BadValue
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.logtext.runtime_formats import RuntimeLogUnwrapper
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import execution_trace
@@ -46,8 +47,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.journ
     JournalctlOutput,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.parse import parse
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status import documents
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.values import BadValue
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status import responses
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.fields import (
     document_of,
     page_of,
@@ -182,8 +182,8 @@ def from_file(work: Callable[[str, str], Any]) -> Callable[[bytes], Any]:
 
 
 def answers(data: bytes) -> None:
-    for endpoint in documents._PARSERS:
-        documents.read(endpoint, 200, {}, data)
+    for endpoint in responses._PARSERS:
+        responses.parse_response(endpoint, 200, {}, data)
 
 
 def pod(data: bytes) -> list[Instance]:

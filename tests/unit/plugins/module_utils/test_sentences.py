@@ -9,9 +9,12 @@ import itertools
 import re
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import places, table
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import failure
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.run import discovery_rows, place_row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import place_lines, table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import failure_message
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import (
+    discovery_rows,
+    place_row,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reason_texts import EVERY_TRANSPORT, MEANINGS
@@ -48,15 +51,15 @@ def test_no_sentence_of_a_reason_has_a_hole(reason, transport):
         assert outcome.message.endswith(".")
         about_a_place = place_row(cluster, "", component, outcome)
         for rows in ([about_a_place], [row(REGION, "stack", outcome)], [about_a_place, row(REGION, "stack", outcome)]):
-            for line in [*places(rows), *table(rows)[2:]]:
+            for line in [*place_lines(rows), *table(rows)[2:]]:
                 check(re.sub("  +", " ", line), transport)
             for policy in POLICIES:
-                check(failure(rows, policy), transport)
+                check(failure_message(rows, policy), transport)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_run_without_any_row_says_so(policy):
-    assert failure([], policy) == "Nothing was captured: no instance was found."
+    assert failure_message([], policy) == "Nothing was captured: no instance was found."
 
 
 # Files -> the transports that they are of.
@@ -95,6 +98,6 @@ def test_what_one_machine_lacks_and_another_has_is_not_said_to_be_missing():
     has = row(Instance("c1", "keystone", "keystone-1"), "stack", verdict(Reason.PROVEN))
     lacks = place_row("c1", "", "keystone", verdict(Reason.NOT_DEPLOYED, "keystone on node2"))
     elsewhere = place_row("c2", "", "keystone", verdict(Reason.NOT_DEPLOYED, "keystone"))
-    assert places([has, lacks]) == []
-    assert len(places([has, lacks, elsewhere])) == 1
-    assert len(places([lacks])) == 1
+    assert place_lines([has, lacks]) == []
+    assert len(place_lines([has, lacks, elsewhere])) == 1
+    assert len(place_lines([lacks])) == 1

@@ -15,7 +15,7 @@ from pathlib import Path
 import kubernetes.client
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import own
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import sent_credentials
 from ansible_collections.cloudpods.diagnostics.plugins.modules import log_watch, service_info, stack_dump, status_info
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "module_utils" / "transports"))
@@ -34,7 +34,7 @@ LONGEST_ROW = 4000
 @pytest.fixture(autouse=True)
 def forgetful():
     yield
-    own.forget()
+    sent_credentials.forget_all()
     # The client keeps what it read of a kubeconfig for the whole process.
     kubernetes.client.Configuration.set_default(None)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.captured import Missed, captured, error_of
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.capture_entry import Missed, captured, error_of
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.result_text import (
     MOST_NAMES,
     Policy,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.shown import shows_text
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.text_output import shows_text
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import (
     CONNECTION_OPTIONS,
     Connection,

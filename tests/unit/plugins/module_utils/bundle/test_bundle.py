@@ -16,7 +16,11 @@ from pathlib import Path
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle import manifest, merge
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import MANIFEST, verify
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import failure, seal_bundle, settled
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import (
+    failure_message,
+    mark_not_deployed,
+    seal_bundle,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import LEDGER, Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, LedgerRow, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
@@ -265,7 +269,7 @@ def test_two_reports_of_the_same_name_do_not_overwrite_each_other(tmp_path):
 def test_when_a_run_counts_as_failed(reasons, fails):
     instance = Instance(cluster="c", component="region", name="p")
     rows = [row(instance, "stack", verdict(reason)) for reason in reasons]
-    assert {policy for policy in ("none", "failed", "partial", "any") if failure(rows, policy)} == fails
+    assert {policy for policy in ("none", "failed", "partial", "any") if failure_message(rows, policy)} == fails
 
 
 def test_a_sealed_bundle_is_not_sealed_again(sealed, tmp_path):
@@ -278,7 +282,7 @@ def test_a_sealed_bundle_is_not_sealed_again(sealed, tmp_path):
     assert Path(again, LEDGER).is_file()
 
 
-SMALL = merge.Limits(bytes=1000, files=3, depth=4, ledger=100)
+SMALL = merge.MergeLimits(bytes=1000, files=3, depth=4, ledger=100)
 
 
 @pytest.mark.parametrize(
@@ -329,16 +333,16 @@ def test_reports_of_the_controller_lie_at_the_top(tmp_path):
 def test_the_reason_why_a_run_failed_has_no_holes():
     gone = row(Instance("c", "region", "r1"), "stack", verdict(Reason.GONE))
     nowhere = row(Instance("", "", ""), "access", verdict(Reason.UNREACHABLE, "no route to host"))
-    assert failure([], "failed") == "Nothing was captured: no instance was found."
-    said = failure([gone], "failed")
+    assert failure_message([], "failed") == "Nothing was captured: no instance was found."
+    said = failure_message([gone], "failed")
     assert said.startswith("Nothing was captured: 1 failed (gone). The first: r1: The instance disappeared")
-    assert "The first: The target does not answer: no route to host" in failure([nowhere], "failed")
+    assert "The first: The target does not answer: no route to host" in failure_message([nowhere], "failed")
 
 
 def test_a_failed_capture_is_told_before_one_that_was_skipped():
     of = Instance("c", "region", "r1")
     rows = [row(of, "status:db_stats", verdict(Reason.NOT_OFFERED)), row(of, "status:ping", verdict(Reason.NO_ANSWER))]
-    assert "The first: r1: No answer came" in failure(rows, "failed")
+    assert "The first: r1: No answer came" in failure_message(rows, "failed")
 
 
 # A failed set-up, and components that are not there
@@ -362,7 +366,7 @@ def test_a_failed_set_up_leaves_no_bundle(tmp_path, reason):
     assert (sealed.folder, sealed.archive) == ("", "")
     assert [entry.reason for entry in sealed.rows] == [reason] * 2
     assert "the library kubernetes is missing" in "\n".join(sealed.table)
-    assert "Nothing was captured" in failure(sealed.rows, "failed")
+    assert "Nothing was captured" in failure_message(sealed.rows, "failed")
     assert list((tmp_path / "out").iterdir()) == []
     assert not findings.exists()
 
@@ -384,7 +388,7 @@ def test_an_api_server_that_cannot_be_reached_leaves_no_bundle(tmp_path):
     assert len(sealed.table) == 1, sealed.table
     assert sealed.table[0].startswith("a/onecloud, b/onecloud: ")
     assert "the connection was refused" in sealed.table[0]
-    assert "Nothing was captured" in failure(sealed.rows, "failed")
+    assert "Nothing was captured" in failure_message(sealed.rows, "failed")
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -423,7 +427,9 @@ def lacks(cluster: str, component: str, detail: str = "") -> LedgerRow:
 
 def test_a_named_component_is_missing_only_where_no_machine_of_its_cluster_has_it():
     has = row(Instance("a", "region", "region-1"), "stack", verdict(Reason.PROVEN))
-    rows = settled([has, lacks("a", "region", "region on node-2"), lacks("b", "region"), lacks("a", "glance")])
+    rows = mark_not_deployed(
+        [has, lacks("a", "region", "region on node-2"), lacks("b", "region"), lacks("a", "glance")]
+    )
     assert [entry.reason for entry in rows] == ["proven", "not_deployed", "not_found", "not_found"]
     assert "region on node-2" in rows[1].message
 
@@ -432,8 +438,8 @@ def test_a_named_component_that_is_not_there_fails_a_run_unless_that_is_allowed(
     has = row(Instance("a", "region", "region-1"), "stack", verdict(Reason.PROVEN))
     told = lacks("a", "regoin", "there is no component 'regoin'; did you mean region?")
     for policy in ("failed", "partial", "any"):
-        assert failure([has, told], policy).endswith("there is no component 'regoin'; did you mean region?")
-    assert failure([has, told], "none") == ""
-    assert failure([has], "failed") == ""
-    both = failure([has, told, lacks("a", "glance")], "failed")
+        assert failure_message([has, told], policy).endswith("there is no component 'regoin'; did you mean region?")
+    assert failure_message([has, told], "none") == ""
+    assert failure_message([has], "failed") == ""
+    both = failure_message([has, told, lacks("a", "glance")], "failed")
     assert both.endswith("did you mean region?; glance.")

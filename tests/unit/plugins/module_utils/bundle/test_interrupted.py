@@ -8,10 +8,10 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.interrupted import (
-    cut_off,
-    is_run_row,
-    run_row,
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.interrupted_rows import (
+    interruption_row,
+    is_interruption_row,
+    mark_interrupted,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row, utc_text
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
@@ -42,13 +42,13 @@ def made(reason: Reason, capture: str = "stack", after: float = 0.0, detail: str
     ],
 )
 def test_what_ended_after_the_interruption(reason, capture, expected):
-    assert cut_off(made(reason, capture, after=0.5), MOMENT).reason == expected
+    assert mark_interrupted(made(reason, capture, after=0.5), MOMENT).reason == expected
     before = made(reason, capture, after=-0.5)
-    assert cut_off(before, MOMENT) is before
+    assert mark_interrupted(before, MOMENT) is before
 
 
 def test_what_was_known_of_a_failure_stays_in_its_message():
-    found = cut_off(made(Reason.NO_ANSWER, after=1, detail="given 3 s"), MOMENT)
+    found = mark_interrupted(made(Reason.NO_ANSWER, after=1, detail="given 3 s"), MOMENT)
     assert found.status == "failed"
     assert "interrupted" in found.message
     assert "given 3 s" in found.message
@@ -56,11 +56,11 @@ def test_what_was_known_of_a_failure_stays_in_its_message():
 
 def test_a_row_without_a_start_was_made_in_the_end():
     entry = row(Instance("c", "region", "r"), "stack", verdict(Reason.RUN_DEADLINE))
-    assert cut_off(entry, MOMENT).reason == "interrupted"
+    assert mark_interrupted(entry, MOMENT).reason == "interrupted"
 
 
 def test_the_row_of_a_run_is_known_again_and_blames_no_instance():
-    entry = run_row("c", "SIGTERM", MOMENT)
+    entry = interruption_row("c", "SIGTERM", MOMENT)
     assert (entry.status, entry.cluster, entry.instance) == ("failed", "c", "")
-    assert is_run_row(entry)
-    assert not is_run_row(cut_off(made(Reason.TIMEOUT, after=1), MOMENT))
+    assert is_interruption_row(entry)
+    assert not is_interruption_row(mark_interrupted(made(Reason.TIMEOUT, after=1), MOMENT))

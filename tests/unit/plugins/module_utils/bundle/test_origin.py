@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import verify
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import Limits, pack_part
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.origin import check_origin
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import MergeLimits, pack_part
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part_origin import check_origin
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import seal_bundle
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import LEDGER, Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
@@ -72,7 +72,7 @@ def test_a_document_that_cannot_be_read_names_nobody(tmp_path, document):
     check_origin(packed(tmp_path, {**GOOD, "b_1/region/r/status.json": document}), "b/1")
 
 
-@pytest.mark.parametrize("limits", [Limits(bytes=200), Limits(files=3), Limits(ledger=10)], ids=repr)
+@pytest.mark.parametrize("limits", [MergeLimits(bytes=200), MergeLimits(files=3), MergeLimits(ledger=10)], ids=repr)
 def test_looking_is_bounded(tmp_path, limits):
     with pytest.raises(ValueError, match=r"larger than"):
         check_origin(packed(tmp_path, GOOD), "b/1", limits)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import archive_files
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import leave_part, new_part
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import finish_part, new_part
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import make_directory
 
 USER = 4711
@@ -112,7 +112,7 @@ def test_nobody_else_gets_at_a_part_or_takes_its_place(shared):
             spy.until(f"saw {Path(store.root).name}")
             store.keep(["c", "region", "pod-1"], "stack-1.txt", b"secret")
             store.finish([])
-            archive = Path(leave_part(store, None, archive=True)["archive"])
+            archive = Path(finish_part(store, None, archive=True)["archive"])
             spy.until(f"saw {archive.name}")
             status = archive.lstat()
             assert (status.st_uid, status.st_mode & 0o777) == (0, 0o600)

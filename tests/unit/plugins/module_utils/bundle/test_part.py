@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import leave_part, new_part
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import finish_part, new_part
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import LEDGER
 
 
@@ -34,7 +34,7 @@ def test_writes_the_archive_to_no_file_that_another_user_made(tmp):
     store.finish([])
     name = os.path.basename(store.root)
     before = others(tmp, [f"{name}.tar.gz", f"{name}.tar.gz.part"])
-    archive = Path(leave_part(store, None, archive=True)["archive"])
+    archive = Path(finish_part(store, None, archive=True)["archive"])
     assert (archive.stat().st_mode & 0o777, archive.stat().st_uid) == (0o600, os.geteuid())
     assert archive.stat().st_ino not in {status.st_ino for status in before.values()}
     assert {name: (tmp / name).stat().st_size for name in before} == dict.fromkeys(before, 0)
@@ -48,7 +48,7 @@ def test_packs_beside_a_folder_of_the_archives_name(suffix):
     store = new_part(None, archive=True)
     store.finish([])
     Path(store.root + suffix).mkdir()
-    assert Path(leave_part(store, None, archive=True)["archive"]).is_file()
+    assert Path(finish_part(store, None, archive=True)["archive"]).is_file()
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch])
@@ -64,6 +64,6 @@ def test_says_where_the_captures_are_when_they_cannot_be_packed(tmp_path):
     store.finish([])
     (tmp_path / "part.tar.gz").mkdir()
     with pytest.raises(OSError, match=f"the captures stay in {store.root}"):
-        leave_part(store, str(tmp_path / "part"), archive=True)
+        finish_part(store, str(tmp_path / "part"), archive=True)
     assert Path(store.root, LEDGER).is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["part", "part.tar.gz"]

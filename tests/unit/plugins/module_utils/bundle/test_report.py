@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import issue, table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.log_report import VERDICTS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import issue, table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Artifact, Instance, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch import verdicts

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import verify
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import pack_part
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import held, is_held
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import is_part_locked, lock_part
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.resume import (
-    mend_part,
-    pack_left,
+    pack_leftovers,
     parts_in,
+    repair_part,
     resume_run,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import (
@@ -103,8 +103,8 @@ def test_a_part_is_held_as_long_as_its_process_lives(run, tmp_path):
     program = (
         "import sys\n"
         f"sys.path.insert(0, {str(collection.link())!r})\n"
-        "from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import held\n"
-        f"with held({part!r}):\n"
+        "from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part import lock_part\n"
+        f"with lock_part({part!r}):\n"
         "    print('held', flush=True)\n"
         "    sys.stdin.read()\n"
     )
@@ -114,12 +114,12 @@ def test_a_part_is_held_as_long_as_its_process_lives(run, tmp_path):
     with process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
-        assert is_held(part)
+        assert is_part_locked(part)
         with pytest.raises(ValueError, match=rf"still runs \(a capture into {part}\)"):
             resume_run(str(tmp_path), run.id, patience=0)
         process.kill()
         process.wait()
-    assert not is_held(part)
+    assert not is_part_locked(part)
     assert resume_run(str(tmp_path), run.id, patience=0) == run
 
 
@@ -149,7 +149,7 @@ def test_what_was_being_written_when_the_process_was_killed_is_left_out(run):
     ledger = part / "ledger.jsonl"
     whole = ledger.read_bytes()
     ledger.write_bytes(whole + whole[:-20])
-    mend_part(str(part))
+    repair_part(str(part))
     assert ledger.read_bytes() == whole
     assert [path.name for path in place.iterdir()] == ["stack-1.txt"]
 
@@ -196,7 +196,7 @@ def test_only_what_the_run_left_is_packed(tmp_path):
     (tmp_path / "cloudpods-run-1-bbbb.tar.gz").touch()  # the name of an archive that was not finished
     captured(tmp_path / "cloudpods-run-10-cccc")
     (tmp_path / "cloudpods-run-1-link").symlink_to(tmp_path / "cloudpods-run-10-cccc")
-    assert pack_left("run-1", str(tmp_path)) == [str(tmp_path / "cloudpods-run-1-aaaa.tar.gz"), packed]
+    assert pack_leftovers("run-1", str(tmp_path)) == [str(tmp_path / "cloudpods-run-1-aaaa.tar.gz"), packed]
     left = {path.name for path in tmp_path.iterdir()}
     assert {"cloudpods-run-10-cccc", "cloudpods-run-1-link"} < left
     assert not {"cloudpods-run-1-aaaa", "cloudpods-run-1-empty"} & left
@@ -206,20 +206,20 @@ def test_only_what_the_run_left_is_packed(tmp_path):
 
 def test_what_is_still_captured_is_not_packed(tmp_path):
     part = captured(tmp_path / "cloudpods-run-1-aaaa")
-    with held(str(part)), pytest.raises(ValueError, match=f"still runs here, into {part}"):
-        pack_left("run-1", str(tmp_path), patience=0)
-    assert pack_left("run-1", str(tmp_path), patience=0)
+    with lock_part(str(part)), pytest.raises(ValueError, match=f"still runs here, into {part}"):
+        pack_leftovers("run-1", str(tmp_path), patience=0)
+    assert pack_leftovers("run-1", str(tmp_path), patience=0)
 
 
 @needs_root
 def test_folders_of_other_users_are_left_alone(tmp_path):
     part = captured(tmp_path / "cloudpods-run-1-aaaa")
     os.chown(part, 12345, 12345)
-    assert pack_left("run-1", str(tmp_path), patience=0) == []
+    assert pack_leftovers("run-1", str(tmp_path), patience=0) == []
     assert part.is_dir()
 
 
 @pytest.mark.parametrize("name", ["", "../x", "*"])
 def test_only_a_run_has_left_something(tmp_path, name):
     with pytest.raises(ValueError, match="is not the name of a run"):
-        pack_left(name, str(tmp_path))
+        pack_leftovers(name, str(tmp_path))

@@ -12,14 +12,14 @@ import shlex
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle import place
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle import folder_checks
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import (
     RUNNING,
-    new_id,
+    location_line,
+    new_run_id,
     remove_empty,
     seal_command,
     start_run,
-    where_line,
 )
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
@@ -58,7 +58,7 @@ def test_takes_plain_names(tmp_path, name):
 
 
 def test_its_own_ids_are_plain_names(tmp_path):
-    made = new_id(datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc))
+    made = new_run_id(datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc))
     assert made.startswith("20260102T030405Z-")
     start_run(str(tmp_path), made)
 
@@ -96,7 +96,7 @@ def test_refuses_a_folder_of_another_user(tmp_path, monkeypatch):
 
 
 def test_refuses_a_full_file_system(tmp_path, monkeypatch):
-    monkeypatch.setattr(place.os, "statvfs", lambda _path: SimpleNamespace(f_bavail=10, f_frsize=1 << 20))
+    monkeypatch.setattr(folder_checks.os, "statvfs", lambda _path: SimpleNamespace(f_bavail=10, f_frsize=1 << 20))
     with pytest.raises(ValueError, match="10 MiB of room left"):
         start_run(str(tmp_path), "run")
 
@@ -144,10 +144,10 @@ def test_the_command_that_seals_means_the_same_folder_for_shell_and_ansible(outp
 
 
 def test_the_line_at_the_start_names_the_folder_and_the_command():
-    line = where_line("/out/run-1", "run-1", "/out")
+    line = location_line("/out/run-1", "run-1", "/out")
     assert line.startswith("Captures go to /out/run-1. ")
     assert line.endswith(seal_command("run-1", "/out"))
-    line = where_line("/out/run-1", "run-1", "/out", remote=True, inventory=["hosts.yml"])
+    line = location_line("/out/run-1", "run-1", "/out", remote=True, inventory=["hosts.yml"])
     assert "cloudpods-run-1-*" in line
     assert line.endswith(seal_command("run-1", "/out", ["hosts.yml"]))
     assert "\n" not in line

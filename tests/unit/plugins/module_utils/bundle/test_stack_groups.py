@@ -8,16 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import issue
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import issue
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.stack_groups import (
     INNERMOST,
     MOST_SHOWN,
     OUTERMOST,
-    Group,
+    StackGroup,
     is_own,
-    joined,
+    merge_groups,
     package_of,
-    ranked,
+    rank_groups,
     shown_frames,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
@@ -82,35 +82,35 @@ def test_those_who_wait_for_a_worker_are_counted_and_not_shown():
 
 
 def test_those_who_wait_for_a_connection_come_after_those_who_have_one():
-    found = ranked(joined([document(EXHAUSTED)]))
+    found = rank_groups(merge_groups([document(EXHAUSTED)]))
     innermost = [group.functions[0] for group in found if group.in_worker]
     waits = [function == "database/sql.(*DB).conn" for function in innermost]
     assert waits == sorted(waits)
     assert (found[0].count, sum(waits) > 0) == (54, True)
     # Also where nobody is seen to have one, they are shown.
-    assert ranked([group for group in found if group.functions[0] == "database/sql.(*DB).conn"])[0].count == 594
+    assert rank_groups([group for group in found if group.functions[0] == "database/sql.(*DB).conn"])[0].count == 594
 
 
 @pytest.mark.parametrize("path", [HEALTHY, HEALTHY_STATES], ids=["debug=1", "debug=2"])
 def test_an_idle_service_has_nothing_to_show(path):
-    found = ranked(joined([document(path)]))
+    found = rank_groups(merge_groups([document(path)]))
     assert [group.functions for group in found if any("onecloud" in function for function in group.functions)] == []
     assert sum(group.count for group in found) <= 2
     assert "as in an idle service" in issue_of(path)
 
 
 def group(*functions, count=1, state=""):
-    return Group(count, 1, state, functions, tuple(f"/src/{n}.go:1" for n in range(len(functions))))
+    return StackGroup(count, 1, state, functions, tuple(f"/src/{n}.go:1" for n in range(len(functions))))
 
 
 def test_what_looks_idle_and_does_something_is_shown():
     lock = "sync.runtime_SemacquireMutex"
     cron = "yunion.io/x/onecloud/pkg/cloudcommon/cronman.(*SCronJobManager).run"
-    assert ranked([group(cron)]) == []
-    assert ranked([group(lock, cron)])
+    assert rank_groups([group(cron)]) == []
+    assert rank_groups([group(lock, cron)])
     serializer = "google.golang.org/grpc/internal/grpcsync.(*CallbackSerializer).run"
-    assert ranked([group(serializer)]) == []
-    assert ranked([group(lock, "main.callback", serializer)])
+    assert rank_groups([group(serializer)]) == []
+    assert rank_groups([group(lock, "main.callback", serializer)])
     # A worker between two tasks holds nothing.
     assert not group("yunion.io/x/onecloud/pkg/appsrv.(*SWorker).run").in_worker
 
@@ -118,7 +118,7 @@ def test_what_looks_idle_and_does_something_is_shown():
 def test_the_services_own_work_comes_before_that_of_libraries():
     own, library = group("chan.x", "yunion.io/x/onecloud/pkg/compute.Sync"), group("net.x", "syscall.y", count=9)
     worker = group("net.x", "lab.example/pkg/appsrv.(*SWorker).run")
-    assert ranked([library, own, worker]) == [worker, own, library]
+    assert rank_groups([library, own, worker]) == [worker, own, library]
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.captu
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.health_document import health_document
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import load_rules
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Workload
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.documents import read
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.window import window
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.rates import window_document
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.responses import parse_response
 
 NOW = "2026-01-02T04:00:00.000Z"
 # The rules that the role ships.
@@ -78,7 +78,7 @@ def answers() -> str:
     for endpoint in ENDPOINTS[1:]:
         packed = SAMPLES / f"{endpoint}.gz"
         body = gzip.decompress(packed.read_bytes()) if packed.exists() else (SAMPLES / endpoint).read_bytes()
-        sample[endpoint] = read(endpoint, 200, {}, body).document
+        sample[endpoint] = parse_response(endpoint, 200, {}, body).document
     return json.dumps(sample)
 
 
@@ -96,7 +96,7 @@ def healthy(of: dict[str, Any] | None = None, count: int = 2, change: Any = None
         of,
         expected=list(ENDPOINTS),
         samples=samples,
-        window=window(samples, restarted=False),
+        window=window_document(samples, restarted=False),
         certificate={"subject": "CN=region", "issuer": "CN=ca", "not_after": "2035-01-01T00:00:00Z", "days_left": 3286},
         log={"seconds": 600, "bytes": 0, "truncated": False, "patterns": [], "busy": []},
     )

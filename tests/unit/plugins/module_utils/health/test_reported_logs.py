@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.logwords import log_document
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.log_keywords import log_document
 from clouds import cluster, health_of, status, workload
 
 REPORTS = Path(__file__).parents[3] / "fixtures" / "reports"

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import printable
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import printable
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.compare import compare, read_baseline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.health_document import health_document
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.junit_prometheus import junit, prometheus

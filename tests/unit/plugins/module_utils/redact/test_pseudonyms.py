@@ -14,13 +14,17 @@ import pprofs
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import ProfileLimits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_reader import read
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import gather, pseudonyms
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import identity_finder
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import pseudonymizer as pseudonymizer_module
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import redactor as redactor_module
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.gather import Gatherer
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.identity_finder import IdentityFinder
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.identity_words import HOST, POD
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.pseudonyms import Pseudonymizer
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.pseudonym_table import (
+    PseudonymTable,
+    parse_table,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.pseudonymizer import Pseudonymizer
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import RedactionError
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.tokens import Tokens, tokens_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.parse import parse
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,8 +38,8 @@ LINE = "[info 2026-01-02 03:04:05 appsrv.(*Application).ServeHTTP(appsrv.go:300)
 
 def replaced(data, tokens=None, stated=(), name="x.log"):
     """What becomes of a text or of bytes, and how often something of each kind was replaced."""
-    tokens = tokens or Tokens()
-    gatherer = Gatherer(tokens)
+    tokens = tokens or PseudonymTable()
+    gatherer = IdentityFinder(tokens)
     for word, kind in stated:
         gatherer.stated(word, kind)
     content = data.encode() if isinstance(data, str) else data
@@ -58,7 +62,7 @@ def test_every_kind_is_replaced_in_a_log(name):
 
 def test_different_things_have_different_tokens():
     text = "\n".join(kinds.planted(name)[0] for name in kinds.KINDS)
-    tokens = Tokens()
+    tokens = PseudonymTable()
     replaced(text, tokens)
     given_tokens = list(tokens.document()["tokens"].values())
     assert len(given_tokens) == len(set(given_tokens)) >= len(kinds.KINDS)
@@ -110,9 +114,9 @@ def test_dumps_are_read_as_before_whatever_things_are_called(path):
 
 def test_tokens_are_no_identities():
     text = "\n".join(kinds.planted(name)[0] for name in kinds.KINDS)
-    tokens = Tokens()
+    tokens = PseudonymTable()
     once = replaced(text, tokens)[0]
-    again = tokens_of(json.loads(json.dumps(tokens.document())))
+    again = parse_table(json.loads(json.dumps(tokens.document())))
     assert replaced(once, again) == (once, {})
     assert again.document() == tokens.document()
 
@@ -134,8 +138,8 @@ def test_the_longest_name_counts():
 
 
 def test_a_short_name_and_a_number_are_replaced_only_where_nothing_else_can_stand():
-    tokens = Tokens()
-    gatherer = Gatherer(tokens)
+    tokens = PseudonymTable()
+    gatherer = IdentityFinder(tokens)
     for name in ("c", "42"):
         gatherer.stated(name, "cluster")
     pseudonymizer = Pseudonymizer(tokens, gatherer)
@@ -149,14 +153,14 @@ def test_a_full_name_has_the_token_of_its_host():
 
 
 def test_the_component_of_a_pod_stays():
-    tokens = Tokens()
-    gatherer = Gatherer(tokens)
+    tokens = PseudonymTable()
+    gatherer = IdentityFinder(tokens)
     gatherer.stated("acme-region-7d9c5b6f4-x2x4z", POD, "region")
     assert Pseudonymizer(tokens, gatherer).text("acme-region-7d9c5b6f4-x2x4z") == "region-pod-0001"
 
 
 def test_names_of_an_earlier_bundle_are_known():
-    tokens = Tokens()
+    tokens = PseudonymTable()
     replaced("host=athena", tokens)
     assert replaced("it said athena", tokens)[0] == "it said host-0001"
 
@@ -201,8 +205,8 @@ def test_a_large_packed_file_is_looked_through_piece_by_piece(monkeypatch, name)
     filler = bytes(rng.choices(range(97, 123), k=1 << 20))
     content = (filler + b" kvm-777 " + filler[::-1]) * 4
     data = gzip.compress(content, 1)
-    tokens = Tokens()
-    gatherer = Gatherer(tokens)
+    tokens = PseudonymTable()
+    gatherer = IdentityFinder(tokens)
     gatherer.stated("kvm-777", HOST)
     made = gzip.decompress(Pseudonymizer(tokens, gatherer).data(data, name))
     assert len(made) == len(content)
@@ -217,7 +221,7 @@ def test_what_unpacks_without_end_is_refused(monkeypatch):
 
 @pytest.mark.parametrize("size", [7, 64, 4096])
 def test_a_name_is_found_wherever_a_window_ends(monkeypatch, size):
-    monkeypatch.setattr(gather, "WINDOW", size * 16)
+    monkeypatch.setattr(identity_finder, "WINDOW", size * 16)
     text = "x" * 40 + '\n{"host": "kvm-777"}\n' + "it is kvm-777 and 10.168.222.17 once more\n" * 60
     made, counts = replaced(text)
     assert "kvm-777" not in made
@@ -226,8 +230,8 @@ def test_a_name_is_found_wherever_a_window_ends(monkeypatch, size):
 
 
 def test_what_is_forgotten_is_looked_at_again(monkeypatch):
-    monkeypatch.setattr(pseudonyms, "MAX_REMEMBERED", 10)
-    monkeypatch.setattr(gather, "WINDOW", 64)
+    monkeypatch.setattr(pseudonymizer_module, "MAX_REMEMBERED", 10)
+    monkeypatch.setattr(identity_finder, "WINDOW", 64)
     made, _counts = replaced("host=kvm-777\n" * 40 + "q=x%20kvm-777%20y z%3Dkvm-777 kvm-777\n" * 40)
     assert "kvm-777" not in made
 

@@ -15,9 +15,9 @@ import zlib
 import kinds
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import reason_texts
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import own
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import redactor as redactor_module
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.packed import PIECE
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import sent_credentials
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.binary_formats import PIECE
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import (
     DIVIDERS,
     MARKER,
@@ -28,7 +28,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redac
     Redactor,
     count_markers,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.rules import RULES
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.secret_rules import RULES
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -341,11 +341,11 @@ def test_masks_beginning_of_own_credential_where_a_text_was_cut():
 def test_masks_credentials_that_were_sent():
     """A token may come from a file or a program, so that no option has it."""
     redactor = Redactor(NONE)
-    own.note("token-of-a-file-0123456789")
+    sent_credentials.remember("token-of-a-file-0123456789")
     try:
         assert redactor.text("no token-of-a-file-0123456789") == "no [redacted:own-credential]"
     finally:
-        own.forget()
+        sent_credentials.forget_all()
     assert redactor.text("no token-of-a-file-0123456789") == "no token-of-a-file-0123456789"
 
 

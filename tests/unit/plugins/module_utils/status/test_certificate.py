@@ -6,8 +6,8 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.json_values import BadValue
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.certificate import certificate_document
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.values import BadValue
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec

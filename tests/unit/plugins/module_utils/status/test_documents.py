@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status import documents
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.documents import read
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status import responses
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.responses import parse_response
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,20 +26,20 @@ def sample(name: str) -> bytes:
 
 
 def document(endpoint: str, body: bytes):
-    reading = read(endpoint, 200, {}, body)
+    reading = parse_response(endpoint, 200, {}, body)
     assert reading.outcome.reason is Reason.RECORDED, reading.outcome.message
     return reading.document
 
 
 def refused(endpoint: str, body: bytes) -> str:
     """Why the body is none of this endpoint's."""
-    reading = read(endpoint, 200, {}, body)
+    reading = parse_response(endpoint, 200, {}, body)
     assert (reading.outcome.reason, reading.document) == (Reason.NOT_JSON, None)
     return reading.outcome.message
 
 
 def test_every_endpoint_of_the_catalog_can_be_read():
-    assert set(documents._PARSERS) == set(ENDPOINTS)
+    assert set(responses._PARSERS) == set(ENDPOINTS)
 
 
 def test_stats_of_a_real_region_keep_what_was_requested():
@@ -143,7 +143,7 @@ def test_any_success_answers_a_ping():
 )
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_each_status_has_its_reason(endpoint, status, body, reason, words):
-    reading = read(endpoint, status, {"location": "https://elsewhere/\x07"}, body)
+    reading = parse_response(endpoint, status, {"location": "https://elsewhere/\x07"}, body)
     assert reading.outcome.reason.value == reason
     assert words in reading.outcome.message
     assert reading.document is None
@@ -151,7 +151,7 @@ def test_each_status_has_its_reason(endpoint, status, body, reason, words):
 
 @pytest.mark.parametrize(("cut_by", "reason"), [("size", "body_too_large"), ("time", "body_cut"), ("end", "body_cut")])
 def test_a_body_that_is_not_whole_is_not_read_even_when_it_could_be(cut_by, reason):
-    reading = read("ping", 200, {}, b"pong", cut_by)
+    reading = parse_response("ping", 200, {}, b"pong", cut_by)
     assert (reading.outcome.reason.value, reading.document) == (reason, None)
     assert "4 bytes" in reading.outcome.message
 
@@ -193,7 +193,7 @@ def test_what_is_not_the_endpoints_document_says_what_is_wrong(endpoint, body, w
 
 @pytest.mark.parametrize("body", [b"{}", b'{"db_stats":{}}'])
 def test_a_service_without_a_database_has_none(body):
-    reading = read("db_stats", 200, {}, body)
+    reading = parse_response("db_stats", 200, {}, body)
     assert reading.document == {"databases": []}
     assert "no such database" in reading.outcome.message
 
@@ -211,13 +211,13 @@ def test_older_releases_say_less():
 def test_what_is_left_out_is_said(monkeypatch):
     path = {**HITS, "hit.2XX": 1, "method": "GET", "path": "/x", "name": ""}
     body = stats_with(paths=[path] * 7)
-    monkeypatch.setattr(documents, "MAX_KEPT_PATHS", 3)
-    monkeypatch.setattr(documents, "MAX_PATHS", 5)
-    reading = read("stats", 200, {}, body)
+    monkeypatch.setattr(responses, "MAX_KEPT_PATHS", 3)
+    monkeypatch.setattr(responses, "MAX_PATHS", 5)
+    reading = parse_response("stats", 200, {}, body)
     assert len(reading.document["paths"]) == 3
     assert reading.document["paths_left_out"] == 4
     assert "4 more entries" in reading.outcome.message
-    monkeypatch.setattr(documents, "MAX_WORKERS", 10)
+    monkeypatch.setattr(responses, "MAX_WORKERS", 10)
     workers = document("worker_stats", sample("worker_stats"))
     assert (len(workers["workers"]), workers["workers_left_out"]) == (10, 22)
 
@@ -252,7 +252,7 @@ def mutated(endpoint: str) -> st.SearchStrategy[bytes]:
 )
 def test_no_answer_whatever_raises(data, endpoint, status, cut_by):
     body = data.draw(st.binary(max_size=200) | mutated(endpoint))
-    reading = read(endpoint, data.draw(st.just(200) | st.just(status)), {}, body, cut_by)
+    reading = parse_response(endpoint, data.draw(st.just(200) | st.just(status)), {}, body, cut_by)
     assert (reading.document is not None) == (reading.outcome.reason is Reason.RECORDED)
     if reading.document is not None:
         for value in numbers(reading.document):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.log_patterns import LOG_PATTERNS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.logwords import (
-    Words,
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.log_keywords import (
+    LogKeywords,
     log_document,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.log_line import find
@@ -219,7 +219,7 @@ SAID = [
 @given(st.lists(st.sampled_from(SAID), max_size=12), st.integers(0, 12))
 def test_windows_that_follow_one_another_add_up(said, cut):
     lines = [line(second, message).encode() for second, message in enumerate(said)]
-    words = Words()
+    words = LogKeywords()
     for part in (lines[:cut], lines[cut:]):
         for hit in find(b"".join(part), load_patterns()):
             words.add(hit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.report import status_table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.status_table import status_table
 
 
 def rows(component: str, name: str, *reasons: Reason):

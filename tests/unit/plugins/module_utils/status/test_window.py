@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.window import window
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.rates import window_document
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,7 +44,7 @@ def test_rates_are_of_the_window_not_of_the_whole_life():
         path("/a", ok=1090, failed=10, spent=7500.0), path("/idle", ok=7), path("/new", bad=4),
         ok=1097, failed=10, bad=4, spent=7500.0,
     )  # fmt: skip
-    found = window([sample(0.5, stats=first), sample(10.5, stats=last)])
+    found = window_document([sample(0.5, stats=first), sample(10.5, stats=last)])
     assert found["seconds"] == 10.0
     assert (found["requests"], found["requests_per_second"]) == (104, 10.4)
     assert (found["errors_5xx"], found["errors_5xx_per_second"]) == (10, 1.0)
@@ -58,12 +58,12 @@ def test_rates_are_of_the_window_not_of_the_whole_life():
 def test_each_endpoint_has_its_own_clock():
     samples = [sample(0, stats=stats(ok=0)), sample(10, stats=stats(ok=100))]
     samples[1]["taken"]["stats"] = 20.0  # it took ten seconds longer to answer
-    assert window(samples)["requests_per_second"] == 5.0
+    assert window_document(samples)["requests_per_second"] == 5.0
 
 
 def test_nothing_is_divided_by_nothing():
     same = sample(0, stats=stats(path("/a", ok=1), ok=1), db_stats={"databases": [database()]})
-    found = window([same, same])
+    found = window_document([same, same])
     assert (found["requests"], found["requests_per_second"], found["error_ratio"]) == (0, None, None)
     assert found["mean_duration_ms"] is None
     assert found["databases"] == [{"name": "", "waits": 0, "waits_per_second": None, "mean_wait_ms": None}]
@@ -73,7 +73,7 @@ def test_waits_for_connections():
     first, last = (
         {"databases": [database(waits=w, waited_ns=n), database("click")]} for w, n in ((5, 10**9), (25, 10**10))
     )
-    found = window([sample(0, db_stats=first), sample(4, db_stats=last)])
+    found = window_document([sample(0, db_stats=first), sample(4, db_stats=last)])
     assert found["databases"][0] == {"name": "", "waits": 20, "waits_per_second": 5.0, "mean_wait_ms": 450.0}
     assert found["databases"][1]["waits"] == 0
     assert found["requests"] is None
@@ -85,7 +85,7 @@ def test_pools_and_process():
                process_stats={"goroutines": goroutines})
         for at, queue, detached, goroutines in ((0, 40, 0, 100), (5, 3, 1, 130), (10, 60, 2, 120))
     ]  # fmt: skip
-    found = window(samples)
+    found = window_document(samples)
     assert found["workers"][0] == {
         "name": "p", "max": 8, "queue_capacity": 640, "queue_first": 40, "queue_last": 60, "queue_min": 3,
         "active_first": 8, "active_last": 8, "detached_first": 0, "detached_last": 2,
@@ -107,7 +107,7 @@ RESETS = {
 @pytest.mark.parametrize("case", RESETS)
 def test_a_counter_that_goes_back_is_a_reset_and_no_rates_are_made_up(case):
     first, last = RESETS[case]
-    found = window([first, last])
+    found = window_document([first, last])
     assert found["reset"] is True
     assert found["restarted"] is None
     assert found["requests"] is found["requests_per_second"] is found["mean_duration_ms"] is None
@@ -116,35 +116,35 @@ def test_a_counter_that_goes_back_is_a_reset_and_no_rates_are_made_up(case):
 
 def test_a_reset_between_samples_in_the_middle_is_one_even_when_more_was_counted_since():
     samples = [sample(at, stats=stats(ok=number)) for at, number in ((0, 10), (5, 3), (10, 50))]
-    assert window(samples)["reset"] is True
+    assert window_document(samples)["reset"] is True
     waits = [sample(at, db_stats={"databases": [database(waits=n)]}) for at, n in ((0, 10), (5, 3), (10, 50))]
-    assert window(waits)["databases"] is None
+    assert window_document(waits)["databases"] is None
 
 
 def test_a_reset_is_one_even_when_a_sample_between_lacks_the_database():
     read = [{"databases": [database(waits=5)]}, {"databases": []}, {"databases": [database(waits=1)]}]
-    found = window([sample(at, db_stats=one) for at, one in enumerate(read)])
+    found = window_document([sample(at, db_stats=one) for at, one in enumerate(read)])
     assert (found["reset"], found["databases"]) == (True, None)
 
 
 def test_a_restart_that_was_seen_is_a_reset_whatever_the_counters_say():
     samples = [sample(0, stats=stats(ok=1)), sample(9, stats=stats(ok=1000))]
-    assert window(samples, restarted=True)["requests"] is None
-    assert window(samples, restarted=False)["requests"] == 999
-    assert window(samples, restarted=None)["reset"] is False
+    assert window_document(samples, restarted=True)["requests"] is None
+    assert window_document(samples, restarted=False)["requests"] == 999
+    assert window_document(samples, restarted=None)["reset"] is False
 
 
 @pytest.mark.parametrize(("before", "after"), [(1e12, 1e12 - 300), (1e3, 1e3 - 0.3)])
 def test_sums_of_floats_that_differ_in_the_last_digits_are_no_reset(before, after):
     samples = [sample(0, stats=stats(ok=9, spent=before)), sample(9, stats=stats(ok=9, spent=after))]
-    found = window(samples)
+    found = window_document(samples)
     assert (found["reset"], found["requests"], found["mean_duration_ms"]) == (False, 0, None)
 
 
 def test_what_was_left_out_before_is_not_taken_for_new():
     first = {**stats(path("/a", ok=1), ok=500), "paths_left_out": 1}
     last = stats(path("/a", ok=3), path("/b", ok=499), ok=502)
-    found = window([sample(0, stats=first), sample(1, stats=last)])
+    found = window_document([sample(0, stats=first), sample(1, stats=last)])
     assert [entry["path"] for entry in found["paths"]] == ["/a"]
     assert found["requests"] == 2
 
@@ -152,7 +152,7 @@ def test_what_was_left_out_before_is_not_taken_for_new():
 def test_what_was_left_out_afterwards_did_not_go_back():
     first = stats(path("/a", ok=1), path("/b", ok=2), ok=3)
     last = {**stats(path("/a", ok=3), ok=5), "paths_left_out": 1}
-    found = window([sample(0, stats=first), sample(1, stats=last)])
+    found = window_document([sample(0, stats=first), sample(1, stats=last)])
     assert (found["reset"], found["requests"]) == (False, 2)
 
 
@@ -166,12 +166,12 @@ def test_what_was_left_out_afterwards_did_not_go_back():
     ],
 )
 def test_there_is_no_window_where_nothing_was_read_twice(samples):
-    assert window(samples) is None
+    assert window_document(samples) is None
 
 
 def test_the_first_and_last_sample_that_have_it_count():
     samples = [sample(0), sample(10, stats=stats(ok=10)), sample(20), sample(30, stats=stats(ok=50)), sample(40)]
-    assert window(samples)["requests_per_second"] == 2.0
+    assert window_document(samples)["requests_per_second"] == 2.0
 
 
 NUMBER = st.integers(0, 1 << 62) | st.integers(0, 3)
@@ -193,7 +193,7 @@ SAMPLE = st.fixed_dictionaries({}, optional=DOCUMENTS).flatmap(
 
 @given(st.lists(SAMPLE, max_size=4), st.sampled_from([True, False, None]))
 def test_whatever_was_read_no_rate_is_negative_or_divided_by_zero(samples, restarted):
-    found = window(samples, restarted)
+    found = window_document(samples, restarted)
     if found is None:
         assert all(sum(name in one for one in samples) < 2 for name in SAMPLED)
         return

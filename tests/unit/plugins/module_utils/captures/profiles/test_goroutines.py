@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.report import issue, table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import issue, table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import Options
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.run import discover, would_capture
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline

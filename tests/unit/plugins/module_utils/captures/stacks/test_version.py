@@ -13,7 +13,6 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.version import (
     ImageClaims,
     parse_version,
-    version_label,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import MAX_TEXT
@@ -80,12 +79,6 @@ def test_a_version_is_short_whatever_the_binary_prints():
     assert all(len(text) <= MAX_TEXT and text.isprintable() for pair in made.items() for text in pair)
     with pytest.raises(CaptureError):
         parse_version(json.dumps({str(number): "x" for number in range(100_000)}).encode())
-
-
-def test_the_label_is_the_git_version_or_branch_and_commit():
-    assert version_label(PARSED) == "v4.0.1"
-    assert version_label({"gitBranch": "master", "gitCommit": "0123456789abcdef"}) == "master(012345678)"
-    assert version_label(None) == version_label({}) == ""
 
 
 def test_one_of_many_at_once_gets_an_image():

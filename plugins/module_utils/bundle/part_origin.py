@@ -19,7 +19,7 @@ from typing import Any, Iterable
 from ..model import LedgerRow
 from ..regular_file import read_at_most
 from .manifest import archive_files
-from .merge import LIMITS, Limits, read_ledger
+from .merge import LIMITS, MergeLimits, read_ledger
 from .store import LEDGER, safe_name
 
 # Documents that an audit judges by what they say of themselves (health/audit.py): name -> where they name the cluster.
@@ -40,7 +40,7 @@ def access_point_of(part: str) -> str:
     return _NUMBER.sub("", part_name(part))
 
 
-def check_origin(part: str, cluster: str, limits: Limits = LIMITS) -> None:
+def check_origin(part: str, cluster: str, limits: MergeLimits = LIMITS) -> None:
     """ValueError unless all files, rows and judged documents of a packed part are of this cluster."""
     room, files = limits.bytes, limits.files
     try:
@@ -81,7 +81,7 @@ def _check_document(data: bytes, keys: tuple[str, ...], cluster: str, path: str)
         raise ValueError(f"the part of {cluster} holds a document of another cluster: {path!r}")
 
 
-def disputed(parts: Iterable[tuple[str, list[LedgerRow]]]) -> dict[tuple[str, str], list[LedgerRow]]:
+def conflicting_rows(parts: Iterable[tuple[str, list[LedgerRow]]]) -> dict[tuple[str, str], list[LedgerRow]]:
     """Rows that two access points have of the same capture of the same instance.
 
     parts: each part's path and its rows. The result: both access points -> the rows of the later one.

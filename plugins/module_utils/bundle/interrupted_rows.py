@@ -8,18 +8,17 @@ from __future__ import annotations
 import dataclasses
 import datetime
 
+from ..capture_names import ACCESS, LOG_WATCH
 from ..model import Instance, LedgerRow, row, utc_moment, utc_text
 from ..reasons import Reason, Status, detail_of, verdict
-from .tables import LOG_WATCH
 
-ACCESS = "access"  # the capture of a row about an access point, or about the run there
 # Reasons of skipped rows that mean "there was no time for it".
 _NO_TIME = (Reason.RUN_DEADLINE.value, Reason.NOT_ASKED.value, Reason.DUMP_AWAITED.value)
 # The durations of rows are rounded to milliseconds.
 _ROUNDING = datetime.timedelta(milliseconds=1)
 
 
-def cut_off(entry: LedgerRow, moment: datetime.datetime) -> LedgerRow:
+def mark_interrupted(entry: LedgerRow, moment: datetime.datetime) -> LedgerRow:
     """Return a row of a run that was interrupted at this moment.
 
     A capture that ended before the interruption keeps its row. Of one that ended later, nobody can tell whether it
@@ -37,14 +36,14 @@ def cut_off(entry: LedgerRow, moment: datetime.datetime) -> LedgerRow:
     return entry
 
 
-def run_row(cluster: str, cause: str, moment: datetime.datetime) -> LedgerRow:
+def interruption_row(cluster: str, cause: str, moment: datetime.datetime) -> LedgerRow:
     """Return the row that says of a whole part that its run was interrupted. cause: in words, "" where unknown."""
     by = f"by {cause}, " if cause else ""
     outcome = verdict(Reason.INTERRUPTED, f"{by}so what has no row here was not captured")
     return row(Instance(cluster=cluster, component="", name=""), ACCESS, outcome, started=utc_text(moment))
 
 
-def is_run_row(entry: LedgerRow) -> bool:
+def is_interruption_row(entry: LedgerRow) -> bool:
     """Return whether a row is one that run_row() made."""
     return entry.capture == ACCESS and entry.reason == Reason.INTERRUPTED.value and not entry.instance
 

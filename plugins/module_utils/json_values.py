@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from ..text import clean
+from .text import clean
 
 # Counters of the services are int64; a float of Go's may be written without a fraction, and has at most 309 digits.
 MAX_INTEGER = (1 << 63) - 1

@@ -8,22 +8,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Callable, Dict, Optional, Sequence
 
+from ..capture_names import LOG_WATCH, PROFILE_PREFIX, STACK, STACK_PPROF, STATUS_PREFIX, VERSION
 from ..model import LedgerRow
 from ..reasons import Status
 from ..text import counted, inline, printable
 from .log_report import log_section
 from .profile_report import profile_lines
-from .stack_groups import Group, groups_of, innermost_own, joined, ranked, shown_frames
+from .stack_groups import StackGroup, groups_of, innermost_own, merge_groups, rank_groups, shown_frames
 from .tables import (
-    LOG_WATCH,
-    PROFILE_PREFIX,
-    STACK,
-    STACK_PPROF,
-    STATUS_PREFIX,
-    VERSION,
-    by_component,
-    places,
-    troubles,
+    component_table,
+    place_lines,
+    summarize_reasons,
 )
 
 LONGEST_WAITS = 5
@@ -38,7 +33,9 @@ def table(rows: Sequence[LedgerRow]) -> list[str]:
     Where a whole place is missing, as an access point that was not reached, its line stands first.
     """
     failed = [entry for entry in rows if entry.status == Status.FAILED.value and not entry.instance]
-    return places(failed) + by_component(_dumps(rows), finding) + places([e for e in rows if e not in failed])
+    return (
+        place_lines(failed) + component_table(_dumps(rows), finding) + place_lines([e for e in rows if e not in failed])
+    )
 
 
 def _dumps(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
@@ -57,7 +54,7 @@ def finding(rows: Sequence[LedgerRow]) -> str:
     if restarted:
         who = restarted[0] if len(restarted) == 1 else str(len(restarted))
         return f"{who} restarted after the signal!"
-    trouble = troubles(rows)
+    trouble = summarize_reasons(rows)
     if trouble:
         return trouble
     totals = [int(entry.details.get("total") or entry.details.get("goroutines", 0)) for entry in rows]
@@ -74,7 +71,7 @@ def issue(run: dict[str, Any], rows: Sequence[LedgerRow], load: Loader) -> str:
     captures = _dumps(rows)
     watched = [entry for entry in rows if entry.capture == LOG_WATCH]
     profiles = profile_lines(rows)
-    status = by_component([entry for entry in rows if entry.capture.startswith(STATUS_PREFIX)], troubles)
+    status = component_table([entry for entry in rows if entry.capture.startswith(STATUS_PREFIX)], summarize_reasons)
     made = {"goroutine dumps": captures, "log verdicts": watched, "profiles": profiles, "status": status}
     names = [name for name, found in made.items() if found]
     title = " and ".join(names) or "nothing was captured"
@@ -124,7 +121,7 @@ def _component_section(component: str, rows: Sequence[LedgerRow], versions: Coun
     lines = [f"## {inline(component)}", ""]
     lines += ["- version: %s" % (shown or "unknown"), f"- instances: {instances}"]
     lines += [f"- dumps: {len(rows)}, complete: {complete}, goroutines in them: {total}", ""]
-    lines += _group_section(joined(load(entry.details["parsed"]) for entry in read))
+    lines += _group_section(merge_groups(load(entry.details["parsed"]) for entry in read))
     lines += ["Full files:", ""]
     lines += [
         f"- `{entry.path}` ({entry.status}, {counted(int(entry.details.get('goroutines', 0)), 'goroutine')})"
@@ -134,10 +131,10 @@ def _component_section(component: str, rows: Sequence[LedgerRow], versions: Coun
     return [*lines, ""]
 
 
-def _group_section(groups: Sequence[Group]) -> list[str]:
+def _group_section(groups: Sequence[StackGroup]) -> list[str]:
     """The groups that are worth reading, with their frames, and how many goroutines the others are."""
     lines = []
-    found = ranked(groups)
+    found = rank_groups(groups)
     if found:
         lines += [
             "Groups of equal stacks, over all dumps of the component. Who holds a worker of a pool comes first:",
@@ -154,7 +151,7 @@ def _group_section(groups: Sequence[Group]) -> list[str]:
     return [*lines, head, "", *rest, ""] if rest else lines
 
 
-def _rest(groups: Sequence[Group], left_out: Sequence[Group]) -> list[str]:
+def _rest(groups: Sequence[StackGroup], left_out: Sequence[StackGroup]) -> list[str]:
     """How many goroutines are in the groups that are not shown, by what they do."""
     counts: Counter[str] = Counter()
     for group in groups:
@@ -175,7 +172,9 @@ def _wait_section(rows: Sequence[LedgerRow], load: Loader) -> list[str]:
         for group in groups_of(load(str(entry.details.get("parsed", "")))):
             minutes, functions = group.get("wait_minutes_max"), tuple(group["functions"])
             if isinstance(minutes, int) and minutes > 0 and functions:
-                shown = Group(group["count"], 1, str(group.get("state") or ""), functions, tuple(group["locations"]))
+                shown = StackGroup(
+                    group["count"], 1, str(group.get("state") or ""), functions, tuple(group["locations"])
+                )
                 if not shown.is_idle:
                     found.append((minutes, shown, entry))
     if not found:

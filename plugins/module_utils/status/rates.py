@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, Sequence, Tuple
 
-from .documents import CLASSES
+from .responses import CLASSES
 
 # Totals of durations are sums of floats over a map, whose order is another one each time.
 DURATION_SLACK_MS = 1.0
@@ -16,7 +16,7 @@ DURATION_SLACK_RATIO = 1e-9
 Span = Tuple[Dict[str, Any], Dict[str, Any], float]
 
 
-def window(samples: Sequence[dict[str, Any]], restarted: bool | None = None) -> dict[str, Any] | None:
+def window_document(samples: Sequence[dict[str, Any]], restarted: bool | None = None) -> dict[str, Any] | None:
     """The window between the samples, or None when no endpoint was read twice.
 
     A sample is as in status.json; its "taken" maps an endpoint to the seconds at which it was read. restarted: the

@@ -12,13 +12,13 @@ import re
 from typing import Any, Iterable, Mapping, Sequence
 
 from ..model import LedgerRow
-from ..redact.gather import Gatherer
+from ..redact.identity_finder import IdentityFinder
 from ..redact.identity_words import CLUSTER, HOST, NAMESPACE, POD, is_component
-from ..redact.pseudonyms import Pseudonymizer
+from ..redact.pseudonym_table import PseudonymTable
+from ..redact.pseudonymizer import Pseudonymizer
 from ..redact.redactor import RedactionError, Redactor, texts_of
-from ..redact.tokens import Tokens
+from .folder_redaction import RedactionResult
 from .manifest import folder_files
-from .redaction import Looked
 from .store import DIRECTORY_MODE, ledger_bytes, make_directory, write_file
 
 # The name of a process on a host, which tells nothing: region-4711.
@@ -28,13 +28,18 @@ _WAITING = ".renamed"
 
 
 def replace_identities(
-    folder: str, rows: list[LedgerRow], run: dict[str, Any], looked: Looked, redactor: Redactor, tokens: Tokens
+    folder: str,
+    rows: list[LedgerRow],
+    run: dict[str, Any],
+    looked: RedactionResult,
+    redactor: Redactor,
+    tokens: PseudonymTable,
 ) -> tuple[list[LedgerRow], list[LedgerRow], dict[str, Any]]:
     """Replace them in the folder; the rows as they are now, the same with tokens, and what is said of the run.
 
     run: its id stays, as its user has named it. looked: gets what came of it.
     """
-    identities = Identities(folder, rows, run, tokens)
+    identities = FolderPseudonymizer(folder, rows, run, tokens)
     identities.replace_in_files(looked)
     rows = looked.rows(rows, redactor)
     hidden = identities.rows(rows)
@@ -44,12 +49,12 @@ def replace_identities(
     return rows, hidden, about
 
 
-class Identities:
+class FolderPseudonymizer:
     """The work on one bundle. tokens: of the map, which gets new ones. folder: of the bundle."""
 
-    def __init__(self, folder: str, rows: Sequence[LedgerRow], run: dict[str, Any], tokens: Tokens) -> None:
+    def __init__(self, folder: str, rows: Sequence[LedgerRow], run: dict[str, Any], tokens: PseudonymTable) -> None:
         self._folder = folder
-        gatherer = Gatherer(tokens)
+        gatherer = IdentityFinder(tokens)
         for entry in rows:
             if _is_process(entry.component, entry.instance):
                 gatherer.stays(entry.instance)
@@ -65,7 +70,7 @@ class Identities:
         self._pseudonyms = Pseudonymizer(tokens, gatherer)
         self._paths: dict[str, str] = {}
 
-    def replace_in_files(self, looked: Looked) -> None:
+    def replace_in_files(self, looked: RedactionResult) -> None:
         """Replace them in every file and path. A file that cannot be looked through is removed."""
         paths = [path for path, _stream in folder_files(self._folder)]
         taken: dict[str, bool] = {}

@@ -65,7 +65,7 @@ class _Pattern:
 
 
 @dataclass
-class Words:
+class LogKeywords:
     """The finds of one window or, with add() called again, of several that follow one another."""
 
     starts: list[str] = field(default_factory=list)
@@ -128,7 +128,7 @@ def _busy(pool: Pool, last: str) -> dict[str, Any]:
 
 def log_document(data: bytes, seconds: int, truncated: bool) -> dict[str, Any]:
     """The document log of status.json for one window."""
-    words, contexts = Words(), ContextCollector(stamped=False)
+    words, contexts = LogKeywords(), ContextCollector(stamped=False)
     text = b"\n" + data  # what stands at its beginning is a whole line
     for hit in find(text, load_patterns(), 1):
         place = words.add(hit).opens_place()

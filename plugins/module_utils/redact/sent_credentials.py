@@ -11,16 +11,16 @@ from __future__ import annotations
 _SENT: set[bytes] = set()
 
 
-def note(credential: str) -> None:
+def remember(credential: str) -> None:
     """Remember a credential before it is sent. Safe to call from several threads."""
     _SENT.add(credential.encode("utf-8", "surrogateescape"))
 
 
-def noted() -> frozenset[bytes]:
+def remembered() -> frozenset[bytes]:
     """Return the credentials so far."""
     return frozenset(_SENT.copy())
 
 
-def forget() -> None:
+def forget_all() -> None:
     """Forget all of them."""
     _SENT.clear()

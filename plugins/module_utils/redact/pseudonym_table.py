@@ -23,7 +23,7 @@ def kind_of_token(token: str) -> str:
     return match.group("kind") if match else ""
 
 
-class Tokens:
+class PseudonymTable:
     """Which token stands for which identity. The same one always has the same; no two have the same.
 
     avoid: words that are no free tokens, as something real is called so.
@@ -72,11 +72,11 @@ class Tokens:
         return {"format": FORMAT, "version": VERSION, "tokens": tokens}
 
 
-def tokens_of(document: object) -> Tokens:
+def parse_table(document: object) -> PseudonymTable:
     """What document() has made. ValueError for anything else."""
     if not isinstance(document, dict) or (document.get("format"), document.get("version")) != (FORMAT, VERSION):
         raise ValueError("it is of another format")
     tokens = document.get("tokens")
     if not isinstance(tokens, dict) or not all(isinstance(token, str) for token in tokens.values()):
         raise ValueError("it holds no tokens")
-    return Tokens({identity.encode("utf-8", "surrogateescape"): token for identity, token in tokens.items()})
+    return PseudonymTable({identity.encode("utf-8", "surrogateescape"): token for identity, token in tokens.items()})

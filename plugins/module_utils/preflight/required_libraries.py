@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Iterable
 
 from ..text import shortened
-from .mistakes import Effective, Values
+from .validation import Effective, Values
 from .variables import AUDIT, PROFILES
 
 # Role -> what it needs on the controller.

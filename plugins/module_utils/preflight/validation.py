@@ -14,7 +14,7 @@ from ..captures.profiles.collector import LONGEST
 from ..text import shortened
 from ..transports.base import SetupError
 from ..watch.patterns import load_patterns
-from .values import as_dict, as_list, is_set, is_true, wrong_value
+from .value_checks import as_dict, as_list, is_set, is_true, wrong_value
 from .variables import AUDIT, BUNDLE, LOGS, PREFIX, PROFILES, STACKS, STATISTICS, VARIABLES, Variable, like, used_by
 
 MOST_HOSTS = 3

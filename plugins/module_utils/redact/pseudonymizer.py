@@ -15,8 +15,16 @@ import re
 from collections import Counter
 from typing import Any, Iterable, Iterator
 
-from .encoded import changed, is_encoded
-from .gather import MAX_DEPTH, Gatherer, is_distinct, windows
+from .binary_formats import (
+    Patch,
+    packed_anew,
+    printable,
+    profile_with_texts,
+    repacked,
+    texts_of_profile,
+    unpacked,
+)
+from .identity_finder import MAX_DEPTH, IdentityFinder, is_distinct, windows
 from .identity_forms import (
     BEGINS,
     DIVIDER,
@@ -29,17 +37,9 @@ from .identity_forms import (
     short_forms,
     unescaped,
 )
-from .packed import (
-    Patch,
-    packed_anew,
-    printable,
-    profile_with_texts,
-    repacked,
-    texts_of_profile,
-    unpacked,
-)
+from .pseudonym_table import PseudonymTable, kind_of_token
 from .redactor import GZIP, OVERLAP, PROFILE, RedactionError, content_of
-from .tokens import Tokens, kind_of_token
+from .text_encodings import changed, is_encoded
 
 # What is remembered of what was looked at, in bytes, and how many of them each has besides its own.
 MAX_REMEMBERED, _OVERHEAD = 256 << 20, 100
@@ -62,7 +62,7 @@ class Pseudonymizer:
     counts: how often something of each kind was replaced.
     """
 
-    def __init__(self, tokens: Tokens, found: Gatherer) -> None:
+    def __init__(self, tokens: PseudonymTable, found: IdentityFinder) -> None:
         self.counts: Counter[str] = Counter()
         self._tokens = tokens
         # Those that are replaced only where nothing else can stand.

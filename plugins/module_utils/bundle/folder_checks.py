@@ -12,7 +12,7 @@ import stat
 MIN_FREE_BYTES = 64 << 20
 
 
-def foreign(path: str) -> str:
+def ownership_problem(path: str) -> str:
     """Why a folder that is there is not ours to write to, or "". A link counts as well as the folder that it leads to.
 
     Another user of the machine may have made it, to read or to replace what is written there.
@@ -26,7 +26,7 @@ def foreign(path: str) -> str:
     return ""
 
 
-def check_place(output: str) -> None:
+def check_folder(output: str) -> None:
     """ValueError unless this user, and nobody else, can make and replace a folder in output, and there is room.
 
     output need not be there yet: then it is about the folder that it would be made in.
@@ -36,7 +36,7 @@ def check_place(output: str) -> None:
         place = os.path.dirname(place)
     if not os.path.isdir(place):
         raise ValueError(f"{place} is not a folder, so nothing can be written to {output}")
-    problem = foreign(place)
+    problem = ownership_problem(place)
     if problem:
         raise ValueError(f"{problem}: take another folder")
     if not os.access(place, os.W_OK | os.X_OK):

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Sequence
 
+from ..capture_names import STATUS_PREFIX
 from ..model import LedgerRow
 from ..reasons import Status
 from ..text import columns, printable
 
 _NOT_ASKED = Status.SKIPPED.value
-_ENDPOINT = "status:"
 
 
 def status_table(rows: Sequence[LedgerRow]) -> list[str]:
@@ -37,7 +37,7 @@ def _line(component: str, rows: Sequence[LedgerRow]) -> list[str]:
     by_instance: dict[tuple[str, str, str], list[str]] = {}
     for entry in rows:
         statuses = by_instance.setdefault((entry.cluster, entry.namespace, entry.instance), [])
-        if entry.capture.startswith(_ENDPOINT) and entry.status != _NOT_ASKED:
+        if entry.capture.startswith(STATUS_PREFIX) and entry.status != _NOT_ASKED:
             statuses.append(entry.status)
     counts: Counter[str] = Counter()
     for statuses in by_instance.values():
@@ -56,5 +56,5 @@ def _finding(rows: Sequence[LedgerRow]) -> str:
     if troubled:
         most = sorted(troubled.items(), key=lambda item: (-len(item[1]), item[0]))[:3]
         return ", ".join(f"{len(instances)} {reason}" for reason, instances in most)
-    asked = any(entry.capture.startswith(_ENDPOINT) and entry.status != _NOT_ASKED for entry in rows)
+    asked = any(entry.capture.startswith(STATUS_PREFIX) and entry.status != _NOT_ASKED for entry in rows)
     return "" if asked else ", ".join(sorted({entry.reason for entry in rows if entry.status == _NOT_ASKED}))

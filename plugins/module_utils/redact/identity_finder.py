@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Gather the names of hosts, pods, projects, users and instances from everything that a bundle holds. Pure.
 
-A name is found once, where a field or a notation tells what it is; pseudonyms.py then replaces it wherever it stands.
+A name is found once, where a field or a notation tells what it is; pseudonymizer.py then replaces it everywhere.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Iterator, Sequence
 
 from .identity_forms import ASSIGNED, DIVIDER, is_escaped, named_in_words, unescaped, words_of
 from .identity_words import DNS, HOST, ID, USER, is_of_every_cloud, kind_of_field
-from .tokens import Tokens
+from .pseudonym_table import PseudonymTable
 
 # A shorter name stands for too much else, a longer one is none (RFC 1035 allows 253).
 SHORTEST, LONGEST = 3, 253
@@ -56,10 +56,10 @@ def windows(data: bytes) -> Iterator[bytes]:
         start = end
 
 
-class Gatherer:
+class IdentityFinder:
     """Collects names and their kinds. tokens: words that are tokens already are no names."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: PseudonymTable) -> None:
         self._tokens = tokens
         self._seen: set[bytes] = set()
         self._stay: set[bytes] = set()

@@ -13,9 +13,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Callable
 
+from ..json_values import BadValue, Fields, json_object, text_of
 from ..reasons import Reason, Verdict, said, verdict
 from ..text import clean
-from .values import BadValue, Fields, json_object, text_of
 
 # A real region has 2,221 paths and 32 pools.
 MAX_PATHS = 20_000
@@ -34,28 +34,28 @@ _BY_STATUS = {
 
 
 @dataclass(frozen=True)
-class Reading:
+class StatusReading:
     """The verdict on one answer, and its document where there is one."""
 
     outcome: Verdict
     document: dict[str, Any] | None = None
 
 
-def read(endpoint: str, status: int, headers: dict[str, str], body: bytes, cut_by: str = "") -> Reading:
+def parse_response(endpoint: str, status: int, headers: dict[str, str], body: bytes, cut_by: str = "") -> StatusReading:
     """What an answer says. cut_by: why the body is not whole ("size", "time", "end"), "" where it is."""
-    refusal = refusal_of(status, headers, body)
+    refusal = error_verdict(status, headers, body)
     if refusal is not None:
-        return Reading(refusal)
+        return StatusReading(refusal)
     if cut_by:
-        return Reading(cut_verdict(cut_by, len(body)))
+        return StatusReading(truncated_verdict(cut_by, len(body)))
     try:
         document = _PARSERS[endpoint](body)
     except BadValue as error:
-        return Reading(verdict(Reason.NOT_JSON, str(error)))
-    return Reading(verdict(Reason.RECORDED, _worth_saying(document)), document)
+        return StatusReading(verdict(Reason.NOT_JSON, str(error)))
+    return StatusReading(verdict(Reason.RECORDED, _worth_saying(document)), document)
 
 
-def refusal_of(status: int, headers: dict[str, str], body: bytes) -> Verdict | None:
+def error_verdict(status: int, headers: dict[str, str], body: bytes) -> Verdict | None:
     """The verdict on an answer that is not one of success."""
     if 200 <= status < 300:
         return None
@@ -75,7 +75,7 @@ def _said(status: int, body: bytes) -> str:
     return f"{status} {said(words, 160)}" if isinstance(words, str) and words else str(status)
 
 
-def cut_verdict(cut_by: str, size: int) -> Verdict:
+def truncated_verdict(cut_by: str, size: int) -> Verdict:
     """The verdict on a body of which so many bytes came; cut_by: why no more."""
     if cut_by == "size":
         return verdict(Reason.BODY_TOO_LARGE, f"it was read up to {size} bytes")

@@ -18,7 +18,7 @@ from .store import redacted_rows, write_file
 
 
 @dataclass
-class Looked:
+class RedactionResult:
     """What came of it. replaced: how often each rule's marker stands in the files; changed: path -> size and sha256;
     failed: path -> why, of files that were removed."""
 
@@ -51,9 +51,9 @@ class Looked:
         return {"level": level, "replaced": dict(sorted(self.replaced.items()))}
 
 
-def redact_folder(folder: str, redactor: Redactor) -> Looked:
+def redact_folder(folder: str, redactor: Redactor) -> RedactionResult:
     """Take the secrets out of each file. What cannot be looked through is removed."""
-    looked = Looked()
+    looked = RedactionResult()
     # Listed first, as files are replaced on the way.
     for path in [path for path, _stream in folder_files(folder)]:
         full = os.path.join(folder, *path.split("/"))
