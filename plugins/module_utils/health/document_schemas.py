@@ -1,9 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shapes of the documents that audits are made of: status.json of an instance, cluster.json of an access point.
+"""Schemas of the documents that an audit reads: status.json of an instance, cluster.json of an access point.
 
-Only what stands here reaches the rules. Units are in the names, as in the documents.
+Rules see only the keys that are listed here. Units are in the names, as in the documents.
+docs/schemas describes the documents as they are written. These schemas are wider where an audit also reads documents
+of older releases.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ STATUS_FORMAT = "cloudpods.diagnostics/status"
 CLUSTER_FORMAT = "cloudpods.diagnostics/cluster-status"
 VERSION = 1
 
-# Asked of an instance beside its endpoints.
+# Collected of an instance besides its endpoints.
 CERTIFICATE, LOG = "certificate", "log"
 WINDOW = "window"
 SAMPLED = ENDPOINTS
@@ -43,7 +45,7 @@ _INSTANCE_TEXTS = (
     "last_started",
     "last_ended",
 )
-# Of a process only what shows that it does not run; the host transport sees it.
+# Only what shows that a process does not run. Set by the host transport.
 _PROCESS = record({}, _texts("state", "waits_in"), state="", waits_in="")
 INSTANCE = record(
     {"cluster": name, "component": name, "name": name, "state": choice(*(state.value for state in State))},
@@ -59,7 +61,8 @@ MISSING = each(record({"endpoint": text, "reason": text}, {"sample": number, "me
 SAMPLE: dict[str, Schema] = {
     "ping": record({"answered": flag}, {"duration_ms": number}),
     "version": record({"text": text}, _texts("branch", "commit", "built"), branch="", commit="", built=""),
-    # Not its paths: totals since the start say little, and they are the bulk. What was called in between is in window.
+    # Without its paths: they are most of the document, and their totals since the start say little. The window has the
+    # paths that were called between the samples.
     "stats": record(
         _numbers("hits_2xx", "hits_4xx", "hits_5xx"), _numbers("duration_2xx_ms", "duration_4xx_ms", "duration_5xx_ms")
     ),
@@ -121,7 +124,7 @@ WINDOW_SCHEMA = record(
         ),
     ),
 )
-# What of the window is null where an endpoint's figures could not be compared.
+# Endpoint -> the key of the window that is null if the endpoint could not be compared between the samples.
 WINDOW_SIGN = {
     "stats": "requests",
     "worker_stats": "workers",
@@ -132,7 +135,7 @@ WINDOW_SIGN = {
 CERTIFICATE_SCHEMA = record(
     {"not_after": text, "days_left": number}, _texts("subject", "issuer"), subject="", issuer=""
 )
-# The last lines of one pattern without a long pause between two. Documents of releases before it do not have it.
+# The last lines of one pattern without a long pause between two. Optional: older releases did not write it.
 _EPISODE = record({"count": number}, _texts("first", "last", "line"), first="", last="", line="")
 _BUSY = ("cycles_first", "cycles_last", "cycles_max", "queue_first", "queue_last", "queue_most", "queue_reports")
 LOG_SCHEMA = record(

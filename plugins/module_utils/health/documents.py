@@ -131,13 +131,13 @@ def _check_format(raw: Any, name: str) -> None:
         raise SchemaError(f"not a document of the format {name}, version {VERSION}")
 
 
-def _section(raw: dict[str, Any], key: str, shape: Schema, status: InstanceStatus) -> Any:
+def _section(raw: dict[str, Any], key: str, schema: Schema, status: InstanceStatus) -> Any:
     """One section of the document; None where there is none, or one that cannot be used, which status.broken says."""
     value = raw.get(key)
     if value is None:
         return None
     try:
-        return shape(value, key)
+        return schema(value, key)
     except SchemaError as error:
         status.broken[key] = str(error)
         return None
