@@ -62,6 +62,12 @@ class OpenStream:
     silence: float
     previous: bool = False
 
+    @property
+    def query(self) -> dict[str, str]:
+        """Parameters of the request for this stream."""
+        query = {"previous": "true"} if self.previous else {"follow": "true"}
+        return dict(query, sinceTime=self.since) if self.since else query
+
 
 @dataclass(frozen=True)
 class ReadStream:

@@ -99,10 +99,7 @@ class PodFollow(LogFollow):
 
     def _open(self, step: OpenStream) -> None:
         self._open_stream.close()
-        query = {"previous": "true"} if step.previous else {"follow": "true"}
-        if step.since:
-            query["sinceTime"] = step.since
-        stream = self._open_stream.enter_context(self._log.opening(step.instance, query, step.timeout))
+        stream = self._open_stream.enter_context(self._log.opening(step.instance, step.query, step.timeout))
         self._stream, self._chunks = stream, stream.chunks(silence=step.silence)
 
     def _read(self, _step: ReadStream) -> bytes | StreamEnd:

@@ -1,18 +1,18 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Logs in memory, served as an API server and a kubelet serve them: what they look back for, and what they lose."""
+"""Logs in memory, served as an API server and a kubelet serve them, with what a kubelet leaves out or sends again."""
 
 from __future__ import annotations
 
 import datetime
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.continuity_steps import Now
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.follow import system_clock
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.problem import ApiProblem
 
 
@@ -21,9 +21,24 @@ def stamped(text: str, moment: float) -> bytes:
     return f"{when:%Y-%m-%dT%H:%M:%S.%f}000Z {text}\n".encode()
 
 
+class SimulatedClock:
+    """Clock that a test sets forward. Each reading takes ten microseconds, so that no two timestamps are equal."""
+
+    def __init__(self, wall: float = 1_795_608_000.0) -> None:
+        self._wall = wall
+        self.passed = 0.0
+
+    def __call__(self) -> Now:
+        self.passed += 1e-5
+        return Now(self._wall + self.passed, self.passed)
+
+    def advance(self, seconds: float) -> None:
+        self.passed += seconds
+
+
 @dataclass
 class Log:
-    """What one container wrote. oldest: the number of the first line that a new stream is given."""
+    """Log of one container. oldest: the number of the first line that a new stream is given."""
 
     lines: list[bytes] = field(default_factory=list)
     oldest: int = 0
@@ -32,30 +47,25 @@ class Log:
 
 @dataclass
 class Kubelet:
-    """One container's logs, in place of an Api.
+    """Logs of one pod, in place of an Api.
 
-    refusal: what is raised in place of an answer. error_text: what new streams give instead of the log.
-    deaf: streams that are open are not told of new lines any more.
-    pace: is called before each chunk of a stream. chunk_lines: the most lines in a chunk. asked: the query of each
-    call. ahead: seconds that the wall clock of clock() is ahead of the machine's.
+    refusal: raised in place of an answer. error_text: sent by new streams in place of the log.
+    pace: called before each chunk of a stream. chunk_lines: the most lines in a chunk. asked: the query of each call.
     """
 
     log: Log = field(default_factory=Log)
     before: Log | None = None
+    clock: Callable[[], Now] = system_clock
     refusal: ApiProblem | None = None
     error_text: bytes = b""
     pace: Callable[[], object] = lambda: None
     chunk_lines: int = 100
-    ahead: float = 0.0
     asked: list[dict[str, str]] = field(default_factory=list)
     streams: list[LogBody] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def time(self) -> float:
-        return time.time() + self.ahead
-
-    def clock(self) -> Now:
-        return Now(self.time(), time.monotonic())
+        return self.clock().wall
 
     def say(self, *texts: str, ago: float = 0.0) -> None:
         with self.changed:
@@ -100,20 +110,25 @@ class Kubelet:
     def followed(self) -> list[dict[str, str]]:
         return [query for query in list(self.asked) if "follow" in query]
 
+    def new_stream(self, query: dict[str, str]) -> LogBody:
+        """Open a stream, which may have nothing to give yet. ApiProblem."""
+        self.asked.append(query)
+        if self.refusal is not None:
+            raise self.refusal
+        log = self.before if query.get("previous") else self.log
+        if log is None:
+            raise ApiProblem(400, "previous terminated container not found")
+        stream = LogBody(self, log, query)
+        if self.error_text:
+            stream.end = (False, self.error_text)
+        self.streams.append(stream)
+        return stream
+
     def open_stream(self, path: str, query: dict[str, str], deadline: Deadline, patience: float) -> LogBody | None:
         assert path == "/api/v1/namespaces/cloud/pods/region-a/log"
         deadline.check()
         with self.changed:
-            self.asked.append(query)
-            if self.refusal is not None:
-                raise self.refusal
-            log = self.before if query.get("previous") else self.log
-            if log is None:
-                raise ApiProblem(400, "previous terminated container not found")
-            stream = LogBody(self, log, query)
-            if self.error_text:
-                stream.end = (False, self.error_text)
-            self.streams.append(stream)
+            stream = self.new_stream(query)
             begun = self.changed.wait_for(lambda: stream.has_something, min(patience, deadline.remaining()))
             return stream if begun else None
 
@@ -135,6 +150,7 @@ class LogBody:
         self.deaf = False
         self.reopens = -1
         self.broken = False
+        self.is_finished = False
 
     @property
     def has_something(self) -> bool:
@@ -153,29 +169,28 @@ class LogBody:
 
     def chunks(self, silence: float | None = None) -> Iterator[bytes]:
         changed = self._kubelet.changed
-        while True:
+        while not self.is_finished:
             self._kubelet.pace()
             with changed:
                 if not changed.wait_for(lambda: self.has_something, silence):
                     self.broken = True
                     return
-                if self.end is not None:
-                    self.broken, last = self.end
-                    if last:
-                        yield last
-                    return
-                lines = self._next
-            if not lines:
-                return
-            self._at += len(lines)
-            data = b"".join(map(self._shown, lines))[: self._limit]
-            self._limit -= len(data)
-            # Lines do not end where chunks do.
-            for part in (data[: len(data) // 3], data[len(data) // 3 :]):
-                if part:
-                    yield part
-            if not self._limit:
-                return
+                parts = self.take()
+            yield from parts
+
+    def take(self) -> list[bytes]:
+        """Return the next parts of the log. A stream that comes to its end is finished, and may be broken."""
+        lines = [] if self.end is not None else self._next
+        if not lines:
+            self.is_finished = True
+            self.broken, last = self.end or (False, b"")
+            return [last] if last else []
+        self._at += len(lines)
+        data = b"".join(map(self._shown, lines))[: self._limit]
+        self._limit -= len(data)
+        self.is_finished = not self._limit
+        # Lines do not end where chunks do.
+        return [part for part in (data[: len(data) // 3], data[len(data) // 3 :]) if part]
 
     def _shown(self, line: bytes) -> bytes:
         return line if self._is_stamped else line.partition(b" ")[2]
