@@ -1,10 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Subject, issuer and end of a certificate, out of its DER. Pure.
+"""Parser of the DER of an X.509 certificate: subject, issuer and validity (RFC 5280 section 4.1, ITU-T X.690). Pure.
 
-The standard library decodes a certificate only when it has verified it, which those of the services (signed by an
-authority of their own) are not; so the few fields are read here. ITU-T X.690, RFC 5280 section 4.1.
+Written by hand because it runs on nodes, which have only the standard library. That decodes a certificate only after
+it has verified it, and a private authority signs those of Cloudpods. The controller has the library cryptography, but
+status.json with `days_left` is complete on the node. The test compares this parser with that library.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from ..json_values import BadValue
 from ..logtext.timestamps import utc
 from ..text import clean
 
-_SEQUENCE, _OID, _UTC_TIME, _TIME, _EXPLICIT_0 = 0x30, 0x06, 0x17, 0x18, 0xA0
+_SEQUENCE, _OID, _UTC_TIME, _GENERALIZED_TIME, _EXPLICIT_0 = 0x30, 0x06, 0x17, 0x18, 0xA0
 _NAMES = {b"\x55\x04\x03": "CN", b"\x55\x04\x0a": "O", b"\x55\x04\x0b": "OU", b"\x55\x04\x06": "C"}
 _WIDE = {0x1C: "utf-32-be", 0x1E: "utf-16-be"}
 
 
 def certificate_document(der: bytes, now: datetime.datetime) -> dict[str, Any]:
-    """{"subject", "issuer", "not_before", "not_after", "days_left"}. BadValue when it is no certificate."""
+    """Return {"subject", "issuer", "not_before", "not_after", "days_left"}. Raise BadValue for anything else."""
     try:
         return _read(der, now)
     except (IndexError, ValueError) as error:
@@ -30,14 +31,14 @@ def certificate_document(der: bytes, now: datetime.datetime) -> dict[str, Any]:
 
 
 def _read(der: bytes, now: datetime.datetime) -> dict[str, Any]:
-    # What is certified is the first of the three parts: the rest is its signature.
+    # tbsCertificate is the first of three parts; the signature algorithm and the signature follow.
     (certificate,) = _values(der, limit=1)
-    (certified,) = _values(_expect(certificate, _SEQUENCE), limit=1)
-    parts = list(_values(_expect(certified, _SEQUENCE), limit=8))
-    if parts[0][0] == _EXPLICIT_0:  # the version, which the first one does not state
+    (to_be_signed,) = _values(_expect(certificate, _SEQUENCE), limit=1)
+    parts = list(_values(_expect(to_be_signed, _SEQUENCE), limit=8))
+    if parts[0][0] == _EXPLICIT_0:  # version, absent in v1 certificates
         parts = parts[1:]
     _serial, _algorithm, issuer, validity, subject = parts[:5]
-    begins, ends = (_moment(*item) for item in _values(_expect(validity, _SEQUENCE), limit=2))
+    begins, ends = (_time(*item) for item in _values(_expect(validity, _SEQUENCE), limit=2))
     return {
         "subject": _name(_expect(subject, _SEQUENCE)),
         "issuer": _name(_expect(issuer, _SEQUENCE)),
@@ -48,7 +49,7 @@ def _read(der: bytes, now: datetime.datetime) -> dict[str, Any]:
 
 
 def _values(data: bytes, limit: int = 64) -> Iterator[tuple[int, bytes]]:
-    """(tag, content) of each of the values that follow one another, up to the limit."""
+    """Yield (tag, content) of each value in a sequence of DER values, up to the limit."""
     at = 0
     while at < len(data) and limit:
         tag, length, at = data[at], data[at + 1], at + 2
@@ -70,18 +71,18 @@ def _expect(value: tuple[int, bytes], tag: int) -> bytes:
     return value[1]
 
 
-def _moment(tag: int, content: bytes) -> datetime.datetime:
+def _time(tag: int, content: bytes) -> datetime.datetime:
     text = content.decode("ascii")
     if tag == _UTC_TIME:
-        # RFC 5280: two digits of year are 1950 to 2049.
+        # RFC 5280, section 4.1.2.5.1: the two digits of a year stand for 1950 to 2049.
         text = ("19" if text[:2] >= "50" else "20") + text
-    elif tag != _TIME:
+    elif tag != _GENERALIZED_TIME:
         raise ValueError(f"tag {tag} instead of a time")
     return datetime.datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=datetime.timezone.utc)
 
 
 def _name(content: bytes) -> str:
-    """Such as "CN=region, O=system": the well-known parts in their order."""
+    """Return a name such as "CN=region, O=system": the common attributes, in the order of the certificate."""
     words = []
     for _tag, group in _values(content):
         for _inner_tag, pair in _values(group):
