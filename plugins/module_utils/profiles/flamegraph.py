@@ -1,7 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A flame graph as one HTML page that needs nothing else, with a bounded number of frames."""
+"""Flame graph as one self-contained HTML page with a bounded number of frames.
+
+The page has one placeholder, for a JSON document, and is filled in by hand instead of by Jinja2. profile_analysis runs
+as a module, maybe under another Python than Ansible's, where Jinja2 need not be installed.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,14 @@ from .call_tree import CallTree
 from .flamegraph_page import PAGE
 from .model import ValueType
 
-MOST_FRAMES = 10_000  # shown of one sample type
-_ALL, _REST = -1, -2  # what is no function
+# The largest frames of a sample type that are shown.
+MOST_FRAMES = 10_000
+# Names of frames that are no function: the root, and several small frames together.
+_ALL, _REST = -1, -2
 
 
 class _Frame(NamedTuple):
-    """One frame: a node of the tree, or (rest) several small ones with their parent in common, put together."""
+    """A frame: a node of the tree, or (rest) the small children of one node together."""
 
     nodes: tuple[int, ...]
     depth: int
@@ -26,7 +32,7 @@ class _Frame(NamedTuple):
 
 
 def flamegraph(tree: CallTree, kinds: list[ValueType], title: str, first: int, notes: list[str], most: int) -> str:
-    """The page. first: the sample type to begin with. most: frames of one sample type, the largest ones."""
+    """Return the page. first: the sample type shown first. most: the number of frames shown of a sample type."""
     graphs = []
     for index, kind in enumerate(kinds):
         own = [max(value, 0) for value in tree.own[index]]
@@ -37,9 +43,9 @@ def flamegraph(tree: CallTree, kinds: list[ValueType], title: str, first: int, n
 
 
 def diff_flamegraph(tree: CallTree, kinds: list[ValueType], title: str, first: int, notes: list[str], most: int) -> str:
-    """The page of a difference. tree.own has what is now of each type, and after those of all, what was before.
+    """Return the page of a difference. tree.own holds the new values of all sample types, then the old ones.
 
-    A frame is as wide as the larger of both, so that what has gone is still seen.
+    A frame is as wide as the larger value, so that functions that are gone remain visible.
     """
     graphs = []
     for index, kind in enumerate(kinds):
@@ -54,7 +60,7 @@ def diff_flamegraph(tree: CallTree, kinds: list[ValueType], title: str, first: i
 
 
 def _frames(tree: CallTree, widths: list[int], most: int) -> tuple[list[_Frame], list[str]]:
-    """The frames, each before those below it, these with the widest first; and what is to be said of them."""
+    """Return the frames in depth-first order, the widest child first, and notes about them."""
     order = sorted((node for node in range(1, len(widths)) if widths[node]), key=lambda node: (-widths[node], node))
     kept = {0, *order[:most]}
     below: dict[int, list[int]] = {}
@@ -85,7 +91,7 @@ def _column(frames: list[_Frame], values: list[int]) -> list[int]:
 def _graph(
     tree: CallTree, kind: ValueType, frames: list[_Frame], own: list[int], sums: list[int], widths: list[int]
 ) -> dict[str, Any]:
-    """The frames as columns. name: a function of the tree, _ALL or _REST; merged: how many are put together."""
+    """Return the frames as columns. name: a function, _ALL or _REST. merged: the number of frames in a _REST."""
     return {
         "type": escaped(kind.type),
         "unit": escaped(kind.unit),
@@ -99,7 +105,7 @@ def _graph(
 
 
 def _page(tree: CallTree, graphs: list[dict[str, Any]], title: str, first: int, notes: list[str], diff: bool) -> str:
-    """The page with these graphs; only names that are used go along."""
+    """Return the page with these graphs and only the names that they use."""
     used = sorted({name for graph in graphs for name in graph["name"] if name >= 0})
     places = {name: place for place, name in enumerate(used, 1)}
     places.update({_ALL: 0, _REST: -1})
@@ -115,6 +121,6 @@ def _page(tree: CallTree, graphs: list[dict[str, Any]], title: str, first: int, 
         "files": ["", *(tree.files[name] for name in used)],
         "trees": graphs,
     }
-    # Nothing in it may end the script element or begin a comment.
+    # Names are untrusted: none may end the script element or begin a comment.
     text = json.dumps(document, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
     return PAGE.replace("@DATA@", text)

@@ -1,7 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pictures of the counts by minute: an SVG that needs nothing else, and a few characters for a table. Pure."""
+"""Timeline of log lines and hits by minute: a self-contained SVG, and a sparkline for tables. Pure.
+
+The SVG is written by hand instead of by Jinja2, because it is made on the node that reads the log. Nodes have only the
+standard library.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from ..text import clean
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 MAX_BARS = 240
+# Pixels.
 _BAR, _GAP_BAR, _HEIGHT, _LEFT, _TOP, _FOOT = 6, 1, 60, 84, 34, 30
 _SERIES = (
     ("hits", (CRITICAL, WARNING, INFO), {CRITICAL: "#c62828", WARNING: "#ef9a00", INFO: "#5c8bb0"}),
@@ -28,11 +33,11 @@ _STYLE = (
 
 
 def time_columns(minutes: Sequence[dict[str, Any]], most: int = MAX_BARS) -> tuple[list[dict[str, Any]], int]:
-    """The minutes of log.json without holes between them, in at most so many columns; the minutes of one column."""
+    """Return the minutes of log.json in at most `most` columns without gaps, and the number of minutes per column."""
     known = {_number(each["minute"]): each for each in minutes if each["minute"]}
     if not known:
         return [], 1
-    # Of a log that jumps over years, the minutes that hold lines: the time between them is not shown.
+    # If a wrong clock makes the log jump by years, show only the minutes with lines.
     first, last = min(known), max(known)
     numbers = range(first, last + 1) if last - first < len(known) * most else sorted(known)
     width = math.ceil(len(numbers) / most)
@@ -48,7 +53,7 @@ def time_columns(minutes: Sequence[dict[str, Any]], most: int = MAX_BARS) -> tup
 
 
 def sparkline(minutes: Sequence[dict[str, Any]], width: int = 20) -> str:
-    """What tells of trouble by minute, as characters; "" where nothing does."""
+    """Return the warnings and criticals by minute as block characters, or "" if there are none."""
     columns, _minutes = time_columns(minutes, width)
     counts = [column[WARNING] + column[CRITICAL] for column in columns]
     if not any(counts):
@@ -58,8 +63,10 @@ def sparkline(minutes: Sequence[dict[str, Any]], width: int = 20) -> str:
 
 
 def timeline_svg(title: str, minutes: Sequence[dict[str, Any]], gaps: Sequence[dict[str, Any]] = ()) -> str:
-    """An SVG of the minutes of log.json: hits by severity above, lines below, both on a logarithmic scale; a grey band
-    stands where a gap is."""
+    """Return an SVG of the minutes of log.json: hits by severity above, lines below, gaps as grey bands.
+
+    Both scales are logarithmic.
+    """
     columns, each = time_columns(minutes)
     width = _LEFT + max(len(columns) * (_BAR + _GAP_BAR), 380) + 12
     height = _TOP + len(_SERIES) * (_HEIGHT + _FOOT)
@@ -76,7 +83,7 @@ def timeline_svg(title: str, minutes: Sequence[dict[str, Any]], gaps: Sequence[d
         unit = "minute" if each == 1 else f"{each} minutes"
         foot = f"{columns[0]['minute']} to {columns[-1]['minute']} UTC, one bar is {unit}"
     else:
-        foot = "no line tells its time"
+        foot = "no line has a timestamp"
     parts.append(f'<text x="{_LEFT}" y="{height - 8}">{_escaped(foot)}</text></svg>')
     return "\n".join(parts) + "\n"
 
@@ -108,7 +115,7 @@ def _chart(
 
 
 def _bands(columns: Sequence[dict[str, Any]], gaps: Sequence[dict[str, Any]], bottom: int) -> list[str]:
-    """Where something was not seen."""
+    """Return a grey band for each gap."""
     parts = []
     for gap in gaps:
         since, until = (str(gap.get(name, ""))[:16] for name in ("since", "until"))
