@@ -63,9 +63,10 @@ venv:  ## the virtual environment with every tool; prints its path
 hooks:  ## let Git run the fast linters before a commit and check its message
 	$(call in_venv,dev) pre-commit install
 constraints:  ## pin what the requirement files now need; UPGRADE=1: at the newest versions
-	$(call in_venv,dev) uv pip compile --quiet --universal --python-version 3.10 --no-annotate $(if $(UPGRADE),--upgrade) \
+	$(call in_venv,uv) UV_SYSTEM_CERTS=1 uv pip compile --quiet --universal --python-version 3.10 --no-annotate $(if $(UPGRADE),--upgrade) \
 	  --custom-compile-command "make constraints" --output-file requirements/constraints.txt \
-	  requirements/audit.txt requirements/demo.txt requirements/dev.txt requirements/galaxy.txt requirements/go.txt
+	  requirements/audit.txt requirements/demo.txt requirements/dev.txt requirements/galaxy.txt requirements/go.txt \
+	  requirements/uv.txt
 format:  ## format the Python sources
 	$(call in_venv,dev) ruff format .
 docs:  ## the pages that are made from the code, and the modules and roles as HTML; prints the path

@@ -23,7 +23,7 @@ from workspace import cache, digest, locked
 SUITE = "trixie"
 MINOR = 13
 NAME = f"python3.{MINOR}"
-PACKAGES = (NAME, f"{NAME}-venv")  # the latter brings pip as a wheel
+PACKAGES = (NAME, f"{NAME}-venv")
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 APT = """\
 Dir "{work}";
@@ -65,12 +65,6 @@ def ensure() -> Path:
             wrap(fresh, place)
             fresh.rename(place)
     return place / "usr/bin" / NAME
-
-
-def pip(interpreter: Path) -> Path:
-    """Return pip, which Python can run from its wheel."""
-    (wheel,) = (interpreter.parents[1] / "share/python-wheels").glob("pip-*.whl")
-    return wheel / "pip"
 
 
 def unpack(root: Path) -> None:

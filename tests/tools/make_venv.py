@@ -3,19 +3,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make a virtual environment from the pinned requirement files and print its path.
 
-    python3 tests/tools/make_venv.py dev|demo|audit|galaxy|core-2.17|core-2.18|... [--path]
+    python3 tests/tools/make_venv.py dev|demo|audit|galaxy|uv|core-2.17|core-2.18|... [--path]
 
 It lies in the cache under a digest of its inputs, so it is built once, and again when a requirement
 file or the interpreter changes. `--path` only prints where it would be.
 Runs on the bare system Python: standard library only.
 
 Own code, since it starts where neither pip nor uv is there: Debian's Python comes without both. uv pins the versions
-(`make constraints`); pip, which each environment has anyway, installs them.
+(`make constraints`) and installs them: it fetches many packages at once, pip one after the other. pip installs uv.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -32,6 +33,7 @@ REQUIREMENTS = {
     "demo": ["requirements/demo.txt"],
     "dev": ["requirements/dev.txt"],
     "galaxy": ["requirements/galaxy.txt"],
+    "uv": ["requirements/uv.txt"],
 }
 CONSTRAINTS = "requirements/constraints.txt"
 NEED_GO = ("demo", "dev")
@@ -41,6 +43,7 @@ PYTHONS = {
     "demo": range(10, 100),
     "dev": range(11, 14),
     "galaxy": range(11, 14),
+    "uv": range(10, 100),
     **{kind: core.pythons for kind, core in CORES.items()},
 }
 READY = "ready"  # written last: a venv without it was interrupted
@@ -78,7 +81,7 @@ def interpreter(kind: str) -> Path:
         return Path(sys.executable)
     if kind in CORES and debian_python.MINOR in wanted and debian_python.can_have():
         return debian_python.ensure()
-    newest = "" if kind in ("audit", "demo") else f" to 3.{wanted.stop - 1}"
+    newest = "" if kind in ("audit", "demo", "uv") else f" to 3.{wanted.stop - 1}"
     raise Unfit(
         f"{kind} needs Python 3.{wanted.start}{newest or ' or later'}; {sys.executable} is {sys.version.split()[0]} "
         "(choose with PYTHON=...)"
@@ -122,21 +125,31 @@ def build(kind: str, venv: Path, python: Path) -> None:
     print(f"building the virtual environment {venv}", file=sys.stderr)
     shutil.rmtree(venv, ignore_errors=True)
     make: list[str | Path] = [python, "-m", "venv", venv]
-    pip: list[str | Path] = [venv / "bin/python"]
     if python == Path(sys.executable):
         install_venv_package()
-        pip += ["-m", "pip"]
     else:
         make.append("--without-pip")
-        pip.append(debian_python.pip(python))
     subprocess.run(make, check=True, stdout=sys.stderr)
-    pip += ["install", "--quiet", "--disable-pip-version-check", *wanted_packages(kind, venv)]
-    subprocess.run(pip, check=True, stdout=sys.stderr)
+    install: list[str | Path] = [venv / "bin/python", "-m", "pip", "install", "--disable-pip-version-check"]
+    if kind != "uv":
+        install = [ensure("uv") / "bin/uv", "pip", "install", "--python", venv / "bin/python"]
+    install += ["--quiet", *wanted_packages(kind, venv)]
+    subprocess.run(install, check=True, stdout=sys.stderr, env={**os.environ, **uv_settings()})
     (venv / READY).touch()
 
 
+def uv_settings() -> dict[str, str]:
+    """Return variables for uv: the cache, and the certificates and index that pip uses."""
+    index = os.environ.get("PIP_INDEX_URL")
+    return {
+        "UV_CACHE_DIR": str(cache() / "uv"),
+        "UV_SYSTEM_CERTS": "1",
+        **({"UV_DEFAULT_INDEX": index} if index else {}),
+    }
+
+
 def wanted_packages(kind: str, venv: Path) -> list[str | Path]:
-    """Return pip's arguments that say what to install. venv: where a file that they name may be written."""
+    """Return the arguments of pip or uv that say what to install. venv: where a file that they name may be written."""
     if kind not in CORES:
         files = [argument for name in requirement_files(kind) for argument in ("-r", ROOT / name)]
         return ["-c", ROOT / CONSTRAINTS, *files]
