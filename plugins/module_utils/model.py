@@ -14,6 +14,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any, Tuple
 
+from .logtext.timestamps import parse_rfc3339
 from .reasons import Reason, Status, Verdict
 
 
@@ -269,7 +270,10 @@ def utc_text(moment: datetime.datetime) -> str:
 
 def utc_moment(text: str) -> datetime.datetime:
     """The moment that utc_text() wrote."""
-    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=datetime.timezone.utc)
+    moment = parse_rfc3339(text)
+    if moment is None:
+        raise ValueError(f"not an RFC 3339 timestamp: {text!r}")
+    return datetime.datetime.fromtimestamp(moment, datetime.timezone.utc)
 
 
 def utc_now() -> datetime.datetime:

@@ -1,7 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Text from hostile places, made fit for people: it steers no terminal, turns no line around, breaks no table. Pure."""
+"""Sanitize untrusted text for display, and format numbers and sentences for people. Pure.
+
+Sanitized text has no control characters, no bidirectional overrides and no table breaks. No other module sanitizes.
+"""
 
 from __future__ import annotations
 
@@ -10,45 +13,44 @@ import re
 from typing import Iterable, Sequence
 
 MAX_TEXT = 300
-# So much of a text that a peer wrote goes into a message: enough for what servers say, and no page of the ledger.
+# Characters of a peer's text kept in a message: enough for a server's error, and short in the ledger.
 MAX_DETAIL = 500
-# Control characters, ends of lines and paragraphs, what changes the direction of writing, and halves of characters.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-# How much of two names has to be the same, from 0 to 1: identity and identiy are 0.93, identiy and notify 0.62.
+# Control characters, line and paragraph separators, characters without a width, characters that change the direction of
+# writing, and surrogates. Nothing else decides what is printable.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+# Similarity of two names that counts, from 0 to 1: identity and identiy have 0.93, identiy and notify 0.62.
 _LIKE = 0.7
 _MARKUP = re.compile(r"([\\`*_<>|\[\]])")
 
 
 def printable(text: str) -> str:
-    """Text of one line, in which nothing acts."""
+    """Return text on one line without control or invisible characters; each becomes "?"."""
     return _CONTROL.sub("?", text)
 
 
 def escaped(text: str) -> str:
-    """The same, but with what would act written out as in Python: names stay distinct."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+    """Return text on one line with such characters escaped as in Python, so that names stay distinct."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def path_text(path: str) -> str:
-    """A path as a text that can be written: its bytes need not be UTF-8."""
+    """Return a path, whose bytes need not be UTF-8, as text that can be written."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def is_path(value: object) -> bool:
-    """Whether an option that takes a path or a content (YAML, JSON) is a path: no secret, as a content may be."""
+    """Return whether an option that takes a path or content (YAML, JSON) is a path. Content may be secret."""
     return isinstance(value, str) and "\n" not in value and not value.lstrip().startswith(("{", "apiVersion:"))
 
 
 def clean(text: str, length: int = MAX_TEXT) -> str:
-    """One printable line of at most this length: it does not fill a page either."""
+    """Return one printable line of at most this length."""
     line = printable(text[: length + 1])
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def elided(text: str, length: int) -> str:
-    """Return a text of at most this length: of a longer one the beginning and the end, where errors say why."""
+    """Return text of at most this length: the beginning and the end, where errors name the cause."""
     if len(text) <= length:
         return text
     head = length // 2
@@ -56,9 +58,9 @@ def elided(text: str, length: int) -> str:
 
 
 def shortened(text: str, length: int = MAX_DETAIL, more: int = 0) -> str:
-    """Return one printable line; of a longer text its beginning, how much was left out, and its end.
+    """Return one printable line: of longer text its beginning, the number of characters left out, and its end.
 
-    more: how many characters the caller has left out of the middle already.
+    more: characters that the caller has left out of the middle already.
     """
     if len(text) <= length and not more:
         return printable(" ".join(text.split()))
@@ -69,12 +71,12 @@ def shortened(text: str, length: int = MAX_DETAIL, more: int = 0) -> str:
 
 
 def inline(text: str) -> str:
-    """Text that stays on its line and in its table cell, and starts no markup."""
+    """Return text that stays on its line and in its table cell, and starts no markup."""
     return _MARKUP.sub(r"\\\1", printable(text))
 
 
 def columns(cells: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of text in columns; the cells of all rows are as many."""
+    """Return lines of text in columns. All rows have the same number of cells."""
     widths = [max(len(line[index]) for line in cells) for index in range(len(cells[0]))]
     return ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells]
 
@@ -102,12 +104,12 @@ def size(count: int) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """Return a number and the thing it counts, in the plural where it is not one: "1 dump", "2 dumps"."""
+    """Return a number and the noun it counts: "1 dump", "2 dumps"."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Return up to three of the known names that are like this one or begin with it, whatever their case."""
+    """Return up to three known names that resemble this one or begin with it. Case does not matter."""
     by_lower = {each.lower(): each for each in known}
     wanted = name.lower()
     like = difflib.get_close_matches(wanted, by_lower, n=3, cutoff=_LIKE)
@@ -116,6 +118,6 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence about an unknown name: "; did you mean region?", "." where none is like it."""
+    """Return the end of a sentence about an unknown name: "; did you mean region?", or "." without a similar name."""
     found = nearest(name, known)
     return f"; did you mean {' or '.join(found)}?" if found else "."

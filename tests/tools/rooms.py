@@ -76,7 +76,7 @@ ROOMS: dict[str, Room] = {
     "vocabulary.py": Room(),
     "reason_texts.py": Room(ours=("vocabulary",)),
     "reasons.py": Room(ours=("reason_texts", "redact.redactor", "text", "vocabulary")),
-    "model.py": Room(ours=("reasons",)),
+    "model.py": Room(ours=(*LOGTEXT, "reasons")),
     "text.py": Room(),
     "deadline.py": Room(system=THREADS),
     "interruption.py": Room(ours=("deadline", "model"), system=frozenset(("os", "select", "signal", "threading"))),
@@ -85,7 +85,7 @@ ROOMS: dict[str, Room] = {
     "regular_file.py": Room(system=frozenset(("os",))),
     # The words of the product itself are no identities.
     "redact/identity_words.py": Room(ours=("redact.*", "catalog", "model", "vocabulary")),
-    "redact/*": Room(ours=("redact.*", "inputs.encodings")),
+    "redact/*": Room(ours=("redact.*", "inputs.encodings", "text")),
     # zstd is there from Python 3.14 on; before, one of two libraries may be.
     "inputs/zstd.py": Room(ours=("inputs.*",), lazily=frozenset(("backports", "compression", "zstandard"))),
     "inputs/encodings.py": Room(),
@@ -95,7 +95,7 @@ ROOMS: dict[str, Room] = {
     "stacks/analysis.py": Room(ours=("stacks.*", "text", "inputs.*")),
     "stacks/*": Room(ours=("stacks.*",)),
     "status/*": Room(
-        ours=("status.*", "capture_names", "json_values", *LOGTEXT, "reasons", "model", "text", "watch.*")
+        ours=("status.*", "redact.*", "capture_names", "json_values", *LOGTEXT, "reasons", "model", "text", "watch.*")
     ),
     "watch/*": Room(ours=("watch.*", *LOGTEXT, "reasons", "model", "text", "log_patterns", "redact.*")),
     # Bytes are judged on a node, too: without the library, less is proven.
@@ -107,7 +107,7 @@ ROOMS: dict[str, Room] = {
     "profiles/*": Room(ours=("profiles.*", "reasons", "model", "text", "stacks.*", "inputs.*")),
     # On the controller only, so with libraries.
     "health/*": Room(
-        ours=("health.*", "reasons", "model", "text", "catalog", "log_patterns", "bundle.*", "inputs.*",
+        ours=("health.*", *LOGTEXT, "reasons", "model", "text", "catalog", "log_patterns", "bundle.*", "inputs.*",
               "regular_file"),
         libraries=frozenset(("jmespath", "yaml")),
         system=FILES,
@@ -118,7 +118,7 @@ ROOMS: dict[str, Room] = {
     ),
     # The engine knows no collector, and collectors know no other one. Only a watched log starts those of the others.
     "captures/engine/*": Room(
-        ours=("captures.engine.*", *CAPTURES, "bundle.*", "text"), system=THREADS
+        ours=("captures.engine.*", *CAPTURES, *LOGTEXT, "bundle.*", "text"), system=THREADS
     ),
     "captures/stacks/signal_policy.py": Room(
         ours=("captures.engine.refusals", "reasons", "model", "catalog", "transports.base"),
@@ -137,7 +137,8 @@ ROOMS: dict[str, Room] = {
         system=THREADS,
     ),
     "captures/logs/*": Room(
-        ours=("captures.*", *CAPTURES, *LOGTEXT, "bundle.*", "text", "transports.follow", "watch.*", "log_patterns"),
+        ours=("captures.*", *CAPTURES, *LOGTEXT, "bundle.*", "text", "transports.follow", "watch.*", "log_patterns",
+              "redact.*"),
         system=THREADS,
     ),
     "transports/base.py": Room(ours=(*WORDS, "transports.follow")),

@@ -13,7 +13,8 @@ import functools
 import re
 
 # An RFC 3339 timestamp, without groups, for patterns of other modules. Kubernetes and Docker write up to nine digits.
-SECOND = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
+MINUTE = r"\d{4}-\d\d-\d\dT\d\d:\d\d"
+SECOND = MINUTE + r":\d\d"
 ZONE = r"(?:Z|[+-]\d\d:\d\d)"
 RFC3339 = SECOND + r"(?:\.\d{1,9})?" + ZONE
 # A slice of this many bytes at the beginning of a line holds its whole timestamp.

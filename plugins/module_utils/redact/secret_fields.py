@@ -84,6 +84,8 @@ _REST = re.compile(rb"[^\n\x00]*")
 _REST_IN_JSON = re.compile(rb"(?:[^\"\\\n]|\\.)*")
 _SCHEME = re.compile(rb"(?i)(?:bearer|basic|negotiate|token)\s{1,4}")
 _WHOLE_LINE = (b"authorization", b"cookie")
+# A data source name may hold blanks: libpq takes "host=… user=… password=…".
+_HOLDS_BLANKS = (b"dsn",)
 _HARMLESS = re.compile(
     rb"(?i)(?:true|false|null|nil|none|<nil>|<none>|undefined|yes|no|on|off|[*x.-]+|\[?redacted.*|\$\{?[\w.-]+\}?"
     rb"|\{\{.*|%[sdvq+#]{1,3}|\(?empty\)?)?[,;.)\]}]*\Z"
@@ -230,6 +232,8 @@ def _end_of_quoted(data: bytes, quote: re.Match[bytes]) -> int:
 
 
 def _end_of_bare(data: bytes, start: int, key: _Key, is_json: bool) -> int:
+    if key.stem in _HOLDS_BLANKS and not key.option:
+        return _end_of(_REST_IN_JSON if is_json else _REST, data, start)
     if key.stem.endswith(_WHOLE_LINE):
         scheme = _SCHEME.match(data, start)
         if not scheme:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..redact.redacted_line import redacted_line
 from ..text import clean
 from ..watch.hit_context import ContextCollector, PatternCount
 from ..watch.log_line import LineMatch, find, last_time
 from ..watch.patterns import load_patterns
 from ..watch.pools import WATCHDOG_SECONDS, Pool
-from ..watch.redact import shown
 
 MAX_SAMPLES = 3
 MAX_POOLS = 50
@@ -47,7 +47,7 @@ class _Pattern:
         if pool and (pool in self.pools or len(self.pools) < MAX_POOLS):
             self.pools[pool] = self.pools.get(pool, 0) + 1
         if len(self.samples) < MAX_SAMPLES:
-            line = shown(hit.message, around=hit.pattern.texts)
+            line = redacted_line(hit.message, around=hit.pattern.texts)
             if line not in self.samples:
                 self.samples.append(line)
 

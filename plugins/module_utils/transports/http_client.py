@@ -155,7 +155,7 @@ def _translated(deadline: Deadline) -> Iterator[None]:
     except (OSError, http.client.HTTPException) as error:
         if deadline.expired:
             raise CaptureError(Reason.NO_ANSWER) from error
-        raise CaptureError(_reason(error), shown(error)) from error
+        raise CaptureError(_reason(error), error_text(error)) from error
 
 
 def _reason(error: Exception) -> Reason:
@@ -169,10 +169,9 @@ def _reason(error: Exception) -> Reason:
     return Reason.UNREACHABLE if isinstance(error, OSError) else Reason.NOT_HTTP
 
 
-def shown(error: object) -> str:
-    """The text of an error, part of which a peer may have written: short, on one line, printable."""
-    text = said(str(error), SHOWN) or type(error).__name__
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+def error_text(error: object) -> str:
+    """Return the text of an error, part of which a peer may have written: short, printable, without secrets."""
+    return said(str(error), SHOWN) or type(error).__name__
 
 
 def _read_body(response: http.client.HTTPResponse, deadline: Deadline, max_bytes: int, sink: Sink) -> tuple[bytes, str]:

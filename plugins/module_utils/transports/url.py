@@ -55,7 +55,7 @@ class Place:
         if suffix and path.endswith(suffix):
             path = path[: -len(suffix)]
         if not _PREFIX.fullmatch(path):
-            raise ValueError(f"not a path of a service: {http.shown(path)}")
+            raise ValueError(f"not a path of a service: {http.error_text(path)}")
         return cls(parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme], path)
 
     @property

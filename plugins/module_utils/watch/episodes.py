@@ -11,9 +11,9 @@ from typing import Any
 
 from ..log_patterns import LogPattern
 from ..logtext import timestamps
+from ..redact.redacted_line import MAX_SHOWN, redacted_line
 from .log_line import LineMatch
 from .pools import EPISODE_SECONDS
-from .redact import MAX_SHOWN, shown
 
 # A number says which of many errors it is: "Error 1040: Too many connections" (MySQL), "(errno 111)".
 _NUMBERED = re.compile(r"\b[Ee]rr(?:or|no):? \d{2,5}\b")
@@ -62,7 +62,7 @@ class Episode:
 
     def line(self, length: int = MAX_SHOWN) -> str:
         """Return the line that says most, as it may be shown."""
-        return shown(self._message, length, self.pattern.texts)
+        return redacted_line(self._message, length, self.pattern.texts)
 
     def document(self) -> dict[str, Any]:
         """For status.json: times as the lines tell them."""

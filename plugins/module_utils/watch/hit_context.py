@@ -10,11 +10,11 @@ from typing import Any, Sequence
 
 from ..log_patterns import STACK_LINES, LogPattern
 from ..logtext import timestamps
+from ..redact.redacted_line import redacted_line
 from . import log_line
 from .crash_location import CrashLocation
 from .episodes import Episode, telling
 from .pools import Occurrences
-from .redact import shown
 
 MAX_SAMPLES = 3
 MAX_POOLS = 50
@@ -37,7 +37,7 @@ class HitContext:
     def take(self, text: str) -> None:
         """Add the next line after it."""
         self.wanted -= 1
-        self.after.append(shown(text, MAX_TEXT))
+        self.after.append(redacted_line(text, MAX_TEXT))
 
     def document(self) -> dict[str, Any]:
         return {"time": timestamps.utc(self.moment), "before": self.before, "line": self.text, "after": self.after}
@@ -146,4 +146,4 @@ class ContextCollector:
 
 
 def _shown(line: bytes, stamped: bool, around: Sequence[str] = ()) -> str:
-    return shown(log_line.text_of(line, stamped), MAX_TEXT, around)
+    return redacted_line(log_line.text_of(line, stamped), MAX_TEXT, around)

@@ -38,8 +38,8 @@ _HEADER_WITHIN = 4096
 # Container runtimes write a longer line in several records, and some readers put a stamp before each.
 _RECORD = 16000
 
-_STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) ?")
-_STAMP_INSIDE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) ")
+_STAMP = re.compile(rf"({timestamps.RFC3339}) ?".encode())
+_STAMP_INSIDE = re.compile(rf"{timestamps.SECOND}\.\d{{9}}{timestamps.ZONE} ".encode())
 _ANSI = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
 _LEVEL = rb"debug|info|warning|error|fatal|panic|trace|[DIWEFPT]"
 _HEADER = re.compile(rb"\[(?:(?P<level>%s) [^\n]{1,500}?:\d+\)\]|mysql\]) ?" % _LEVEL)

@@ -17,7 +17,7 @@ from ..log_patterns import CRITICAL, INFO, WARNING
 from ..logtext import timestamps
 
 MAX_MINUTES = 3000
-_STAMPS = re.compile(rb"\n(?:(\d{4}-\d\d-\d\dT\d\d:\d\d)(?::\d\d(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d))?)?")
+_STAMPS = re.compile(rf"\n(?:({timestamps.MINUTE})(?::\d\d(?:\.\d{{1,9}})?({timestamps.ZONE}))?)?".encode())
 _HEADERS = re.compile(
     rb"\n(?:(?:\x1b\[[0-9;]*m)?\[[a-zA-Z]{1,8}\]? "
     rb"(\d\d(?:\d\d)?[-/]?\d\d[-/]?\d\d \d\d:\d\d):\d\d(?: (Z|[+-]\d\d:?\d\d))?)?"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..logtext import timestamps
-from .redact import shown
+from ..redact.redacted_line import redacted_line
 
 WATCHDOG_SECONDS = 30.0  # the services look at their pools so often
 # A longer pause between two lines of one kind ends an episode: five rounds of the watchdog, which speaks at each of
@@ -222,7 +222,7 @@ class OldestTasks:
             self.different += 1
             if len(self._tasks) >= MAX_TASKS:
                 del self._tasks[min(self._tasks, key=lambda each: self._tasks[each].span)]
-            task = self._tasks[key] = OldestTask(shown(text.strip()), timestamps.parse_go_time(since))
+            task = self._tasks[key] = OldestTask(redacted_line(text.strip()), timestamps.parse_go_time(since))
         task.seen.add(moment)
 
     @property
@@ -284,7 +284,7 @@ class Pool:
     def detach(self, moment: float | None, groups: dict[str, str]) -> None:
         self.detached.add(moment)
         self.detached_now.add(moment)
-        reason = shown(groups["reason"], 60)
+        reason = redacted_line(groups["reason"], 60)
         if reason in self.reasons or len(self.reasons) < MAX_REASONS:
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
         self.longest = max(self.longest, timestamps.parse_go_duration(groups.get("after", "")) or 0.0)

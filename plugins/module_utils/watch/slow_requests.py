@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..logtext import timestamps
+from ..redact.redacted_line import redacted_line
 from ..text import duration
-from .redact import shown
 
 SLOW_MS = 500
 # Of requests within so many minutes, so many and this share are slow: then "requests take long" is said of the service.
@@ -104,7 +104,7 @@ class RequestCounts:
                 "requests": minute.total,
                 "slow": minute.slow,
                 "slowest_ms": minute.slowest,
-                "slowest": shown(minute.request),
+                "slowest": redacted_line(minute.request),
             }
             for number, minute in sorted(self._minutes.items())
             if minute.slow
@@ -118,7 +118,7 @@ def slow_lines(data: bytes, start: int) -> list[int]:
 
 def _text(parts: list[_Minute], slow: int, total: int, last: int, over: bool) -> str:
     slowest = max(parts, key=lambda part: part.slowest)
-    named = f"slowest {duration(slowest.slowest / 1000)}: {shown(slowest.request, 120)}"
+    named = f"slowest {duration(slowest.slowest / 1000)}: {redacted_line(slowest.request, 120)}"
     durations = sorted(each for part in parts for each in part.durations)
     at = f"at {timestamps.utc_minute(last * 60.0)}Z"
     if slow * 2 > total:

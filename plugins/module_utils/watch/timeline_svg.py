@@ -9,7 +9,6 @@ standard library.
 
 from __future__ import annotations
 
-import datetime
 import math
 from html import escape
 from typing import Any, Sequence
@@ -142,5 +141,7 @@ def _escaped(text: str) -> str:
 
 
 def _number(minute: str) -> int:
-    moment = datetime.datetime.strptime(minute + "+0000", "%Y-%m-%dT%H:%M%z")
-    return int(moment.timestamp()) // 60
+    moment = timestamps.parse_rfc3339(minute + ":00Z")
+    if moment is None:
+        raise ValueError(f"not a minute: {minute}")
+    return int(moment) // 60

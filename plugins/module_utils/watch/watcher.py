@@ -17,6 +17,7 @@ from typing import Any
 
 from ..logtext import timestamps
 from ..model import GAPS, NOT_READABLE
+from ..redact.redacted_line import redacted_line
 from ..text import clean, counted, duration
 from . import instance_rules as rules
 from . import log_line
@@ -27,7 +28,6 @@ from .patterns import SEVERITIES, PatternSet
 from .pool_inference import infer
 from .pool_rules import FIRST_ROUNDS, RuleContext, busy_since, judge_pool
 from .pools import READERS, WATCHDOG_SECONDS, Pool
-from .redact import shown
 from .slow_requests import CALLER, RequestCounts, slow_lines
 from .verdicts import BUSY, DROPPING, HEALTHY, STUCK, UNKNOWN, VERDICTS, LogFinding, LogVerdict, settle
 
@@ -66,7 +66,7 @@ class Hit:
     @property
     def text(self) -> str:
         """The message for people: one printable line without secrets."""
-        return shown(self.message)
+        return redacted_line(self.message)
 
 
 class LogWatcher:
@@ -233,7 +233,7 @@ class LogWatcher:
         """
         begin = log_line.first_stamped(block)
         foreign = block[:begin]
-        text = shown(log_line.shorten(foreign.lstrip().partition(b"\n")[0]).decode("utf-8", "replace"))
+        text = redacted_line(log_line.shorten(foreign.lstrip().partition(b"\n")[0]).decode("utf-8", "replace"))
         if text and not self._foreign:
             blind, self._foreign = self._blind, text
             self.gap(NOT_READABLE, text)

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import datetime
-
+from ...logtext.timestamps import parse_rfc3339
 from ...model import Instance
 
 
@@ -25,9 +24,4 @@ def is_replaced(before: Instance, after: Instance) -> bool | None:
 
 def seconds_of(text: str) -> float | None:
     """Return a time of an instance (RFC 3339 in UTC) in seconds since 1970; None if it is not one."""
-    for form in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"):
-        try:
-            return datetime.datetime.strptime(text, form).replace(tzinfo=datetime.timezone.utc).timestamp()
-        except ValueError:
-            continue
-    return None
+    return parse_rfc3339(text)

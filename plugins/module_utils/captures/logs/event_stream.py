@@ -24,11 +24,11 @@ from ...log_patterns import WARNING
 from ...logtext.timestamps import utc
 from ...model import Instance, InstanceKey
 from ...reasons import CaptureError, Reason
+from ...redact.redacted_line import redacted_line
 from ...transports.base import Transport
 from ...transports.follow import Ended, Event, Gap, LogFollow
 from ...watch.patterns import SEVERITIES, PatternSet
 from ...watch.pools import READERS
-from ...watch.redact import shown
 from ...watch.verdicts import DROPPING, STUCK, UNKNOWN, VERDICTS
 from ...watch.watcher import Hit, LogWatcher
 from ..engine.discovery import discover
@@ -247,7 +247,7 @@ class HitWatch:
             return
         event = _about(GAP, instance, self._transport.cluster)
         event.update(pattern=kind, severity=WARNING, pool="", verdict=UNKNOWN)
-        self._tell(dict(event, text=shown(message), moment=utc(time.time()), unsaid=unsaid))
+        self._tell(dict(event, text=redacted_line(message), moment=utc(time.time()), unsaid=unsaid))
 
 
 def _about(kind: str, instance: Instance | None, cluster: str) -> dict[str, Any]:

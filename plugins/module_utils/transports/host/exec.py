@@ -20,7 +20,7 @@ from typing import Any, Sequence
 
 from ...deadline import Deadline, DeadlineExceeded
 from ...model import Process
-from ...reasons import CaptureError, Reason
+from ...reasons import CaptureError, Reason, said
 from .procfs import ProcFs
 from .rights import Rights
 
@@ -192,4 +192,4 @@ def version_inside(process: Process, container_id: str, unique: str, deadline: D
 
 
 def _text(data: bytes) -> str:
-    return " ".join(data.decode("utf-8", "replace").split())
+    return said(data.decode("utf-8", "replace"), ERROR_KEPT)

@@ -19,7 +19,7 @@ from ...reasons import CaptureError, Reason
 from ...redact import sent_credentials
 from ...text import clean
 from ..base import SetupError
-from ..http_client import shown
+from ..http_client import error_text
 from .signing import login_body
 
 CONNECT_SECONDS = 10.0
@@ -115,7 +115,7 @@ def _way(endpoint_type: str, auth_url: str) -> tuple[str, str]:
         return INTERFACES[0], gateway
     interface = endpoint_type[:-3] if endpoint_type.endswith("URL") else endpoint_type
     if interface not in INTERFACES:
-        given = shown(endpoint_type)
+        given = error_text(endpoint_type)
         raise SetupError(f"The endpoint type {given} is none of internalURL, publicURL, adminURL, {GATEWAY}.")
     return interface, ""
 
@@ -252,7 +252,7 @@ class Login:
         text = str(error)
         for secret in self._settings.secrets:
             text = text.replace(secret, "***")
-        return shown(text)
+        return error_text(text)
 
 
 def _is_a_page(error: Any) -> bool:

@@ -11,14 +11,13 @@ rotated away meanwhile is not sent again: then a gap is reported. logtext/gaps.p
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass
 from typing import Any, Generator, TypeVar
 
 from ...logtext.gaps import GapDetector
 from ...logtext.lines import TimestampedLines
 from ...logtext.overlap import Deduplicator, lines_since
-from ...logtext.timestamps import Timestamp, timestamp_of
+from ...logtext.timestamps import Timestamp, timestamp_of, utc
 from ...model import NOT_READABLE, Instance, State
 from ...reasons import Reason, verdict
 from ..follow import Changed, Ended, Gap, Lag, Lines, Opened
@@ -303,7 +302,7 @@ class LogContinuity:
             return self._deduplicator.last.text
         if self._from_start:
             return ""
-        return datetime.datetime.fromtimestamp(self._window, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return utc(self._window)
 
     def _read_stream(self) -> Steps[bool]:
         """Return True if the next stream can be opened at once. Raise ApiProblem."""

@@ -15,7 +15,7 @@ from ...deadline import Deadline, DeadlineExceeded
 from ...model import Instance
 from ...reasons import CaptureError, Reason
 from ..base import HttpAnswer, HttpTarget, Sink
-from ..http_client import SHOWN, USER_AGENT, answer, shown, succeeded
+from ..http_client import SHOWN, USER_AGENT, answer, error_text, succeeded
 from .api import Api
 from .fields import pod_path
 from .problem import REASONS, ApiProblem, status_object
@@ -70,7 +70,7 @@ def ask(api: Api, path: str, deadline: Deadline, max_bytes: int, posted: bytes =
     except ApiProblem as problem:
         # That is how it hands on an answer that breaks off before it is worth a packet.
         reason = Reason.CONNECTION_BROKEN if problem.broken else problem.reason
-        raise CaptureError(reason, "by way of the API server: " + shown(problem.text)) from problem
+        raise CaptureError(reason, "by way of the API server: " + error_text(problem.text)) from problem
     except DeadlineExceeded as error:
         raise CaptureError(Reason.NO_ANSWER, "by way of the API server") from error
     problem_seen = problem_of(reply)
@@ -114,15 +114,15 @@ def problem_of(reply: HttpAnswer) -> CaptureError | None:
         return CaptureError(Reason.UNREACHABLE, "the API server has too many requests")
     if reply.status in _PAGES and reply.body.lstrip()[:1] == b"<":
         page = reply.body[:SHOWN].decode("utf-8", "replace")
-        return CaptureError(_PAGES[reply.status], shown(f"HTTP status {reply.status}, a page of HTML: {page}"))
+        return CaptureError(_PAGES[reply.status], error_text(f"HTTP status {reply.status}, a page of HTML: {page}"))
     document = status_object(reply.body) if reply.status >= 400 else None
     if document is None:
         return None
     said = document.get("message") or document.get("reason")
     text = said if isinstance(said, str) else str(reply.status)
     if reply.status in REASONS:
-        return CaptureError(REASONS[reply.status], shown(text))
-    return CaptureError(_reason_in(text), shown(text.replace(_UNREACHED, "")))
+        return CaptureError(REASONS[reply.status], error_text(text))
+    return CaptureError(_reason_in(text), error_text(text.replace(_UNREACHED, "")))
 
 
 def _reason_in(text: str) -> Reason:

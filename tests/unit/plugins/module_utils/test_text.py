@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Text from hostile places does nothing where people read it."""
+"""Sanitized text cannot act where it is displayed; numbers read well."""
 
 from __future__ import annotations
 
@@ -31,24 +31,26 @@ from hypothesis import strategies as st
         ("a\x00\x1b]0;title\x07\r\n", "a??]0;title???"),
         ("\x9b2J", "?2J"),
         ("one\u2028two\u2029", "one?two?"),
-        # Written from right to left, it would read otherwise than it is.
+        # Written from right to left, it would read differently.
         ("user\u202e\u2066nimda", "user??nimda"),
         ("half a character \udc80", "half a character ?"),
+        ("caf\u00e9\u3000\u200b\ue000", "caf\u00e9\u3000?\ue000"),
+        ("\u061c\u200e\u2060\ufeff", "????"),
     ],
 )
-def test_nothing_in_it_acts(text, shown):
+def test_replaces_control_and_invisible_characters(text, shown):
     assert printable(text) == shown
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=[]), max_size=50), st.integers(2, 20))
-def test_it_is_one_short_line_that_can_be_written(text, length):
+def test_clean_returns_one_short_encodable_line(text, length):
     line = clean(text, length)
     assert len(line) <= length
     assert len(line.splitlines()) <= 1
     line.encode()
 
 
-def test_what_is_cut_says_so():
+def test_clean_marks_a_cut():
     assert clean("abcdef", 5) == "abcd…"
     assert clean("abcde", 5) == "abcde"
 
@@ -62,7 +64,7 @@ def test_what_is_cut_says_so():
         ("µ·", "µ·"),
     ],
 )
-def test_names_do_not_steer_a_terminal(text, shown):
+def test_escapes_keep_names_distinct(text, shown):
     assert escaped(text) == shown
 
 
@@ -113,7 +115,7 @@ def test_counts_what_was_left_out_before():
         (1 << 52, "4096 TiB"),
     ],
 )
-def test_sizes_are_in_units_that_people_read(count, shown):
+def test_size_has_a_fitting_unit(count, shown):
     assert size(count) == shown
 
 
@@ -122,15 +124,15 @@ def test_counts_in_the_plural(count, shown):
     assert counted(count, "dump") == shown
 
 
-def test_a_path_need_not_be_text():
+def test_path_need_not_be_utf8():
     assert path_text("/var/云\udcff.txt") == "/var/云\ufffd.txt"
 
 
-def test_it_starts_no_markup_and_leaves_its_cell():
+def test_inline_escapes_markup():
     assert inline("a|b `c` <d> [e]\n# f") == "a\\|b \\`c\\` \\<d\\> \\[e\\]?# f"
 
 
-def test_columns_are_as_wide_as_their_widest_cell():
+def test_columns_fit_their_widest_cell():
     assert columns([("a", "b"), ("long", "c")]) == ["a     b", "long  c"]
 
 
@@ -154,7 +156,7 @@ def test_columns_are_as_wide_as_their_widest_cell():
         (-60, "-60 s"),
     ],
 )
-def test_duration_has_one_unit_that_people_read(seconds, shown):
+def test_duration_has_one_fitting_unit(seconds, shown):
     assert duration(seconds) == shown
 
 
@@ -175,5 +177,5 @@ def test_duration_is_off_by_less_than_a_tenth(seconds):
         ("", "."),
     ],
 )
-def test_names_that_are_like_an_unknown_one_are_told(name, shown):
+def test_suggests_similar_names(name, shown):
     assert did_you_mean(name, ["region", "keystone", "host-deployer"]) == shown
