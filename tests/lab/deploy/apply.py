@@ -20,6 +20,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -36,8 +37,18 @@ from deploy.sets import HEALTH, NAMESPACES, ONE_A_NODE, SETS, Expectation, Set
 WAIT_SECONDS = 240.0
 NODES = 2  # of a lab, unless it is asked for more
 AT_ONCE = 12  # pods that start at a time: more only make one another slow on a machine of two cores
-POLL_SECONDS = 0.3  # each poll lists all that is in the namespace
 DELETE_GRACE_SECONDS = 1  # also for pods that would take an hour
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds until a wait gives up, and between two polls; each poll lists all that is in the namespace."""
+
+    seconds: float = WAIT_SECONDS
+    poll_seconds: float = 0.3
+
+
+DEFAULT = Patience()
 FIELD_MANAGER = "cloudpods-lab"
 LOG_HEAD_BYTES = 1 << 20
 
@@ -130,7 +141,7 @@ def _up(pod: Object | None) -> Object | None:
     return pod if pod and states.state_of(pod) in {states.RUNNING, states.TERMINATING} else None
 
 
-def roll_out(cluster: Cluster, wanted: Set) -> None:
+def roll_out(cluster: Cluster, wanted: Set, patience: Patience = DEFAULT) -> None:
     """Create or change everything of a set and wait until it is as expected, with no more than AT_ONCE pods starting.
 
     A single workload of more pods than that is created when no other one starts.
@@ -143,14 +154,14 @@ def roll_out(cluster: Cluster, wanted: Set) -> None:
         one = expected.get((manifest["kind"], manifest["metadata"]["name"]))
         pods = _pods(one) if one else 0
         if one and starting + pods > AT_ONCE:
-            late = _wait(cluster, wanted.namespace, applied, proven, starting=max(AT_ONCE - pods, 0))
+            late = _wait(cluster, wanted.namespace, applied, proven, patience, starting=max(AT_ONCE - pods, 0))
             starting = sum(_pods(each) for each in late)
         cluster.apply(manifest)
         if one:
             applied.append(one)
             starting += pods
     terminate(cluster, wanted)
-    _wait(cluster, wanted.namespace, wanted.expectations, proven)
+    _wait(cluster, wanted.namespace, wanted.expectations, proven, patience)
 
 
 def _pods(expected: Expectation) -> int:
@@ -159,7 +170,7 @@ def _pods(expected: Expectation) -> int:
 
 def wait(cluster: Cluster, wanted: Set, seconds: float = WAIT_SECONDS) -> None:
     """Return when all is as expected. LabError names what is not after so many seconds."""
-    _wait(cluster, wanted.namespace, wanted.expectations, set(), seconds=seconds)
+    _wait(cluster, wanted.namespace, wanted.expectations, set(), Patience(seconds))
 
 
 def _wait(
@@ -167,9 +178,9 @@ def _wait(
     namespace: str,
     expectations: Iterable[Expectation],
     proven: set[str],
+    patience: Patience,
     *,
     starting: int = 0,
-    seconds: float = WAIT_SECONDS,
 ) -> list[Expectation]:
     """Wait until at most so many pods are not as expected; return the workloads of those."""
     late: list[tuple[Expectation, str]] = []
@@ -179,7 +190,7 @@ def _wait(
         return sum(_pods(each) for each, _complaint in late) <= starting and (starting > 0 or not late)
 
     try:
-        wait_for(f"namespace {namespace}", satisfied, seconds=seconds, poll_seconds=POLL_SECONDS)
+        wait_for(f"namespace {namespace}", satisfied, seconds=patience.seconds, poll_seconds=patience.poll_seconds)
     except LabError as failed:
         raise LabError(f"{failed}: {'; '.join(complaint for _each, complaint in late)}") from failed
     return [each for each, _complaint in late]
@@ -216,7 +227,7 @@ def delete(cluster: Cluster, namespace: str, seconds: float = WAIT_SECONDS) -> N
         cluster.call("DELETE", _PATHS["Pod"].format(namespace), body=soon)
         return not cluster.list("Pod", namespace)
 
-    wait_for(f"the pods of {namespace} to go", empty, seconds=seconds, poll_seconds=POLL_SECONDS)
+    wait_for(f"the pods of {namespace} to go", empty, seconds=seconds, poll_seconds=DEFAULT.poll_seconds)
     path = f"{_PATHS['Namespace']}/{namespace}"
     cluster.call("DELETE", path)
     wait_for(f"namespace {namespace} to go", lambda: cluster.call("GET", path) is None, seconds=seconds)

@@ -218,17 +218,17 @@ def running(directory: Path) -> list[Started]:
     return [each for each in recorded(directory) if each.alive]
 
 
-def stop(directory: Path) -> list[Started]:
-    """End all that were started and still run; return those."""
+def stop(directory: Path, seconds: float = STOP_SECONDS) -> list[Started]:
+    """End all that were started and still run; return those. seconds: until one that does not go is killed."""
     ended = []
     for each in recorded(directory):
-        if end(each):
+        if end(each, seconds):
             ended.append(each)
         record(directory, each.name).unlink()
     return ended
 
 
-def end(process: Started) -> bool:
+def end(process: Started, seconds: float = STOP_SECONDS) -> bool:
     """End one process, by force when it does not go; False when it had already gone. The pidfd rules out another."""
     try:
         handle = os.pidfd_open(process.pid)
@@ -241,7 +241,7 @@ def end(process: Started) -> bool:
         for number in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):  # it went in between
                 signal.pidfd_send_signal(handle, number)
-            if select.select([handle], [], [], STOP_SECONDS)[0]:
+            if select.select([handle], [], [], seconds)[0]:
                 reap(process.pid)
                 return True
     raise LabError(f"{process.name} (pid {process.pid}) survives SIGKILL")

@@ -69,15 +69,13 @@ def deployments(**replicas: int) -> Set:
     return Set(NAMESPACE, [{"kind": "Namespace", "metadata": {"name": NAMESPACE}}, *made], expected)
 
 
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apply, "POLL_SECONDS", 0.0)
+AT_ONCE = apply.Patience(poll_seconds=0.0)
 
 
 def test_no_more_pods_start_than_the_machine_can_run() -> None:
     kubelet = Kubelet()
     wanted = deployments(**{f"d{number}": 1 + number % 3 for number in range(30)})
-    apply.roll_out(kubelet, wanted)  # type: ignore[arg-type]
+    apply.roll_out(kubelet, wanted, AT_ONCE)  # type: ignore[arg-type]
     assert len(kubelet.workloads) == 30
     assert not kubelet.starting
     assert apply.AT_ONCE - 2 <= kubelet.most <= apply.AT_ONCE
@@ -85,17 +83,16 @@ def test_no_more_pods_start_than_the_machine_can_run() -> None:
 
 def test_a_workload_larger_than_that_starts_alone() -> None:
     kubelet = Kubelet()
-    apply.roll_out(kubelet, deployments(small=3, large=40, last=1))  # type: ignore[arg-type]
+    apply.roll_out(kubelet, deployments(small=3, large=40, last=1), AT_ONCE)  # type: ignore[arg-type]
     assert kubelet.most == 40
     assert not kubelet.starting
 
 
-def test_what_does_not_start_is_named_and_nothing_is_started_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apply, "_wait", lambda *args, wait=apply._wait, **options: wait(*args, **options, seconds=0.05))
+def test_what_does_not_start_is_named_and_nothing_is_started_behind_it() -> None:
     kubelet = Kubelet(stuck=("d0", "d1", "d2", "d3"))
     wanted = deployments(**{f"d{number}": 3 for number in range(6)})
     with pytest.raises(LabError, match="Deployment d0 wants 3 running"):
-        apply.roll_out(kubelet, wanted)  # type: ignore[arg-type]
+        apply.roll_out(kubelet, wanted, apply.Patience(0.05, 0.0))  # type: ignore[arg-type]
     assert len(kubelet.workloads) == 4
 
 

@@ -83,10 +83,9 @@ def test_a_native_process_dies_of_usr1(folder: Path) -> None:
     wait_until("its end", lambda: not started.alive)
 
 
-def test_a_process_that_does_not_go_is_killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "STOP_SECONDS", 0.3)
+def test_a_process_that_does_not_go_is_killed(folder: Path) -> None:
     (started,) = processes.start(folder, [Process("region", {"shutdown": "forever"})])
-    assert processes.stop(folder) == [started]
+    assert processes.stop(folder, seconds=0.3) == [started]
     assert not started.alive
 
 
