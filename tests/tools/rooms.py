@@ -146,10 +146,11 @@ ROOMS: dict[str, Room] = {
     # Pure: decisions about a followed log, and the meaning of what an API server sends.
     **dict.fromkeys(
         ("transports/kubernetes/continuity.py", "transports/kubernetes/continuity_steps.py",
-         "transports/kubernetes/gap_events.py", "transports/kubernetes/problem.py"),
+         "transports/kubernetes/gap_events.py", "transports/kubernetes/log_position.py",
+         "transports/kubernetes/problem.py"),
         Room(ours=("reasons", "model", *LOGTEXT, "json_values", "transports.follow",
                    "transports.kubernetes.continuity_steps", "transports.kubernetes.gap_events",
-                   "transports.kubernetes.problem")),
+                   "transports.kubernetes.log_position", "transports.kubernetes.problem")),
     ),
     "transports/kubernetes/probe.py": Room(
         ours=("reasons", "model", "transports.base", "transports.kubernetes.probe_script")

@@ -12,12 +12,11 @@ rotated away meanwhile is not sent again: then a gap is reported. logtext/gaps.p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generator, TypeVar
+from typing import Any
 
 from ...logtext.gaps import GapDetector
 from ...logtext.lines import TimestampedLines
-from ...logtext.overlap import Deduplicator, lines_since
-from ...logtext.timestamps import Timestamp, timestamp_of, utc
+from ...logtext.timestamps import Timestamp, timestamp_of
 from ...model import NOT_READABLE, Instance, State
 from ...reasons import Reason, verdict
 from ..follow import Changed, Ended, Gap, Lag, Lines, Opened
@@ -33,17 +32,12 @@ from .continuity_steps import (
     ReadOldestTimestamp,
     ReadStream,
     Step,
+    Steps,
     StreamEnd,
     Wait,
 )
+from .log_position import LogPosition, NotContinued
 from .problem import ApiProblem, NoBytes, NotALog
-
-Result = TypeVar("Result")
-Steps = Generator[Step, Any, Result]
-
-
-class _NotContinued(Exception):
-    """The stream does not go on from the line that was known before it."""
 
 
 class LagMonitor:
@@ -78,14 +72,6 @@ class _Outage:
     tried: float
 
 
-@dataclass(frozen=True)
-class _FirstLook:
-    """State of the log before its first stream. since: the first moment that is seen; newest: the newest line then."""
-
-    since: float
-    newest: Timestamp
-
-
 class LogContinuity:
     """State machine that follows one instance's log, from `window` (seconds since 1970) on.
 
@@ -114,16 +100,9 @@ class LogContinuity:
         self._newest: Timestamp | None = None
         self._seen_since = 0.0
         self._lag = LagMonitor(limits)
-        # The last line before the stream that is open, until the stream shows whether it goes on from there.
-        self._joining: Timestamp | None = None
-        # Of this container: the lines given so far; whether the stream begins with the first line of the log; whether
-        # the container is new and its log was not opened yet; whether the last line seen was rotated away for certain.
-        self._deduplicator = Deduplicator()
-        self._from_start = False
+        self._position = LogPosition(self._detector, window)
+        # The container is new, and its log was not opened yet.
         self._is_new = False
-        self._is_rotated = False
-        # Set until a stream has shown a line.
-        self._first_look: _FirstLook | None = None
 
     def stop(self) -> None:
         """End soon: no further attempt is made."""
@@ -167,7 +146,7 @@ class LogContinuity:
             return (yield from self._read_stream())
         except NotALog as problem:
             if not self._is_unreadable:
-                yield Gap(NOT_READABLE, problem.text, self._last_moment)
+                yield Gap(NOT_READABLE, problem.text, self._position.last_moment)
             self._is_unreadable = True
             self._note_outage(problem.text)
         except ApiProblem as problem:
@@ -218,7 +197,7 @@ class LogContinuity:
             if now is None or (now.container_id, now.restarts) != container:
                 return False
             yield Wait(self._limits.first_pause)
-        self._is_rotated = True
+        self._position.is_rotated = True
         return True
 
     def _change_container(self, now: Instance) -> Steps[None]:
@@ -226,15 +205,15 @@ class LogContinuity:
         before = self._instance
         if self._was_opened:
             yield from self._read_previous(now)
-        yield from gap_events.unseen_containers(before, now, self._last_moment, self._now.wall)
+        yield from gap_events.unseen_containers(before, now, self._position.last_moment, self._now.wall)
         if before.container_id:
             yield Changed(now.container_id, now.restarts)
         self._instance, self._outage = now, None
         self._begin_container()
 
     def _begin_container(self) -> None:
-        self._deduplicator, self._from_start, self._is_new = Deduplicator(), True, True
-        self._first_look, self._is_rotated, self._is_unreadable = None, False, False
+        self._position = LogPosition(self._detector, window=None)
+        self._is_new, self._is_unreadable = True, False
 
     def _ended_in_window(self) -> bool:
         stamp = timestamp_of(self._instance.last_ended.encode())
@@ -242,7 +221,7 @@ class LogContinuity:
 
     def _read_previous(self, now: Instance) -> Steps[None]:
         """Read the lines of the previous container's log that were not given yet."""
-        since = self._last_moment
+        since = self._position.last_moment
         try:
             is_complete = yield from self._read_previous_lines()
         except ApiProblem as problem:
@@ -256,9 +235,9 @@ class LogContinuity:
         """Return True if nothing is missing up to the end of the log. Raise ApiProblem."""
         answer = self._limits.answer
         lines = TimestampedLines()
-        step = OpenStream(self._instance, self._since(), answer, answer, previous=True)
-        self._deduplicator.begin()
-        yield step
+        since = self._position.since
+        self._position.begin_previous()
+        yield OpenStream(self._instance, since, answer, answer, previous=True)
         while True:
             chunk = yield ReadStream()
             if isinstance(chunk, StreamEnd):
@@ -268,11 +247,10 @@ class LogContinuity:
         yield from self._give_previous(lines.drop() if chunk.broken else lines.end() + b"\n")
         if lines.foreign:
             raise NotALog(lines.foreign)
-        return not chunk.broken and bool(self._deduplicator.joins)
+        return not chunk.broken and self._position.is_joined
 
     def _give_previous(self, block: bytes) -> Steps[None]:
-        yield from self._check_first_line(block, is_known=True)
-        new = self._deduplicator.take(block) if block.strip() else b""
+        new = yield from self._position.take_previous(block)
         if new:
             yield Lines(new)
 
@@ -280,7 +258,7 @@ class LogContinuity:
 
     def _note_outage(self, why: str) -> None:
         if self._outage is None:
-            self._outage = _Outage(self._last_moment or self._now.wall, why, self._attempt_began)
+            self._outage = _Outage(self._position.last_moment or self._now.wall, why, self._attempt_began)
 
     def _report_outage(self) -> Steps[None]:
         if self._outage is not None and not self._is_unreadable:
@@ -290,23 +268,11 @@ class LogContinuity:
     def _outage_seconds(self) -> float:
         return self._now.monotonic - self._outage.tried if self._outage else 0.0
 
-    @property
-    def _last_moment(self) -> float | None:
-        return self._deduplicator.last.moment if self._deduplicator.last else None
-
     # One stream
-
-    def _since(self) -> str:
-        """Return the second that the next stream begins with; "" for the first line of the log."""
-        if self._deduplicator.last is not None:
-            return self._deduplicator.last.text
-        if self._from_start:
-            return ""
-        return utc(self._window)
 
     def _read_stream(self) -> Steps[bool]:
         """Return True if the next stream can be opened at once. Raise ApiProblem."""
-        if self._deduplicator.last is None:
+        if self._position.last is None:
             if not (yield from self._look_first()):
                 return False
             self._outage, self._is_unreadable = None, False
@@ -317,15 +283,14 @@ class LogContinuity:
                 self._is_new = False
                 yield from gap_events.late_beginning(self._instance, self._seen_since)
             self._note_caught_up()
-        held = self._deduplicator.copy()
         try:
             return (yield from self._follow())
-        except _NotContinued:
-            self._deduplicator = held
+        except NotContinued:
+            self._position.restore()
             yield CloseStream()
             return (yield from self._await_restart())
         except NoBytes:
-            if self._deduplicator.last is None:
+            if self._position.last is None:
                 return True
             raise
 
@@ -342,14 +307,8 @@ class LogContinuity:
         self._detector.opened = newest.order if newest else ("", "")
         # Lines that were rotated away before are not seen.
         self._seen_since = max(self._window, (oldest.moment if oldest else None) or self._now.wall)
-        if newest is None or newest.moment is None:
-            return True
-        if not self._from_start and newest.moment < self._window:
-            # The newest line is older than the window, and marks its beginning.
-            self._deduplicator.note(last)
-        elif self._first_look is None:
-            # If the log was rotated between the two answers, its newest line is older than the oldest.
-            self._first_look = _FirstLook(min(self._seen_since, newest.moment), newest)
+        if newest is not None:
+            self._position.note_first_look(last, newest, self._seen_since)
         return True
 
     def _follow(self) -> Steps[bool]:
@@ -383,78 +342,25 @@ class LogContinuity:
         return is_broken and self._now.monotonic - began >= self._limits.silence
 
     def _begin_stream(self) -> OpenStream:
-        self._joining = self._deduplicator.last
-        # A stream of an empty log sends nothing, not even response headers.
-        timeout = self._limits.answer if self._joining else self._limits.silence
-        step = OpenStream(self._instance, self._since(), timeout, self._limits.silence)
-        self._deduplicator.begin()
-        self._detector.begin()
+        since = self._position.since
+        self._position.begin_stream()
         self._lag = LagMonitor(self._limits)
-        return step
+        # A stream of an empty log sends nothing, not even response headers.
+        timeout = self._limits.answer if self._position.is_joining else self._limits.silence
+        return OpenStream(self._instance, since, timeout, self._limits.silence)
 
     def _new_lines(self, block: bytes) -> Steps[bytes]:
-        """Return the lines of a block that were not given before, and report what is missing before them."""
-        if self._joining is None:
-            return (yield from self._continued(block))
-        new = self._deduplicator.take(block)
-        if self._deduplicator.joins is False and not self._is_rotated:
-            raise _NotContinued
-        # The kubelet may send this file once more from its first line.
-        self._detector.note(block)
-        if self._deduplicator.joins is not None:
-            self._outage, self._is_rotated, self._is_unreadable = None, False, False
-            if not self._deduplicator.joins:
-                yield gap_events.rotated("while it was not read", self._joining.moment, self._last_moment)
-            self._joining = None
+        """Return the new lines of a block, and report what is missing before them."""
+        was_joining = self._position.is_joining
+        new = yield from self._position.take(block, self._instance, self._now.wall)
+        if was_joining and not self._position.is_joining:
+            self._outage, self._is_unreadable = None, False
         return new
-
-    def _continued(self, block: bytes) -> Steps[bytes]:
-        """Return the new lines of a block by which a stream goes on."""
-        if self._deduplicator.last is None and not self._from_start:
-            block = lines_since(block, self._window)
-        yield from self._check_first_line(block, is_known=self._is_rotated)
-        self._detector.see(block, self._now.wall)
-        if self._detector.gaps:
-            yield from self._check_gaps()
-        new, begin = b"", 0
-        for rewind in self._detector.rewinds:
-            new += self._deduplicator.take(block[begin:rewind])
-            self._deduplicator.begin()
-            begin = rewind
-        return new + self._deduplicator.take(block[begin:])
-
-    def _check_first_line(self, block: bytes, is_known: bool) -> Steps[None]:
-        """Report what is missing before the first lines of a container's log.
-
-        is_known: they are this container's for certain. Otherwise, if they begin after the line that was the newest
-        before the stream, raise _NotContinued.
-        """
-        first = timestamp_of(block) if self._first_look else None
-        if first is None or self._first_look is None:
-            return
-        if first.order > self._first_look.newest.order:
-            if not is_known:
-                raise _NotContinued
-            yield gap_events.rotated("just when it was opened", self._first_look.since, first.moment)
-        self._first_look, self._is_rotated = None, False
-
-    def _check_gaps(self) -> Steps[None]:
-        """Report gaps in the timestamps that files leave which were rotated away unread.
-
-        A hole that has both its ends in the newest file is a pause of the writer.
-        """
-        try:
-            oldest = yield ReadOldestTimestamp(self._instance)
-        except ApiProblem:
-            oldest = None  # nothing is proved
-        lost = [gap for gap in self._detector.gaps if oldest is None or gap[0].order < oldest.order]
-        if lost:
-            yield gap_events.files_missed(lost[0][0].moment, lost[-1][1].moment)
 
     def _check_end(self, lines: TimestampedLines, is_broken: bool) -> None:
         """Note how a stream ended. Raise ApiProblem if it showed nothing of the log that goes on."""
         self._is_complete = not is_broken and not lines.foreign
-        is_joined = self._joining is None
+        is_joined = not self._position.is_joining
         if lines.foreign and not (lines.has_lines and is_joined):
             raise NotALog(lines.foreign)
         if lines.foreign:
@@ -464,27 +370,28 @@ class LogContinuity:
             raise ApiProblem(0, "the log does not show the line that it ended with before")
 
     def _note_caught_up(self) -> None:
-        last = self._deduplicator.last
+        last = self._position.last
         if self._newest is None or (last and last.order >= self._newest.order):
             self.caught_up = True
 
     # A reader that is too slow
 
     def _lags(self) -> bool:
-        moment = self._last_moment
+        moment = self._position.last_moment
         return moment is not None and self._lag.is_too_far(moment, self._now)
 
     def _skip(self) -> Steps[None]:
         """Go on with the newest line; if there is none, with what is written from now on."""
         yield CloseStream()
-        since, self._deduplicator, self._from_start = self._last_moment, Deduplicator(), False
+        since = self._position.last_moment
         # By the clock of the node.
         self._window = self._now.wall - self._lag.clock_offset
+        self._position = LogPosition(self._detector, self._window)
         try:
             last = yield ReadNewestLine(self._instance)
         except ApiProblem:
             yield gap_events.skipped(since, self._window)
             raise
         newest = timestamp_of(last)
-        self._deduplicator.note(last)
+        self._position.note(last)
         yield gap_events.skipped(since, newest.moment if newest else self._window)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Union
+from typing import Any, Generator, NamedTuple, TypeVar, Union
 
 from ...model import Instance
 from ..follow import LAG_SECONDS, Event
@@ -117,3 +117,6 @@ class LookupFailed(Exception):
 
 
 Step = Union[Event, OpenStream, ReadStream, CloseStream, ReadNewestLine, ReadOldestTimestamp, FindInstance, Wait]
+Result = TypeVar("Result")
+# A part of the state machine: yields steps, is sent the replies, and returns its result.
+Steps = Generator[Step, Any, Result]
