@@ -342,7 +342,7 @@ def test_the_reason_why_a_run_failed_has_no_holes():
 def test_a_failed_capture_is_told_before_one_that_was_skipped():
     of = Instance("c", "region", "r1")
     rows = [row(of, "status:db_stats", verdict(Reason.NOT_OFFERED)), row(of, "status:ping", verdict(Reason.NO_ANSWER))]
-    assert "The first: r1: No answer came" in failure_message(rows, "failed")
+    assert "The first: r1: No answer arrived" in failure_message(rows, "failed")
 
 
 # A failed set-up, and components that are not there

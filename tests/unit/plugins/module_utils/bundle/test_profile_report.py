@@ -33,7 +33,7 @@ def test_what_became_of_the_profiles_of_each_component():
         "component", "instances", "complete", "partial", "refused", "failed", "skipped", "finding",
     ]  # fmt: skip
     assert glance.split()[:8] == ["glance", "1", "-", "-", "-", "2", "-", "r1"]
-    assert glance.endswith("r1 profiling_off: profiling is off in this service: it has no /debug/pprof")
+    assert glance.endswith("r1 profiling_off: profiling is off in this service, so it has no /debug/pprof")
     assert region.split()[:7] == ["region", "2", "2", "-", "1", "-", "-"]
     assert "main.hot 70% of cpu; r2 pool_saturated: the service's workers for GET requests are busy" in region
     assert place.startswith("c1/host: ")

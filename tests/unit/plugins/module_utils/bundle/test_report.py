@@ -47,7 +47,7 @@ def test_the_table_counts_each_component():
         "finding",
     ]
     assert lines[1].split()[:7] == ["host", "1", "-", "-", "1", "-", "-"]
-    assert lines[1].endswith("pod-3|?[31m no_shell: the image has no /bin/sh that runs")
+    assert lines[1].endswith("pod-3|?[31m no_shell: the image has no working /bin/sh")
     assert lines[2].split() == ["region", "2", "2", "-", "-", "-", "-", "10-30", "goroutines", "each"]
 
 
@@ -124,7 +124,7 @@ def nothing(_path):
 
 def test_two_instances_with_one_trouble_are_counted_and_told_why():
     rows_ = [one("stack", Reason.NO_SHELL, name) for name in ("a", "b")]
-    assert table(rows_)[1].endswith("2 no_shell: the image has no /bin/sh that runs")
+    assert table(rows_)[1].endswith("2 no_shell: the image has no working /bin/sh")
     several = [one("stack", Reason.GONE, "a"), one("stack", Reason.NO_SHELL, "b"), one("stack", Reason.NO_SHELL, "c")]
     assert table(several)[1].endswith("2 no_shell, 1 gone")
 

@@ -235,7 +235,7 @@ MISSED = st.fixed_dictionaries(
             ["no_answer", "connection_refused", "unexpected_status", "server_error", "queue_full", "not_asked", "gone"]
         ),
     },
-    optional={"message": st.sampled_from(["", "400 not ready", "The answer has a status"])},
+    optional={"message": st.sampled_from(["", "400 not ready", "The answer has an unexpected HTTP status"])},
 )
 POOL = st.fixed_dictionaries(
     {

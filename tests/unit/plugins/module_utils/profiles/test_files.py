@@ -217,7 +217,10 @@ def test_another_instance_is_the_base_only_where_it_is_the_only_one(tmp_path):
 
 def test_a_base_that_does_not_count_the_same_or_is_damaged_is_a_problem_of_the_difference_alone(tmp_path):
     here = part(tmp_path / "now", {("a", "cpu"): BUSY})
-    for data, words in ((packed(HEAP), "do not count the same"), (BUSY[:50], "cannot be read: Its end is missing")):
+    for data, words in (
+        (packed(HEAP), "do not count the same"),
+        (BUSY[:50], "The end of the profile is missing"),
+    ):
         (tmp_path / "base.pb.gz").write_bytes(data)
         (one,) = ask(here, base=str(tmp_path / "base.pb.gz"))["profiles"]
         assert words in one["problem"]

@@ -92,11 +92,11 @@ def test_a_dump_is_whole_however_it_comes(logs):
 # What the logs give -> reason, words of the message, goroutines read of 40 (None: no dump at all), the window.
 UNFINISHED = {
     "deadline in the middle": ((Script(HALF, LATE),), "cut_short", "38 of 40 goroutines", 38, HALF),
-    "deadline before": ((Script(NOISE, LATE),), "no_dump", "within the deadline", None, NOISE),
+    "deadline before": ((Script(NOISE, LATE),), "no_dump", "before the deadline", None, NOISE),
     "an old header as the first line": (
         (Script(OLD_HEADER + NOISE, LATE, old_first_line=True),),
         "no_dump",
-        "within the deadline",
+        "before the deadline",
         None,
         OLD_HEADER + NOISE,
     ),
