@@ -107,8 +107,8 @@ ROOMS: dict[str, Room] = {
     "profiles/*": Room(ours=("profiles.*", "reasons", "model", "text", "stacks.*", "inputs.*")),
     # On the controller only, so with libraries.
     "health/*": Room(
-        ours=("health.*", *LOGTEXT, "reasons", "model", "text", "catalog", "log_patterns", "bundle.*", "inputs.*",
-              "regular_file"),
+        ours=("health.*", "reasons", "model", "text", "catalog", "log_patterns", "logtext.timestamps", "bundle.*",
+              "inputs.*", "regular_file"),
         libraries=frozenset(("jmespath", "yaml")),
         system=FILES,
     ),

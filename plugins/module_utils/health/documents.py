@@ -31,8 +31,8 @@ from .document_schemas import (
     WINDOW,
     WINDOW_SCHEMA,
 )
+from .elapsed import is_utc_timestamp, seconds_between
 from .log_facts import add_log_facts
-from .moments import is_moment, seconds_between
 from .schema_checks import Schema, SchemaError, each, text
 
 
@@ -93,7 +93,7 @@ def instance_status(raw: Any, path: str, transport: str = "", now: str = "") -> 
     # An endpoint that any sample has in a broken form is not judged by the others.
     made["latest"].update({endpoint: None for endpoint in SAMPLED if endpoint in status.broken})
     said = [*(sample.get("at") for sample in samples), raw.get("collected")]
-    status.moments = sorted(moment for moment in said if is_moment(moment))
+    status.moments = sorted(moment for moment in said if is_utc_timestamp(moment))
     _mark_last(made, len(samples), status)
     _add_ages(made, status.moments[-1] if status.moments else now)
     _add_course(made["latest"], samples)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..log_patterns import LOG_PATTERNS
-from .moments import seconds_between
+from .elapsed import seconds_between
 
 PAUSE_SECONDS = 150.0
 CYCLE_SECONDS = 30.0
