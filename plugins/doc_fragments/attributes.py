@@ -1,13 +1,13 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documentation that modules share: what every one of them states of itself."""
+"""Shared documentation of the attributes of modules."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Attributes of modules."""
+    """Documentation of the attributes."""
 
     DOCUMENTATION = r"""
 options: {}

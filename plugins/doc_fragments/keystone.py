@@ -1,33 +1,33 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documentation that modules share: services reached by their URLs. It has to stand before the fragment transport."""
+"""Shared documentation of the transports keystone and url. List it before the fragment transport."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Options of the transports keystone and url, and the choice of all four."""
+    """Documentation of the transports keystone and url, and the choice of all four."""
 
     DOCUMENTATION = r"""
 options:
   transport:
     description:
       - How instances are reached.
-      - V(kubernetes) goes through the API server. It needs the Python library C(kubernetes) where the module runs, the
+      - V(kubernetes) uses the API server. It needs the Python library C(kubernetes) where the module runs, the
         collection kubernetes.core on the controller, and the rights in C(docs/rbac-audit.yml).
-      - V(host) looks at the processes and log files of the machine that the module runs on, and asks them on their own
+      - V(host) uses the processes and log files of the machine where the module runs, and sends requests to their
         ports. It needs root there, no library, and no API server.
-      - V(keystone) asks the URLs in the catalog of Keystone, as C(climc) does, see O(keystone). It needs the Python
-        library C(keystoneauth1) where the module runs. Behind one URL any replica may answer, and logs are not reached.
-      - V(url) asks the URLs in O(urls), without authentication and without verifying certificates.
+      - V(keystone) sends requests to the URLs in Keystone's catalog, as C(climc) does, see O(keystone). It needs the
+        Python library C(keystoneauth1) where the module runs. Any replica behind a URL may answer. Logs cannot be read.
+      - V(url) sends requests to the URLs in O(urls), without authentication and without verifying certificates.
     type: str
     choices: [kubernetes, host, keystone, url]
     default: kubernetes
   keystone:
     description:
-      - Who asks which Keystone, with O(transport=keystone).
-      - What is left out is taken from the variables that C(climc) takes, in the environment of the module.
+      - The credentials and the URL of Keystone, with O(transport=keystone).
+      - The defaults are the environment variables of C(climc), in the environment of the module.
     type: dict
     suboptions:
       auth_url:
@@ -36,10 +36,10 @@ options:
           - The default is the variable E(OS_AUTH_URL).
         type: str
       username:
-        description: The default is the variable E(OS_USERNAME).
+        description: The name of the user. The default is the variable E(OS_USERNAME).
         type: str
       password:
-        description: The default is the variable E(OS_PASSWORD).
+        description: The password of the user. The default is the variable E(OS_PASSWORD).
         type: str
       token:
         description:
@@ -48,48 +48,49 @@ options:
         type: str
       access_key:
         description:
-          - An access key to log in with, instead of O(keystone.username) and O(keystone.password). It has its project.
+          - An access key to log in with, instead of O(keystone.username) and O(keystone.password). It belongs to a
+            project.
           - The default is the variable E(OS_ACCESS_KEY).
         type: str
       secret_key:
         description:
-          - The secret of O(keystone.access_key), which is not sent.
+          - The secret of O(keystone.access_key). It is not sent.
           - The default is the variable E(OS_SECRET_KEY).
         type: str
       project_name:
-        description: The default is the variable E(OS_PROJECT_NAME).
+        description: The name of the project. The default is the variable E(OS_PROJECT_NAME).
         type: str
       project_domain:
-        description: The default is the variable E(OS_PROJECT_DOMAIN), or V(Default).
+        description: The domain of the project. The default is the variable E(OS_PROJECT_DOMAIN), or V(Default).
         type: str
       user_domain:
-        description: The default is the variable E(OS_DOMAIN_NAME), or V(Default).
+        description: The domain of the user. The default is the variable E(OS_DOMAIN_NAME), or V(Default).
         type: str
       region_name:
         description:
-          - Only URLs of this region are asked.
+          - The region whose URLs are used.
           - The default is the variable E(OS_REGION_NAME), or all regions.
         type: str
       endpoint_type:
         description:
-          - The default is the variable E(OS_ENDPOINT_TYPE), or V(internalURL).
-          - With V(apigateway) all services are asked through the API gateway, which has to allow it
-            (C(enable_backend_service_proxy)); O(keystone.auth_url) is its C(https://gateway/api/s/identity/v3) then.
+          - The type of the URLs in the catalog. The default is the variable E(OS_ENDPOINT_TYPE), or V(internalURL).
+          - V(apigateway) sends all requests through the API gateway, which must allow it
+            (C(enable_backend_service_proxy)). O(keystone.auth_url) is then C(https://gateway/api/s/identity/v3).
         type: str
         choices: [internalURL, publicURL, adminURL, apigateway]
       cacert:
         description:
-          - A file with the certificates of the authorities that Keystone and the services are verified by.
+          - A file with the CA certificates that verify Keystone and the services.
           - The default is the variable E(OS_CACERT), or the authorities of the system.
         type: path
       insecure:
         description:
-          - Do not verify certificates. The password and the token can be read by whoever sits in between then.
+          - Do not verify certificates. A machine in between can then read the password and the token.
           - The default is the variable E(YUNION_INSECURE), or V(false).
         type: bool
   urls:
     description:
-      - A component's name and its URL, or a list of its URLs, for each component to ask, with O(transport=url).
+      - The URL, or a list of URLs, of each component, with O(transport=url).
       - 'For example C({region: "https://10.0.0.1:30888"}).'
     type: dict
     default: {}

@@ -1,13 +1,13 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documentation that modules share: how an API server of Kubernetes is reached and who asks it."""
+"""Shared documentation of the connection to an API server."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Authentication options of the transport kubernetes."""
+    """Documentation of the connection options of the transport kubernetes."""
 
     DOCUMENTATION = r"""
 options:
@@ -15,9 +15,10 @@ options:
     description:
       - The path of a kubeconfig on the machine where the module runs, or the content of a kubeconfig as a dictionary.
       - Several paths are separated by V(:).
-      - The default is the environment variable E(K8S_AUTH_KUBECONFIG). Without it, and without another option that says
-        how to log in, a service account inside a pod is used, else the paths in E(KUBECONFIG), else C(~/.kube/config),
-        else C(/etc/kubernetes/admin.conf) or C(/etc/rancher/k3s/k3s.yaml) if it is readable.
+      - The default is the environment variable E(K8S_AUTH_KUBECONFIG).
+      - Without it and without another option that says how to log in, the service account inside a pod is used, else
+        the paths in E(KUBECONFIG), else C(~/.kube/config), else C(/etc/kubernetes/admin.conf) or
+        C(/etc/rancher/k3s/k3s.yaml) if it is readable.
     type: raw
   context:
     description:
@@ -27,8 +28,8 @@ options:
   host:
     description:
       - The URL of the API server.
-      - With it and O(api_key), or O(username) and O(password), or O(client_cert) and O(client_key), no kubeconfig is
-        read. Otherwise it replaces the URL in the kubeconfig.
+      - Together with O(api_key), or O(username) and O(password), or O(client_cert) and O(client_key), no kubeconfig is
+        read. Otherwise this URL replaces the one in the kubeconfig.
       - The default is the environment variable E(K8S_AUTH_HOST).
     type: str
   api_key:
@@ -60,22 +61,21 @@ options:
     aliases: [key_file]
   ca_cert:
     description:
-      - The path of a file with the certificates of the authorities that the API server is verified by. It must hold the
-        full chain.
-      - The default is the environment variable E(K8S_AUTH_SSL_CA_CERT), or what the kubeconfig says.
+      - The path of a file with the CA certificates that verify the API server. It must contain the full chain.
+      - The default is the environment variable E(K8S_AUTH_SSL_CA_CERT), or the kubeconfig.
     type: path
     aliases: [ssl_ca_cert]
   validate_certs:
     description:
-      - Whether to verify the certificate of the API server. Without verification, whoever sits in between can read the
+      - Whether to verify the certificate of the API server. Without verification, a machine in between can read the
         credentials.
-      - The default is the environment variable E(K8S_AUTH_VERIFY_SSL), or what the kubeconfig says.
+      - The default is the environment variable E(K8S_AUTH_VERIFY_SSL), or the kubeconfig.
     type: bool
     aliases: [verify_ssl]
   proxy:
     description:
       - The URL of an HTTP proxy for the connections to the API server.
-      - The default is the environment variable E(K8S_AUTH_PROXY). Whether E(HTTPS_PROXY) is used besides depends on the
+      - The default is the environment variable E(K8S_AUTH_PROXY). Whether E(HTTPS_PROXY) is used as well depends on the
         release of the Python library C(kubernetes).
     type: str
   no_proxy:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: bundle_capture
-short_description: Run a capturing module for a run, and bring home what it captured
+short_description: Run a capturing module for a run, and fetch its captures
 version_added: 0.2.0
 description:
-  - Runs a module that captures, with the connection that the variables C(cloudpods_kubeconfig), C(cloudpods_context)
-    and the like of the host describe, and brings what it captured into the folder of the run on the controller.
-  - When the module fails, or the host cannot be reached, the task does not fail. RV(error) and RV(captured) say what
-    went wrong, and M(cloudpods.diagnostics.show_result) fails the play if the policy says so.
+  - Runs a capturing module with the connection of the host's variables C(cloudpods_kubeconfig), C(cloudpods_context)
+    and similar. Fetches the captures into the folder of the run on the controller.
+  - If the module fails or the host cannot be reached, the task does not fail. RV(error) and RV(captured) have the
+    error, and M(cloudpods.diagnostics.show_result) decides whether the play fails.
   - The host is not trusted, as with M(cloudpods.diagnostics.bundle_fetch).
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
@@ -23,53 +23,53 @@ attributes:
   check_mode:
     support: full
     details:
-      - The module runs in check mode, and nothing is brought.
+      - The module runs in check mode, and nothing is fetched.
   diff_mode:
     support: none
 options:
   run:
     description:
-      - The run, as M(cloudpods.diagnostics.bundle_start) returned it.
+      - The run, the result of M(cloudpods.diagnostics.bundle_start).
     type: dict
     required: true
   module:
     description:
-      - The module of this collection that captures.
+      - The capturing module of this collection.
     type: str
     choices: [log_watch, profile_dump, stack_dump, status_info]
     required: true
   options:
     description:
-      - The options of that module, without those that say where to leave the captures. They are preferred to what
-        variables of the host say of its connection.
+      - The options of that module, without those for the place of the captures. They take precedence over the
+        connection variables of the host.
     type: dict
     default: {}
   cluster:
     description:
-      - The cluster that the host belongs to. What it brings of another cluster is refused then.
-      - The default in the ledger and in texts is the name of the host.
+      - The cluster of the host. If it is set, captures of another cluster are refused.
+      - Ledger and texts use the name of the host by default.
     type: str
     default: ""
   before:
     description:
-      - RV(captured) of the captures before, where one variable is to hold those of several. Entries of other runs are
-        left out.
+      - RV(captured) of earlier captures, to collect several captures in one variable. Entries of other runs are left
+        out.
     type: list
     elements: dict
     default: []
   enabled:
     description:
-      - Whether to capture at all.
+      - If false, nothing is captured.
     type: bool
     default: true
   plan:
     description:
-      - Whether to run the module in check mode before, and to show its plan as text.
+      - Run the module in check mode first, and show its plan as text.
     type: bool
     default: false
   show_table:
     description:
-      - Whether the module's table is for M(cloudpods.diagnostics.show_result) to show. In check mode it always is.
+      - Let M(cloudpods.diagnostics.show_result) show the module's table. In check mode it is always shown.
     type: bool
     default: false
 seealso:
@@ -92,43 +92,43 @@ EXAMPLES = r"""
 
 RETURN = r"""
 error:
-  description: Why nothing was captured; empty when it was. The keys that the module returns are there besides.
+  description: Why nothing was captured, or empty. The result also has the keys that the module returns.
   returned: success
   type: str
 captured:
-  description: What each capture of this host brought to the run, with this one as the last.
+  description: One entry for each capture of this host in the run, this one last.
   returned: success
   type: list
   elements: dict
   contains:
     run:
-      description: Id of the run.
+      description: The ID of the run.
       type: str
     host:
-      description: Name of the host in the inventory.
+      description: The name of the host in the inventory.
       type: str
     cluster:
       description: The cluster, or the name of the host.
       type: str
     brought:
-      description: The part that it brought, in the run's folder; empty when it brought none.
+      description: The part of the capture in the folder of the run, or empty.
       type: list
       elements: str
     missed:
-      description: Why it brought none, as M(cloudpods.diagnostics.bundle_seal) takes it.
+      description: Why there is no part, in the form of O(cloudpods.diagnostics.bundle_seal#module:absent).
       type: list
       elements: dict
     verdict:
-      description: The verdict of a watch; otherwise empty.
+      description: The verdict of M(cloudpods.diagnostics.log_watch), or empty.
       type: str
     table:
-      description: The lines that are to be shown.
+      description: The lines to show.
       type: list
       elements: str
     would:
-      description: In check mode, how many captures would be made.
+      description: In check mode, the number of captures that would be made.
       type: int
     said:
-      description: In check mode, what is said of the first of them.
+      description: In check mode, the message about the first of them.
       type: str
 """

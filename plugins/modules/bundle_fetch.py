@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: bundle_fetch
-short_description: Fetch a packed part of a bundle, and remove it on the other machine
+short_description: Fetch a packed part from another machine, and remove it there
 version_added: 0.2.0
 description:
   - Fetches the archive that a capture left on another machine into a folder of the controller, under a name that the
     controller chooses, and then removes it on that machine.
-  - The other machine is not trusted. Nothing that it answers becomes a variable or a path on the controller, and it
-    cannot send more than O(max_bytes).
-  - When the transfer fails, the archive stays where it is, and the message names it.
+  - The other machine is not trusted. Its answers become neither variables nor paths on the controller, and it cannot
+    send more than O(max_bytes).
+  - If the transfer fails, the archive stays where it is, and the message names it.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
 extends_documentation_fragment:
@@ -37,23 +37,23 @@ options:
     required: true
   name:
     description:
-      - What the file is called there. Other characters than letters, digits, V(.), V(_) and V(-) are replaced.
-      - When a file of that name is there, a number is added.
+      - The name of the file on the controller. Characters other than letters, digits, V(.), V(_) and V(-) are replaced.
+      - If a file of that name exists, a number is added.
     type: str
     required: true
   max_bytes:
     description:
-      - How large the archive may be.
+      - Largest size of the archive in bytes.
     type: int
     default: 4294967296
   cluster:
     description:
-      - The cluster that the other machine belongs to. An archive that holds files, rows or documents of another cluster
-        is refused then.
+      - The cluster of the other machine. If it is set, an archive with files, rows or documents of another cluster is
+        refused.
     type: str
     default: ""
 notes:
-  - With C(become) the whole archive is held in memory, as M(ansible.builtin.fetch) does it.
+  - With C(become), the whole archive is held in memory, as M(ansible.builtin.fetch) does.
 seealso:
   - module: cloudpods.diagnostics.bundle_start
   - module: cloudpods.diagnostics.bundle_seal
@@ -68,7 +68,7 @@ EXAMPLES = r"""
   become: true
   register: dumps
 
-- name: Bring the captures home
+- name: Fetch the captures
   cloudpods.diagnostics.bundle_fetch:
     path: "{{ dumps.archive }}"
     folder: "{{ started.parts }}"

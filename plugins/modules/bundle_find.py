@@ -8,14 +8,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: bundle_find
-short_description: Pack what an interrupted run left on a machine
+short_description: Pack the captures of an interrupted run on a machine
 version_added: 0.2.0
 description:
-  - Finds what the modules that capture left in the temporary folder of a machine when their run was interrupted, and
-    packs it, so that M(cloudpods.diagnostics.bundle_fetch) can fetch it.
-  - Only folders and archives of the user are taken, whose names begin with C(cloudpods-) and the name of the run.
-    Folders without any capture are removed.
-  - Fails when a capture of the run still runs on that machine.
+  - Finds the captures of an interrupted run in the temporary folder of a machine, and packs them for
+    M(cloudpods.diagnostics.bundle_fetch).
+  - Takes only folders and archives that belong to the user and have a name beginning with C(cloudpods-) and the name of
+    the run. Removes folders without any capture.
+  - Fails if a capture of the run is still running on that machine.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
 extends_documentation_fragment:
@@ -37,7 +37,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Pack what the run left on this machine
+- name: Pack the captures of the run on this machine
   cloudpods.diagnostics.bundle_find:
     run: incident-4711
   register: left

@@ -11,10 +11,10 @@ module: bundle_resume
 short_description: Find the captures of an interrupted run
 version_added: 0.2.0
 description:
-  - Finds the folder of a run that was interrupted, and what was captured into it, so that
-    M(cloudpods.diagnostics.bundle_seal) can seal it. It runs on the controller.
-  - What still ends is waited for, for some seconds.
-  - Fails when there is no such run, when it is sealed already, and when it still runs. The message names the runs that
+  - Finds the folder of an interrupted run and the captures in it, so that M(cloudpods.diagnostics.bundle_seal) can seal
+    them. The module runs on the controller.
+  - Waits some seconds for captures that are just ending.
+  - Fails if there is no such run, if it is sealed already, or if it is still running. The message names the runs that
     can be sealed.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
@@ -24,7 +24,7 @@ extends_documentation_fragment:
 options:
   output:
     description:
-      - The folder that holds the bundles.
+      - The folder for bundles.
     type: path
     required: true
   id:
@@ -34,14 +34,14 @@ options:
     type: str
     default: ""
 notes:
-  - Whether a run still runs is seen on the machine on which it was started. On another one the module fails.
+  - Only the machine where a run was started can tell whether it is still running. On another one the module fails.
 seealso:
   - module: cloudpods.diagnostics.bundle_find
   - module: cloudpods.diagnostics.bundle_seal
 """
 
 EXAMPLES = r"""
-- name: Find what the run captured before it was interrupted
+- name: Find the captures of an interrupted run
   cloudpods.diagnostics.bundle_resume:
     output: /var/tmp/bundles
     id: incident-4711
@@ -60,14 +60,13 @@ folder:
   type: str
   sample: /var/tmp/bundles/20260102T030405Z-1a2b
 parts:
-  description: The folder inside it for what is still on other machines.
+  description: The folder inside it for captures that are fetched from other machines.
   returned: success
   type: str
   sample: /var/tmp/bundles/20260102T030405Z-1a2b/parts
 brought:
   description:
-    - What was captured into the folder, each a folder or an archive, for
-      O(cloudpods.diagnostics.bundle_seal#module:parts).
+    - The parts in the folder, each a folder or an archive, for O(cloudpods.diagnostics.bundle_seal#module:parts).
   returned: success
   type: list
   elements: str

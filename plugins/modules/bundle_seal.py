@@ -11,15 +11,14 @@ module: bundle_seal
 short_description: Merge captures into one sealed bundle
 version_added: 0.1.0
 description:
-  - Merges what one or many runs of M(cloudpods.diagnostics.stack_dump) left, writes one ledger, a report to paste into
-    an issue, and a manifest with the sha256 of every file, and packs it all.
-  - If access points are absent or could not list their instances, as after a mistake in an option, and there is no
-    other capture, nothing is sealed, and the folder is removed if it holds nothing else. Then RV(folder) and
-    RV(archive) are empty, and RV(table) says why.
-  - The custom statistics of the play name the bundle in C(cloudpods_bundle), as with M(ansible.builtin.set_stats);
-    beside it are C(cloudpods_counts) and, where there is one, C(cloudpods_verdict).
-  - Parts are taken as hostile, since they come from other machines. A part that cannot be used becomes a row of the
-    ledger and stays where it is; the others are used up.
+  - Merges the parts of one or many capturing modules. Writes one ledger, a report for an issue, and a manifest with the
+    SHA-256 of every file, and packs everything.
+  - If access points are absent or could not list their instances, and there is no other capture, nothing is sealed. The
+    folder is removed if it is empty. RV(folder) and RV(archive) are then empty, and RV(table) gives the reason.
+  - Sets the custom statistics C(cloudpods_bundle), C(cloudpods_counts) and, if there is a verdict, C(cloudpods_verdict)
+    of the play, as M(ansible.builtin.set_stats) does.
+  - Parts are untrusted input, because they come from other machines. A part that cannot be used becomes a row of the
+    ledger and stays where it is. The other parts are moved into the bundle.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
 extends_documentation_fragment:
@@ -28,32 +27,32 @@ attributes:
   check_mode:
     support: full
     details:
-      - In check mode nothing is sealed, and all values of the result are empty.
+      - In check mode nothing is sealed, and all returned values are empty.
   diff_mode:
     support: none
 options:
   path:
     description:
-      - The folder of the bundle; its name is the run's id. It is made private to the user.
+      - The folder of the bundle. Its name is the ID of the run. It is made private to the user.
     type: path
     required: true
   parts:
     description:
-      - Folders or archives that M(cloudpods.diagnostics.stack_dump) left.
+      - Parts of capturing modules such as M(cloudpods.diagnostics.stack_dump), as folders or archives.
     type: list
     elements: path
     default: []
   reports:
     description:
       - Folders of reports that were made on the controller, for example by M(cloudpods.diagnostics.health_check).
-      - Only these may hold files at the top of the bundle, so that no part can pass for a report.
+      - Only these may put files at the top of the bundle, so that no part can pass for a report.
     type: list
     elements: path
     default: []
     version_added: 0.2.0
   absent:
     description:
-      - The access points that brought nothing, so that each has its row in the ledger.
+      - Access points without a part. Each gets a row in the ledger.
     type: list
     elements: dict
     default: []
@@ -63,62 +62,64 @@ options:
         type: str
         required: true
       error:
-        description: What went wrong there.
+        description: The error.
         type: str
         required: true
       reason:
-        description: Whether it could not be reached, or the work there failed, for example for a wrong option.
+        description:
+          - V(unreachable) if it could not be reached, V(no_result) if the work there failed, for example for a wrong
+            option.
         type: str
         choices: [unreachable, no_result]
         default: unreachable
   interrupted:
     description:
-      - Whether the run did not come to its end. Then files and rows that were not finished are left out, a row says
-        that what has no row was not captured, and C(interrupted) is true in the manifest.
+      - The run was interrupted. Unfinished files and rows are left out, one row says that captures without a row were
+        not made, and C(interrupted) is true in the manifest.
     type: bool
     default: false
     version_added: 0.2.0
   run:
     description:
-      - What the manifest and the report shall say of the run, for example the scenario.
+      - Facts about the run for the manifest and the report, for example the scenario.
     type: dict
     default: {}
   redact:
     description:
-      - V(secrets) takes passwords, tokens, keys and the like out of every file, whatever was done where it was made.
-        A file that cannot be looked through is left out, and its row says so.
-      - V(identity) does the same, and puts tokens such as C(host-0001) in the place of hosts, addresses, projects,
-        users and instances, their names and ids, in files, paths and the ledger. The same thing has the same token in
-        the whole bundle.
-      - V(none) leaves everything as it is. Such a bundle must not be shown to others.
+      - V(secrets) removes passwords, tokens, keys and other secrets from every file, also if that was done where the
+        file was written. A file that cannot be searched is left out, and its row says so.
+      - V(identity) does the same, and replaces hosts, addresses, projects, users and instances, their names and IDs, by
+        tokens such as C(host-0001) in files, paths and the ledger. The same thing has the same token in the whole
+        bundle.
+      - V(none) removes nothing. Do not show such a bundle to others.
     type: str
     choices: [secrets, identity, none]
     default: secrets
     version_added: 0.2.0
   identity_map:
     description:
-      - The file that tells which token stands for what; it is made when it is missing. Bundles that are sealed with
-        the same one have the same tokens for the same things.
-      - It must belong to the user, with mode 0600, and lie outside of the bundle. Do not show it to others.
-      - Needed with O(redact=identity), and not used otherwise.
+      - The file that maps each token to the name it stands for. It is created if it is missing. Bundles that are sealed
+        with the same file have the same tokens for the same things.
+      - It must belong to the user, with mode 0600, and be outside of the bundle. Do not show it to others.
+      - Required with O(redact=identity), and not used otherwise.
     type: path
     version_added: 0.2.0
   fail_on:
     description:
-      - When the run counts as failed, which RV(failure) then says. The bundle is sealed all the same.
-      - V(failed) when nothing at all was captured, or a component that was named is not there; V(partial) when a dump
-        is partial or failed; V(any) when a dump is not complete; V(none) never.
+      - When the run counts as failed. RV(failure) then gives the reason. The bundle is sealed in any case.
+      - V(failed) if nothing was captured or a named component does not exist. V(partial) also if a capture is partial
+        or failed. V(any) also if a capture was refused. V(none) never.
     type: str
     choices: [none, failed, partial, any]
     default: failed
 notes:
-  - Files on the controller are not counted as a change; RV(ignore:changed) is always false.
+  - Files on the controller do not count as a change. RV(ignore:changed) is always false.
 seealso:
   - module: cloudpods.diagnostics.bundle_verify
 """
 
 EXAMPLES = r"""
-- name: Seal what was captured
+- name: Seal the captures
   cloudpods.diagnostics.bundle_seal:
     path: /var/tmp/20260102T030405Z-deadlock
     parts:
@@ -130,24 +131,24 @@ EXAMPLES = r"""
 
 RETURN = r"""
 folder:
-  description: The bundle's folder; empty where nothing was sealed.
+  description: The bundle's folder. Empty if nothing was sealed.
   returned: success
   type: str
 archive:
-  description: The sealed archive beside the folder; empty where nothing was sealed.
+  description: The sealed archive beside the folder. Empty if nothing was sealed.
   returned: success
   type: str
 counts:
-  description: How many rows of the ledger have each status.
+  description: Number of rows of the ledger by status.
   returned: success
   type: dict
   sample: {complete: 12, partial: 0, refused: 1, failed: 0, skipped: 0}
 failure:
-  description: Why the run counts as failed under O(fail_on); empty when it does not.
+  description: Why the run counts as failed under O(fail_on), or empty.
   returned: success
   type: str
 table:
-  description: Per component what became of its captures, as lines for people, and the archive's path.
+  description: A table for people with one line for each component, and the archive's path.
   returned: success
   type: list
   elements: str

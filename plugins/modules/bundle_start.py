@@ -8,13 +8,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: bundle_start
-short_description: Make the private folder of a run
+short_description: Create the private folder of a run
 version_added: 0.2.0
 description:
-  - Makes the folder in which M(cloudpods.diagnostics.bundle_seal) leaves the bundle of a run. Run it on the controller
-    before anything is captured, so that a capture is not lost because its bundle cannot be written.
-  - Fails when the id is not a plain name, when a bundle of this id is there, when other users could replace the bundle,
-    when the place is not writable or full, and when the map of identities cannot be used.
+  - Creates the folder for the bundle of a run. Run it on the controller before anything is captured, so that no capture
+    is lost because its bundle cannot be written.
+  - Fails if the ID is not a plain name, if a bundle with this ID exists, if other users could replace the bundle, if
+    the folder is not writable or the disk is full, or if the identity map cannot be used.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
 extends_documentation_fragment:
@@ -23,32 +23,32 @@ attributes:
   check_mode:
     support: full
     details:
-      - In check mode everything is checked and nothing is made.
+      - In check mode everything is checked and nothing is created.
   diff_mode:
     support: none
 options:
   output:
     description:
-      - The folder that holds the bundles. It is made when it is missing.
+      - The folder for bundles. It is created if it is missing.
     type: path
     required: true
   id:
     description:
       - The name of the run and of its bundle, of 1 to 64 letters, digits, V(.), V(_) and V(-).
-      - The default is made of the time and a random number.
+      - The default consists of the time and a random number.
     type: str
     default: ""
   deprecated:
     description:
-      - Variables without the prefix C(cloudpods_) that the run takes its connection from. The module says that this
-        will end.
+      - Variables without the prefix C(cloudpods_) that the run uses for its connection. The module shows a deprecation
+        warning for them.
     type: list
     elements: str
     default: []
     version_added: 0.2.0
   ignored:
     description:
-      - Variables without the prefix C(cloudpods_) that look like a connection and are not taken. The module warns of
+      - Variables without the prefix C(cloudpods_) that look like a connection and are not used. The module warns about
         them.
     type: list
     elements: str
@@ -56,18 +56,18 @@ options:
     version_added: 0.2.0
   identity_map:
     description:
-      - The map of identities that M(cloudpods.diagnostics.bundle_seal) will use. The module fails when it cannot be
-        used, and does not make it.
+      - The identity map that M(cloudpods.diagnostics.bundle_seal) will use. The module fails if it cannot be used, and
+        does not create it.
     type: path
 notes:
-  - Files on the controller are not counted as a change; RV(ignore:changed) is always false.
+  - Files on the controller do not count as a change. RV(ignore:changed) is always false.
 seealso:
   - module: cloudpods.diagnostics.bundle_fetch
   - module: cloudpods.diagnostics.bundle_seal
 """
 
 EXAMPLES = r"""
-- name: Make the folder of the run
+- name: Create the folder of the run
   cloudpods.diagnostics.bundle_start:
     output: /var/tmp/bundles
     id: incident-4711
@@ -88,7 +88,7 @@ folder:
   type: str
   sample: /var/tmp/bundles/20260102T030405Z-1a2b
 parts:
-  description: The folder inside it for what the access points bring.
+  description: The folder inside it for the parts of the access points.
   returned: success
   type: str
   sample: /var/tmp/bundles/20260102T030405Z-1a2b/parts

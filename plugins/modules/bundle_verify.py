@@ -8,12 +8,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: bundle_verify
-short_description: Check a sealed bundle, offline
+short_description: Verify a sealed bundle offline
 version_added: 0.1.0
 description:
   - Compares every file of a bundle with its manifest, and every row of the ledger with its artifact.
-  - Names each file that is missing, was added or changed.
-  - Needs nothing but the bundle. It proves that nothing changed since the manifest was written, not who wrote it.
+  - Names each file that is missing, was added or was changed.
+  - Needs only the bundle. The check proves that nothing changed since the manifest was written, not who wrote it.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
 extends_documentation_fragment:
@@ -22,62 +22,62 @@ extends_documentation_fragment:
 options:
   path:
     description:
-      - The bundle's archive, or its folder. The archive may have been packed anew in another form, as zip.
+      - The bundle's archive or folder. The archive may be repacked in another format, such as zip.
     type: path
     required: true
   fail:
     description:
-      - Whether the module fails when the bundle is not intact.
+      - Fail if the bundle is not intact.
     type: bool
     default: true
 """
 
 EXAMPLES = r"""
-- name: Make sure that the bundle is as it was sealed
+- name: Verify that the bundle did not change
   cloudpods.diagnostics.bundle_verify:
     path: /var/tmp/20260102T030405Z-deadlock.tar.gz
 """
 
 RETURN = r"""
 intact:
-  description: Whether every file is as the manifest has it, and nothing else is there.
+  description: Whether every file matches the manifest, and there is no other file.
   returned: always
   type: bool
 files:
-  description: How many files there are, without the manifest.
+  description: Number of files, without the manifest.
   returned: always
   type: int
 missing:
-  description: Files of the manifest that are not there.
+  description: Files of the manifest that are missing.
   returned: always
   type: list
   elements: str
 added:
-  description: Files that the manifest does not have.
+  description: Files that are not in the manifest.
   returned: always
   type: list
   elements: str
 changed_files:
-  description: Files whose size or sha256 is not the manifest's.
+  description: Files whose size or SHA-256 differs from the manifest.
   returned: always
   type: list
   elements: str
 redaction:
   description:
-    - What the manifest says of the redaction of the bundle.
+    - The redaction of the bundle, from the manifest.
   returned: always
   type: dict
   version_added: 0.2.0
   contains:
     level:
-      description: V(secrets), V(identity) or V(none); empty for a bundle of a release that did not redact.
+      description: V(secrets), V(identity) or V(none). Empty for a bundle of a release without redaction.
       type: str
     replaced:
-      description: How often each rule has replaced a secret, and a token something of each kind.
+      description: Number of secrets that each rule replaced, and of identities of each kind.
       type: dict
       sample: {password: 3, jwt: 1}
 problems:
-  description: What else is wrong, for example a bundle that cannot be read.
+  description: Other problems, for example a bundle that cannot be read.
   returned: always
   type: list
   elements: str

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: health_check
-short_description: Judge by rules what was collected from Cloudpods services
+short_description: Evaluate health rules on the status of Cloudpods services
 version_added: 0.1.0
 description:
-  - Evaluates rules over what one or many runs of M(cloudpods.diagnostics.status_info) left, and gives a verdict on each
-    component, each cluster and the fleet, with the evidence, advice, and what to capture next.
-  - A rule that cannot be evaluated, because data is missing, gives V(unknown) and never V(ok).
-  - Nothing is asked of any service. It runs where the parts are, usually on the controller.
+  - Evaluates rules on the parts of one or many runs of M(cloudpods.diagnostics.status_info). Returns a verdict on each
+    component, each cluster and the fleet, with evidence, advice, and the next capture.
+  - A rule whose data is missing gives V(unknown), never V(ok).
+  - Sends no request to any service. The module runs where the parts are, usually on the controller.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
 extends_documentation_fragment:
@@ -22,7 +22,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Judges all the same, and writes no files.
+    details: In check mode the rules are evaluated as usual, but no files are written.
   diff_mode:
     support: N/A
     details: This module does not change anything.
@@ -32,29 +32,29 @@ requirements:
 options:
   paths:
     description:
-      - What to judge, namely parts that M(cloudpods.diagnostics.status_info) left, or sealed bundles.
-      - They are folders or archives, and are read as they are. Nothing is unpacked, and none of them is changed.
-      - Archives may also be packed anew, as zip or with another compression, and be several in one.
+      - Parts of M(cloudpods.diagnostics.status_info), or sealed bundles, as folders or archives.
+      - They are read in place. Nothing is unpacked to disk or changed.
+      - Archives may be repacked, as zip or with another compression, and one archive may contain several.
     type: list
     elements: path
     required: true
   rules:
     description:
-      - Files of rules, or folders of which all files named C(*.yml) are taken, in the order of their names.
-      - The role P(cloudpods.diagnostics.audit_health#role) gives the shipped rules and the user's own.
-      - A rule that is not understood is an error that names the file and the rule. So is one whose own examples do not
-        come out as they say.
+      - Files with rules. Of a folder, all files C(*.yml) are read in the order of their names.
+      - The role P(cloudpods.diagnostics.audit_health#role) passes the shipped rules and the user's own.
+      - A rule that is not valid is an error that names the file and the rule. So is a rule with an example that does
+        not have the expected outcome.
     type: list
     elements: path
     required: true
   thresholds:
     description:
-      - Other values than the default ones for thresholds of the rules, by name. An unknown name is an error.
+      - Values for thresholds of the rules, by name, instead of the defaults. An unknown name is an error.
     type: dict
     default: {}
   absent:
     description:
-      - The access points that brought nothing, so that their clusters count as V(unknown) instead of not at all.
+      - Access points without a part. Their clusters count as V(unknown).
     type: list
     elements: dict
     default: []
@@ -64,73 +64,73 @@ options:
         type: str
         required: true
       error:
-        description: What went wrong there.
+        description: The error.
         type: str
         required: true
       reason:
-        description: As M(cloudpods.diagnostics.bundle_seal) takes it. To an audit it makes no difference.
+        description: The reason, as in M(cloudpods.diagnostics.bundle_seal). It does not affect the verdict.
         type: str
         choices: [unreachable, no_result]
         default: unreachable
   baseline:
     description:
-      - An earlier run's C(health.json), also compressed, or the bundle that holds it. Each finding is then new, worse,
-        the same or better, and what is no more found is listed as gone, or as not seen where this time it could not be
-        looked for.
+      - An earlier C(health.json), also compressed, or the bundle that contains it. Each finding is then new, worse, the
+        same or better. Findings that are no longer found are listed as gone, or as not seen if this run could not look
+        for them.
     type: path
   run:
     description:
-      - How this run was started. The commands for what to capture next repeat it, so that they can be pasted.
+      - How this run was started. The commands in RV(capture_next) repeat it, so that they can be pasted.
     type: dict
     suboptions:
       inventories:
-        description: The inventories, as C(ansible_inventory_sources) has them.
+        description: The inventories, as in C(ansible_inventory_sources).
         type: list
         elements: str
         default: []
       limit:
-        description: The hosts that the run was limited to, as C(ansible_limit) has them.
+        description: The hosts that the run was limited to, as in C(ansible_limit).
         type: str
         default: ""
       hosts:
-        description: The hosts of the play. A command for a cluster that has the name of one is limited to it.
+        description: The hosts of the play. A command for a cluster with the name of a host is limited to that host.
         type: list
         elements: str
         default: []
       variables:
         description:
-          - For each variable that a command repeats, the list of values that the hosts have.
-          - A variable of which they have several comes from the inventory, and is not repeated.
+          - For each variable that a command repeats, the list of its values on the hosts.
+          - A variable with several values comes from the inventory and is not repeated.
         type: dict
         default: {}
   output:
     description:
-      - The folder to write C(health.json), C(health.md), C(health.junit.xml) and C(health.prom) into. It is made
-        private to the user.
-      - M(cloudpods.diagnostics.bundle_seal) takes it as one more part. Without it, nothing is written.
+      - The folder for C(health.json), C(health.md), C(health.junit.xml) and C(health.prom). It is made private to the
+        user. M(cloudpods.diagnostics.bundle_seal) takes it in O(cloudpods.diagnostics.bundle_seal#module:reports).
+      - Without this option, no file is written.
     type: path
   fail_on:
     description:
-      - From which verdict on the run counts as failed, which RV(failure) then says. The reports are written all the
-        same.
-      - V(unknown) means that everything but V(ok) is a failure; V(none) never fails.
+      - The run counts as failed if the verdict is this bad or worse. RV(failure) then gives the reason. The reports are
+        written in any case.
+      - With V(unknown), everything but V(ok) is a failure. V(none) never fails.
     type: str
     choices: [none, critical, warning, unknown]
     default: critical
   max_listed:
     description:
-      - How many findings to return at most, the worst first. C(health.json) has them all.
+      - Largest number of findings to return, the worst first. C(health.json) has all of them.
     type: int
     default: 100
 notes:
-  - Files on the controller are not counted as a change; RV(ignore:changed) is always false.
+  - Files on the controller do not count as a change. RV(ignore:changed) is always false.
 seealso:
   - module: cloudpods.diagnostics.status_info
   - module: cloudpods.diagnostics.bundle_seal
 """
 
 EXAMPLES = r"""
-- name: Judge what was collected
+- name: Evaluate the shipped rules and own rules, and compare with an earlier run
   cloudpods.diagnostics.health_check:
     paths:
       - /var/tmp/status
@@ -143,7 +143,7 @@ EXAMPLES = r"""
     output: /var/tmp/health
   register: health
 
-- name: Fail when the verdict is critical
+- name: Fail if the verdict is critical
   ansible.builtin.fail:
     msg: "{{ health.failure }}"
   when: health.failure | length > 0
@@ -156,12 +156,12 @@ verdict:
   type: str
   sample: warning
 counts:
-  description: How many clusters, components and instances were looked at, and what was found.
+  description: Numbers of clusters, components and instances, and of findings by severity.
   returned: success
   type: dict
   sample: {clusters: 1, components: 24, instances: 40, critical: 0, warning: 1, unknown: 0}
 clusters:
-  description: Each cluster's verdict.
+  description: The verdict on each cluster.
   returned: success
   type: list
   elements: dict
@@ -174,93 +174,93 @@ components:
   sample:
     - {cluster: cloud-a, component: region, verdict: warning, instances: 2, critical: 0, warning: 1, unknown: 0}
 findings:
-  description: What was found, the worst first, at most O(max_listed) of it.
+  description: The findings, the worst first, at most O(max_listed).
   returned: success
   type: list
   elements: dict
   contains:
     rule:
-      description: Id of the rule.
+      description: The ID of the rule.
       type: str
     title:
-      description: What the rule finds.
+      description: The title of the rule.
       type: str
     severity:
       description: V(critical) or V(warning).
       type: str
     cluster:
-      description: Where, empty for a finding on the fleet.
+      description: The cluster. Empty for a finding on the fleet.
       type: str
     component:
-      description: Where, empty for a finding on more than one component.
+      description: The component. Empty for a finding on more than one component.
       type: str
     instance:
-      description: Where, empty for a finding on more than one instance.
+      description: The instance. Empty for a finding on more than one instance.
       type: str
     subject:
-      description: What it is about within that place, for example a worker pool.
+      description: The affected part of the instance or component, for example a worker pool.
       type: str
     message:
       description: The finding in words.
       type: str
     value:
-      description: The figure that was compared, or null.
+      description: The value that was compared, or null.
       type: float
     threshold:
-      description: What it was compared with, or null.
+      description: The threshold, or null.
       type: float
     artifact:
       description: Path of the document with the evidence, relative to the part or bundle.
       type: str
     advice:
-      description: What to do.
+      description: The advice of the rule.
       type: str
     scenario:
       description: The scenario to capture next, or empty.
       type: str
     capture_next:
       description:
-        - The command that captures the stacks of what it tells of.
-        - Empty where they cannot explain it, or cannot be had.
+        - The command that captures the stacks of the affected components.
+        - Empty if stacks cannot explain the trouble or cannot be captured.
       type: str
     holds_up:
       description:
-        - How much the trouble holds up, namely V(everything) that needs the service, a V(part) of it, or V(nothing).
-        - V(over) where the trouble has ended.
+        - What the trouble blocks, V(everything) that needs the service, a V(part) of it, or V(nothing).
+        - V(over) if the trouble has ended.
       type: str
     change:
-      description: With O(baseline), V(new), V(worse), V(same) or V(better); otherwise empty.
+      description: With O(baseline), V(new), V(worse), V(same) or V(better). Otherwise empty.
       type: str
 findings_left_out:
-  description: How many findings are not in RV(findings).
+  description: Number of findings beyond O(max_listed).
   returned: success
   type: int
 affected:
-  description: Per cluster, the components with critical findings that a capture of their stacks can explain.
+  description: For each cluster, the components with critical findings that stacks can explain.
   returned: success
   type: list
   elements: dict
   sample: [{cluster: cloud-a, components: [region]}]
 capture_next:
-  description: The command that captures the stacks of all that is critical; empty where there is none.
+  description: The command that captures the stacks of all critical components, or empty.
   returned: success
   type: str
   sample: ansible-playbook cloudpods.diagnostics.capture_stacks -e cloudpods_components=region
 failure:
-  description: Why the run counts as failed under O(fail_on); empty when it does not.
+  description: Why the run counts as failed under O(fail_on), or empty.
   returned: success
   type: str
 table:
-  description: Each component that is not ok, and the verdict, as lines for people.
+  description: A table for people with each component that is not V(ok), and the verdict.
   returned: success
   type: list
   elements: str
 output:
-  description: The folder with the reports; empty when none were written.
+  description: The folder with the reports, or empty.
   returned: success
   type: str
 files:
-  description: Paths of the reports.
+  description: The paths of the reports.
   returned: success
   type: list
   elements: str

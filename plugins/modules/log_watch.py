@@ -8,17 +8,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: log_watch
-short_description: Watch the logs of Cloudpods services to a verdict
+short_description: Watch the logs of Cloudpods services until the verdict is certain
 version_added: 0.1.0
 description:
-  - Reads the logs of all instances of the selected components at once, first back in time and then live, and says of
+  - Reads the logs of all instances of the selected components at once, first back in time and then live. Returns for
     each worker pool, instance and component whether it is healthy, busy, stuck, or losing tasks.
-  - Follows on where a stream is cut, a file is rotated or a container restarts, and takes up what appears meanwhile.
-    What could not be seen is named, and nothing with a gap is called healthy.
-  - At its end it asks C(/ping) of the instances whose logs tell of no trouble, since a frozen service is silent, too.
-    What is silent, not ready, restarted, or does not answer is not called healthy.
-  - Can capture stacks, profiles or the status of the instance in trouble, and of its suspects, at the moment at which
-    its log says so.
+  - Continues after a stream is cut, a file is rotated or a container restarts, and includes new instances. Gaps are
+    reported, and nothing with a gap is called healthy.
+  - At the end it requests C(/ping) from the instances whose logs show no trouble, because a frozen service is silent,
+    too. An instance that is silent, not ready, restarted, or does not answer is not called healthy.
+  - Can capture stacks, profiles or the status of an instance in trouble and of the other suspects, at the moment when
+    its log shows the trouble.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
 extends_documentation_fragment:
@@ -33,107 +33,107 @@ attributes:
   check_mode:
     support: full
     details:
-      - In check mode the logs are watched all the same, but nothing is captured and no file is left.
+      - In check mode the logs are watched as usual, but nothing is captured and no file is left.
   diff_mode:
     support: none
 options:
   since:
     description:
-      - How many seconds back in time to begin, also in the log of the container before.
+      - Seconds back in time to start reading, also in the log of the previous container.
     type: int
     default: 600
   duration:
     description:
-      - How many seconds to watch live at most.
-      - Without trouble it takes 60 seconds to say V(healthy), since the services look for stuck pools every 30 seconds.
+      - Longest time to watch live, in seconds.
+      - V(healthy) takes at least 60 seconds, because the services check for stuck pools every 30 seconds.
     type: float
     default: 90.0
   until:
     description:
       - When to end before O(duration).
-      - V(first_hit) ends with the first line that tells of trouble, V(verdict) when more watching cannot change the
-        worst verdict, V(duration) not before its time.
+      - V(first_hit) ends with the first line that shows trouble. V(verdict) ends when more watching cannot change the
+        worst verdict. V(duration) watches for the whole time.
     type: str
     choices: [first_hit, verdict, duration]
     default: verdict
   patterns:
     description:
-      - Further texts to look for, besides those that this collection knows.
+      - Log patterns of your own, in addition to the shipped ones.
     type: list
     elements: dict
     default: []
     suboptions:
       id:
         description:
-          - A name for it, in small letters, digits and underscores.
+          - Its name, in lower case letters, digits and underscores.
         type: str
         required: true
       texts:
         description:
-          - A line that holds any of these texts is a hit.
+          - A line that contains any of these texts is a hit.
         type: list
         elements: str
         required: true
       severity:
         description:
-          - What it weighs. Only V(critical) sets off what O(on_hit) names.
+          - Its severity. Only V(critical) triggers O(on_hit).
         type: str
         choices: [info, warning, critical]
         default: warning
       meaning:
         description:
-          - What it means, for people.
+          - Its meaning, for people.
         type: str
         default: ""
       form:
         description:
-          - A regular expression that the message has to begin with besides.
+          - A regular expression that must also match at the beginning of the message.
         type: str
         default: ""
   on_hit:
     description:
-      - What to capture of the instance, of the other replicas of its component, and of the other components of
-        O(scenario) where that is given, at most 20 instances, when its log tells of critical trouble or a pool of it
-        proves to be stuck. A line older than a minute sets nothing off.
+      - What to capture when a log shows critical trouble or a pool is stuck.
+      - It is captured from the instance, the other replicas of its component, and the other components of O(scenario)
+        if that is set, at most 20 instances. A line older than a minute triggers nothing.
     type: list
     elements: str
     choices: [capture_stacks, capture_profiles, status]
     default: []
   cooldown:
     description:
-      - For so many seconds after a capture, the same instances are not captured again, whatever pool or pattern tells
-        of trouble.
+      - Seconds after a capture during which the same instances are not captured again, whatever pool or pattern shows
+        trouble.
     type: float
     default: 300.0
   deadline:
     description:
-      - The deadline, in seconds, of what comes besides O(duration), such as captures that have not ended by then.
+      - The deadline, in seconds, of everything besides O(duration), such as captures that are still running then.
     type: float
     default: 300.0
 notes:
-  - RV(ignore:changed) is true exactly when a capture sent a signal or took a profile that costs the service more than
-    an answer.
-  - O(timeout), O(concurrency) and O(node_concurrency) are those of the captures. All logs are read at the same time.
+  - RV(ignore:changed) is true only if a capture sent a signal or took a profile that costs the service more than an
+    answer.
+  - O(timeout), O(concurrency) and O(node_concurrency) apply to the captures. All logs are read at the same time.
 seealso:
   - module: cloudpods.diagnostics.stack_dump
   - module: cloudpods.diagnostics.bundle_seal
 """
 
 EXAMPLES = r"""
-- name: Watch what is suspected when the system is slow, until it is clear what it is
+- name: Watch the suspects of a slow system until the verdict is certain
   cloudpods.diagnostics.log_watch:
     scenario: slow_system
     output: /var/tmp/logs
   register: logs
 
-- name: Watch for ten minutes, and capture the stacks at the moment of trouble
+- name: Watch for ten minutes, and capture the stacks when trouble shows
   cloudpods.diagnostics.log_watch:
     components: [region, host]
     duration: 600
     until: duration
     on_hit: [capture_stacks]
 
-- name: The same on a node, with a text of one's own
+- name: Watch on a node, with a pattern of your own
   cloudpods.diagnostics.log_watch:
     transport: host
     patterns:
@@ -146,22 +146,22 @@ EXAMPLES = r"""
 
 RETURN = r"""
 output:
-  description: The folder with artifacts and ledger; empty with O(archive=true) and in check mode.
+  description: The folder with artifacts and ledger. Empty with O(archive=true) and in check mode.
   returned: success
   type: str
 archive:
-  description: The packed folder, with O(archive=true) and outside of check mode; else empty.
+  description: The packed folder. Empty without O(archive=true) and in check mode.
   returned: success
   type: str
 counts:
-  description: How many rows of the ledger have each status.
+  description: Number of rows of the ledger by status.
   returned: success
   type: dict
   sample: {complete: 12, partial: 0, refused: 0, failed: 1, skipped: 0}
 table:
   description:
-    - The verdict on each component, and on each of its instances that is not healthy, as lines for people.
-    - Where no log was watched, one line that says why.
+    - A table for people with the verdict on each component and on each instance that is not healthy.
+    - If no log was watched, one line that says why.
   returned: success
   type: list
   elements: str
@@ -170,7 +170,7 @@ cluster:
   returned: success
   type: str
 found:
-  description: How many instances there were at first.
+  description: Number of instances at the start.
   returned: success
   type: int
 verdict:
@@ -190,45 +190,45 @@ verdicts:
       description: The worst verdict on its instances.
       type: str
     evidence:
-      description: What it rests on.
+      description: The evidence for the verdict.
       type: list
       elements: str
     instances:
       description: The verdict on each instance, by its name.
       type: dict
 captures:
-  description: What hits set off.
+  description: The captures that hits triggered.
   returned: success
   type: list
   elements: dict
   contains:
     instance:
-      description: The instance whose log told of trouble.
+      description: The instance whose log showed the trouble.
       type: str
     pool:
       description: The worker pool, or empty.
       type: str
     pattern:
-      description: What its log said, by the id of the pattern.
+      description: The ID of the pattern that matched.
       type: str
     started:
-      description: When the capture was begun (UTC).
+      description: When the capture started (UTC).
       type: str
     delay:
-      description: Seconds from the line's being seen to the beginning of the capture.
+      description: Seconds from reading the line to the start of the capture.
       type: float
     signals:
-      description: How many signals were sent.
+      description: Number of signals that were sent.
       type: int
     touched:
-      description: Of how many instances a profile was taken that costs more than an answer.
+      description: Number of instances of which a profile was taken that costs more than an answer.
       type: int
     error:
-      description: What went wrong with it, or empty.
+      description: The error of the capture, or empty.
       type: str
 ended:
   description:
-    - Why the watching ended, one of the choices of O(until); V(unreachable) where nothing could be listed for some
+    - Why the watch ended, one of the choices of O(until), or V(unreachable) if nothing could be listed for some
       seconds.
   returned: success
   type: str

@@ -11,11 +11,11 @@ module: preflight
 short_description: Check variables and libraries before any work
 version_added: 0.2.0
 description:
-  - Checks all variables C(cloudpods_*) of all hosts of the play, and which Python libraries are missing on the
-    controller and at the access points. The capturing roles run it first.
-  - All mistakes are told at once, each in one sentence that names the variable, what is allowed, or the command that
-    helps.
-  - Nothing is asked of any cluster.
+  - Checks all variables C(cloudpods_*) of all hosts of the play, and the Python libraries on the controller and at the
+    access points. The capturing roles run it first.
+  - Reports all mistakes at once, each with the variable and its allowed values, or with the command that installs the
+    library.
+  - Sends no request to any cluster.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
 extends_documentation_fragment:
@@ -24,20 +24,19 @@ extends_documentation_fragment:
 options:
   role:
     description:
-      - The role that is about to run. It decides which variables and libraries are needed.
+      - The role that will run. It determines which variables and libraries are needed.
     type: str
     choices: [capture_stacks, watch_logs, audit_health, capture_profiles]
     required: true
   libraries:
     description:
-      - The libraries to look for where the module runs. The default follows from O(role) and the variables.
+      - The libraries to check where the module runs. The default follows from O(role) and the variables.
     type: list
     elements: str
     choices: [kubernetes, keystoneauth1, jmespath, protobuf, PyYAML]
     default: []
 notes:
-  - The variables of a host that cannot be reached are checked. Its libraries are not, and the module does not fail for
-    that.
+  - If a host cannot be reached, its variables are checked and its libraries are not. The module does not fail for that.
 seealso:
   - module: cloudpods.diagnostics.bundle_start
 """
@@ -51,22 +50,22 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: All that has to be mended, a sentence or two for each; empty where nothing has to be.
+  description: The mistakes, one or two sentences for each. Empty if there are none.
   returned: success and failure
   type: list
   elements: str
   sample: ["cloudpods_timeout is 'abc'. It has to be a number of seconds from 0.1 to 86400."]
 missing:
-  description: Which of O(libraries) the Python that the module ran with cannot use.
+  description: The libraries in O(libraries) that the module's Python cannot import.
   returned: success
   type: list
   elements: str
 python:
-  description: The path of that Python.
+  description: The path of the module's Python.
   returned: success
   type: str
 managed:
-  description: Whether that Python belongs to the operating system, so that pip refuses to install into it.
+  description: Whether this Python belongs to the operating system, so that pip refuses to install into it.
   returned: success
   type: bool
 """

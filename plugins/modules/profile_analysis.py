@@ -8,15 +8,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: profile_analysis
-short_description: Read profiles of services, and show them without Go
+short_description: Read Go profiles, and make tables and flame graphs without Go
 version_added: 0.1.0
 description:
-  - Reads the profiles that C(/debug/pprof) gives (CPU, heap, allocs, goroutine, goroutineleak, threadcreate, block,
-    mutex), proves that they are whole, and tells which functions used the most, as C(go tool pprof -top) does.
-  - Writes for each a table, folded stacks, a file for speedscope, and a flame graph as one page that needs nothing
-    else; and with O(base) what changed.
-  - Changes nothing at any service. What cannot be read is said in RV(errors); a damaged file is no failure of the
-    module.
+  - Reads the profiles of C(/debug/pprof) (CPU, heap, allocs, goroutine, goroutineleak, threadcreate, block, mutex),
+    proves that they are whole, and returns the table of functions, as C(go tool pprof -top) does.
+  - Writes for each profile a table, folded stacks, a file for speedscope, and a flame graph as one self-contained page.
+    With O(base), it also writes the difference.
+  - Sends no request to any service. A file that is damaged or cannot be read gives an entry in RV(errors), and does not
+    fail the module.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
 requirements:
@@ -27,16 +27,16 @@ extends_documentation_fragment:
 options:
   paths:
     description:
-      - Profiles; folders and archives of them; and parts and bundles, as folders or archives.
-      - Files may be compressed (gzip, bzip2, xz, zlib; zstd where Python has a module for it) and archives be tar or
-        zip, also inside each other. Their content tells that, not their name. Nothing is unpacked to the disk.
+      - Profiles, folders and archives of profiles, and parts and bundles as folders or archives.
+      - Files may be compressed (gzip, bzip2, xz, zlib; zstd if Python has a module for it). Archives may be tar or zip,
+        also inside each other. The content decides, not the name. Nothing is unpacked to disk.
     type: list
     elements: path
     required: true
   patterns:
     description:
-      - Of the files in folders and archives, only those are read whose name matches one of these shell patterns.
-        Archives in folders and in other archives are opened where their name matches.
+      - Shell patterns. In folders and archives, only files whose name matches one of them are read, and only archives
+        whose name matches are opened.
     type: list
     elements: str
     default:
@@ -54,46 +54,47 @@ options:
       - '*.zip'
   output:
     description:
-      - Folder to write the reports to, private to the user. Each of O(paths) that is no single profile gets a folder
-        of its name in it.
-      - Without it, and without O(in_place), nothing is written.
+      - The folder for the reports, private to the user. Each folder or archive in O(paths) gets a subfolder of its
+        name.
+      - Without this option and O(in_place), no file is written.
     type: path
   in_place:
     description:
       - Write the reports beside the profiles, also into packed parts (C(.tar.gz)).
-      - In the ledger of a part, rows that say V(not_read_here) get the verdict that can be given now, and those of all
-        profiles the function that used the most.
-      - A sealed bundle and any other archive cannot be changed; they take O(output).
+      - In the ledger of a part, rows with the reason V(not_read_here) get the result of this reading, and the rows of
+        all profiles get the function that used the most.
+      - A sealed bundle or another archive cannot be changed. Use O(output) for them.
     type: bool
     default: false
   base:
     description:
-      - A profile, to tell what changed since; or a folder, part or bundle, of which the profile of the same instance
-        is taken, or that of the only instance of the component.
+      - An earlier profile to compare with. In a folder, part or bundle, the profile of the same instance is used, or
+        that of the only instance of the component.
     type: path
   normalize:
     description:
-      - Scale each profile to the sum of the one that it is compared with, for profiles of different length.
+      - Scale each profile to the sum of O(base), for profiles of different durations.
     type: bool
     default: false
   sample_type:
     description:
-      - What to show of profiles that count several things, for example V(alloc_space) of a heap profile.
-      - Without it, what the profile itself says, mostly V(cpu) and V(inuse_space).
+      - The sample type to show, for example V(alloc_space) of a heap profile.
+      - The default is the one that the profile names, usually V(cpu) or V(inuse_space).
     type: str
   max_functions:
     description:
-      - How many functions of each table are returned, the first ones. With V(0), all are returned. Files have all.
+      - Largest number of functions of each table to return. V(0) returns all. Files have all.
     type: int
     default: 20
   max_frames:
     description:
-      - How many frames a flame graph has at most for each thing that is counted; smaller ones are put together.
+      - Largest number of frames of a flame graph for each sample type. Smaller frames are merged.
     type: int
     default: 10000
   max_bytes:
     description:
-      - How much of each profile is read, in bytes after unpacking. Reading takes up to forty times as much memory.
+      - Largest number of bytes of each profile to read, after unpacking. Reading takes up to forty times as much
+        memory.
     type: int
     default: 67108864
 seealso:
@@ -108,11 +109,11 @@ EXAMPLES = r"""
     output: /tmp/region
   register: analysis
 
-- name: How much of the processor is used, and what uses most of it
+- name: Show how much of the processor is used, and by which function
   ansible.builtin.debug:
     msg: "{{ analysis.table }}"
 
-- name: What grew in memory between two bundles
+- name: Show the memory that grew between two bundles
   cloudpods.diagnostics.profile_analysis:
     paths: [/var/tmp/20260102T040000Z-profiles.tar.gz]
     base: /var/tmp/20260102T030000Z-profiles.tar.gz
@@ -122,59 +123,58 @@ EXAMPLES = r"""
 
 RETURN = r"""
 profiles:
-  description: One entry for each profile that was found, in the order of O(paths) and of their names.
+  description: One entry for each profile, in the order of O(paths) and of their names.
   returned: success
   type: list
   elements: dict
   contains:
     path:
-      description: The file; in an archive, that of the archive, C(!), and its name in there.
+      description: The file. In an archive, the archive's path, C(!), and the name inside.
       type: str
     cluster:
-      description: Where it is from, as the ledger has it; empty for a file that no ledger names.
+      description: The cluster in the ledger. Empty for a file that no ledger names.
       type: str
     component:
-      description: Likewise.
+      description: The component in the ledger, or empty.
       type: str
     instance:
-      description: Likewise.
+      description: The instance in the ledger, or empty.
       type: str
     kind:
-      description: What it is a profile of, for example V(cpu); empty where it cannot be told.
+      description: The kind of profile, for example V(cpu). Empty if it is not known.
       type: str
     status:
       description: V(complete) or V(partial).
       type: str
     reason:
       description:
-        - Why, one of the reasons of the ledger, V(profile_whole), V(profile_empty), V(profile_unproven),
+        - The reason in the ledger, one of V(profile_whole), V(profile_empty), V(profile_unproven),
           V(profile_cut), V(profile_bad) or V(profile_too_large).
       type: str
     message:
-      description: The same for people.
+      description: The reason as a sentence.
       type: str
     samples:
-      description: How many samples it has.
+      description: Number of samples.
       type: int
     duration:
-      description: Over how many seconds it was taken; 0 for a snapshot.
+      description: The duration in seconds, 0 for a snapshot.
       type: float
     load:
       description:
-        - "How much the profile has in all, for people, for example C(0.01 s of 10 s: idle). Empty where it could not be
-          read."
+        - "The total of the profile, for people, for example C(0.01 s of 10 s: idle). Empty if it could not be read."
       type: str
     top_function:
       description:
-        - The function that itself used the most. Of goroutines, where most of them wait, the innermost function that
-          is not of Go's own packages. Empty where there is none, or where fewer than 30 samples were taken, which tell
-          nothing of single functions.
+        - The function with the largest flat value. Of goroutines, the function where most of them wait, which is the
+          innermost function outside of Go's own packages. Empty if there is none, or if there are fewer than 30
+          samples, because these do not rank functions reliably.
       type: str
     top_percent:
-      description: How much that is of all.
+      description: Its share in percent.
       type: float
     top:
-      description: The table of functions, for the sample type that was asked for; null for what could not be read.
+      description: The table of functions for O(sample_type). Null if the profile could not be read.
       type: dict
       contains:
         type:
@@ -185,13 +185,13 @@ profiles:
           type: str
         total:
           description:
-            - The sum of all samples; in RV(profiles[].diff), that of the profile before. Percentages are of it.
+            - The sum of all samples. In RV(profiles[].diff), the sum of the earlier profile. Percentages refer to it.
           type: int
         total_text:
-          description: The same with a unit for people.
+          description: The same as text with a unit.
           type: str
         functions:
-          description: The functions, the one that itself used the most first.
+          description: The functions, the largest flat value first.
           type: list
           elements: dict
           contains:
@@ -202,56 +202,56 @@ profiles:
               description: Its source file.
               type: str
             flat:
-              description: What it used itself.
+              description: What the function itself used.
               type: int
             flat_percent:
-              description: How much that is of all.
+              description: The same in percent.
               type: float
             flat_text:
-              description: The same with a unit for people.
+              description: The same as text with a unit.
               type: str
             sum_percent:
-              description: How much it and the ones above it used.
+              description: The sum of the flat values up to this function, in percent.
               type: float
             cum:
-              description: What it used together with all that it called.
+              description: What the function used together with the functions that it called.
               type: int
             cum_percent:
-              description: How much that is of all.
+              description: The same in percent.
               type: float
             cum_text:
-              description: The same with a unit for people.
+              description: The same as text with a unit.
               type: str
         functions_left_out:
-          description: How many more functions there are than O(max_functions).
+          description: Number of functions beyond O(max_functions).
           type: int
     diff:
       description:
-        - What changed since O(base), shaped as RV(profiles[].top); null where there was nothing to compare with.
-        - Each function has C(may_be_chance) besides, which is true where the change is within what chance explains, as
-          that from one sample to two.
+        - The difference to O(base), in the form of RV(profiles[].top). Null if there was nothing to compare with.
+        - Each function also has C(may_be_chance), which is true if chance explains the change, such as that from one
+          sample to two.
       type: dict
     problem:
-      description: Why there is no table, or no difference; else empty.
+      description: Why there is no table or no difference, or empty.
       type: str
     files:
-      description: The reports that were written, shaped as RV(profiles[].path).
+      description: The reports that were written, in the form of RV(profiles[].path).
       type: list
       elements: str
 errors:
-  description: What could not be read, and what is something else than a profile, with what it is.
+  description: Files that could not be read, and files that are not profiles, with what they are.
   returned: success
   type: list
   elements: dict
   contains:
     path:
-      description: The file or folder, shaped as RV(profiles[].path).
+      description: The file or folder, in the form of RV(profiles[].path).
       type: str
     message:
-      description: Why.
+      description: The problem.
       type: str
 table:
-  description: The profiles, each with its load and the function that used the most, as lines for people.
+  description: A table for people with the load and the top function of each profile.
   returned: success
   type: list
   elements: str

@@ -11,12 +11,12 @@ module: profile_dump
 short_description: Take profiles of Cloudpods services
 version_added: 0.1.0
 description:
-  - Takes the profiles of Go's C(/debug/pprof) from every instance of the selected components itself, and proves that
-    each is whole.
-  - Profiling is off by default in Cloudpods since 3.10.4. Where it is, a row of the ledger says how to switch it on.
-  - Of one instance, one profile is taken after the other, snapshots first. A service that has no worker to spare is
-    not asked, for it would answer in the same pool of workers that is already busy.
-  - A profile that is cut is kept as far as it came, and is never said to be complete.
+  - Takes profiles from Go's C(/debug/pprof) of every instance of the selected components, and proves that each is
+    whole.
+  - Profiling is off by default in Cloudpods since 3.10.4. If it is off, a row of the ledger says how to switch it on.
+  - The profiles of one instance are taken one after the other, snapshots first. A service without a free worker is not
+    asked, because it would answer in the worker pool that is busy already.
+  - If a profile is cut off, the part that arrived is kept, and its row is not complete.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
 extends_documentation_fragment:
@@ -32,23 +32,24 @@ attributes:
   check_mode:
     support: full
     details:
-      - In check mode no service is asked and nothing is written; RV(plan) and RV(would) say what would be done.
+      - In check mode no service is asked and nothing is written. RV(plan) and RV(would) say what would be done.
   diff_mode:
     support: none
 options:
   profile_set:
     description:
-      - Which profiles to take, unless O(kinds) says it.
-      - V(quick) is goroutines (also as text, with states and waits) and heap, V(cpu) a CPU profile, V(full) everything.
+      - Profiles to take, unless O(kinds) is set.
+      - V(quick) takes goroutines (also as text, with states and waits) and heap. V(cpu) takes a CPU profile. V(full)
+        takes everything.
     type: str
     choices: [quick, cpu, full]
     default: quick
   kinds:
     description:
-      - Exactly these profiles. The index is always asked for, and first, since it tells whether profiling is on.
-      - V(goroutine_debug1) and V(goroutine_debug2) are the goroutines as text. V(symbol) is whether the service can
+      - Kinds of profiles to take. The index is always read first, because it shows whether profiling is on.
+      - V(goroutine_debug1) and V(goroutine_debug2) are the goroutines as text. V(symbol) checks whether the service can
         name addresses.
-      - V(block) and V(mutex) are always empty, since no Cloudpods service switches them on.
+      - V(block) and V(mutex) are always empty, because no Cloudpods service switches them on.
     type: list
     elements: str
     choices:
@@ -68,80 +69,80 @@ options:
     default: []
   cpu_seconds:
     description:
-      - How long a CPU profile runs. More than 60 needs O(force).
+      - Duration of a CPU profile in seconds. More than 60 needs O(force).
     type: int
     default: 10
   trace_seconds:
     description:
-      - How long a trace runs. More than 10 needs O(force).
+      - Duration of a trace in seconds. More than 10 needs O(force).
     type: int
     default: 1
   delta_seconds:
     description:
-      - Take the named profiles (goroutine, heap, …, not those as text) as the difference over so many seconds. With
-        V(0) they are snapshots.
+      - Seconds over which to take heap, goroutine and similar profiles (not those as text) as differences. V(0) takes
+        snapshots.
     type: int
     default: 0
   gc:
     description:
-      - Whether the service is to collect its garbage before the heap profile, so that only what is in use is in it.
+      - Let the service collect its garbage before the heap profile, so that it shows only memory in use.
     type: bool
     default: false
   addresses:
     description:
-      - Addresses of functions to name, as C(0x4a1b2c). The names are in RV(names).
+      - Addresses of functions to name, such as C(0x4a1b2c). The names are in RV(names).
     type: list
     elements: str
     default: []
   addresses_of:
     description:
-      - A file with a dump of goroutines (C(debug=1)) or a profile, whose addresses without names to name.
-      - It must be of the same build of the service, and lie on the machine that the module runs on.
+      - A file with a goroutine dump (C(debug=1)) or a profile. Its addresses without names are named.
+      - It must come from the same build of the service, and be on the machine where the module runs.
     type: path
   force:
     description:
-      - Ask also where no worker is to spare or where that cannot be seen, and for more seconds.
+      - Also ask services without a free worker or whose workers cannot be seen, and allow longer profiles.
       - This can make a service in trouble worse.
     type: bool
     default: false
   max_replicas_at_once:
     description:
-      - Of how many replicas of a component to take a CPU profile or a trace at a time.
+      - Number of replicas of a component that run a CPU profile or a trace at the same time.
     type: int
     default: 1
   max_bytes:
     description:
-      - How many bytes of one profile to read at most.
+      - Largest number of bytes of one profile.
     type: int
     default: 67108864
 notes:
-  - RV(ignore:changed) is true when a CPU profile or a trace was begun at a service, or its garbage collected. Nothing
-    of these lasts. Snapshots change nothing.
-  - O(timeout) is the deadline of one profile, besides the seconds that it runs for. What would not end before
-    O(deadline) is not begun.
-  - Where protobuf is not installed, as on most nodes, profiles are kept with V(not_read_here);
+  - RV(ignore:changed) is true if a CPU profile or a trace was started, or garbage was collected. The effect does not
+    last. Snapshots change nothing.
+  - O(timeout) is the deadline of one profile, in addition to the seconds that it runs. A profile that would not end
+    before O(deadline) is not started.
+  - If protobuf is not installed, as on most nodes, profiles are kept with the reason V(not_read_here).
     M(cloudpods.diagnostics.profile_analysis) reads them on the controller.
-  - Behind one address, such as O(transport=keystone) and O(transport=url) ask, there may be several replicas; each
-    question may be answered by another one, and the figures of its workers as well.
+  - With O(transport=keystone) and O(transport=url), several replicas may answer at one address. Each request, also that
+    for the workers, may reach another one.
 seealso:
   - module: cloudpods.diagnostics.profile_analysis
   - module: cloudpods.diagnostics.stack_dump
 """
 
 EXAMPLES = r"""
-- name: Where the processor time goes in the services behind a slow system
+- name: Take CPU profiles of the suspects of a slow system
   cloudpods.diagnostics.profile_dump:
     scenario: slow_system
     profile_set: cpu
     output: /var/tmp/profiles
   register: profiles
 
-- name: What each function used
+- name: Show the time of each function
   cloudpods.diagnostics.profile_analysis:
     paths: [/var/tmp/profiles]
     in_place: true
 
-- name: What a heap gained within a minute, on a node and without the API server
+- name: Take the growth of a heap within a minute, on a node and without the API server
   cloudpods.diagnostics.profile_dump:
     transport: host
     components: [host]
@@ -149,7 +150,7 @@ EXAMPLES = r"""
     delta_seconds: 60
   become: true
 
-- name: What an address of a dump stands for
+- name: Name an address of a dump
   cloudpods.diagnostics.profile_dump:
     components: [region]
     kinds: [symbol]
@@ -159,20 +160,20 @@ EXAMPLES = r"""
 
 RETURN = r"""
 output:
-  description: The folder with profiles and ledger; empty with O(archive=true) and in check mode.
+  description: The folder with profiles and ledger. Empty with O(archive=true) and in check mode.
   returned: success
   type: str
 archive:
-  description: The packed folder, with O(archive=true) and outside of check mode; else empty.
+  description: The packed folder. Empty without O(archive=true) and in check mode.
   returned: success
   type: str
 counts:
-  description: How many rows of the ledger have each status.
+  description: Number of rows of the ledger by status.
   returned: success
   type: dict
   sample: {complete: 24, partial: 0, refused: 1, failed: 0, skipped: 2}
 table:
-  description: Per component what became of the profiles, as lines for people.
+  description: A table for people with one line for each component.
   returned: success
   type: list
   elements: str
@@ -181,24 +182,24 @@ cluster:
   returned: success
   type: str
 found:
-  description: How many instances there are.
+  description: Number of instances.
   returned: success
   type: int
 plan:
-  description: What is asked of whom, for how long, and what it costs, as lines for people.
+  description: Which profiles are taken from which instances, for how long, and their cost, as lines for people.
   returned: success
   type: list
   elements: str
 seconds:
-  description: About how many seconds of profiling that is; answers take their time besides.
+  description: Estimated seconds of profiling. Answers take additional time.
   returned: success
   type: float
 touched:
-  description: At how many instances a CPU profile or a trace was begun, or garbage collected.
+  description: Number of instances where a CPU profile or a trace was started, or garbage was collected.
   returned: success
   type: int
 names:
-  description: The names of O(addresses) and of those in O(addresses_of), by instance.
+  description: The names of O(addresses) and of the addresses in O(addresses_of), by instance.
   returned: success
   type: list
   elements: dict
@@ -210,16 +211,16 @@ names:
       description: The component's name.
       type: str
     instance:
-      description: Who named it.
+      description: The instance that named it.
       type: str
     address:
       description: The address, in hexadecimal.
       type: str
     name:
-      description: The function that it is in.
+      description: The function that contains it.
       type: str
 would:
-  description: In check mode, what would be asked of which instance.
+  description: In check mode, what would be requested from each instance.
   returned: success
   type: list
   elements: dict
@@ -234,19 +235,19 @@ would:
       description: The component's name.
       type: str
     instance:
-      description: The pod's name, or component and process id.
+      description: The pod's name, or the component and process ID.
       type: str
     capture:
-      description: Which profile, for example V(profile:heap).
+      description: The profile, for example V(profile:heap).
       type: str
     status:
-      description: V(skipped) where it would be asked for or there is none, V(refused) where it would not.
+      description: V(skipped) if it would be requested or does not exist, V(refused) if it would not be requested.
       type: str
     reason:
-      description: A word of the documented vocabulary.
+      description: The reason, a word from docs/reasons.md.
       type: str
     message:
-      description: What would be done, or why not.
+      description: What would be done, or why nothing would be done.
       type: str
 """
 

@@ -11,8 +11,8 @@ module: service_info
 short_description: List the running instances of Cloudpods services
 version_added: 0.1.0
 description:
-  - Lists every instance of the selected components, also the ones that do not run, with what the cluster knows of them.
-  - Asks the API server once per namespace, whatever the number of pods.
+  - Lists every instance of the selected components, also those that do not run, with what the cluster knows about it.
+  - Sends one list request per namespace to the API server, whatever the number of pods.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
 extends_documentation_fragment:
@@ -33,16 +33,16 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: What runs of the services that are suspected when the system is slow
+- name: List the suspects of a slow system
   cloudpods.diagnostics.service_info:
     scenario: slow_system
   register: services
 
-- name: The regions that are not ready
+- name: Show the instances that are not ready
   ansible.builtin.debug:
     msg: "{{ services.instances | rejectattr('ready') | map(attribute='name') | list }}"
 
-- name: What runs on this machine, without the API server
+- name: List what runs on this machine, without the API server
   cloudpods.diagnostics.service_info:
     transport: host
     components: [region, host]
@@ -59,21 +59,21 @@ instances:
       description: The cluster's name.
       type: str
     namespace:
-      description: The pod's namespace; empty for a process outside of Kubernetes.
+      description: The pod's namespace. Empty for a process outside of Kubernetes.
       type: str
     node:
-      description: The node's name; empty while the pod is not scheduled.
+      description: The node's name. Empty while the pod is not scheduled.
       type: str
     component:
       description: The component's name.
       type: str
       sample: region
     name:
-      description: The pod's name, or component and process id for a process outside of Kubernetes.
+      description: The pod's name, or component and process ID for a process outside of Kubernetes.
       type: str
       sample: default-region-6d5f9c7b9-x2x7k
     container:
-      description: The component's container; empty when no container of the pod can be told to be it.
+      description: The component's container. Empty if no container of the pod can be identified as it.
       type: str
     owner:
       description: Kind and name of the pod's controller.
@@ -83,25 +83,25 @@ instances:
       description: Whether the container is ready.
       type: bool
     restarts:
-      description: How many times the container has restarted.
+      description: Number of restarts of the container.
       type: int
     state:
       description:
-        - What the container does.
+        - The state of the container.
         - One of V(running), V(pending), V(waiting), V(init), V(crash_loop), V(terminating), V(terminated),
           V(no_container), V(node_lost), V(untrusted).
       type: str
     state_detail:
-      description: What the cluster says about a container that does not run.
+      description: The cluster's text about a container that does not run.
       type: str
     image:
       description: The image's name and tag.
       type: str
     image_id:
-      description: The id of the image that really runs.
+      description: The ID of the image that runs.
       type: str
     container_id:
-      description: The container's id with its runtime.
+      description: The container's ID with its runtime.
       type: str
     ports:
       description: The TCP ports that the container declares.
@@ -114,38 +114,38 @@ instances:
       description: Whether it is a read-only replica (label C(<component>-slave)).
       type: bool
     address:
-      description: The pod's IP address; empty where there is none.
+      description: The pod's IP address, or empty.
       type: str
     last_end:
       description:
-        - How the container before this one ended, for example C(OOMKilled, exit code 137); empty if it did not.
+        - How the previous container ended, for example C(OOMKilled, exit code 137). Empty if there was none.
       type: str
     last_ended:
-      description: When the container before this one ended (RFC 3339, UTC).
+      description: When the previous container ended (RFC 3339, UTC).
       type: str
     last_started:
-      description: When the container before this one started (RFC 3339, UTC).
+      description: When the previous container started (RFC 3339, UTC).
       type: str
     process:
       description: The process, with O(transport=host).
       type: dict
 problems:
-  description: The places that could not be looked at, and names among O(components) that no component has.
+  description: Namespaces and nodes that could not be listed, and names in O(components) that no component has.
   returned: success
   type: list
   elements: dict
   contains:
     place:
-      description: The namespace, the name, or what else it is.
+      description: The namespace, node or name.
       type: str
     reason:
-      description: A word of the documented vocabulary.
+      description: The reason, a word from docs/reasons.md.
       type: str
     message:
       description: What happened, and what to do next.
       type: str
 components:
-  description: The components that the selection stands for.
+  description: The selected components.
   returned: success
   type: list
   elements: str

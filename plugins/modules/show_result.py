@@ -10,10 +10,10 @@ module: show_result
 short_description: Show the result of a run as plain text
 version_added: 0.2.0
 description:
-  - Shows one table, the worst first, and then the path of the bundle, as plain text on standard output.
-  - Where a program reads standard output, such as with the callback P(ansible.posix.json#callback), it shows nothing.
-    The result of the task has the same for programs.
-  - It runs on the controller only, and never on a host.
+  - Shows one table, the worst first, and the path of the bundle, as plain text on standard output.
+  - If a program reads standard output, such as with the callback P(ansible.posix.json#callback), the module shows
+    nothing. The result of the task has the same content.
+  - Runs on the controller only.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
 extends_documentation_fragment:
@@ -22,25 +22,25 @@ attributes:
   check_mode:
     support: full
     details:
-      - In check mode it shows what would be done.
+      - In check mode the module shows what would be done.
   diff_mode:
     support: none
 options:
   run:
     description:
-      - The run, as RV(cloudpods.diagnostics.bundle_start#module:id) names it.
+      - The name of the run, from RV(cloudpods.diagnostics.bundle_start#module:id).
     type: str
     required: true
   captured:
     description:
-      - What M(cloudpods.diagnostics.bundle_capture) returned of each access point, in
-        RV(cloudpods.diagnostics.bundle_capture#module:captured). Entries of other runs are left out.
+      - The values of RV(cloudpods.diagnostics.bundle_capture#module:captured) of all access points. Entries of other
+        runs are ignored.
     type: list
     elements: dict
     default: []
   sealed:
     description:
-      - What M(cloudpods.diagnostics.bundle_seal) returned.
+      - The result of M(cloudpods.diagnostics.bundle_seal).
     type: dict
     default: {}
   tables:
@@ -51,7 +51,7 @@ options:
     default: []
   failures:
     description:
-      - Why the run counts as failed, for example by its verdict. Empty texts are left out; the first other one counts.
+      - Reasons why the run counts as failed, for example its verdict. The first text that is not empty counts.
     type: list
     elements: str
     default: []
@@ -62,14 +62,14 @@ options:
     default: ""
   fail_on:
     description:
-      - In check mode, V(none) means that the run does not count as failed where nothing would be captured.
+      - In check mode, V(none) means that the run does not count as failed if nothing would be captured.
       - Otherwise the option of the same name of M(cloudpods.diagnostics.bundle_seal) decides.
     type: str
     choices: [none, failed, partial, any]
     default: failed
 notes:
-  - The task fails where the run counts as failed. Where a callback for people shows the result of the failed task,
-    RV(run) and RV(msg) are all of it. With C(-v) it is whole.
+  - The task fails if the run counts as failed. A callback for people then shows only RV(run) and RV(msg). With C(-v) it
+    shows the whole result.
 seealso:
   - module: cloudpods.diagnostics.bundle_capture
   - module: cloudpods.diagnostics.bundle_seal
@@ -89,43 +89,43 @@ EXAMPLES = r"""
 
 RETURN = r"""
 run:
-  description: The run.
+  description: The name of the run.
   returned: always
   type: str
   sample: 20260102T030405Z-1a2b
 msg:
-  description: Why the run counts as failed; empty when it does not.
+  description: Why the run counts as failed, or empty.
   returned: always
   type: str
 table:
-  description: What is shown, as lines.
+  description: The lines that are shown.
   returned: success
   type: list
   elements: str
 errors:
-  description: Each error that kept access points from bringing anything, once.
+  description: The errors of access points without a part, each error once.
   returned: success
   type: list
   elements: dict
   contains:
     error:
-      description: What went wrong.
+      description: The error.
       type: str
     access_points:
-      description: Where.
+      description: The access points with this error.
       type: list
       elements: str
 archive:
-  description: The sealed bundle; empty where there is none.
+  description: The sealed bundle, or empty.
   returned: success
   type: str
 counts:
-  description: How many rows of the ledger have each status.
+  description: Number of rows of the ledger by status.
   returned: success
   type: dict
   sample: {complete: 12, partial: 0, refused: 1, failed: 0, skipped: 0}
 verdict:
-  description: The verdict; empty where there is none.
+  description: The verdict, or empty.
   returned: success
   type: str
 """

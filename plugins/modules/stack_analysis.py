@@ -8,26 +8,27 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: stack_analysis
-short_description: Read goroutine dumps out of files and logs
+short_description: Read goroutine dumps from files and logs
 version_added: 0.1.0
 description:
-  - Finds every dump of goroutines in the files and groups the goroutines that stand in the same place.
-  - Knows the dumps that services write when asked by C(SIGUSR1), the profiles of C(/debug/pprof/goroutine) with
-    C(debug=1) and C(debug=2), the dumps of panics, fatal errors and C(SIGQUIT), and single stacks in log messages.
-  - They may stand in logs, with log lines between their lines. What tools and people do to a dump is undone.
-  - Prefixes of lines are inferred. Any prefix is read that has the same words on every line, with times or counters in
-    it. For example those of C(kubectl logs), C(stern), C(docker compose logs), C(journalctl), syslog, CI systems,
-    quoted mails, and the log files of containers. The lines of several pods, containers or streams in one file are
-    told apart.
-  - Records of JSON are read whatever their field is called, one on each line or all in one document. For example those
+  - Finds every goroutine dump in the files, and groups the goroutines with equal stacks.
+  - Reads the dumps that answer C(SIGUSR1), the profiles of C(/debug/pprof/goroutine) with C(debug=1) and C(debug=2),
+    the dumps of panics, fatal errors and C(SIGQUIT), and single stacks in log messages.
+  - Dumps may be in logs, with log lines between their lines. Changes that tools and people make to a dump are undone.
+  - Line prefixes are inferred. A prefix is recognized if it has the same words on every line, with times or counters
+    in it. Examples are those of C(kubectl logs), C(stern), C(docker compose logs), C(journalctl), syslog, CI systems,
+    quoted mails, and the log files of containers. Lines of several pods, containers or streams in one file are
+    separated.
+  - JSON records are read whatever the name of the field, one on each line or all in one document. Examples are those
     of Docker, Fluent Bit, Elasticsearch, Loki and C(journalctl -o json).
-  - Dumps within one line are read, with newlines escaped as in JSON strings, by rsyslog, in URLs or in HTML.
-  - So are lines of which each stands in quotes where it needs them, as in CSV, YAML and lists that Ansible shows.
-  - So are lost tabs, colours, HTML entities, invisible characters, doubled or lost empty lines, and lines that a
-    terminal or a mail broke. If a change took away what proves a V(debug1) dump complete, RV(dumps[].complete) is
-    V(unknown) and RV(dumps[].errors) says why.
-  - If goroutines are seen to be there but cannot be read, RV(errors) says so.
-  - Needs nothing but the files. What cannot be read is said in RV(errors); a damaged file is no failure of the module.
+  - Dumps in a single line are read, with newlines escaped as in JSON strings, by rsyslog, in URLs or in HTML.
+  - Quoted lines are read, as in CSV, YAML and lists that Ansible shows.
+  - Lost tabs, colors, HTML entities, invisible characters, doubled or lost empty lines, and lines broken by a terminal
+    or a mail are read. If such a change removed the proof that a V(debug1) dump is complete, RV(dumps[].complete) is
+    V(unknown) and RV(dumps[].errors) gives the reason.
+  - If goroutines are present but cannot be read, RV(errors) says so.
+  - Needs only the files. A file that is damaged or cannot be read gives an entry in RV(errors), and does not fail the
+    module.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
 extends_documentation_fragment:
@@ -36,31 +37,31 @@ extends_documentation_fragment:
 options:
   paths:
     description:
-      - The files to read, and folders and archives of which all files are read, also those in the folders below.
-      - Files may be compressed (gzip, bzip2, xz, zlib; zstd where Python has a module for it) and archives be tar or
-        zip, bundles among them, also inside each other. Their content tells that, not their name. Nothing is unpacked
-        to the disk.
-      - Texts may be UTF-8, or any encoding that a byte order mark tells.
+      - Files to read. All files in folders and archives are read, also in subfolders.
+      - Files may be compressed (gzip, bzip2, xz, zlib; zstd if Python has a module for it). Archives may be tar or zip,
+        also inside each other; bundles are archives. The content decides, not the name. Nothing is unpacked to disk.
+      - Text may be UTF-8, or any encoding that a byte order mark names.
     type: list
     elements: path
     required: true
   patterns:
     description:
-      - Of the files in folders and archives, only those are read whose name matches one of these shell patterns.
-        Archives in folders and in other archives are opened where their name matches.
+      - Shell patterns. In folders and archives, only files whose name matches one of them are read, and only archives
+        whose name matches are opened.
     type: list
     elements: str
     default: ['*']
   max_groups:
     description:
-      - How many groups of each dump are returned, the largest first. How many are left out is said.
-      - With V(0), all are returned.
+      - Largest number of groups of each dump to return, the largest groups first. RV(dumps[].groups_left_out) has the
+        number of the others.
+      - V(0) returns all groups.
     type: int
     default: 100
   max_bytes:
     description:
-      - How much of each file is read, in bytes after unpacking. Reading takes up to four times as much memory, a
-        document of JSON more; one larger than 64 MiB is not read as JSON.
+      - Largest number of bytes of each file to read, after unpacking. Reading takes up to four times as much memory,
+        and more for a JSON document. A JSON document larger than 64 MiB is not read as JSON.
     type: int
     default: 268435456
 seealso:
@@ -73,11 +74,11 @@ EXAMPLES = r"""
     paths: [/tmp/region.log]
   register: analysis
 
-- name: Where most of the goroutines stand
+- name: Show where most of the goroutines are
   ansible.builtin.debug:
     msg: "{{ analysis.dumps[0].groups[0].count }} in {{ analysis.dumps[0].groups[0].functions[0] }}"
 
-- name: Read all dumps of a bundle, the five largest groups of each
+- name: Read all dumps of a bundle, with the five largest groups of each
   cloudpods.diagnostics.stack_analysis:
     paths: [/var/tmp/20260102T030405Z-deadlock]
     patterns: ['stack-*.txt']
@@ -86,42 +87,42 @@ EXAMPLES = r"""
 
 RETURN = r"""
 dumps:
-  description: One entry for each dump found, in the order of the files and of the lines in which they begin.
+  description: One entry for each dump, in the order of the files and lines.
   returned: success
   type: list
   elements: dict
   contains:
     path:
-      description: The file; in an archive, that of the archive, C(!), and its name in there.
+      description: The file. In an archive, the archive's path, C(!), and the name inside.
       type: str
     line:
-      description: The line of the file, from 1, in which it begins.
+      description: The line of the file, from 1, where it begins.
       type: int
     source:
       description:
-        - The pod and container, the service or the stream that the prefixes of the lines or the fields of the records
-          name; null without such names.
+        - The pod and container, service or stream that the line prefixes or record fields name. Null without such
+          names.
       type: str
       sample: default-region-6d5f9c7b9-x2x7k/region
     form:
       description:
         - V(debug1) for C(SIGUSR1) and profiles with C(debug=1), V(debug2) for profiles with C(debug=2), V(fatal) for
           panics, fatal errors and C(SIGQUIT), V(stack) for a single stack in a log message.
-          C(/debug/pprof/goroutineleak) is as C(/debug/pprof/goroutine).
+          C(/debug/pprof/goroutineleak) counts as C(/debug/pprof/goroutine).
       type: str
     total:
-      description: How many goroutines there are, as the dump itself states; only V(debug1) does, else null.
+      description: Number of goroutines that the dump states. Only V(debug1) states it, otherwise null.
       type: int
     goroutines:
-      description: How many goroutines were read.
+      description: Number of goroutines that were read.
       type: int
     complete:
       description:
-        - V(true) if it is proven that nothing is missing, V(false) if something is, V(unknown) if the form cannot tell,
-          or what would prove it was lost.
+        - V(true) if the dump proves that nothing is missing, V(false) if something is missing, V(unknown) if the form
+          has no proof or its proof was lost.
       type: str
     errors:
-      description: What could not be read, or shows that something is missing.
+      description: What could not be read, and signs that something is missing.
       type: list
       elements: dict
       contains:
@@ -129,31 +130,31 @@ dumps:
           description: The line of the file, from 1.
           type: int
         goroutine:
-          description: The goroutine's id; null where it is not known.
+          description: The goroutine's ID, or null if it is not known.
           type: int
         message:
-          description: What is wrong.
+          description: The problem.
           type: str
     groups:
-      description: Goroutines in the same state and place, the largest group first.
+      description: Goroutines with the same state and stack, the largest group first.
       type: list
       elements: dict
       contains:
         count:
-          description: How many goroutines.
+          description: Number of goroutines.
           type: int
         state:
-          description: What they wait for, for example V(chan receive); null for V(debug1), which does not tell.
+          description: The state, for example V(chan receive). Null for V(debug1), which does not have it.
           type: str
         wait_minutes_min:
-          description: The shortest wait in whole minutes, 0 for less than one; null for V(debug1).
+          description: The shortest wait in whole minutes, 0 for less than one. Null for V(debug1).
           type: int
         wait_minutes_max:
-          description: The longest wait, likewise.
+          description: The longest wait in whole minutes, 0 for less than one. Null for V(debug1).
           type: int
         functions:
           description:
-            - The functions of the stack, the innermost first, without arguments. V(?) where the line of the call is
+            - The functions of the stack, the innermost first, without arguments. V(?) if the line of the call is
               missing.
           type: list
           elements: str
@@ -162,10 +163,10 @@ dumps:
           type: list
           elements: str
         labels:
-          description: The labels that the service gave them for profiling.
+          description: The profiling labels that the service set.
           type: dict
         created_by:
-          description: The call that started them; null where the dump does not tell.
+          description: The call that started them, or null if the dump does not have it.
           type: dict
           contains:
             function:
@@ -178,11 +179,11 @@ dumps:
               description: The line in it.
               type: int
         ids:
-          description: The goroutines' ids, the first hundred in the dump; empty for V(debug1).
+          description: The goroutines' IDs, the first hundred in the dump. Empty for V(debug1).
           type: list
           elements: int
     groups_left_out:
-      description: How many more groups there are than O(max_groups).
+      description: Number of groups beyond O(max_groups).
       type: int
 files:
   description: One entry for each file read.
@@ -191,45 +192,44 @@ files:
   elements: dict
   contains:
     path:
-      description: The file, shaped as RV(dumps[].path).
+      description: The file, in the form of RV(dumps[].path).
       type: str
     dumps:
-      description: How many dumps were found.
+      description: Number of dumps.
       type: int
     goroutines:
-      description: How many goroutines they have.
+      description: Number of goroutines in them.
       type: int
     complete:
       description:
-        - V(true), V(false) or V(unknown) for all its dumps but single stacks; V(false) if there are none. Not
-          V(true) if goroutines are there that cannot be read.
+        - V(true), V(false) or V(unknown) for all its dumps except single stacks. V(false) if there are none. Never
+          V(true) if the file has goroutines that cannot be read.
       type: str
     errors:
-      description: What was wrong outside of the dumps, shaped as in RV(dumps); line 0 is the file as a whole.
+      description: Problems outside of the dumps, in the form of RV(dumps[].errors). Line 0 is the file as a whole.
       type: list
       elements: dict
 totals:
-  description: What was found in all files.
+  description: Sums over all files.
   returned: success
   type: dict
   contains:
     files:
-      description: How many files were read, or could not be.
+      description: Number of files, also those that could not be read.
       type: int
     dumps:
-      description: How many dumps.
+      description: Number of dumps.
       type: int
     goroutines:
-      description: How many goroutines.
+      description: Number of goroutines.
       type: int
     forms:
-      description: How many dumps of each form.
+      description: Number of dumps of each form.
       type: dict
       sample: {debug1: 3, stack: 1}
 complete:
   description:
-    - V(true), V(false) or V(unknown) for all files that were named, and those in folders that hold more than single
-      stacks.
+    - V(true), V(false) or V(unknown) for all named files, and for files in folders that hold more than single stacks.
   returned: success
   type: str
 errors:

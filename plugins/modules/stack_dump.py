@@ -11,13 +11,12 @@ module: stack_dump
 short_description: Capture complete goroutine dumps of Cloudpods services
 version_added: 0.1.0
 description:
-  - Sends SIGUSR1 to every instance of the selected components at the same moment, and takes their goroutine dumps out
-    of their logs.
-  - Before a signal is sent, it is proved that the process is the component's own, in the right container, that it
-    catches the signal, and that its standard error reaches the log. Otherwise nothing is sent, and a row of the ledger
-    says why.
-  - A dump is complete only when the counts of its blocks add up to the total that the dump itself states.
-  - The services go on running. Afterwards it is checked that no container restarted.
+  - Sends SIGUSR1 to every instance of the selected components at the same time, and reads their goroutine dumps from
+    their logs.
+  - A process is signalled only if it is the component's own process in the right container, catches the signal, and
+    writes its standard error to the log. Otherwise nothing is sent, and a row of the ledger gives the reason.
+  - A dump is complete only if the counts of its blocks add up to the total that the dump states.
+  - The services keep running. Afterwards the module checks that no container restarted.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
 extends_documentation_fragment:
@@ -32,15 +31,15 @@ attributes:
   check_mode:
     support: full
     details:
-      - In check mode nothing is sent, run or written; O(ignore:would) lists what would be done to which instance.
-      - The transport V(kubernetes) would have to run a command in a container to see its process, so there the list
-        says what is left to see. The transport V(host) looks at all that a run looks at before it sends the signal.
+      - In check mode nothing is sent, run or written. RV(would) lists what would be done to each instance.
+      - With V(kubernetes) the process can only be seen by a command in its container, so the list names what remains to
+        be checked. With V(host) everything is checked that a run checks before it sends the signal.
   diff_mode:
     support: none
 options:
   count:
     description:
-      - How many dumps to take of each instance.
+      - Number of dumps of each instance.
     type: int
     default: 1
   interval:
@@ -50,41 +49,41 @@ options:
     default: 10.0
   method:
     description:
-      - V(signal) is the dump that answers SIGUSR1. V(pprof) asks C(/debug/pprof) for the goroutines instead, where
-        profiling is on, and sends no signal. V(both) does both, the signal first.
-      - V(auto) sends the signal, and afterwards asks for the goroutines where profiling is on and a worker is to spare.
-        One replica of each component tells whether it is. Where they cannot be had, nothing is said of it.
-      - By C(/debug/pprof), each goroutine is told with its state and the minutes that it waits. Where the API server is
-        on the way, it takes the right to C(pods/proxy).
+      - V(signal) takes the dump that answers SIGUSR1. V(pprof) reads the goroutines from C(/debug/pprof) if profiling
+        is on, and sends no signal. V(both) does both, the signal first.
+      - V(auto) sends the signal. It then reads the goroutines as well, if profiling is on and the service has a free
+        worker. One replica of each component shows whether profiling is on. If it is off, no row says so.
+      - C(/debug/pprof) gives each goroutine with its state and the minutes that it has waited. Through the API server
+        it needs the right to C(pods/proxy).
     type: str
     choices: [auto, signal, pprof, both]
     default: auto
   max_bytes:
     description:
-      - How many bytes of log to read for one dump at most.
+      - Largest number of bytes of log to read for one dump.
     type: int
     default: 268435456
 notes:
-  - RV(ignore:changed) is true exactly when a signal was sent.
+  - RV(ignore:changed) is true only if a signal was sent.
 seealso:
   - module: cloudpods.diagnostics.service_info
   - module: cloudpods.diagnostics.bundle_seal
 """
 
 EXAMPLES = r"""
-- name: Capture what is suspected when the system is slow
+- name: Capture the suspects of a slow system
   cloudpods.diagnostics.stack_dump:
     scenario: slow_system
     output: /var/tmp/stacks
   register: dumps
 
-- name: Three dumps of two components, ten seconds apart
+- name: Take three dumps of two components, ten seconds apart
   cloudpods.diagnostics.stack_dump:
     components: [region, host]
     count: 3
     interval: 10
 
-- name: The same on a node, without the API server
+- name: Capture on a node, without the API server
   cloudpods.diagnostics.stack_dump:
     transport: host
     components: [region, host]
@@ -93,36 +92,35 @@ EXAMPLES = r"""
 
 RETURN = r"""
 output:
-  description: The folder with artifacts and ledger; empty with O(archive=true) and in check mode.
+  description: The folder with artifacts and ledger. Empty with O(archive=true) and in check mode.
   returned: success
   type: str
 archive:
-  description: The packed folder, with O(archive=true) and outside of check mode; else empty.
+  description: The packed folder. Empty without O(archive=true) and in check mode.
   returned: success
   type: str
 counts:
-  description: How many rows of the ledger have each status.
+  description: Number of rows of the ledger by status.
   returned: success
   type: dict
   sample: {complete: 12, partial: 0, refused: 1, failed: 0, skipped: 0}
 signals:
-  description: How many signals were sent.
+  description: Number of signals that were sent.
   returned: success
   type: int
 spread_seconds:
-  description: Seconds between the first and the last signal, one number for each of O(count) rounds.
+  description: Seconds between the first and the last signal of each of O(count) rounds.
   returned: success
   type: list
   elements: float
 table:
   description:
-    - Per component what became of its captures, as lines for people. In check mode a line for each dump, with what
-      would be done.
+    - A table for people with one line for each component. In check mode, one line for each dump that would be taken.
   returned: success
   type: list
   elements: str
 would:
-  description: In check mode, what would be done to which instance.
+  description: In check mode, what would be done to each instance.
   returned: success
   type: list
   elements: dict
@@ -137,16 +135,16 @@ would:
       description: The component's name.
       type: str
     instance:
-      description: The pod's name, or component and process id.
+      description: The pod's name, or the component and process ID.
       type: str
     status:
-      description: V(skipped) where a signal would be sent, V(refused) where none would.
+      description: V(skipped) if a signal would be sent, V(refused) if not.
       type: str
     reason:
-      description: A word of the documented vocabulary.
+      description: The reason, a word from docs/reasons.md.
       type: str
     message:
-      description: What would be done, or why not.
+      description: What would be done, or why nothing would be done.
       type: str
 """
 

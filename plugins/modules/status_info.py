@@ -8,14 +8,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: status_info
-short_description: Read what Cloudpods services say of themselves
+short_description: Read the status of Cloudpods services
 version_added: 0.1.0
 description:
-  - Asks every instance of the selected components itself (its Service would answer from any of them) for its counters,
-    worker pools, database connections, process figures and version, and says what came of each question.
-  - Only asks what the catalog of this collection names as safe to read, and what it knows a component to answer.
-  - With two samples or more, tells what happened in between, since the counters are totals since the service began.
-    Where they began anew, there are no rates.
+  - Reads counters, worker pools, database connections, process figures and version from every instance of the selected
+    components. Each instance is asked directly, because its Kubernetes Service would answer from any of them.
+  - Requests only the endpoints that the catalog of this collection lists as safe to read for the component.
+  - With two samples or more, returns what happened in between. The counters are totals since the service started; if
+    they started again in between, there are no rates.
 author:
   - cloudpods.diagnostics contributors (@cloudpods)
 extends_documentation_fragment:
@@ -31,7 +31,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - Nothing is changed on any service. In check mode the same is read and returned, but no file is left.
+      - The module changes nothing on any service. In check mode it reads and returns the same, but leaves no file.
   diff_mode:
     support: N/A
     details:
@@ -39,20 +39,20 @@ attributes:
 options:
   endpoints:
     description:
-      - What to ask for. A component that does not have one of them is not asked for it, and its row says so.
+      - Endpoints to read. If a component does not have an endpoint, it is not requested, and a row says so.
     type: list
     elements: str
     choices: [ping, version, stats, worker_stats, process_stats, db_stats]
     default: [ping, version, stats, worker_stats, process_stats, db_stats]
   databases:
     description:
-      - Further databases of a service to ask for by name, with V(db_stats) among O(endpoints).
+      - Names of further databases to read, with V(db_stats) in O(endpoints).
     type: list
     elements: str
     default: []
   samples:
     description:
-      - How many times to ask. Rates need two.
+      - Number of samples. Rates need two.
     type: int
     default: 1
   interval:
@@ -62,73 +62,73 @@ options:
     default: 10.0
   certificates:
     description:
-      - Also look at the certificates that the services show, where they can be seen from here.
+      - Also read the certificates of the services, if they can be reached from where the module runs.
     type: bool
     default: false
   log_seconds:
     description:
-      - Also look through the logs of the last so many seconds for the words that tell of trouble. V(0) does not.
+      - Seconds of the logs to search for signs of trouble, back from now. V(0) searches no log.
       - The logs themselves are not kept.
     type: int
     default: 0
   max_bytes:
     description:
-      - How many bytes of one answer, and of one log, to read at most. Of a log the newest are read.
+      - Largest number of bytes of one answer and of one log. Of a log, the newest are read.
     type: int
     default: 8388608
   bodies:
     description:
-      - Which of the bodies that were received to keep.
-      - V(unread) keeps only those that no document could be made of. The documents hold what is in the others, but for
-        paths without requests; of thousands of instances, the files cost more time than the reading.
+      - Raw answers to keep as files.
+      - V(unread) keeps only those that could not be parsed. The documents have the content of all others, except for
+        paths without requests. For thousands of instances, writing the files takes longer than reading the answers.
     type: str
     choices: [all, unread]
     default: all
   return_documents:
     description:
-      - Whether to return the documents. They always are in the files, unless in check mode.
+      - Return the documents in RV(documents). Outside of check mode they are always written to files as well.
       - V(auto) returns them for up to 50 instances.
     type: str
     choices: [auto, always, never]
     default: auto
 notes:
   - RV(ignore:changed) is always false.
-  - Behind one address, such as O(transport=keystone) and O(transport=url) ask, there may be several replicas, and each
-    sample may be of another one. Counters that go back show it; where they do not, the rates are of no one replica.
-  - O(timeout) is the deadline of one instance and sample. A question that hangs takes its share of it only.
+  - With O(transport=keystone) and O(transport=url), several replicas may answer at one address, each sample by another
+    one. Counters that go back show this. Otherwise, the rates belong to no single replica.
+  - O(timeout) is the deadline of one sample of one instance. A request that hangs takes only its share of it.
 seealso:
   - module: cloudpods.diagnostics.service_info
   - module: cloudpods.diagnostics.bundle_seal
 """
 
 EXAMPLES = r"""
-- name: What all services say of themselves, and what they did within ten seconds
+- name: Read the status of all services, and what they did within ten seconds
   cloudpods.diagnostics.status_info:
     samples: 2
     output: /var/tmp/status
   register: status
 
-- name: The worker pools that have a queue
+- name: Read the worker pools
   cloudpods.diagnostics.status_info:
     components: [region, keystone]
     endpoints: [worker_stats]
   register: pools
 
-- name: Name them
+- name: Show the pools that have a queue
   ansible.builtin.debug:
     msg: >-
       {{ pools.documents | map(attribute='samples') | flatten | selectattr('worker_stats', 'defined')
          | map(attribute='worker_stats.workers') | flatten | selectattr('queue', 'gt', 0)
          | map(attribute='name') | list }}
 
-- name: The same on a node, without the API server, with the words in the logs of the last ten minutes
+- name: Read on a node, without the API server, and search the logs of the last ten minutes
   cloudpods.diagnostics.status_info:
     transport: host
     log_seconds: 600
     certificates: true
   become: true
 
-- name: Where there is no access to Kubernetes, as climc does it (OS_AUTH_URL, OS_USERNAME, OS_PASSWORD, …)
+- name: Read without access to Kubernetes, as climc does (OS_AUTH_URL, OS_USERNAME, OS_PASSWORD, …)
   cloudpods.diagnostics.status_info:
     transport: keystone
     keystone:
@@ -137,20 +137,20 @@ EXAMPLES = r"""
 
 RETURN = r"""
 output:
-  description: The folder with documents, raw bodies and ledger; empty with O(archive=true) and in check mode.
+  description: The folder with documents, raw answers and ledger. Empty with O(archive=true) and in check mode.
   returned: success
   type: str
 archive:
-  description: The packed folder, with O(archive=true) and outside of check mode; else empty.
+  description: The packed folder. Empty without O(archive=true) and in check mode.
   returned: success
   type: str
 counts:
-  description: How many rows of the ledger have each status.
+  description: Number of rows of the ledger by status.
   returned: success
   type: dict
   sample: {complete: 24, partial: 0, refused: 0, failed: 1, skipped: 2}
 table:
-  description: Per component how many instances answered, and what was wrong, as lines for people.
+  description: A table for people with the answers and problems of each component.
   returned: success
   type: list
   elements: str
@@ -159,46 +159,46 @@ cluster:
   returned: success
   type: str
 found:
-  description: How many instances there are.
+  description: Number of instances.
   returned: success
   type: int
 documents:
   description:
-    - One for each instance, as the file C(status.json) has it; empty where O(return_documents) says so.
+    - The content of each instance's C(status.json). Empty if O(return_documents) says so.
     - The schema is C(docs/schemas/status.schema.json).
   returned: success
   type: list
   elements: dict
   contains:
     format:
-      description: What kind of document it is, V(cloudpods.diagnostics/status).
+      description: The format of the document, V(cloudpods.diagnostics/status).
       type: str
     version:
-      description: Version of the format.
+      description: The version of the format.
       type: int
     instance:
-      description: The instance, as RV(cloudpods.diagnostics.service_info#module:instances) has it.
+      description: The instance, in the form of RV(cloudpods.diagnostics.service_info#module:instances).
       type: dict
     expected:
-      description: The endpoints that it was asked for.
+      description: The endpoints that were requested.
       type: list
       elements: str
     samples:
-      description: What it answered, one entry for each sample with one key for each endpoint that was read.
+      description: One entry for each sample, with one key for each endpoint that was read.
       type: list
       elements: dict
     window:
       description: What happened between the first and the last sample, or null.
       type: dict
     missing:
-      description: What it was asked for and did not answer, with RV(ignore:reason) and RV(ignore:message).
+      description: The endpoints without an answer, with RV(ignore:reason) and RV(ignore:message).
       type: list
       elements: dict
     certificate:
-      description: Subject, issuer and end of its certificate, or null.
+      description: Subject, issuer and end of the certificate, or null.
       type: dict
     log:
-      description: The known words that are in its log, or null.
+      description: The known patterns in the log, or null.
       type: dict
 """
 
