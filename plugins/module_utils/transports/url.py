@@ -36,7 +36,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
-class Place:
+class ServicePlace:
     """A service's URL, taken apart. prefix: the path that its endpoints are below, "" mostly."""
 
     scheme: str
@@ -45,7 +45,7 @@ class Place:
     prefix: str = ""
 
     @classmethod
-    def of(cls, url: str, suffix: str = "") -> Place:
+    def of(cls, url: str, suffix: str = "") -> ServicePlace:
         """A URL without its version (as climc does it) and without the suffix of the catalog. ValueError."""
         parts = urlsplit(url)
         if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None:
@@ -73,7 +73,7 @@ class UrlTransport(Transport):
     def __init__(self, urls: Mapping[str, Sequence[str]], cluster: str = "") -> None:
         self.cluster = cluster or "urls"
         self._urls = urls
-        self._places: dict[tuple[str, str], Place] = {}
+        self._places: dict[tuple[str, str], ServicePlace] = {}
 
     def discover(self, selection: Selection, deadline: Deadline) -> Discovery:
         deadline.check()
@@ -90,7 +90,7 @@ class UrlTransport(Transport):
     def _instance(self, component: str, url: str, region: str = "") -> Instance:
         """The instance behind a URL: the same one for the same URL, whenever it is asked for."""
         known = component_of(component)
-        place = Place.of(url, known.http.suffix if known.http else "")
+        place = ServicePlace.of(url, known.http.suffix if known.http else "")
         base = component + "-" + _NOT_IN_NAMES.sub("-", place.host).strip("-")
         name, number = base, 1
         while self._places.setdefault((component, name), place) != place:
@@ -106,7 +106,7 @@ class UrlTransport(Transport):
             ports=(place.port,),
         )
 
-    def _place(self, instance: Instance) -> Place:
+    def _place(self, instance: Instance) -> ServicePlace:
         try:
             return self._places[instance.component, instance.name]
         except KeyError as error:

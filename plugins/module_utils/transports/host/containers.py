@@ -29,7 +29,7 @@ _UNLIMITED = 1 << 60
 
 
 @dataclass(frozen=True)
-class Layout:
+class NodePaths:
     """Where things are on a node."""
 
     proc: str = "/proc"
@@ -49,7 +49,7 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class Named:
+class ContainerNames:
     """What a container is called. log_file is the path of its current log, "" where there is none to be seen."""
 
     namespace: str = ""
@@ -102,31 +102,31 @@ def placement_of(text: str) -> Placement:
 class Containers:
     """What a node's file system tells about its containers."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: NodePaths) -> None:
         self._layout = layout
         self._links = _log_links(layout.container_logs)
 
-    def named(self, placement: Placement, component: Component) -> Named:
+    def named(self, placement: Placement, component: Component) -> ContainerNames:
         """The names of a container, as far as they can be told."""
         if not placement.container_id:
-            return Named()
+            return ContainerNames()
         return (
             self._by_link(placement.container_id)
             or self._by_docker(placement.container_id)
             or self._by_pod(placement.pod_uid, component)
-            or Named()
+            or ContainerNames()
         )
 
-    def _by_link(self, container_id: str) -> Named | None:
+    def _by_link(self, container_id: str) -> ContainerNames | None:
         match = self._links.get(container_id)
         if match is None:
             return None
         path = os.path.join(self._layout.container_logs, match.string)
         with contextlib.suppress(OSError):
             path = os.path.join(self._layout.container_logs, os.readlink(path))
-        return Named(match["namespace"], match["pod"], match["container"], _restarts(path), path)
+        return ContainerNames(match["namespace"], match["pod"], match["container"], _restarts(path), path)
 
-    def _by_docker(self, container_id: str) -> Named | None:
+    def _by_docker(self, container_id: str) -> ContainerNames | None:
         folder = os.path.join(self._docker_root(), "containers", container_id)
         config = _read_json(os.path.join(folder, "config.v2.json"))
         if not config:
@@ -134,7 +134,7 @@ class Containers:
         settings = config.get("Config") or {}
         labels = settings.get("Labels") or {}
         default_log = os.path.join(folder, f"{container_id}-json.log")
-        return Named(
+        return ContainerNames(
             namespace=labels.get("io.kubernetes.pod.namespace") or "",
             pod=labels.get("io.kubernetes.pod.name") or "",
             container=labels.get("io.kubernetes.container.name") or str(config.get("Name") or "").lstrip("/"),
@@ -150,7 +150,7 @@ class Containers:
         config = _read_json(self._layout.docker_config)
         return str(config.get("data-root") or config.get("graph") or self._layout.docker)
 
-    def _by_pod(self, pod_uid: str, component: Component) -> Named | None:
+    def _by_pod(self, pod_uid: str, component: Component) -> ContainerNames | None:
         """By the pod's folder of logs; the container only where there is no doubt."""
         if not pod_uid:
             return None
@@ -161,12 +161,12 @@ class Containers:
         containers = _names(os.path.join(self._layout.pod_logs, folder))
         own = [name for name in containers if name in component.container_names] or containers
         if len(own) != 1:
-            return Named(namespace=parts[0], pod=parts[1])
+            return ContainerNames(namespace=parts[0], pod=parts[1])
         log_file = _newest_log(os.path.join(self._layout.pod_logs, folder, own[0]))
-        return Named(parts[0], parts[1], own[0], _restarts(log_file), log_file)
+        return ContainerNames(parts[0], parts[1], own[0], _restarts(log_file), log_file)
 
 
-def memory_room(layout: Layout, cgroup: str) -> int | None:
+def memory_room(layout: NodePaths, cgroup: str) -> int | None:
     """Bytes that the container may still use, by its own and its pod's limit; None where nothing limits it."""
     paths = cgroup_paths(cgroup)
     if "memory" in paths:

@@ -21,8 +21,8 @@ from ...logtext.timestamps import last_timestamp, parse_rfc3339
 from ...model import NOT_READABLE, ROTATION_MISSED, SKIPPED, Instance
 from ...reasons import CaptureError, Reason, verdict
 from ..follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lag, Lines, LogFollow, Look, Opened
-from .journal import JournalMark, JournalStream
-from .log_files import CHUNK, FileMark, FileStream, LogFiles
+from .journal import JournalPosition, JournalStream
+from .log_files import CHUNK, FilePosition, HostLogStream, LogFiles
 from .procfs import translated
 
 # How often the end of a file is looked at: a hit is seen well within a second of it, and a quiet log costs little.
@@ -30,7 +30,7 @@ POLL_SECONDS = 0.2
 # Between two tries to find out what became of a process, in seconds.
 PAUSE_SECONDS = 1.0
 
-Source = Union[LogFiles, JournalMark]
+Source = Union[LogFiles, JournalPosition]
 Find = Callable[[Instance, Deadline], Source]
 
 
@@ -48,7 +48,7 @@ class HostFollow(LogFollow):
             self._window = max(self._window, _started(instance))
         self._look = look
         self._find = find
-        self._stream: FileStream | JournalStream | None = None
+        self._stream: HostLogStream | JournalStream | None = None
         self._lag = Lag()
         self._ended = (0, 0, 0)
 
@@ -88,7 +88,7 @@ class HostFollow(LogFollow):
     def _read(self, first: bool) -> Iterator[Event]:
         """One process's log, to its end."""
         source = self._find(self._instance, self._deadline)
-        if isinstance(source, JournalMark):
+        if isinstance(source, JournalPosition):
             yield from self._read_journal(source, first)
             return
         descriptor, offset, oldest = self._place(source) if first else (*self._next_place(source), None)
@@ -97,7 +97,7 @@ class HostFollow(LogFollow):
         while descriptor >= 0:
             descriptor, offset = yield from self._read_files(source, descriptor, offset)
 
-    def _read_journal(self, source: JournalMark, first: bool) -> Iterator[Event]:
+    def _read_journal(self, source: JournalPosition, first: bool) -> Iterator[Event]:
         """What there is in the journal, and then what comes."""
         if first:
             yield Opened(self._window)
@@ -115,7 +115,7 @@ class HostFollow(LogFollow):
     def _read_files(self, source: LogFiles, descriptor: int, offset: int) -> Generator[Event, None, tuple[int, int]]:
         """Files from a place on; where to go on if that is not where they end (else -1)."""
         unwrap = source.unwrapper(None, stamped=True)
-        stream = FileStream(source, descriptor, offset, self._deadline, unwrap, POLL_SECONDS, self.present.set)
+        stream = HostLogStream(source, descriptor, offset, self._deadline, unwrap, POLL_SECONDS, self.present.set)
         self._stream = stream
         self._lag = Lag()
         missed, truncated = source.missed, 0
@@ -135,12 +135,12 @@ class HostFollow(LogFollow):
                     since.moment if since else None,
                     time.time(),
                 )
-                mark = FileMark(source)
+                mark = FilePosition(source)
                 return mark.descriptor, mark.offset
         self._ended = stream.ended
         return -1, 0
 
-    def _pass_on(self, stream: FileStream | JournalStream) -> Iterator[Lines]:
+    def _pass_on(self, stream: HostLogStream | JournalStream) -> Iterator[Lines]:
         """What comes, in whole lines; not what was written before the window."""
         lines = LineSplitter()
         with contextlib.closing(stream):

@@ -24,9 +24,9 @@ from ...model import Process
 from ...reasons import CaptureError, Reason
 from ...stacks.journal_blank_lines import BlankLineRestorer, JournalctlOutput
 from ..base import LogStream
-from .exec import ENVIRONMENT, find_program, run_bounded, stop
-from .log_files import CHUNK, Mark, describe_sink
+from .log_files import CHUNK, LogPosition, describe_sink
 from .procfs import ProcFs, translated
+from .programs import ENVIRONMENT, find_program, run_bounded, stop
 
 # How often a silent journal makes us look whether the process still lives, how long it has been silent when the last
 # words of one that does not are read, and how much later than its start it may have begun to write. In seconds.
@@ -35,7 +35,7 @@ LAST_WORDS_SECONDS = 2.0
 CLOCK_SLACK = 1.0
 
 
-class JournalMark(Mark):
+class JournalPosition(LogPosition):
     """The process's newest entry, when this was made. CaptureError where there is no journal for the process."""
 
     def __init__(self, procfs: ProcFs, process: Process, deadline: Deadline) -> None:
@@ -98,7 +98,7 @@ class JournalMark(Mark):
         """Whether nobody is left to write."""
         return not self._procfs.is_alive(self._process)
 
-    def read_back(self, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
+    def read_tail(self, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
         """What the process wrote in the last so many seconds, the newest max_bytes of it."""
         # With --since, --lines would mean the oldest ones to some versions.
         newest = TailBuffer(max_bytes)

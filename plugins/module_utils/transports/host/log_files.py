@@ -20,8 +20,8 @@ from ...logtext.runtime_formats import RuntimeLogUnwrapper
 from ...model import Process
 from ...reasons import CaptureError, Reason
 from ..base import LogStream
-from .log_opening import open_descriptor
 from .procfs import ProcFs, translated, without_deleted
+from .safe_open import open_descriptor
 
 POLL_SECONDS = 0.02
 CHUNK = 1 << 16
@@ -199,7 +199,7 @@ class ContainerLog(LogFiles):
         return RuntimeLogUnwrapper(form, stream, stamped).feed
 
 
-class Mark(abc.ABC):
+class LogPosition(abc.ABC):
     """A place in a log, from which it can be followed, also more than once."""
 
     @abc.abstractmethod
@@ -211,7 +211,7 @@ class Mark(abc.ABC):
         """Forget it. May be called more than once."""
 
 
-class FileMark(Mark):
+class FilePosition(LogPosition):
     """Held by an open descriptor, so that it stays readable through rotation and after the process."""
 
     def __init__(self, files: LogFiles) -> None:
@@ -220,7 +220,7 @@ class FileMark(Mark):
         self.offset = files.writes_at(self.descriptor)
 
     def follow(self, deadline: Deadline) -> LogStream:
-        return FileStream(self.files, os.dup(self.descriptor), self.offset, deadline)
+        return HostLogStream(self.files, os.dup(self.descriptor), self.offset, deadline)
 
     def close(self) -> None:
         if self.descriptor >= 0:
@@ -228,7 +228,7 @@ class FileMark(Mark):
             self.descriptor = -1
 
 
-class FileStream(LogStream):
+class HostLogStream(LogStream):
     """The log from one place on, through all files that follow. Takes over the descriptor.
 
     unwrap: what takes the runtime's wrapping away; by default what is left is the process's standard error. poll: how

@@ -16,9 +16,9 @@ from typing import Container, Iterable, Iterator, Sequence
 
 from ...model import Process
 from ...reasons import CaptureError, Reason
-from .guard import GuardedReads
-from .log_opening import open_in_root, open_named
+from .guarded_reads import GuardedReads
 from .rights import Rights
+from .safe_open import open_in_root, open_named
 
 DELETED = " (deleted)"
 CONFIG_BYTES = 1 << 20

@@ -61,11 +61,11 @@ def in_own_thread(name: str, work: Callable[[], T]) -> T:
         return thread.submit(work).result()
 
 
-class _Header(ctypes.Structure):
+class _CapabilityHeader(ctypes.Structure):
     _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
 
 
-class _Masks(ctypes.Structure):
+class _CapabilityMasks(ctypes.Structure):
     _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
 
 
@@ -87,7 +87,7 @@ def _take(rights: Rights) -> None:
 
 
 def _drop_capabilities(libc: ctypes.CDLL, dropped: int) -> None:
-    header, masks = _Header(_CAPABILITY_VERSION_3, 0), (_Masks * 2)()
+    header, masks = _CapabilityHeader(_CAPABILITY_VERSION_3, 0), (_CapabilityMasks * 2)()
     _check(libc.capget(ctypes.byref(header), masks))
     masks[0].effective &= ~dropped
     _check(libc.capset(ctypes.byref(header), masks))

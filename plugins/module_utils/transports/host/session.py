@@ -16,8 +16,8 @@ from ...model import Instance, Process, utc_now
 from ...reasons import CaptureError, Reason
 from ..base import ProbeFacts, ProcessSession, check_handlers
 from .build_info import version_of
-from .exec import VERSION_SECONDS, own_version, version_inside
 from .procfs import ProcFs, translated
+from .programs import VERSION_SECONDS, own_version, version_inside
 
 # pidfd_open() is not in the kernel (before 5.3), or a filter of system calls hides it.
 _NO_PIDFD = (errno.ENOSYS, errno.EPERM)

@@ -32,21 +32,21 @@ from ..base import (
     sort_instances,
 )
 from ..follow import LogFollow, Look
-from .containers import Containers, Layout, Placement, memory_room, placement_of
+from .containers import Containers, NodePaths, Placement, memory_room, placement_of
 from .follow import HostFollow
-from .journal import JournalMark
-from .log_files import ContainerLog, FileMark, LogFiles, Mark, StderrFile, describe_sink
-from .log_opening import is_regular
-from .log_prefix import PrefixFiles
+from .journal import JournalPosition
+from .log_files import ContainerLog, FilePosition, LogFiles, LogPosition, StderrFile, describe_sink
+from .log_tail import read_tail
+from .prefixed_log_files import PrefixedLogFiles
 from .procfs import ProcFs, translated, without_deleted
-from .read_back import read_back
+from .safe_open import is_regular
 from .session import HostSession, same_process
 from .sockets import connect_to
 from .trust import Trust
 
 # Init containers of the operator run the service itself with this option (cloudpods-operator, component.go).
 INIT_OPTION = "--exit-after-db-init"
-DEFAULT_LAYOUT = Layout()
+DEFAULT_PATHS = NodePaths()
 # Of what only looks like a service, so many processes are told of; the others are counted.
 MAX_UNTRUSTED = 100
 Key = Tuple[str, str, str, str]
@@ -64,7 +64,7 @@ class HostTransport(Transport):
         cluster: str = "",
         binary_dirs: Sequence[str] = (BINARY_DIR,),
         node: str = "",
-        layout: Layout = DEFAULT_LAYOUT,
+        layout: NodePaths = DEFAULT_PATHS,
     ) -> None:
         self.machine = node or os.uname().nodename
         self.cluster = cluster or self.machine
@@ -73,7 +73,7 @@ class HostTransport(Transport):
         self._procfs = ProcFs(layout.proc)
         self._trust = Trust(self._procfs, layout.cgroups)
         self._own_container: str | None = None
-        self._marks: dict[Key, Mark] = {}
+        self._marks: dict[Key, LogPosition] = {}
 
     def close(self) -> None:
         while self._marks:
@@ -201,7 +201,7 @@ class HostTransport(Transport):
             raise CaptureError(Reason.LOG_UNAVAILABLE, "it was not followed before")
         return mark.follow(deadline)
 
-    def _mark(self, instance: Instance, deadline: Deadline) -> Mark:
+    def _mark(self, instance: Instance, deadline: Deadline) -> LogPosition:
         deadline.check()
         process = _process_of(instance)
         with translated(Reason.LOG_UNAVAILABLE):
@@ -209,8 +209,8 @@ class HostTransport(Transport):
                 raise CaptureError(Reason.GONE, f"process {process.pid} has ended")
             link = self._procfs.stderr(process.pid)
             if link.startswith("socket:"):
-                return JournalMark(self._procfs, process, deadline)
-            return FileMark(self._log_files(instance, process, link))
+                return JournalPosition(self._procfs, process, deadline)
+            return FilePosition(self._log_files(instance, process, link))
 
     def _log_files(self, instance: Instance, process: Process, link: str) -> LogFiles:
         if is_regular(self._procfs.path(process.pid, "fd", "2")):
@@ -233,14 +233,14 @@ class HostTransport(Transport):
             if not self._procfs.is_alive(process):
                 raise CaptureError(Reason.GONE, f"process {process.pid} has ended")
             source = self._source(instance, deadline)
-            if isinstance(source, JournalMark):
-                return source.read_back(seconds, deadline, max_bytes)
-            return read_back(source, seconds, deadline, max_bytes)
+            if isinstance(source, JournalPosition):
+                return source.read_tail(seconds, deadline, max_bytes)
+            return read_tail(source, seconds, deadline, max_bytes)
 
     def follow_log(self, instance: Instance, seconds: int, look: Look, deadline: Deadline) -> LogFollow:
         return HostFollow(instance, seconds, look, self._source, deadline)
 
-    def _source(self, instance: Instance, deadline: Deadline) -> LogFiles | JournalMark:
+    def _source(self, instance: Instance, deadline: Deadline) -> LogFiles | JournalPosition:
         """Where its log is: in files of its own, or where its standard error goes to. CaptureError."""
         process = _process_of(instance)
         with translated(Reason.LOG_UNAVAILABLE):
@@ -251,10 +251,10 @@ class HostTransport(Transport):
                     raise CaptureError(
                         Reason.LOG_UNAVAILABLE, f"where it is, is not in the {process.log_file} any more"
                     )
-                return PrefixFiles(self._procfs, process, prefix)
+                return PrefixedLogFiles(self._procfs, process, prefix)
             link = self._procfs.stderr(process.pid)
             if link.startswith("socket:"):
-                return JournalMark(self._procfs, process, deadline)
+                return JournalPosition(self._procfs, process, deadline)
             return self._log_files(instance, process, link)
 
     def _exchange(

@@ -18,9 +18,9 @@ import stat
 
 from ...deadline import Deadline
 from .containers import Placement, cgroup_folders, cgroup_paths
-from .exec import find_program, run_bounded
-from .log_opening import Walk
 from .procfs import ProcFs
+from .programs import find_program, run_bounded
+from .safe_open import PathWalk
 
 _UNIT_SUFFIX = ".service"
 # The process that the machine started first: from inside of a container that sees all processes, its root is the
@@ -49,7 +49,7 @@ class Trust:
     def _of_program(self, pid: int) -> str:
         """Whether another user could have written what it runs."""
         executable = self._procfs.executable(pid)
-        with Walk(self._procfs.path(pid, "root")) as walk:
+        with PathWalk(self._procfs.path(pid, "root")) as walk:
             # Where a running program was replaced, its name may be gone.
             with contextlib.suppress(FileNotFoundError):
                 walk.follow(os.path.dirname(executable))

@@ -47,7 +47,7 @@ _TRUE = ("1", "t", "true", "yes", "on")
 
 
 @dataclass(frozen=True)
-class Settings:
+class LoginSettings:
     """Who asks which Keystone, and which URLs of its catalog are meant. auth_url ends in /v3.
 
     gateway: the API gateway that the services are reached through, "" where they are reached directly.
@@ -78,7 +78,7 @@ class Settings:
         return False if self.insecure else self.cacert or True
 
 
-def settings_of(params: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+def settings_of(params: Mapping[str, Any], environment: Mapping[str, str]) -> LoginSettings:
     """The settings out of options, and for what these leave open out of variables. SetupError."""
     values: dict[str, Any] = {}
     for name, variables in VARIABLES.items():
@@ -101,7 +101,7 @@ def settings_of(params: Mapping[str, Any], environment: Mapping[str, str]) -> Se
             "(OS_USERNAME, OS_ACCESS_KEY, …)."
         )
     values["interface"], values["gateway"] = _way(str(values.pop("endpoint_type", "internalURL")), values["auth_url"])
-    return Settings(**values)
+    return LoginSettings(**values)
 
 
 def _way(endpoint_type: str, auth_url: str) -> tuple[str, str]:
@@ -148,7 +148,7 @@ def _dicts(items: Any) -> list[dict[str, Any]]:
 class Login:
     """Logs in when it is needed, and again when the token has ended. Safe with threads. SetupError."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: LoginSettings) -> None:
         try:
             import keystoneauth1.access
             import keystoneauth1.exceptions

@@ -17,7 +17,7 @@ from ...model import Instance
 from ...reasons import CaptureError, Reason, verdict
 from ..base import Discovery, HttpAnswer, HttpTarget, SetupError, Sink, sort_instances
 from ..url import UrlTransport
-from .login import Login, Settings, through_gateway, urls_in
+from .login import Login, LoginSettings, through_gateway, urls_in
 
 
 class KeystoneTransport(UrlTransport):
@@ -25,7 +25,7 @@ class KeystoneTransport(UrlTransport):
 
     name = "keystone"
 
-    def __init__(self, settings: Settings, cluster: str = "") -> None:
+    def __init__(self, settings: LoginSettings, cluster: str = "") -> None:
         self._host = urlsplit(settings.auth_url).hostname or ""
         super().__init__({}, cluster or self._host)
         self._settings = settings
@@ -82,7 +82,7 @@ class KeystoneTransport(UrlTransport):
         return answer
 
 
-def _context(settings: Settings) -> ssl.SSLContext:
+def _context(settings: LoginSettings) -> ssl.SSLContext:
     """A token is sent, so whoever gets it must be who the operator trusts."""
     try:
         context = ssl.create_default_context(cafile=settings.cacert or None)

@@ -20,7 +20,7 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.containers import Layout
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.containers import NodePaths
 from standins import UP, Machine, Standin
 
 from patience import wait_until
@@ -115,11 +115,11 @@ class Node:
     running: list[Contained] = field(default_factory=list)
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> NodePaths:
         folders = {name: str(self.machine.folder / name) for name in ("container_logs", "pod_logs", "docker")}
         for folder in folders.values():
             os.makedirs(folder, exist_ok=True)
-        return Layout(docker_config=str(self.machine.folder / "daemon.json"), **folders)
+        return NodePaths(docker_config=str(self.machine.folder / "daemon.json"), **folders)
 
     def start(
         self, component: str, behaviour: str = "", container: str = "", restarts: int = 0, **options

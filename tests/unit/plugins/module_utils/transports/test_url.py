@@ -14,11 +14,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget, SetupError
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone.login import Settings
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone.login import LoginSettings
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone.transport import (
     KeystoneTransport,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.url import Place, UrlTransport
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.url import ServicePlace, UrlTransport
 from conformance import World
 from conformance_http import *  # noqa: F403  # pylint: disable=wildcard-import,unused-wildcard-import
 from peers import closed_port, peer, with_length
@@ -76,7 +76,7 @@ class KeystoneWorld(UrlWorld):
         port = int(LISTENS.search(keystone.log.read_bytes())[2])
         url = f"https://127.0.0.1:{port}/v3"
         self.transport = KeystoneTransport(
-            Settings(url, "sysadmin", "standin-admin-password", project_name="system", insecure=True)
+            LoginSettings(url, "sysadmin", "standin-admin-password", project_name="system", insecure=True)
         )
 
     def start(self, component, behaviour=""):
@@ -110,19 +110,19 @@ def deadline():
 @pytest.mark.parametrize(
     ("url", "suffix", "place"),
     [
-        ("https://default-region:30888", "", Place("https", "default-region", 30888)),
-        ("https://cloud.example/", "", Place("https", "cloud.example", 443)),
-        ("http://[fd00::1]:30876", "", Place("http", "fd00::1", 30876)),
-        ("https://k:30500/v3", "/v3", Place("https", "k", 30500)),
-        ("https://k:30292/v1", "", Place("https", "k", 30292)),
-        ("https://k:30292/v2.0/", "", Place("https", "k", 30292)),
-        ("https://k:30442/api", "/api", Place("https", "k", 30442)),
-        ("https://gw/api/s/compute/r/region0/v2", "", Place("https", "gw", 443, "/api/s/compute/r/region0")),
-        ("https://k:1/x?switch=1#y", "", Place("https", "k", 1, "/x")),
+        ("https://default-region:30888", "", ServicePlace("https", "default-region", 30888)),
+        ("https://cloud.example/", "", ServicePlace("https", "cloud.example", 443)),
+        ("http://[fd00::1]:30876", "", ServicePlace("http", "fd00::1", 30876)),
+        ("https://k:30500/v3", "/v3", ServicePlace("https", "k", 30500)),
+        ("https://k:30292/v1", "", ServicePlace("https", "k", 30292)),
+        ("https://k:30292/v2.0/", "", ServicePlace("https", "k", 30292)),
+        ("https://k:30442/api", "/api", ServicePlace("https", "k", 30442)),
+        ("https://gw/api/s/compute/r/region0/v2", "", ServicePlace("https", "gw", 443, "/api/s/compute/r/region0")),
+        ("https://k:1/x?switch=1#y", "", ServicePlace("https", "k", 1, "/x")),
     ],
 )
 def test_urls(url, suffix, place):
-    assert Place.of(url, suffix) == place
+    assert ServicePlace.of(url, suffix) == place
 
 
 @pytest.mark.parametrize(

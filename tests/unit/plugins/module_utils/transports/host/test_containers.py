@@ -11,9 +11,9 @@ import os
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.containers import (
+    ContainerNames,
     Containers,
-    Layout,
-    Named,
+    NodePaths,
     Placement,
     memory_room,
     placement_of,
@@ -98,7 +98,7 @@ def layout(tmp_path):
     folders = {name: str(tmp_path / name) for name in ("cgroups", "container_logs", "pod_logs", "docker")}
     for folder in folders.values():
         os.makedirs(folder)
-    return Layout(docker_config=str(tmp_path / "daemon.json"), **folders)
+    return NodePaths(docker_config=str(tmp_path / "daemon.json"), **folders)
 
 
 def pod_log(layout, pod="default-region-abc", container="region", number=0, uid=UID):
@@ -124,7 +124,7 @@ def test_by_the_kubelets_link(layout):
     path = pod_log(layout, number=3)
     os.symlink(path, os.path.join(layout.container_logs, f"default-region-abc_onecloud_region-{ID}.log"))
     os.symlink(path, os.path.join(layout.container_logs, f"other-pod_onecloud_region-{OTHER}.log"))
-    assert named(layout) == Named("onecloud", "default-region-abc", "region", 3, path)
+    assert named(layout) == ContainerNames("onecloud", "default-region-abc", "region", 3, path)
 
 
 def test_a_container_name_may_hold_dashes(layout):
@@ -139,7 +139,7 @@ def test_by_the_pods_folder_when_there_is_no_link(layout):
     newest = pod_log(layout, number=10)
     pod_log(layout, number=9)
     pod_log(layout, "another", uid=UID.replace("0", "1"))
-    assert named(layout) == Named("onecloud", "default-region-abc", "region", 10, newest)
+    assert named(layout) == ContainerNames("onecloud", "default-region-abc", "region", 10, newest)
 
 
 def test_the_components_container_among_several(layout):
@@ -178,7 +178,9 @@ def test_docker_under_kubernetes(layout):
             },
         },
     )
-    expected = Named("onecloud", "default-region-abc", "region", 2, "/data/log", "registry/region:v3.8", "sha256:abc")
+    expected = ContainerNames(
+        "onecloud", "default-region-abc", "region", 2, "/data/log", "registry/region:v3.8", "sha256:abc"
+    )
     assert named(layout) == expected
 
 
@@ -195,7 +197,7 @@ def test_docker_alone_with_its_default_log(layout):
 
 
 def test_docker_elsewhere(layout, tmp_path):
-    moved = Layout(docker_config=layout.docker_config, docker=str(tmp_path / "nowhere"))
+    moved = NodePaths(docker_config=layout.docker_config, docker=str(tmp_path / "nowhere"))
     docker_config(layout, {"Name": "/r"})
     with open(layout.docker_config, "w", encoding="ascii") as stream:
         json.dump({"data-root": layout.docker}, stream)
@@ -214,13 +216,13 @@ def test_a_broken_docker_config_is_no_config(layout, text):
     docker_config(layout, {})
     with open(os.path.join(layout.docker, "containers", ID, "config.v2.json"), "w", encoding="utf-8") as stream:
         stream.write(text)
-    assert named(layout) == Named()
+    assert named(layout) == ContainerNames()
 
 
 def test_nothing_known(layout):
-    assert named(layout) == Named()
-    assert named(Layout(*["/nonexistent"] * 6)) == Named()
-    assert named(layout, placement=Placement()) == Named()
+    assert named(layout) == ContainerNames()
+    assert named(NodePaths(*["/nonexistent"] * 6)) == ContainerNames()
+    assert named(layout, placement=Placement()) == ContainerNames()
 
 
 def limits(layout, path, names, values):

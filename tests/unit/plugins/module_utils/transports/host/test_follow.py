@@ -25,7 +25,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.f
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import follow as host_follow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import journal as host_journal
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.follow import HostFollow
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.journal import JournalMark
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.journal import JournalPosition
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.log_files import (
     ContainerLog,
     StderrFile,
@@ -227,7 +227,7 @@ def made_journal(tmp_path, monkeypatch):
 
 
 def in_journal(instance, deadline):
-    return JournalMark(PROCFS, instance.process, deadline)
+    return JournalPosition(PROCFS, instance.process, deadline)
 
 
 @pytest.mark.slow  # what a process wrote last is awaited for two seconds of silence

@@ -16,7 +16,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.log_files import (
     POLL_SECONDS,
-    FileMark,
+    FilePosition,
     StderrFile,
     describe_sink,
 )
@@ -69,7 +69,7 @@ def writer(log):
 
 @contextlib.contextmanager
 def followed(files, seconds=DEFAULT_SECONDS):
-    mark = FileMark(files)
+    mark = FilePosition(files)
     stream = mark.follow(Deadline(seconds, "test"))
     try:
         yield stream
@@ -103,7 +103,7 @@ def test_from_the_end_on(writer):
 
 
 def test_a_mark_can_be_followed_again(writer):
-    mark = FileMark(StderrFile(PROCFS, writer.process))
+    mark = FilePosition(StderrFile(PROCFS, writer.process))
     writer.say("new")
     for _again in range(3):
         with mark.follow(Deadline(patience(), "test")) as stream:
@@ -139,7 +139,7 @@ def test_the_process_opens_another_file(writer, log):
 
 
 def test_a_mark_covers_the_file_before(writer, log):
-    mark = FileMark(StderrFile(PROCFS, writer.process))
+    mark = FilePosition(StderrFile(PROCFS, writer.process))
     writer.say("one")
     log.unlink()
     writer.do(f"exec 2>>{log}")
@@ -189,7 +189,7 @@ def test_its_end_is_the_end(writer):
 
 
 def test_its_last_words_in_the_file_that_it_opened_last(writer, log):
-    mark = FileMark(StderrFile(PROCFS, writer.process))
+    mark = FilePosition(StderrFile(PROCFS, writer.process))
     stream = mark.follow(Deadline(patience(), "test"))
     writer.do(f"exec 2>>{log}.new")
     writer.say("x")
@@ -260,7 +260,7 @@ def test_a_file_that_is_only_read_is_not_a_log(log):
 def test_a_dead_process_has_no_log_to_open(writer):
     writer.end()
     with pytest.raises(OSError):  # noqa: PT011 (any of its kinds)
-        FileMark(StderrFile(PROCFS, writer.process))
+        FilePosition(StderrFile(PROCFS, writer.process))
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,7 @@ import frozen
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Process, state_words
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import guard as host_guard
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.log_opening import (
-    open_in_root,
-    open_regular,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import guarded_reads as host_guard
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.procfs import (
     ARGUMENTS,
     ProcFs,
@@ -32,6 +28,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
     without_deleted,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.rights import Rights
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.safe_open import (
+    open_in_root,
+    open_regular,
+)
 from standins import await_arguments
 
 from patience import wait_until

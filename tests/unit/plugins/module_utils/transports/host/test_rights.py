@@ -9,12 +9,12 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.log_opening import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.rights import Rights, with_rights
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.safe_open import (
     open_descriptor,
     open_log,
     open_named,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.rights import Rights, with_rights
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="takes root and other users")
 USER, OTHER, GROUP = 4711, 4712, 4713

@@ -20,7 +20,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget, SetupError
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.keystone.login import (
-    Settings,
+    LoginSettings,
     settings_of,
     through_gateway,
     urls_in,
@@ -62,7 +62,7 @@ def keystone(machine):
         entries.write_text(json.dumps(list(catalog)))
         service = machine.start("keystone", f"cert_ca={authority} catalog={entries} {behaviour}", ("--port", "0"))
         port = int(LISTENS.search(service.log.read_bytes())[1])
-        settings = Settings(f"https://localhost:{port}/v3", USER, PASSWORD, project_name="system")
+        settings = LoginSettings(f"https://localhost:{port}/v3", USER, PASSWORD, project_name="system")
         return service, replace(settings, cacert=str(authority))
 
     return start
@@ -89,7 +89,7 @@ def problem_of(settings):
     return place, verdict
 
 
-# Settings
+# LoginSettings
 
 
 FULL = {"OS_AUTH_URL": "https://k:30500/v3", "OS_USERNAME": "u", "OS_PASSWORD": "p"}
@@ -108,7 +108,7 @@ def test_the_variables_of_climc():
             "YUNION_INSECURE": "true",
         },
     )
-    assert settings == Settings(
+    assert settings == LoginSettings(
         "https://k:30500/v3",
         "u",
         "p",
@@ -168,7 +168,7 @@ def test_the_version_is_added_where_it_is_missing(url):
 
 
 def test_secrets_do_not_show():
-    settings = Settings("https://k/v3", "u", password="hush", token="hush", secret_key="hush")  # noqa: S106
+    settings = LoginSettings("https://k/v3", "u", password="hush", token="hush", secret_key="hush")  # noqa: S106
     assert "hush" not in repr(settings)
 
 
@@ -178,7 +178,7 @@ def test_authorities_that_cannot_be_read(tmp_path):
         if content:
             path.write_text(content)
         with pytest.raises(SetupError, match=r"ca\.pem"):
-            KeystoneTransport(Settings("https://k/v3", "u", "p", cacert=str(path)))
+            KeystoneTransport(LoginSettings("https://k/v3", "u", "p", cacert=str(path)))
 
 
 # The catalog
@@ -269,7 +269,7 @@ def test_the_catalog_that_the_operator_registers(machine):
     authority = machine.folder / "ca.pem"
     service = machine.start("keystone", f"cert_ca={authority}", ("--port", "0"))
     port = int(LISTENS.search(service.log.read_bytes())[1])
-    settings = Settings(f"https://localhost:{port}/v3", USER, PASSWORD, cacert=str(authority))
+    settings = LoginSettings(f"https://localhost:{port}/v3", USER, PASSWORD, cacert=str(authority))
     _transport, found = discover(settings, "region", "keystone", "glance", "logger", "ansibleserver", "mcp-server")
     assert found.problems == []
     assert [(one.component, one.ports) for one in found.instances] == [
@@ -349,13 +349,13 @@ def test_a_wrong_password_is_said_to_be_and_not_shown(keystone):
 def test_a_keystone_of_another_authority_gets_no_password():
     seen = []
     with peer(lambda server, _connection: seen.append(server.heads[-1]), server_tls("localhost")) as server:
-        settings = Settings(f"https://localhost:{server.port}/v3", USER, PASSWORD)
+        settings = LoginSettings(f"https://localhost:{server.port}/v3", USER, PASSWORD)
         assert problem_of(settings)[1].reason is Reason.TLS_FAILED
     assert seen == []
 
 
 def test_a_keystone_that_is_not_there():
-    settings = Settings(f"http://127.0.0.1:{closed_port()}/v3", USER, PASSWORD)
+    settings = LoginSettings(f"http://127.0.0.1:{closed_port()}/v3", USER, PASSWORD)
     assert problem_of(settings)[1].reason is Reason.UNREACHABLE
 
 
@@ -407,7 +407,7 @@ def token_said(body):
 )
 def test_a_keystone_that_says_something_else(said, reason):
     with peer(said) as server:
-        verdict = problem_of(Settings(f"http://127.0.0.1:{server.port}/v3", USER, PASSWORD))[1]
+        verdict = problem_of(LoginSettings(f"http://127.0.0.1:{server.port}/v3", USER, PASSWORD))[1]
     assert verdict.reason is reason, verdict.message
     assert verdict.message.isprintable()
     assert len(server.heads) == 1
@@ -418,7 +418,7 @@ def test_a_keystone_that_points_elsewhere_is_not_followed(status):
     with peer(token_said(GOOD_TOKEN)) as other:
         location = b"Location: http://127.0.0.1:%d/v3/auth/tokens" % other.port
         with peer(with_length(b"", location, status=status)) as server:
-            verdict = problem_of(Settings(f"http://127.0.0.1:{server.port}/v3", USER, PASSWORD))[1]
+            verdict = problem_of(LoginSettings(f"http://127.0.0.1:{server.port}/v3", USER, PASSWORD))[1]
     assert verdict.reason is Reason.UNREACHABLE
     assert (len(server.heads), other.heads) == (1, [])
 
@@ -426,7 +426,7 @@ def test_a_keystone_that_points_elsewhere_is_not_followed(status):
 @pytest.mark.parametrize("act", [never, drip(with_length(b"{}"), 0.2)], ids=["silence", "a byte a moment"])
 def test_a_keystone_that_hangs_costs_the_deadline_and_no_more(act):
     with peer(act) as server:
-        transport = KeystoneTransport(Settings(f"http://127.0.0.1:{server.port}/v3", USER, PASSWORD))
+        transport = KeystoneTransport(LoginSettings(f"http://127.0.0.1:{server.port}/v3", USER, PASSWORD))
         begun = time.monotonic()
         with contextlib.suppress(DeadlineExceeded):
             found = transport.discover(select(components=["region"]), deadline(1.0))
@@ -546,4 +546,4 @@ def test_a_service_of_another_authority_gets_no_token(keystone):
 def test_without_its_library_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "keystoneauth1.session", None)
     with pytest.raises(SetupError, match="pip install 'keystoneauth1"):
-        KeystoneTransport(Settings("https://k/v3", USER, PASSWORD))
+        KeystoneTransport(LoginSettings("https://k/v3", USER, PASSWORD))

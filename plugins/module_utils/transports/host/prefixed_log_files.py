@@ -17,13 +17,13 @@ import os
 from ...model import Process
 from ...reasons import CaptureError, Reason
 from .log_files import LogFiles
-from .log_opening import open_log
 from .procfs import ProcFs
+from .safe_open import open_log
 
 ROTATED = 9
 
 
-class PrefixFiles(LogFiles):
+class PrefixedLogFiles(LogFiles):
     """These files of one process, opened as it sees them, and with its rights only."""
 
     def __init__(self, procfs: ProcFs, process: Process, prefix: str) -> None:

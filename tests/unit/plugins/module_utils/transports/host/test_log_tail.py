@@ -17,8 +17,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
     ContainerLog,
     LogFiles,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.log_tail import read_tail
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.procfs import ProcFs
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.read_back import read_back
 
 from patience import patience
 
@@ -47,7 +47,7 @@ def container_log(path):
 
 
 def back(files, seconds=600, max_bytes=PLENTY):
-    return read_back(files, seconds, Deadline(patience(), "test"), max_bytes)
+    return read_tail(files, seconds, Deadline(patience(), "test"), max_bytes)
 
 
 def ago(seconds):
@@ -144,4 +144,4 @@ def test_the_deadline_is_minded(tmp_path):
     path = tmp_path / "0.log"
     path.write_text(cri(1, "x"))
     with pytest.raises(DeadlineExceeded):
-        read_back(container_log(path), 600, Deadline(0.0, "test"), PLENTY)
+        read_tail(container_log(path), 600, Deadline(0.0, "test"), PLENTY)

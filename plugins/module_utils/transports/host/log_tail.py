@@ -20,7 +20,7 @@ from .log_files import CHUNK, LogFiles
 WRAPPING, AT_LEAST = 2, 1 << 12
 
 
-def read_back(files: LogFiles, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
+def read_tail(files: LogFiles, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
     """What was written in the last so many seconds, the newest max_bytes of it. OSError, CaptureError."""
     since = time.time() - seconds
     wanted = WRAPPING * max_bytes + AT_LEAST if files.wrapped else max_bytes

@@ -18,7 +18,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons impo
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap, Lines, Opened
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import follow as host_follow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.follow import HostFollow
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.log_prefix import PrefixFiles
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.prefixed_log_files import (
+    PrefixedLogFiles,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.procfs import ProcFs
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.transport import HostTransport
 from standins import Machine, await_arguments
@@ -34,7 +36,7 @@ class Service:
     def __init__(self, folder) -> None:
         self.prefix = folder / "region.log"
         self.process = PROCFS.process(os.getpid())
-        self.files = PrefixFiles(PROCFS, self.process, str(self.prefix))
+        self.files = PrefixedLogFiles(PROCFS, self.process, str(self.prefix))
 
     def write(self, text: str) -> None:
         with open(self.prefix, "a", encoding="utf-8") as file:
@@ -118,7 +120,7 @@ def test_a_file_that_the_process_may_not_read_is_not_read_for_it(public_path, mo
     with subprocess.Popen(["sleep", "1000"], user=4711, group=4711, extra_groups=[]) as process:
         try:
             await_arguments(process)
-            files = PrefixFiles(PROCFS, PROCFS.process(process.pid), str(secret))
+            files = PrefixedLogFiles(PROCFS, PROCFS.process(process.pid), str(secret))
             if mode == 0o644:
                 os.close(files.open_current())
             else:

@@ -40,7 +40,7 @@ def open_named(root: str, path: str, rights: Rights) -> int:
     OSError when there is none, the process may not read it, or a symbolic link of another user leads to it.
     """
     # To enter the root of another process takes our own rights.
-    walk = Walk(root, rights.uid)
+    walk = PathWalk(root, rights.uid)
 
     def work() -> int:
         walk.follow(path)
@@ -73,19 +73,19 @@ def open_in_root(root: str, path: str, user: int | None = None) -> Iterator[int]
     user: only root's and this user's symbolic links are followed; None: everybody's. They are followed by hand, because
     the kernel would take an absolute one from our own root.
     """
-    with Walk(root, user) as walk:
+    with PathWalk(root, user) as walk:
         walk.follow(path)
         yield walk.stack[-1]
 
 
-class Walk:
+class PathWalk:
     """The way from a root directory downwards: open descriptors (O_PATH), the root's first."""
 
     def __init__(self, root: str, user: int | None = None) -> None:
         self.stack = [os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
         self._user = user
 
-    def __enter__(self) -> Walk:
+    def __enter__(self) -> PathWalk:
         return self
 
     def __exit__(self, *unused: object) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Callable, Hashable
 READ_SECONDS = 2.0
 
 
-class _Reader(threading.Thread):
+class _ReadThread(threading.Thread):
     """Does what it is given, one after the other, as long as that ends in time.
 
     is_busy: it reads. is_left: nobody waits for it any more.
@@ -44,7 +44,7 @@ class GuardedReads:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: list[_Reader] = []
+        self._idle: list[_ReadThread] = []
         self._hanging: set[Hashable] = set()
 
     def read(self, key: Hashable, work: Callable[[], bytes]) -> bytes:
@@ -55,7 +55,7 @@ class GuardedReads:
         with self._lock:
             if key in self._hanging:
                 raise TimeoutError(f"reading {key} hangs")
-            reader = self._idle.pop() if self._idle else _Reader()
+            reader = self._idle.pop() if self._idle else _ReadThread()
             reader.is_busy = True
 
         def guarded() -> bytes:

@@ -34,7 +34,7 @@ ENVIRONMENT = {"PATH": SEARCH_PATH, "LC_ALL": "C"}
 
 
 @dataclass(frozen=True)
-class Ran:
+class ProgramResult:
     """How a program ended: its exit code (None when it was stopped for saying too much), and what it said."""
 
     code: int | None
@@ -77,7 +77,7 @@ def find_program(name: str) -> str | None:
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), SEARCH_PATH]))
 
 
-def run_bounded(arguments: Sequence[str], deadline: Deadline, rights: Rights | None = None) -> Ran:
+def run_bounded(arguments: Sequence[str], deadline: Deadline, rights: Rights | None = None) -> ProgramResult:
     """Run a program to its end, or stop it when it has said OUTPUT_BYTES. DeadlineExceeded stops it too. OSError."""
     deadline.check()
     program = subprocess.Popen(
@@ -96,7 +96,7 @@ def run_bounded(arguments: Sequence[str], deadline: Deadline, rights: Rights | N
         stop(program)
 
 
-def _read_both(program: subprocess.Popen[bytes], deadline: Deadline) -> Ran:
+def _read_both(program: subprocess.Popen[bytes], deadline: Deadline) -> ProgramResult:
     output, errors = b"", b""
     waiting = select.poll()
     standard, error = (stream.fileno() for stream in (program.stdout, program.stderr) if stream is not None)
@@ -116,9 +116,9 @@ def _read_both(program: subprocess.Popen[bytes], deadline: Deadline) -> Ran:
             else:
                 errors = (errors + data)[:ERROR_KEPT]
         if len(output) >= OUTPUT_BYTES:
-            return Ran(None, output[:OUTPUT_BYTES], errors)
+            return ProgramResult(None, output[:OUTPUT_BYTES], errors)
     try:
-        return Ran(program.wait(deadline.remaining()), output, errors)
+        return ProgramResult(program.wait(deadline.remaining()), output, errors)
     except subprocess.TimeoutExpired as still_there:
         raise DeadlineExceeded(deadline.scope) from still_there
 
