@@ -18,6 +18,9 @@ FOLDERS = ("plugins", "tests", "docs", "roles", "playbooks", "extensions", "chan
 PATH = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[^`\s:]*)(?:::\w+)?`")
 # Paths that are patterns, or that have a part for the reader to fill in: `roles/ROLE/tasks/main.yml`.
 PATTERN = re.compile(r"[*<>{}…]|\b[A-Z]+\b(?!\.md)")
+# A source file of the collection; a page may leave out the beginning of its path.
+SOURCE = re.compile(r"`([\w/]+\.py)`")
+BELOW = (ROOT, ROOT / "plugins" / "module_utils")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 
 
@@ -36,6 +39,13 @@ def paths(text: str) -> list[str]:
 def test_paths_exist(page):
     text = (ROOT / page).read_text()
     assert [path for path in paths(text) if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["docs/security.md", "docs/architecture.md"])
+def test_source_files_exist(page):
+    named = [name for name in SOURCE.findall((ROOT / page).read_text()) if not PATTERN.search(name)]
+    assert named
+    assert [name for name in named if not any((folder / name).exists() for folder in BELOW)] == []
 
 
 @pytest.mark.parametrize("page", pages())
