@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The dumps in files, folders and archives, as plain values. The only part of this room that reads files."""
+"""Read the dumps in files, folders and archives, as plain values. The only module of this package that reads files."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from .model import ParseError, ParseResult, verdict
 from .parse import parse
 
 
-class _File(NamedTuple):
-    """is_named: it was asked for by its own name, so that it is expected to hold a dump."""
+class _ParsedFile(NamedTuple):
+    """One file's result.
+
+    is_named: the user named this file, so that it is expected to hold a dump.
+    """
 
     path: str
     result: ParseResult
@@ -25,14 +28,14 @@ class _File(NamedTuple):
 
     @property
     def counts(self) -> bool:
-        """Whether the verdict on everything depends on it."""
+        """Return whether the total verdict depends on this file."""
         return self.is_named or any(dump.form != "stack" for dump in self.result.dumps)
 
 
 def analyse(paths: list[str], patterns: list[str], max_bytes: int, max_groups: int | None = None) -> dict[str, Any]:
-    """What stack_analysis returns for these files, and those in folders and archives whose names match a pattern.
+    """Return what stack_analysis returns for these files, and for files in folders and archives that match a pattern.
 
-    max_bytes: of each file, no more is read, after unpacking. max_groups: of each dump, no more are given.
+    max_bytes: limit for each file, after unpacking. max_groups: limit for each dump.
     A file that cannot be read is among the errors; nothing is raised.
     """
     files: list[dict[str, Any]] = []
@@ -69,9 +72,9 @@ def analyse(paths: list[str], patterns: list[str], max_bytes: int, max_groups: i
     }
 
 
-def _files(paths: list[str], patterns: list[str], max_bytes: int) -> Iterator[_File]:
+def _files(paths: list[str], patterns: list[str], max_bytes: int) -> Iterator[_ParsedFile]:
     for found in open_inputs(paths, patterns):
-        yield _File(found.name, _read(found, max_bytes), found.is_named)
+        yield _ParsedFile(found.name, _read(found, max_bytes), found.is_named)
 
 
 def _read(found: Input, max_bytes: int) -> ParseResult:

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lines by which a dump is known, wherever in a line of the input they begin, and what must follow them."""
+"""Patterns that find the first line of a dump anywhere in a line of the input, and the line that must follow it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _CALLS = re.compile(rb"\([^\n]{0,500}?:\d{1,18} \+0x")
 
 
 def follows(anchor: re.Match[bytes], line: bytes) -> bool:
-    """Whether this can be the line after that of the anchor."""
+    """Return whether this can be the line after that of the anchor."""
     return (_IN_GOROUTINE if anchor.group("header") else BLOCK_HEAD).match(line) is not None
 
 
 def is_there(data: bytes, start: int, stop: int) -> bool:
-    """Whether a dump or goroutine begins in the line data[start:stop], whatever stands around it.
+    """Return whether a dump or goroutine begins in the line data[start:stop], with any text around it.
 
-    A message may have the same words in it; then more words follow, and no call.
+    A message may contain the same words. Then more words follow, and no call.
     """
     anchor = ANCHOR.search(data, start, stop)
     if anchor is None:
@@ -38,18 +38,18 @@ def is_there(data: bytes, start: int, stop: int) -> bool:
 
 
 def may_be_there(data: bytes, has_word: bool) -> bool:
-    """Whether a dump may begin in bytes in which none was found as they are; quick where there is none."""
+    """Return whether a changed dump may begin in bytes in which none was found as they are. Fast if there is none."""
     if has_word:
         return _LIKE.search(data) is not None
     return b"\0" in data[:_START] or (_JSON.match(data) is not None and any(word in data for word in AS_NUMBERS))
 
 
-# With other characters in between, or in place of blanks and brackets.
+# The words of a header with other characters in between, or instead of blanks and brackets.
 _LIKE = re.compile(
     rb"goroutine(?:leak)?(?: profile: total|[^\n]{1,60}?(?:\[|&#91;|&lsqb;|&lbrack;|%5[bB]|\\u005b|profile))"
 )
-# How records and documents of JSON begin. A line of a log begins with a bracket and a word.
+# Beginnings of JSON records and documents. A log line begins with a bracket and a word.
 _JSON = re.compile(rb"\s*[\[{]\s*[\"\[{]")
-_START = 64  # bytes, in which a text of two bytes for each character shows
-# The beginning of the word as journalctl -o json writes a message with control characters: a list of bytes.
+_START = 64  # bytes in which UTF-16 text is recognised by its zeros
+# The beginning of the word as a list of bytes: journalctl -o json writes messages with control characters so.
 AS_NUMBERS = tuple(separator.join(str(byte).encode() for byte in WORD[:6]) for separator in (b",", b", "))

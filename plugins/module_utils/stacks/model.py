@@ -1,19 +1,19 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a goroutine dump says, whatever form it was written in."""
+"""Goroutine dumps as data, the same for all forms."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-MOST_ERRORS = 1000  # kept of one dump, the first ones
-IDS_KEPT = 100  # goroutine ids kept in a group, the first ones in the dump
+MOST_ERRORS = 1000  # errors kept of one dump, the first ones
+IDS_KEPT = 100  # goroutine ids kept of a group, the first ones in the dump
 
 
 class Frame(NamedTuple):
-    """One call: the function without its arguments, and the source line it is at."""
+    """One call: the function without its arguments, and its source line."""
 
     function: str
     file: str
@@ -24,7 +24,7 @@ class Frame(NamedTuple):
 
 
 class ParseError(NamedTuple):
-    """What could not be read: the line of the input (from 1), the goroutine if known, and why."""
+    """A problem of the input: its line (from 1), the goroutine if known, and a message."""
 
     line: int
     goroutine: int | None
@@ -36,10 +36,10 @@ class ParseError(NamedTuple):
 
 @dataclass
 class Group:
-    """Goroutines in the same state with the same frames, labels and creator; frames innermost first.
+    """Goroutines with the same state, frames, labels and creator; frames innermost first.
 
-    state, wait (whole minutes, 0 where the dump says none) and ids are None or empty in a debug=1 dump, which does
-    not say them. ids holds the first IDS_KEPT.
+    state, wait (whole minutes, 0 if the dump has none) and ids are None or empty for a debug=1 dump, which does not
+    have them. ids holds the first IDS_KEPT.
     """
 
     count: int
@@ -52,7 +52,7 @@ class Group:
     ids: list[int] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """functions[i] is called at locations[i] ("file:line")."""
+        """Return plain values. functions[i] is called at locations[i] ("file:line")."""
         return {
             "count": self.count,
             "state": self.state,
@@ -68,15 +68,15 @@ class Group:
 
 @dataclass
 class Dump:
-    """One dump found in some bytes.
+    """One dump.
 
     form: debug1 (SIGUSR1 of a Cloudpods service, pprof debug=1), debug2 (pprof debug=2), fatal (panic, fatal error,
-    SIGQUIT), stack (one goroutine in a log message: no whole dump was wanted).
+    SIGQUIT), stack (one goroutine in a log message, no whole dump).
     total: goroutines as the dump itself states; only debug1 does.
-    goroutines: how many were read.
-    complete: True if proven, False if proven not to be, None if the form cannot tell (no total) and nothing is amiss.
+    goroutines: number that was read.
+    complete: True if proven, False if disproven, None if the form cannot tell (no total) and no problem was found.
     groups: the largest first.
-    source: the pod and container or the stream whose prefix the lines had, None without prefixes.
+    source: pod and container, or the stream, from the prefix of the lines; None without prefixes.
     line: where it begins in the input, from 1.
     """
 
@@ -90,7 +90,7 @@ class Dump:
     line: int = 1
 
     def to_dict(self, max_groups: int | None = None) -> dict[str, Any]:
-        """Plain values; groups beyond max_groups are left out and their number is in groups_left_out."""
+        """Return plain values. groups_left_out is the number of groups beyond max_groups."""
         shown = self.groups if max_groups is None else self.groups[:max_groups]
         return {
             "form": self.form,
@@ -106,9 +106,9 @@ class Dump:
 
 
 class ParseResult(NamedTuple):
-    """All dumps of some bytes, and what was wrong outside of them (no dump at all is one such thing).
+    """All dumps of some bytes, and problems outside of them; one such problem is that there is no dump.
 
-    unread: goroutines that are seen to be there and cannot be read; of a debug=1 dump, one.
+    unread: goroutines that were recognised and cannot be read; a debug=1 dump counts as one.
     """
 
     dumps: list[Dump]
@@ -117,7 +117,7 @@ class ParseResult(NamedTuple):
 
     @property
     def complete(self) -> bool | None:
-        """Of everything: False if any dump is not, or there is none; None if any is unknown or cannot be read."""
+        """Return False if any dump is incomplete or there is none; None if any is unknown or unreadable; else True."""
         found = [dump.complete for dump in self.dumps if dump.form != "stack"]
         if not found or False in found:
             return False
@@ -132,5 +132,5 @@ class ParseResult(NamedTuple):
 
 
 def verdict(complete: bool | None) -> str:
-    """The word for it in results: true, false or unknown."""
+    """Return the word for results: true, false or unknown."""
     return "unknown" if complete is None else "true" if complete else "false"

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every goroutine dump in some bytes, whatever they are."""
+"""Parse every goroutine dump in any bytes: entry point of this package."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .debug1.grouping import dump_of
 from .debug1.text_reader import is_leak, read_profiles
 from .debug2.goroutine import GAPS
 from .debug2.scanner import CUT, DumpScanner
+from .limits import DEFAULT_LIMITS, ParseLimits
 from .model import Dump, ParseError, ParseResult
 from .unwrap import characters, escapes, indentation, json_records, line_breaks, quotes
 from .unwrap.line_prefixes import Prefixes
@@ -21,21 +22,21 @@ __all__ = ["dump_of", "parse"]
 
 _GZIP = b"\x1f\x8b"
 _MARK = b"\xef\xbb\xbf"
-_DEEPEST = 6  # wrappings within one another
+_DEEPEST = 6  # nested wrappings
 _MOST_TIMES = 20
 _AT_LEAST = 1 << 20  # bytes
-_UNREAD = "goroutines are there, but within something unknown: from here on {} first lines of them cannot be read"
+_UNREAD = "goroutines are in an unknown format: from here on {} headers of them cannot be read"
 
 
-def parse(data: bytes) -> ParseResult:
-    """All dumps in the bytes, in the order in which they begin; the same with any bytes, which need not be a dump.
+def parse(data: bytes, limits: ParseLimits = DEFAULT_LIMITS) -> ParseResult:
+    """Return all dumps in the bytes, in the order in which they begin.
 
-    Takes the forms of Dump, alone or in a log. If not all of it can be read as it is, what may have been done to it is
-    undone: prefixes of lines, records of JSON, escapes, and what copying does to characters, blanks and lines. The
-    dumps of each writer are read apart from the others' lines.
+    Any bytes are accepted. The dumps have the forms of model.Dump, alone or in a log. If a part cannot be read as it
+    is, the usual changes are undone: prefixes of lines, records of JSON, escapes, and what copying does to characters,
+    blanks and lines. The dumps of each writer are read apart from the others' lines.
     """
     text = SourceText(_with_newlines(data))
-    result = _read(text, _DEEPEST, _Budget(len(data)))
+    result = _read(text, _DEEPEST, _Budget(len(data), limits))
     if not result.dumps and not result.unread:
         hint = ": it is compressed; unpack it, and take a profile with debug=1 or debug=2"
         result.errors.append(ParseError(1, None, "no goroutines were found" + (hint if data[:2] == _GZIP else "")))
@@ -44,30 +45,31 @@ def parse(data: bytes) -> ParseResult:
 
 
 def _with_newlines(data: bytes) -> bytes:
-    r"""The text with \n where it has \r\n, and without a byte order mark."""
+    r"""Return the text with \n for \r\n, and without a byte order mark."""
     data = data[len(_MARK) :] if data.startswith(_MARK) else data
     return data.replace(b"\r\n", b"\n") if b"\r" in data else data
 
 
 class _Wrappings:
-    """What the lines of some bytes are wrapped in."""
+    """Wrappings of the lines of some bytes."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, limits: ParseLimits) -> None:
         self._data = data
-        self._prefixes = Prefixes(data)
+        self._limits = limits
+        self._prefixes = Prefixes(data, limits)
         self._has_document: bool | None = None
         self._split: Callable[[], Iterator[SourceText]] | None = None
 
     def is_at(self, start: int, stop: int) -> bool:
-        """Whether a dump begins within something known in the line data[start:stop]."""
+        """Return whether a dump begins within a known wrapping in the line data[start:stop]."""
         if self._is_record(start, stop):
-            self._split = lambda: json_records.split(self._data)
+            self._split = lambda: json_records.split(self._data, self._limits)
         elif self._prefixes.is_at(start, stop):
             self._split = self._prefixes.split
         return self._split is not None
 
     def split(self) -> Iterator[SourceText]:
-        """What each writer wrote."""
+        """Yield the text of each writer."""
         return iter(()) if self._split is None else self._split()
 
     def _is_record(self, start: int, stop: int) -> bool:
@@ -83,19 +85,20 @@ class _Wrappings:
 
 
 class _Budget:
-    """How many more bytes may be read again, in other ways, than the input has."""
+    """Number of bytes that may still be read again, in other ways."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, limits: ParseLimits) -> None:
+        self.limits = limits
         self._left = _MOST_TIMES * size + _AT_LEAST
 
     def spend(self, size: int) -> bool:
-        """Take the bytes from it; False if it has not as many."""
+        """Take the bytes from the budget; False if it has fewer."""
         self._left -= size
         return self._left >= 0
 
 
 def _read(text: SourceText, depth: int, budget: _Budget) -> ParseResult:
-    """The dumps in a text, as it is or after what was done to it is undone, step by step."""
+    """Return the dumps in a text, as it is or after changes to it are undone, step by step."""
     result, is_doubtful = _read_as_is(text, depth, budget)
     if not depth or not is_doubtful:
         return result
@@ -113,9 +116,9 @@ def _read(text: SourceText, depth: int, budget: _Budget) -> ParseResult:
 
 
 def _read_as_is(text: SourceText, depth: int, budget: _Budget) -> tuple[ParseResult, bool]:
-    """The dumps in a text, and whether something may be readable that was not read."""
-    wrappings = _Wrappings(text.data)
-    scan = DumpScanner(text.data, wrappings.is_at if depth else None)
+    """Return the dumps in a text, and whether unread ones may be in it."""
+    wrappings = _Wrappings(text.data, budget.limits)
+    scan = DumpScanner(text.data, wrappings.is_at if depth else None, budget.limits)
     if scan.is_wrapped:
         del scan
         result = _joined(_read_part(part, text, depth, budget) for part in wrappings.split())
@@ -130,7 +133,7 @@ def _read_part(part: SourceText, outer: SourceText, depth: int, budget: _Budget)
     part = part.within(outer)
     result = _read(part, 0 if part.is_rest else depth - 1, budget)
     if part.is_rest:
-        result.errors.append(ParseError(part.number(0), None, "from here on, new sources are not told apart"))
+        result.errors.append(ParseError(part.number(0), None, "from here on, new sources are not separated"))
     return result
 
 
@@ -146,7 +149,7 @@ def _joined(results: Iterable[ParseResult]) -> ParseResult:
 
 
 def _is_doubtful(dump: Dump) -> bool:
-    """Whether more of it may be there. What is missing at its beginning and its end is not."""
+    """Return whether more of the dump may be readable. Missing lines at its beginning or end do not count."""
     if dump.form == "debug1":
         return dump.complete is False
     cut = {error.goroutine for error in dump.errors if error.message == CUT}
@@ -160,7 +163,7 @@ def _frames(dump: Dump) -> int:
 
 
 def _worth(result: ParseResult) -> tuple[int, ...]:
-    """Orders readings of one text: by goroutines with frames, by what is proven, by frames, by errors."""
+    """Return a sort key for parses of one text: goroutines with frames, proven dumps, frames, errors."""
     dumps = [dump for dump in result.dumps if _frames(dump)]
     return (
         sum(group.count for dump in dumps for group in dump.groups if group.frames or group.created_by),
@@ -172,7 +175,7 @@ def _worth(result: ParseResult) -> tuple[int, ...]:
 
 
 def _relayout(text: SourceText) -> SourceText | None:
-    """The text with its lines and tabs as they were."""
+    """Restore the lines and tabs of the text."""
     changed: SourceText = text
     for undo in (line_breaks.undouble, line_breaks.rejoin, indentation.retab, line_breaks.separate_blocks):
         changed = undo(changed) or changed
@@ -180,7 +183,10 @@ def _relayout(text: SourceText) -> SourceText | None:
 
 
 def _strip(text: SourceText) -> SourceText | None:
-    """The text without blanks at the ends of lines. Where lines were broken, such blanks may stand within a line."""
+    """Remove blanks at the ends of lines.
+
+    Return None where lines were broken: such blanks may be inside a line.
+    """
     stripped = characters.without_trailing_blanks(text)
     return None if stripped is None or line_breaks.is_broken(text) else stripped
 
@@ -190,7 +196,7 @@ def _relayout_without_blanks(text: SourceText) -> SourceText | None:
     return None if stripped is None else _relayout(stripped) or stripped
 
 
-# What may have been done to a text. Each of these gives None if nothing shows that it was.
+# Changes that may have been made to a text. Each function returns None if nothing shows that change.
 _CHANGES: tuple[Callable[[SourceText], SourceText | None], ...] = (
     characters.plain,
     json_records.spell,
@@ -207,24 +213,24 @@ _CHANGES: tuple[Callable[[SourceText], SourceText | None], ...] = (
 
 
 def _collect(scan: DumpScanner, text: SourceText) -> ParseResult:
-    """What was found in a text."""
-    dumps = [run.dump() for run in scan.runs] + [run.dump(is_single=True) for run in scan.single]
+    """Return the result of a scan, with lines for offsets."""
+    dumps = [found.dump() for found in scan.dumps] + [found.dump(is_single=True) for found in scan.single]
     for start, reader in read_profiles(text.data, scan.profiles):
         dumps.append(dump_of(reader, start, needs_writer=not is_leak(text.data, start)))
     errors = [ParseError(offset, None, message) for offset, message in scan.errors]
     if scan.left_out:
-        errors.append(ParseError(len(text.data), None, f"{scan.left_out} more dumps are not told"))
+        errors.append(ParseError(len(text.data), None, f"{scan.left_out} more dumps are not shown"))
     if scan.unread:
         errors.append(ParseError(scan.unread_at, None, _UNREAD.format(scan.unread)))
     offsets = {dump.line for dump in dumps} | {error.line for dump in dumps for error in dump.errors}
     numbers = _line_numbers(text, offsets | {error.line for error in errors})
     for dump in dumps:
-        _place(dump, numbers, text)
+        _set_lines(dump, numbers, text)
     return ParseResult(dumps, [error._replace(line=numbers[error.line]) for error in errors], scan.unread)
 
 
-def _place(dump: Dump, numbers: dict[int, int], text: SourceText) -> None:
-    """Turn its offsets into lines, and take back what the text cannot prove."""
+def _set_lines(dump: Dump, numbers: dict[int, int], text: SourceText) -> None:
+    """Turn offsets into lines, and withdraw what the text cannot prove."""
     dump.line = numbers[dump.line]
     dump.errors = [error._replace(line=numbers[error.line]) for error in dump.errors]
     dump.source = text.name
@@ -234,7 +240,7 @@ def _place(dump: Dump, numbers: dict[int, int], text: SourceText) -> None:
 
 
 def _line_numbers(text: SourceText, offsets: Iterable[int]) -> dict[int, int]:
-    """The lines, from 1, in the input that these offsets in the text stand in."""
+    """Return the lines in the input, from 1, of these offsets in the text."""
     numbers: dict[int, int] = {}
     at = line = 0
     for offset in sorted(offsets):

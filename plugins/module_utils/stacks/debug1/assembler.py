@@ -1,14 +1,14 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Put a debug=1 dump together again from the lines of a log in which other writers cut into it.
+"""Reassemble a debug=1 dump from log lines in which entries of other goroutines interrupt it.
 
-The dump is written cell by cell (`#`, tabs, an address, a newline are write(2) calls of their own), and between any
-two of them another goroutine's log entry may come: always whole lines, often several. So a line of the log is some
-cells of the dump, then nothing, or the dump's own newline, or somebody else's text up to that text's newline.
+Go writes the dump cell by cell: `#`, tabs, an address and a newline are separate write(2) calls. Between any two of
+them another goroutine's log entry may come, always as whole lines. So a line of the log is some cells of the dump,
+followed by nothing, by the dump's own newline, or by other text up to that text's newline.
 
-Text that looks like a cell and is none can only be told from one by what follows. So every plausible reading of
-the lines since the last settled point is kept (a ParseState) until one of them closes a frame; then all others go.
+Text that looks like a cell can only be recognised by what follows. So every plausible parse of the lines since the last
+settled point is kept as a ParseState until one of them closes a frame. Then all others are dropped.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ from . import blocks
 from .blocks import Block
 from .grammar import DONE, EMPTY, HASH, HEAD, HEADER, PAD1, ROW_END, ParseState, advance
 
-_MAX_THREADS = 32
+_MAX_STATES = 32
 _BROKEN = "a line may be broken within a frame"
 _STRANGE = "a frame that comes after the block's head has none of its addresses"
 _REMAINDER = "what comes after a frame could belong to it"
 
 
 def _rivals(before: ParseState, after: ParseState) -> bool:
-    """Whether a line that goes on with a frame already finished shows that the wrong one was taken for it."""
+    """Return whether a line that continues a finished frame shows that the wrong parse was chosen for it."""
     return after.step == DONE or (after.step == ROW_END and after.guesses == before.guesses)
 
 
 class Assembler:
-    """Fed with the lines from a header line on; knows at any time what of the dump is there and what is proven."""
+    """Incremental assembler, fed with lines from a header line on.
+
+    It can tell at any time what has been read of the dump and what is proven.
+    """
 
     def __init__(self, one_header: bool = False) -> None:
         self._one_header = one_header
@@ -42,38 +45,41 @@ class Assembler:
         self._doubts: list[str] = []
         self._clean: list[bytes] = []
         self._pending: list[bytes] = []  # lines since the last settled point
-        self._threads: list[ParseState] = []
+        self._states: list[ParseState] = []
         self._rivals: list[ParseState] = []  # other readings of the last frame
-        self._end_unbroken = False  # the same when the last block ended
-        self._unbroken = False  # the last line is a frame's, or the block's end after it, and nobody wrote into it
+        self._end_unbroken = False  # the value of _unbroken when the last block ended
+        self._unbroken = False  # the last line is a whole frame, or the block's end after one
 
     @property
     def total(self) -> int | None:
-        """What the header states, also before the header's own newline has come."""
-        if self._total is None and self._threads:
-            return self._threads[0].total
+        """Return the total that the header states, also before the header's own newline has come."""
+        if self._total is None and self._states:
+            return self._states[0].total
         return self._total
 
     @property
     def dump(self) -> bytes:
-        """The dump as Go wrote it, as far as it came."""
+        """Return the dump as Go wrote it, as far as it has been read."""
         clean = list(self._clean)
-        if self._threads:
-            taken = self._threads[-1].taken
+        if self._states:
+            taken = self._states[-1].taken
             clean.extend(line[: taken.get(number, 0)] for number, line in enumerate(self._pending))
         return b"".join(clean)
 
     @property
     def all_counted(self) -> bool:
-        """Nothing more can come: every goroutine of the stated total is in a block whose end was read."""
+        """Return whether the dump is over.
+
+        It is when all goroutines of the stated total are in blocks whose end was read.
+        """
         return self.total is not None and self.counted >= self.total and bool(self.blocks) and self.blocks[-1].whole
 
     def doubt(self, problem: str) -> None:
-        """Note what somebody else has found."""
+        """Record a problem that the caller has found."""
         self._doubts.append(problem)
 
     def problems(self) -> list[str]:
-        """Why the dump is not proven to be complete; empty if it is."""
+        """Return the reasons why the dump is not proven to be complete; empty if it is."""
         found = list(self._doubts)
         for number, block in enumerate(self.blocks, 1):
             found.extend(f"block {number}: {problem}" for problem in block.check())
@@ -83,9 +89,9 @@ class Assembler:
         return found
 
     def line(self, data: bytes, offset: int) -> None:
-        """Take the next line, with its newline; it begins at `offset` in the stream."""
+        """Take the next line, with its newline. `offset` is where it begins in the stream."""
         block = self.blocks[-1] if self.blocks else None
-        if not self._threads and block is not None and not block.whole:
+        if not self._states and block is not None and not block.whole:
             row = blocks.clean_row(data, block)
             if row is not None:
                 self._clean.append(data)
@@ -116,11 +122,11 @@ class Assembler:
     def _advance(
         self, data: bytes, offset: int, number: int, block: Block | None
     ) -> tuple[list[ParseState], list[ParseState]]:
-        """The threads that close a unit with this line, and those that go on after it."""
+        """Return the states that close a unit with this line, and the states that continue after it."""
         finished: list[ParseState] = []
         grown: list[ParseState] = []
-        for thread in reversed(self._threads + self._beginnings(data, offset)):
-            for after in advance(thread, data, number, block):
+        for state in reversed(self._states + self._beginnings(data, offset)):
+            for after in advance(state, data, number, block):
                 if after.step == EMPTY and not self._is_goexit(after):
                     continue
                 if after.step in (DONE, EMPTY) or (after.step == HEAD and not self.blocks):
@@ -130,44 +136,47 @@ class Assembler:
         return finished, grown
 
     def _goes_on(self) -> bool:
-        """Whether a frame has surely begun, so that an empty line is not the block's end."""
-        return any(thread.block is None and thread.total is None and not thread.guesses for thread in self._threads)
+        """Return whether a frame has surely begun, so that an empty line is not the block's end."""
+        return any(state.block is None and state.total is None and not state.guesses for state in self._states)
 
     def _is_rival(self, data: bytes, number: int) -> bool:
-        """Whether a line that is nobody's shows that another than the right one was taken for a part of the dump."""
+        """Return whether an unexplained line shows that other text was taken for a part of the dump."""
         rivals = ((rival, after) for rival in self._rivals for after in advance(rival, data, number, None))
         return any(_rivals(rival, after) for rival, after in rivals)
 
-    def _likelihood(self, thread: ParseState) -> tuple[int, ...]:
-        """Orders the threads that finish with the same line; among equals the one that has come furthest is first."""
-        rows = self.blocks[-1].rows if self.blocks and thread.block is None else []
-        aligned = not rows or blocks.columns(rows[-1]) == blocks.columns(thread.row())
-        return thread.index is not None, thread.total is not None, aligned, -thread.guesses
+    def _likelihood(self, state: ParseState) -> tuple[int, ...]:
+        """Return a sort key for states that finish with the same line.
 
-    def _is_goexit(self, thread: ParseState) -> bool:
-        return thread.block is not None and thread.block.addresses[0] in {block.hidden_end for block in self.blocks}
+        Among equals, the state that has advanced furthest comes first.
+        """
+        rows = self.blocks[-1].rows if self.blocks and state.block is None else []
+        aligned = not rows or blocks.columns(rows[-1]) == blocks.columns(state.row())
+        return state.index is not None, state.total is not None, aligned, -state.guesses
+
+    def _is_goexit(self, state: ParseState) -> bool:
+        return state.block is not None and state.block.addresses[0] in {block.hidden_end for block in self.blocks}
 
     def _beginnings(self, data: bytes, offset: int) -> list[ParseState]:
-        """The units of the grammar that this line may begin."""
+        """Return the units of the grammar that this line may begin."""
         first = data[:1]
         if first == b"#":
             block = self.blocks[-1] if self.blocks else None
-            # The end of a block was somebody's empty line if the frame of its last address comes after all.
+            # If the frame of the last address still comes, the empty line was no end of the block but other text.
             return [ParseState(HASH, {}, offset)] if block and (not block.whole or block.hidden_end) else []
-        # As long as the header line is not whole, there are threads of it.
-        if first == b"g" and not (self._one_header and (self._total is not None or self._threads)):
+        # Until the header line is complete, states of it are pending.
+        if first == b"g" and not (self._one_header and (self._total is not None or self._states)):
             return [ParseState(HEADER, {}, offset)]
         if first.isdigit() and self._total is not None:
             return [ParseState(HEAD, {}, offset)]
         return []
 
     def _keep(self, grown: list[ParseState]) -> None:
-        known = {thread.state() for thread in self._threads} if grown else set()
-        for thread in reversed(grown):
-            if thread.state() not in known and len(self._threads) < _MAX_THREADS:
-                known.add(thread.state())
-                self._threads.append(thread)
-        if not self._threads:
+        known = {state.key() for state in self._states} if grown else set()
+        for state in reversed(grown):
+            if state.key() not in known and len(self._states) < _MAX_STATES:
+                known.add(state.key())
+                self._states.append(state)
+        if not self._states:
             self.foreign.extend(self._pending)
             self._pending = []
 
@@ -179,7 +188,7 @@ class Assembler:
             if size < len(line):
                 self.foreign.append(line[size:])
         self._pending = []
-        self._threads = []
+        self._states = []
         self._rivals = []
 
     def _settle_end(self, block: Block) -> None:
@@ -187,47 +196,50 @@ class Assembler:
         block.whole = True
         self.counted += block.count
 
-    def _settle(self, thread: ParseState) -> None:
-        rivals, likelihood = self._threads, self._likelihood(thread)
-        if thread.total is not None:
-            self._begin_dump(thread)
-        elif thread.block is None and self.blocks[-1].whole:
+    def _settle(self, state: ParseState) -> None:
+        rivals, likelihood = self._states, self._likelihood(state)
+        if state.total is not None:
+            self._begin_dump(state)
+        elif state.block is None and self.blocks[-1].whole:
             self._reopen(self.blocks[-1])
-        if thread.block is not None:
-            thread.block.problems.extend(self._lost_frames(thread))
-        broken = self._broken_cells(thread)
-        self._settle_pending(thread.taken)
-        if thread.block is not None:
-            thread.block.labels = thread.labels
-            self.blocks.append(thread.block)
-        if thread.step == EMPTY:
+        if state.block is not None:
+            state.block.problems.extend(self._lost_frames(state))
+        broken = self._broken_cells(state)
+        self._settle_pending(state.taken)
+        if state.block is not None:
+            state.block.labels = state.labels
+            self.blocks.append(state.block)
+        if state.step == EMPTY:
             self._settle_end_of_empty(self.blocks[-1])
-        elif thread.step == DONE:
-            self.blocks[-1].add(thread.row())
+        elif state.step == DONE:
+            self.blocks[-1].add(state.row())
             self.blocks[-1].problems.extend(broken)
             self._rivals = [
                 other
                 for other in rivals
                 if other.step >= PAD1
-                and other.pc == thread.pc
+                and other.pc == state.pc
                 and (other.step < ROW_END or self._likelihood(other) == likelihood)
-                and other.row() != thread.row()
+                and other.row() != state.row()
             ]
 
-    def _lost_frames(self, thread: ParseState) -> list[str]:
-        """A block's first frames are nowhere told, so a line that could be one of them must not be somebody's."""
+    def _lost_frames(self, state: ParseState) -> list[str]:
+        """Return a problem if an unexplained line may be one of the block's first frames.
+
+        The dump does not tell how many of a block's first frames are hidden.
+        """
         lost = (
             line
             for number, line in enumerate(self._pending)
-            if number > min(thread.taken) and number not in thread.taken and line.startswith(b"#")
+            if number > min(state.taken) and number not in state.taken and line.startswith(b"#")
         )
         return ["what could be its first frame cannot be read"] if any(lost) else []
 
-    def _broken_cells(self, thread: ParseState) -> list[str]:
+    def _broken_cells(self, state: ParseState) -> list[str]:
         """Return the problem that a line break may have cut a function or file in two, if there is one."""
         for number, (line, following) in enumerate(zip(self._pending, self._pending[1:])):
-            taken = thread.taken.get(number, 0)
-            if taken and number + 1 in thread.taken and blocks.may_be_half_a_cell(line[taken:], following):
+            taken = state.taken.get(number, 0)
+            if taken and number + 1 in state.taken and blocks.may_be_half_a_cell(line[taken:], following):
                 return [_BROKEN]
         return []
 
@@ -235,23 +247,23 @@ class Assembler:
         block.whole = True
         self.counted += block.count
 
-    def _begin_dump(self, thread: ParseState) -> None:
+    def _begin_dump(self, state: ParseState) -> None:
         doubts = []
         if (
             self.blocks
-            and thread.block is not None
-            and self.counted + thread.block.count <= (self._total or 0)
+            and state.block is not None
+            and self.counted + state.block.count <= (self._total or 0)
             and self.blocks[-1].whole
-            and self.blocks[-1].order < thread.block.order
+            and self.blocks[-1].order < state.block.order
         ):
             doubts.append("a second header came where the dump before it could have gone on")
         if self._total is not None:
             self.superseded += 1
-        self._total, self.start = thread.total, thread.start
+        self._total, self.start = state.total, state.start
         self.blocks, self.counted, self.foreign = [], 0, []
         self._doubts, self._clean = doubts, []
-        # Lines before the header were cut out of the dump before it.
-        first = min(thread.taken)
+        # Lines before the header are other text within the previous dump.
+        first = min(state.taken)
         self._pending[:first] = [b""] * first
 
     def _reopen(self, block: Block) -> None:

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the blocks of a debug=1 dump to the model."""
+"""Conversion of debug=1 blocks to the model: equal stacks become one group."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _ESCAPED = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t
 
 
 def text(data: bytes) -> str:
-    """Hostile bytes as text; what is not UTF-8 is replaced."""
+    """Decode untrusted bytes; bytes that are not UTF-8 are replaced."""
     return data.decode("utf-8", "replace")
 
 
 def unquote(quoted: bytes) -> str:
-    """A string as Go's %q writes it."""
+    """Return the string that Go's %q has quoted."""
 
     def one(match: re.Match[bytes]) -> bytes:
         byte, short, long, letter = match.groups()
@@ -38,21 +38,21 @@ def unquote(quoted: bytes) -> str:
 
 
 def labels_of(labels: bytes | None) -> dict[str, str]:
-    """What Go prints as {"key":"value", "key":"value"}."""
+    """Parse labels as Go prints them: {"key":"value", "key":"value"}."""
     return {unquote(key): unquote(value) for key, value in _PAIR.findall(labels or b"")}
 
 
 def frame_of(row: FrameRow) -> Frame:
-    """The frame of a row; an address without a symbol stands for its function."""
+    """Return the frame of a row. An address without a symbol stands for its function."""
     if row.function is None:
         return Frame(f"0x{row.pc:x}", "?", 0)
-    # Interned: the same few places come again in every dump.
+    # Interned: every dump repeats the same few functions and files.
     function = sys.intern(text(row.function[: row.function.rindex(b"+0x")]))
     return Frame(function, sys.intern(text(row.file)), row.line)
 
 
 def groups_of(blocks: list[Block]) -> list[Group]:
-    """Blocks that differ only in addresses within the same lines are one group; the largest first."""
+    """Merge blocks that differ only in addresses within the same lines; the largest group comes first."""
     groups: dict[tuple[tuple[Frame, ...], bytes | None], Group] = {}
     for block in blocks:
         frames = tuple(frame_of(row) for row in block.rows)
@@ -65,10 +65,11 @@ def groups_of(blocks: list[Block]) -> list[Group]:
 
 
 def dump_of(reader: DumpReader, line: int = 1, source: str | None = None, needs_writer: bool = True) -> Dump:
-    """What a reader has read so far, in any state; `line` is where its dump begins in the input.
+    """Return the dump that a reader has read so far, in any state.
 
-    needs_writer: it is a dump of all goroutines, so the one that writes it is among them. If that one is in none of
-    the blocks, it is no proof that they add up to some total.
+    line: where the dump begins in the input.
+    needs_writer: it is a dump of all goroutines, so the one that writes it is among them. If no block has it, the
+    blocks do not prove that they add up to the total.
     """
     problems = reader.problems
     if not problems and needs_writer and not has_writer(reader):

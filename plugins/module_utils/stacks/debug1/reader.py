@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read a SIGUSR1 goroutine dump (debug=1) out of a live log stream. Sans-I/O: fed with bytes, asked for its state."""
+"""Read a goroutine dump (debug=1, written at SIGUSR1) out of a live log. Sans-I/O."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _LINE_MARK = b"\n" + MARK
 
 
 class ReaderState(enum.Enum):
-    """What has become of the dump; the last five are final."""
+    """Progress of the reader; the last five states are final."""
 
     SEARCHING = "searching"  # no header line yet
     READING = "reading"  # between the header and the end
     COMPLETE = "complete"  # the counts add up to the stated total and every block is whole
-    DAMAGED = "damaged"  # all is counted, but something between is missing or changed
+    DAMAGED = "damaged"  # all goroutines are counted, but something is missing or changed
     OVERFLOW = "overflow"  # more than max_bytes since the header
     ABSENT = "absent"  # the input ended and there was no header
     CUT = "cut"  # the input ended within the dump
@@ -29,14 +29,14 @@ _FINAL = frozenset(ReaderState) - {ReaderState.SEARCHING, ReaderState.READING}
 
 
 class DumpReader:
-    """Finds the dump in a container's log and cuts out the log lines that other goroutines wrote into it.
+    """Reader that finds one dump in a container's log and removes the log lines within it.
 
-    feed() takes the stream's bytes as they come: every split of them gives the same result. b"" is the end of input.
-    A dump that is not complete when another header follows is replaced by the other one (`superseded` counts these).
+    feed() takes the stream's bytes as they come; every split gives the same result. b"" is the end of input. If a dump
+    is not complete when another header follows, the new dump replaces it (`superseded` counts these).
 
     skip_first_line: the stream begins with an older line (the log was opened with tailLines=1); leave it out.
-    one_header: a second header line is somebody's text, not the beginning of another dump.
-    max_bytes: the longest stretch of the stream, in bytes from the header on, that is kept.
+    one_header: a second header line is other text, not the beginning of another dump.
+    max_bytes: limit for the stream, in bytes from the header on.
     """
 
     def __init__(self, skip_first_line: bool = False, max_bytes: int = 64 << 20, one_header: bool = False) -> None:
@@ -44,9 +44,9 @@ class DumpReader:
         self.max_bytes = max_bytes
         self._skipping = skip_first_line
         self._assembler = Assembler(one_header)
-        self._buffer = bytearray(b"\n")  # what may still become part of a line; while searching, from a newline on
+        self._buffer = bytearray(b"\n")  # the incomplete last line; while searching, it begins with a newline
         self._offset = -1  # of the buffer's beginning in the stream
-        self._scanned = 0  # up to here there is no newline in the buffer
+        self._scanned = 0  # the buffer has no newline up to here
 
     @property
     def done(self) -> bool:
@@ -54,22 +54,22 @@ class DumpReader:
 
     @property
     def total(self) -> int | None:
-        """Goroutines in the dump, as its header states."""
+        """Return the number of goroutines that the header states."""
         return self._assembler.total
 
     @property
     def counted(self) -> int:
-        """Goroutines in the blocks that were read to their end."""
+        """Return the number of goroutines in the blocks that were read to their end."""
         return self._assembler.counted
 
     @property
     def dump(self) -> bytes:
-        """The dump as the service wrote it, without what others wrote into it."""
+        """Return the dump as the service wrote it, without other text within it."""
         return self._assembler.dump
 
     @property
     def foreign(self) -> list[bytes]:
-        """What was cut out of the dump: pieces of the log that each end with a newline."""
+        """Return what was removed from the dump: pieces of the log that each end with a newline."""
         return self._assembler.foreign
 
     @property
@@ -82,19 +82,20 @@ class DumpReader:
 
     @property
     def raw_span(self) -> tuple[int, int] | None:
-        """Where the dump begins and ends in the stream, in bytes, with everything that was cut out of it."""
+        """Return start and end of the dump in the stream, in bytes, including other text within it."""
         if self._assembler.total is None:
             return None
         return self._assembler.start, self._offset
 
     @property
     def problems(self) -> list[str]:
-        """Why the dump is not proven to be complete; empty if and only if it is."""
+        """Return why the dump is not proven to be complete; empty if and only if it is."""
         if self._assembler.total is None:
             return [f"there is no line `{MARK.decode('ascii')}N`"]
         return self._assembler.problems()
 
     def feed(self, data: bytes) -> ReaderState:
+        """Take the next bytes and return the new state; b"" is the end of input."""
         if self.done:
             return self.state
         if not data:
@@ -108,7 +109,10 @@ class DumpReader:
         return self.state
 
     def followed_by(self, data: bytes) -> None:
-        """Look at what comes right after a complete dump: another block proves that the stated total is wrong."""
+        """Check the bytes right after a complete dump.
+
+        Another block there proves that the stated total is wrong.
+        """
         if self.state is ReaderState.COMPLETE and NEXT_BLOCK.match(data):
             self._assembler.doubt(f"another block follows the {self.total} goroutines that the dump states")
             self.state = ReaderState.DAMAGED
@@ -129,7 +133,7 @@ class DumpReader:
         return True
 
     def _search(self) -> bool:
-        """Read the next header line; False if the buffer has no whole one."""
+        """Read the next header line; False if the buffer holds no whole one."""
         found = self._buffer.find(_LINE_MARK)
         if found < 0:
             self._drop(max(0, len(self._buffer) - len(_LINE_MARK) + 1))
@@ -154,7 +158,7 @@ class DumpReader:
         return self.state is not ReaderState.READING
 
     def _next_line(self, begin: int) -> int | None:
-        """Where the line that begins there ends; None if it has not come whole, or is too far from the header."""
+        """Return the end of the line that begins there; None if it is incomplete or too far from the header."""
         newline = self._buffer.find(b"\n", max(begin, self._scanned))
         end = len(self._buffer) if newline < 0 else newline + 1
         start = self._offset + begin if self.total is None else self._assembler.start
@@ -168,7 +172,7 @@ class DumpReader:
 
     def _read_line(self, begin: int, end: int) -> None:
         line = bytes(self._buffer[begin:end])
-        if line.endswith(b"\r\n"):  # the container has a terminal
+        if line.endswith(b"\r\n"):  # the container has a terminal (tty: true)
             line = line[:-2] + b"\n"
         self._assembler.line(line, self._offset + begin)
         if self._assembler.total is not None:

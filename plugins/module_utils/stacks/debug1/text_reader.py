@@ -1,11 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every debug=1 dump in the text of one source, given where the header lines stand.
+"""Read every debug=1 dump in the text of one source, given the offsets of the header lines.
 
-A dump usually ends where the next header stands. But a header may be somebody's text, logged while the dump was
-written. So a dump that is in the middle of a block when a header comes is read on beside the other; if it turns out
-to be complete, what stood within it was text.
+A dump usually ends where the next header begins. But a header may be text that was logged while the dump was written.
+So if a dump is in the middle of a block when a header comes, both are read on. If the first turns out to be complete,
+the header within it was text.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _LEAK = b"goroutineleak profile: total "
 
 
 def is_leak(data: bytes, start: int) -> bool:
-    """Whether the header line there is that of /debug/pprof/goroutineleak (Go 1.26), whose form is the same.
+    """Return whether the header line is that of /debug/pprof/goroutineleak (Go 1.26), whose form is the same.
 
-    Such a profile holds only goroutines that nothing can wake, so the one that writes it is not in it.
+    Such a profile holds only goroutines that nothing can wake, so the goroutine that writes it is not in it.
     """
     return data.startswith(_LEAK, start)
 
 
-class _Candidate:
-    """A dump that begins at a header, and its own stretch up to the next header."""
+class _TextCandidate:
+    """A dump that begins at a header, and its text up to the next header."""
 
     def __init__(self, start: int, stop: int) -> None:
         self.start = start
@@ -63,7 +63,10 @@ class _Candidate:
         return not self.reader.done and bool(blocks) and not blocks[-1].whole
 
     def close(self, data: bytes) -> None:
-        """The dump ends here. One that is not complete has nothing of what comes after the next header."""
+        """End the dump here.
+
+        If it is not complete, it gets nothing of what comes after the next header.
+        """
         self.reader.feed(b"")
         if not self.is_complete and self.end > self.stop:
             self.reader = DumpReader(one_header=True)
@@ -72,27 +75,30 @@ class _Candidate:
 
 
 def read_profiles(data: bytes, headers: list[int]) -> Iterator[tuple[int, DumpReader]]:
-    """The dumps that begin at these offsets, in ascending order, without those that are text within another."""
-    found: list[_Candidate] = []
-    going: list[_Candidate] = []
+    """Yield the dumps that begin at these ascending offsets, each with its offset.
+
+    Dumps that are text within another one are left out.
+    """
+    found: list[_TextCandidate] = []
+    open_dumps: list[_TextCandidate] = []
     for start, stop in zip(headers, [*headers[1:], len(data)]):
-        found.append(_Candidate(start, stop))
-        going.append(found[-1])
-        for candidate in going:
+        found.append(_TextCandidate(start, stop))
+        open_dumps.append(found[-1])
+        for candidate in open_dumps:
             candidate.feed(data, start, stop)
-        going, ended = _go_on(going)
+        open_dumps, ended = _split_open(open_dumps)
         for candidate in ended:
             candidate.close(data)
-        if not going:
+        if not open_dumps:
             yield from _kept(found)
             found = []
-    for candidate in going:
+    for candidate in open_dumps:
         candidate.close(data)
     yield from _kept(found)
 
 
-def _kept(candidates: list[_Candidate]) -> Iterator[tuple[int, DumpReader]]:
-    """Those of candidates that stand within one another that are dumps."""
+def _kept(candidates: list[_TextCandidate]) -> Iterator[tuple[int, DumpReader]]:
+    """Yield those of overlapping candidates that are dumps."""
     complete_to = 0
     for candidate in candidates:
         if candidate.is_complete or candidate.start >= complete_to:
@@ -101,7 +107,7 @@ def _kept(candidates: list[_Candidate]) -> Iterator[tuple[int, DumpReader]]:
             complete_to = max(complete_to, candidate.end)
 
 
-def _go_on(candidates: list[_Candidate]) -> tuple[list[_Candidate], list[_Candidate]]:
-    """Those that may go on after the next header, at most _MOST_OPEN, and those that do not."""
-    going = [candidate for candidate in candidates if candidate.may_go_on()][-_MOST_OPEN:]
-    return going, [candidate for candidate in candidates if candidate not in going]
+def _split_open(candidates: list[_TextCandidate]) -> tuple[list[_TextCandidate], list[_TextCandidate]]:
+    """Split the candidates into those that may continue after the next header, at most _MOST_OPEN, and the others."""
+    open_dumps = [candidate for candidate in candidates if candidate.may_go_on()][-_MOST_OPEN:]
+    return open_dumps, [candidate for candidate in candidates if candidate not in open_dumps]

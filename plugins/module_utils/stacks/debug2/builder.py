@@ -1,19 +1,19 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A dump of the runtime's text form while it is being read: its goroutines, grouped."""
+"""A dump in the runtime's text form while it is read: its goroutines, grouped."""
 
 from __future__ import annotations
 
 from ..model import IDS_KEPT, MOST_ERRORS, Dump, Group, ParseError
 from .goroutine import Goroutine, labels_of_header
 
-# writeGoroutineStacks in runtime/pprof gives up at a buffer of this size and writes what fits.
+# runtime/pprof writeGoroutineStacks stops at a buffer of this size and writes what fits.
 DEBUG2_LIMIT = 64 << 20
 
 
-class _Entry:
-    """Goroutines of one group: how many, the first of their ids, the shortest and the longest wait."""
+class _GroupEntry:
+    """Goroutines of one group: their number, their first ids, their shortest and longest wait."""
 
     def __init__(self, sample: Goroutine) -> None:
         self.sample = sample
@@ -42,21 +42,24 @@ class _Entry:
 
 
 class DumpBuilder:
-    """Goroutines that belong together. An id is there once: one that comes again is another dump's."""
+    """Builder of one dump from its goroutines.
 
-    def __init__(self, start: int, has_lead: bool) -> None:
+    Every id occurs once: an id that comes again belongs to another dump.
+    """
+
+    def __init__(self, start: int, has_intro: bool) -> None:
         self.start = start
         self.end = start
-        self.is_fatal = has_lead
+        self.is_fatal = has_intro
         self.count = 0
         self.ids: set[bytes] = set()
         self.errors: list[tuple[int, bytes | None, str]] = []  # offset, goroutine, what
         self.is_damaged = False
         self._is_profile = False
-        self._entries: dict[tuple[object, ...], _Entry] = {}
+        self._entries: dict[tuple[object, ...], _GroupEntry] = {}
 
     def add(self, goroutine: Goroutine) -> None:
-        """Take one goroutine that is read to its end."""
+        """Add one goroutine that has been read to its end."""
         for problem in goroutine.finish():
             self.damage(goroutine.offset, goroutine.id, problem)
         for doubt in goroutine.doubts:
@@ -66,30 +69,30 @@ class DumpBuilder:
         self.ids.add(goroutine.id)
 
     def add_many(self, sample: Goroutine, count: int, ids: list[tuple[int, bytes]]) -> None:
-        """Count goroutines that differ from the sample in nothing but their ids, and keep the first of these."""
+        """Add goroutines that differ from the sample only in their ids; the first of these are kept."""
         self.is_fatal = self.is_fatal or sample.has_pointers
         self._is_profile = self._is_profile or sample.writes_profile
         entry = self._entries.get(sample.key)
         if entry is None:
-            entry = self._entries[sample.key] = _Entry(sample)
+            entry = self._entries[sample.key] = _GroupEntry(sample)
         entry.add(count, sample.wait, ids)
 
     def damage(self, offset: int, goroutine: bytes | None, message: str) -> None:
-        """Note what proves that the dump is not complete."""
+        """Record a problem that proves that the dump is not complete."""
         self.is_damaged = True
         self.note(offset, goroutine, message)
 
     def note(self, offset: int, goroutine: bytes | None, message: str) -> None:
-        """Note what makes it doubtful; only the first ones of many."""
+        """Record a problem that makes the dump doubtful; only the first MOST_ERRORS are kept."""
         if len(self.errors) < MOST_ERRORS:
             self.errors.append((offset, goroutine, message))
 
     def dump(self, is_single: bool = False) -> Dump:
-        """The model; its lines and those of its errors are still offsets."""
+        """Return the model. Its lines, and those of its errors, are still offsets."""
         is_single = is_single or (self.count == 1 and not self._is_profile)
         form = "fatal" if self.is_fatal else "stack" if is_single else "debug2"
         if form == "debug2" and self.end - self.start == DEBUG2_LIMIT:
-            self.damage(self.end, None, f"it is cut at {DEBUG2_LIMIT} bytes, more than which Go does not write")
+            self.damage(self.end, None, f"it is cut at {DEBUG2_LIMIT} bytes: Go writes no more")
         return Dump(
             form=form,
             goroutines=self.count,

@@ -1,15 +1,15 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The fast way through goroutines that nobody wrote into: whole regions at a time, with the same result.
+"""Fast path for goroutines without other text between them: whole regions at once, with the same result.
 
-Goroutines mostly stand in a few places and differ in arguments, so each distinct text without arguments is read
-once, by the same code as everything else, and the rest is counted. A frame is
+Most goroutines are in a few places and differ in arguments. So each distinct text without arguments is read once, by
+the regular parser, and the rest is counted. A frame is
 
     name(arguments)<newline><tab>file:line +0x1f
 
-so what is between `)<newline><tab>` and the last `(` before it is the arguments, unless there is a newline in it.
-That would be text of another shape; it shows in the number of newlines, and then the region is refused.
+Everything between `)<newline><tab>` and the last `(` before it is the arguments, unless it contains a newline. A
+newline would mean text of another shape. It shows in the number of newlines, and then the region is rejected.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
+from ..limits import DEFAULT_LIMITS, ParseLimits
 from ..model import IDS_KEPT
 from .builder import DumpBuilder
 from .goroutine import MOST_DIGITS, Goroutine, read_clean
 
-SMALLEST = 1 << 15  # bytes; less is not worth the trouble
-_REGION = 4 << 20
-_CHUNK = 1 << 17
 _MOST_KNOWN = 20000
 _MARK = b"\n\ngoroutine "
 _FRAME = b")\n\t"
@@ -31,25 +29,28 @@ _PARENT = re.compile(rb" in goroutine \d+\n")
 
 
 class FastPath:
-    """Knows the texts it has read once."""
+    """Cache of the goroutine texts that were read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: ParseLimits = DEFAULT_LIMITS) -> None:
+        self._region = limits.region_bytes
+        self._chunk = limits.chunk_bytes
         self._known: dict[bytes, Goroutine | None] = {}
 
-    def absorb(self, data: bytes, start: int, end: int, run: DumpBuilder) -> tuple[int, int]:
-        """Add the goroutines from `start`, where a header stands, to the run.
+    def absorb(self, data: bytes, start: int, end: int, builder: DumpBuilder) -> tuple[int, int]:
+        """Add the goroutines from `start`, where a header is, to the dump.
 
-        Returns where the first goroutine stands that was not added, and up to where it is no use to try again.
-        The last goroutine before `end` is always left: it may be cut.
+        Return the offset of the first goroutine that was not added, and the offset before which another attempt is no
+        use. The last goroutine before `end` is always left, since it may be cut.
         """
-        stop = data.rfind(_MARK, start, min(start + _REGION, end))
+        region_end = min(start + self._region, end)
+        stop = data.rfind(_MARK, start, region_end)
         if stop < 0:
-            return start, min(start + _REGION, end)
+            return start, region_end
         places: dict[bytes, list[int]] = defaultdict(list)
         ids: list[bytes] = []
         at = start
         while at < stop:
-            following = stop if stop - at <= _CHUNK else data.rfind(_MARK, at, at + _CHUNK)
+            following = stop if stop - at <= self._chunk else data.rfind(_MARK, at, at + self._chunk)
             if following < 0:
                 return start, stop
             found = _blocks(data[at + len(_MARK) - 2 : following])
@@ -59,11 +60,12 @@ class FastPath:
                 places[text].append(place)
             ids.extend(found[0])
             at = following + 2
-        return (stop + 2, stop + 2) if self._add(run, data.count(b"\n", start, stop), ids, places) else (start, stop)
+        is_added = self._add(builder, data.count(b"\n", start, stop), ids, places)
+        return (stop + 2, stop + 2) if is_added else (start, stop)
 
-    def _add(self, run: DumpBuilder, newlines: int, ids: list[bytes], places: dict[bytes, list[int]]) -> bool:
+    def _add(self, builder: DumpBuilder, newlines: int, ids: list[bytes], places: dict[bytes, list[int]]) -> bool:
         distinct = set(ids)
-        if len(distinct) != len(ids) or not run.ids.isdisjoint(distinct):
+        if len(distinct) != len(ids) or not builder.ids.isdisjoint(distinct):
             return False
         samples = []
         for text, found in places.items():
@@ -75,9 +77,9 @@ class FastPath:
         if newlines != 2 * (len(ids) - 1):
             return False
         for sample, found in samples:
-            run.add_many(sample, len(found), [(run.count + place, ids[place]) for place in found[:IDS_KEPT]])
-        run.count += len(ids)
-        run.ids |= distinct
+            builder.add_many(sample, len(found), [(builder.count + place, ids[place]) for place in found[:IDS_KEPT]])
+        builder.count += len(ids)
+        builder.ids |= distinct
         return True
 
     def _sample(self, text: bytes) -> Goroutine | None:
@@ -90,7 +92,7 @@ class FastPath:
 
 
 def _read(block: bytes) -> Goroutine | None:
-    """The goroutine, unless there is more to say of it than its place."""
+    """Return the goroutine, unless it has properties besides its place; then None."""
     goroutine = read_clean(block)
     if goroutine is None or goroutine.is_running or goroutine.printed_itself or goroutine.seems_cut():
         return None
@@ -98,7 +100,10 @@ def _read(block: bytes) -> Goroutine | None:
 
 
 def _blocks(chunk: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | None:
-    """Ids of the goroutines in the chunk, which begins with an id, and their texts after the id without arguments."""
+    """Return the ids of the goroutines in the chunk, and their texts after the id without arguments.
+
+    The chunk begins with an id. Return None if it has another shape.
+    """
     frames = chunk.split(_FRAME)
     last = frames.pop()
     names = [frame.rpartition(b"(")[0] for frame in frames]

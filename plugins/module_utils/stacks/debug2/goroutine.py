@@ -10,12 +10,13 @@
     <tab>/src/main.go:7 +0x2c
     <empty line>
 
-From runtime/traceback.go (goroutineheader, traceback2, printcreatedby1, printAncestorTraceback, printOneCgoTraceback).
-Labels stand behind the brackets since Go 1.27, and within them in Go 1.26 (GODEBUG=tracebacklabels=1):
+Source: runtime/traceback.go (goroutineheader, traceback2, printcreatedby1, printAncestorTraceback,
+printOneCgoTraceback). Labels are after the brackets since Go 1.27, and inside them in Go 1.26
+(GODEBUG=tracebacklabels=1):
 
     goroutine 18 [chan receive, 5 minutes labels:{"key": "value"}]:
 
-What else is new in a header (`synctest bubble 1`, `(durable)`, `(leaked)`) is text, never an error.
+Other new words in a header (`synctest bubble 1`, `(durable)`, `(leaked)`) are kept as text and never cause an error.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ..debug1.grouping import text, unquote
 from ..model import Frame
 
 MARK = b"goroutine "
-MOST_DIGITS = 18  # longer numbers are nobody's, and Python refuses to read very long ones
+MOST_DIGITS = 18  # Go writes no longer numbers, and Python refuses to convert very long ones
 HEADER = re.compile(rb"goroutine (\d{1,18})((?: \w+=\w+)*) \[([^\n]*?)\](?: \{([^\n]*)\})?:$")
 LIKE_HEADER = re.compile(rb"goroutine (\d{1,18})(?: \w+=\w+)* \[")
 _LOCATION = re.compile(
@@ -36,7 +37,7 @@ _LOCATION = re.compile(
 # A C function's location has no offset, and its line no parentheses (printOneCgoTraceback).
 _C_LOCATION = re.compile(rb"\t[^\n]+:\d{1,18} pc=0x[0-9a-f]+$")
 _C_FUNCTION = re.compile(rb"[^\s\[{\x1b][^\t\n]*$")
-# A call whose line was cut within its arguments.
+# A call whose line is cut within its arguments.
 _CUT_CALL = re.compile(rb"([^\s(][^\t\n]*)\([0-9a-fx,{}.?_ ]*$")
 _UNAVAILABLE = b"\tgoroutine running on other thread; stack unavailable"
 _CREATED = re.compile(rb"created by (.+?)(?: in goroutine \d+)?$")
@@ -45,8 +46,8 @@ _ANCESTOR = re.compile(rb"\[originating from goroutine \d+\]:$")
 _NOT_GO = re.compile(rb"non-Go function(?: at pc=0x[0-9a-f]+)?$")
 # Arguments as printArgs writes them. A line with other arguments is a call only if its location follows.
 _CALL = re.compile(rb"[^\s(][^\t\n]*\([0-9a-fx,{}.?_ ]*\)$")
-# What gentraceback and traceback1 print of a stack that they cannot walk, between the lines of its goroutine: a
-# message, the bounds of the frame and a hex dump of it (runtime/traceback.go: hexdumpWords, "unexpected return pc").
+# Printed by gentraceback and traceback1 between the lines of a goroutine whose stack they cannot walk: a message,
+# the bounds of the frame and its hex dump (runtime/traceback.go: hexdumpWords, "unexpected return pc").
 _TROUBLE = re.compile(
     rb"runtime: g ?\d+: |runtime: traceback |stack: frame=\{|(?:0x)?[0-9a-f]{8,16}: +[<>=!*+0-9a-fx]"
     rb"|runtime: (?:frame|sp|pc|g\d*)[ =:]"
@@ -55,20 +56,20 @@ _TROUBLE_BEGINS = b"rs0123456789abcdef"
 _LABELS_INSIDE = re.compile(rb"(.*?) labels:\{(.*)\}$")
 _MINUTES = re.compile(r"(\d{1,18}) minutes$")
 _LABEL = re.compile(rb"(%s|[A-Za-z0-9./_]*): (%s|[A-Za-z0-9./_]*)" % (QUOTED, QUOTED))
-# The last call of a goroutine whose creator is not shown: the main one's, the runtime's own, or one not told.
+# The last call of a goroutine without a shown creator: main's, the runtime's own, or an unknown one.
 _OUTERMOST = re.compile(r"runtime\.|main\.main$|.*\.init(?:\.\d+)?$|\.\.\.|non-Go function")
 # The second half of a line that was broken in two: of a call, of a location, and of a line `created by`.
 _NO_BLANKS = re.compile(rb"\S+")
 _REST_OF_NUMBER = re.compile(rb"\d{1,9}(?: \+0x[0-9a-f]+)?")
 _REST_OF_CREATOR = re.compile(rb"\S+|.*goroutine \d+|\w{0,8} \d+")
-# Whose stack was printed by itself, not as part of a dump.
+# These functions print their own goroutine's stack, outside of any dump.
 _PRINTERS = ("runtime/debug.Stack", "runtime/debug.PrintStack")
-# How the problems begin that show that a line within a stack is missing or cannot be read.
+# Prefixes of problems which mean that a line within a stack is missing or cannot be read.
 GAPS = ("the location of ", "the call at ")
 
 
 class Goroutine:
-    """One goroutine, line by line."""
+    """One goroutine, read line by line."""
 
     def __init__(self, header: re.Match[bytes], offset: int = 0) -> None:
         self.id = header.group(1)
@@ -81,14 +82,14 @@ class Goroutine:
         self.state, self.wait = _state(text(state))
         self.frames: list[Frame] = []
         self.created_by: Frame | None = None
-        self.ended = False  # nothing of it can follow
+        self.ended = False  # no more lines of it can follow
         self.problems: list[str] = []
         self.doubts: list[str] = []
         self._call: bytes | None = None  # a function whose location must come next
-        self._sure = False  # it can be nothing else
+        self._sure = False  # the line can only be a call
         self._creator = False
         self._in_ancestor = False
-        self._unknown: bytes | None = None  # the line before, if it was no line of a stack
+        self._unknown: bytes | None = None  # the previous line, if it was no line of a stack
 
     @property
     def waits_for_location(self) -> bool:
@@ -96,7 +97,7 @@ class Goroutine:
 
     @property
     def is_whole(self) -> bool:
-        """No location is waited for."""
+        """Return whether no location is pending."""
         return self._call is None
 
     @property
@@ -105,12 +106,12 @@ class Goroutine:
 
     @property
     def writes_profile(self) -> bool:
-        """Whether it is the one that a whole dump was asked of."""
+        """Return whether this goroutine writes a profile: a whole dump was requested."""
         return bool(self.frames) and self.frames[0].function.startswith("runtime/pprof.")
 
     @property
     def is_main(self) -> bool:
-        """Whether its last call is the one that a program begins with."""
+        """Return whether its last call is main.main, with which a program begins."""
         return self.is_whole and bool(self.frames) and self.frames[-1].function == "main.main"
 
     @property
@@ -122,7 +123,7 @@ class Goroutine:
         return self.state, tuple(self.frames), self.created_by, self.labels
 
     def take(self, line: bytes) -> bool:
-        """Take a line, without its newline, if it goes on with this goroutine; False if it is somebody else's."""
+        """Take a line, without its newline, if it continues this goroutine; False if it is other text."""
         is_taken = self._take(line)
         self._unknown = None if is_taken else line
         if not is_taken and self._call is None and self.frames and _REST_OF_NUMBER.fullmatch(line):
@@ -202,7 +203,7 @@ class Goroutine:
         self.ended = True
 
     def _call_before(self, location: bytes) -> bytes:
-        """The function at a location before which no call was read: a C function's, or one whose line is damaged."""
+        """Return the function at a location without a call before it: a C function, or a damaged line."""
         before = self._unknown or b""
         if _C_LOCATION.match(location) and _C_FUNCTION.match(before) and not LOG_LINE.match(before):
             return before
@@ -215,17 +216,20 @@ class Goroutine:
         return b"?"
 
     def finish(self) -> list[str]:
-        """What is wrong with it, now that no more of it comes."""
+        """End the goroutine and return its problems."""
         self._begin_call(None, False)
         return self.problems
 
     def seems_cut(self) -> bool:
-        """Whether its outermost call is none that a goroutine begins with: it may go on where the input ends."""
+        """Return whether no goroutine begins with its outermost call.
+
+        Then it may continue after the end of the input.
+        """
         return self.created_by is None and not (self.frames and _OUTERMOST.match(self.frames[-1].function))
 
 
 def read_clean(block: bytes) -> Goroutine | None:
-    """The goroutine of a block that has nothing else in it and nothing missing; None for any other text."""
+    """Return the goroutine of a block that is complete and has no other text in it; None for any other text."""
     lines = block.split(b"\n")
     header = HEADER.match(lines[0])
     if header is None:
@@ -238,7 +242,7 @@ def read_clean(block: bytes) -> Goroutine | None:
 
 
 def _state(words: str) -> tuple[str, int]:
-    """The state without what changes by itself (minutes, a garbage collector's scan), and the minutes."""
+    """Split a state from what changes by itself (minutes, a garbage collector's scan); return it and the minutes."""
     parts = words.split(", ")
     minutes = 0
     kept = []
@@ -252,7 +256,7 @@ def _state(words: str) -> tuple[str, int]:
 
 
 def labels_of_header(labels: bytes | None) -> dict[str, str]:
-    """The labels of a header: {key: value, "quoted key": "quoted value"}."""
+    """Parse the labels of a header: {key: value, "quoted key": "quoted value"}."""
     return {_word(key): _word(value) for key, value in _LABEL.findall(labels or b"")}
 
 

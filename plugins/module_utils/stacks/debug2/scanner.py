@@ -1,12 +1,15 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every goroutine of the runtime's text form in the text of one source, put together to dumps.
+"""Scan the text of one source for goroutines in the runtime's text form, and combine them into dumps.
 
-Goroutines follow one another with an empty line between them, and log lines, whole ones, may stand anywhere. That
-another dump begins shows in a line of the runtime's that leads it in (`panic: `, `fatal error: `) or that comes
-after the one before (the registers), in an id that was there, or in a second running goroutine where only the
-writer can be running. A stack that debug.Stack printed stands for itself.
+Goroutines follow one another with an empty line between them. Whole log lines may come anywhere. Another dump begins
+- after a line of the runtime that introduces it (`panic: `, `fatal error: `) or that ends the one before (the
+registers),
+- with an id that occurred before, or
+- with a second running goroutine where only the writer can be running.
+
+A stack printed by debug.Stack is a dump of its own.
 """
 
 from __future__ import annotations
@@ -17,23 +20,22 @@ from typing import Callable
 from .. import dump_headers
 from ..debug1 import blocks
 from ..debug1.text_reader import is_leak
+from ..limits import DEFAULT_LIMITS, ParseLimits
 from .builder import DumpBuilder
-from .fast_path import SMALLEST, FastPath
+from .fast_path import FastPath
 from .goroutine import HEADER, LIKE_HEADER, MARK, Goroutine
 
-MOST_DUMPS = 10000  # of more, and of more stacks that stand for themselves, only the number is told
-MOST_SINGLE = 1000
-_LEAD = (
+_INTRO = (
     rb"(?:panic: |fatal error: |SIG[A-Z]+: |\[signal |runtime stack:|runtime: (?!g ?\d+: )|unexpected fault address )"
 )
 _REST = rb"(?:exit status \d+|-----|[a-z][a-z0-9]{1,5} +0x[0-9a-f]+)$"
-_IS_OTHER = re.compile(_LEAD + rb"|" + _REST)
-_LEADS = re.compile(rb"^" + _LEAD, re.MULTILINE)
+_IS_OTHER = re.compile(_INTRO + rb"|" + _REST)
+_INTROS = re.compile(rb"^" + _INTRO, re.MULTILINE)
 _RESTS = re.compile(rb"^" + _REST, re.MULTILINE)
 _NEAR = 1 << 15  # bytes around a goroutine in which these lines are looked for
-_PATIENCE = 1 << 20  # bytes of others' lines after which a goroutine does not go on
+_MOST_OTHER_TEXT = 1 << 20  # bytes of other text after which a goroutine cannot continue
 _BEGINS = re.compile(rb"goroutine(?:leak)? (?:profile: total )?\d")
-# After a stack that stands for itself there is no other goroutine: then it is the first of a dump within a message.
+# A goroutine header right after a stack: then the stack is the first one of a dump within a message.
 _NEXT = re.compile(rb"\n?goroutine \d{1,18}[^\n]*\]:\n")
 _NOTHING = re.compile(rb"\n*\Z")
 _WITH_OFFSET = re.compile(rb"\t.* \+0x[0-9a-f]+")
@@ -41,20 +43,25 @@ CUT = "the input ends within it"
 
 
 class DumpScanner:
-    """What was found in the text.
+    """Scanner over the text; the attributes are its results.
 
-    runs: the dumps. single: the stacks that stand for themselves.
+    dumps: the dumps. single: the stacks that were printed by themselves.
     profiles: the offsets of the header lines of debug=1 dumps.
-    errors: offset and description of what belongs to no dump.
-    has_word: there is the word `goroutine` in it.
-    unread: how many lines have the first line of a dump or goroutine in them, but not as their own.
+    errors: offset and description of problems outside of any dump.
+    has_word: the text contains the word `goroutine`.
+    unread: the number of lines that contain the first line of a dump or goroutine, but are not it.
     unread_at: the offset of the first of these.
-    is_wrapped: goroutines stand within something that is_wrapping knows; the scan has stopped there. It is given the
-    offsets at which such a line begins and ends.
+    is_wrapped: there are goroutines within a wrapping that is_wrapping knows; the scan has stopped there. is_wrapping
+    is called with the offsets at which such a line begins and ends.
     """
 
-    def __init__(self, data: bytes, is_wrapping: Callable[[int, int], bool] | None = None) -> None:
-        self.runs: list[DumpBuilder] = []
+    def __init__(
+        self,
+        data: bytes,
+        is_wrapping: Callable[[int, int], bool] | None = None,
+        limits: ParseLimits = DEFAULT_LIMITS,
+    ) -> None:
+        self.dumps: list[DumpBuilder] = []
         self.single: list[DumpBuilder] = []
         self.profiles: list[int] = []
         self.errors: list[tuple[int, str]] = []
@@ -65,12 +72,13 @@ class DumpScanner:
         self.unread = 0
         self.unread_at = 0
         self._is_wrapping = is_wrapping
-        self._bulk = FastPath()
-        self._no_bulk_before = 0
-        self._run: DumpBuilder | None = None
-        self._last: Goroutine | None = None  # in the run
+        self._limits = limits
+        self._fast_path = FastPath(limits)
+        self._no_fast_path_before = 0
+        self._dump: DumpBuilder | None = None
+        self._last: Goroutine | None = None  # in the current dump
         self._gap = 0  # where the last goroutine ended
-        self._lead: int | None = None  # where the lines stand that lead in the next dump
+        self._intro: int | None = None  # offset of the lines that introduce the next dump
         at = 0
         while not self.is_wrapped and at < len(data):
             header = self._next_header(at)
@@ -92,7 +100,7 @@ class DumpScanner:
                 return None
             if header is not None:
                 return header
-            self._notice(start, stop)
+            self._record_header(start, stop)
             at = stop + 1
             hit = data.find(dump_headers.WORD, at)
         return None
@@ -102,24 +110,24 @@ class DumpScanner:
         return len(self._data) if newline < 0 else newline
 
     def _is_wrapped(self, start: int, stop: int) -> bool:
-        """Whether there is the first line of a dump or goroutine in this line, within what is known."""
+        """Return whether the line holds the first line of a dump or goroutine within a known wrapping."""
         if self._is_wrapping is None or not dump_headers.ANCHOR.search(self._data, start, min(stop, start + _NEAR)):
             return False
         return self._is_wrapping(start, stop)
 
     def _header(self, start: int, stop: int) -> re.Match[bytes] | None:
-        """The header that is this line, or that of a single stack at its end, after text."""
+        """Return the header that is this line, or the header of a single stack at its end, after text."""
         match = HEADER.match(self._data, start, stop)
         if match is not None:
             return match
         match = HEADER.match(self._data, max(start, self._data.rfind(MARK, start, stop)), stop)
         return match if match is not None and match.group(3) == b"running" else None
 
-    def _notice(self, start: int, stop: int) -> None:
-        """Take note of a line with a goroutine in it that is no header of one."""
+    def _record_header(self, start: int, stop: int) -> None:
+        """Record a line that has the word `goroutine` and is no header of one."""
         if blocks.HEADER.match(self._data, start, stop) or is_leak(self._data, start):
-            self._end_run()
-            if len(self.profiles) < MOST_DUMPS:
+            self._end_dump()
+            if len(self.profiles) < self._limits.dumps:
                 self.profiles.append(start)
             else:
                 self.left_out += 1
@@ -131,12 +139,12 @@ class DumpScanner:
         self._look_back(start)
         self._gap = min(stop + 1, len(self._data))
         message = "the header of a goroutine cannot be read"
-        if self._lead is not None:  # it is in the message of a panic
+        if self._intro is not None:  # it is part of a panic's message
             return
         self._note_unread(start, stop)
-        if self._run is not None:
-            self._run.damage(start, like.group(1), message)
-        elif len(self.errors) < MOST_SINGLE:
+        if self._dump is not None:
+            self._dump.damage(start, like.group(1), message)
+        elif len(self.errors) < self._limits.single_stacks:
             self.errors.append((start, message))
 
     def _note_unread(self, start: int, stop: int) -> None:
@@ -145,18 +153,18 @@ class DumpScanner:
             self.unread += 1
 
     def _look_back(self, at: int) -> None:
-        """End the run if what the runtime wrote between its last goroutine and this place says so."""
+        """End the current dump if the runtime's lines since its last goroutine say so."""
         gap = self._gap
         if at - gap <= 1:
             return
-        lead = _LEADS.search(self._data, max(gap, at - _NEAR), at)
-        if lead is not None or _RESTS.search(self._data, gap, min(at, gap + _NEAR)):
-            self._end_run()
-        if lead is not None:
-            self._lead = lead.start()
+        intro = _INTROS.search(self._data, max(gap, at - _NEAR), at)
+        if intro is not None or _RESTS.search(self._data, gap, min(at, gap + _NEAR)):
+            self._end_dump()
+        if intro is not None:
+            self._intro = intro.start()
 
     def _goroutine(self, header: re.Match[bytes]) -> int:
-        """Read the goroutine, or many from it on; where the text goes on."""
+        """Read the goroutine, or many from it on, and return where the text continues."""
         at, stop = header.start(), header.end()
         is_inline = at > 0 and self._data[at - 1 : at] != b"\n"
         self._look_back(at)
@@ -168,19 +176,22 @@ class DumpScanner:
         return after
 
     def _absorb(self, at: int) -> bool:
-        run = self._run
-        if run is None or at < self._no_bulk_before or len(self._data) - at < SMALLEST:
+        dump = self._dump
+        if dump is None or at < self._no_fast_path_before or len(self._data) - at < self._limits.fast_path_bytes:
             return False
-        after, self._no_bulk_before = self._bulk.absorb(self._data, at, len(self._data), run)
+        after, self._no_fast_path_before = self._fast_path.absorb(self._data, at, len(self._data), dump)
         if after == at:
             return False
-        self._doubt(run)
+        self._note_if_cut(dump)
         self._last = None
-        run.end = self._gap = after
+        dump.end = self._gap = after
         return True
 
     def _read(self, goroutine: Goroutine, at: int, is_inner: bool = False) -> int:
-        """Read its lines. Returns where the text goes on; the gap begins after the last line that was its."""
+        """Read the lines of a goroutine and return where the text continues.
+
+        The gap begins after the last line that belongs to the goroutine.
+        """
         data, end = self._data, len(self._data)
         self._gap = min(at, end)
         while at < end:
@@ -190,13 +201,13 @@ class DumpScanner:
                 return end
             line = data[at:stop]
             if not line:
-                if goroutine.ended or goroutine.is_main:  # else it may be somebody's empty line
+                if goroutine.ended or goroutine.is_main:  # else it may be an empty line of other text
                     return at
             elif not _BEGINS.match(line) and goroutine.take(line):
                 self._gap = stop + 1
-            elif goroutine.ended or _IS_OTHER.match(line) or at - self._gap > _PATIENCE:
+            elif goroutine.ended or _IS_OTHER.match(line) or at - self._gap > _MOST_OTHER_TEXT:
                 return at
-            elif dump_headers.WORD in line and self._is_anothers_line(line, at, stop):
+            elif dump_headers.WORD in line and self._begins_another(line, at, stop):
                 after = None if is_inner else self._inner(at, stop)
                 if after is None:
                     return at
@@ -205,15 +216,15 @@ class DumpScanner:
             at = stop + 1
         return end
 
-    def _is_anothers_line(self, line: bytes, start: int, stop: int) -> bool:
-        """Whether another goroutine or dump begins in the line."""
+    def _begins_another(self, line: bytes, start: int, stop: int) -> bool:
+        """Return whether another goroutine or dump begins in the line."""
         if _BEGINS.match(line) or self._header(start, stop) or self._is_wrapped(start, stop):
             return True
         self._note_unread(start, stop)
         return False
 
     def _inner(self, at: int, stop: int) -> int | None:
-        """Read a stack that somebody printed while the dump was written; None if it is none."""
+        """Read a stack that was printed while the dump was written; None if it is none."""
         header = self._header(at, stop)
         if header is None:
             return None
@@ -226,7 +237,7 @@ class DumpScanner:
         return after if goroutine.printed_itself else None
 
     def _read_last(self, goroutine: Goroutine, line: bytes) -> None:
-        """Take the line in which the input ends, if all of it is there that matters."""
+        """Take the last, unfinished line of the input if all relevant parts of it are there."""
         if goroutine.ended or blocks.LOG_LINE.match(line):
             return
         if _WITH_OFFSET.match(line) and goroutine.take(line):
@@ -237,54 +248,54 @@ class DumpScanner:
 
     def _keep(self, goroutine: Goroutine, is_inline: bool) -> None:
         if is_inline or goroutine.printed_itself:
-            run = DumpBuilder(goroutine.offset, False)
-            self._add(run, goroutine)
-            self._finish(run, goroutine, self.single)
+            dump = DumpBuilder(goroutine.offset, False)
+            self._add(dump, goroutine)
+            self._finish(dump, goroutine, self.single)
             return
-        lead, before = self._lead, self._run
-        if before is not None and self._is_anothers(before, goroutine):
-            self._end_run()
-        if self._run is None:
+        intro, before = self._intro, self._dump
+        if before is not None and self._belongs_to_another(before, goroutine):
+            self._end_dump()
+        if self._dump is None:
             # A fatal error in a second thread shows the running goroutine again.
-            is_fatal = lead is not None or (before is not None and before.is_fatal)
-            self._run = DumpBuilder(goroutine.offset if lead is None else lead, is_fatal)
-        self._doubt(self._run)
-        self._add(self._run, goroutine)
+            is_fatal = intro is not None or (before is not None and before.is_fatal)
+            self._dump = DumpBuilder(goroutine.offset if intro is None else intro, is_fatal)
+        self._note_if_cut(self._dump)
+        self._add(self._dump, goroutine)
         self._last = goroutine
 
-    def _add(self, run: DumpBuilder, goroutine: Goroutine) -> None:
-        run.add(goroutine)
-        run.end = self._gap
-        self._lead = None
+    def _add(self, dump: DumpBuilder, goroutine: Goroutine) -> None:
+        dump.add(goroutine)
+        dump.end = self._gap
+        self._intro = None
 
     @staticmethod
-    def _is_anothers(run: DumpBuilder, goroutine: Goroutine) -> bool:
-        return goroutine.id in run.ids or (goroutine.is_running and bool(goroutine.frames) and not run.is_fatal)
+    def _belongs_to_another(dump: DumpBuilder, goroutine: Goroutine) -> bool:
+        return goroutine.id in dump.ids or (goroutine.is_running and bool(goroutine.frames) and not dump.is_fatal)
 
-    def _doubt(self, run: DumpBuilder) -> None:
-        """Note it if the goroutine that was the last until now may not be whole."""
+    def _note_if_cut(self, dump: DumpBuilder) -> None:
+        """Record a doubt if the last goroutine may be incomplete."""
         if self._last is not None and self._last.seems_cut():
-            run.note(self._last.offset, self._last.id, "how it began is not there: lines may be missing")
+            dump.note(self._last.offset, self._last.id, "its outermost frame is missing: lines may be lost")
 
-    def _end_run(self) -> None:
-        if self._run is not None:
-            self._finish(self._run, self._last, self.runs)
-        self._run = self._last = None
+    def _end_dump(self) -> None:
+        if self._dump is not None:
+            self._finish(self._dump, self._last, self.dumps)
+        self._dump = self._last = None
 
-    def _finish(self, run: DumpBuilder, last: Goroutine | None, runs: list[DumpBuilder]) -> None:
-        at_end = _NOTHING.match(self._data, run.end) is not None
+    def _finish(self, dump: DumpBuilder, last: Goroutine | None, dumps: list[DumpBuilder]) -> None:
+        at_end = _NOTHING.match(self._data, dump.end) is not None
         if at_end:
-            run.end = len(self._data)
+            dump.end = len(self._data)
         if last is not None and last.seems_cut():
             if at_end:
-                run.damage(last.offset, last.id, CUT)
-            elif runs is self.single:
-                run.note(last.offset, last.id, "how it began is not there")
+                dump.damage(last.offset, last.id, CUT)
+            elif dumps is self.single:
+                dump.note(last.offset, last.id, "its outermost frame is missing")
             else:
-                self._doubt(run)
-        bound = MOST_SINGLE if runs is self.single else MOST_DUMPS
-        if len(runs) < bound:
-            runs.append(run)
+                self._note_if_cut(dump)
+        bound = self._limits.single_stacks if dumps is self.single else self._limits.dumps
+        if len(dumps) < bound:
+            dumps.append(dump)
         else:
             self.left_out += 1
 
@@ -292,6 +303,6 @@ class DumpScanner:
         start = self._data.rfind(b"\n") + 1
         tail = self._data[start:]
         is_header = bool(tail) and (MARK.startswith(tail) or (tail.startswith(MARK) and b"[" not in tail))
-        if self._run is not None and is_header and not self._data[self._gap : start].strip(b"\n"):
-            self._run.damage(start, None, "the input ends within the header of a goroutine")
-        self._end_run()
+        if self._dump is not None and is_header and not self._data[self._gap : start].strip(b"\n"):
+            self._dump.damage(start, None, "the input ends within the header of a goroutine")
+        self._end_dump()

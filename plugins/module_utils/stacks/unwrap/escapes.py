@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-r"""Dumps in one line, with their newlines written as something else, as loggers and log stores do.
+r"""Restore dumps in one line whose newlines are escaped, as loggers and log stores write them.
 
     msg="panic: x\n\ngoroutine 18 [running]:\nmain.main()\n\t/x.go:1 +0x2\n"    logrus, zap, %q, JSON; also twice
     goroutine 18 [running]:#012main.main()#012#011/x.go:1 +0x2#012               rsyslog
@@ -9,7 +9,7 @@ r"""Dumps in one line, with their newlines written as something else, as loggers
     goroutine 18 [running]:&#10;main.main()                                      HTML, XML
     goroutine 18 [running]:<br>main.main()<br>
 
-Which one it is shows right after the first line of the dump.
+The text right after the first line of the dump tells the kind of escape.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from typing import Callable, Iterator, NamedTuple
 from .. import dump_headers
 from .source_text import SourceText, changed
 
-_MOST_LEVELS = 6  # a log line in a record in a record
+_MOST_LEVELS = 6  # a log line within nested records
 _C_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([0-7]{3})|(.))", re.DOTALL)
 _LETTERS = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"", b"t": b"\t", b"v": b"\v"}
 _PERCENT = re.compile(rb"%([0-9a-fA-F]{2})")
 _OCTAL = re.compile(rb"#([0-3][0-7]{2})")
 _BREAK = re.compile(rb"<br ?/?>|</?(?:div|p|li|pre|code|span|td|tr)\b[^<>\n]{0,200}>", re.IGNORECASE)
-# A quote before the dump that is not escaped itself.
+# An unescaped quote before the dump.
 _QUOTE = re.compile(rb"""(?<!\\)["']""")
 
 
 def read_c(text: bytes) -> bytes:
-    r"""The text with the characters that \n, \t, \u000a, \x0a, \012 and the like stand for, as in C, Go and JSON."""
+    r"""Replace \n, \t, \u000a, \x0a, \012 and the like by their characters, as C, Go and JSON do."""
 
     def one(match: re.Match[bytes]) -> bytes:
         short, byte, octal, letter = match.groups()
@@ -61,7 +61,10 @@ def _html(text: bytes) -> bytes:
 
 
 class _Escape(NamedTuple):
-    """A way to write newlines: how one looks, how a text is read, and whether the text stands in quotes."""
+    """One kind of escape.
+
+    newline: pattern of an escaped newline. read: decoder of a text. is_quoted: the text is in quotes.
+    """
 
     newline: re.Pattern[bytes]
     read: Callable[[bytes], bytes]
@@ -78,7 +81,7 @@ _ESCAPES = (
 
 
 def unescape(text: SourceText) -> SourceText | None:
-    """The text with the escaped dumps in it as lines; None if there are none."""
+    """Return the text with escaped dumps as lines; None if there are none."""
     if _escape_in(text.data)[1] is None:
         return None
     found = False
@@ -95,7 +98,7 @@ def unescape(text: SourceText) -> SourceText | None:
 
 
 def _unescaped(line: bytes) -> bytes | None:
-    """The line with an escaped dump in it as lines, or None."""
+    """Return the line with an escaped dump in it as lines, or None."""
     was = line
     for _level in range(_MOST_LEVELS):
         anchor, escape = _escape_in(line)
@@ -119,12 +122,12 @@ def _escape_in(line: bytes) -> tuple[re.Match[bytes] | None, _Escape | None]:
 
 
 def _one_level_less(line: bytes) -> bytes:
-    r"""The line with \\ as \ and \" as ", and what else is escaped once left as it is."""
+    r"""Replace \\ by \ and \" by "; other escapes stay for the next level."""
     return re.sub(rb'\\([\\"/])', rb"\1", line)
 
 
 def _quoted(line: bytes, anchor: re.Match[bytes]) -> bytes:
-    """The line with the quoted text that the anchor stands in as lines of their own."""
+    """Return the line with the quoted text around the anchor as separate lines."""
     quote = None
     for match in _QUOTE.finditer(line, 0, anchor.start()):
         quote = match
@@ -133,7 +136,7 @@ def _quoted(line: bytes, anchor: re.Match[bytes]) -> bytes:
     closing = re.compile(rb"(?:\\.|[^\\%s])*" % quote.group(), re.DOTALL).match(line, quote.end())
     stop = len(line) if closing is None else closing.end()
     inside, after = read_c(line[quote.end() : stop]), line[stop:]
-    # The newline after the opening quote lets the first line of what is quoted begin a line.
+    # The newline after the opening quote makes the first quoted line begin a line.
     return line[: quote.end()] + b"\n" + inside + (b"" if inside.endswith(b"\n") else b"\n") + after
 
 
@@ -142,9 +145,9 @@ def _is_within_line(data: bytes, anchor: re.Match[bytes]) -> bool:
 
 
 def separate(text: SourceText) -> SourceText | None:
-    """The text with the dumps that begin at the end of a message, or after blanks, on lines of their own.
+    """Move dumps that begin at the end of a message, or after blanks, to lines of their own.
 
-    The lines after the first must be the dump's, without anything before them.
+    The lines after the first must belong to the dump and have nothing before them.
     """
     if not any(_is_within_line(text.data, anchor) for anchor in dump_headers.ANCHOR.finditer(text.data)):
         return None
@@ -158,7 +161,7 @@ def separate(text: SourceText) -> SourceText | None:
                 whole, anchor = before
                 begins = dump_headers.follows(anchor, line)
                 found = found or begins
-                # The message keeps its words, the dump its own line.
+                # Keep the message as a line before the dump.
                 head = whole[: anchor.start()].rstrip()
                 if begins:
                     if head:

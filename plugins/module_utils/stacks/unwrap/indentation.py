@@ -1,14 +1,14 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-r"""Tabs that became blanks, or nothing, when a dump was copied out of a terminal or a page.
+r"""Restore tabs that became blanks, or nothing, when a dump was copied out of a terminal or a page.
 
-    main.main()                             debug=2, fatal: a tab stands before each location
+    main.main()                             debug=2, fatal: a tab before each location
             /src/main.go:12 +0x1f
     #       0x469304        main.wait+0x4   /src/main.go:12         debug=1: a tab or more between the cells
 
-Where each tab became as many blanks, or as many as there are up to the next tab stop, the number of tabs is known
-again, and so is what it proves (debug1.padding_holds). Otherwise the dump can be read, but that proof is lost.
+If each tab became a fixed number of blanks, or blanks up to the next tab stop, the number of tabs can be restored, and
+so can the proof that depends on it (blocks.padding_holds). Otherwise the dump can be read, but that proof is lost.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _GLUED = re.compile(rb"[ ]*#[ \t]*0x([0-9a-f]+)(.*)$")
 
 
 def retab(text: SourceText) -> SourceText | None:
-    """The text with its tabs again; None if it lacks none."""
+    """Return the text with its tabs restored; None if none is missing."""
     if not _EVIDENCE.search(text.data):
         return None
     rows = list(_rows(text.data))
@@ -77,7 +77,7 @@ def retab(text: SourceText) -> SourceText | None:
 
 
 def _location(line: bytes, before: bytes) -> bytes | None:
-    """The line with a tab before it, if it is a location without one."""
+    """Return the line with a tab before it if it is a location without one; else None."""
     if line[:1] in (b"\t", b"\n", b""):
         return None
     if line.startswith(b" "):
@@ -109,7 +109,10 @@ def _has_tabs(row: re.Match[bytes]) -> bool:
 
 
 def _row(line: bytes, addresses: set[bytes]) -> re.Match[bytes] | None:
-    """The cells of a row. Where nothing stands between them, its block's addresses tell where the first one ends."""
+    """Return the cells of a row.
+
+    If nothing separates them, the addresses of its block tell where the first one ends.
+    """
     if line.lstrip(b" ")[:1] != b"#":
         return None
     match = _ROW.match(line)
@@ -128,7 +131,7 @@ def _row(line: bytes, addresses: set[bytes]) -> re.Match[bytes] | None:
 
 
 class _Tabs:
-    """How tabs became blanks in these rows."""
+    """The rule by which tabs became blanks in these rows."""
 
     def __init__(self, rows: list[re.Match[bytes]]) -> None:
         gaps = [row.group(name) for row in rows for name in ("gap", "pad1", "pad2") if row.group(name) is not None]
@@ -139,7 +142,7 @@ class _Tabs:
 
     @property
     def is_guess(self) -> bool:
-        """Whether the number of tabs cannot be known."""
+        """Return whether the number of tabs cannot be known."""
         return self.are_lost and not self._each and not self._stop
 
     def _infer(self, rows: list[re.Match[bytes]], gaps: list[int]) -> None:
@@ -148,7 +151,7 @@ class _Tabs:
             self._each = first
             return
         for stop in _STOPS:
-            # Before the line there may have been a prefix when the tabs were expanded.
+            # The line may have had a prefix when the tabs were expanded.
             shift = -_column(rows[0], "pc") % stop
             if 1 < first <= stop and all(
                 (_column(row, name) + shift) % stop == 0
@@ -160,7 +163,7 @@ class _Tabs:
                 return
 
     def restored(self, block: list[tuple[re.Match[bytes], int]]) -> Iterator[tuple[bytes, int]]:
-        """The rows, which follow one another, with their tabs and the numbers of their lines."""
+        """Yield adjacent rows with their tabs, each with its line number."""
         named = [row for row, _number in block if row.group("function")]
         pc = max((len(row.group("pc")) + 2 for row in named), default=0)
         function = max((_characters(row.group("function")) for row in named), default=0)

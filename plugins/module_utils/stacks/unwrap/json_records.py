@@ -1,15 +1,15 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each process wrote, out of records of JSON: one on each line, or one document with all of them.
+r"""Extract the text of each process from JSON records: one on each line, or one document with all of them.
 
     {"log":"line\n","stream":"stderr","time":...}                docker's json-file, Fluent Bit
     {"_source":{"message":"line","kubernetes":{...}}}            Elasticsearch
     {"data":{"result":[{"stream":{...},"values":[["ns","line"]]}]}}   Loki
     {"MESSAGE":[103,111,...],"_PID":"7"}                         journalctl -o json
 
-The field that holds the lines is the one in which a dump begins, whatever its name. A record is of the same writer as
-another if all its other texts are the same, but for times and what is another one in most of the records.
+The lines are in the field in which a dump begins, whatever its name. Two records have the same writer if all their
+other texts are equal, except times and fields that differ in most of the records.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ import re
 from typing import Any, Iterator, NamedTuple
 
 from .. import dump_headers
+from ..limits import DEFAULT_LIMITS, ParseLimits
 from .source_text import SourceText, TextBuilder
 
-MOST_SOURCES = 1000
-_LARGEST = 64 << 20  # bytes of one document; Python needs many times as much for it
-_SAMPLE = 5000  # records by which is decided what names the writer
+_LARGEST = 64 << 20  # bytes of one document; parsing takes many times as much memory
+_SAMPLE = 5000  # records that determine which fields name the writer
 _DEEPEST = 12
-_MOST_OUTER = 64  # fields that a record has of the one in which it stands
+_MOST_OUTER = 64  # fields that a record inherits from the enclosing one
 _BEGINS = re.compile(rb'\s*(?:\{\s*(?:"|\}|$)|\[\s*(?:[\["{]|$))')
 _NEVER_NAMES = re.compile(
     r"(?:.*[._@])?(?:time|ts|t|date|timestamp|_?id|uuid|cursor|offset|sequence|seq|index|sort|score|level|"
@@ -36,9 +36,9 @@ _NEVER_NAMES = re.compile(
 )
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\d{10,19}(?:\.\d+)?$")
 _TIME_NAME = re.compile(r"(?:.*[._@])?(?:time|ts|timestamp|_?date|0)$|.*timestamp$|.*time$", re.IGNORECASE)
-# Fields by which collectors say that a line goes on in the next record: CRI's tag, docker's partial messages.
+# Fields that mark a line which continues in the next record: CRI's tag, docker's partial messages.
 _PARTIAL = {"logtag": "P", "_p": "P", "partial_message": "true"}
-# What a writer is called by, of the fields that tell it from others.
+# Of the fields that tell writers apart, those that make a writer's name, in this order.
 _NAMES = (
     "namespace", "namespace_name", "pod", "pod_name", "container", "container_name", "hostname", "host", "_HOSTNAME",
     "SYSLOG_IDENTIFIER", "_SYSTEMD_UNIT", "unit", "app", "job", "service", "name", "stream",
@@ -46,17 +46,19 @@ _NAMES = (
 
 
 class _Record(NamedTuple):
-    fields: dict[str, str]  # path: text
-    number: int  # of its line
+    """The texts of one record."""
+
+    fields: dict[str, str]  # text by path
+    number: int  # line number
 
 
 def is_record(line: bytes) -> bool:
-    """Whether the line is a record, or a document, in which a dump begins."""
+    """Return whether the line is a record, or a document, in which a dump begins."""
     return _BEGINS.match(line) is not None and _has_anchor(_load(line))
 
 
 def has_document(data: bytes) -> bool:
-    """Whether a dump begins in a document that is written over several lines."""
+    """Return whether a dump begins in a document that is written over several lines."""
     return any(_is_anchor(text) for record in _records(data, None) for text in record.fields.values())
 
 
@@ -64,15 +66,15 @@ def _has_anchor(value: Any) -> bool:
     return value is not None and any(_is_anchor(text) for record in _walk(value, 0) for text in record.fields.values())
 
 
-def split(data: bytes) -> Iterator[SourceText]:
-    """What each process wrote, in the order of their first records; what is no record last."""
+def split(data: bytes, limits: ParseLimits = DEFAULT_LIMITS) -> Iterator[SourceText]:
+    """Yield the text of each process, in the order of their first records; other lines come last."""
     paths: set[str] = set()
     sample: list[dict[str, str]] = []
     for record in _records(data, None):
         if len(sample) < _SAMPLE:
             sample.append(record.fields)
         paths.update(path for path, text in record.fields.items() if path not in paths and _is_anchor(text))
-    writers, rest = _Writers(_naming(sample, paths)), TextBuilder()
+    writers, rest = _RecordWriters(_naming(sample, paths), limits.sources), TextBuilder()
     for record in _records(data, rest):
         for path in paths.intersection(record.fields):
             writers.add(path, record)
@@ -82,7 +84,7 @@ def split(data: bytes) -> Iterator[SourceText]:
 
 
 def spell(text: SourceText) -> SourceText | None:
-    """The text with texts for the lists of bytes in it; None if there is no dump in such lists."""
+    """Replace lists of bytes by texts; None if no such list has a dump in it."""
     if not any(word in text.data for word in dump_headers.AS_NUMBERS):
         return None
     return text._replace(data=_BYTES.sub(_spelled, text.data))
@@ -99,20 +101,24 @@ def _spelled(match: re.Match[bytes]) -> bytes:
 _BYTES = re.compile(rb"\[\s*((?:\d{1,3}\s*,\s*)*\d{1,3}|)\s*\]")
 
 
-class _Writers:
-    """The lines of each writer. names: the fields that tell one from another."""
+class _RecordWriters:
+    """The lines of each writer.
 
-    def __init__(self, names: list[str]) -> None:
+    names: the fields that tell one writer from another.
+    """
+
+    def __init__(self, names: list[str], most: int) -> None:
         self._names = names
-        self._found: dict[tuple[str | None, ...], _Lines] = {}
-        self._more = _Lines(None)
+        self._most = most
+        self._found: dict[tuple[str | None, ...], _WriterLines] = {}
+        self._more = _WriterLines(None)
 
     def add(self, path: str, record: _Record) -> None:
         key = (path, *(record.fields.get(name) for name in self._names))
         lines = self._found.get(key)
         if lines is None:
-            is_known = len(self._found) < MOST_SOURCES
-            lines = _Lines(_name(dict(zip(self._names, key[1:])))) if is_known else self._more
+            is_known = len(self._found) < self._most
+            lines = _WriterLines(_name(dict(zip(self._names, key[1:])))) if is_known else self._more
             if is_known:
                 self._found[key] = lines
         lines.add(record.fields[path], record)
@@ -125,7 +131,7 @@ class _Writers:
             yield more._replace(is_rest=True)
 
 
-class _Lines:
+class _WriterLines:
     """The lines of one writer."""
 
     def __init__(self, name: str | None) -> None:
@@ -133,7 +139,7 @@ class _Lines:
         self._lines: list[tuple[bytes, bool, int]] = []
         self._has_newlines = False
         self._last = ""
-        self._later = 0  # records that are later than the one before, less those that are earlier
+        self._later = 0  # records later than the one before, minus records earlier than it
 
     def add(self, text: str, record: _Record) -> None:
         line = text.encode("utf-8", "replace")
@@ -146,10 +152,10 @@ class _Lines:
         self._last = time
 
     def text(self) -> SourceText:
-        """Its lines; where the records came with the newest first (Loki, Kibana), in the order in which it wrote."""
+        """Return the lines in the order of writing. Loki and Kibana give the newest record first."""
         built = TextBuilder()
         for line, is_part, number in reversed(self._lines) if self._later < 0 else self._lines:
-            # Where lines end with a newline (docker), a record without one is a piece of a long line.
+            # If lines end with a newline (docker), a record without one is a part of a long line.
             ends = is_part or line.endswith(b"\n") or (self._has_newlines and b"\n" not in line)
             built.add(line if ends else line + b"\n", number)
         return built.text(self._name)
@@ -163,7 +169,7 @@ def _time(fields: dict[str, str]) -> str:
 
 
 def _naming(sample: list[dict[str, str]], paths: set[str]) -> list[str]:
-    """The fields that tell one writer from another."""
+    """Return the fields that tell one writer from another."""
     values: dict[str, set[object]] = {}
     counts: dict[str, int] = {}
     for fields in sample:
@@ -191,7 +197,7 @@ def _name(fields: dict[str, str | None]) -> str | None:
 
 
 def _records(data: bytes, rest: TextBuilder | None) -> Iterator[_Record]:
-    """The records in the lines; other lines go to `rest`."""
+    """Yield the records in the lines; other lines go to `rest`."""
     document = bytearray()
     closing, first = b"", 0
     for number, line in enumerate(io.BytesIO(data), 1):
@@ -213,7 +219,7 @@ def _records(data: bytes, rest: TextBuilder | None) -> Iterator[_Record]:
 
 
 def _closing(line: bytes) -> bytes:
-    """How the line looks with which a document written over several lines ends."""
+    """Return the last line of a document that begins with this line and is written over several lines."""
     body = line.rstrip()
     blanks = body[: len(body) - len(body.lstrip())]
     return blanks + b"".join(b"]" if byte == 0x5B else b"}" for byte in reversed(body.strip()))
@@ -234,7 +240,7 @@ def _walked(text: bytes, number: int, rest: TextBuilder | None) -> Iterator[_Rec
 
 
 def _load(text: bytes) -> Any:
-    """The value, or None if the text is none."""
+    """Return the parsed value; None if the text is no JSON object or list."""
     if len(text) > _LARGEST:
         return None
     try:
@@ -245,7 +251,7 @@ def _load(text: bytes) -> Any:
 
 
 def _walk(value: Any, number: int, outer: dict[str, str] | None = None, depth: int = 0) -> Iterator[_Record]:
-    """The record that the value is, or the records in it. Each has the first fields of what it stands in."""
+    """Yield the record that the value is, or the records in it, each with the first fields of the enclosing ones."""
     outer = outer or {}
     if isinstance(value, list) and _is_text(value):
         for line in value:
@@ -261,7 +267,7 @@ def _walk(value: Any, number: int, outer: dict[str, str] | None = None, depth: i
 
 
 def _fields(value: dict[str, Any]) -> tuple[dict[str, str], list[Any]]:
-    """The texts in a record, with their paths, and the records in its lists."""
+    """Return the texts in a record by their paths, and the records in its lists."""
     fields: dict[str, str] = {}
     inner: list[Any] = []
     todo: list[tuple[str, Any, int]] = [("", value, 0)]
@@ -277,13 +283,13 @@ def _fields(value: dict[str, Any]) -> tuple[dict[str, str], list[Any]]:
 
 
 def _listed(value: list[Any]) -> tuple[dict[str, str], list[Any]]:
-    """The texts in a list, with their places, and the records in it."""
+    """Return the texts in a list by their indices, and the records in it."""
     fields = {str(place): each for place, each in enumerate(value) if isinstance(each, str)}
     return fields, [each for each in value if isinstance(each, (dict, list))]
 
 
 def _is_text(value: list[Any]) -> bool:
-    """Whether the list is lines, and not a time and a line as in Loki's."""
+    """Return whether the list is lines, and not a time and a line as in Loki's."""
     return all(isinstance(line, str) for line in value) and not (value and _TIME.match(value[0]))
 
 

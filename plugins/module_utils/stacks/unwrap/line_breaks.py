@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lines of dumps that were doubled, lost their empty lines, or were broken where a terminal or a mail ends."""
+"""Restore the lines of a dump that were doubled, lost their empty lines, or were broken by a terminal or a mail."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SHORTEST = 40  # columns of a terminal or a mail
 _BROKEN = "its lines were broken, and not all of them could be joined"
 _UNENDED = "the empty line at its end was lost, so its last line may be cut"
 _MOST_ANCHORS = 50
-_SAMPLE = 20000  # lines after the first anchor, by which the width is known
+_SAMPLE = 20000  # lines after the first anchor that determine the width
 _MOST_PIECES = 200  # of one line
 _ADDRESSES = re.compile(rb"\d{1,18} @(?: 0x[0-9a-f]{1,32})*\n$")
 _ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]")
 _LOCATED_ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]+[ \t]+\S.*:\d+\n?$")
 _WHOLE_ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]+(?:[ \t]+\S.*\+0x[0-9a-f]+[ \t]+\S.*:\d+)?\n$")
-# Cells of a row, none of which has a blank in it.
+# Cells of a row, none of which contains a blank.
 _IS_ROW = re.compile(rb"[ \t]*#[ \t]*0x[0-9a-f]+[ \t]+\S+\+0x[0-9a-f]+[ \t]+\S+:\d+[ \t]*$")
 _MORE_CELLS = re.compile(rb"[ \t]*\S+\+0x[0-9a-f]+(?:[ \t]+\S+:\d+)?[ \t]*$|[ \t]*\S+:\d+[ \t]*$")
 _OFFSET = re.compile(rb"[ \t]*\+0x[0-9a-f]+[ \t]*$")
@@ -53,7 +53,7 @@ _BEGINS = re.compile(
 
 
 def undouble(text: SourceText) -> SourceText | None:
-    """The text without the empty line after each of its lines; None if it has none."""
+    """Return the text without the empty line after each of its lines; None if it has none."""
     data = text.data
     if b"\n\n" not in data or not _is_doubled(data):
         return None
@@ -69,7 +69,10 @@ def undouble(text: SourceText) -> SourceText | None:
 
 
 def _is_doubled(data: bytes) -> bool:
-    """Whether an empty line stands after each of the first lines of a dump, and twice as many where it has one."""
+    """Return whether an empty line follows each of the first lines of a dump.
+
+    Where the dump has an empty line, there are twice as many.
+    """
     for anchor in _first(dump_headers.ANCHOR.finditer(data), _MOST_ANCHORS):
         runs = [len(run.group()) for run in _first(_RUN.finditer(data, anchor.end()), 12)]
         if runs and all(run % 2 == 0 for run in runs[:-1]) and 2 * sum(run == 2 for run in runs) > len(runs):
@@ -83,9 +86,9 @@ def _first(found: Iterator[re.Match[bytes]], most: int) -> Iterator[re.Match[byt
 
 
 def separate_blocks(text: SourceText) -> SourceText | None:
-    """A debug=1 dump whose empty lines were dropped, with one before each block, where it must have been.
+    """Insert the missing empty line before each block of a debug=1 dump.
 
-    What the last one proves, that the dump goes on to its end, is lost.
+    The empty line at its end proved that the dump is complete. That proof is lost.
     """
     if not _is_without_empty_lines(text.data):
         return None
@@ -105,9 +108,9 @@ def separate_blocks(text: SourceText) -> SourceText | None:
 
 
 def end_blocks(text: SourceText) -> SourceText | None:
-    """The text with the empty line after the last block of each debug=1 dump that has none.
+    """Insert the missing empty line after the last block of a debug=1 dump.
 
-    People and editors cut it off. What it proves, that the last line is whole, is lost.
+    People and editors cut it off. It proved that the last line is whole. That proof is lost.
     """
     lines = list(io.BytesIO(text.data))
     last: int | None = None
@@ -126,14 +129,14 @@ def end_blocks(text: SourceText) -> SourceText | None:
 
 
 def _is_without_empty_lines(data: bytes) -> bool:
-    """Whether several blocks follow one another, and none has its empty line: a single one may have been lost."""
+    """Return whether there are adjacent blocks and no empty line. A single one may have been lost."""
     return _NO_END.search(data) is not None and _END.search(data) is None
 
 
 def unfold(text: SourceText) -> SourceText | None:
-    """The lines joined, by a blank each, that a mail broke at blanks and tabs; None if there are none.
+    """Join, by a blank each, lines that a mail broke at blanks and tabs; None if there are none.
 
-    Only if each line is whole then: words that were broken within, as terminals do, are not joined by a blank.
+    Only if each line is whole then. Terminals break lines within words, and those must not be joined by a blank.
     """
     lines: list[tuple[bytes, int]] = []
     is_folded = False
@@ -170,7 +173,7 @@ def _is_one_line(line: bytes) -> bool:
 
 
 def rejoin(text: SourceText) -> SourceText | None:
-    """The text with the lines joined that were broken at one width, as far as the dump's grammar proves it."""
+    """Join lines that were broken at one width, as far as the dump's grammar proves it; None if there are none."""
     first = dump_headers.ANCHOR.search(text.data)
     if first is None:
         return None
@@ -187,13 +190,13 @@ def rejoin(text: SourceText) -> SourceText | None:
 
 
 def is_broken(text: SourceText) -> bool:
-    """Whether lines of a dump seem to be broken at one width."""
+    """Return whether lines of a dump seem to be broken at one width."""
     first = dump_headers.ANCHOR.search(text.data)
     return first is not None and _width(list(itertools.islice(io.BytesIO(text.data[first.start() :]), _SAMPLE))) > 0
 
 
 def _is_broken(lines: list[bytes]) -> bool:
-    """Whether a line of a debug=1 dump is still in pieces, or something that is none of its lines follows a frame."""
+    """Return whether a line of a debug=1 dump is still in pieces, or unexpected text follows a frame."""
     before = b"\n"
     for line in lines:
         if (_ROW.match(line) and not _WHOLE_ROW.match(line)) or (
@@ -211,7 +214,7 @@ def _columns(line: bytes) -> int:
 
 
 def _width(lines: list[bytes]) -> int:
-    """The width at which lines were broken: the most usual one of those that are only whole with the next one."""
+    """Return the width at which lines were broken: the most frequent one of lines that need the next line."""
     widths: Counter[int] = Counter()
     for line, following in zip(lines, lines[1:]):
         if not LOG_LINE.match(line) and (_POINTERS.match(following) or _goes_on(line, following)):
@@ -225,24 +228,24 @@ def _goes_on(line: bytes, following: bytes) -> bool:
 
 
 def _is_whole(line: bytes) -> bool:
-    """Whether the line can be one of a dump as it is."""
+    """Return whether the line is a complete line of a dump."""
     return any(pattern.match(line) for pattern in (_CALL, _LOCATION, _CREATED, _ADDRESSES, _WHOLE_ROW)) or bool(
         dump_headers.ANCHOR.match(line)
     )
 
 
 def _may_be_cut(line: bytes) -> bool:
-    """Whether the line begins like one of a dump."""
+    """Return whether the line begins like one of a dump."""
     return any(pattern.match(line) for pattern in (_BEGINS, _ROW)) and line != b"\n"
 
 
 def _joined(lines: list[bytes], at: int, width: int) -> Iterator[tuple[bytes, int]]:
-    """The lines from this one on, each with the number of its first piece."""
+    """Yield the lines from `at` on, joined, each with the number of its first piece."""
     while at < len(lines):
         line, number = lines[at], at
         at += 1
         for _piece in range(_MOST_PIECES):
-            # Some terminals leave out the blank at which they break, or break before a wide character.
+            # Some terminals drop the blank at which they break, or break before a wide character.
             if at >= len(lines) or lines[at] == b"\n" or LOG_LINE.match(line):
                 break
             following = lines[at]
@@ -258,7 +261,7 @@ def _joined(lines: list[bytes], at: int, width: int) -> Iterator[tuple[bytes, in
 
 
 def _begins_another(line: bytes, following: bytes, whole: bytes) -> bool:
-    """Whether the following line begins a line of its own, and is not the rest of this one."""
+    """Return whether the following line is a line of its own and not the rest of this one."""
     if not _may_be_cut(line) and not _is_whole(line):
         return True
     if dump_headers.ANCHOR.match(following) or _ROW.match(following) or dump_headers.BLOCK_HEAD.match(following):

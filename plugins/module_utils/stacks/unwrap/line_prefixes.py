@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-r"""The shape of what a log tool writes before (and after) each line, inferred from a line that is known without it.
+r"""Infer the prefix (and suffix) that a log tool writes around each line, and remove it.
 
     [pod/NAME/CONTAINER] line            kubectl logs --prefix
     NAME CONTAINER line                  stern
@@ -10,9 +10,9 @@ r"""The shape of what a log tool writes before (and after) each line, inferred f
     Nov 23 00:22:28 node1 region[7]: line  syslog, journalctl
     > > line                             a mail
 
-The first line of a goroutine or of a debug=1 dump (an anchor) is known wherever it begins, so what stands before it is
-the prefix. Times in it change from line to line; words in it name the writer. If the line that must come next does not
-follow the anchor behind the same words, numbers may be what changes (a counter), then all words with digits.
+The first line of a goroutine or of a debug=1 dump (an anchor) is found anywhere in a line, so the text before it is the
+prefix. Times in it change from line to line; words in it name the writer. If the expected next line does not follow the
+anchor with the same words, numbers may be what changes (a counter), then all words with digits.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ import re
 from typing import Iterator, NamedTuple, Tuple
 
 from .. import dump_headers
+from ..limits import DEFAULT_LIMITS, ParseLimits
 from .source_text import SourceText, TextBuilder
 
-MOST_SOURCES = 1000  # the lines of more are left as they are
 _MOST_SHAPES = 16
-_MOST_FAILURES = 100  # then no more prefixes are inferred
+_MOST_FAILURES = 100  # after these no more prefixes are inferred
 
 _LONGEST = 512  # bytes of a prefix
-_FAR = 5 * _LONGEST  # in which the anchor is looked for: it may be long itself
-_LINES = 400  # after an anchor, in which the line that follows it is looked for
-_MATCHING = 60  # of them with the same prefix
-_PART = 1 << 20  # bytes that are replaced at once: a replacement takes memory for each line
+_FAR = 5 * _LONGEST  # bytes in which the anchor must end: it may be long itself
+_LINES = 400  # lines after an anchor that are searched for the line that must follow it
+_MATCHING = 60  # lines of these with the same prefix
 _MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _DATE = rb"|".join(
     (
@@ -56,8 +55,8 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _PATTERNS = {
-    "cri": rb"(stdout|stderr) (?P<tag>[A-Z]+)(?::[A-Z]+)*",  # P: the line goes on in the next record
-    "gitlab": rb"[0-9a-f]{2}[EO](?P<tag>[ +])",  # +: the line goes on with the one before
+    "cri": rb"(stdout|stderr) (?P<tag>[A-Z]+)(?::[A-Z]+)*",  # P: the line continues in the next record
+    "gitlab": rb"[0-9a-f]{2}[EO](?P<tag>[ +])",  # +: the line continues the one before
     "colour": rb"(?:%s)?" % _COLOUR,
     "blank": rb"[ \t]*",
     "word": rb"(%s)" % _WORD,
@@ -77,7 +76,10 @@ _KUBECTL = re.compile(r"pod/(.+/.+)$")
 
 
 class Shape(NamedTuple):
-    """pattern: of the prefix; key: the numbers of its groups that name the writer; suffix: what ends each line."""
+    """The form of a prefix.
+
+    pattern: of the prefix. key: the numbers of its groups that name the writer. suffix: text at the end of each line.
+    """
 
     pattern: re.Pattern[bytes]
     key: tuple[int, ...]
@@ -85,7 +87,10 @@ class Shape(NamedTuple):
     has_tag: bool = False
 
     def strip(self, line: bytes) -> tuple[tuple[bytes, ...], bytes, bytes] | None:
-        """The writer, the tag of a piece of a line (b"" for none), and the line itself with its newline."""
+        """Return the writer, the tag of a partial line (b"" for none), and the line itself with its newline.
+
+        Return None if the line has no such prefix.
+        """
         match = self.pattern.match(line)
         if match is None:
             return None
@@ -106,7 +111,7 @@ class PrefixFinding(NamedTuple):
 
 
 def name_of(key: tuple[bytes, ...]) -> str | None:
-    """How a writer is called in results."""
+    """Return the writer's name for results."""
     words = [word.decode("utf-8", "replace") for word in key if any(byte in _NAMING for byte in word)]
     name = "/".join(words)
     kubectl = _KUBECTL.match(name)
@@ -117,7 +122,7 @@ _NAMING = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 
 
 def infer(data: bytes, start: int, stop: int) -> PrefixFinding | None:
-    """The prefix of the line data[start:stop], if there is an anchor in it and the lines after it prove the prefix."""
+    """Return the prefix of the line data[start:stop] if it has an anchor and the next lines prove the prefix."""
     line = data[start:stop].rstrip(b"\r")
     anchor = dump_headers.ANCHOR.search(line, 0, _FAR)
     if anchor is None or anchor.start() > _LONGEST:
@@ -141,7 +146,10 @@ def infer(data: bytes, start: int, stop: int) -> PrefixFinding | None:
 
 
 def _shorter_shapes(prefix: bytes, suffix: bytes) -> Iterator[Shape]:
-    """Shapes of the beginnings of a prefix, the longest first: a dump may begin within a message behind its prefix."""
+    """Yield shapes of the beginnings of a prefix, the longest first.
+
+    A dump may begin within a message after the prefix.
+    """
     starts = [token.start() for token in _TOKEN.finditer(prefix)][1:]
     blanks = len(prefix) - len(prefix.rstrip(b" \t"))
     if blanks > 1:
@@ -151,7 +159,7 @@ def _shorter_shapes(prefix: bytes, suffix: bytes) -> Iterator[Shape]:
 
 
 def _kind(line: bytes) -> bytes:
-    """What is the same in lines with an anchor whose prefixes and suffixes are alike."""
+    """Return a key that is the same for anchor lines with alike prefixes and suffixes."""
     anchor = dump_headers.ANCHOR.search(line, 0, _FAR)
     around = line if anchor is None else line[: anchor.start()] + b"\n" + line[anchor.end() :]
     return _DIGITS.sub(b"0", around[: 2 * _LONGEST])
@@ -171,7 +179,7 @@ def _following(data: bytes, at: int) -> Iterator[bytes]:
 
 
 def _is_inline(strict: Shape, anchor: re.Match[bytes], line: bytes) -> bool:
-    """Whether the dump goes on without the prefix: it was logged as a part of a message."""
+    """Return whether the dump continues without the prefix: it was logged as part of a message."""
     return strict.strip(line) is None and dump_headers.follows(anchor, line)
 
 
@@ -195,7 +203,7 @@ def _is_confirmed(
 
 
 def _shapes(prefix: bytes, suffix: bytes) -> Iterator[Shape]:
-    """What lines with this prefix look like; the likeliest first."""
+    """Yield the possible shapes of lines with this prefix; the likeliest first."""
     tokens = [(str(match.lastgroup), match.group()) for match in _TOKEN.finditer(prefix)]
     grep = _GREP.match(prefix)
     yield _shape(tokens, suffix)
@@ -215,7 +223,7 @@ def _has_digit(word: bytes) -> bool:
 
 
 def _hanging(tokens: list[tuple[str, bytes]], suffix: bytes, width: int) -> Iterator[Shape]:
-    """journalctl writes the further lines of a message below its first one."""
+    """Yield the shape of journalctl, which indents the further lines of a message below its first one."""
     first = _shape(tokens, suffix)
     if not any(kind in _TIMES for kind, _text in tokens):
         return
@@ -224,7 +232,7 @@ def _hanging(tokens: list[tuple[str, bytes]], suffix: bytes, width: int) -> Iter
 
 
 def _time_pattern(text: bytes) -> bytes:
-    """What times of this form look like."""
+    """Return a pattern for times of this form."""
     parts = ((str(match.lastgroup), match.group()) for match in _TIME_PART.finditer(text))
     return b"".join(_TIME_PATTERNS.get(kind, re.escape(part)) for kind, part in parts)
 
@@ -232,7 +240,7 @@ def _time_pattern(text: bytes) -> bytes:
 def _shape(
     tokens: list[tuple[str, bytes]], suffix: bytes, other: bytes = b"", changing: list[int] | None = None
 ) -> Shape:
-    """The shape of these tokens, in which the words at the places `changing` look like `other`."""
+    """Return the shape of these tokens; `other` is the pattern of the words at the indices `changing`."""
     parts: list[bytes] = []
     groups = 0
     key: list[int] = []
@@ -247,7 +255,7 @@ def _shape(
             key.append(groups + 1)
         pattern = _time_pattern(text) if kind in _TIMES else _PATTERNS.get(kind, re.escape(text))
         if kind == "blank" and number in (0, len(tokens) - 1):
-            pattern = re.escape(text)  # what the line itself begins with may be blanks, too
+            pattern = re.escape(text)  # the line itself may begin with blanks, too
         if kind in ("cri", "gitlab"):
             pattern = pattern if is_first_tag else pattern.replace(b"?P<tag>", b"")
             is_first_tag = False
@@ -255,21 +263,22 @@ def _shape(
         parts.append(pattern)
     last = tokens[-1][0] if tokens else ""
     if last == "blank":
-        # Many tools and people cut off the blanks at the end of an empty line.
+        # Many tools and people remove the blanks at the end of an empty line.
         parts[-1] = rb"(?:%s|[ \t]*(?=\r?\n|\Z))" % parts[-1]
     return Shape(re.compile(b"".join(parts)), tuple(key), suffix, not is_first_tag)
 
 
 class Prefixes:
-    """The prefixes that stand before the anchors of some bytes."""
+    """The prefixes before the anchors of some bytes."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, limits: ParseLimits = DEFAULT_LIMITS) -> None:
         self._data = data
+        self._limits = limits
         self._known: dict[Shape, set[tuple[bytes, ...]]] = {}
         self._failed: set[bytes] = set()
 
     def is_at(self, start: int, stop: int) -> bool:
-        """Whether the line data[start:stop] has an anchor behind a prefix."""
+        """Return whether the line data[start:stop] has an anchor after a prefix."""
         line = self._data[start:stop]
         for shape, keys in self._known.items():
             found = shape.strip(line)
@@ -288,19 +297,19 @@ class Prefixes:
         return True
 
     def split(self) -> Iterator[SourceText]:
-        """What each writer wrote, in the order of their first lines; what has no known prefix last."""
+        """Yield the text of each writer, in the order of their first lines; lines without a known prefix come last."""
         for start, stop in _anchor_lines(self._data):
             self.is_at(start, stop)
         if len(self._known) == 1:
             (shape, keys), *_none = self._known.items()
-            only = _of_every_line(self._data, shape, keys)
+            only = _of_every_line(self._data, shape, keys, self._limits.strip_bytes)
             if only is not None:
                 yield only
                 return
         yield from self._by_line()
 
     def _by_line(self) -> Iterator[SourceText]:
-        writers, rest = _Writers(), TextBuilder()
+        writers, rest = _PrefixWriters(self._limits.sources), TextBuilder()
         shapes = list(self._known.items())
         for number, line in enumerate(io.BytesIO(self._data), 1):
             place, stripped = _stripped(line, shapes)
@@ -319,7 +328,7 @@ _Stripped = Tuple[Tuple[bytes, ...], bytes, bytes]
 
 
 def _stripped(line: bytes, shapes: list[tuple[Shape, set[tuple[bytes, ...]]]]) -> tuple[int, _Stripped | None]:
-    """The place of the shape that the line has, and what Shape.strip gives; None if it is of no known writer."""
+    """Return the index of the line's shape and the result of Shape.strip; None if its writer is unknown."""
     for place, (shape, keys) in enumerate(shapes):
         stripped = shape.strip(line)
         if stripped is not None and stripped[0] in keys:
@@ -327,22 +336,23 @@ def _stripped(line: bytes, shapes: list[tuple[Shape, set[tuple[bytes, ...]]]]) -
     return 0, None
 
 
-class _Writers:
+class _PrefixWriters:
     """The text of each writer."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._found: dict[tuple[bytes, ...], TextBuilder] = {}
         self._more = TextBuilder()
 
     def add(self, key: tuple[bytes, ...], tag: bytes, text: bytes, number: int, line: bytes) -> None:
         builder = self._found.get(key)
         if builder is None:
-            if len(self._found) >= MOST_SOURCES:
+            if len(self._found) >= self._most:
                 self._more.add(line, number)
                 return
             builder = self._found[key] = TextBuilder()
         if tag == b"+":
-            builder.go_on()
+            builder.continue_line()
         elif tag == b"P" and text.endswith(b"\n"):
             text = text[:-1]
         builder.add(text, number)
@@ -354,8 +364,11 @@ class _Writers:
             yield self._more.text()._replace(is_rest=True)
 
 
-def _of_every_line(data: bytes, shape: Shape, keys: set[tuple[bytes, ...]]) -> SourceText | None:
-    """The text of a single writer whose prefix every line has: the usual case, done at once."""
+def _of_every_line(data: bytes, shape: Shape, keys: set[tuple[bytes, ...]], strip_bytes: int) -> SourceText | None:
+    """Return the text of a single writer whose prefix every line has, else None.
+
+    This is the usual case, and fast.
+    """
     if len(keys) != 1 or shape.suffix:
         return None
     (key,) = keys
@@ -369,7 +382,7 @@ def _of_every_line(data: bytes, shape: Shape, keys: set[tuple[bytes, ...]]) -> S
     parts = []
     stop = 0
     while stop < len(data):
-        start, stop = stop, data.find(b"\n", stop + _PART) + 1 or len(data)
+        start, stop = stop, data.find(b"\n", stop + strip_bytes) + 1 or len(data)
         text, count = prefix.subn(b"", data[start:stop])
         if count != data.count(b"\n", start, stop) + (data[stop - 1 : stop] != b"\n"):
             return None
@@ -382,7 +395,7 @@ _GROUP = re.compile(b"|".join(re.escape(group) for group in (b"(%s)" % _WORD, b"
 
 
 def _anchor_lines(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where the lines with an anchor begin and end."""
+    """Yield start and end of the lines with an anchor."""
     stop = -1
     for match in dump_headers.ANCHOR.finditer(data):
         if match.start() < stop:

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-r"""Lines of a dump of which each may stand in quotes of its own, at the end of a line.
+r"""Unquote lines of a dump of which each may be in quotes of its own, at the end of a line.
 
     2026-11-02T03:04:05Z,region-1,goroutine 1 [running]:       CSV: quotes only where a comma or a quote is
     2026-11-02T03:04:05Z,region-1,"main.f(0x1, 0x2)"
@@ -11,7 +11,7 @@ r"""Lines of a dump of which each may stand in quotes of its own, at the end of 
             "goroutine 1 [running]:",                          JSON: always; Ansible's stdout_lines
             "main.main()",
 
-Each line is unquoted by itself, since the others may have no quotes.
+Each line is unquoted separately, since the others may have no quotes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .. import dump_headers
 from .escapes import read_c
 from .source_text import SourceText, changed
 
-# The quoted text is the last field of a line. Before it may be other fields of CSV, or the hyphen of a YAML list.
+# The quoted text is the last field of a line, after other fields of CSV or the hyphen of a YAML list.
 _QUOTED = re.compile(
     rb"""(?P<before>(?:[ \t]*"[^"\n]*"[,;\t])*(?:[^"'\n]*[\s,;])?)"""
     rb"""(?P<quote>["'])(?P<text>(?:(?!(?P=quote))[^\\\n]|(?P=quote){2}|\\.)*)(?P=quote),?[ \t\r]*\n?"""
@@ -35,7 +35,7 @@ _ENDS_IN_QUOTE = re.compile(rb"""["'],?[ \t\r]*$""", re.MULTILINE)
 
 
 def unquote(text: SourceText) -> SourceText | None:
-    """The text with the quoted lines as they were; None if there is no dump with a line in quotes."""
+    """Return the text with quoted lines unquoted; None if there is no dump with a quoted line."""
     if dump_headers.WORD not in text.data or not _ENDS_IN_QUOTE.search(text.data):
         return None
     found = False

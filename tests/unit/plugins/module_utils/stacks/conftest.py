@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shared parts of these tests are importable by name: `dumps`."""
+"""Make the shared parts of these tests importable by name: `dumps`, `wrappings`, `streams`."""
 
 from __future__ import annotations
 
@@ -9,3 +9,4 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "debug1"))

@@ -73,12 +73,12 @@ def is_linear(make: Callable[[int], bytes], small: int, times: int) -> bool:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_time_grows_as_the_size_does(name):
+def test_time_is_linear_in_size(name):
     start, again = HOSTILE[name]
     assert is_linear(lambda size: start + again * (size // len(again)), 10_000, 32)
 
 
-def test_many_frames_of_many_addresses():
+def test_many_frames_take_linear_time():
     def block(count: int) -> bytes:
         rows = b"#\t0x9\tmain.a+0x1\t/x.go:1\n"
         return b"goroutine profile: total 5\n1 @" + b" 0x1" * count + b"\n" + rows * (count // 8)
@@ -86,7 +86,7 @@ def test_many_frames_of_many_addresses():
     assert is_linear(block, 10_000, 32)
 
 
-def test_many_sources():
+def test_separates_at_most_1000_sources():
     lines = b"[pod/a%d/b] goroutine 1 [x]:\n[pod/a%d/b] main.x()\n[pod/a%d/b] \t/x.go:1 +0x1\n"
     data = b"".join(lines % (number, number, number) for number in range(5000))
     result = parse(data)
@@ -94,7 +94,7 @@ def test_many_sources():
     assert result.errors
 
 
-def test_the_result_is_bounded():
+def test_result_is_bounded():
     result = parse(OPEN + b"goroutine 1 [x\n" * 50_000)
     assert len(json.dumps(result.to_dict())) < 1 << 20
     assert result.complete is False

@@ -1,14 +1,17 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whole regions at a time and line by line: the same result."""
+"""The fast path for whole regions gives the same result as reading line by line."""
 
 from __future__ import annotations
 
 import random
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug2 import fast_path, scanner
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug2 import fast_path
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug2.builder import DumpBuilder
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.limits import ParseLimits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.model import ParseResult
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.parse import parse
 from dumps import CORPUS, LOG, PRINTED, REGION2, headers
 from hypothesis import given, settings
@@ -32,41 +35,33 @@ def generated(seed: int, count: int, oddities: tuple[bytes, ...] = ()) -> bytes:
     return b"\n\n".join(blocks) + b"\n"
 
 
-@pytest.fixture
-def slow(monkeypatch):
-    """parse() without the fast way."""
-
-    def line_by_line(data: bytes):
-        with monkeypatch.context() as patch:
-            patch.setattr(scanner, "SMALLEST", len(data) + 1)
-            return parse(data)
-
-    return line_by_line
+def small_regions(smallest: int) -> ParseLimits:
+    """Return limits with small regions, so that small inputs have many."""
+    return ParseLimits(fast_path_bytes=smallest, region_bytes=1 << 14, chunk_bytes=1 << 12)
 
 
-@pytest.fixture
-def regions(monkeypatch):
-    """Small regions, so that small inputs have many; and a count of those that were absorbed."""
-    absorbed = []
-    monkeypatch.setattr(scanner, "SMALLEST", 1 << 10)
-    monkeypatch.setattr(fast_path, "_REGION", 1 << 14)
-    monkeypatch.setattr(fast_path, "_CHUNK", 1 << 12)
-    original = fast_path.FastPath.absorb
-
-    def counting(self, data, start, end, run):
-        result = original(self, data, start, end, run)
-        absorbed.append(result[0] > start)
-        return result
-
-    monkeypatch.setattr(fast_path.FastPath, "absorb", counting)
-    return absorbed
+def parse_line_by_line(data: bytes) -> ParseResult:
+    return parse(data, ParseLimits(fast_path_bytes=len(data) + 1))
 
 
-def test_regions_are_read_like_lines(regions, slow):
+def absorbed(data: bytes) -> int:
+    """Return the number of regions of the data that the fast path accepts as they are."""
+    path, builder, at, count = fast_path.FastPath(small_regions(0)), DumpBuilder(0, False), 0, 0
+    while at < len(data):
+        after, retry = path.absorb(data, at, len(data), builder)
+        count += after > at
+        following = data.find(b"\n\ngoroutine ", max(after, retry) - 2)
+        if after == at and following < 0:
+            break
+        at = after if after > at else following + 2
+    return count
+
+
+def test_regions_give_the_same_result_as_lines():
     data = generated(1, 1500)
-    fast = parse(data)
-    assert sum(regions) > 10
-    assert fast == slow(data)
+    fast = parse(data, small_regions(1 << 10))
+    assert absorbed(data) > 10
+    assert fast == parse_line_by_line(data)
     assert [(dump.goroutines, dump.errors) for dump in fast.dumps] == [(headers(data), [])]
 
 
@@ -88,19 +83,14 @@ ODD = [
 
 @settings(max_examples=examples(60))
 @given(st.integers(0, 99), st.lists(st.sampled_from(ODD), max_size=3))
-def test_oddities_are_read_alike(seed, oddities):
+def test_oddities_give_the_same_result_as_lines(seed, oddities):
     data = generated(seed, 150, tuple(oddities))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scanner, "SMALLEST", len(data) + 1)
-        slow = parse(data)
-        patch.setattr(scanner, "SMALLEST", 1 << 8)
-        patch.setattr(fast_path, "_REGION", 1 << 13)
-        patch.setattr(fast_path, "_CHUNK", 1 << 12)
-        assert parse(data) == slow
+    limits = ParseLimits(fast_path_bytes=1 << 8, region_bytes=1 << 13, chunk_bytes=1 << 12)
+    assert parse(data, limits) == parse_line_by_line(data)
 
 
 @pytest.mark.parametrize("piece", ODD)
-def test_each_oddity_alone(piece, regions, slow):
+def test_each_oddity_gives_the_same_result_as_lines(piece):
     data = generated(7, 300, (piece,))
-    assert parse(data) == slow(data)
-    assert any(regions)
+    assert parse(data, small_regions(1 << 10)) == parse_line_by_line(data)
+    assert absorbed(data)

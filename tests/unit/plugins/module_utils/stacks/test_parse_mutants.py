@@ -42,7 +42,7 @@ def counts(dump: Dump) -> list[int]:
 
 
 @pytest.mark.parametrize("text", DUMPS.values(), ids=DUMPS)
-def test_without_a_line_nothing_is_lost_but_a_label_or_a_first_frame(text):
+def test_detects_missing_line_except_labels_and_first_frames(text):
     whole = complete(text)
     assert whole is not None
     lines = text.splitlines(keepends=True)
@@ -56,7 +56,7 @@ def test_without_a_line_nothing_is_lost_but_a_label_or_a_first_frame(text):
 
 
 @pytest.mark.parametrize("text", DUMPS.values(), ids=DUMPS)
-def test_with_another_byte_no_goroutine_and_no_shown_address_is_another(text):
+def test_changed_byte_changes_no_goroutine_of_a_complete_dump(text):
     whole = complete(text)
     assert whole is not None
     lines = text.splitlines(keepends=True)

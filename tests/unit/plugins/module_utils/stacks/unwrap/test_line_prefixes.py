@@ -9,8 +9,8 @@ import itertools
 import json
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.limits import ParseLimits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.parse import parse
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.unwrap import line_prefixes
 from dumps import CORPUS, LOG, PRINTED, REGION1, REGION2, spread
 
 TIME = b"2026-11-23T00:22:28.123456789Z "
@@ -47,7 +47,7 @@ NAMES = ["go1.27/debug1", "go1.27/debug2", "go1.27/quit", "go1.19/panic", "go1.2
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_dump_behind_prefixes_is_the_same(form, name):
+def test_strips_prefixes(form, name):
     wrap, source = FORMS[form]
     data = LOG + LOG + CORPUS[name] + LOG
     result, plain = parse(wrap(data)), parse(data)
@@ -58,21 +58,21 @@ def test_a_dump_behind_prefixes_is_the_same(form, name):
 
 
 @pytest.mark.parametrize("size", [1, 1000, 1 << 20])
-def test_a_long_file_is_stripped_part_by_part(monkeypatch, size):
-    """The end of a part is no end of a line, and one line without the prefix shows in whichever part it is."""
-    monkeypatch.setattr(line_prefixes, "_PART", size)
+def test_strips_long_file_in_parts(size):
+    """A part may end within a line. A line without the prefix is found in any part."""
+    limits = ParseLimits(strip_bytes=size)
     data = LOG + CORPUS["go1.27/debug2"]
     wrapped = prefixed(b"[pod/a-1/x] ", data)
     (dump,) = parse(data).dumps
     dump.source = "a-1/x"
-    assert parse(wrapped).dumps == [dump]
+    assert parse(wrapped, limits).dumps == [dump]
     for end in (b"\n", b""):
-        result = parse(wrapped + b"not of kubectl" + end)
+        result = parse(wrapped + b"not of kubectl" + end, limits)
         assert (result.dumps, result.errors) == ([dump], [])
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_cut_dump_behind_prefixes_is_not_complete(form):
+def test_truncated_dump_behind_prefixes_is_not_complete(form):
     wrap, _source = FORMS[form]
     for name in ("go1.27/debug1", "go1.27/debug2"):
         result = parse(wrap(CORPUS[name][:-700]))
@@ -88,7 +88,7 @@ def mixed(*logs: bytes) -> bytes:
 @pytest.mark.parametrize(
     "prefix", [b"[pod/%s/region] ", b"[pod/%s/region] " + TIME, b"%s region ", b"%s region " + TIME]
 )
-def test_the_lines_of_several_pods_are_told_apart(prefix):
+def test_separates_pods(prefix):
     texts = {b"default-region-1": REGION1, b"default-region-2": REGION2, b"web-0": CORPUS["go1.27/quit"]}
     quiet = prefixed(prefix % b"quiet-1", LOG * 50)
     result = parse(mixed(quiet, *(prefixed(prefix % pod, text) for pod, text in texts.items())))
@@ -100,13 +100,13 @@ def test_the_lines_of_several_pods_are_told_apart(prefix):
     assert [error for dump in result.dumps for error in dump.errors] == result.errors == []
 
 
-def test_streams_are_told_apart():
+def test_separates_streams():
     stdout = prefixed(TIME + b"stdout F ", LOG * 200)
     result = parse(mixed(stdout, prefixed(TIME + b"stderr F ", REGION1)))
     assert [(dump.source, dump.goroutines, dump.complete) for dump in result.dumps] == [("stderr", 145, True)]
 
 
-def test_lines_that_the_runtime_split_are_joined():
+def test_joins_lines_that_the_container_runtime_split():
     record = TIME + b"stderr %b %b\n"
     data = b"".join(
         record % (b"P", line[:60]) + record % (b"F", line[60:]) if len(line) > 60 else record % (b"F", line)
@@ -116,7 +116,7 @@ def test_lines_that_the_runtime_split_are_joined():
     assert (dump.goroutines, dump.complete, dump.line) == (145, True, 2)
 
 
-def test_lines_are_those_of_the_log():
+def test_line_numbers_are_those_of_the_log():
     headers = REGION2.split(b"]:\n")
     text = b"]:\n".join(headers[:3]) + b"]\n" + b"]\n".join(headers[3:5]) + b"]:\n" + b"]:\n".join(headers[5:])
     log = mixed(prefixed(b"[pod/a-1/x] ", LOG * 3000), prefixed(b"[pod/b-1/y] ", text))
@@ -128,7 +128,7 @@ def test_lines_are_those_of_the_log():
         assert lines[error.line - 1].startswith(b"[pod/b-1/y] goroutine %d " % error.goroutine)
 
 
-def test_a_log_without_prefixes_is_read_as_it_is():
+def test_log_without_prefixes_is_read_as_it_is():
     """Words before a goroutine are a prefix only if the next line has one, too."""
     for message in (b"recovered in goroutine 7 [running]:\n", TIME + b"goroutine 7 [running]:\n"):
         data = message + PRINTED.split(b"\n", 2)[2]
@@ -137,7 +137,7 @@ def test_a_log_without_prefixes_is_read_as_it_is():
         ]
 
 
-def test_a_log_with_and_without_prefixes():
+def test_log_with_and_without_prefixes():
     result = parse(REGION1 + prefixed(b"[pod/b-1/y] ", REGION2) + CORPUS["go1.27/quit"])
     assert [(dump.form, dump.source, dump.line) for dump in result.dumps] == [
         ("debug1", None, 1),
@@ -146,20 +146,19 @@ def test_a_log_with_and_without_prefixes():
     ]
 
 
-def test_log_lines_among_prefixed_ones():
+def test_lines_without_prefix_among_prefixed_ones():
     wrapped = prefixed(b"[pod/a-1/x] ", spread(CORPUS["go1.27/debug2"], [LOG]))
     (dump,) = parse(spread(wrapped, [b"not of kubectl\n"], 7)).dumps
     assert (dump.goroutines, dump.errors) == (35, [])
 
 
-def test_more_sources_than_are_told_apart(monkeypatch):
-    monkeypatch.setattr(line_prefixes, "MOST_SOURCES", 3)
+def test_reports_sources_above_the_limit():
     data = b"".join(prefixed(b"[pod/p-%d/x] " % number, CORPUS["go1.27/deadlock"]) for number in range(6))
-    result = parse(data)
+    result = parse(data, ParseLimits(sources=3))
     assert [dump.source for dump in result.dumps] == ["p-0/x", "p-1/x", "p-2/x"]
     assert {error.line: error.message.partition(":")[0] for error in result.errors} == {
-        3 * CORPUS["go1.27/deadlock"].count(b"\n") + 1: "from here on, new sources are not told apart",
-        3 * CORPUS["go1.27/deadlock"].count(b"\n") + 3: "goroutines are there, but within something unknown",
+        3 * CORPUS["go1.27/deadlock"].count(b"\n") + 1: "from here on, new sources are not separated",
+        3 * CORPUS["go1.27/deadlock"].count(b"\n") + 3: "goroutines are in an unknown format",
     }
     assert result.complete is not True
 
@@ -167,6 +166,6 @@ def test_more_sources_than_are_told_apart(monkeypatch):
 @pytest.mark.parametrize(
     "record", [b'{"log":"goroutine 1 [x]:\\n"}\n', b'{"log":3,"stream":4}\n', b'{"log":[[[[\n', b'{"a\n']
 )
-def test_records_that_are_none(record):
+def test_malformed_json_record_is_skipped(record):
     data = docker(LOG) + record + docker(REGION1)
     assert [(dump.goroutines, dump.complete) for dump in parse(data).dumps if dump.form == "debug1"] == [(145, True)]

@@ -21,7 +21,7 @@ FEW = settings(max_examples=examples(200))
 
 @FEW
 @given(st.sampled_from(COMPLETE), st.data())
-def test_no_cut_is_complete(name, data):
+def test_truncated_dump_is_never_complete(name, data):
     text = CORPUS[name]
     end = data.draw(st.integers(0, len(text) - 1))
     after = data.draw(st.sampled_from([b"", b"\n", LOG, b"\n" + LOG, b"exit status 2\n"]))
@@ -29,16 +29,16 @@ def test_no_cut_is_complete(name, data):
     is_whole = (text[:end] + after).startswith(text)  # only its last newline was cut, and another came
     assert result.complete is not True or is_whole
     if "debug1" in name and result.dumps:
-        may_be_whole = end > number_of_the_last_line(text)
+        may_be_whole = end > start_of_last_line_number(text)
         assert [dump.complete for dump in result.dumps] in ([[is_whole]] if not may_be_whole else [[is_whole], [None]])
 
 
-def number_of_the_last_line(text):
+def start_of_last_line_number(text):
     """Where the line number of its last frame begins. If it ends within or behind that, nothing else can be missing."""
     return text.rindex(b":") + 1
 
 
-def test_no_cut_at_all_is_complete():
+def test_no_truncation_of_a_short_dump_is_complete():
     """Every one of them, not a sample, of a dump that is short: each stack of the real one once, where it fits."""
     head, *blocks = REGION1.split(b"\n\n")
     first = head.split(b"\n", 1)[1]
@@ -48,14 +48,14 @@ def test_no_cut_at_all_is_complete():
     total = sum(int(block.split(b" ")[0]) for block in short)
     text = b"goroutine profile: total %d\n" % total + b"\n\n".join(short) + b"\n\n"
     assert parse(text).complete is True
-    last = number_of_the_last_line(text) + 1
+    last = start_of_last_line_number(text) + 1
     assert {parse(text[:end]).complete for end in range(last)} == {False}
     assert {parse(text[:end]).complete for end in range(last, len(text))} == {None}
 
 
 @FEW
 @given(st.sampled_from([REGION2, CORPUS["go1.27/debug2"], CORPUS["go1.19/panic"]]), st.data())
-def test_a_cut_within_a_goroutine_is_seen(text, data):
+def test_detects_truncation_within_a_goroutine(text, data):
     """What follows a whole goroutine cannot be known to be missing; within one, a cut shows."""
     end = data.draw(st.integers(1, len(text) - 1))
     (dump,) = parse(text[:end]).dumps or [None]
@@ -70,7 +70,7 @@ def test_a_cut_within_a_goroutine_is_seen(text, data):
 
 @FEW
 @given(st.sampled_from(TWO), st.sampled_from(TWO), st.data())
-def test_a_cut_dump_is_not_completed_by_the_next(first, second, data):
+def test_truncated_dump_is_not_completed_by_the_next(first, second, data):
     """As when a log was rotated away, or a process ended while it wrote; then the next dump comes."""
     lines = first.splitlines(keepends=True)
     text = b"".join(lines[: data.draw(st.integers(1, len(lines) - 2))])  # but for its last, empty line it is complete
@@ -82,7 +82,7 @@ def test_a_cut_dump_is_not_completed_by_the_next(first, second, data):
 
 
 @pytest.mark.parametrize("missing", [0, 1])
-def test_a_dump_at_the_limit_of_go(missing):
+def test_dump_at_the_size_limit_of_go_is_incomplete(missing):
     """Go fills a buffer of 64 MiB and says nothing of what does not fit."""
     block, frame = b"\n\ngoroutine %d [select]:\n", b"main.wait()\n\t/src/main.go:1 +0x2\n"
     creator = b"created by main.main in goroutine 1\n\t/src/main.go:%s +0x1"

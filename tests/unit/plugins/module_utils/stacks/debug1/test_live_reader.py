@@ -20,7 +20,7 @@ FAKE = (
     b"1 @ 0x3\n#\t0x3\tmain.other+0x1\t/x.go:2\n\n"
 )
 UNFINISHED = b"goroutine profile: total 900\n"
-FIXTURES = Path(__file__).parents[3] / "fixtures"
+FIXTURES = Path(__file__).parents[4] / "fixtures"
 # What a real service wrote for one SIGUSR1, to its last empty line.
 REAL = (FIXTURES / "region-healthy" / "dump.log").read_bytes()
 
@@ -36,7 +36,7 @@ def read(stream: bytes, cut: int | None = None, **options: bool) -> LiveReader:
 @pytest.mark.parametrize(
     "before", [b"", LOG, FAKE, FAKE * 30, UNFINISHED, UNFINISHED + FAKE, LOG + UNFINISHED * 20, b"\n" + FAKE + LOG]
 )
-def test_the_real_one_is_found_behind_anything(before):
+def test_finds_answer_after_any_text(before):
     found = read(before + REAL + LOG)
     assert found.done
     assert found.best.state is ReaderState.COMPLETE
@@ -44,7 +44,7 @@ def test_the_real_one_is_found_behind_anything(before):
 
 
 @given(st.integers(0, len(LOG + FAKE + UNFINISHED + REAL + LOG)))
-def test_every_split_gives_the_same(cut):
+def test_every_split_gives_the_same_result(cut):
     assert read(LOG + FAKE + UNFINISHED + REAL + LOG, cut).best.dump == REAL
 
 
@@ -58,7 +58,7 @@ def test_finds_dump_whose_header_is_cut_by_log_entry(entry):
     assert found.best.state is (ReaderState.COMPLETE if entry == LOG else ReaderState.DAMAGED)
 
 
-def with_a_header_inside() -> bytes:
+def with_header_inside() -> bytes:
     """The real one, in which somebody logged a header: what follows it, with the writer, looks like a whole dump."""
     blocks = REAL.split(b"\n\n")
     place = next(at for at, block in enumerate(blocks) if b"runtime/pprof." in block)
@@ -69,8 +69,8 @@ def with_a_header_inside() -> bytes:
 
 
 @pytest.mark.parametrize("size", [1, 7, 100, 1 << 20])
-def test_the_end_of_the_real_one_is_not_taken_for_it(size):
-    stream = LOG + with_a_header_inside() + LOG
+def test_header_within_answer_is_not_the_answer(size):
+    stream = LOG + with_header_inside() + LOG
     found = LiveReader()
     for at in range(0, len(stream), size):
         found.feed(stream[at : at + size])
@@ -80,7 +80,7 @@ def test_the_end_of_the_real_one_is_not_taken_for_it(size):
 
 
 @pytest.mark.parametrize("after", [b"", LOG, UNFINISHED * 20])
-def test_what_may_be_the_end_of_another_is_told_when_nothing_more_comes(after):
+def test_ambiguous_dump_is_best_when_input_ends(after):
     """A piece that goes on as the real one does: by its blocks nothing tells them apart."""
     piece = b"goroutine profile: total 9000\n5000 @ 0x1\n#\t0x1\tmain.main+0x1\t/x.go:1\n\n"
     found = read(piece + REAL + after)
@@ -90,24 +90,24 @@ def test_what_may_be_the_end_of_another_is_told_when_nothing_more_comes(after):
 
 
 @given(st.integers(0, len(REAL) - 1))
-def test_a_cut_dump_is_never_the_answer(end):
+def test_truncated_dump_is_never_the_answer(end):
     found = read(FAKE + REAL[:end])
     found.feed(b"")
     assert not found.done or found.best.state is not ReaderState.COMPLETE
 
 
-def test_a_whole_dump_without_its_writer_is_not_the_answer():
+def test_dump_without_writer_is_not_the_answer():
     found = read(FAKE.split(b"\n", 1)[1])
     assert not found.done
     assert found.best.total is None
 
 
-def test_the_older_first_line_is_left_out():
+def test_skips_older_first_line():
     assert read(REAL.split(b"\n", 1)[0] + b"\n" + LOG + REAL, skip_first_line=True).best.dump == REAL
     assert not read(REAL, skip_first_line=True).done
 
 
-def test_what_came_is_told_of_a_dump_that_ends_early():
+def test_reports_progress_of_a_dump_that_ends_early():
     found = read(LOG + REAL[:120])
     found.feed(b"")
     assert (found.done, found.best.total, found.best.state) == (False, 145, ReaderState.CUT)

@@ -20,24 +20,24 @@ def verdicts(data: bytes) -> list[tuple[int, int, bool | None]]:
     return [(dump.line, dump.goroutines, dump.complete) for dump in parse(data).dumps]
 
 
-def test_a_header_in_the_middle_of_a_block_is_text():
+def test_header_in_the_middle_of_a_block_is_text():
     data = b"".join(LINES[:MIDDLE]) + LOG + HEADER + b"".join(LINES[MIDDLE:])
     assert verdicts(data) == [(1, 145, True)]
 
 
-def test_a_header_between_blocks_may_be_another_dump():
+def test_header_between_blocks_makes_both_dumps_incomplete():
     """Nothing tells whose the blocks after it are, so neither is complete."""
     end = LINES.index(b"\n") + 1
     data = b"".join(LINES[:end]) + LOG + HEADER + b"".join(LINES[end:])
     assert verdicts(data) == [(1, 18, False), (end + 2, 127, False)]
 
 
-def test_many_unfinished_dumps_before_a_whole_one():
+def test_many_unfinished_dumps_before_a_complete_one():
     data = HEADER * 30 + REGION1
     assert verdicts(data) == [(line, 0, False) for line in range(1, 31)] + [(31, 145, True)]
 
 
-def test_a_whole_dump_within_another():
+def test_complete_dump_within_another():
     """Its blocks cannot be told from the other's, which is then not complete."""
     inner = b"goroutine profile: total 1\n1 @ 0x10 0x99\n#\t0xf\truntime/pprof.write+0x1\t/p.go:1\n\n"
     data = b"".join(LINES[:MIDDLE]) + LOG + inner + b"".join(LINES[MIDDLE:])
@@ -46,7 +46,7 @@ def test_a_whole_dump_within_another():
     assert whole == (MIDDLE + 2, 1, True)
 
 
-def test_blocks_that_add_up_prove_nothing_without_the_writer():
+def test_dump_without_its_writer_is_not_complete():
     data = b"goroutine profile: total 1\n1 @ 0x10 0x99\n#\t0xf\tmain.main+0x1\t/p.go:1\n\n"
     (dump,) = parse(data).dumps
     assert (dump.goroutines, dump.complete) == (1, False)
@@ -54,7 +54,7 @@ def test_blocks_that_add_up_prove_nothing_without_the_writer():
 
 
 @pytest.mark.parametrize("cut", [MIDDLE, len(LINES) - 3])
-def test_what_comes_after_a_cut_dump_is_not_its(cut):
+def test_truncated_dump_takes_nothing_of_the_next(cut):
     ((_start, first), (_next, second)) = read_profiles(
         b"".join(LINES[:cut]) + REGION1, [0, sum(len(line) for line in LINES[:cut])]
     )
