@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Action bundle_capture: run a capturing module for a run, and bring home what it captured."""
+"""Action bundle_capture: run a capturing module for a run, and fetch its captures."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ ARGUMENTS = {
 class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without types
     """Run the action of a capturing module.
 
-    The host is not trusted: its result is reduced to what the module documents, and no path on the controller is taken
-    from it. A module that fails does not fail the task: the result says what went wrong, for the action show_result.
+    The host is untrusted: its result is reduced to documented keys, and no path on the controller comes from it. A
+    failed module does not fail the task: the result describes the failure for the action show_result.
     """
 
     _supports_check_mode = True
     _supports_async = False
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the module's result and, in `captured`, what it brought or why it brought nothing."""
+        """Return the result of the module; `captured` has its captures, or the reason why there are none."""
         super().run(tmp, task_vars)
         return as_result(lambda: self._capture(task_vars or {}))
 
@@ -77,7 +77,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
         if not missed and is_remote and not check_mode:
             brought, missed = self._fetch(result, run["parts"], place, only, task_vars)
         elif place and not is_remote:
-            # A module that failed, or was interrupted, may have captured something before.
+            # A failed or interrupted module may have captured something before.
             brought = place if os.listdir(place) else ""
             if not brought:
                 os.rmdir(place)
@@ -89,7 +89,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
     def _options(
         self, given: Mapping[str, Any], run_id: str, place: str, is_remote: bool, task_vars: dict[str, Any]
     ) -> dict[str, Any]:
-        """Return the module's options: those given, the connection, and where to leave the captures."""
+        """Return the options of the module: the given ones, the connection, and the place of the captures."""
         found = connection_of(task_vars, task_vars, task_vars["hostvars"])
         connection = {option: self._templar.template(task_vars[name]) for option, name in found.taken.items()}
         options = {**{name: value for name, value in connection.items() if value not in (None, "")}, **given}
@@ -103,7 +103,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
     def _run_module(
         self, module: str, options: Mapping[str, Any], task_vars: dict[str, Any], check_mode: bool
     ) -> dict[str, Any]:
-        """Return the result of a module of this collection. It says so where the host cannot be reached."""
+        """Return the result of a module of this collection, also if the host is unreachable."""
         task = self._task.copy()
         task.action, task.check_mode = OURS + module, check_mode
         task.args = with_module_defaults(task.action, dict(options), self._task, self._templar)
@@ -112,7 +112,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
     def _fetch(
         self, result: Mapping[str, Any], folder: str, name: str, only: str, task_vars: dict[str, Any]
     ) -> tuple[str, Missed | None]:
-        """Fetch the archive that the module left on the host; where it is, or what went wrong."""
+        """Fetch the archive that the module left on the host. Return its path, or the error."""
         task = self._task.copy()
         task.action = f"{OURS}bundle_fetch"
         task.args = {"path": str(result.get("archive") or ""), "folder": folder, "name": name, "cluster": only}
@@ -120,7 +120,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
         return str(fetched.get("part") or ""), error_of(fetched)
 
     def _run_action(self, task: Any, task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Return the result of the action of a task, also where it ends by an exception."""
+        """Return the result of the action of a task, also if it raises an exception."""
         try:
             result: dict[str, Any] = action_of(self, task.action, task).run(task_vars=task_vars)
         except AnsibleConnectionFailure as error:
@@ -131,9 +131,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
 
 
 def _claim(parts: Path, host: str, is_remote: bool) -> str:
-    """Make the folder of a new part and return it; of one from another machine only a name, which bundle_fetch claims.
+    """Create the folder of a new part and return it. OSError: it cannot be created.
 
-    OSError: it cannot be made.
+    For a part from another machine only return a free name, which bundle_fetch claims.
     """
     number = 1
     while True:
@@ -143,13 +143,13 @@ def _claim(parts: Path, host: str, is_remote: bool) -> str:
             continue
         if is_remote:
             return folder.name
-        # A host of nearly the same name may have made it meanwhile.
+        # A host with a similar name may have created it meanwhile.
         with contextlib.suppress(FileExistsError):
             folder.mkdir(DIRECTORY_MODE)
             return str(folder)
 
 
 def _kept(result: Mapping[str, Any], module: str) -> dict[str, Any]:
-    """Return what is kept of a module's result: not that it failed, which `error` says."""
+    """Return the part of a module result that is kept. `error` describes a failure instead of its keys."""
     keys = documented_keys(module) | {"changed", "warnings", "deprecations", "invocation", "ansible_facts"}
     return {"changed": False, **{key: value for key, value in result.items() if key in keys}}

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Action bundle_fetch: fetch the archive that a capture left on another machine, and remove it there."""
+"""Action bundle_fetch: fetch the archive of a capture from another machine, and remove it there."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ ARGUMENTS = {
 class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without types
     """Fetch one file with the action ansible.builtin.fetch.
 
-    What the modules of that action answer comes from a machine that may be hostile. Only two things of it are used:
-    whether it failed, and its message.
+    The modules of that action run on a machine that may be hostile. Only two facts of their results are used: failure
+    and message.
     """
 
     _supports_check_mode = False
     _requires_connection = True
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return where the part is on the controller, or why it is not there."""
+        """Return the path of the part on the controller, or the reason why it is missing."""
         super().run(tmp, task_vars)
         return as_result(lambda: self._bring(task_vars))
 
@@ -64,7 +64,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
         return {"changed": True, "part": str(part), "warnings": warnings}
 
     def _fetch(self, source: str, part: Path, task_vars: dict[str, Any] | None) -> None:
-        """Run ansible.builtin.fetch. ValueError with its message when it fails."""
+        """Run ansible.builtin.fetch. ValueError with its message if it fails."""
         task = self._task.copy()
         task.args = {"src": source, "dest": str(part), "flat": True}
         fetch = action_of(self, "ansible.builtin.fetch", task)
@@ -74,9 +74,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
 
 
 def _check_arguments(source: str, max_bytes: int) -> None:
-    """Raise AnsibleActionFail unless source is an absolute path in one line, as its machine named it.
+    """Raise AnsibleActionFail unless source is an absolute path in one line.
 
-    The connection plugin writes the path into a line of commands for sftp, which can run programs on the controller.
+    The other machine chose the path. The connection plugin writes it into a line of commands for sftp, which can run
+    programs on the controller.
     """
     if not source.startswith("/") or not source.isprintable():
         raise AnsibleActionFail(f"The machine names no archive, but {source!r}")
@@ -89,7 +90,7 @@ def _failed(result: dict[str, Any]) -> bool:
 
 
 def _claim(folder: Path, name: str) -> Path:
-    """Make an empty private file for the part, under a name that is not taken yet. AnsibleActionFail."""
+    """Create an empty private file for the part under a free name. AnsibleActionFail."""
     name = safe_name(name)
     for number in range(1, 1000):
         part = folder / (f"{name}.tar.gz" if number == 1 else f"{name}-{number}.tar.gz")
@@ -105,7 +106,7 @@ def _claim(folder: Path, name: str) -> Path:
 
 @contextlib.contextmanager
 def _limited_file_size(limit: int) -> Iterator[None]:
-    """Let the kernel refuse larger files to this process and to the programs that it starts (sftp, scp).
+    """Let the kernel refuse larger files to this process and its children (sftp, scp).
 
     A worker of ansible-core runs one task at a time, so nothing else is limited.
     """
@@ -119,7 +120,7 @@ def _limited_file_size(limit: int) -> Iterator[None]:
 
 
 def _check(part: Path, limit: int) -> None:
-    """ValueError unless the part is a file of less than the limit."""
+    """Raise ValueError unless the part is smaller than the limit."""
     size = part.lstat().st_size
     if size >= limit:
         raise ValueError(f"The captures are larger than {limit} bytes")

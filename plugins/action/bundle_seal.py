@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Action bundle_seal: the module of the same name, with the bundle's name among the statistics of the run."""
+"""Action bundle_seal: run the module of this name, and add the bundle to the statistics of the run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ActionModule(ModuleAction):
     """Seal the bundle, and name it in the statistics."""
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the module's result, which names the bundle as ansible.builtin.set_stats does."""
+        """Return the result of the module, with the bundle as a statistic, as ansible.builtin.set_stats adds it."""
         result = super().run(tmp, task_vars)
         if result.get("failed"):
             return failed_result(result)

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Action bundle_start: the module of the same name, once for each run, with what only the controller can check."""
+"""Action bundle_start: run the module of this name once for each run, and check what only the controller can check."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.interruption
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import ModuleAction
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import LOCAL, connection_of, refusal
 
-# Variables that the role bundle registers: the run's folder, and that its result was shown, which ends it.
+# Variables that the role bundle registers: the folder of the run, and the shown result, which ends the run.
 RUN = "bundle_run"
 SHOWN = "bundle_shown"
 
 
 class ActionModule(ModuleAction):
-    """Make the folder of the run, unless there is one, and check the variables of all hosts of the play."""
+    """Create the folder of the run unless it exists, and check the variables of all hosts of the play."""
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return what the module returns, or the same as before in a run that has begun."""
+        """Return the result of the module, or the earlier result if the run has already begun."""
         task_vars = task_vars or {}
         hostvars, hosts = task_vars["hostvars"], task_vars.get("ansible_play_hosts", ())
         refused = refusal({host: hostvars[host].get("ansible_facts") or {} for host in hosts})
@@ -43,17 +43,20 @@ class ActionModule(ModuleAction):
         return result
 
     def _say_where(self, result: Mapping[str, Any], connections: Iterable[str]) -> None:
-        """Note which process owns the run, and say where its captures go. connections: those of the play's hosts."""
+        """Record the owner of the run, and show where its captures go.
+
+        connections: connection plugins of the hosts of the play.
+        """
         run = RunFolder(result["id"], result["folder"], result["parts"])
         remote = any(connection not in LOCAL for connection in connections)
         line = begun(run, self._task.args["output"], remote, context.CLIARGS.get("inventory") or ())
-        # Standard output may be read by a program.
+        # A program may read standard output.
         Display().display(line, stderr=True)
 
     def _without_prefix(self, task_vars: dict[str, Any]) -> dict[str, list[str]]:
-        """Return the options deprecated and ignored, of all hosts of the play."""
+        """Return the options `deprecated` and `ignored` for all hosts of the play."""
         hostvars, hosts = task_vars["hostvars"], task_vars.get("ansible_play_hosts", ())
-        # Variables of the play and of roles, which hostvars do not have.
+        # Variables of the play and of roles are not in hostvars.
         of_play = set(task_vars) - set(hostvars[task_vars["inventory_hostname"]])
         deprecated, ignored = [], []
         for host in hosts:

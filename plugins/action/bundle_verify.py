@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Action bundle_verify: the module of the same name, with its result reduced to what is documented."""
+"""Action bundle_verify: run the module of this name, and reduce its result to documented keys."""
 
 from __future__ import annotations
 

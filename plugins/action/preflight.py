@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Action preflight: the variables of all hosts are checked on the controller, and the libraries where modules run.
+"""Action preflight: check the variables of all hosts on the controller, and the libraries where modules run.
 
-The first host of a batch speaks for all of them, so that a mistake that all share is told once.
+The first host of a batch checks the variables of all hosts, so that a shared mistake is reported once.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_actio
 )
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import LOCAL
 
-# Option of a role -> its default, by which it is told whether a user has set it.
+# Option of a role -> its default. A different value was set by the user.
 DEFAULTS = {name: variable.expression(role) for role in EVERYWHERE for name, variable in options_of(role).items()}
 ON_CONTROLLER = "on the controller"
 INTERPRETER = "ansible_python_interpreter"
-# Prints what another Python on this machine lacks: its argument is the file libraries.py, then names of libraries.
+# Program for another Python on this machine: print the libraries that it lacks. Arguments: libraries.py, library names.
 ASK = (
     "import json, runpy, sys; found = runpy.run_path(sys.argv[1]); "
     "print(json.dumps([found['missing'](sys.argv[2:]), found['this_interpreter']().managed]))"
@@ -54,14 +54,14 @@ ASK_SECONDS = 20.0
 
 
 class ActionModule(ModuleAction):
-    """Check the variables and libraries, and fail with a sentence for each thing that has to be mended."""
+    """Check variables and libraries, and fail with one sentence for each problem."""
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fail with the sentences, each once."""
         task_vars = task_vars or {}
         role = str(self._task.args.get("role"))
         if role not in CAPTURING:
-            # The module says which there are.
+            # The module rejects it and lists the roles.
             return super().run(tmp, task_vars)
         host = str(task_vars["inventory_hostname"])
         batch = [str(each) for each in task_vars.get("ansible_play_batch") or [host]]
@@ -83,7 +83,7 @@ class ActionModule(ModuleAction):
         return result
 
     def _values_of_this_host(self, host: str, task_vars: dict[str, Any]) -> Values:
-        """The variables of this host, also those of the play and of the role's parameters."""
+        """Return the variables of this host, including those of the play and role parameters."""
         of_host = task_vars["hostvars"][host]
         names = [
             name for name, raw in task_vars.items()
@@ -94,11 +94,11 @@ class ActionModule(ModuleAction):
     def _lacking(
         self, host: str, here: tuple[str, ...], on_controller: tuple[str, ...], task_vars: dict[str, Any]
     ) -> list[str]:
-        """The sentences about libraries that are missing at this host, and on the controller."""
+        """Return the sentences about libraries that are missing at this host and on the controller."""
         is_local = str(task_vars.get("ansible_connection", "ssh")) in LOCAL
         ours: dict[Interpreter, list[str]] = {}
         if host == "localhost" and here:
-            # Modules for the controller run with the same Python.
+            # Modules on the controller run with the same Python.
             here, on_controller = (*here, *on_controller), ()
         if on_controller:
             _add(ours, _lacking_on_controller(on_controller, task_vars["hostvars"]))
@@ -109,7 +109,7 @@ class ActionModule(ModuleAction):
     def _lacking_at(
         self, host: str, names: tuple[str, ...], place: str, task_vars: dict[str, Any]
     ) -> tuple[Interpreter, list[str]] | None:
-        """Return which libraries the module finds missing at this host.
+        """Return the libraries that the module finds missing at this host.
 
         Return None if the module cannot run there: the capture fails for the same reason, and reports it.
         """
@@ -161,21 +161,21 @@ def _lacking_on_controller(names: tuple[str, ...], hostvars: Mapping[str, Any]) 
 
 
 def _values_of(host: str, hostvars: Mapping[str, Any]) -> Values:
-    """The variables of another host."""
+    """Return the variables of another host."""
     of_host = hostvars[host]
     names = [name for name in of_host if name.startswith(PREFIX) or name in DEFAULTS]
     return {name: _value(name, of_host.__getitem__) for name in names}
 
 
 def _value(name: str, get: Callable[[str], Any]) -> Any:
-    """A value, evaluated. That of an unknown variable is nobody's business."""
+    """Return the evaluated value of a variable; None for unknown variables, whose values are not needed."""
     if name.startswith(PREFIX) and name not in VARIABLES:
         return None
     try:
         value = get(name)
     except AnsibleError as error:
         return Unreadable(why_unreadable(str(error)))
-    # Before release 2.19, variables of another host that cannot be evaluated come as they are written.
+    # Before release 2.19, variables of another host that cannot be evaluated are returned as templates.
     if TRUSTS_EXCEPTIONS and isinstance(value, str) and "{{" in value and not hasattr(value, "__UNSAFE__"):
         return Unreadable(why_unreadable(""))
     return value

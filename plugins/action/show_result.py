@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Action show_result: show the result of a run as plain text, and say whether the run counts as failed."""
+"""Action show_result: show the result of a run as plain text, and decide whether the run failed."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ ARGUMENTS = {
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without types
-    """Show one text where people read standard output. Programs get the same as the task's result."""
+    """Show one text if people read standard output. Programs get the same text in the result of the task."""
 
     _supports_check_mode = True
     _requires_connection = False
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the result, or fail with one message where the run counts as failed."""
+        """Return the result, or fail with one message if the run failed."""
         super().run(tmp, task_vars)
         return self._show()
 
@@ -51,7 +51,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
             failure = str(sealed.get("failure") or "")
             failures, tables = [*arguments["failures"], failure], arguments["tables"]
             if not archive:
-                # Nothing was captured, so there is nothing to judge. The table says why.
+                # Nothing was captured, so there is no verdict. The table states the reasons.
                 failures, tables = [failure, *arguments["failures"]], [list(sealed.get("table") or ())]
                 entries = [{**each, "table": []} for each in entries]
             ended = outcome(entries, [without_bundle(table) for table in tables], Policy(bool(failure), failures))
@@ -70,6 +70,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
         if not ended.failure:
             return result
         if not result_is_dumped():
-            # A callback for people shows the whole result of a failed task.
+            # Callbacks for people show the whole result of a failed task.
             result = {"changed": False, "run": arguments["run"], "msg": ended.short}
         return failed_result(result)

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options that several modules share, and what is made of their values.
+"""Options that several modules share, and the objects that are made from their values.
 
-The documentation of each group is the doc fragment of the same name. Modules merge the groups that they need; code
-behind the modules sees plain values, never the module object.
+The documentation of each group is the doc fragment of the same name. Modules merge the groups that they need. Code
+behind the modules gets plain values, never the module object.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TRANSPORT = {
     "binary_dirs": {"type": "list", "elements": "str", "default": [BINARY_DIR]},
 }  # type: dict[str, Any]
 
-# What reads only the status of services reaches them in two more ways.
+# Two more transports can only read the status of services.
 STATUS_TRANSPORT = dict(
     TRANSPORT,
     transport={"type": "str", "choices": ["kubernetes", "host", "keystone", "url"], "default": "kubernetes"},
@@ -86,7 +86,7 @@ PART = {
 }  # type: dict[str, Any]
 
 
-# Of the options, and of a kubeconfig that is given as data.
+# Keys in the options, and in a kubeconfig that is given as data.
 _SECRET_KEYS = frozenset(
     ("api_key", "password", "token", "secret_key", "proxy_basic_auth", "basic_auth", "client-key-data",
      "client-certificate-data", "client-secret", "id-token", "refresh-token", "access-token")
@@ -96,7 +96,7 @@ _IN_URL = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
 
 
 def argument_spec(*groups: dict[str, Any]) -> dict[str, Any]:
-    """Return one argument spec of several groups and the authentication options of the transport kubernetes."""
+    """Merge several groups and the transport kubernetes' authentication options into one argument spec."""
     merged: dict[str, Any] = dict(AUTH_ARG_SPEC)
     for group in groups:
         merged.update(group)
@@ -104,14 +104,17 @@ def argument_spec(*groups: dict[str, Any]) -> dict[str, Any]:
 
 
 def selection_of(params: dict[str, Any], everything: bool = False) -> Selection:
-    """The selected components; everything: all there are, where none is selected. ValueError: an unknown scenario."""
+    """Return the selected components. ValueError: the scenario is unknown.
+
+    everything: select all components if the options select none.
+    """
     if everything and not params["scenario"] and not params["components"]:
         return select_everything()
     return select(params["scenario"] or "", params["components"])
 
 
 def transport_of(params: dict[str, Any], connections: int) -> Transport:
-    """The transport that the options describe. SetupError when it cannot begin."""
+    """Return the transport that the options describe. SetupError if it cannot be set up."""
     if params["transport"] == "host":
         from .transports.host.transport import HostTransport
 
@@ -129,16 +132,17 @@ def transport_of(params: dict[str, Any], connections: int) -> Transport:
     from .transports.kubernetes.transport import KubernetesTransport
 
     auth = {name: params[name] for name in AUTH_ARG_SPEC if params.get(name) is not None}
-    # Each instance holds two connections at a time: its log and its exec.
+    # An instance uses two connections at a time: its log and its exec session.
     return KubernetesTransport(
         Api(auth, 2 * connections), params["cluster"], params["namespaces"], params["binary_dirs"]
     )
 
 
 def urls_of(urls: dict[str, Any], named: list[str]) -> dict[str, list[str]]:
-    """Component -> its URLs, of which a user may give one or a list. SetupError.
+    """Return the URLs of each component; a user may give one URL or a list. SetupError.
 
-    named: the components that the user named. One that is not known needs to be among them, else it were left out.
+    named: components that the user selected. A component that is not in the catalog must be among them; otherwise its
+    URLs would be ignored.
     """
     found: dict[str, list[str]] = {}
     for name, value in urls.items():
@@ -155,19 +159,19 @@ def urls_of(urls: dict[str, Any], named: list[str]) -> dict[str, list[str]]:
 
 
 def instances_of(params: dict[str, Any]) -> list[Instance]:
-    """The instances given as an option, as service_info has them, each once. ValueError when one is not well-formed."""
+    """Return the instances in the option `instances`, each once. ValueError if one is malformed."""
     return list(dict.fromkeys(Instance.from_dict(item) for item in params["instances"]))
 
 
 def secret_values(params: dict[str, Any]) -> list[str]:
-    """The credentials among the options, also in a kubeconfig that is given as data, and in URLs."""
+    """Return the credentials among the options, in a kubeconfig given as data, and in URLs."""
     return [value for key, value in _texts("", params) if key in _SECRET_KEYS] + [
         found for _key, value in _texts("", params) for found in _IN_URL.findall(value)
     ]
 
 
 def without_credentials(value: Any, key: str = "") -> Any:
-    """Options as they may be shown."""
+    """Return the options with their credentials replaced, so that they may be shown."""
     if isinstance(value, dict):
         return {name: without_credentials(item, str(name)) for name, item in value.items()}
     if isinstance(value, list):
@@ -180,7 +184,7 @@ def without_credentials(value: Any, key: str = "") -> Any:
 
 
 def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
-    """All texts in a value, each with the key that it has."""
+    """Yield every text in a value with the key that it has."""
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, dict):

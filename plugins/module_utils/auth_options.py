@@ -1,11 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options that say how an API server of Kubernetes is reached and who asks it.
+"""Options that describe how to reach a Kubernetes API server, and as which user.
 
 Names, types and aliases are those of AUTH_ARG_SPEC in kubernetes.core (plugins/module_utils/args_common.py), which
-turns them into a configured client. With a copy of their own, modules accept the options on a machine without
-kubernetes.core. The documentation is the doc fragment `kubernetes`.
+turns them into a configured client. This copy lets modules accept the options where kubernetes.core is not installed.
+The documentation is the doc fragment `kubernetes`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PROXY_HEADERS: dict[str, Any] = {
 }
 
 AUTH_ARG_SPEC: dict[str, Any] = {
-    # Its value may be a whole kubeconfig with credentials.
+    # The value may be a kubeconfig with credentials.
     "kubeconfig": {"type": "raw", "no_log": True},
     "context": {"type": "str"},
     "host": {"type": "str"},

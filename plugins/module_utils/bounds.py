@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bounds of every number that a user may give, as data, and the sentence about a value that is beyond them. Pure."""
+"""Bounds of every number that a user may set, and the error message for a value outside them. Data and checks. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ Number = Union[int, float]
 
 @dataclass(frozen=True)
 class Bounds:
-    """The least and the greatest value of an option, both allowed. unit: what it counts. whole: an integer."""
+    """Inclusive range of an option.
+
+    unit: the noun after "a whole" in messages. whole: integers only.
+    """
 
     least: Number
     greatest: Number
@@ -29,11 +32,11 @@ class Bounds:
 
     @property
     def allowed(self) -> str:
-        """The end of a sentence: "a whole number of seconds from 0 to 600"."""
+        """Return the range as the end of a sentence: "a whole number of seconds from 0 to 600"."""
         return f"a {'whole ' if self.whole else ''}{self.unit} from {self.least} to {self.greatest}"
 
     def number(self, value: Any) -> Number:
-        """Return the value as a number within the bounds. ValueError where it is none."""
+        """Convert the value to a number within the bounds. ValueError if that is impossible."""
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             raise ValueError("not a number")
         number = float(value)
@@ -46,7 +49,7 @@ def _seconds(least: Number, greatest: Number) -> Bounds:
     return Bounds(least, greatest, _SECONDS, whole=False)
 
 
-# Name of a module's option -> its bounds. What is beyond is a mistake, and no property of a target.
+# Option of a module -> its bounds. A value outside of them is the user's mistake and says nothing about a target.
 BOUNDS = {
     "concurrency": Bounds(1, 1000, _COUNT),
     "node_concurrency": Bounds(1, 1000, _COUNT),
@@ -70,7 +73,7 @@ BOUNDS = {
 
 
 def wrong_number(name: str, value: Any, bounds: Bounds) -> str | None:
-    """Return the sentences about a value that is no number within its bounds, None where it is one."""
+    """Return the error message for a value that is not a number within the bounds, or None."""
     try:
         bounds.number(value)
     except ValueError:
@@ -80,7 +83,7 @@ def wrong_number(name: str, value: Any, bounds: Bounds) -> str | None:
 
 
 def check_bounds(params: Mapping[str, Any]) -> None:
-    """Raise ValueError with one sentence for each option whose value is out of its bounds; NaN is out of all bounds."""
+    """Raise ValueError with one sentence for each option that is out of its bounds. NaN is out of all bounds."""
     wrong = [
         wrong_number(name, params[name], bounds) for name, bounds in BOUNDS.items() if params.get(name) is not None
     ]

@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Python libraries that some of the work needs: which of them an interpreter lacks, and how to install them.
+"""Required Python libraries: find the ones that an interpreter lacks, and the command that installs them.
 
-Nothing here imports a library before it was found, so that this also runs where none of them is.
+No library is imported before it has been found, so this file also runs where none of them is installed.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ COLLECTION = "kubernetes.core"
 
 @dataclass(frozen=True)
 class Library:
-    """A library as pip knows it.
+    """Python library as pip knows it.
 
-    modules: what has to be importable. requirement: what pip is told. least: the lowest version (major, minor) that can
-    be used, where an older one may be found. purpose: what it is needed for.
+    modules: modules that must be importable. requirement: argument for pip. least: lowest usable version (major,
+    minor), if an older one may be installed. purpose: why it is needed.
     """
 
     modules: tuple[str, ...]
@@ -36,7 +36,7 @@ class Library:
     least: tuple[int, ...] = ()
 
 
-# requirements.txt has the same. The library kubernetes brings websocket-client, and keystoneauth1 brings requests.
+# Same as requirements.txt. kubernetes depends on websocket-client, and keystoneauth1 on requests.
 LIBRARIES = {
     "kubernetes": Library(("kubernetes", "websocket"), "kubernetes>=24.2.0", "to reach an API server"),
     "keystoneauth1": Library(("keystoneauth1", "requests"), "keystoneauth1>=4.0.0", "to log in to Keystone"),
@@ -48,8 +48,11 @@ LIBRARIES = {
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A Python. place: of which machine, as the end of a sentence. managed: pip refuses to install into it, since it
-    belongs to the operating system (PEP 668)."""
+    """Python interpreter.
+
+    place: its machine, as the end of a sentence. managed: pip refuses to install into it, because it belongs to the
+    operating system (PEP 668).
+    """
 
     path: str
     place: str
@@ -57,14 +60,17 @@ class Interpreter:
 
 
 def this_interpreter(place: str = "") -> Interpreter:
-    """The Python that runs this. place: how to call the machine; the default is its own name."""
+    """Return the interpreter that runs this code.
+
+    place: name of the machine in messages; by default its host name.
+    """
     marker = os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
     managed = sys.prefix == sys.base_prefix and os.path.exists(marker)
     return Interpreter(sys.executable or "python3", place or f"on {platform.node()}", managed)
 
 
 def missing(names: Iterable[str]) -> list[str]:
-    """Those of these libraries that this interpreter cannot use: not installed, or too old."""
+    """Return the libraries that this interpreter cannot use, because they are not installed or too old."""
     return [name for name in names if not _usable(LIBRARIES[name])]
 
 
@@ -75,7 +81,7 @@ def _usable(library: Library) -> bool:
 
 
 def _found(module: str) -> bool:
-    """Whether a module can be found. A package on the way to it is imported, and may be missing itself."""
+    """Return whether a module can be found. Its parent packages are imported, and may be missing as well."""
     try:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):
@@ -88,7 +94,7 @@ def _version(module: str) -> tuple[int, ...]:
 
 
 def lacks(names: Sequence[str], interpreter: Interpreter) -> str:
-    """Return the sentences about libraries that an interpreter lacks, with the command that installs all of them."""
+    """Return the error message for libraries that an interpreter lacks, with the command that installs them all."""
     wanted = [LIBRARIES[name] for name in names]
     told = " and ".join(f"{name} ({library.purpose})" for name, library in zip(names, wanted))
     requirements = " ".join(shlex.quote(library.requirement) for library in wanted)
@@ -103,12 +109,12 @@ def lacks(names: Sequence[str], interpreter: Interpreter) -> str:
 
 
 def lacks_here(*names: str) -> str:
-    """Return the same about the Python that runs this. names: what could not be imported."""
+    """Return the error message for libraries that could not be imported here."""
     return lacks(names, this_interpreter())
 
 
 def lacks_collection(place: str = "on the controller") -> str:
-    """Return the sentences about the missing collection."""
+    """Return the error message for the missing collection kubernetes.core."""
     return (
         f"The collection {COLLECTION} is missing {place}, and the transport kubernetes needs it. "
         f"Next: ansible-galaxy collection install {COLLECTION}"

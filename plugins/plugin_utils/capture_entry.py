@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What one capture of one access point brought to a run, or why it brought nothing. Pure; results are untrusted."""
+"""Result of one capture at one access point, or the reason why it has none. Pure; module results are untrusted."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import printable
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import Reason
 
-# What Ansible says of a module that did not even start: the reason stands in what the interpreter or shell said.
+# If a module does not start, Ansible puts the message of the interpreter or shell into these keys.
 _SEE_ELSEWHERE = ("module_stderr", "module_stdout")
 _LONGEST = 2000
 
 
 @dataclass(frozen=True)
 class Missed:
-    """Why an access point brought nothing. reason: a word of the ledger."""
+    """Reason why an access point has no capture. reason: a value of Reason."""
 
     error: str
     reason: str
 
 
 def error_of(result: Mapping[str, Any]) -> Missed | None:
-    """Return why a result is one of a failure, or None."""
+    """Return the error of a failed result, or None."""
     if not result.get("failed") and not result.get("unreachable"):
         return None
     words = str(result.get("msg") or "It failed without a message.")
@@ -41,7 +41,10 @@ def error_of(result: Mapping[str, Any]) -> Missed | None:
 def captured(
     about: Mapping[str, str], brought: str, missed: Missed | None, result: Mapping[str, Any], shows_table: bool
 ) -> dict[str, Any]:
-    """Return the entry of one capture, as bundle_capture documents it. about: its run, host and cluster."""
+    """Return the entry of one capture, as bundle_capture documents it.
+
+    about: its run, host and cluster.
+    """
     would = result.get("would")
     entries = [each for each in would if isinstance(each, Mapping)] if isinstance(would, list) else []
     possible = sum(1 for each in entries if each.get("reason") == Reason.CHECK_MODE.value)

@@ -1,11 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the controller does for a run that may be interrupted: end its modules, and say where the captures are.
+"""Controller side of interruptions: end the modules of a run, and show where its captures are.
 
 A worker of ansible-core runs one task. It is a child of the process that the user started and interrupts, here called
-the main process. Only that can show something in the end: so workers leave notes in the temporary folder that all of
-them share (DEFAULT_LOCAL_TMP), and it reads them when it exits.
+the main process. Only the main process can show text at the end. Workers therefore leave notes in the temporary folder
+that they share (DEFAULT_LOCAL_TMP), and the main process reads them when it exits.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ RUN_NOTE, PLACE_NOTE = "cloudpods-run-", "cloudpods-place-"
 
 @contextlib.contextmanager
 def without_signals() -> Iterator[None]:
-    """Threads that are started in the block are never given a signal: the main thread of the process is.
+    """Start threads in this block that never get a signal, so that the main thread of the process gets them.
 
-    Linux gives a signal to any thread that does not block it. Python runs handlers in the main thread, which does not
-    wake up from a system call when another thread was given the signal. ansible-core 2.19 sends SIGINT and SIGTERM to
-    its workers in quick succession; on a busy machine another thread is given both, and the worker goes on.
+    Linux delivers a signal to any thread that does not block it. Python runs handlers in the main thread, which does
+    not wake up from a system call when another thread got the signal. ansible-core 2.19 sends SIGINT and SIGTERM to its
+    workers in quick succession. On a busy machine another thread may get both, and the worker would continue.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
@@ -58,17 +58,17 @@ def without_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def ending_with_parent() -> Iterator[None]:
-    """Within the block, end this worker, and what it runs, when the main process has gone.
+    """End this worker, and what it runs, if the main process disappears during the block.
 
-    Workers of ansible-core have a session of their own since release 2.19, and go on when the main process is killed or
-    loses its terminal; those of earlier releases go on when it is killed.
+    Since release 2.19, workers of ansible-core have a session of their own, and survive when the main process is killed
+    or loses its terminal. Workers of earlier releases survive when it is killed.
     """
     parent, ended = os.getppid(), threading.Event()
 
     def watch() -> None:
         while not ended.wait(LOOK_SECONDS):
             if os.getppid() != parent:
-                # Release 2.19 hands it on to what the worker runs. Else the module notices that nobody reads it.
+                # Release 2.19 forwards the signal to the module. Otherwise the module notices its closed output.
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
 
@@ -81,22 +81,25 @@ def ending_with_parent() -> Iterator[None]:
 
 
 def begun(run: RunFolder, output: str, remote: bool, inventory: Sequence[str]) -> str:
-    """Note which process owns a run. Return the line that says where its captures go. For a worker; OSError.
+    """Record the process that owns a run. Return the line that states where its captures go. For workers; OSError.
 
-    remote: whether a host of the play is another machine. inventory: the sources that the user gave.
+    remote: a host of the play is another machine. inventory: sources that the user gave.
     """
     mark_running(run, os.getppid())
     seal = seal_command(run.id, output, inventory if remote else ())
     note = {"folder": run.folder, "remote": remote, "seal": seal}
     with contextlib.suppress(OSError):
-        # Without it, nothing is shown at an interruption; the line below names the place all the same.
+        # Without the note, nothing is shown at an interruption, but the line below names the place.
         Path(constants.DEFAULT_LOCAL_TMP, f"{RUN_NOTE}{run.id}").write_text(json.dumps(note), encoding="utf-8")
     return location_line(run.folder, run.id, output, remote, inventory)
 
 
 @contextlib.contextmanager
 def noting_place() -> Iterator[None]:
-    """Let a module on this machine note where its captures are while it runs. Not for modules that are told where."""
+    """Let a module on this machine record where its captures are while it runs.
+
+    For modules without an option that tells them where.
+    """
     path = Path(constants.DEFAULT_LOCAL_TMP, f"{PLACE_NOTE}{os.getpid()}")
     os.environ[PLACE_VARIABLE] = str(path)
     try:
@@ -107,7 +110,7 @@ def noting_place() -> Iterator[None]:
 
 
 def _at_exit(main: int) -> None:
-    """In the main process, say where the captures are of runs that were not sealed; remove folders of empty runs."""
+    """In the main process, show where the captures of unsealed runs are, and remove folders of empty runs."""
     if os.getpid() != main:
         return
     folder = Path(constants.DEFAULT_LOCAL_TMP)
@@ -115,7 +118,7 @@ def _at_exit(main: int) -> None:
         run = json.loads(note.read_text(encoding="utf-8"))
         if not is_unsealed(run["folder"]):
             continue
-        # Modules that were interrupted are about to end, and to write what they have.
+        # Interrupted modules end soon, and write their captures before.
         ended = wait_until_ended(run["folder"])
         if run["remote"]:
             _show(f"The run was not sealed. Its captures are in {run['folder']} and elsewhere. Next: {run['seal']}")
@@ -133,5 +136,5 @@ def _show(line: str) -> None:
     Display().display(line, stderr=True)
 
 
-# The main process imports action plugins before it starts workers. Workers end without the functions of atexit.
+# The main process imports action plugins before it starts workers. Workers end without running atexit functions.
 atexit.register(_at_exit, os.getpid())

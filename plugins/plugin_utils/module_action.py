@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Base class of the action plugins: the module of the same name, with its result reduced to what is documented.
+"""Base class of the action plugins: run the module of the same name, and reduce its result to documented keys.
 
-A module runs on a machine that may be hostile, and Ansible trusts its result more than one would expect: the key
+A module runs on a machine that may be hostile, and Ansible trusts its result more than expected: the key
 `ansible_facts` of any result sets variables of the host (_process_pending_results in
 ansible/plugins/strategy/__init__.py), which override the defaults of roles.
 """
@@ -25,7 +25,7 @@ from ansible.release import __version__
 
 TRUSTS_EXCEPTIONS = tuple(int(number) for number in __version__.split(".")[:2]) < (2, 19)
 MODULES = Path(__file__).resolve().parents[1] / "modules"
-# What Ansible itself puts into results, of a module that succeeded, failed, was skipped or runs in the background.
+# Keys that Ansible itself adds to results, whether a module succeeds, fails, is skipped or runs in the background.
 COMMON_KEYS = frozenset(
     ("changed", "failed", "msg", "skipped", "unreachable", "warnings", "deprecations", "exception", "invocation",
      "rc", "stdout", "stderr", "module_stdout", "module_stderr", "ansible_job_id", "started", "finished",
@@ -35,7 +35,10 @@ COMMON_KEYS = frozenset(
 
 @functools.cache
 def documented_keys(module: str) -> frozenset[str]:
-    """Return the keys that RETURN of a module of this collection documents. module: its name without the collection."""
+    """Return the keys that the RETURN of a module of this collection documents.
+
+    module: its name without the collection.
+    """
     tree = ast.parse((MODULES / f"{module}.py").read_text(encoding="utf-8"))
     texts = [
         node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "RETURN"
@@ -44,16 +47,17 @@ def documented_keys(module: str) -> frozenset[str]:
 
 
 def reduced(result: Mapping[str, Any], keys: frozenset[str]) -> dict[str, Any]:
-    """Return a result with these keys, the common ones and Ansible's own (`_ansible_*`), and no other."""
+    """Return a result with only these keys, the common ones, and Ansible's own (`_ansible_*`)."""
     return {key: value for key, value in result.items() if key in keys | COMMON_KEYS or key.startswith("_ansible_")}
 
 
 def as_result(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what run returns; where needed, also the result that says by which exception of Ansible's it ended.
+    """Return the result of run, or the result that describes the exception of Ansible that ended it.
 
-    Before release 2.19, ansible-core marks the texts of a returned result as no templates, but not the text of such an
-    exception (TaskExecutor._execute in ansible/executor/task_executor.py). With a text of a hostile machine in it, such
-    as what its SSH server says, a task that shows it would execute it. Later releases trust no text but a playbook's.
+    Before release 2.19, ansible-core marks the texts of a returned result as data, but not the text of such an
+    exception (TaskExecutor._execute in ansible/executor/task_executor.py). If that text came from a hostile machine,
+    for example its SSH server, a task that shows it would evaluate it as a template. Later releases only trust texts of
+    playbooks.
     """
     try:
         return run()
@@ -81,9 +85,9 @@ def action_of(action: ActionBase, name: str, task: Any) -> ActionBase:
 
 
 def with_module_defaults(name: str, options: dict[str, Any], task: Any, templar: Any) -> dict[str, Any]:
-    """Return the options of a module with what module_defaults of the play say besides.
+    """Return the options of a module, completed by module_defaults of the play.
 
-    Ansible applies them to the module that a task names; actions that choose a module do it themselves, as
+    Ansible applies them only to the module that a task names. Actions that choose a module apply them themselves, as
     ansible.builtin.package does.
     """
     if hasattr(module_common, "_apply_action_arg_defaults"):  # since ansible-core 2.19
@@ -100,11 +104,11 @@ class ModuleAction(NormalAction):  # type: ignore[misc]  # of a library without 
     """Run the module of the action's name and reduce its result."""
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the module's result without facts and without keys that it does not document."""
+        """Return the module's result without facts and undocumented keys."""
         result = as_result(lambda: super(ModuleAction, self).run(tmp, task_vars))
         kept = reduced(result, documented_keys(self._task.action.rpartition(".")[2]))
-        # The one fact that the controller made: core's modules may not set it (remove_internal_keys in
-        # ansible/vars/clean.py). Without it, each task would look for a Python again.
+        # Set by the controller only: modules may not set it (remove_internal_keys in ansible/vars/clean.py). Without
+        # it, each task would search for a Python again.
         if self._discovered_interpreter_key:
             kept["ansible_facts"] = {self._discovered_interpreter_key: self._discovered_interpreter}
         return kept

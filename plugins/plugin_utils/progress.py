@@ -1,12 +1,12 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Action plugins that show signs of life while their module runs: a line on the terminal every ten seconds.
+"""Action plugins that show a progress line on the terminal every ten seconds while their module runs.
 
     cluster-a  log_watch  40 s of at most 600 s: 12 streams, 18,234 lines, 3 hits
 
-The module runs exactly as it would without. The line goes to standard error, and only when that is a terminal on which
-nothing else is to be read by a program.
+The module runs exactly as it would without the line. The line goes to standard error, and only to a terminal whose
+output no program reads.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.interruption
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import ModuleAction
 
 EVERY_SECONDS = 10.0
-# The user's variable for another interval; 0 for no lines.
+# Variable for another interval; 0 shows no lines.
 EVERY_VARIABLE = "cloudpods_progress_seconds"
-# So many hosts at most show a line in the same ten seconds; where more run at once, they take turns.
+# Maximum number of hosts that show a line in the same interval. More hosts take turns.
 HOSTS_AT_ONCE = 10
 MAX_FILE_BYTES = 4096
 MAX_COUNTS = 12
 NAME = re.compile(r"[a-z][a-z ]{0,29}\Z")
-# What prints for people on standard output. Everything else may be read by a program.
+# Callbacks whose standard output people read. The output of others may be read by a program.
 FOR_PEOPLE = frozenset(
     ("default", "ansible.builtin.default", "minimal", "ansible.builtin.minimal", "yaml", "community.general.yaml",
      "debug", "ansible.posix.debug", "unixy", "community.general.unixy")
@@ -49,23 +49,23 @@ FOR_PEOPLE = frozenset(
 
 
 def terminal_of(descriptor: int) -> int | None:
-    """Which terminal (its device number) a descriptor is connected to, or None."""
+    """Return the device number of the terminal of a descriptor, or None."""
     try:
         return os.fstat(descriptor).st_rdev if os.isatty(descriptor) else None
     except OSError:
         return None
 
 
-# Seen when this is imported, which the strategy does before it forks: the workers of ansible-core have no terminal.
-# Imported by a worker all the same, it sees none, and nothing is shown.
+# Read at import, because the strategy imports this before it forks, and workers of ansible-core have no terminal. If a
+# worker imports it, it finds no terminal, and nothing is shown.
 STDOUT_TERMINAL, STDERR_TERMINAL = terminal_of(1), terminal_of(2)
 
 
 def may_show(stdout: int | None, stderr: int | None, callback: str, arguments: Mapping[str, Any]) -> bool:
-    """Whether lines on standard error reach a person, and nothing but a person.
+    """Return whether lines on standard error reach a person, and no program.
 
     stdout, stderr: their terminals. A runner (AWX, ansible-navigator, ansible-rulebook) gives Ansible a terminal of its
-    own and reads events from it with a callback of its own: on the same terminal nothing may come between.
+    own, and reads events from it with a callback of its own. No other text may come between these events.
     """
     if stderr is None:
         return False
@@ -73,14 +73,14 @@ def may_show(stdout: int | None, stderr: int | None, callback: str, arguments: M
 
 
 def turns(host: str, hosts: list[str], forks: int, every: float) -> tuple[float, float]:
-    """Seconds until a host shows its first line, and between its lines."""
+    """Return the seconds before the first line of a host, and between its lines."""
     rounds = -(-min(len(hosts), forks) // HOSTS_AT_ONCE) or 1
     mine = hosts.index(host) % rounds if host in hosts else 0
     return every * (1 + mine), every * rounds
 
 
 def line(host: str, module: str, elapsed: float, document: Mapping[str, Any]) -> str:
-    """What is shown. document: what read_document returns."""
+    """Return the progress line. document: result of read_document()."""
     text = f"{host}  {module}  {elapsed:.0f} s"
     if "seconds" in document:
         text += f" of at most {document['seconds']:.0f} s"
@@ -89,7 +89,7 @@ def line(host: str, module: str, elapsed: float, document: Mapping[str, Any]) ->
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """The progress file, or {} while there is none and when it is not what our modules write."""
+    """Return the progress file, or {} if there is none or it does not have the expected form."""
     try:
         with path.open("rb") as file:
             document = json.loads(file.read(MAX_FILE_BYTES))
@@ -121,11 +121,11 @@ def _number(count: int | list[int]) -> str:
 
 @contextlib.contextmanager
 def file_for_module() -> Iterator[Path]:
-    """The path of a file that the module writes to, in a private folder that lasts as long as the block.
+    """Provide the path of a file for the progress of the module, in a private folder that the block removes.
 
-    A worker of ansible-core runs one task, and a module on this machine inherits the environment that is set here.
-    Elsewhere, and as another user, it does not, and the line shows the time alone: to look over a connection that is in
-    use is not safe. Where no folder can be made, nothing comes of it either: the module still runs.
+    A worker of ansible-core runs one task, and a module on this machine inherits the environment that is set here. On
+    other machines, and as another user, it does not, and the line shows only the time: reading over a connection in use
+    is not safe. If no folder can be created, the module runs without progress.
     """
     with contextlib.ExitStack() as stack:
         path = Path(os.devnull, "none")
@@ -143,10 +143,10 @@ def file_for_module() -> Iterator[Path]:
 
 
 class ProgressAction(ModuleAction):
-    """Run a module and show signs of life meanwhile."""
+    """Run a module and show its progress."""
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The module's result, whatever it is."""
+        """Return the module's result unchanged."""
         task_vars = task_vars or {}
         every = self._interval(task_vars)
         callback = constants.DEFAULT_STDOUT_CALLBACK
@@ -162,7 +162,7 @@ class ProgressAction(ModuleAction):
                 return self._run_module(tmp, task_vars)
             finally:
                 ended.set()
-                # No line after the module's end.
+                # Show no line after the end of the module.
                 thread.join()
 
     def _run_module(self, tmp: Any, task_vars: dict[str, Any]) -> dict[str, Any]:

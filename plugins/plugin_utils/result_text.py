@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The end of a run for people: one text, and one message where the run counts as failed. Pure."""
+"""Text and failure message at the end of a run. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import printable
 
-# The verdicts of a watch and of an audit, the worst first. Others stand behind them.
+# Verdicts of log watches and audits, the worst first. Other verdicts come last.
 WORST_FIRST = ("dropping", "critical", "stuck", "warning", "busy", "unknown", "healthy", "ok")
 GOOD = ("healthy", "ok")
 MOST_NAMES = 5
 NOTHING, WOULD_NOTHING = "Nothing was captured", "Nothing would be captured"
-# Where bundle_seal begins to tell of the first row that is not complete, which the table has, too.
+# Beginning of the part of a bundle_seal message about the first incomplete row, which the table shows as well.
 FIRST_ROW = " The first: "
 
 Entry = Mapping[str, Any]
@@ -25,10 +25,10 @@ Lines = Sequence[str]
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a run. lines: the text, without the path of the bundle. failure: why it counts as failed, or "".
+    """End of a run. lines: text without the path of the bundle. failure: why the run failed, or "".
 
-    short: the same without what the text has already. Ansible shows the message of a failed task up to twice.
-    errors: each error of an access point once, with the access points: [{error, access_points}].
+    short: failure without what the text already states, because Ansible shows the message of a failed task up to twice.
+    errors: each error of access points once, with its access points: [{error, access_points}].
     """
 
     lines: list[str] = field(default_factory=list)
@@ -39,9 +39,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Policy:
-    """When the run counts as failed. may_fail: whether it does where nothing is captured at all.
+    """Conditions under which a run fails. may_fail: it fails if nothing is captured at all.
 
-    failures: messages of what found the run to be failed, the first of which counts.
+    failures: failure messages; the first one counts.
     """
 
     may_fail: bool
@@ -53,7 +53,10 @@ class Policy:
 
 
 def outcome(entries: Sequence[Entry], tables: Sequence[Lines], policy: Policy) -> Outcome:
-    """Return the end of a run. entries: what bundle_capture returned. tables: those made on the controller."""
+    """Return the end of a run.
+
+    entries: results of bundle_capture. tables: tables made on the controller.
+    """
     errors = grouped(entries)
     if errors and not any(each["brought"] for each in entries):
         return _nothing(NOTHING, errors, policy)
@@ -62,7 +65,7 @@ def outcome(entries: Sequence[Entry], tables: Sequence[Lines], policy: Policy) -
 
 
 def planned(entries: Sequence[Entry], policy: Policy) -> Outcome:
-    """Return the same for check mode: what would be done."""
+    """Return the end of a run in check mode: what would be done."""
     errors = grouped(entries)
     failing = [each for each in entries if each["missed"]]
     if errors and len(failing) == len(entries):
@@ -85,7 +88,7 @@ def grouped(entries: Iterable[Entry]) -> list[dict[str, Any]]:
 
 
 def blocks(parts: Iterable[Lines]) -> list[str]:
-    """Return the lines of all parts that have any, with an empty line between two."""
+    """Join the non-empty parts with an empty line between them."""
     lines: list[str] = []
     for part in parts:
         if part:
@@ -102,7 +105,7 @@ def without_bundle(table: Lines) -> list[str]:
 
 
 def _nothing(what: str, errors: Sequence[Mapping[str, Any]], policy: Policy) -> Outcome:
-    """Return the end of a run in which every access point failed: each error once."""
+    """Return the end of a run in which every access point failed."""
     found = [dict(each) for each in errors]
     names = [name for each in errors for name in each["access_points"]]
     lines = _told(errors) if len(names) > 1 else [errors[0]["error"]]
@@ -122,7 +125,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _of_access_points(entries: Sequence[Entry]) -> list[list[str]]:
-    """Return the tables of the access points, the worst first. Of several, each has its name above it."""
+    """Return the tables of the access points, the worst first. If there are several, each has a title."""
     own = sorted((each for each in entries if each["table"]), key=_rank)
     if len(own) < 2:
         return [list(each["table"]) for each in own]

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which of the variables of a host say how its API server is reached, and which facts must not be there."""
+"""Select the variables of a host that describe its API server, and find facts that must not be set."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.variables import CONNECTION, PREFIX
 
-# Options of kubernetes.core. Their variables have the prefix: a site's own context or proxy is not meant for us.
+# Options of kubernetes.core. The variables have a prefix, because a site may use `context` or `proxy` for itself.
 CONNECTION_OPTIONS = tuple(variable.name for variable in CONNECTION)
 # Values of ansible_connection for the controller itself.
 LOCAL = ("local", "ansible.builtin.local")
 UNPREFIXED = ("kubeconfig", "context")
-# The only group whose variables, and those of its hosts, may lack the prefix.
+# Only variables of this group and its hosts may lack the prefix.
 GROUP = "cloudpods"
 # Variables of the roles of this collection.
 _OURS = re.compile(r"(cloudpods|bundle|capture_stacks|capture_profiles|audit_health|watch_logs|preflight)_")
@@ -25,10 +25,10 @@ _OURS = re.compile(r"(cloudpods|bundle|capture_stacks|capture_profiles|audit_hea
 
 @dataclass(frozen=True)
 class Connection:
-    """Variables of one host that say how the API server is reached.
+    """Variables of one host that describe how to reach its API server.
 
-    taken: option -> variable. deprecated: those of them without the prefix. ignored: variables without the prefix that
-    are not taken, because something else may have set them.
+    taken: option -> variable. deprecated: taken variables without the prefix. ignored: variables without the prefix
+    that are not taken, because something else may have set them.
     """
 
     taken: dict[str, str]
@@ -39,11 +39,11 @@ class Connection:
 def connection_variables(
     names: Container[str], facts: Container[str], common: Container[str], groups: Iterable[str]
 ) -> Connection:
-    """Return which variables of a host are taken for its connection.
+    """Return the variables of a host that describe its connection.
 
-    names: its variables. facts: its facts. common: the variables of every host, such as those of `all` or of the run.
-    groups: the groups that it is in. Variables without the prefix are taken, for now, where only the group cloudpods or
-    its hosts can have set them: not from facts, from another group, or for all hosts.
+    names: its variables. facts: its facts. common: variables of every host, such as those of `all` or of the run.
+    groups: the groups of the host. Variables without the prefix are deprecated. They are taken only if nothing but the
+    group cloudpods or its hosts can have set them: not from facts, from another group, or for all hosts.
     """
     taken = {option: PREFIX + option for option in CONNECTION_OPTIONS if PREFIX + option in names}
     bare = [name for name in UNPREFIXED if name in names and name not in taken]
@@ -54,7 +54,7 @@ def connection_variables(
 
 
 def connection_of(host_vars: Mapping[str, Any], names: Container[str], hostvars: Mapping[str, Any]) -> Connection:
-    """Return the same of variables as Ansible has them. names: the names of the host's variables."""
+    """Apply connection_variables() to Ansible's variables. names: names of the host's variables."""
     return connection_variables(
         names, host_vars.get("ansible_facts") or {}, hostvars["localhost"], host_vars.get("group_names") or ()
     )
@@ -66,7 +66,7 @@ def own_facts(facts: Iterable[str]) -> list[str]:
 
 
 def refusal(facts: Mapping[str, Iterable[str]]) -> str:
-    """Return why a run must not begin: facts, by host, that would decide what it does. "" where there are none."""
+    """Return why a run must not begin: facts, by host, that would change what it does; "" if there are none."""
     found = {host: own_facts(names) for host, names in facts.items()}
     told = "; ".join(f"The facts of {host} set {', '.join(names)}" for host, names in found.items() if names)
     if not told:

@@ -1,21 +1,22 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check that a folder is safe for captures: nobody else can replace what is in it, and there is room."""
+"""Check that a folder is safe for captures: no other user can replace its content, and there is enough room."""
 
 from __future__ import annotations
 
 import os
 import stat
 
-# A capture of one service takes a few MB; a run that finds less room than this is not begun.
+# A capture of one service takes a few MB. A run does not start with less room than this.
 MIN_FREE_BYTES = 64 << 20
 
 
 def ownership_problem(path: str) -> str:
-    """Why a folder that is there is not ours to write to, or "". A link counts as well as the folder that it leads to.
+    """Return why another user could replace the content of an existing folder, or "".
 
-    Another user of the machine may have made it, to read or to replace what is written there.
+    For a link, both the link and its target are checked. Another user may have created it to read or replace what is
+    written there.
     """
     for status in (os.lstat(path), os.stat(path)):
         # Under sudo, the folder usually belongs to the user who called it.
@@ -27,9 +28,9 @@ def ownership_problem(path: str) -> str:
 
 
 def check_folder(output: str) -> None:
-    """ValueError unless this user, and nobody else, can make and replace a folder in output, and there is room.
+    """Raise ValueError unless only this user can create and replace a folder in output, and there is enough room.
 
-    output need not be there yet: then it is about the folder that it would be made in.
+    If output does not exist yet, its nearest existing parent is checked.
     """
     place = os.path.realpath(output)
     while not os.path.lexists(place):

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Replace the identities in a bundle's folder by tokens, before it is sealed: in files, in their paths, in the rows."""
+"""Replace identities in the folder of a bundle by tokens before sealing: in files, paths and ledger rows."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from .folder_redaction import RedactionResult
 from .manifest import folder_files
 from .store import DIRECTORY_MODE, ledger_bytes, make_directory, write_file
 
-# The name of a process on a host, which tells nothing: region-4711.
+# Name of a process on a host, which reveals nothing: region-4711.
 _PROCESS = re.compile(r"(?P<component>.+)-\d+")
-# Where files wait that get a new path. No part may hold a hidden one.
+# Temporary folder for files that get a new path. Parts cannot contain it, because hidden names are refused.
 _WAITING = ".renamed"
 
 
@@ -35,9 +35,9 @@ def replace_identities(
     redactor: Redactor,
     tokens: PseudonymTable,
 ) -> tuple[list[LedgerRow], list[LedgerRow], dict[str, Any]]:
-    """Replace them in the folder; the rows as they are now, the same with tokens, and what is said of the run.
+    """Replace identities in the folder. Return the current rows, the rows with tokens, and the run's facts with tokens.
 
-    run: its id stays, as its user has named it. looked: gets what came of it.
+    run: its id stays, because the user has chosen it. looked: result of the redaction, which is updated.
     """
     identities = FolderPseudonymizer(folder, rows, run, tokens)
     identities.replace_in_files(looked)
@@ -50,7 +50,10 @@ def replace_identities(
 
 
 class FolderPseudonymizer:
-    """The work on one bundle. tokens: of the map, which gets new ones. folder: of the bundle."""
+    """Replacement of identities in one bundle.
+
+    folder: of the bundle. tokens: table of the identity map, which gets new entries.
+    """
 
     def __init__(self, folder: str, rows: Sequence[LedgerRow], run: dict[str, Any], tokens: PseudonymTable) -> None:
         self._folder = folder
@@ -71,7 +74,7 @@ class FolderPseudonymizer:
         self._paths: dict[str, str] = {}
 
     def replace_in_files(self, looked: RedactionResult) -> None:
-        """Replace them in every file and path. A file that cannot be looked through is removed."""
+        """Replace identities in every file and path. Remove a file that cannot be searched."""
         paths = [path for path, _stream in folder_files(self._folder)]
         taken: dict[str, bool] = {}
         for path in paths:
@@ -92,11 +95,14 @@ class FolderPseudonymizer:
         self._move()
 
     def _path(self, path: str) -> str:
-        """A path with tokens. Its components are names, also short ones."""
+        """Replace the identities in a path. Its components are names, also short ones."""
         return "/".join(self._pseudonyms.name(part) for part in path.split("/"))
 
     def _move(self) -> None:
-        """Give the files their new paths, by way of a folder of their own: one's new path may be another's old one."""
+        """Rename the files to their new paths.
+
+        They are first moved to a temporary folder, because the new path of one may be the old path of another.
+        """
         waiting = os.path.join(self._folder, _WAITING)
         os.mkdir(waiting, DIRECTORY_MODE)
         moved = {path: target for path, target in self._paths.items() if path != target}
@@ -112,7 +118,7 @@ class FolderPseudonymizer:
         os.rmdir(waiting)
 
     def rows(self, rows: Iterable[LedgerRow]) -> list[LedgerRow]:
-        """The rows with tokens, and with the paths that the files have now."""
+        """Return the rows with tokens, and with the new paths of files."""
         return [self._row(entry) for entry in rows]
 
     def _row(self, entry: LedgerRow) -> LedgerRow:
@@ -127,7 +133,7 @@ class FolderPseudonymizer:
             instance=self._pseudonyms.name(entry.instance),
             component=self._pseudonyms.text(entry.component),
             container=self._pseudonyms.text(entry.container),
-            # Some hold the name of a database.
+            # Some capture names contain the name of a database.
             capture=self._pseudonyms.text(entry.capture),
             message=self._pseudonyms.text(entry.message),
             path=self._new_path(entry.path),
@@ -138,16 +144,19 @@ class FolderPseudonymizer:
         return self._paths.get(path) or self._path(path) if path else ""
 
     def value(self, value: Any) -> Any:
-        """Plain values with tokens."""
+        """Replace the identities in plain values."""
         return self._pseudonyms.value(value)
 
     def counts(self) -> dict[str, int]:
-        """How often something of each kind was replaced so far."""
+        """Return the replacements of each kind so far."""
         return dict(self._pseudonyms.counts)
 
 
 def _stated(rows: Iterable[LedgerRow]) -> Iterable[tuple[str, str, str]]:
-    """The names in rows, with kinds, and with what stays before their tokens: of a pod, its component."""
+    """Yield the names in rows with their kind and the prefix of their token.
+
+    The prefix of a pod is its component.
+    """
     rows = list(rows)
     for node in dict.fromkeys(entry.node for entry in rows):
         yield node, HOST, ""
@@ -167,15 +176,15 @@ def _is_process(component: str, instance: str) -> bool:
 
 
 def _with_folders(path: str) -> dict[str, bool]:
-    """A path and all folders above it, and whether each is a folder."""
+    """Return a path and all folders above it; True marks a folder."""
     parts = path.split("/")
     return {"/".join(parts[: number + 1]): number < len(parts) - 1 for number in range(len(parts))}
 
 
 def _free(path: str, taken: Mapping[str, bool]) -> str:
-    """The path, or one like it where that is taken: as something is really called like a token.
+    """Return the path, or a numbered variant if it is taken, because something real has the name of a token.
 
-    taken: paths, and whether each is a folder.
+    taken: path -> whether it is a folder.
     """
     parts = path.split("/")
     for place in range(len(parts)):
@@ -189,5 +198,5 @@ def _free(path: str, taken: Mapping[str, bool]) -> str:
 
 
 def _clashes(path: str, is_folder: bool, taken: Mapping[str, bool]) -> bool:
-    """Tell whether the path is taken. Two files may share a folder, but not a name."""
+    """Return whether the path is taken. Two files may share a folder, but not a name."""
     return path in taken and not (is_folder and taken[path])

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The last look for secrets: over every file of a bundle's folder, before it is sealed."""
+"""Final search for secrets in every file of a bundle's folder, before it is sealed."""
 
 from __future__ import annotations
 
@@ -19,25 +19,28 @@ from .store import redacted_rows, write_file
 
 @dataclass
 class RedactionResult:
-    """What came of it. replaced: how often each rule's marker stands in the files; changed: path -> size and sha256;
-    failed: path -> why, of files that were removed."""
+    """Result of the search.
+
+    replaced: markers in the files, by rule. changed: path -> size and SHA-256. failed: path -> reason, for files that
+    were removed.
+    """
 
     replaced: dict[str, int] = field(default_factory=dict)
     changed: dict[str, tuple[int, str]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
     def count(self, data: bytes) -> None:
-        """Add the markers in a file's content."""
+        """Add the markers in the content of a file."""
         for piece in texts_of(data):
             for rule, count in count_markers(piece).items():
                 self.replaced[rule] = self.replaced.get(rule, 0) + count
 
     def change(self, path: str, data: bytes) -> None:
-        """Note that a file has this content now."""
+        """Record the new content of a file."""
         self.changed[path] = (len(data), hashlib.sha256(data).hexdigest())
 
     def rows(self, rows: Iterable[LedgerRow], redactor: Redactor) -> list[LedgerRow]:
-        """The rows as they are for the files now."""
+        """Return the rows for the current files."""
         return [self._measured(entry) for entry in redacted_rows(rows, redactor, self.failed)]
 
     def _measured(self, entry: LedgerRow) -> LedgerRow:
@@ -47,14 +50,14 @@ class RedactionResult:
         return dataclasses.replace(entry, bytes=size, sha256=digest)
 
     def about(self, level: str) -> dict[str, Any]:
-        """What the manifest says of it."""
+        """Return the part `redaction` of the manifest."""
         return {"level": level, "replaced": dict(sorted(self.replaced.items()))}
 
 
 def redact_folder(folder: str, redactor: Redactor) -> RedactionResult:
-    """Take the secrets out of each file. What cannot be looked through is removed."""
+    """Redact the secrets in each file. Remove a file that cannot be searched."""
     looked = RedactionResult()
-    # Listed first, as files are replaced on the way.
+    # List first, because files are replaced in the loop.
     for path in [path for path, _stream in folder_files(folder)]:
         full = os.path.join(folder, *path.split("/"))
         with open(full, "rb") as source:

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The file that tells which token stands for which identity. It stays with its user, outside of every bundle."""
+"""File with the tokens of identities. It stays with its user, outside of every bundle."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from typing import Iterator
 from ..redact.pseudonym_table import PseudonymTable, parse_table
 from .store import FILE_MODE, json_bytes, make_directory, write_file
 
-# A million identities take some 60 MiB.
+# One million identities take about 60 MiB.
 MAX_BYTES = 256 << 20
 _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def check_map(path: str, bundle: str = "") -> None:
-    """Check that the map can be used: it is a good one, or there is none yet and one can be made. ValueError.
+    """Check that the identity map can be read, or can be created if there is none. ValueError.
 
-    bundle: the folder of a bundle, which may not hold it.
+    bundle: folder of a bundle, which must not contain the map.
     """
     place = os.path.dirname(os.path.abspath(path))
     if bundle and os.path.commonpath([os.path.realpath(bundle), os.path.realpath(place)]) == os.path.realpath(bundle):
@@ -38,9 +38,9 @@ def check_map(path: str, bundle: str = "") -> None:
 
 @contextlib.contextmanager
 def map_of_identities(path: str, bundle: str) -> Iterator[PseudonymTable]:
-    """The tokens of the map, which has the new ones, too, when the block ends, however it ends.
+    """Provide the table of the map, and save the table when the block ends, however it ends. ValueError, OSError.
 
-    Others that use the map wait until then, so that no token is lost or given twice. ValueError, OSError.
+    Other users of the map wait until then, so that no token is lost or used twice.
     """
     make_directory(os.path.dirname(os.path.abspath(path)))
     with _locked(_lock_of(path)):
@@ -53,7 +53,7 @@ def map_of_identities(path: str, bundle: str) -> Iterator[PseudonymTable]:
 
 
 def _lock_of(path: str) -> str:
-    # The map itself is replaced as a whole, so a lock on it would be one on the file of before.
+    # The map is replaced as a whole, so a lock on the map itself would lock the previous file.
     return path + ".lock"
 
 
@@ -72,7 +72,7 @@ def _locked(path: str) -> Iterator[None]:
 
 
 def _read(path: str) -> PseudonymTable:
-    """The tokens of a map; none where there is no file."""
+    """Return the table in a map, or an empty one if there is no file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | _OPEN)
     except FileNotFoundError:
@@ -106,7 +106,7 @@ def _refusal(path: str, error: OSError) -> ValueError:
 
 
 def _check_file(path: str, status: os.stat_result) -> None:
-    """ValueError unless it is a file of this user that nobody else can read or write."""
+    """Raise ValueError unless it is a regular file of this user without access for others."""
     if not stat.S_ISREG(status.st_mode):
         raise ValueError(f"{path} is not a regular file, so it is not used as the map of identities")
     if status.st_uid != os.geteuid():
@@ -118,7 +118,7 @@ def _check_file(path: str, status: os.stat_result) -> None:
 
 
 def _check_place(place: str, path: str) -> None:
-    """ValueError unless only this user can make and replace a file there."""
+    """Raise ValueError unless only this user can create and replace a file there."""
     place = os.path.realpath(place)
     while not os.path.lexists(place):
         place = os.path.dirname(place)

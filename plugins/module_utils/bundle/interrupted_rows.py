@@ -1,7 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rows of an interrupted run. What had not ended does not pass for complete, nor for a fault of its target. Pure."""
+"""Ledger rows of an interrupted run. Pure.
+
+What had not ended counts neither as complete nor as a failure of its target.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,17 @@ from ..capture_names import ACCESS, LOG_WATCH
 from ..model import Instance, LedgerRow, row, utc_moment, utc_text
 from ..reasons import Reason, Status, detail_of, verdict
 
-# Reasons of skipped rows that mean "there was no time for it".
+# Reasons of skipped rows that mean that there was no time left.
 _NO_TIME = (Reason.RUN_DEADLINE.value, Reason.NOT_ASKED.value, Reason.DUMP_AWAITED.value)
-# The durations of rows are rounded to milliseconds.
+# Durations in rows are rounded to milliseconds.
 _ROUNDING = datetime.timedelta(milliseconds=1)
 
 
 def mark_interrupted(entry: LedgerRow, moment: datetime.datetime) -> LedgerRow:
     """Return a row of a run that was interrupted at this moment.
 
-    A capture that ended before the interruption keeps its row. Of one that ended later, nobody can tell whether it
-    would have failed without the interruption; and a log that was watched for a shorter time than was asked for is not
-    watched completely.
+    A capture that ended before the interruption keeps its row. A later failure may be caused by the interruption. A log
+    that was watched for a shorter time than requested is not complete.
     """
     if not _ended_later(entry, moment):
         return entry
@@ -37,19 +39,22 @@ def mark_interrupted(entry: LedgerRow, moment: datetime.datetime) -> LedgerRow:
 
 
 def interruption_row(cluster: str, cause: str, moment: datetime.datetime) -> LedgerRow:
-    """Return the row that says of a whole part that its run was interrupted. cause: in words, "" where unknown."""
+    """Return the row that states that the run of a whole part was interrupted.
+
+    cause: what interrupted it, "" if unknown.
+    """
     by = f"by {cause}, " if cause else ""
     outcome = verdict(Reason.INTERRUPTED, f"{by}so what has no row here was not captured")
     return row(Instance(cluster=cluster, component="", name=""), ACCESS, outcome, started=utc_text(moment))
 
 
 def is_interruption_row(entry: LedgerRow) -> bool:
-    """Return whether a row is one that run_row() made."""
+    """Return whether interruption_row() made this row."""
     return entry.capture == ACCESS and entry.reason == Reason.INTERRUPTED.value and not entry.instance
 
 
 def _ended_later(entry: LedgerRow, moment: datetime.datetime) -> bool:
-    """Return whether a capture ended at or after the moment; a row without a start was made in the end."""
+    """Return whether a capture ended at or after the moment. Rows without a start are written at the end."""
     if not entry.started:
         return True
     return utc_moment(entry.started) + datetime.timedelta(seconds=entry.duration) + _ROUNDING >= moment

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The closing table of stacks, and the ready-to-paste issue of a whole run. Pure; the texts in them are untrusted."""
+"""Closing table of stack captures, and issue.md, the report of a run for an issue. Pure; texts are untrusted."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Loader = Callable[[str], Optional[Dict[str, Any]]]
 
 
 def table(rows: Sequence[LedgerRow]) -> list[str]:
-    """Return the closing table of the dumps, and a line for each place that could not be looked at.
+    """Return the closing table of the dumps, and a line for each place that could not be searched.
 
-    Where a whole place is missing, as an access point that was not reached, its line stands first.
+    If a whole place is missing, such as an unreachable access point, its line comes first.
     """
     failed = [entry for entry in rows if entry.status == Status.FAILED.value and not entry.instance]
     return (
@@ -39,7 +39,7 @@ def table(rows: Sequence[LedgerRow]) -> list[str]:
 
 
 def _dumps(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
-    """The dumps that answer a signal; of components without any, those by /debug/pprof."""
+    """Return the dumps that answer a signal; for components without any, those from /debug/pprof."""
     signalled = {entry.component for entry in rows if entry.capture == STACK}
     return [
         entry
@@ -49,7 +49,7 @@ def _dumps(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
 
 
 def finding(rows: Sequence[LedgerRow]) -> str:
-    """Return in a few words what a person should know first about the dumps of a component."""
+    """Return the most important fact about the dumps of a component, in a few words."""
     restarted = sorted({entry.instance for entry in rows if entry.details.get("restarted")})
     if restarted:
         who = restarted[0] if len(restarted) == 1 else str(len(restarted))
@@ -64,7 +64,7 @@ def finding(rows: Sequence[LedgerRow]) -> str:
 
 
 def issue(run: dict[str, Any], rows: Sequence[LedgerRow], load: Loader) -> str:
-    """Return the report to paste into an issue, in Markdown: a section for each kind of capture that the run made.
+    """Return the report for an issue, in Markdown, with a section for each kind of capture in the run.
 
     load(path) returns a parsed dump of the bundle, or None.
     """
@@ -92,17 +92,17 @@ def issue(run: dict[str, Any], rows: Sequence[LedgerRow], load: Loader) -> str:
 
 
 def _words(value: Any) -> str:
-    """Return what is known of the run, formatted for people."""
+    """Return a fact about the run as text."""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _block(lines: Sequence[str]) -> list[str]:
-    """These lines as they are, in a block of their own; nothing for none."""
+    """Return the lines as a literal block, or nothing for no lines."""
     return ["```text", *(line.replace("```", "'''") for line in lines), "```", ""] if lines else []
 
 
 def _versions(rows: Sequence[LedgerRow], component: str) -> Counter[str]:
-    """How many instances run each version."""
+    """Count the instances of each version."""
     words: Counter[str] = Counter()
     for entry in rows:
         if entry.capture == VERSION and entry.component == component:
@@ -132,7 +132,7 @@ def _component_section(component: str, rows: Sequence[LedgerRow], versions: Coun
 
 
 def _group_section(groups: Sequence[StackGroup]) -> list[str]:
-    """The groups that are worth reading, with their frames, and how many goroutines the others are."""
+    """Return the groups worth reading with their frames, and the number of goroutines in the others."""
     lines = []
     found = rank_groups(groups)
     if found:
@@ -152,7 +152,7 @@ def _group_section(groups: Sequence[StackGroup]) -> list[str]:
 
 
 def _rest(groups: Sequence[StackGroup], left_out: Sequence[StackGroup]) -> list[str]:
-    """How many goroutines are in the groups that are not shown, by what they do."""
+    """Count the goroutines in groups that are not shown, by what they do."""
     counts: Counter[str] = Counter()
     for group in groups:
         words = group.waits_as or ("as in an idle service" if group.is_idle else "")
@@ -166,7 +166,10 @@ def _rest(groups: Sequence[StackGroup], left_out: Sequence[StackGroup]) -> list[
 
 
 def _wait_section(rows: Sequence[LedgerRow], load: Loader) -> list[str]:
-    """The longest waits, which only /debug/pprof tells. Goroutines of an idle service wait since it began."""
+    """Return the longest waits, which only /debug/pprof reports.
+
+    Goroutines of an idle service are left out: they have waited since it started.
+    """
     found = []
     for entry in rows:
         for group in groups_of(load(str(entry.details.get("parsed", "")))):

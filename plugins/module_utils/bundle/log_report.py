@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verdicts on watched logs, for the issue: one line an instance. Pure; what the rows quote is untrusted input."""
+"""Section of issue.md with the verdicts on watched logs, one line per instance. Pure; quoted texts are untrusted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def log_section(rows: Sequence[LedgerRow]) -> list[str]:
 
 
 def _order(entry: LedgerRow) -> tuple[Any, ...]:
-    """The worst first; what is over comes after what goes on, and a verdict that is not known before all."""
+    """Sort by severity, unrecognized verdicts first; of one verdict, those that are over last."""
     said = str(entry.details.get("verdict"))
     place = VERDICTS.index(said) if said in VERDICTS else -1
     return place, bool(entry.details.get("over")), entry.cluster, entry.component, entry.instance
@@ -47,7 +47,7 @@ def _cells(entry: LedgerRow) -> list[str]:
 
 
 def _not_seen(entry: LedgerRow) -> str:
-    """Return the parts of the log that were not seen: the reason of the row, and its gaps."""
+    """Return the reason of the row and the number of gaps: the parts of the log that were not seen."""
     gaps = entry.details.get("gaps")
     words = [] if entry.status == "complete" else [entry.reason]
     if isinstance(gaps, int) and gaps:

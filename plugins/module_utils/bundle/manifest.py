@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The manifest of a bundle, and the offline check of a bundle against it."""
+"""Manifest of a bundle, and offline verification of a bundle against it."""
 
 from __future__ import annotations
 
@@ -25,20 +25,19 @@ MANIFEST = "manifest.json"
 FORMAT = "cloudpods.diagnostics/bundle"
 FORMAT_VERSION = 1
 CHUNK = 1 << 20
-# Of a manifest and of a ledger, which are held in memory: far more than those of a large fleet have.
+# Maximum bytes of a manifest or ledger, which are held in memory; those of a large fleet are far smaller.
 MOST_KEPT = 256 << 20
-# Whatever reading a bundle that somebody made by hand may end in.
+# Exceptions that reading a malformed bundle may raise.
 _NO_BUNDLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError, tarfile.TarError,
               zlib.error)  # fmt: skip
 
 
 @dataclass
 class Verification:
-    """The result of checking a bundle.
+    """Result of verifying a bundle.
 
-    missing, added, changed: names of files. problems: whatever else is wrong, in words. files: how many were read.
-    level, replaced: the redaction's level and its replacements by rule, as the manifest states them; empty if it does
-    not.
+    missing, added, changed: names of files. problems: other findings, in words. files: number of files read. level,
+    replaced: redaction level and replacements by rule, as the manifest states them; empty if it does not.
     """
 
     missing: list[str] = field(default_factory=list)
@@ -55,10 +54,9 @@ class Verification:
 
 
 def build(files: Iterator[tuple[str, IO[bytes]]], run: dict[str, Any], redaction: dict[str, Any]) -> dict[str, Any]:
-    """The manifest of these (relative path, open file) pairs.
+    """Return the manifest of these (relative path, open file) pairs.
 
-    run: what is said of the run itself, JSON values. redaction: its level, and how often each rule has replaced
-    something.
+    run: facts about the run, JSON values. redaction: its level, and the number of replacements by rule.
     """
     present, _kept = _read(files)
     entries = [{"path": path, "bytes": size, "sha256": digest} for path, (size, digest) in sorted(present.items())]
@@ -74,7 +72,7 @@ def _measure(stream: IO[bytes]) -> Measure:
 
 
 def folder_files(root: str) -> Iterator[tuple[str, IO[bytes]]]:
-    """Every file below root. ValueError at anything that is neither a regular file nor a folder."""
+    """Yield every file below root. ValueError: something is neither a regular file nor a folder."""
     for directory, folders, names in os.walk(root):
         folders.sort()
         for name in sorted(names + [folder for folder in folders if os.path.islink(os.path.join(directory, folder))]):
@@ -86,13 +84,15 @@ def folder_files(root: str) -> Iterator[tuple[str, IO[bytes]]]:
                 yield path, stream
 
 
-# The layers of an archive that archive_files() reads.
+# Layers of an archive that archive_files() can read.
 PART_LAYERS = ("gzip", "tar")
 
 
 def archive_files(path: str) -> Iterator[tuple[str, IO[bytes]]]:
-    """Every file of a tar.gz, its top folder cut off. ValueError at anything else in it; read to its very end, so
-    that a cut trailer or a wrong checksum is seen, too."""
+    """Yield every file of a tar.gz without the top folder. ValueError: anything else is in it.
+
+    The archive is read to the end, so that a truncated trailer or a wrong checksum is detected.
+    """
     with open_regular(path) as packed, gzip.GzipFile(fileobj=packed) as stream:
         with tarfile.open(fileobj=stream, mode="r:") as archive:
             yield from _members(archive)
@@ -116,7 +116,7 @@ def _members(archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def _files_of(path: str) -> Iterator[tuple[str, IO[bytes]]]:
-    """Every file of a bundle's archive, also of one that was packed anew in another form."""
+    """Yield every file of a bundle's archive, also if it was repacked in another format."""
     if layers_of(path) in ((), PART_LAYERS):
         yield from archive_files(path)
         return
@@ -125,7 +125,7 @@ def _files_of(path: str) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def verify(bundle: str) -> Verification:
-    """Check a sealed bundle, folder or archive, against its own manifest and ledger. Never raises on a bad bundle."""
+    """Verify a sealed bundle, folder or archive, against its own manifest and ledger. Never raises for a bad bundle."""
     result = Verification()
     try:
         if os.path.isdir(bundle):
@@ -144,7 +144,7 @@ def verify(bundle: str) -> Verification:
 
 
 def _read(files: Iterator[tuple[str, IO[bytes]]]) -> tuple[dict[str, Measure], dict[str, bytes]]:
-    """Size and sha256 of each file but the manifest; and the bytes of manifest and ledger."""
+    """Return size and SHA-256 of each file but the manifest, and the bytes of manifest and ledger."""
     present: dict[str, Measure] = {}
     kept: dict[str, bytes] = {}
     for path, stream in files:
@@ -168,7 +168,7 @@ def _compare(manifest: dict[str, Any], present: dict[str, Measure], result: Veri
 
 
 def ledger_problems(ledger: bytes, present: dict[str, Measure]) -> list[str]:
-    """Lines of a ledger that are not rows, and rows whose artifact is not there as the row has it."""
+    """Return the ledger lines that are not rows, and the rows whose artifact is missing or differs."""
     problems = []
     for number, line in enumerate(ledger.splitlines(), 1):
         place = f"{LEDGER}, line {number}"

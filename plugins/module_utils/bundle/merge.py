@@ -1,11 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the parts that each access point left to one sealed bundle.
+"""Merge the parts that the access points left into one bundle, and seal it.
 
-A part is a folder, or a tar of one, with artifacts and a ledger. Parts that came from other machines are hostile:
-only regular files with harmless relative names are taken, and no file is written twice.
-part_origin.py checks that a part tells of its own cluster only.
+A part is a folder, or a tar of one, with artifacts and a ledger. Parts from other machines are untrusted: only regular
+files with safe relative names are accepted, and no file is written twice. part_origin.py checks that a part contains
+only data of its own cluster.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PART_TOP = "part"
 class MergeLimits:
     """Upper bounds for one part: total bytes, number of files, path components of a file, bytes of its ledger.
 
-    A compressed part of a few bytes can unpack to any size.
+    A compressed part of a few bytes may decompress to any size.
     """
 
     bytes: int = 8 << 30
@@ -47,9 +47,9 @@ LIMITS = MergeLimits()
 
 
 def pack_part(root: str, archive_path: str = "") -> str:
-    """Pack the folder for the transfer into one private tar.gz, remove the folder, and return the archive's path.
+    """Pack the folder of a part into one private tar.gz, remove the folder, and return the path of the archive.
 
-    archive_path: beside the folder and with its name, unless it is given.
+    archive_path: by default beside the folder, with its name.
     """
     archive_path = archive_path or archive_of(root)
     pack_to(root, archive_path)
@@ -58,12 +58,12 @@ def pack_part(root: str, archive_path: str = "") -> str:
 
 
 def pack_to(root: str, archive_path: str) -> None:
-    """Make one private tar.gz of the part in the folder root; what was there under that name is replaced as a whole."""
+    """Pack the part in the folder root into one private tar.gz. An existing file is replaced atomically."""
     _write_archive(root, PART_TOP, archive_path)
 
 
 def _write_archive(root: str, top: str, archive_path: str) -> None:
-    """Write the archive under a name that nobody can foresee (mkstemp: O_EXCL, mode 0600), then rename it."""
+    """Write the archive under an unpredictable name (mkstemp: O_EXCL, mode 0600), then rename it."""
     descriptor, temporary = tempfile.mkstemp(prefix=".cloudpods-", dir=os.path.dirname(archive_path) or ".")
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -83,18 +83,18 @@ def _pack(root: str, top: str, stream: IO[bytes]) -> None:
 
 
 class DuplicateFileError(ValueError):
-    """Another part has brought a file of that name."""
+    """Another part has a file of that name."""
 
 
 def merge_part(
     bundle: str, part: str, limits: MergeLimits = LIMITS, *, top: bool = False, aside: str = ""
 ) -> list[LedgerRow]:
-    """Move one part's files and rows into the bundle's folder. ValueError says what is wrong with a bad part.
+    """Move the files and rows of one part into the folder of the bundle. ValueError states what is wrong with the part.
 
-    A bad part stays as it is, and nothing of it is in the bundle. DuplicateFileError: another part has a file of the
-    same name. top: the part may hold files beside its folders, as reports that are made on the controller do. A part
-    from another machine may not, because it could pass for such a report. aside: place the files in a folder of this
-    name below the cluster's.
+    A bad part stays where it is, and nothing of it is in the bundle. DuplicateFileError: another part has a file of the
+    same name. top: the part may have files beside its folders, as reports made on the controller have. A part from
+    another machine must not have them, because it could pass for such a report. aside: put the files into a folder of
+    this name below the folder of the cluster.
     """
     if os.path.isdir(part):
         rows = _take(bundle, folder_files(part), limits, top, aside)
@@ -106,7 +106,7 @@ def merge_part(
 
 
 def unpack_part(folder: str, part: str, limits: MergeLimits = LIMITS, aside: str = "") -> list[LedgerRow]:
-    """Take the files of a packed part into a folder, and leave the part; its rows. ValueError for a bad one."""
+    """Copy the files of a packed part into a folder and return its rows. The part stays. ValueError for a bad part."""
     try:
         return _take(folder, archive_files(part), limits, False, aside)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
@@ -114,7 +114,7 @@ def unpack_part(folder: str, part: str, limits: MergeLimits = LIMITS, aside: str
 
 
 def read_ledger(data: bytes) -> list[LedgerRow]:
-    """The rows of a part's ledger. ValueError when a line is none, or names anything outside of the part."""
+    """Return the rows of a part's ledger. ValueError: a line is not a row, or names something outside of the part."""
     return [_row(line) for line in data.splitlines()]
 
 
@@ -150,7 +150,7 @@ def _take(
 
 
 def _placed(path: str, aside: str) -> str:
-    """A path of a part as it is in the bundle."""
+    """Return the path in the bundle of a file of a part."""
     cluster, slash, rest = path.partition("/")
     return f"{cluster}/{aside}/{rest}" if aside and slash else path
 
@@ -163,7 +163,7 @@ def _row_placed(entry: LedgerRow, aside: str) -> LedgerRow:
 
 
 def _check_path(path: str, limits: MergeLimits, top: bool) -> None:
-    """ValueError unless a part may hold a file of this name."""
+    """Raise ValueError unless a part may have a file of this name."""
     parts = path.count("/") + 1
     if not _PATH.match(path) or path == MANIFEST or (parts == 1 and path != LEDGER and not top):
         raise ValueError(f"a part holds a file with an unsafe name: {path!r}")
@@ -172,7 +172,7 @@ def _check_path(path: str, limits: MergeLimits, top: bool) -> None:
 
 
 def _copy(stream: IO[bytes], out: IO[bytes], room: int) -> int:
-    """Copy a file, and return its bytes. ValueError when there is not so much room."""
+    """Copy a file and return its size. ValueError: it is larger than the room that is left."""
     copied = 0
     for chunk in iter(lambda: stream.read(CHUNK), b""):
         copied += len(chunk)
@@ -183,7 +183,7 @@ def _copy(stream: IO[bytes], out: IO[bytes], room: int) -> int:
 
 
 def _row(line: bytes) -> LedgerRow:
-    """A row of a part's ledger, which names nothing outside of the bundle. ValueError when it is none."""
+    """Return a row of a part's ledger. ValueError: it is malformed, or names something outside of the bundle."""
     try:
         entry = LedgerRow.from_dict(json.loads(line))
     except RecursionError as error:
@@ -195,9 +195,9 @@ def _row(line: bytes) -> LedgerRow:
 
 
 def seal(bundle: str, run: dict[str, Any], redaction: dict[str, Any]) -> str:
-    """Write the manifest of everything in the bundle's folder, and the archive beside it; the archive's path.
+    """Write the manifest of everything in the folder of the bundle, and its archive. Return the path of the archive.
 
-    run, redaction: as for manifest.build().
+    run, redaction: see manifest.build().
     """
     manifest = build(folder_files(bundle), run, redaction)
     write_file(os.path.join(bundle, MANIFEST), json_bytes(manifest, indent=1))

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The part of a bundle that one module call leaves: a folder, or one file for the transfer."""
+"""Part of a bundle that one module call leaves: a folder, or one archive for the transfer."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ from .store import LEDGER, Store, archive_of
 
 
 def temporary_prefix(run: str) -> str:
-    """Return what the names of temporary parts of a run begin with. run: its id, "" where there is none."""
+    """Return the prefix of names of temporary parts of a run.
+
+    run: id of the run, or "".
+    """
     return f"{PREFIX}{run}-" if run else PREFIX
 
 
 def new_part(output: str | None, archive: bool, redactor: Redactor | None = None, run: str = "") -> Store:
-    """Return the store of a new part, in the folder output or in a new temporary one, whose name begins with the run's.
+    """Create the store of a new part, in the folder output or in a new temporary folder with the prefix of the run.
 
-    ValueError, so that nothing can go wrong after the capture, when other users could replace it, when there is no
-    room, and when something is there already: the ledger of another run, or what has the name of the archive.
+    Problems are detected here, before the capture. ValueError: other users could replace the folder, there is no room,
+    the folder has the ledger of another run, or a file has the name of the archive.
     """
     check_folder(output or tempfile.gettempdir())
     if run:
@@ -43,7 +46,10 @@ def new_part(output: str | None, archive: bool, redactor: Redactor | None = None
 
 @contextlib.contextmanager
 def lock_part(folder: str) -> Iterator[None]:
-    """Lock the folder of a part within the block. The kernel drops the lock when the process ends, however it ends."""
+    """Lock the folder of a part within the block.
+
+    The kernel drops the lock when the process ends, however it ends.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         _lock(descriptor)
@@ -53,7 +59,7 @@ def lock_part(folder: str) -> Iterator[None]:
 
 
 def is_part_locked(folder: str) -> bool:
-    """Return whether a process of this machine still captures into this folder."""
+    """Return whether a process of this machine is still capturing into this folder."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         return not _lock(descriptor)
@@ -62,7 +68,7 @@ def is_part_locked(folder: str) -> bool:
 
 
 def _lock(descriptor: int) -> bool:
-    """Lock a folder; return False where another has locked it. File systems that cannot lock folders say nothing."""
+    """Lock a folder. False: another process has locked it. Always True if the file system cannot lock folders."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -73,10 +79,10 @@ def _lock(descriptor: int) -> bool:
 
 
 def finish_part(store: Store, output: str | None, archive: bool, run: str = "") -> dict[str, str]:
-    """Return where the part is in the end: {"output": folder, "archive": file}, one of which is empty.
+    """Pack the part if requested. Return its place, {"output": folder, "archive": file}, one of which is empty.
 
-    output, run: as for new_part(). Without output the archive gets a name that other users of the machine cannot
-    foresee. OSError says where the captures are when they cannot be packed.
+    output, run: see new_part(). Without output, the archive gets a name that other users cannot predict. OSError names
+    the folder of the captures if they cannot be packed.
     """
     if not archive:
         return {"output": store.root, "archive": ""}

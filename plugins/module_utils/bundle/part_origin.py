@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check that a part tells of no other cluster than that of its access point.
+"""Check that a part contains data of its own cluster only.
 
-Otherwise one hostile machine could speak for the whole fleet: hide the captures of another cluster behind files of the
-same name, or put documents of its own among those that an audit judges.
+Otherwise one hostile machine could forge data of the whole fleet: hide captures of another cluster behind files of the
+same name, or add documents to those that an audit evaluates.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from .manifest import archive_files
 from .merge import LIMITS, MergeLimits, read_ledger
 from .store import LEDGER, safe_name
 
-# Documents that an audit judges by what they say of themselves (health/audit.py): name -> where they name the cluster.
+# Documents whose own statements an audit evaluates (health/audit.py): name -> keys that lead to the cluster.
 _JUDGED = {"status.json": ("instance", "cluster"), "cluster.json": ("cluster",)}
 _MOST_DOCUMENT = 64 << 20
-# The name that a run gives to the parts of one access point: the second is NAME-2 (plugins/action/bundle_capture.py).
+# Number of a further part of one access point: the second is NAME-2 (plugins/action/bundle_capture.py).
 _NUMBER = re.compile(r"-[0-9]+\Z")
 
 
 def part_name(part: str) -> str:
-    """The name of a part, of its path; packed or not."""
+    """Return the name of a part, packed or not, from its path."""
     name = part.rstrip("/").rpartition("/")[2]
     return name[: -len(".tar.gz")] if name.endswith(".tar.gz") else name
 
 
 def access_point_of(part: str) -> str:
-    """The access point that a part came from, by its name."""
+    """Return the access point of a part, from its name."""
     return _NUMBER.sub("", part_name(part))
 
 
 def check_origin(part: str, cluster: str, limits: MergeLimits = LIMITS) -> None:
-    """ValueError unless all files, rows and judged documents of a packed part are of this cluster."""
+    """Raise ValueError unless all files, rows and audited documents of a packed part belong to this cluster."""
     room, files = limits.bytes, limits.files
     try:
         for path, stream in archive_files(part):
-            # To get to the next file, the archive unpacks this one, whether it is read here or not.
+            # Reaching the next file decompresses this one, whether it is read here or not.
             room, files = room - stream.seek(0, os.SEEK_END), files - 1
             stream.seek(0)
             if room < 0 or files < 0:
@@ -70,7 +70,10 @@ def _check_rows(rows: Iterable[LedgerRow], cluster: str) -> None:
 
 
 def _check_document(data: bytes, keys: tuple[str, ...], cluster: str, path: str) -> None:
-    """ValueError where a document names another cluster. One that cannot be read tells nothing: audits say so."""
+    """Raise ValueError if a document names another cluster.
+
+    An unreadable document is accepted: the audit reports it.
+    """
     try:
         named: Any = json.loads(data)
     except (ValueError, RecursionError):
@@ -82,9 +85,9 @@ def _check_document(data: bytes, keys: tuple[str, ...], cluster: str, path: str)
 
 
 def conflicting_rows(parts: Iterable[tuple[str, list[LedgerRow]]]) -> dict[tuple[str, str], list[LedgerRow]]:
-    """Rows that two access points have of the same capture of the same instance.
+    """Return the rows that two access points have for the same capture of the same instance.
 
-    parts: each part's path and its rows. The result: both access points -> the rows of the later one.
+    parts: path and rows of each part. The result maps both access points to the rows of the later one.
     """
     first: dict[tuple[Any, ...], str] = {}
     found: dict[tuple[str, str], list[LedgerRow]] = {}

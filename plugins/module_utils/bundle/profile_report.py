@@ -1,8 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table of profiles: what there is of each component, its load, the function that used the most, and what kept the
-others from being taken. Pure; names of functions are untrusted input."""
+"""Table of profiles: complete ones, load, most expensive function, and reasons for missing ones, by component.
+
+Pure. Function names are untrusted input.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +15,18 @@ from ..model import LedgerRow
 from ..text import elided
 from .tables import component_table, place_lines, summarize_reasons
 
-# Of which profile the function is shown: the first of these that tells of one.
+# The function is taken from the first of these profiles that names one.
 _TELLING = ("cpu", "heap", "goroutine", "allocs")
 _LONGEST_NAME = 80
 
 
 def profile_table(rows: Sequence[LedgerRow]) -> list[str]:
-    """The lines of profile_lines(), and what is to be said of places."""
+    """Return the lines of profile_lines(), and those about places."""
     return profile_lines(rows) + place_lines(rows)
 
 
 def profile_lines(rows: Sequence[LedgerRow]) -> list[str]:
-    """Per component its instances, what became of the profiles that were asked for, and what to know first."""
+    """Return the table: the instances of each component, the statuses of its profiles, and a finding."""
     return component_table([entry for entry in rows if entry.capture.startswith(PROFILE_PREFIX)], _finding)
 
 
@@ -33,9 +35,9 @@ def _finding(rows: Sequence[LedgerRow]) -> str:
 
 
 def _loads(rows: Sequence[LedgerRow]) -> list[str]:
-    """The load of the processor, and the function that used the most, with the load that this is a part of.
+    """Return the load of the processor, and the most expensive function with the load that it is a part of.
 
-    That an instance is idle is seen in its load alone: a profile of one sample would show one function with 100 %.
+    Only the load shows that an instance is idle: a profile with one sample would show one function with 100 %.
     """
     words: list[str] = []
     for kind in _TELLING:
@@ -50,7 +52,7 @@ def _loads(rows: Sequence[LedgerRow]) -> list[str]:
 
 
 def _load(rows: Sequence[LedgerRow]) -> str:
-    """The load of the instance that has most of it."""
+    """Return the load of the instance with the highest load."""
     known = []
     for entry in rows:
         text, value = entry.details.get("load"), entry.details.get("load_value")
@@ -62,7 +64,7 @@ def _load(rows: Sequence[LedgerRow]) -> str:
 
 
 def _top(rows: Sequence[LedgerRow]) -> str:
-    """The function that used the most over all instances, and the largest part that it had in one."""
+    """Return the function with the highest sum over all instances, and its largest share in one instance."""
     sums: dict[str, float] = {}
     most: dict[str, float] = {}
     for entry in rows:

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Take up a run that was interrupted: find what it left, wait until nobody writes to it, mend what is torn."""
+"""Resume an interrupted run: find its parts, wait until no process writes to them, repair truncated files."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from .part import is_part_locked, temporary_prefix
 from .run_folder import PARTS, RunFolder, check_run_id, is_unsealed, owner_of, remove_empty, unsealed_runs
 from .store import LEDGER, archive_of, write_file
 
-# A module that is interrupted ends within interruption.GRACE_SECONDS, and has to write its ledger then.
+# An interrupted module ends within interruption.GRACE_SECONDS, and then writes its ledger.
 WAIT_SECONDS = 15.0
 LOOK_SECONDS = 0.2
-# Names of files that store.py was still writing when its process was killed.
+# Temporary file names of store.py, which remain if its process is killed.
 _UNFINISHED = re.compile(r"\.[0-9]+-[0-9]+\.(part|spool)\Z")
 
 
 def resume_run(output: str, run_id: str, patience: float = WAIT_SECONDS) -> RunFolder:
-    """Return the folder of a run that was interrupted, when nothing of it runs any more.
+    """Return the folder of an interrupted run once nothing of it is running.
 
-    ValueError: there is no such run in the folder output, it is sealed already, it still runs, or it holds nothing (its
-    folder is removed then). OSError of output. patience: how many seconds what is about to end is waited for.
+    ValueError: there is no such run in output, it is sealed, it is still running, or it is empty (its folder is
+    removed). OSError: output cannot be read. patience: seconds to wait for captures that are about to end.
     """
     folder = _folder_of(output, run_id)
     parts = os.path.join(folder, PARTS)
@@ -50,7 +50,7 @@ def resume_run(output: str, run_id: str, patience: float = WAIT_SECONDS) -> RunF
 
 
 def _folder_of(output: str, run_id: str) -> str:
-    """Return the folder of an unsealed run. ValueError says which there are."""
+    """Return the folder of an unsealed run. ValueError lists the unsealed runs."""
     if not os.path.isdir(output):
         raise ValueError(f"{output} is not a folder, so there is no run in it. Next: give the right cloudpods_output")
     unsealed = unsealed_runs(output)
@@ -67,7 +67,7 @@ def _folder_of(output: str, run_id: str) -> str:
 
 
 def locked_part(folder: str) -> str:
-    """Return a part in the folder of a run that a process of this machine still captures into, "" for none."""
+    """Return a part of a run that a process of this machine is still capturing into, or ""."""
     parts = os.path.join(folder, PARTS)
     with os.scandir(parts) as entries:
         folders = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
@@ -75,20 +75,20 @@ def locked_part(folder: str) -> str:
 
 
 def wait_until_ended(folder: str, patience: float = WAIT_SECONDS) -> bool:
-    """Wait until no process of this machine captures into the folder of a run; return whether it came to that."""
+    """Wait until no process of this machine captures into the folder of a run. Return whether that happened."""
     return not _wait_while(lambda: locked_part(folder), patience)
 
 
 def wait_until_free(part: str, patience: float = WAIT_SECONDS) -> None:
-    """Wait until no process of this machine captures into the folder of a part, at most so many seconds."""
+    """Wait until no process of this machine captures into this part, at most `patience` seconds."""
     _wait_while(lambda: part if os.path.isdir(part) and is_part_locked(part) else "", patience)
 
 
 def _wait_while(what: Callable[[], str], patience: float) -> str:
-    """Wait while what() says something, at most so many seconds; return what it says in the end."""
+    """Wait while what() returns text, at most `patience` seconds. Return its last text."""
     end = time.monotonic() + patience
     said = what()
-    # Neither a lock nor the end of a process that is no child can be awaited with a time limit.
+    # Poll: a lock, or the end of a process that is not a child, cannot be awaited with a timeout.
     while said and time.monotonic() < end:
         time.sleep(LOOK_SECONDS)
         said = what()
@@ -96,7 +96,7 @@ def _wait_while(what: Callable[[], str], patience: float) -> str:
 
 
 def parts_in(folder: str) -> list[str]:
-    """Return the parts in the folder of a run's parts, packed or not. OSError."""
+    """Return the parts, packed or not, in the folder of parts of a run. OSError."""
     return sorted(
         os.path.join(folder, name)
         for name in os.listdir(folder)
@@ -104,14 +104,14 @@ def parts_in(folder: str) -> list[str]:
     )
 
 
-# Where one of these is told, the instances were listed.
+# Reasons that imply that the instances were listed.
 _LOOKED_AT = frozenset((Reason.NOT_FOUND.value, Reason.NO_CATALOG_ENTRY.value))
 
 
 def discovery_failures(part: str) -> list[LedgerRow] | None:
-    """Return the rows of a part if they say at most that instances could not be listed.
+    """Return the rows of a part that contains only failures to list instances.
 
-    Return None if it holds more, and if nobody knows what it holds: it has files without a row, or cannot be read.
+    Return None if it contains more, or if its content is unknown: it has files without a row, or cannot be read.
     """
     rows: list[LedgerRow] = []
     has_files = False
@@ -126,7 +126,7 @@ def discovery_failures(part: str) -> list[LedgerRow] | None:
     except FileNotFoundError:
         return []
     except Exception:  # noqa: BLE001  # pylint: disable=broad-except
-        # Whatever it is, merging says what is wrong with it, and keeps it.
+        # Merging reports what is wrong with the part, and keeps it.
         return None
     return None if has_files and not rows else rows
 
@@ -136,10 +136,10 @@ def _is_unlisted(entry: LedgerRow) -> bool:
 
 
 def repair_part(part: str) -> None:
-    """Remove from the folder of a part what its process was still writing when it was killed. OSError.
+    """Remove unfinished writes of a killed process from the folder of a part. OSError.
 
-    Files that have no final name yet are not whole, and their secrets are still in them. A row without its end of line
-    is none. A packed part was packed by a process that had ended.
+    Files without a final name are incomplete and not redacted. A ledger line without a newline is not a row. A packed
+    part needs no repair, because its process had ended before.
     """
     if not os.path.isdir(part) or os.path.islink(part):
         return
@@ -157,10 +157,10 @@ def repair_part(part: str) -> None:
 
 
 def pack_leftovers(run_id: str, folder: str = "", patience: float = WAIT_SECONDS) -> list[str]:
-    """Pack what an interrupted run left in the temporary folder of this machine; return all archives of it there.
+    """Pack the parts of an interrupted run in the temporary folder of this machine. Return all of its archives there.
 
-    Only folders and files of this user are taken. What holds no capture is removed. ValueError where a capture still
-    runs. folder: the temporary folder, default that of this user. OSError.
+    Only folders and files of this user are used. Empty parts are removed. ValueError: a capture is still running.
+    folder: temporary folder, by default that of this user. OSError.
     """
     check_run_id(run_id)
     folder = folder or tempfile.gettempdir()
@@ -176,7 +176,7 @@ def pack_leftovers(run_id: str, folder: str = "", patience: float = WAIT_SECONDS
 
 
 def _left(folder: str, prefix: str) -> tuple[list[str], list[str]]:
-    """Return the archives and the folders of this user whose names begin so."""
+    """Return the archives and folders of this user with this prefix."""
     archives, left = [], []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -186,6 +186,6 @@ def _left(folder: str, prefix: str) -> tuple[list[str], list[str]]:
             if stat.S_ISDIR(status.st_mode):
                 left.append(entry.path)
             elif stat.S_ISREG(status.st_mode) and entry.name.endswith(".tar.gz") and status.st_size:
-                # An empty one holds the place of an archive that was not finished; its folder is still there.
+                # An empty archive was not finished, and its folder still exists.
                 archives.append(entry.path)
     return archives, sorted(left)

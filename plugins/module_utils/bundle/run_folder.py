@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The folder of a run on the controller: its name, its place, and the checks before anything is captured."""
+"""Folder of a run on the controller: its name, its place, and the checks before any capture."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from .folder_checks import check_folder
 from .manifest import MANIFEST
 from .store import DIRECTORY_MODE, LEDGER, archive_of, json_bytes, make_directory, write_file
 
-# File that names the process that owns a run. It is removed when the bundle is sealed.
+# File that identifies the process that owns a run. Sealing removes it.
 RUNNING = "running.json"
 # Prefix of the folders that hold captures on other machines.
 PREFIX = "cloudpods-"
-# The folder inside the bundle where parts wait; what cannot be merged stays there and is sealed, too.
+# Folder inside the bundle for parts before merging. Parts that cannot be merged stay there and are sealed as well.
 PARTS = "parts"
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./~+@%:-]+\Z")
@@ -34,7 +34,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run: its id, its folder, and the folder inside it where the parts of the access points are gathered."""
+    """A run: its id, its folder, and the folder inside it that collects the parts of the access points."""
 
     id: str
     folder: str
@@ -42,12 +42,12 @@ class RunFolder:
 
 
 def new_run_id(now: datetime.datetime) -> str:
-    """Return an id of the time (UTC) and a random number, for example 20260102T030405Z-1a2b."""
+    """Return an id made of the time (UTC) and a random number, for example 20260102T030405Z-1a2b."""
     return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
 def check_run_id(run_id: str) -> None:
-    """ValueError unless this may be the name of a run."""
+    """Raise ValueError unless this is a valid run id."""
     if not _NAME.match(run_id):
         raise ValueError(
             f"{run_id!r} is not the name of a run: use 1 to 64 letters, digits, '.', '_' and '-', with a letter, "
@@ -56,10 +56,10 @@ def check_run_id(run_id: str) -> None:
 
 
 def start_run(output: str, run_id: str, check_mode: bool = False) -> RunFolder:
-    """Check that a run may leave its bundle in the folder output, and make the run's private folder there.
+    """Check that a run may leave its bundle in the folder output, and create the private folder of the run there.
 
-    In check mode nothing is made. ValueError says what is wrong: the id is no plain name, a bundle of this id is there,
-    or the place is not safe, not writable or full. OSError: the folder cannot be made.
+    In check mode nothing is created. ValueError: the id is invalid, a bundle with this id exists, or the folder is
+    unsafe, not writable or full. OSError: the folder cannot be created.
     """
     check_run_id(run_id)
     folder = os.path.join(output, run_id)
@@ -85,9 +85,9 @@ def start_run(output: str, run_id: str, check_mode: bool = False) -> RunFolder:
 
 
 def location_line(folder: str, run_id: str, output: str, remote: bool = False, inventory: Sequence[str] = ()) -> str:
-    """Return one line that says where the captures of a run go, and how to seal them if the run is interrupted.
+    """Return one line that states where the captures of a run go, and how to seal them after an interruption.
 
-    remote: whether some are on another machine until they are fetched. inventory: the sources that the user gave.
+    remote: some captures stay on another machine until they are fetched. inventory: sources that the user gave.
     """
     elsewhere = f" (on other machines to {PREFIX}{run_id}-* in the temporary folder until they are fetched)"
     command = seal_command(run_id, output, inventory if remote else ())
@@ -95,10 +95,10 @@ def location_line(folder: str, run_id: str, output: str, remote: bool = False, i
 
 
 def seal_command(run_id: str, output: str, inventory: Sequence[str] = ()) -> str:
-    """Return the command that seals what an interrupted run has captured, to be pasted into a shell."""
+    """Return the shell command that seals the captures of an interrupted run."""
     variables = [f"cloudpods_run_id={run_id}", f"cloudpods_output={output}"]
     if not _PLAIN.match(output):
-        # ansible-playbook takes key=value apart at blanks and quotes, but not JSON.
+        # ansible-playbook splits key=value at blanks and quotes, but not JSON.
         variables = [json.dumps({"cloudpods_run_id": run_id, "cloudpods_output": output})]
     words = ["ansible-playbook", "cloudpods.diagnostics.seal_bundle"]
     for source in inventory:
@@ -109,18 +109,18 @@ def seal_command(run_id: str, output: str, inventory: Sequence[str] = ()) -> str
 
 
 def mark_running(run: RunFolder, owner: int) -> None:
-    """Note in the run's folder which process of this machine owns the run. OSError.
+    """Record in the folder of the run which process of this machine owns the run. OSError.
 
-    A process is named by its pid and its start time, on a machine by the id of its boot.
+    A process is identified by its pid, its start time and the boot id of the machine.
     """
     mark = {"id": run.id, "host": platform.node(), "boot": _boot_id(), "pid": owner, "start": _start_time(owner)}
     write_file(os.path.join(run.folder, RUNNING), json_bytes(mark))
 
 
 def owner_of(folder: str) -> str:
-    """Return in words which process may still own the run in this folder, "" where none does.
+    """Return the process that may still own the run in this folder, in words; "" if there is none.
 
-    ValueError where that cannot be seen from this machine.
+    ValueError: this cannot be determined from this machine.
     """
     try:
         with open(os.path.join(folder, RUNNING), "rb") as stream:
@@ -141,14 +141,14 @@ def owner_of(folder: str) -> str:
 
 
 def _boot_id() -> str:
-    """Return the id that Linux gives to each boot (random(4)), "" on other systems."""
+    """Return the id of the current boot of Linux (random(4)), or "" on other systems."""
     with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
         return stream.read().strip()
     return ""
 
 
 def _start_time(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot (field 22 of proc_pid_stat(5)); None for none."""
+    """Return the start time of a process in clock ticks since boot (field 22 of proc_pid_stat(5)), or None."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
         state, *fields = stream.read().rpartition(")")[2].split()
         return None if state in "ZX" else int(fields[18])
@@ -156,23 +156,23 @@ def _start_time(pid: int) -> int | None:
 
 
 def is_unsealed(folder: str) -> bool:
-    """Return whether this is the folder of a run that was begun and not sealed."""
+    """Return whether this is the folder of a run that was started and not sealed."""
     return os.path.isdir(os.path.join(folder, PARTS)) and not (
         os.path.lexists(os.path.join(folder, MANIFEST)) or os.path.lexists(archive_of(folder))
     )
 
 
 def unsealed_runs(output: str) -> list[str]:
-    """Return the ids of runs in the folder output that were begun and not sealed, the newest first. OSError."""
+    """Return the ids of unsealed runs in the folder output, the newest first. OSError."""
     with os.scandir(output) as entries:
         found = [(entry.stat().st_mtime, entry.name) for entry in entries if entry.is_dir() and is_unsealed(entry.path)]
     return [name for _moment, name in sorted(found, reverse=True)]
 
 
 def remove_empty(folder: str, also: Sequence[str] = ()) -> bool:
-    """Remove the folder of a run that holds no capture; return whether it was so.
+    """Remove the folder of a run if it contains no capture. Return whether it was removed.
 
-    also: files and folders of the run that may go with it, such as reports on nothing.
+    also: files and folders of the run that may be removed as well, such as empty reports.
     """
     gone = {os.path.abspath(path) for path in also}
     for place, folders, names in os.walk(folder):

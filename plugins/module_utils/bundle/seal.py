@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Making one sealed bundle of what the access points brought, and saying whether the run was good."""
+"""Make one sealed bundle from the parts of all access points, and decide whether the run failed."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ FAIL_ON = ("none", "failed", "partial", "any")
 
 @dataclass(frozen=True)
 class SealedBundle:
-    """The sealed bundle: its folder, archive, rows, and the lines for the terminal.
+    """Sealed bundle: its folder, archive, rows, and lines for the terminal.
 
-    folder, archive: "" where nothing was sealed, as no access point brought a capture.
-    rows, table: with the names that its user knows, also where the bundle has tokens for them.
+    folder, archive: "" if nothing was sealed, because no access point had a capture. rows, table: always with the real
+    names, even if the bundle has tokens instead.
     """
 
     folder: str
@@ -58,19 +58,18 @@ def seal_bundle(
     identity_map: str = "",
     interrupted: bool = False,
 ) -> SealedBundle:
-    """Merge the parts into the folder, write ledger, report and manifest, and pack it all.
+    """Merge the parts into the folder, write ledger, report and manifest, and pack everything.
 
-    absent: {cluster, error, reason} of each access point that brought nothing, the reason being one of Reason's words.
-    reports: folders of reports that were made on the controller; only their files may lie at the top of the bundle.
-    redactor: takes the secrets out of all files once more, whatever was done where they were made.
-    identity_map: the file with the tokens of identities, which then stand for them in the whole bundle; "" leaves them.
-    interrupted: the run did not come to its end. Its parts are mended, and a row and the manifest say that it is not
-    whole.
+    absent: {cluster, error, reason} of each access point without a result; reason is a value of Reason. reports:
+    folders of reports made on the controller; only their files may be at the top of the bundle. redactor: redacts all
+    files once more, in addition to the redaction where they were made. identity_map: file with the tokens that replace
+    identities in the whole bundle; "" keeps the identities. interrupted: the run was interrupted. Its parts are
+    repaired, and a row and the manifest state that the bundle is incomplete.
 
-    If access points are absent, if they could not list their instances, or if the run was interrupted, and there is no
-    other capture, nothing is sealed, and the folder is removed if it holds nothing else. A part that cannot be used
-    becomes a row, not the end of the run, and stays where it is. What two access points tell of the same instance is
-    kept of both, and a row says so. ValueError when the folder is a sealed bundle already: nothing of it is
+    If access points are absent or could not list their instances, or if the run was interrupted, and there is no other
+    capture, nothing is sealed. The folder is then removed unless it contains something else. A part that cannot be used
+    becomes a row, does not end the run, and stays where it is. If two access points report on the same instance, both
+    reports are kept, and a row states the conflict. ValueError: the folder is a sealed bundle already. Nothing of it is
     overwritten, and the parts stay where they are.
     """
     if identity_map:
@@ -107,7 +106,7 @@ def seal_bundle(
 
 
 def _unlisted(parts: Sequence[str]) -> list[LedgerRow] | None:
-    """Return the rows of parts that say at most that instances could not be listed; None if there is more in one."""
+    """Return the rows of parts that contain only failures to list instances; None if one contains more."""
     found: list[LedgerRow] = []
     for part in parts:
         rows = discovery_failures(part)
@@ -118,7 +117,7 @@ def _unlisted(parts: Sequence[str]) -> list[LedgerRow] | None:
 
 
 def _nothing_sealed(folder: str, more: Sequence[str], missed: list[LedgerRow], interrupted: bool) -> SealedBundle:
-    """Remove the folder of a run to which nobody brought a capture, unless it holds something else.
+    """Remove the folder of a run without any capture, unless it contains something else.
 
     more: its parts and reports.
     """
@@ -128,7 +127,7 @@ def _nothing_sealed(folder: str, more: Sequence[str], missed: list[LedgerRow], i
 
 
 def _remove_of_run(folder: str) -> None:
-    """Remove what is of use only as long as the run is not sealed."""
+    """Remove files that are needed only until the run is sealed."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.path.join(folder, RUNNING))
     waiting = os.path.join(folder, PARTS)
@@ -137,7 +136,7 @@ def _remove_of_run(folder: str) -> None:
 
 
 def _merge_interrupted(folder: str, parts: Sequence[str], reports: Sequence[str]) -> list[LedgerRow]:
-    """Mend the parts of an interrupted run and merge them; a row says that it is not whole."""
+    """Repair and merge the parts of an interrupted run; add a row that states the interruption."""
     for part in parts:
         repair_part(part)
     rows = _merge_all(folder, parts, reports)
@@ -145,7 +144,7 @@ def _merge_interrupted(folder: str, parts: Sequence[str], reports: Sequence[str]
 
 
 def _merge_all(folder: str, parts: Sequence[str], reports: Sequence[str]) -> list[LedgerRow]:
-    """Merge everything that can be used; the rows of all, and those about what cannot be used or contradicts."""
+    """Merge all usable parts. Return their rows, and rows about unusable parts and conflicts."""
     rows: list[LedgerRow] = []
     brought: list[tuple[str, list[LedgerRow]]] = []
     for part in [*parts, *reports]:
@@ -158,7 +157,7 @@ def _merge_all(folder: str, parts: Sequence[str], reports: Sequence[str]) -> lis
 
 
 def _merge(folder: str, part: str, is_report: bool) -> list[LedgerRow]:
-    """Merge a part. Where another one has files of the same names both are kept, this one's in a folder aside."""
+    """Merge a part. If another part has files of the same names, put the files of this part into a folder aside."""
     try:
         return merge_part(folder, part, top=is_report)
     except DuplicateFileError:
@@ -168,7 +167,7 @@ def _merge(folder: str, part: str, is_report: bool) -> list[LedgerRow]:
 
 
 def _disputed_row(names: tuple[str, str], entries: Sequence[LedgerRow]) -> LedgerRow:
-    """The row that says who is at odds with whom."""
+    """Return the row about a conflict between two access points."""
     entry, (first, second) = entries[0], names
     more = f" and {len(entries) - 1} more captures" if len(entries) > 1 else ""
     said = f"{first} and {second} both tell of {entry.component}/{entry.instance}, {entry.capture}{more}"
@@ -176,7 +175,7 @@ def _disputed_row(names: tuple[str, str], entries: Sequence[LedgerRow]) -> Ledge
 
 
 def _without_stacks(rows: Sequence[LedgerRow]) -> bool:
-    """Return whether only status or profiles were captured; these have reports of their own."""
+    """Return whether only status or profiles were captured, which have reports of their own."""
     captures = {entry.capture for entry in rows}
     others = (STATUS_PREFIX, PROFILE_PREFIX)
     return not captures & {STACK, STACK_PPROF, LOG_WATCH} and any(capture.startswith(others) for capture in captures)
@@ -193,7 +192,7 @@ def _loader(folder: str) -> Any:
             with open(os.path.join(folder, *path.split("/")), "rb") as stream:
                 document = json.loads(stream.read())
         except (OSError, ValueError, RecursionError):
-            # The report is made of what can be read; that the file is bad is for verify to say.
+            # The report uses the readable files; verify reports the others.
             return None
         return document if isinstance(document, dict) else None
 
@@ -201,9 +200,9 @@ def _loader(folder: str) -> Any:
 
 
 def mark_not_deployed(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
-    """Return the rows of all access points, in which a named component is missing only where no other has it.
+    """Return the rows of all access points; a named component is not found only if no other machine has it.
 
-    Of several machines that make a cluster, each may lack what the others have.
+    Each machine of a cluster may lack components that other machines have.
     """
     present = {(entry.cluster, entry.component) for entry in rows if entry.instance}
 
@@ -219,10 +218,10 @@ def mark_not_deployed(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
 
 
 def failure_message(rows: Sequence[LedgerRow], fail_on: str) -> str:
-    """Why the run counts as failed under this policy, or "". Without any capture it always does, but for "none".
+    """Return why the run failed under this policy, or "". A run without any capture fails, except for "none".
 
-    failed: nothing at all was captured, or a component that was named is not there. partial: a dump is partial or
-    failed. any: a dump is not complete. A version is read together with a dump, and counts only as part of it.
+    failed: nothing at all was captured, or a named component was not found. partial: a dump is partial or failed. any:
+    a dump is not complete. Versions are not counted, because each is read together with a dump.
     """
     captures = [entry for entry in rows if entry.capture != VERSION]
     counts = count_by_status(captures)
@@ -247,7 +246,7 @@ _WORST_FIRST = tuple(status.value for status in (Status.FAILED, Status.REFUSED, 
 
 
 def _summary(rows: Sequence[LedgerRow]) -> str:
-    """Return how many rows have each status, why, and what the first of the worst says."""
+    """Return the number of rows of each status, their reasons, and the message of the first of the worst."""
     missing = [entry for entry in rows if entry.status != Status.COMPLETE.value]
     missing.sort(key=lambda entry: _WORST_FIRST.index(entry.status))
     if not missing:

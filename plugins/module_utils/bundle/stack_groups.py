@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Order groups of equal stacks by what they tell, and fold their frames. Pure; parsed dumps are untrusted input.
+"""Rank groups of equal stacks by their value for diagnosis, and fold their frames. Pure; parsed dumps are untrusted.
 
-The largest groups are rarely the interesting ones: while one table of a region was locked, 8 workers held everything
-up, and the two groups of 648 goroutines were requests that waited for them.
+The largest groups are rarely the interesting ones: while one table of a region was locked, 8 workers blocked
+everything, and two groups of 648 goroutines were requests that waited for them.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Iterable, Sequence
 
-# The function that a worker of a pool runs in, and that calls its task (cloudpods pkg/appsrv/workers.go).
+# Main function of a pool worker, which calls its tasks (cloudpods pkg/appsrv/workers.go).
 WORKER = "pkg/appsrv.(*SWorker).run"
-# A worker that waits for one of the database connections, all of which others hold (Go's database/sql/sql.go).
+# Function that waits for a free database connection (Go's database/sql/sql.go).
 WAITS_FOR_CONNECTION = "database/sql.(*DB).conn"
 
 # Functions in which a goroutine waits for data of a connection (Go's internal/poll).
 _READS = "internal/poll.runtime_pollWait"
-# (innermost, outermost function, "" for any) -> what such goroutines do. They wait for others, so they tell who is held
-# up, and not by what. Sources: cloudpods pkg/appsrv/response.go; Go's net/http/server.go (a read beside each request
-# that is worked on).
+# (innermost, outermost function, "" for any) -> description. These goroutines wait for others: they show which requests
+# are blocked, but not the cause. Sources: cloudpods pkg/appsrv/response.go; Go's net/http/server.go (a background read
+# for each request in progress).
 WAITING = {
     ("pkg/appsrv.(*responseWriterChannel).wait", ""): "requests that wait for a worker or for its answer",
     (_READS, "net/http.(*connReader).backgroundRead"): "reads beside requests that are worked on",
 }
 
-# Stacks of one frame that every service shows while it has nothing to do: watches in etcd, timers, helpers of open
-# connections. With more frames they do something. Seen in a healthy, idle region (cloudpods master, Go 1.24).
+# Stacks of one frame in every idle service: watches in etcd, timers, helpers of open connections. With more frames they
+# are at work. Seen in a healthy, idle region (cloudpods master, Go 1.24).
 IDLE_ALONE = frozenset(
     (
         "clickhouse-go.init.0",
@@ -53,7 +53,7 @@ IDLE_ALONE = frozenset(
         "util/delayedwork.(*DelayedWorkManager).Start",
     )
 )
-# The same for deeper stacks, by their ends: (innermost, outermost).
+# Deeper stacks of idle services, by (innermost, outermost) function.
 _RECEIVES = "google.golang.org/grpc/internal/transport.(*recvBufferReader).readClient"
 IDLE = (
     ("os/signal.signal_recv", "os/signal.loop"),
@@ -63,17 +63,17 @@ IDLE = (
     (_RECEIVES, "go.etcd.io/etcd/client/v3.(*watchGrpcStream).serveWatchClient"),
     (_RECEIVES, "go.etcd.io/etcd/client/v3.(*lessor).recvKeepAliveLoop"),
 )
-# The same wherever these functions are in a stack: a server that waits for its next connection, and what writes the
-# dump itself, whether for SIGUSR1 or for /debug/pprof.
+# Functions of idle services at any depth: a server that waits for its next connection, and the writer of the dump
+# itself, for SIGUSR1 or /debug/pprof.
 IDLE_WITHIN = ("net.(*TCPListener).Accept", "runtime/pprof.(*Profile).WriteTo")
 
-# How many frames are shown of each kind. The innermost tell what a goroutine waits in; the outermost what it is.
+# Frames shown of each kind. The innermost show where a goroutine waits, the outermost what started it.
 INNERMOST, OUTERMOST = 3, 2
 OWN_INNERMOST, OWN_OUTERMOST = 12, 6
 MOST_SHOWN = 40
-# A function literal, whose number differs from release to release: newHTTP2Client.func6.
+# Function literal, whose number changes with the release: newHTTP2Client.func6.
 _LITERAL = re.compile(r"(?:\.(?:func|gowrap)\d+(?:\.\d+)*)+\Z")
-_RECEIVER = re.compile(r"[(\[]")  # of a method, or the types of a generic function: both may hold other import paths
+_RECEIVER = re.compile(r"[(\[]")  # receiver, or type arguments: both may contain other import paths
 _OWN = "yunion.io/x/"
 _LIBRARIES = ("/vendor/", "/pkg/mod/", "@v")
 
@@ -82,7 +82,7 @@ _LIBRARIES = ("/vendor/", "/pkg/mod/", "@v")
 class StackGroup:
     """Goroutines with equal stacks. functions, locations: of each frame, the innermost first.
 
-    count: goroutines in all dumps; dumps: in how many they are; state: "" where the dump does not tell it.
+    count: goroutines in all dumps. dumps: number of dumps with the stack. state: "" if the dump does not state it.
     """
 
     count: int
@@ -98,12 +98,12 @@ class StackGroup:
 
     @property
     def waits_as(self) -> str:
-        """What WAITING says of their stack; "" where it is not in there."""
+        """Return the description in WAITING of their stack, or ""."""
         return next((said for ends, said in WAITING.items() if self._has_ends(*ends)), "")
 
     @property
     def is_idle(self) -> bool:
-        """Return whether these goroutines are ones that every idle service has."""
+        """Return whether every idle service has these goroutines."""
         alone = len(self.functions) == 1 and any(tail in IDLE_ALONE for tail in _tails(self.functions[0]))
         return (
             alone
@@ -117,7 +117,7 @@ class StackGroup:
 
 
 def groups_of(document: dict[str, Any] | None) -> Iterable[dict[str, Any]]:
-    """Yield the groups of a parsed dump that are well-formed: the file may come from anywhere."""
+    """Yield the well-formed groups of a parsed dump. The file is untrusted."""
     groups = (document or {}).get("groups")
     for group in groups if isinstance(groups, list) else []:
         if (
@@ -131,7 +131,7 @@ def groups_of(document: dict[str, Any] | None) -> Iterable[dict[str, Any]]:
 
 
 def merge_groups(documents: Iterable[dict[str, Any] | None]) -> list[StackGroup]:
-    """Return the groups of several dumps, equal stacks as one group. Those without any frame are left out."""
+    """Merge the groups of several dumps by equal stacks. Groups without frames are left out."""
     counts: Counter[tuple[str, tuple[str, ...], tuple[str, ...]]] = Counter()
     dumps: Counter[tuple[str, tuple[str, ...], tuple[str, ...]]] = Counter()
     for document in documents:
@@ -145,10 +145,10 @@ def merge_groups(documents: Iterable[dict[str, Any] | None]) -> list[StackGroup]
 
 
 def rank_groups(groups: Iterable[StackGroup]) -> list[StackGroup]:
-    """Return the groups in the order in which they are worth reading, without those that wait for others or are idle.
+    """Sort groups by their value for diagnosis, without those that wait for others or are idle.
 
-    First come those that hold a worker of a pool, and of these last the ones that wait for a database connection; then
-    those that run other code of the service; then the rest. Among equals the larger group comes first.
+    First come groups in workers of a pool, and last of these the ones that wait for a database connection. Then come
+    groups with other code of the service, then the rest. Among equals the larger group comes first.
     """
     shown = [group for group in groups if not group.waits_as and not group.is_idle]
     return sorted(shown, key=lambda group: (_rank(group), -group.count, group.functions))
@@ -161,10 +161,10 @@ def _rank(group: StackGroup) -> int:
 
 
 def is_own(function: str, location: str) -> bool:
-    """Whether a function is of the services' own code: neither Go's standard library nor a third party's.
+    """Return whether a function is code of the services, not of the standard library or a third party.
 
-    Import paths of the standard library have no dot before the first slash; the files of third parties lie below
-    vendor or in the module cache.
+    Import paths of the standard library have no dot before the first slash. Files of third parties are below vendor or
+    in the module cache.
     """
     path = package_of(function).rpartition("/vendor/")[2]
     if path == "main" or path.startswith(_OWN):
@@ -173,10 +173,10 @@ def is_own(function: str, location: str) -> bool:
 
 
 def shown_frames(functions: Sequence[str], locations: Sequence[str]) -> list[str]:
-    """Return the lines of a stack that matter, the innermost first; each run of others becomes one line.
+    """Return the lines of a stack that matter, the innermost first; each run of other frames becomes one line.
 
-    Shown are the innermost and the outermost frames, the service's own, and of each other package the function that
-    was called into it.
+    Shown are the innermost and outermost frames, the frames of the service, and for each other package the function
+    through which it was entered.
     """
     lines = [f"{function}  {location}" for function, location in zip(functions, locations)]
     keep = _kept(functions, locations)
@@ -188,7 +188,7 @@ def shown_frames(functions: Sequence[str], locations: Sequence[str]) -> list[str
             at += 1
             continue
         end = next((index for index in range(at, len(lines)) if index in keep), len(lines))
-        # A single frame takes no more room than the line that would stand for it.
+        # A single frame takes no more room than the line that replaces it.
         result.append(lines[at] if end - at == 1 else f"... {end - at} more frames ...")
         at = end
     return result
@@ -201,19 +201,19 @@ def _kept(functions: Sequence[str], locations: Sequence[str]) -> set[int]:
     ends.update(own[:OWN_INNERMOST], own[-OWN_OUTERMOST:])
     packages = [package_of(function) for function in functions[:count]]
     calls = [index for index in range(count - 1) if index not in own and packages[index] != packages[index + 1]]
-    # A stack that goes to and fro between packages would have as many calls as frames.
+    # In a stack that alternates between packages every frame is such a call.
     room = max(0, MOST_SHOWN - len(ends))
     return ends | set(calls[:room])
 
 
 def package_of(function: str) -> str:
-    """The import path in a function's full name: "net/http" of "net/http.(*conn).serve"."""
+    """Return the import path in the full name of a function: "net/http" of "net/http.(*conn).serve"."""
     folder, slash, name = _RECEIVER.split(function, maxsplit=1)[0].rpartition("/")
     return folder + slash + name.partition(".")[0]
 
 
 def innermost_own(functions: Sequence[str], locations: Sequence[str]) -> str:
-    """The innermost function of the service's own code; "" where there is none."""
+    """Return the innermost function of the service's own code, or ""."""
     return next((function for function, at in zip(functions, locations) if is_own(function, at)), "")
 
 
@@ -224,7 +224,7 @@ def _is(function: str, name: str) -> bool:
 
 
 def _tails(function: str) -> Iterable[str]:
-    """The name without the number of a function literal, and what is behind each slash in it."""
+    """Yield the name without the number of a function literal, and its parts after each slash."""
     tail = _LITERAL.sub("", function)
     while tail:
         yield tail

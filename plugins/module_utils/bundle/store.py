@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of a bundle: private (0700/0600 whatever the umask), whole or not there at all.
+"""Files of a bundle: private (0700/0600 whatever the umask), complete or absent.
 
-Pure but for the file system. Names come from clusters, so they are hostile: they are made safe here.
+No I/O but the file system. Names come from clusters and are untrusted; they are made safe here.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
 def safe_name(text: str) -> str:
-    """One path component made of harmless characters; never empty, hidden, "." or ".."."""
+    """Return one path component of harmless characters; never empty, hidden, "." or ".."."""
     name = _UNSAFE.sub("_", text)[:200]
     return "_" + name[1:] if name.startswith(".") else name or "_"
 
 
 def archive_of(folder: str) -> str:
-    """Return the path of the archive that belongs beside a folder."""
+    """Return the path of the archive beside a folder."""
     return folder.rstrip("/") + ".tar.gz"
 
 
 def make_directory(path: str) -> None:
-    """The directory and its missing parents, private to the user. PermissionError where others could replace it."""
+    """Create a private directory and its missing parents. PermissionError: other users could replace it."""
     missing = []
     while path and not os.path.isdir(path):
         missing.append(path)
@@ -60,7 +60,7 @@ def make_directory(path: str) -> None:
 
 
 def write_file(path: str, data: bytes) -> None:
-    """Write a private file under a temporary name, then rename it: a reader sees all of it or nothing."""
+    """Write a private file atomically: under a temporary name, then renamed."""
     temporary = f"{path}.{os.getpid()}-{threading.get_ident()}.part"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     try:
@@ -74,9 +74,9 @@ def write_file(path: str, data: bytes) -> None:
 
 
 class Spool:
-    """A private file that is written piece by piece under a temporary name. It is there when it is kept, or never.
+    """Private file that is written piece by piece under a temporary name, and removed unless it is kept.
 
-    size: bytes so far. keep: gives a content its name. Not for several threads at a time.
+    size: bytes so far. keep: function that stores the content under its name. Not thread-safe.
     """
 
     def __init__(self, path: str, keep: Callable[[bytes], Artifact]) -> None:
@@ -92,41 +92,47 @@ class Spool:
         self.size += len(data)
 
     def content(self) -> bytes:
-        """What was written so far."""
+        """Return the bytes written so far."""
         self._stream.flush()
         self._stream.seek(0)
         return self._stream.read()
 
     def keep(self) -> Artifact:
-        """Give it its name; content() stays what came."""
+        """Store the content under its name. content() stays unredacted."""
         return self._keep(self.content())
 
     def close(self) -> None:
-        """Remove what was not kept. May be called more than once."""
+        """Remove the temporary file. May be called more than once."""
         self._stream.close()
         self.remove()
 
     def remove(self) -> None:
-        """The same from another thread, while this one may still write: into nothing, from now on."""
+        """Unlink the temporary file from another thread. A concurrent writer continues into the unlinked file."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._temporary)
 
 
 def json_bytes(document: Any, indent: int | None = None) -> bytes:
-    """Stable JSON. With an indent it reads better, and is made by Python's slow encoder: for small documents only."""
+    """Return deterministic JSON.
+
+    With an indent it is more readable, but Python's slow encoder makes it: for small documents only.
+    """
     return (json.dumps(document, indent=indent, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8", "replace")
 
 
 def ledger_bytes(rows: Iterable[LedgerRow]) -> bytes:
-    """One line of JSON a row."""
+    """Return one line of JSON for each row."""
     lines = [json.dumps(entry.as_dict(), sort_keys=True, ensure_ascii=False) + "\n" for entry in rows]
     return "".join(lines).encode("utf-8", "replace")
 
 
 def redacted_rows(rows: Iterable[LedgerRow], redactor: Redactor, failed: dict[str, str]) -> list[LedgerRow]:
-    """The rows without secrets. failed: path of an artifact that is not there for its secrets -> why."""
+    """Redact the rows.
+
+    failed: path of an artifact that could not be redacted -> reason.
+    """
     there = [without_artifact(entry, failed[entry.path]) if entry.path in failed else entry for entry in rows]
-    # All at once: one by one, those of a fleet would take minutes.
+    # Redact all rows at once: one by one, the rows of a fleet would take minutes.
     data = ledger_bytes(there)
     made = redactor.data(data, LEDGER)
     if made is data:
@@ -141,7 +147,7 @@ def redacted_rows(rows: Iterable[LedgerRow], redactor: Redactor, failed: dict[st
 
 
 def without_artifact(entry: LedgerRow, why: str) -> LedgerRow:
-    """The row of a capture whose artifact had to be left out."""
+    """Return the row of a capture whose artifact had to be left out."""
     outcome = verdict(Reason.NOT_REDACTED, why)
     return dataclasses.replace(
         entry,
@@ -155,9 +161,10 @@ def without_artifact(entry: LedgerRow, why: str) -> LedgerRow:
 
 
 class Store:
-    """Where one module call leaves its artifacts and ledger rows. Safe to use from several threads.
+    """Artifacts and ledger rows of one module call. Thread-safe.
 
-    Nothing is written with the secrets in it. What the redactor fails at is not written, and its row says so.
+    Everything is redacted before it is written. An artifact that cannot be redacted is not written, and its row says
+    so.
     """
 
     def __init__(self, root: str, redactor: Redactor | None = None) -> None:
@@ -172,7 +179,7 @@ class Store:
         make_directory(root)
 
     def keep(self, folders: Sequence[str], name: str, data: bytes) -> Artifact:
-        """Write one artifact below the root; its path is relative to the root, with "/"."""
+        """Write one artifact. Its path is relative to the root, with "/"."""
         return self._write(self._place(folders, name), data)
 
     def _write(self, parts: Sequence[str], data: bytes) -> Artifact:
@@ -189,7 +196,7 @@ class Store:
 
     @contextlib.contextmanager
     def spool(self, folders: Sequence[str], name: str) -> Iterator[Spool]:
-        """One artifact that comes piece by piece, which is not held in memory; removed unless it is kept."""
+        """Provide an artifact that arrives in pieces and is not held in memory. It is removed unless it is kept."""
         parts = self._place(folders, name)
         made = Spool(os.path.join(self.root, *parts), lambda data: self._write(parts, data))
         with self._lock:
@@ -202,7 +209,7 @@ class Store:
                 self._spools.discard(made)
 
     def _place(self, folders: Sequence[str], name: str) -> list[str]:
-        """The safe parts of a path, whose folder is there."""
+        """Return the safe components of a path, and create its folder."""
         parts = [safe_name(folder) for folder in folders] + [safe_name(name)]
         with self._lock:
             self._check_open()
@@ -210,7 +217,7 @@ class Store:
         return parts
 
     def record(self, rows: Iterable[LedgerRow]) -> None:
-        """Append rows to the ledger, on disk at once: what was seen survives whatever happens next."""
+        """Append rows to the ledger on disk at once, so that they survive any later failure."""
         rows = list(rows)
         with self._lock:
             self._check_open()
@@ -227,7 +234,7 @@ class Store:
         return redacted_rows(rows, self.redactor, self._unredacted)
 
     def interrupt(self, cause: str, moment: datetime.datetime) -> None:
-        """Note that the run was interrupted, so that the ledger says so of it, and of what had not ended then."""
+        """Record the interruption of the run, so that the ledger marks it and all captures that had not ended."""
         self._interrupted = cause, moment
 
     @property
@@ -236,8 +243,10 @@ class Store:
         return not self.rows and not any(names for _folder, _folders, names in os.walk(self.root))
 
     def finish(self, rows: Sequence[LedgerRow]) -> None:
-        """Replace the ledger by its final form. From now on nothing is written: an abandoned thread must not change
-        what was counted."""
+        """Replace the ledger by its final form and close the store.
+
+        Later writes are refused: an abandoned thread must not change what was counted.
+        """
         if self._interrupted is not None:
             rows = [*rows, interruption_row(rows[0].cluster if rows else "", *self._interrupted)]
         with self._lock:

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tables of what became of captures, one line a component. Pure; the texts in them are untrusted input."""
+"""Tables of capture results, one line per component. Pure; texts are untrusted."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..model import LedgerRow
 from ..reasons import MEANINGS, Reason, Status
 from ..text import columns, elided, printable
 
-LONGEST_WORDS = 120  # of what kept one instance from being captured
-MOST_PLACES = 5  # of one message, that are named
-# Of captures; a component has the status of its worst one. A refusal is often how a component is.
+LONGEST_WORDS = 120  # characters of the description of a reason
+MOST_PLACES = 5  # named for one message
+# A component has the status of its worst capture. A refusal is often a property of the component.
 WORST_FIRST = (Status.FAILED, Status.PARTIAL, Status.REFUSED, Status.SKIPPED, Status.COMPLETE)
 
 
 def component_table(rows: Sequence[LedgerRow], finding: Callable[[Sequence[LedgerRow]], str]) -> list[str]:
-    """Return a table of these captures, empty without any: of each component the instances, the statuses, a finding.
+    """Return a table of these captures, empty without any: instances, statuses and a finding of each component.
 
-    The worst component stands first: one with a restart, then by WORST_FIRST.
+    The worst component comes first: one with a restart, then by WORST_FIRST.
     """
     if not rows:
         return []
@@ -37,15 +37,15 @@ def component_table(rows: Sequence[LedgerRow], finding: Callable[[Sequence[Ledge
 
 
 def _rank(rows: Sequence[LedgerRow]) -> tuple[bool, int]:
-    """Return the place of a component in a table, by its captures."""
+    """Return the sort key of a component."""
     restarted = any(entry.details.get("restarted") for entry in rows)
     return not restarted, min(WORST_FIRST.index(Status(entry.status)) for entry in rows)
 
 
 def place_lines(rows: Sequence[LedgerRow]) -> list[str]:
-    """Return a line for each message of rows that are about a place rather than an instance, the worst first.
+    """Return a line for each message of rows that concern a place, not an instance, the worst first.
 
-    If one machine of a cluster lacks a component and another one has it, there is no line for the first.
+    If a machine of a cluster lacks a component that another machine has, there is no line for the first one.
     """
     present = {(entry.cluster, entry.component) for entry in rows if entry.instance}
 
@@ -61,28 +61,28 @@ def place_lines(rows: Sequence[LedgerRow]) -> list[str]:
 
 
 def _said(names: Sequence[str], message: str) -> str:
-    """Return the line of a message about these places."""
+    """Return the line with a message about these places."""
     more = f" and {len(names) - MOST_PLACES} more" if len(names) > MOST_PLACES else ""
     where = ", ".join(filter(None, names[:MOST_PLACES])) + more
     return printable(": ".join(filter(None, (where, message))))
 
 
 def message_lines(rows: Sequence[LedgerRow]) -> list[str]:
-    """Return a line for each row: the instance or place that it is about, and its message."""
+    """Return a line for each row: its instance or place, and its message."""
     named = ((entry.instance or _place(entry), entry.message) for entry in rows)
     return [printable(": ".join(filter(None, words))) for words in named]
 
 
 def _place(entry: LedgerRow) -> str:
-    """The place that the row names, as far as it names one: a discovery that failed knows no cluster."""
+    """Return the place of a row, as far as known: a failed discovery may not know its cluster."""
     return "/".join(filter(None, (entry.cluster, entry.namespace, entry.component)))
 
 
 def summarize_reasons(rows: Sequence[LedgerRow]) -> str:
-    """Return why not all of these captures are complete; "" when they are.
+    """Return why some of these captures are incomplete, or "".
 
-    A single reason is said in words, with the instance where it concerns one alone. Of several, each is a number of
-    instances and a word of the ledger.
+    A single reason is described in words, with the instance if it concerns only one. Of several reasons, each is given
+    as a number of instances and its name in the ledger.
     """
     concerned: dict[str, set[tuple[str, ...]]] = {}
     for entry in rows:

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Mistakes in the variables of all hosts of a play, each once: unknown names, wrong values, and pairs that clash."""
+"""Validate the variables of all hosts of a play: unknown names, wrong values, and pairs that contradict each other."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .value_checks import as_dict, as_list, is_set, is_true, wrong_value
 from .variables import AUDIT, BUNDLE, LOGS, PREFIX, PROFILES, STACKS, STATISTICS, VARIABLES, Variable, like, used_by
 
 MOST_HOSTS = 3
-# So many fit on one screen.
+# Sentences that fit on one screen.
 MOST_SENTENCES = 12
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """The value of a variable whose template cannot be evaluated. why: the first line of Ansible's words."""
+    """Value of a variable whose template cannot be evaluated. why: first line of Ansible's message."""
 
     why: str
 
@@ -33,7 +33,7 @@ _UNDEFINED = re.compile(r"'[^']{1,80}' is undefined")
 
 
 def why_unreadable(words: str) -> str:
-    """Return what is to be told of Ansible's words about a template."""
+    """Return the cause in Ansible's message about a template."""
     found = _UNDEFINED.search(words)
     if found:
         return found.group()
@@ -45,9 +45,9 @@ Values = Mapping[str, Any]
 
 
 def mistakes(hosts: Mapping[str, Values], role: str) -> list[str]:
-    """Return the sentences about everything that is wrong with the variables of these hosts, each once.
+    """Return one sentence for each mistake in the variables of these hosts.
 
-    role: the capturing role that is about to run. A sentence names the hosts that it holds for, where not for all.
+    role: the capturing role that is about to run. A sentence names the hosts that it concerns, unless it concerns all.
     """
     found: dict[tuple[str, str], list[str]] = {}
     for host, values in hosts.items():
@@ -59,7 +59,7 @@ def mistakes(hosts: Mapping[str, Values], role: str) -> list[str]:
 
 
 def _sentence(name: str, text: str, at: Sequence[str], hosts: int) -> str:
-    """The sentence, with the hosts behind the name of the variable."""
+    """Return the sentence with the hosts after the name of the variable."""
     if len(at) == hosts:
         return text
     named = ", ".join(at[:MOST_HOSTS])
@@ -69,7 +69,7 @@ def _sentence(name: str, text: str, at: Sequence[str], hosts: int) -> str:
 
 
 def _of_host(values: Values, role: str) -> Iterator[tuple[str, str]]:
-    """The mistakes at one host: the variable's name, and the sentence."""
+    """Yield the mistakes of one host: name of the variable, and sentence."""
     for name in sorted(values):
         if name.startswith(PREFIX) and name not in VARIABLES and name not in STATISTICS:
             yield name, _unknown(name, role)
@@ -100,16 +100,16 @@ def _wrong(name: str, value: Any, variable: Variable, role: str) -> str | None:
 
 
 def roles_of(values: Values, role: str) -> list[str]:
-    """The capturing roles that run: the one that was asked for, and the one that an audit may call."""
+    """Return the capturing roles that run: the requested one, and the one that an audit may call."""
     calls = role == AUDIT and Effective(values, role).value("on_critical") == STACKS
     return [role, STACKS] if calls else [role]
 
 
 def _set_by_user(values: Values, role: str) -> Iterator[tuple[str, Variable, Any, str]]:
-    """What is set of what the run uses: the name as the user wrote it, the variable, its value, and by which role."""
+    """Yield the variables that the user set and the run uses: name as written, variable, value, and role."""
     for used_in in roles_of(values, role):
         for variable in used_by(used_in):
-            # Who sets an option of a role itself overrides the variable.
+            # An option of a role overrides the variable.
             options = [variable.option_of(used_in), variable.option_of(BUNDLE)]
             for name in [each for each in options if each in values] or [variable.full_name]:
                 if name in values:
@@ -117,7 +117,7 @@ def _set_by_user(values: Values, role: str) -> Iterator[tuple[str, Variable, Any
 
 
 class Effective:
-    """What a role's options are in the end, each with the name by which the user set it."""
+    """Effective options of a role, with the names by which the user set them."""
 
     def __init__(self, values: Values, role: str) -> None:
         self._values = values
@@ -134,7 +134,7 @@ class Effective:
 
 
 def _urls(options: Effective) -> tuple[str, str] | None:
-    """With the transport url, each component needs a URL."""
+    """Check that each component has a URL if the transport is url."""
     name = options.name("urls")
     if options.value("transport") != "url":
         return None
@@ -168,7 +168,7 @@ def _patterns(options: Effective) -> tuple[str, str] | None:
     return None
 
 
-# What is looked at where the variables by themselves are right: their names, and the check.
+# Checks of combinations, with the variables that must be valid by themselves first.
 _TOGETHER = {
     LOGS: ((("log_patterns",), _patterns),),
     AUDIT: ((("transport", "urls", "components"), _urls),),

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wrong with the value of one variable, in sentences that begin with its name.
+"""Check the value of one variable, and describe what is wrong in sentences that begin with its name.
 
-Values are accepted in every form in which Ansible would convert them: numbers and booleans as text (`-e name=5`), lists
-as text with commas, dictionaries as JSON. An empty text is a variable that is not set.
+Values are accepted in every form that Ansible would convert: numbers and booleans as text (`-e name=5`), lists as text
+with commas, dictionaries as JSON. Empty text means that a variable is not set.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from .variables import Variable
 
 _TRUE = ("y", "yes", "on", "1", "true", "t")
 _FALSE = ("n", "no", "off", "0", "false", "f")
-MOST_SHOWN = 60  # characters of a value
+MOST_SHOWN = 60  # characters of a value in messages
 
 
 def is_set(value: Any) -> bool:
-    """Return whether a user has set a variable to something. `-e name=` and an empty value in YAML take it back."""
+    """Return whether a variable is set. `-e name=` and an empty value in YAML unset it."""
     return value is not None and value != ""
 
 
 def is_true(value: Any) -> bool:
-    """Return whether a value is one that Ansible takes for true."""
+    """Return whether Ansible takes a value for true."""
     return value is True or str(value).lower() in _TRUE
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return a list, or one value, or a text with commas, as a list."""
+    """Return a list, one value, or text with commas, as a list."""
     if isinstance(value, (list, tuple)):
         return list(value)
     if isinstance(value, str):
@@ -43,7 +43,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 def as_dict(value: Any) -> Mapping[str, Any] | None:
-    """Return a dictionary, also in the forms of a text that Ansible understands (JSON, k=v); None for anything else."""
+    """Return a dictionary, also if it is text that Ansible understands (JSON, k=v); None for anything else."""
     if isinstance(value, str):
         if value.strip().startswith("{"):
             try:
@@ -56,18 +56,18 @@ def as_dict(value: Any) -> Mapping[str, Any] | None:
 
 
 def shown(value: Any) -> str:
-    """Return a value as a user would write it."""
+    """Return a value as a user would write it, shortened."""
     text = shortened(str(value), MOST_SHOWN)
     return f"'{text}'" if isinstance(value, str) else text
 
 
 def listed(names: Sequence[str], last: str = "or") -> str:
-    """Return names as words: "a", "a or b", "a, b or c"."""
+    """Join names with commas and a last word: "a", "a or b", "a, b or c"."""
     return f" {last} ".join((*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]))
 
 
 def wrong_value(name: str, value: Any, variable: Variable, role: str) -> str | None:
-    """Return the sentences about a value that is set and cannot be used by a role; None where it can be."""
+    """Return the error message for a value that a role cannot use, or None."""
     return _CHECKS[variable.kind](name, value, variable, role)
 
 
@@ -133,7 +133,7 @@ def _files(name: str, value: Any, variable: Variable, role: str) -> str | None:
 
 
 def _dict(name: str, value: Any, _variable: Variable, _role: str) -> str | None:
-    # Its text may hold credentials.
+    # The text may contain credentials, so it is not shown.
     return None if as_dict(value) is not None else f"{name} is {_kind_of(value)}. It has to be a dictionary."
 
 

@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every variable `cloudpods_*` that users may set, as data: what it takes, which roles use it, and its defaults.
+"""Every variable `cloudpods_*` for users, as data: accepted values, roles that use it, and defaults.
 
-The defaults of the roles, their argument specs and docs/variables.md agree with it: see
+The defaults and argument specs of the roles, and docs/variables.md, agree with it: see
 tests/contract/test_variables.py.
 """
 
@@ -25,10 +25,10 @@ STACKS, LOGS, AUDIT, PROFILES = "capture_stacks", "watch_logs", "audit_health", 
 CAPTURING = (STACKS, LOGS, AUDIT, PROFILES)
 BUNDLE = "bundle"
 EVERYWHERE = (*CAPTURING, BUNDLE)
-# Statistics that a run sets. AWX gives those of one job to the next jobs of a workflow, as extra variables.
+# Statistics that a run sets. AWX passes those of one job to the next jobs of a workflow as extra variables.
 STATISTICS = frozenset(("cloudpods_bundle", "cloudpods_counts", "cloudpods_verdict"))
 
-# What a variable takes.
+# Kinds of values.
 NUMBER, BOOL, TEXT, CHOICE, CHOICES, NAMES, COMPONENTS = (
     "number", "bool", "text", "choice", "choices", "names", "components"
 )  # fmt: skip
@@ -39,7 +39,7 @@ FILE, FILES, NEW_FILE, DICT, DICTS, KUBECONFIG, SECRET = (
 
 @dataclass(frozen=True)
 class Pattern:
-    """What a name has to look like. told: the same in words."""
+    """Pattern of a name. told: description of the pattern for messages."""
 
     expression: re.Pattern[str]
     told: str
@@ -57,11 +57,11 @@ FOLDER = Pattern(re.compile(r"[/~]"), "absolute paths of folders, with commas be
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable.
+    """Variable for users.
 
-    name: without the prefix. kind: what it takes. default: of the roles' option; by_role: of roles where it is another
-    one. roles: those that use it. option: the end of the name of the roles' option; "" where they have none. bounds: of
-    a number. choices: what a choice may be; choices_of: of roles that take others. pattern: of each name.
+    name: without the prefix. kind: kind of value. default: default of the roles' option; by_role: other defaults of
+    some roles. roles: roles that use it. option: suffix of the name of the roles' option, or "". bounds: of a number.
+    choices: accepted values; choices_of: other accepted values of some roles. pattern: of each name.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Variable:
         return PREFIX + self.name
 
     def option_of(self, role: str) -> str:
-        """The name of a role's option that this variable sets."""
+        """Return the name of the option of a role that this variable sets, or ""."""
         return f"{role}_{self.option}" if self.option and role in self.roles else ""
 
     def default_of(self, role: str) -> Any:
@@ -101,17 +101,20 @@ class Variable:
 
     @property
     def takes_nothing(self) -> bool:
-        """Whether 0 or false is a value of its own, and not a variable that is not set."""
+        """Return whether 0 or false is a value of its own instead of "not set"."""
         return self.kind == BOOL or (self.bounds is not None and self.bounds.least == 0)
 
 
 def _option(name: str, kind: str, default: Any = "", **more: Any) -> Variable:
-    """A variable that sets an option of roles, which has its name unless another one is given."""
+    """Return a variable that sets an option of roles. The option has the name of the variable by default."""
     return Variable(name, kind, default, **{"option": name, **more})
 
 
 def _number(name: str, default: float, bounds: str = "", **more: Any) -> Variable:
-    """The same of a number. bounds: the option of the modules that it is in the end."""
+    """Return a variable with a number.
+
+    bounds: option of a module whose bounds it has, by default the one of the same name.
+    """
     return _option(name, NUMBER, default, bounds=BOUNDS[bounds or name], **more)
 
 
@@ -188,7 +191,7 @@ _OF_BUNDLES = (
     _option("redact", CHOICE, "secrets", roles=EVERYWHERE, choices=("secrets", "identity", "none")),
     _option("identity_map", NEW_FILE, roles=(BUNDLE,)),
 )
-# How an API server is reached. The role bundle passes them on, and the modules look whether they can be used.
+# Connection to an API server. The role bundle passes these on, and the modules check whether they can be used.
 CONNECTION = (
     Variable("kubeconfig", KUBECONFIG),
     *(Variable(name, TEXT) for name in ("context", "host", "ca_cert", "client_cert", "client_key")),
@@ -208,17 +211,17 @@ VARIABLES = {
 
 
 def used_by(role: str) -> list[Variable]:
-    """The variables that a run of a capturing role uses; it leaves a bundle in any case."""
+    """Return the variables that a run of a capturing role uses, including those of its bundle."""
     return [variable for variable in VARIABLES.values() if role in variable.roles or BUNDLE in variable.roles]
 
 
 def options_of(role: str) -> dict[str, Variable]:
-    """The options of a role that variables set, by their names."""
+    """Return the options of a role that variables set, by name."""
     return {one.option_of(role): one for one in VARIABLES.values() if one.option_of(role)}
 
 
 def like(name: str) -> list[str]:
-    """The known variables that are like an unknown one, or have all of its words."""
+    """Return the known variables that are similar to an unknown one, or contain all of its words."""
     bare = {variable.name: full for full, variable in VARIABLES.items()}
     wanted = name[len(PREFIX) :]
     words = set(wanted.lower().split("_"))

@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Forms that have lengths inside (gzip streams, profiles, anything binary), and them anew with other bytes at places.
+"""Read and rewrite binary formats that contain lengths: gzip streams, profiles, any other binary data. Pure.
 
-Pure. Sources: RFC 1952 (gzip); encoding of protobuf, and pprof's profile.proto, whose texts are all in field 6.
+Sources: RFC 1952 (gzip), the protobuf encoding, and pprof's profile.proto, whose strings are all in field 6.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Iterator, Sequence, Tuple
 
 GZIP_BITS = zlib.MAX_WBITS | 16
 PIECE = 4 << 20
-# Where, and what stands there instead (of the same length).
+# Offset, and the replacement bytes, which have the same length as what they replace.
 Patch = Tuple[int, bytes]
 
 
 def unpacked(data: bytes) -> Iterator[bytes]:
-    """The content in pieces, of all its members, up to its end or to where it is damaged or cut."""
+    """Yield the decompressed content of all gzip members, up to the end or to the first damaged byte."""
     rest = data
     with contextlib.suppress(zlib.error):
         while rest.startswith(b"\x1f\x8b"):
@@ -35,7 +35,10 @@ def unpacked(data: bytes) -> Iterator[bytes]:
 
 
 def repacked(data: bytes, patches: Sequence[Patch]) -> bytes:
-    """The stream with these patches (in order). One that was cut, or damaged, is cut behind what could be read."""
+    """Compress the content of a stream again, with patches in order of their offset.
+
+    The result of a truncated or damaged stream ends after the last readable byte.
+    """
     packer = zlib.compressobj(6, zlib.DEFLATED, GZIP_BITS)
     made: list[bytes] = []
     place = 0
@@ -54,13 +57,16 @@ def repacked(data: bytes, patches: Sequence[Patch]) -> bytes:
 
 
 def packed_anew(content: bytes, data: bytes) -> bytes:
-    """Another content as a gzip stream. One that was cut, or damaged, is cut behind what could be read."""
+    """Compress new content as a replacement of a gzip stream.
+
+    If that stream was truncated or damaged, the result has no end mark either.
+    """
     packer = zlib.compressobj(6, zlib.DEFLATED, GZIP_BITS)
     return packer.compress(content) + packer.flush(zlib.Z_FINISH if is_whole(data) else zlib.Z_SYNC_FLUSH)
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether the stream comes to its end, its checksum with it."""
+    """Return whether a gzip stream is complete, including its checksum."""
     member = zlib.decompressobj(GZIP_BITS)
     rest = data
     try:
@@ -79,12 +85,12 @@ _UNPRINTABLE = bytes(each if each in _TEXT_BYTES else 10 for each in range(256))
 
 
 def printable(data: bytes) -> bytes:
-    """The same with an end of line in the place of each byte that is of no text; places stay."""
+    """Replace each byte that is not text by a newline. Offsets stay the same."""
     return data.translate(_UNPRINTABLE)
 
 
 def only_texts(data: bytes, texts: Sequence[tuple[int, int]]) -> bytes:
-    """The same with ends of lines around the texts; places stay."""
+    """Replace everything outside the texts by newlines. Offsets stay the same."""
     made = bytearray(b"\n") * len(data)
     for start, end in texts:
         made[start:end] = data[start:end]
@@ -92,7 +98,7 @@ def only_texts(data: bytes, texts: Sequence[tuple[int, int]]) -> bytes:
 
 
 def texts_of_profile(content: bytes) -> list[tuple[int, int]] | None:
-    """Start and end of each text of a profile; None where it is none, or not a whole one."""
+    """Return start and end of each string of a profile. None: it is not a complete profile."""
     try:
         found = [(start, end) for field, _place, start, end in _fields(content) if field == _TEXT_FIELD]
     except IndexError:
@@ -101,7 +107,7 @@ def texts_of_profile(content: bytes) -> list[tuple[int, int]] | None:
 
 
 def profile_with_texts(content: bytes, texts: Sequence[bytes]) -> bytes:
-    """A profile anew with other texts, of any length, in the order of texts_of_profile()."""
+    """Replace the strings of a profile, in the order of texts_of_profile(). They may have any length."""
     made: list[bytes] = []
     last = 0
     waiting = iter(texts)
@@ -114,9 +120,9 @@ def profile_with_texts(content: bytes, texts: Sequence[bytes]) -> bytes:
 
 
 def _fields(content: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Of each field its number (0 where it has no length), and the places behind its tag, of its value, and behind it.
+    """Yield number, end of tag, start of value and end of value of each protobuf field.
 
-    IndexError where it is no whole message of protobuf.
+    The number is 0 for a field without a length. IndexError: the message is incomplete.
     """
     place = 0
     while place < len(content):
@@ -146,7 +152,7 @@ def _number(value: int) -> bytes:
 
 
 def _varint(content: bytes, place: int) -> tuple[int, int]:
-    """A number and the place after it. IndexError where it does not end."""
+    """Return a varint and the offset after it. IndexError: it does not end."""
     value = content[place] & 0x7F
     shift = 7
     while content[place] & 0x80:

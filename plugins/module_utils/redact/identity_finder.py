@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Gather the names of hosts, pods, projects, users and instances from everything that a bundle holds. Pure.
+"""Find names of hosts, pods, projects, users and instances in everything that a bundle contains. Pure.
 
-A name is found once, where a field or a notation tells what it is; pseudonymizer.py then replaces it everywhere.
+A name needs to be found only once, where a field or a notation identifies it; pseudonymizer.py replaces it everywhere.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from .identity_forms import ASSIGNED, DIVIDER, is_escaped, named_in_words, unesc
 from .identity_words import DNS, HOST, ID, USER, is_of_every_cloud, kind_of_field
 from .pseudonym_table import PseudonymTable
 
-# A shorter name stands for too much else, a longer one is none (RFC 1035 allows 253).
+# Shorter names occur in too many other texts; RFC 1035 allows no longer ones.
 SHORTEST, LONGEST = 3, 253
-# Words of a quoted name, names in a list, and how often one escape may be within another.
+# Maximum words of a quoted name, names in a list, and levels of nested URL escapes.
 MAX_WORDS, MAX_LISTED, MAX_DEPTH = 16, 10_000, 2
-# Bytes that are divided into words at a time.
+# Bytes that are split into words at a time.
 WINDOW = 4 << 20
-# Words that are remembered as looked at: some hundred MB.
+# Maximum number of words remembered as seen: some hundred MB.
 MAX_SEEN = 2_000_000
-# How far back a window may end at the end of a line instead.
+# Maximum distance by which a window ends early, at the end of a line.
 _BACK = 64 << 10
 
 _HEX_ID = re.compile(rb"(?:[0-9a-f]{32}|[0-9a-f]{64})\Z", re.IGNORECASE)
@@ -36,7 +36,7 @@ _DISTINCT = re.compile(rb"[0-9._\x80-\xff-]")
 _HAS_LETTER = re.compile(rb"[A-Za-z\x80-\xff]")
 _FIELD_END = re.compile(rb"(?:^|[^A-Za-z0-9])([A-Za-z][A-Za-z0-9_.-]{1,63})(?:[:=]|\\{1,16})?\Z")
 _PLAIN = re.compile(rb"[\w.@+~\x80-\xff-]+")
-# A text with one of these words is no name.
+# Text with one of these words is not a name.
 _SENTENCE = frozenset(
     ("a", "an", "and", "are", "be", "been", "by", "cannot", "failed", "for", "from", "has", "in", "is", "no", "not",
      "of", "on", "or", "the", "to", "was", "with")
@@ -45,7 +45,7 @@ _ASSIGNS = (b"=", b":", b"=>", b":=", b"==")
 
 
 def windows(data: bytes) -> Iterator[bytes]:
-    """A text in pieces that end with a line, or at least between two words, where there is such a place."""
+    """Split text into pieces that end with a line, or at least between two words, if possible."""
     start = 0
     while start < len(data):
         end = start + WINDOW
@@ -57,23 +57,26 @@ def windows(data: bytes) -> Iterator[bytes]:
 
 
 class IdentityFinder:
-    """Collects names and their kinds. tokens: words that are tokens already are no names."""
+    """Collect names and their kinds.
+
+    tokens: table whose tokens are not names.
+    """
 
     def __init__(self, tokens: PseudonymTable) -> None:
         self._tokens = tokens
         self._seen: set[bytes] = set()
         self._stay: set[bytes] = set()
-        # Name -> its kind, and what stands before its token. The first finder counts.
+        # Name -> its kind, and the prefix of its token. The first occurrence counts.
         self.names: dict[bytes, tuple[str, str]] = {}
-        # The same for names that are too short to be replaced anywhere but in a field or path of their own.
+        # The same for names so short that they are replaced only in a field or path component of their own.
         self.short: dict[bytes, tuple[str, str]] = {}
 
     def stays(self, name: str) -> None:
-        """Take a word for no name, whatever is called by it."""
+        """Never take this word for a name."""
         self._stay.add(name.encode("utf-8", "surrogateescape").lower())
 
     def stated(self, name: str, kind: str, prefix: str = "") -> None:
-        """Take a name from where nothing else can stand."""
+        """Add a name from a field that contains nothing else."""
         word = name.encode("utf-8", "surrogateescape").lower()
         if not word or self._tokens.is_token(name) or (kind == HOST and _ADDRESS.match(word)):
             return
@@ -85,7 +88,7 @@ class IdentityFinder:
             self.names.setdefault(word, (kind, prefix))
 
     def text(self, data: bytes, depth: int = 0) -> None:
-        """Take the names from a text of any notation."""
+        """Add the names in text of any notation."""
         for window in windows(data):
             unique = dict.fromkeys(words_of(window))
             new = [word for word in unique if word not in self._seen]
@@ -113,7 +116,7 @@ class IdentityFinder:
             self.text(b"\n".join([unescaped(word) for word in words if is_escaped(word)]), depth + 1)
 
     def _from_field(self, kind: str, words: Sequence[bytes], signs: Sequence[bytes], number: int) -> None:
-        """The value or values behind the name of a field."""
+        """Add the value or values after the name of a field."""
         if number >= len(signs):
             return
         sign, assigned = signs[number], words[number][-1:] in (b":", b"=")
@@ -124,7 +127,7 @@ class IdentityFinder:
             sign, assigned, colon = signs[number], True, words[number].startswith(b":")
             number += 1
         if not words[number].strip(b"\\") and words[number] and number < len(signs):
-            # In JSON within JSON a backslash stands before the quote; it is a word of its own here.
+            # In JSON within JSON a backslash precedes the quote; here it is a separate word.
             sign = signs[number]
             number += 1
         if assigned and b"{" in sign:
@@ -141,7 +144,7 @@ class IdentityFinder:
             self._take(words[number], kind)
 
     def _from_object(self, kind: str, words: Sequence[bytes], signs: Sequence[bytes], number: int) -> None:
-        """The name in an object that a field holds, as in {"user": {"id": "…", "name": "…"}}."""
+        """Add the name in an object that a field contains, as in {"user": {"id": "…", "name": "…"}}."""
         for place in range(number, min(number + MAX_WORDS, len(signs))):
             if words[place].rstrip(b":\\").lower() == b"name":
                 self._from_field(kind, words, signs, place)
@@ -156,12 +159,12 @@ class IdentityFinder:
                 return
 
     def _take(self, value: bytes, kind: str, is_quoted: bool = False) -> None:
-        """A value by what it looks like: a host may have a port, an id must look like one."""
+        """Add a value after a check of its form: a host may have a port, an id must look like one."""
         value = value.strip(b" \t()*&:.,!?/\\=")
         if not value or len(value) > LONGEST:
             return
         if _UUID.match(value) or _ADDRESS.match(value) or _MAC.match(value):
-            return  # told by their form
+            return  # recognized by their form
         if _HEX_ID.match(value):
             self.names.setdefault(value.lower(), (ID, ""))
             return
@@ -181,7 +184,7 @@ class IdentityFinder:
         self._add(value.lower(), kind)
 
     def _host(self, name: bytes) -> None:
-        """A host's name: its first label, and the domain that it is in."""
+        """Add a host name: its first label, and its domain."""
         name = name.lower().strip(b".-_")
         if _ADDRESS.match(name) or _is_common(name):
             return
@@ -189,7 +192,7 @@ class IdentityFinder:
         if domain and not _is_common(domain) and _HAS_LETTER.search(domain):
             self._add(domain, DNS)
         if domain and (not _DISTINCT.search(label) or len(label) < SHORTEST) and not _is_common(label):
-            # Its first word alone may be any word: "web", "mail".
+            # The first label alone may be an ordinary word: "web", "mail".
             self._add(name, HOST)
         else:
             self._add(label, HOST)
@@ -202,7 +205,7 @@ class IdentityFinder:
 
 
 def is_distinct(name: bytes) -> bool:
-    """Tell whether a name is long enough, and no number, so that replacing it everywhere hits nothing else."""
+    """Return whether a name is long enough and not a number, so that replacing it everywhere is safe."""
     return len(name) >= SHORTEST and _HAS_LETTER.search(name) is not None
 
 
@@ -211,13 +214,13 @@ def _is_common(name: bytes) -> bool:
 
 
 def _host_of(value: bytes) -> bytes:
-    """The host in a URL, an image's name, an address with a port or a user."""
+    """Return the host in a URL, an image name, or an address with a port or a user."""
     is_url = b"://" in value
     value = value.split(b"://", 1)[-1]
     head, slash, _rest = value.partition(b"/")
     if slash and not is_url and b"." not in head and b":" not in head:
         return b""
-    # The driver of MySQL writes tcp(HOST:PORT).
+    # Go's MySQL driver writes tcp(HOST:PORT).
     head = head.rsplit(b"@", 1)[-1].rpartition(b"(")[2]
     match = _PLAIN.match(head)
     return match.group() if match else b""
@@ -225,7 +228,7 @@ def _host_of(value: bytes) -> bytes:
 
 @functools.lru_cache(maxsize=65536)
 def _kind(word: bytes) -> str:
-    """The kind of a field that a word is the name of, with or without what assigns; "" for other words."""
+    """Return the kind of the field that a word names, with or without an assignment sign; "" for other words."""
     match = _FIELD_END.search(word) if len(word) < 256 else None
     return kind_of_field(match.group(1).decode()) if match else ""
 
@@ -246,7 +249,7 @@ def _opening(sign: bytes) -> tuple[bool, bytes, bool]:
 
 
 def _quoted(words: Sequence[bytes], signs: Sequence[bytes], number: int, quote: bytes) -> bytes:
-    """The text up to the closing quote, without its escapes."""
+    """Return the text up to the closing quote, with its escapes decoded."""
     pieces: list[bytes] = []
     for place in range(number, min(number + MAX_WORDS, len(words))):
         pieces.append(words[place])
@@ -268,14 +271,14 @@ def _quoted(words: Sequence[bytes], signs: Sequence[bytes], number: int, quote: 
 
 
 def _is_name(words: Sequence[bytes], signs: Sequence[bytes], number: int, assigned: bool, colon: bool) -> bool:
-    """Whether a word without quotes, behind the name of a field, is a name, and no part of a sentence."""
+    """Return whether an unquoted word after the name of a field is a name and not part of a sentence."""
     value = words[number].strip(b".,:;!?()-_")
     if (assigned and not colon) or words[number - 1].startswith(b"-"):
         return True  # host = x, --host x
     if assigned and _DISTINCT.search(value):
         return True  # host: node-7
     if assigned:
-        # In YAML nothing else is on the line.
+        # In YAML nothing else may be on the line.
         begins = number < 2 or b"\n" in signs[number - 2] or words[number - 2] == b"-"
         return begins and (number >= len(signs) or signs[number].lstrip(b" \t\r").startswith(b"\n"))
     return bool(re.search(rb"\d", value) and re.search(rb"[A-Za-z]", value))  # host node7

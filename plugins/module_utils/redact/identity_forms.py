@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Identities that are told by their own form, and how a text is divided into words. Pure.
+"""Recognize identities by their own form, and split text into words. Pure.
 
-Logs say the same words again and again, so everything is decided once for each word.
+Logs repeat the same words, so every distinct word is examined only once.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Iterator, Tuple
 from .identity_words import DOMAIN, HOST, ID, IP, MAC, NAME, POD, PROJECT, USER, VM, is_of_every_cloud
 
 # Start, end, identity and kind.
-Found = Tuple[int, int, bytes, str]
+IdentityMatch = Tuple[int, int, bytes, str]
 
-# What divides words. Captured, so that a text can be put together again: words at even places, dividers at odd ones.
+# Captured, so that split text can be joined again: words have even indexes, dividers odd ones.
 _DIVIDERS = bytes([*range(0x21), 0x7F]) + b"\"'`,;{}[]<>|"
 DIVIDER = re.compile(b"([%s]+)" % re.escape(_DIVIDERS))
 _BLANKS = bytes.maketrans(_DIVIDERS, b" " * len(_DIVIDERS))
-# Where a name may begin: not in a word, but behind an escape of JSON or Go (\n, \u003d), and behind what is left of a
-# sequence that colors text on a terminal (ESC [ 31 m).
+# Start of a name: not inside a word, but after an escape of JSON or Go (\n, \u003d), and after the rest of a terminal's
+# color sequence (ESC [ 31 m).
 BEGINS = rb"(?:(?<![0-9A-Za-z\x80-\xff])|(?<=\\[nrtbfv])|(?<=\\u[0-9A-Fa-f]{4})|(?<=\A[0-9]m)|(?<=\A[0-9]{2}m))"
 _URL_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
 _NOT_IN_URLS = re.compile(rb"[^A-Za-z0-9/:=&?.~_+@!*'(),;$-]")
-# A word without this holds nothing of a form.
+# A word without a match contains no form.
 _SIGNS = re.compile(
     rb"\d\.\d+\.\d+\.\d|[-_][0-9A-Fa-f]{4}[-_]|:[0-9A-Fa-f]*:|[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-|%[0-9A-Fa-f]{2}|/home/|=\Z"
 )
@@ -37,13 +37,13 @@ _MAC = re.compile(
 )
 _IPV6 = re.compile(BEGINS + rb"(?<!:)(?=[0-9A-Fa-f]*:[0-9A-Fa-f]*:)[0-9A-Fa-f:]{2,39}(?![0-9A-Za-z]|\.\d)")
 _IPV4 = re.compile(BEGINS + rb"(?<!\.)(?:\d{1,3}\.){3}\d{1,3}(?![0-9A-Za-z]|\.\d)")
-# The sha1 of a host's name, as services write it into each line about a request (appsrv).
+# SHA-1 of a host name, which services log with each request (appsrv).
 _HOST_HASH = re.compile(rb"[A-Za-z0-9_+/-]{27}=")
 _HOME = re.compile(rb"(?<=/home/)[A-Za-z0-9_.\x80-\xff-]+")
 _BROWSER = re.compile(rb"(?:Chrome|Chromium|Safari|Edge?|OPR|Firefox|Version|HeadlessChrome|Electron)/\Z")
 _NO_MAC = (b"00:00:00:00:00:00", b"ff:ff:ff:ff:ff:ff")
 _NO_UUID = b"00000000-0000-0000-0000-000000000000"
-# Go's functions, files of source code and frames of stacks.
+# Go functions, source files and stack frames.
 _CODE = re.compile(
     rb"\.\(\*|\(0x|\(\.\.\.\)|\(\)\Z|\+0x[0-9a-f]+\Z|\.(?:go|s|c)(?::\d+)?\)?\Z|\A(?:runtime|main|net/|sync|time|internal/"
     rb"|reflect|syscall|database/sql|encoding/|crypto/|yunion\.io/|github\.com/|google\.golang\.org/|golang\.org/|k8s\.io/"
@@ -52,42 +52,42 @@ _CODE = re.compile(
 
 
 def words_of(data: bytes) -> list[bytes]:
-    """The words of a text alone, which is faster than to divide it by DIVIDER."""
+    """Split text into its words. Faster than splitting by DIVIDER, which also returns the dividers."""
     return data.translate(_BLANKS).split()
 
 
 def is_escaped(word: bytes) -> bool:
-    """Whether a word has escapes of a URL, such as %3D."""
+    """Return whether a word has URL escapes such as %3D."""
     return _URL_ESCAPE.search(word) is not None
 
 
 def unescaped(word: bytes) -> bytes:
-    """A word without the escapes of a URL."""
+    """Decode the URL escapes of a word."""
     return _URL_ESCAPE.sub(lambda match: bytes([int(match.group()[1:], 16)]), word)
 
 
 def escaped(text: bytes) -> bytes:
-    """A text as a word of a URL."""
+    """Encode text as a word of a URL."""
     return _NOT_IN_URLS.sub(lambda match: b"%%%02X" % match.group()[0], text)
 
 
 def may_hold_forms(word: bytes) -> bool:
-    """Whether it is worth while to look for forms, or for escapes, in a word."""
+    """Return whether a word may contain a form or an escape, so that a closer look is worth the time."""
     return _SIGNS.search(word) is not None
 
 
 def is_code(word: bytes) -> bool:
-    """Whether a word is a name of Go code, in which plain words are no identities."""
+    """Return whether a word is a name in Go code, in which plain words are not identities."""
     return _CODE.search(word) is not None
 
 
 def is_form(identity: bytes) -> bool:
-    """Whether an identity is told by its form, so that it is found without being known."""
+    """Return whether an identity is recognized by its form, without being known."""
     return any(True for _found in long_forms(identity)) or any(True for _found in short_forms(identity))
 
 
-def long_forms(word: bytes) -> Iterator[Found]:
-    """UUIDs, MAC addresses, IPv6 addresses, and the hash of a host's name."""
+def long_forms(word: bytes) -> Iterator[IdentityMatch]:
+    """Yield UUIDs, MAC addresses, IPv6 addresses and hashes of host names."""
     if _HOST_HASH.fullmatch(word) and len(set(word)) > 8:
         yield 0, len(word), word, ID
         return
@@ -98,7 +98,7 @@ def long_forms(word: bytes) -> Iterator[Found]:
         yield from filter(None, map(_ipv6, _IPV6.finditer(word)))
 
 
-def _uuids(word: bytes) -> Iterator[Found]:
+def _uuids(word: bytes) -> Iterator[IdentityMatch]:
     for expression in (_UUID, _UUID_JOINED):
         for match in expression.finditer(word):
             identity = match.group().lower().replace(b"_", b"-")
@@ -106,19 +106,19 @@ def _uuids(word: bytes) -> Iterator[Found]:
                 yield match.start(), match.end(), identity, ID
 
 
-def _macs(word: bytes) -> Iterator[Found]:
+def _macs(word: bytes) -> Iterator[IdentityMatch]:
     for match in _MAC.finditer(word):
         identity = match.group().lower().replace(b"-", b":")
         if identity not in _NO_MAC:
             yield match.start(), match.end(), identity, MAC
 
 
-def _ipv6(match: re.Match[bytes]) -> Found | None:
-    """One that names something: not ::1. A colon behind it is none of it."""
+def _ipv6(match: re.Match[bytes]) -> IdentityMatch | None:
+    """Return the IPv6 address of a match unless it is loopback or unspecified. A colon after it is not part of it."""
     text = match.group()
     if not re.search(rb"\d", text):
         return None  # a::b
-    # A port may follow without brackets: then the whole is not to be told from an address.
+    # A port may follow without brackets; then it cannot be distinguished from a part of the address.
     for end in (len(text), len(text) - 1):
         try:
             address = ipaddress.IPv6Address(text[:end].decode())
@@ -130,8 +130,8 @@ def _ipv6(match: re.Match[bytes]) -> Found | None:
     return None
 
 
-def short_forms(word: bytes) -> Iterator[Found]:
-    """IPv4 addresses, and users in the paths of their home directories."""
+def short_forms(word: bytes) -> Iterator[IdentityMatch]:
+    """Yield IPv4 addresses, and user names in paths of home directories."""
     if word.count(b".") >= 3:
         for match in _IPV4.finditer(word):
             parts = match.group().split(b".")
@@ -145,7 +145,7 @@ def short_forms(word: bytes) -> Iterator[Found]:
 
 
 def _is_common(parts: list[bytes]) -> bool:
-    """Loopback, no address, netmasks and broadcasts."""
+    """Return whether an IPv4 address is loopback, unspecified, a netmask or broadcast."""
     return parts[0] == b"127" or parts == [b"0"] * 4 or parts[:2] == [b"255", b"255"]
 
 
@@ -154,7 +154,7 @@ _LABELS = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+"
 _ANY_ID = "(?:[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|[0-9a-f]{32})"
 _WORD = r"[\w.\x80-\xff][\w.\x80-\xff-]*"
 _WITH_DIGIT = r"[\w.\x80-\xff-]*\d[\w.\x80-\xff-]*"
-# Names that are told by what is around them, within one word: their expression, its group's kind.
+# Names that the text around them in the same word identifies: expression, and kind of its group.
 _NAMED = tuple(
     (re.compile(expression.encode("latin-1")), kind)
     for expression, kind in (
@@ -172,14 +172,14 @@ _NAMED = tuple(
         (rf"/pods/({_WORD})", POD),
     )
 )
-# A field and its value in one word: name=value, Name:value, in queries, environments and structures of Go.
+# Field and value in one word: name=value, Name:value; in queries, environments and Go structs.
 ASSIGNED = re.compile(
     rb"(?:^|(?<=[^A-Za-z0-9]))([A-Za-z][A-Za-z0-9_.-]{0,63})[=:](?!//)([^\s=&?]{1,253})", re.MULTILINE
 )
 
 
 def named_in_words(words: bytes) -> Iterator[tuple[bytes, str]]:
-    """Names and their kinds in words, which are given one a line."""
+    """Yield names and their kinds that the text around them identifies. words: one word a line."""
     for expression, kind in _NAMED:
         for match in expression.finditer(words):
             yield match.group(1), kind

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Words by which identities are told: names of fields, and words that are the same in every cloud. Data, and look-ups.
+"""Words that identify identities: names of fields, and words that are the same in every cloud. Data and look-ups.
 
-A word that is the same in every cloud is no identity, whatever is called by it: components, words of the formats that
-we read and write, built-in users and projects.
+A word that is the same in every cloud is never an identity: components, words of the formats that this collection reads
+and writes, built-in users and projects.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from ..vocabulary import Reason, Status
 CLUSTER, HOST, POD, IP, MAC, ID = "cluster", "host", "pod", "ip", "mac", "id"
 PROJECT, USER, DOMAIN, VM, DNS, NAME = "project", "user", "domain", "vm", "dns", "name"
 NAMESPACE = "namespace"
-# The token of an identity is one of these and a number.
+# A token is one of these kinds and a number.
 KINDS = (CLUSTER, HOST, POD, IP, MAC, ID, PROJECT, USER, DOMAIN, VM, DNS, NAME, NAMESPACE)
 
-# The last word of a field's name, in singular -> the kind of what it holds.
+# Kind of value -> last words of the names of its fields, in singular.
 _FIELDS = {
     CLUSTER: "cluster clustername",
     HOST: (
@@ -39,7 +39,7 @@ _FIELDS = {
 }
 FIELDS = {word: kind for kind, words in _FIELDS.items() for word in words.split()}
 
-# Words of logs, dumps and formats that may follow the name of a field without being one's name.
+# Words of logs, dumps and formats that may follow the name of a field without being a name.
 _FORMATS = """
 absent accepted access active add added addr address addresses admin advice after age agent alert algorithm all alloc
 allocs allow allowed an and any api apigateway app application archive args arguments array as assigned async at attempt
@@ -85,7 +85,7 @@ chan-receive chan-send cluster-admin default-domain io-wait in-use not-found not
 user-agent user-defined
 dropping
 """
-# Users, projects, namespaces, hosts and programs that every installation has.
+# Users, projects, namespaces, hosts and programs of every installation.
 _BUILT_IN = """
 admin administrator anonymous bin daemon guest guests nobody operator postgres root service sys sysadmin system
 cloudpods onecloud onecloud-operator yunion yunionio yunioncloud default-project kube-system kube-public kube-node-lease
@@ -97,7 +97,7 @@ kube-apiserver kube-scheduler kube-controller-manager kubectl helm grafana loki 
 http2 sha1 md5 utf8 ipv4 ipv6 x509 base64 int32 int64 uint32 uint64 float64 tls1 k8s v1beta1 virtio vnc
 linux amd64 arm64 x86_64 aarch64 gzip deflate identity chunked close keep-alive utf-8 text/plain application/json
 """
-# Domains of projects, registries and formats that everybody uses, with all that is below them.
+# Public domains of projects, registries and formats, with their subdomains.
 _PUBLIC = """
 github.com githubusercontent.com gitlab.com golang.org go.dev google.golang.org gopkg.in yunion.io yunion.cn
 cloudpods.org onecloud.io kubernetes.io k8s.io sigs.k8s.io gcr.io ghcr.io quay.io docker.io docker.com w3.org gnu.org
@@ -113,7 +113,7 @@ PUBLIC = frozenset(_PUBLIC.split())
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[_.\-/ ]+")
 _SUFFIXES = ("name", "names", "value", "list")
-# A service of a component, as the operator names it: default-region, region-slave.
+# Kubernetes service of a component, as the operator names it: default-region, region-slave.
 _OF_COMPONENT = re.compile(r"(?:default-)?(?P<name>[a-z][a-z-]*?)(?:-slave|-svc)?(?:\.(?:onecloud|svc|cluster|local))*")
 _NUMBER = re.compile(
     r"[+-]?(?:0x[0-9a-f]+|[\d._]+(?:e[+-]?\d+)?|inf|infinity|nan)(?:%|[kmgt]i?b?|n|u|ms|s|us|ns|m|h|d)?"
@@ -124,7 +124,7 @@ _TIME = re.compile(r"\d{4}-?\d\d-?\d\d(?:[t ].*)?|\d\d:\d\d(?::\d\d)?.*|(?:\d+[h
 
 @functools.lru_cache(maxsize=65536)
 def kind_of_field(name: str) -> str:
-    """The kind of what a field of this name holds; "" where it is of none."""
+    """Return the kind of value in a field of this name, or ""."""
     words = [word.lower() for word in _HUMP.split(name) if word]
     while len(words) > 1 and words[-1] in _SUFFIXES:
         words.pop()
@@ -136,8 +136,8 @@ def kind_of_field(name: str) -> str:
 
 @functools.lru_cache(maxsize=65536)
 def is_of_every_cloud(word: str) -> bool:
-    """Whether a name (in lower case) tells nothing about the cloud that it comes from."""
-    # A long one would take long, and is none.
+    """Return whether a lower-case name reveals nothing about its cloud."""
+    # A longer text is not a name (RFC 1035), and matching it would take long.
     if len(word) > 253:
         return False
     if word in STAYS or _NUMBER.fullmatch(word) or _VERSION.fullmatch(word) or _TIME.fullmatch(word):
@@ -152,5 +152,5 @@ def is_of_every_cloud(word: str) -> bool:
 
 
 def is_component(word: str) -> bool:
-    """Whether this is the name of a component of Cloudpods."""
+    """Return whether the word is the name of a Cloudpods component."""
     return word in _COMPONENTS

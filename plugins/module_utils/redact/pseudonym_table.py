@@ -1,9 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tokens that stand for identities: host-0001, region-pod-0002. Pure.
+"""Numbered pseudonyms ("tokens") of identities: host-0001, region-pod-0002. Pure.
 
-Identities are bytes in lower case: hosts have no case, and the database of Cloudpods compares names without it.
+Identities are lower-case bytes: host names are case-insensitive, and the database of Cloudpods compares names without
+case.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ FORMAT, VERSION = "cloudpods.diagnostics/identities", 1
 
 
 def kind_of_token(token: str) -> str:
-    """The kind that a token tells; "" for what has not the form of one."""
+    """Return the kind that a token names, or "" if the text does not have the form of a token."""
     match = _TOKEN.fullmatch(token)
     return match.group("kind") if match else ""
 
 
 class PseudonymTable:
-    """Which token stands for which identity. The same one always has the same; no two have the same.
+    """One-to-one table of identities and their tokens.
 
-    avoid: words that are no free tokens, as something real is called so.
+    avoid: words that must not become tokens, because something real has that name.
     """
 
     def __init__(self, known: Mapping[bytes, str] | None = None) -> None:
@@ -44,7 +45,10 @@ class PseudonymTable:
             raise ValueError("two identities have the same token")
 
     def of(self, identity: bytes, kind: str, prefix: str = "") -> str:
-        """The token of an identity; a new one where it has none. prefix: stands before a new one."""
+        """Return the token of an identity; create it if there is none.
+
+        prefix: text before a new token.
+        """
         token = self._tokens.get(identity)
         if token is None:
             token = self._tokens[identity] = self._new(kind, prefix)
@@ -59,21 +63,21 @@ class PseudonymTable:
                 return token
 
     def is_token(self, word: str) -> bool:
-        """Whether this is the token of something."""
+        """Return whether the word is a token in use."""
         return word in self._taken
 
     def known(self) -> Iterable[tuple[bytes, str]]:
-        """All identities with their tokens."""
+        """Return all identities with their tokens."""
         return self._tokens.items()
 
     def document(self) -> dict[str, object]:
-        """All of them as plain values, for a file."""
+        """Return the table as plain values, for a file."""
         tokens = {identity.decode("utf-8", "surrogateescape"): token for identity, token in self._tokens.items()}
         return {"format": FORMAT, "version": VERSION, "tokens": tokens}
 
 
 def parse_table(document: object) -> PseudonymTable:
-    """What document() has made. ValueError for anything else."""
+    """Parse the result of document(). ValueError for anything else."""
     if not isinstance(document, dict) or (document.get("format"), document.get("version")) != (FORMAT, VERSION):
         raise ValueError("it is of another format")
     tokens = document.get("tokens")

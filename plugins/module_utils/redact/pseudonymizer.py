@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Replace identities by their tokens in texts, files and paths of a bundle. Pure.
 
-Each different word is looked at once, whatever the number of identities, and the text is put together again from a
-table of the words that change. So the time is linear in the size of the text.
+Each distinct word is examined once, whatever the number of identities. The text is then assembled from a table of the
+words that change, so the time is linear in the size of the text.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from .pseudonym_table import PseudonymTable, kind_of_token
 from .redactor import GZIP, OVERLAP, PROFILE, RedactionError, content_of
 from .text_encodings import changed, is_encoded
 
-# What is remembered of what was looked at, in bytes, and how many of them each has besides its own.
+# Size limit of the memory of examined words, in bytes, and overhead of each word.
 MAX_REMEMBERED, _OVERHEAD = 256 << 20, 100
 _BINARY = (".der", ".out")
 _ATOM = re.compile(BEGINS + rb"(?=([0-9a-z\x80-\xff]+))")
@@ -50,32 +50,32 @@ _ALNUM = re.compile(rb"[0-9a-z\x80-\xff]")
 _LETTERS = re.compile(rb"[a-z]+\Z")
 _ESCAPED = re.compile(rb"%[0-9A-Fa-f]{2}")
 _UNSAFE = re.compile(rb"[^A-Za-z0-9._-]")
-# No text has these signs; so many bytes of a file tell.
+# Text has no such bytes; so many bytes of a file are checked.
 _CONTROL, _LOOKED_AT = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]"), 1 << 20
-# What secrets were replaced by, without its brackets.
+# Beginning of a redaction marker, without its bracket.
 _MARKER = b"redacted:"
 
 
 class Pseudonymizer:
-    """Replaces identities. found: the names; what is told by its form needs none.
+    """Replace identities.
 
-    counts: how often something of each kind was replaced.
+    found: the names; identities with a form of their own are found without it. counts: replacements of each kind.
     """
 
     def __init__(self, tokens: PseudonymTable, found: IdentityFinder) -> None:
         self.counts: Counter[str] = Counter()
         self._tokens = tokens
-        # Those that are replaced only where nothing else can stand.
+        # Short names, which are replaced only in fields and path components of their own.
         self._short: dict[bytes, bytes] = {}
-        # Form of a name -> its token. Some names have several forms, as other notations write them.
+        # Form of a name -> its token. A name has several forms if notations write it differently.
         self._names: dict[bytes, bytes] = {}
-        # First word of those that are several words -> the expressions of them.
+        # First word of names of several words -> their expressions.
         self._phrases: dict[bytes, dict[bytes, re.Pattern[bytes]]] = {}
-        # Those of several words or with other letters, which are none in something binary.
+        # Names of several words or with non-ASCII letters, which binary data does not show as words.
         self._unusual: list[bytes] = []
-        # First letters and digits of a form -> how long the forms are that begin so, the longest first.
+        # First letters and digits of a form -> lengths of the forms with that beginning, the longest first.
         self._lengths: dict[bytes, list[int]] = {}
-        # What was looked at: what changes, and the kinds in it; what begins phrases; and all.
+        # Examined chunks: replacement and kinds of those that change, beginnings of phrases, and all chunks.
         self._changed: dict[bytes, bytes] = {}
         self._kinds: dict[bytes, Counter[str]] = {}
         self._begin: dict[bytes, dict[bytes, re.Pattern[bytes]]] = {}
@@ -113,16 +113,16 @@ class Pseudonymizer:
                 lengths.append(len(begun))
 
     def name(self, name: str) -> str:
-        """What stands for a name where nothing else can stand, so that it may be a short one."""
+        """Replace a name in a field that contains nothing else, where even short names are replaced."""
         token = self._short.get(name.encode("utf-8", "surrogateescape").lower())
         return token.decode() if token else self.text(name)
 
     def text(self, text: str) -> str:
-        """A text with tokens."""
+        """Replace the identities in a text."""
         return self._text(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
     def value(self, value: Any) -> Any:
-        """Plain values (dicts, lists, texts, …) with tokens, also in keys."""
+        """Replace the identities in plain values (dicts, lists, texts, …), also in keys."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
@@ -132,7 +132,10 @@ class Pseudonymizer:
         return value
 
     def data(self, data: bytes, name: str = "") -> bytes:
-        """A file's content with tokens. name: of the file, which tells its form. RedactionError."""
+        """Replace the identities in the content of a file. RedactionError.
+
+        name: file name, which tells the format.
+        """
         try:
             if data.startswith(GZIP):
                 return self._packed(data, name)
@@ -161,28 +164,28 @@ class Pseudonymizer:
         if places is None:
             return self._patched(content) if _CONTROL.search(content, 0, _LOOKED_AT) else self._text(content)
         texts = [content[start:end] for start, end in places]
-        # A text of a profile holds no NUL.
+        # Strings of a profile contain no NUL.
         made = self._text(b"\0".join(texts)).split(b"\0")
         if len(made) != len(texts):
             made = [self._text(text) for text in texts]
         return profile_with_texts(content, made)
 
     def _patched(self, data: bytes) -> bytes:
-        """Something binary, whose lengths stay."""
+        """Replace the identities in binary data without changing any length."""
         made = bytearray(data)
         for start, text in self._patches([data]):
             made[start : start + len(text)] = text
         return bytes(made)
 
     def _patches(self, pieces: Iterable[bytes]) -> Iterator[Patch]:
-        """What stands for identities in something binary, as long as they are, so that nothing else moves."""
+        """Yield patches for identities in binary data, each as long as the identity, so that no offset moves."""
         size, before, done = 0, b"", 0
         for piece in pieces:
             window = before + piece
             start = size - len(before)
             yield from self._unusual_in(window, start)
             place = start
-            # What is escaped for a URL divides words, too: nothing may become shorter.
+            # URL escapes divide words as well, because nothing may become shorter.
             for word in DIVIDER.split(_ESCAPED.sub(b"   ", printable(window).translate(_ASCII))):
                 end = place + len(word)
                 if end > done and len(word) > 2:
@@ -205,7 +208,10 @@ class Pseudonymizer:
                 at = lower.find(form, at + len(form))
 
     def _glued(self, word: bytes) -> bytes | None:
-        """The same, as long as it was. Its length may stand before a text, and look like a letter of it."""
+        """Return a word of binary data with its identities replaced, at the same length; None without any.
+
+        The length byte before a text may look like its first letter.
+        """
         for skipped in (0, 1):
             found = self._found(word[skipped:])
             if found:
@@ -221,12 +227,12 @@ class Pseudonymizer:
         return b"".join(made)
 
     def _window(self, data: bytes, depth: int) -> bytes:
-        # To divide a text by blanks alone is much faster. What a chunk holds is decided once for each different one.
+        # Splitting by blanks alone is much faster. Each distinct chunk is examined once.
         chunks = data.split(b" ")
         unique = self._look_at(chunks, depth)
         phrases = {form: each for chunk in unique & self._begin.keys() for form, each in self._begin[chunk].items()}
         if phrases:
-            # Names of several words first, the longest before the others: their words may be names, too.
+            # Longest phrases first, and before single words, because their words may be names as well.
             for form in sorted(phrases, key=len, reverse=True):
                 data, count = phrases[form].subn(self._names[form], data)
                 self.counts[kind_of_token(self._names[form].decode())] += count
@@ -241,9 +247,9 @@ class Pseudonymizer:
         return b" ".join([changed.get(chunk, chunk) for chunk in chunks])
 
     def _look_at(self, chunks: Iterable[bytes], depth: int) -> set[bytes]:
-        """Decide about those that were not looked at before; all different ones."""
+        """Examine the chunks that are new; return all distinct ones."""
         unique = set(chunks)
-        # Not within a word: what was decided about the words around it must stay.
+        # Not inside a nested word: the results for the surrounding words are still needed.
         if self._remembered > MAX_REMEMBERED and not depth:
             self._forget()
         for chunk in unique - self._seen:
@@ -313,7 +319,7 @@ class Pseudonymizer:
         return made + word[place:], Counter(kind for _start, _end, _token, kind in found)
 
     def _found(self, word: bytes) -> list[tuple[int, int, bytes, str]]:
-        """Start, end, token and kind of each identity in a word, in their order."""
+        """Return start, end, token and kind of each identity in a word, in order."""
         if len(word) < 3 or word.startswith(_MARKER):
             return []
         found: list[tuple[int, int, bytes, str]] = []
@@ -349,28 +355,28 @@ class Pseudonymizer:
                 break
 
 
-# In something binary only ASCII is text.
+# In binary data only ASCII is text.
 _ASCII = bytes(each if each < 128 else 10 for each in range(256))
 
 
 def _fitted(token: bytes, size: int) -> bytes:
-    """A token that is as long as what it stands for, or signs where there is no room for it."""
+    """Return a token padded to this size, or only stars if there is no room for it."""
     return token.ljust(size, b"*") if len(token) <= size else b"*" * size
 
 
 def _put(found: list[tuple[int, int, bytes, str]], start: int, end: int, token: bytes, kind: str) -> None:
-    """Add one that overlaps none before it."""
+    """Add a match unless it overlaps an earlier one."""
     if all(end <= other[0] or other[1] <= start for other in found):
         found.append((start, end, token, kind))
 
 
 def _forms(name: bytes) -> list[bytes]:
-    """A name as JSON, HTML and paths of a bundle write it; all in lower case."""
+    """Return the lower-case forms of a name in plain text, JSON, HTML and paths of a bundle."""
     text = name.decode("utf-8", "surrogateescape")
     forms = [name, json.dumps(text)[1:-1].lower().encode("utf-8", "surrogateescape")]
     forms.append(html.escape(text).encode("utf-8", "surrogateescape"))
     safe = _UNSAFE.sub(b"_", re.sub(rb"[\xc0-\xff][\x80-\xbf]*", b"_", name))
-    # Of a name in another script nothing is left but signs.
+    # A name in another script becomes only underscores.
     if sum(1 for sign in safe if sign != 95) > 3:
         forms.append(safe)
     return list(dict.fromkeys(forms))

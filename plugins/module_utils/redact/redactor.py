@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one place where secrets are taken out of what is written or returned. Pure.
+"""Redact secrets in everything that is written or returned. Pure.
 
-A secret is replaced by [redacted:RULE]. What has none stays as it is, byte by byte. Where something of a form that has
-lengths inside (a profile) is changed, what replaces a secret is as long as it.
+A secret is replaced by [redacted:RULE]; all other bytes stay the same. In formats that contain lengths (profiles) the
+replacement is as long as the secret. If data cannot be searched, redaction fails and the data must not be shown.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ from .secret_fields import Span, is_secret_name, named_secrets
 from .secret_rules import OWN_RULES, TOKEN_LENGTH, TOKEN_RULES, SecretRule
 
 LEVELS = SECRETS, NONE = ("secrets", "none")
-# Of a whole bundle: its secrets are taken out, and tokens stand for its identities (pseudonymizer.py).
+# For a whole bundle: redact secrets, and replace identities by tokens (pseudonymizer.py).
 IDENTITY = "identity"
 MARKER = re.compile(rb"\[redacted:([a-z0-9-]{1,48})\]")
-# A known secret that is shorter, or a word of letters that is shorter than the second, may stand anywhere.
+# Shorter known secrets, and words of letters shorter than the second, are not searched: they occur in any text.
 KNOWN_LENGTH, KNOWN_WORD_LENGTH = 6, 12
-# Of a known secret this beginning is taken out, too: texts of peers are cut somewhere, maybe in the middle of it.
+# The first bytes of a known secret are redacted as well, because a peer may truncate a text inside the secret.
 KNOWN_BEGINNING = 16
 GZIP = b"\x1f\x8b"
-# Bytes that are looked through at a time, and how many of those before them once more: no secret is longer.
+# Bytes that are searched at a time, and bytes before them that are searched again: no secret is longer.
 WINDOW, OVERLAP = 4 << 20, 64 << 10
-# What is unpacked is held whole up to the first, and looked through up to the second.
+# Decompressed data is held as a whole up to the first limit, and searched up to the second.
 WHOLE, MAX_UNPACKED = 64 << 20, 1 << 30
-# To look for so many words costs as much as to try a rule everywhere.
+# Above this number, searching the words takes as long as trying the rule everywhere.
 WORDS_AT_A_TIME = 20
 _BINARY = (".gz", ".der", ".out")
 _JSON = (".json", ".jsonl")
 PROFILE = ".pb.gz"
-# What divides words, besides blanks.
+# Dividers of words, besides blanks.
 DIVIDERS = bytes.maketrans(b"\"'`\0", b"    ")
 
 
 class RedactionError(Exception):
-    """Something could not be looked through, so it must not be shown."""
+    """Data could not be searched for secrets, so it must not be shown."""
 
 
 def marker(rule: str) -> bytes:
-    """What stands where a rule has found a secret."""
+    """Return the text that replaces a secret of this rule."""
     return b"[redacted:%s]" % rule.encode()
 
 
 def count_markers(data: bytes) -> dict[str, int]:
-    """How often each rule has replaced something in this text."""
+    """Return the number of markers of each rule in this text."""
     counts: dict[str, int] = {}
     for match in MARKER.finditer(data):
         name = match.group(1).decode()
@@ -62,8 +62,10 @@ def count_markers(data: bytes) -> dict[str, int]:
 
 
 class Redactor:
-    """Takes secrets out. level: one of LEVELS. known: credentials of the run itself, which are taken out wherever they
-    are, at every level."""
+    """Redact secrets.
+
+    level: one of LEVELS. known: credentials of the run itself, which are redacted everywhere and at every level.
+    """
 
     def __init__(self, level: str = SECRETS, known: Iterable[str] = ()) -> None:
         if level not in LEVELS:
@@ -73,7 +75,7 @@ class Redactor:
 
     @property
     def _known(self) -> list[bytes]:
-        """The credentials of the run, the longest first."""
+        """Return the credentials of the run, the longest first."""
         return sorted(filter(_is_distinct, self._given | sent_credentials.remembered()), key=len, reverse=True)
 
     @property
@@ -81,20 +83,23 @@ class Redactor:
         return self.level == NONE and not self._known
 
     def data(self, data: bytes, name: str = "") -> bytes:
-        """A file's content without its secrets. name: of the file, which tells its form. RedactionError."""
+        """Redact the content of a file. RedactionError.
+
+        name: file name, which tells the format.
+        """
         if self._finds_nothing or not data:
             return data
         try:
             if data.startswith(GZIP):
                 return self._packed(data, name)
             made = text_encodings.changed(data, lambda text: self._plain(text, name))
-            # Something in another encoding may have been written behind it.
+            # Data in another encoding may follow the text.
             return self._plain(data, name) if made is None else self._masked(made)
         except (RecursionError, MemoryError, re.error, ValueError) as error:
             raise RedactionError(f"{type(error).__name__}: {error}") from error
 
     def _plain(self, data: bytes, name: str) -> bytes:
-        """The same for what is not packed, and UTF-8 where it is a text."""
+        """Redact uncompressed content; text must be UTF-8."""
         if name.endswith(_BINARY):
             return self._masked(data)
         if name.endswith(_JSON):
@@ -102,7 +107,7 @@ class Redactor:
         return self._replaced(data, is_json=False)
 
     def text(self, text: str) -> str:
-        """A text without its secrets."""
+        """Redact a text."""
         if self._finds_nothing or not text:
             return text
         data = text.encode("utf-8", "surrogatepass")
@@ -110,7 +115,7 @@ class Redactor:
         return text if made is data else made.decode("utf-8", "surrogatepass")
 
     def value(self, value: Any) -> Any:
-        """Plain values (dicts, lists, texts, …) without the secrets in them; keys stay."""
+        """Redact plain values (dicts, lists, texts, …). Keys stay."""
         if self._finds_nothing:
             return value
         if isinstance(value, str):
@@ -132,7 +137,7 @@ class Redactor:
         return made
 
     def _whole(self, item: Any) -> Any:
-        """A value that is a secret by its name; what is none ("", a marker) stays."""
+        """Redact a whole value that is a secret by its name. Empty values and markers stay."""
         text = self.text(f"password={json.dumps(str(item))}")
         return json.loads(text[len("password=") :]) if "[redacted:" in text else item
 
@@ -149,7 +154,10 @@ class Redactor:
         return self._by_value(data, name)
 
     def _by_value(self, data: bytes, name: str) -> bytes:
-        """The slow way, for JSON that the fast one would break; text that is no JSON is only text."""
+        """Redact JSON value by value, for documents that replacing in the text would break.
+
+        Slow. Text that is not JSON is redacted as text.
+        """
         try:
             documents = [json.loads(line) for line in (data.splitlines() if name.endswith(".jsonl") else [data])]
             lines = [json.dumps(self.value(one), ensure_ascii=False, sort_keys=True) for one in documents]
@@ -158,9 +166,9 @@ class Redactor:
         return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
 
     def _packed(self, data: bytes, name: str) -> bytes:
-        """Of a gzip stream what it holds is looked through; the stream stays as it is where that has no secrets.
+        """Redact the content of a gzip stream. A stream without secrets stays the same.
 
-        A damaged one is looked through as far as it goes; what comes after that is not to be had by anybody.
+        A damaged stream is searched up to the damage; no reader gets beyond it.
         """
         content = content_of(data)
         if content is None and text_encodings.is_encoded(next(unpacked(data), b"")):
@@ -178,7 +186,7 @@ class Redactor:
         return repacked(data, patches) if patches else data
 
     def _spans_of_pieces(self, pieces: Iterable[bytes]) -> Iterator[Span]:
-        """All secrets in something binary that comes piece by piece, so that it is never held whole."""
+        """Yield all secrets in binary data that comes in pieces, so that it is never held as a whole."""
         size, before = 0, b""
         for piece in pieces:
             window = before + piece
@@ -187,14 +195,14 @@ class Redactor:
             before = window[-OVERLAP:]
 
     def _masked(self, data: bytes) -> bytes:
-        """Something binary, whose lengths stay."""
+        """Redact binary data without changing any length."""
         made = bytearray(data)
         for start, text in _patches(self._spans_of_pieces([data]), data):
             made[start : start + len(text)] = text
         return bytes(made) if made != data else data
 
     def _replaced(self, data: bytes, is_json: bool) -> bytes:
-        """The text with markers; the very same object where there is nothing to replace."""
+        """Replace secrets in text by markers. Returns the same object if there is none."""
         pieces, place = [], 0
         for start, end, rule, around in _united(self._spans(data, is_json), data):
             pieces += [data[place:start], around + marker(rule) + around]
@@ -204,7 +212,7 @@ class Redactor:
         return b"".join([*pieces, data[place:]])
 
     def _spans(self, data: bytes, is_json: bool) -> Iterator[Span]:
-        """All secrets. A long text is looked through in windows that overlap, so that little memory is needed."""
+        """Yield all secrets. A long text is searched in overlapping windows to limit memory."""
         for start in range(0, len(data), WINDOW):
             low = max(0, start - OVERLAP)
             window = data[low : start + WINDOW] if len(data) > WINDOW else data
@@ -219,7 +227,7 @@ class Redactor:
                 place = data.find(word[:KNOWN_BEGINNING], end)
         if self.level == NONE:
             return
-        # Logs and dumps say the same words again and again: most is decided by looking at each of them once.
+        # Logs and dumps repeat the same words, so most rules search each distinct word once.
         unique = set(data.translate(DIVIDERS).split())
         words = b"\n".join(unique)
         lower = words.lower()
@@ -242,12 +250,12 @@ _OWN, _TOKENS = _with_hints(OWN_RULES), _with_hints(TOKEN_RULES)
 
 
 def _hinted(rules: Iterable[_Hinted], lower: bytes) -> Iterator[SecretRule]:
-    """The rules of which a word is there."""
+    """Yield the rules of which a word occurs."""
     return (rule for rule, hints, also in rules if also in lower and any(hint in lower for hint in hints))
 
 
 def _common(one: bytes, other: bytes) -> int:
-    """Return how many bytes both begin with."""
+    """Return the length of the common prefix."""
     return next((at for at, (left, right) in enumerate(zip(one, other)) if left != right), min(len(one), len(other)))
 
 
@@ -257,7 +265,7 @@ def _is_distinct(word: bytes) -> bool:
 
 
 def _is_of_one_shape(one: Any, other: Any) -> bool:
-    """Whether lists and objects are where they were, so that no secret was taken for more than one text."""
+    """Return whether lists and objects are in the same places, so that no secret spanned several texts."""
     if isinstance(one, dict):
         return isinstance(other, dict) and _is_of_one_shape([*one.values()], [*other.values()])
     if isinstance(one, list):
@@ -266,7 +274,7 @@ def _is_of_one_shape(one: Any, other: Any) -> bool:
 
 
 def content_of(data: bytes) -> bytes | None:
-    """What a gzip stream holds; None where that is too much to be held whole. RedactionError where it has no end."""
+    """Decompress a gzip stream. None: too large to be held as a whole. RedactionError: above the limit."""
     size = 0
     pieces: list[bytes] = []
     for piece in unpacked(data):
@@ -278,18 +286,18 @@ def content_of(data: bytes) -> bytes | None:
 
 
 def texts_of(data: bytes) -> Iterator[bytes]:
-    """What a file says, in pieces: unpacked, and in UTF-8 where it is a text in another encoding."""
+    """Yield the content of a file in pieces: decompressed, and as UTF-8 if it is text in another encoding."""
     return text_encodings.as_utf8(unpacked(data) if data.startswith(GZIP) else (data,))
 
 
 def mask(rule: str, size: int) -> bytes:
-    """What replaces a secret where all has to stay as long as it is."""
+    """Return a replacement of the same length as the secret."""
     sign = marker(rule)
     return sign.ljust(size, b"*") if size >= len(sign) else b"*" * size
 
 
 def _patches(spans: Iterable[Span], data: bytes) -> list[Patch]:
-    """What is as long as each secret, and where it stands."""
+    """Return a replacement of the same length for each secret, and its offset."""
     return [(start, mask(rule, end - start)) for start, end, rule, _around in _united(spans, data)]
 
 
@@ -298,7 +306,7 @@ def _moved(spans: Iterable[Span], by: int) -> Iterator[Span]:
 
 
 def _united(spans: Iterable[Span], data: bytes) -> Iterator[Span]:
-    """The spans in order, those that overlap as one; not those that begin or end in a marker that is there already."""
+    """Yield the spans in order, overlapping ones merged, except those that begin or end in an existing marker."""
     markers = [match.span() for match in MARKER.finditer(data)] if b"[redacted:" in data else []
     last: Span | None = None
     for span in sorted(spans, key=lambda one: (one[0], -one[1])):
@@ -325,12 +333,12 @@ def _compiled(rule: SecretRule) -> re.Pattern[bytes]:
 
 
 def _in_words(rule: SecretRule, words: bytes, data: bytes) -> Iterator[Span]:
-    """The matches of a rule, each of which is in one of the words."""
+    """Yield the matches of a rule whose matches are always inside one word."""
     expression = _compiled(rule)
     found: dict[bytes, list[tuple[int, int]]] = {}
     for match in expression.finditer(words):
         start, stop = match.span(rule.group)
-        # What surrounds the secret may have matched, too.
+        # The match may include the newlines around the word.
         start += words.startswith(b"\n", start)
         stop -= words.endswith(b"\n", start, stop)
         begin = words.rfind(b"\n", 0, start) + 1

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is a secret by its name: password=…, "token": "…", --secret-key …, Cookie: …, in all notations. Pure.
+"""Find secrets by the name before them: password=…, "token": "…", --secret-key …, Cookie: …, in any notation. Pure.
 
-A value that follows a strong name (password) is a secret whatever it is. One that follows a weak name (token) is where
-it looks like one: "token: expired" stays.
+A value after a strong name (password) is always a secret. A value after a weak name (token) is a secret if it looks
+like one: "token: expired" stays.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import re
 from dataclasses import dataclass
 from typing import Iterator, Tuple
 
-# In random bytes, a short name stands before so many printable characters once in some gigabytes.
+# Random bytes contain a short name before this many printable characters once in some gigabytes.
 BY_CHANCE = 8
-# Start, end and rule of a secret, and what is written around the marker.
+# Start, end and rule of a secret, and the bytes to write around the marker.
 Span = Tuple[int, int, str, bytes]
 
 _JOINED = "[_. -]?"
@@ -30,7 +30,7 @@ _STRONG = (
     )),
 )  # fmt: skip
 _WEAK = ("token", "credential", "signature", "session[_-]?id", "jsessionid", "phpsessid", "csrf", "otp")
-# Parts of many other words, so they stand alone.
+# These are parts of many other words, so they must be whole words.
 _SHORT_STRONG, _SHORT_WEAK = ("pass", "pwd", "pw", "psw", "dsn"), ("auth", "sk", "sid", "jwt")
 
 
@@ -43,12 +43,12 @@ _PATTERN = (
     rf"|(?<![a-z])(?:(?P<short>{_any(_SHORT_STRONG)})|(?P<short_weak>{_any(_SHORT_WEAK)}))(?![a-z])"
 ).encode()
 STEM = re.compile(_PATTERN, re.IGNORECASE)
-# Each with what it begins with: to look for that is much faster than to try an expression everywhere.
+# Literal beginning -> expression: searching the literal first is much faster than the expression alone.
 _LOWER_STEMS = tuple(
     (re.split(r"[(\[]", stem)[0].encode(), re.compile(stem.encode()))
     for stem in (*_STRONG, *_WEAK, *_SHORT_STRONG, *_SHORT_WEAK)
 )
-# Stems that are two words in the text.
+# Stems that may be two words in the text.
 _PAIRS = tuple(b"%s key" % word for word in (b"api", b"access", b"private", b"encryption", b"account"))
 
 _SUFFIX = rb"(?:[_. -]?(?:hash|data|value|text|key|id|b64|base64|enc|encrypted|plain|string|str|new|old|again|\d{1,2}))"
@@ -59,11 +59,11 @@ _TO_VALUE = re.compile(
     rb"(?i)" + _SUFFIX + rb"{0,2}s?(?![A-Za-z0-9_])"
     rb"(?P<close>\\{0,8}[\"'`]?|" + _ENTITY + rb")\)?\]?"
     rb"(?:[ \t]{0,4}(?P<sign>=>|:=|==?|:|%3d|%3a)[ \t]{0,16}"
-    # Kubernetes' pairs, an argument of its own, an element of XML, a tuple, a sentence.
+    # Name-value pair of Kubernetes, separate argument, XML element, tuple, sentence.
     rb"|[\s,\\n]{1,64}\\{0,8}[\"']?value\\{0,8}[\"']?[ \t]{0,4}[:=][ \t]{0,4}"
     rb"|(?P<prose> is )|(?P<blank>[ \x00]{1,4}|\\u0000)|(?P<xml>>|&gt;)|(?P<comma>, ?))"
 )
-# JSON has the end of the argument before it as \\u0000.
+# In JSON the end of the previous argument is written as \\u0000.
 _OPTION = re.compile(rb"(?:u0000)?-")
 _QUOTE = re.compile(rb"\\{0,8}[\"'`]|" + _ENTITY)
 _UNTIL = {
@@ -71,11 +71,11 @@ _UNTIL = {
     b"'": re.compile(rb"(?:[^'\n\\]|''|\\.)*"),
     b"`": re.compile(rb"[^`\n]*"),
 }
-# What is in it has names of its own.
+# The fields inside an object have names of their own.
 _OBJECT = re.compile(rb"\{\s{0,16}(?:\\{0,8}\"|\}|\n)")
 _LIST = re.compile(rb"\[[^\]\n]*\]?")
 _BARE = re.compile(rb"(?:[^\s\"'`<>\x00\\]|\\(?![\"'nrtu\\])){1,8192}")
-# Where the next field begins, a value without quotes ends.
+# The next field ends an unquoted value.
 _NEXT_FIELD = re.compile(rb"[&,;](?:[\w.-]{1,64}[=:]|\s|$)")
 _BLOCK = re.compile(rb"[|>][+-]?\d?[ \t]*(?=\n|\\n)")
 _BLOCK_LINE = re.compile(rb"\n(?P<indent>[ \t]*)(?P<text>[^\n]*)")
@@ -100,7 +100,10 @@ _TRAILING = b",;)]}."
 
 @dataclass(frozen=True)
 class _Key:
-    """A name in the text: where it begins and ends, whether it is strong, and whether an option (--name)."""
+    """Name of a field in the text.
+
+    strong: a strong name. option: a command line option (--name).
+    """
 
     start: int
     end: int
@@ -110,8 +113,11 @@ class _Key:
 
 
 def named_secrets(data: bytes, words: bytes, is_json: bool, is_binary: bool = False) -> Iterator[Span]:
-    """All of them, in order. words: those of the text, each once, in lower case. is_json: a value does not go over the
-    end of a JSON string. is_binary: a short name with a short value comes about by chance."""
+    """Yield all secrets with a name before them, in order.
+
+    words: the distinct words of the text, in lower case. is_json: values end at the end of a JSON string. is_binary:
+    ignore short values after short names, because random bytes contain them by chance.
+    """
     done = 0
     for match in _stems(data, words):
         if match.start() < done:
@@ -129,8 +135,10 @@ def named_secrets(data: bytes, words: bytes, is_json: bool, is_binary: bool = Fa
 
 
 def _stems(data: bytes, words: bytes) -> Iterator[re.Match[bytes]]:
-    """Where the names are, in order. The text is searched for the few stems that it has: that is much faster than by
-    the expression."""
+    """Yield the names in order.
+
+    Searching only for the stems that the text has is much faster than one expression for all of them.
+    """
     stems: set[bytes] = set()
     for head, form in _LOWER_STEMS:
         if head in words:
@@ -151,7 +159,7 @@ def _stems(data: bytes, words: bytes) -> Iterator[re.Match[bytes]]:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether whatever has this name is a secret."""
+    """Return whether any value with this name is a secret."""
     text = name.encode("utf-8", "replace")
     matches = list(STEM.finditer(text))
     if not matches or not (matches[-1]["strong"] or matches[-1]["short"]):
@@ -170,7 +178,7 @@ def _key(data: bytes, match: re.Match[bytes]) -> _Key:
 
 
 def _fits(data: bytes, key: _Key, found: re.Match[bytes]) -> bool:
-    """Whether what follows the name is a way to give it a value."""
+    """Return whether the text after the name assigns a value to it."""
     if found["blank"]:
         return key.option or (b"\0" in found["blank"] and data[max(0, key.start - 1)] == 0)
     if found["xml"]:
@@ -183,7 +191,7 @@ def _fits(data: bytes, key: _Key, found: re.Match[bytes]) -> bool:
 def _value(
     data: bytes, key: _Key, found: re.Match[bytes], strong: bool, is_json: bool
 ) -> Iterator[tuple[int, int, bytes]]:
-    """Start and end of the value, and what the marker needs around itself."""
+    """Yield start and end of the value, and the bytes to write around the marker."""
     start = found.end()
     block = _BLOCK.match(data, start)
     if block:
@@ -211,7 +219,7 @@ def _value(
 
 
 def _end_of(form: re.Pattern[bytes], data: bytes, start: int) -> int:
-    """Where a match that begins here ends; the start itself without one."""
+    """Return the end of a match that begins here, or the start without a match."""
     match = form.match(data, start)
     return match.end() if match else start
 
@@ -252,7 +260,7 @@ def _end_of_bare(data: bytes, start: int, key: _Key, is_json: bool) -> int:
 
 
 def _block(data: bytes, key: int, place: int) -> Iterator[tuple[int, int]]:
-    """The lines of a block of YAML: those that are indented more than the name's."""
+    """Yield the lines of a YAML block: those with more indentation than the name."""
     newline, form = (b"\n", _BLOCK_LINE) if data[place : place + 1] == b"\n" else (b"\\n", _BLOCK_LINE_IN_JSON)
     before = data.rfind(newline, 0, key)
     name = data[before + len(newline) if before >= 0 else 0 : key]
@@ -272,7 +280,7 @@ def _is_secret(content: bytes, strong: bool, stem: bytes = b"") -> bool:
 
 
 def _rule(stem: bytes) -> str:
-    """What the marker says: a few kinds."""
+    """Return the rule for the marker: one of a few kinds."""
     if stem.startswith(b"pass") or stem in (b"pwd", b"pw", b"psw", b"bindpw", b"requirepass"):
         return "password"
     for word in (b"cookie", b"authorization", b"token", b"connection", b"key"):

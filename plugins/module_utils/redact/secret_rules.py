@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is a secret by its own form, as data: the tokens of gitleaks, and the forms of our field. Pure.
+"""Rules that recognize secrets by their own form: tokens of gitleaks, and forms common around Cloudpods. Data. Pure.
 
-A rule is tried only where one of its words (lower case) is in the text, so that a text without secrets costs little.
+A rule is tried only if the text contains one of its words (lower case), so that text without secrets costs little.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from .gitleaks import TOKENS
 
 @dataclass(frozen=True)
 class SecretRule:
-    """name: what the marker in the text says. words: one of them is in every match, whatever its case.
+    """Rule for one form of secrets.
 
-    expression: a regular expression for bytes, without a quantifier in another one; group: of it, the secret. also: a
-    second word that has to be there. one_word: no match holds what divides words (redactor.DIVIDERS), so that it is
-    enough to look at each word of a text once.
+    name: rule in the marker. words: every match contains one of them, in any case. expression: regular expression for
+    bytes, without nested quantifiers; group: its group with the secret. also: second word that the text must contain.
+    one_word: no match contains a divider of words (redactor.DIVIDERS), so the distinct words of a text are searched
+    instead of the text.
     """
 
     name: str
@@ -30,14 +31,14 @@ class SecretRule:
     also: str = ""
 
 
-# What ends a word in a log, in JSON, in a URL and on a command line.
+# Part of a word in a log, in JSON, in a URL and on a command line.
 _WORD = r"[^\s\x00\"'<>\\]"
-# The password of a URL. Of a database it may hold a slash, which ends the host of others.
+# Schemes whose URLs may have a slash in the password. In other URLs a slash ends the host.
 _DATABASES = ("mysql", "mariadb", "postgres", "postgresql", "mongodb", "redis", "rediss", "amqp", "amqps", "clickhouse",
               "influxdb", "etcd", "ldap", "ldaps", "sqlserver")  # fmt: skip
 
 OWN_RULES = (
-    # Until its end, or as far as it goes.
+    # Up to the end line; without one, up to the last byte that may belong to the key.
     SecretRule(
         "private-key",
         ("-----begin",),
@@ -61,7 +62,7 @@ OWN_RULES = (
         one_word=True,
     ),
     SecretRule("url-token", ("://",), r"://([A-Za-z0-9_~.-]{16,256})@(?=[\w.\[])", 1, one_word=True),
-    # Go's driver for MySQL, as cloudpods has it in sql_connection and prints it at its start.
+    # Form of Go's MySQL driver, used in sql_connection; services log it when they start.
     SecretRule(
         "dsn-password",
         ("@tcp", "@unix", "@udp"),
@@ -82,7 +83,7 @@ OWN_RULES = (
         r"(?i)\b(?:bearer|basic|negotiate)[ +]+([\w+/=.~:-]{8,8192})",
         1,
     ),
-    # Keystone (Fernet), and what else is made by that library.
+    # Fernet tokens, of Keystone and of other programs.
     SecretRule("fernet", ("gaaaa",), r"\bgAAAA[\w-]{40,4096}={0,2}", one_word=True),
     SecretRule("vault-token", ("hvs.",), r"\bhvs\.[\w-]{20,300}", one_word=True),
     SecretRule("ceph-key", ("aq",), r"(?<![\w+/])AQ[A-Za-z0-9+/]{36}==(?![\w+/=])", one_word=True),
@@ -124,7 +125,7 @@ OWN_RULES = (
         r"\b(?:gh[pousr]_|github_pat_)\w{20,255}",
         one_word=True,
     ),
-    # The options of programs that services run, with values of their own form.
+    # Options of programs that services run.
     SecretRule(
         "program-option",
         ("curl", "wget"),
@@ -213,6 +214,6 @@ OWN_RULES = (
 )
 
 TOKEN_RULES = tuple(SecretRule(*token, one_word=True) for token in TOKENS)
-# Those of gitleaks are not shorter.
+# Tokens of gitleaks are at least this long.
 TOKEN_LENGTH = 20
 RULES = (*OWN_RULES, *TOKEN_RULES)

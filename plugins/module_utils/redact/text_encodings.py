@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Texts in UTF-16 and the like: made UTF-8 to be looked through, and encoded again as they were. Pure."""
+"""Convert text in UTF-16 and similar encodings to UTF-8 for redaction, and back. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _HEAD = 4096
 
 
 def changed(data: bytes, change: Callable[[bytes], bytes]) -> bytes | None:
-    """The data after a change of its text in UTF-8, in its own encoding; None where that is UTF-8, or it is no text.
+    """Apply a change of UTF-8 text to data in another encoding. None: the data is UTF-8, or not text.
 
-    The very same object where nothing changes. UnicodeError where it is not what its mark says.
+    Returns the same object if nothing changes. UnicodeError: the data does not have the encoding that its mark states.
     """
     encoding = _encoding(data)
     if encoding is None:
         return None
-    # A character may be cut at the end, and halves of characters of UTF-16 are kept as they are.
+    # The last character may be truncated; lone surrogates of UTF-16 are kept.
     end = len(data) - len(data) % encoding.unit
     errors = "surrogatepass" if encoding.unit > 1 else "strict"
     text = data[:end].decode(encoding.name, errors).encode("utf-8", "surrogatepass")
@@ -32,7 +32,7 @@ def changed(data: bytes, change: Callable[[bytes], bytes]) -> bytes | None:
 
 
 def as_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The pieces as they are; of a text in another encoding each in UTF-8, too, what is no character replaced."""
+    """Yield the pieces. Of text in another encoding, also yield each piece as UTF-8, with bad characters replaced."""
     decoder = None
     for number, piece in enumerate(pieces):
         encoding = None if number else _encoding(piece)
@@ -44,7 +44,7 @@ def as_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def is_encoded(head: bytes) -> bool:
-    """Whether what begins so is a text in another encoding than UTF-8."""
+    """Return whether data with this beginning is text in another encoding than UTF-8."""
     return _encoding(head) is not None
 
 

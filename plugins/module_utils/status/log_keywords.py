@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Known words in a service's log: which, how often, of which worker pool, from when to when. Pure.
+"""Count the lines of a log that match known patterns: how many, in which worker pools, from when to when. Pure.
 
-What a line says is told by watch/log_line.py; here the lines of one window are counted, for the rules of an audit.
+watch/log_line.py matches the lines. This module counts them in one time window, for the rules of an audit.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from ..watch.pools import WATCHDOG_SECONDS, Pool
 
 MAX_SAMPLES = 3
 MAX_POOLS = 50
-# Services that listen on two ports say so twice at one start.
+# Services that listen on two ports log two start lines for one start.
 START_SECONDS = 10.0
 MAX_STARTS = 50
 STARTED = "started"
-# What the part "busy" of the document is made of.
+# Pattern -> method of Pool that takes its lines into the part "busy".
 _BUSY = {"busy": Pool.busy, "busy_cycles": Pool.busy_cycles}
 
 
 @dataclass
 class _Pattern:
-    """What the lines of one pattern add up to: in all, and in their last episode."""
+    """Totals of one pattern, and its last episode."""
 
     counted: PatternCount
     first: str = ""
@@ -66,7 +66,7 @@ class _Pattern:
 
 @dataclass
 class LogKeywords:
-    """The finds of one window or, with add() called again, of several that follow one another."""
+    """Matches in one window. Call add() again for windows that follow one another."""
 
     starts: list[str] = field(default_factory=list)
     _patterns: dict[str, _Pattern] = field(default_factory=dict)
@@ -76,11 +76,11 @@ class LogKeywords:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many lines each pattern has, by its id."""
+        """Return the number of lines of each pattern, by its id."""
         return {name: each.counted.seen.count for name, each in self._patterns.items()}
 
     def add(self, hit: LineMatch) -> PatternCount:
-        """Count a line."""
+        """Count a matching line."""
         pool = clean(hit.groups.get("pool", ""), 100)
         pattern = self._patterns.setdefault(hit.pattern.id, _Pattern(PatternCount(hit.pattern)))
         pattern.add(hit, pool)
@@ -102,14 +102,14 @@ class LogKeywords:
             pool.began_anew(moment)
 
     def as_dict(self) -> dict[str, Any]:
-        """The parts "patterns", "busy" and "starts" of the document log of status.json."""
+        """Return the parts "patterns", "busy" and "starts" of the document `log` of status.json."""
         patterns = sorted(self._patterns.items(), key=lambda item: (-item[1].counted.seen.count, item[0]))
         busy = [_busy(self._pools[name], self._last[name]) for name in sorted(self._pools)]
         return {"patterns": [each.document() for _name, each in patterns], "busy": busy, "starts": self.starts}
 
 
 def _busy(pool: Pool, last: str) -> dict[str, Any]:
-    """What the watchdog's lines and the BUSY lines say of a pool; 0 where there are none of them."""
+    """Return the figures that watchdog lines and BUSY lines report about a pool; 0 without such lines."""
     cycles, queue = pool.cycles, pool.queue
     interval = WATCHDOG_SECONDS if cycles.interval is None else cycles.interval
     return {
@@ -127,9 +127,9 @@ def _busy(pool: Pool, last: str) -> dict[str, Any]:
 
 
 def log_document(data: bytes, seconds: int, truncated: bool) -> dict[str, Any]:
-    """The document log of status.json for one window."""
+    """Return the document `log` of status.json for one window."""
     words, contexts = LogKeywords(), ContextCollector(stamped=False)
-    text = b"\n" + data  # what stands at its beginning is a whole line
+    text = b"\n" + data  # the window begins with a whole line
     for hit in find(text, load_patterns(), 1):
         place = words.add(hit).opens_place()
         if place is not None:

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What happened between the first and the last sample of one instance: the counters are totals since start. Pure."""
+"""Compute rates between the first and the last sample of one instance. Counters are totals since start. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterable, Sequence, Tuple
 
 from .responses import CLASSES
 
-# Totals of durations are sums of floats over a map, whose order is another one each time.
+# Go sums these floats over a map, whose order changes each time, so that totals vary by rounding.
 DURATION_SLACK_MS = 1.0
 DURATION_SLACK_RATIO = 1e-9
 
@@ -17,11 +17,11 @@ Span = Tuple[Dict[str, Any], Dict[str, Any], float]
 
 
 def window_document(samples: Sequence[dict[str, Any]], restarted: bool | None = None) -> dict[str, Any] | None:
-    """The window between the samples, or None when no endpoint was read twice.
+    """Return the part `window` of status.json, or None if no endpoint was read twice.
 
-    A sample is as in status.json; its "taken" maps an endpoint to the seconds at which it was read. restarted: the
-    container was another one afterwards (None: nobody looked). Where that, or a counter that went back, shows that
-    the totals began anew, no rate is made up: what could not be compared is null.
+    samples: as in status.json; "taken" maps an endpoint to the time, in seconds, at which it was read. restarted: the
+    container was replaced after the last sample (None: unknown). If the container was replaced, or if a counter
+    decreased, the totals began again from zero: values that cannot be compared are null.
     """
     spans = {name: _span(samples, name) for name in ("stats", "worker_stats", "db_stats", "process_stats")}
     if not any(spans.values()):
@@ -39,7 +39,7 @@ def window_document(samples: Sequence[dict[str, Any]], restarted: bool | None = 
 
 
 def _span(samples: Sequence[dict[str, Any]], endpoint: str) -> Span | None:
-    """The first and the last document of an endpoint, and the seconds from one to the other."""
+    """Return the first and the last document of an endpoint, and the seconds between them."""
     read = [sample for sample in samples if endpoint in sample]
     if len(read) < 2:
         return None
@@ -48,7 +48,10 @@ def _span(samples: Sequence[dict[str, Any]], endpoint: str) -> Span | None:
 
 
 def _any_went_back(samples: Sequence[dict[str, Any]]) -> bool:
-    """Whether any counter did, from one sample to the next, or all in all: one between may lack it."""
+    """Return whether a counter decreased between adjacent samples, or between the first and the last.
+
+    A sample in between may lack the counter.
+    """
     stats = [sample["stats"] for sample in samples if "stats" in sample]
     if any(_hits_went_back(*pair) or _a_path_went_back(*pair) for pair in _pairs(stats)):
         return True
@@ -64,7 +67,7 @@ def _any_went_back(samples: Sequence[dict[str, Any]]) -> bool:
 
 
 def _pairs(documents: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each document and its next one, and the first and the last."""
+    """Return each pair of adjacent documents, and the first with the last."""
     return [*zip(documents, documents[1:]), *zip(documents[:1], documents[-1:])]
 
 
@@ -79,7 +82,7 @@ def _hits_went_back(before: dict[str, Any], after: dict[str, Any]) -> bool:
 
 def _a_path_went_back(before: dict[str, Any], after: dict[str, Any]) -> bool:
     if after.get("paths_left_out"):
-        return False  # what is missing may just be left out
+        return False  # a missing path may have been left out
     paths = _paths(after)
     nothing = _no_hits()
     return any(_hits_went_back(values, paths.get(key, nothing)) for key, values in _paths(before).items())
@@ -94,7 +97,7 @@ def _by_name(items: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _paths(document: dict[str, Any]) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """Counters by (method, path, name); paths that read alike (their expressions are not shown) count as one."""
+    """Sum counters by (method, path, name). Paths whose patterns are shown alike count as one."""
     result: dict[tuple[str, str, str], dict[str, Any]] = {}
     for item in document["paths"]:
         sums = result.setdefault((item["method"], item["path"], item["name"]), _no_hits())
@@ -104,7 +107,7 @@ def _paths(document: dict[str, Any]) -> dict[tuple[str, str, str], dict[str, Any
 
 
 def _increase(before: dict[str, Any], after: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """Requests, errors and times of one set of counters that did not go back."""
+    """Return the requests, errors and times between two sets of counters that did not decrease."""
     hits = {name: after[f"hits_{name}"] - before[f"hits_{name}"] for name in CLASSES}
     requests = sum(hits.values())
     spent = sum(max(0.0, after[f"duration_{name}_ms"] - before[f"duration_{name}_ms"]) for name in CLASSES)
@@ -133,7 +136,7 @@ def _requests(span: Span | None, reset: bool) -> dict[str, Any]:
     total["errors_5xx_per_second"] = _ratio(total["errors_5xx"], seconds)
     earlier, nothing = _paths(before), _no_hits()
     total["paths"] = []
-    # Where the first document left paths out, one that it lacks may have had any number of requests before.
+    # If the first document left paths out, a path that it lacks may have had requests before.
     complete = not before.get("paths_left_out")
     for (method, path, name), values in _paths(after).items():
         if complete or (method, path, name) in earlier:
@@ -165,7 +168,7 @@ def _databases(span: Span | None, reset: bool) -> list[dict[str, Any]] | None:
 
 
 def _numbered(workers: Iterable[dict[str, Any]]) -> dict[tuple[str, int], dict[str, Any]]:
-    """By name and number: nothing keeps two pools from having the same name."""
+    """Index workers by name and number, because two pools may have the same name."""
     result: dict[tuple[str, int], dict[str, Any]] = {}
     seen: dict[str, int] = {}
     for worker in workers:
@@ -175,7 +178,7 @@ def _numbered(workers: Iterable[dict[str, Any]]) -> dict[tuple[str, int], dict[s
 
 
 def _workers(documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]] | None:
-    """Per pool the state at the first and the last sample, and the shortest queue over all of them."""
+    """Return the state of each pool at the first and the last sample, and its shortest queue in all samples."""
     if len(documents) < 2:
         return None
     tables = [_numbered(document["workers"]) for document in documents]

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From what a service answered over HTTP to a document with its units named, or to the reason why there is none. Pure.
+"""Parse HTTP responses of the status endpoints into documents with named units, or into reasons for failure. Pure.
 
-The shapes are those of cloudpods (pkg/appsrv/handlers.go, stats.go, workers.go, process.go, pkg/cloudcommon/db); the
-documents are described in docs/schemas/status.schema.json. No bytes whatever raise an exception.
+The formats are those of cloudpods (pkg/appsrv/handlers.go, stats.go, workers.go, process.go, pkg/cloudcommon/db). The
+documents are described in docs/schemas/status.schema.json. No input raises an exception.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_KEPT_PATHS = 2_000
 MAX_WORKERS = 1_000
 CLASSES = ("2xx", "4xx", "5xx")
 
-# What writes "<branch>(<commit><yymmddhh>)": yunion.io/x/pkg/util/version, GetShortString().
+# Written as "<branch>(<commit><yymmddhh>)" by yunion.io/x/pkg/util/version, GetShortString().
 _VERSION = re.compile(r"(?P<branch>[^()]*)\((?P<commit>[^()]*?)(?P<built>\d{8})?\)")
 _BY_STATUS = {
     403: Reason.USER_AGENT_REFUSED,
@@ -35,14 +35,17 @@ _BY_STATUS = {
 
 @dataclass(frozen=True)
 class StatusReading:
-    """The verdict on one answer, and its document where there is one."""
+    """Verdict on one response, and its document if it has one."""
 
     outcome: Verdict
     document: dict[str, Any] | None = None
 
 
 def parse_response(endpoint: str, status: int, headers: dict[str, str], body: bytes, cut_by: str = "") -> StatusReading:
-    """What an answer says. cut_by: why the body is not whole ("size", "time", "end"), "" where it is."""
+    """Parse one response.
+
+    cut_by: why the body is incomplete ("size", "time", "end"), or "".
+    """
     refusal = error_verdict(status, headers, body)
     if refusal is not None:
         return StatusReading(refusal)
@@ -56,7 +59,7 @@ def parse_response(endpoint: str, status: int, headers: dict[str, str], body: by
 
 
 def error_verdict(status: int, headers: dict[str, str], body: bytes) -> Verdict | None:
-    """The verdict on an answer that is not one of success."""
+    """Return the verdict on an unsuccessful response, or None for a successful one."""
     if 200 <= status < 300:
         return None
     if 300 <= status < 400:
@@ -66,7 +69,7 @@ def error_verdict(status: int, headers: dict[str, str], body: bytes) -> Verdict 
 
 
 def _said(status: int, body: bytes) -> str:
-    """The words of an error's body: {"class", "code", "details"} of a service, or whatever text it is."""
+    """Return the error text of a body: {"class", "code", "details"} as services write it, or any other text."""
     try:
         document = json_object(body[:65536])
         words = document.get("details") or document.get("message")
@@ -76,7 +79,10 @@ def _said(status: int, body: bytes) -> str:
 
 
 def truncated_verdict(cut_by: str, size: int) -> Verdict:
-    """The verdict on a body of which so many bytes came; cut_by: why no more."""
+    """Return the verdict on a truncated body.
+
+    size: bytes received. cut_by: why there are no more.
+    """
     if cut_by == "size":
         return verdict(Reason.BODY_TOO_LARGE, f"it was read up to {size} bytes")
     why = "the deadline passed" if cut_by == "time" else "it stopped short"
@@ -93,13 +99,13 @@ def _worth_saying(document: dict[str, Any]) -> str:
 
 
 def _ping(body: bytes) -> dict[str, Any]:
-    # Any answer of success is one; the services do not agree on the text.
+    # Any successful response counts, because services answer with different texts.
     del body
     return {"answered": True}
 
 
 def _version(body: bytes) -> dict[str, Any]:
-    """One line such as release/4.0(2de295222d26082106); of another form, it is kept as it is."""
+    """Parse a line such as release/4.0(2de295222d26082106). A line of another form is kept unparsed."""
     text = text_of(body).strip()
     if not text or len(text) > 200 or text != clean(text) or text[0] in "<{":
         raise BadValue(f"it is no version: {clean(text, 60)!r}")
@@ -120,10 +126,10 @@ _IDLE = (0, 0, 0)
 
 
 def _stats(body: bytes) -> dict[str, Any]:
-    """Totals since start. Of the paths, only those are kept that were ever requested: most never are."""
+    """Parse the totals since start. Only paths with requests are kept; most paths are never requested."""
     fields = Fields(json_object(body), "the document")
     entries = fields.items("paths")
-    # Paths without requests have nothing more to check. There are thousands of them, so they are told apart in place.
+    # Paths without requests need no checks. There are thousands of them, so they are skipped here for speed.
     used = [
         number
         for number, entry in enumerate(entries[:MAX_PATHS])
@@ -156,7 +162,7 @@ def _worker(fields: Fields) -> dict[str, Any]:
         "backlog": fields.count("backlog"),
     }
     worker["queue_capacity"] = worker["max"] * worker["backlog"]
-    # Older releases do not say these.
+    # Older releases lack these fields.
     worker.update({name: fields.flag(name) for name in ("db_worker", "allow_overflow") if name in fields})
     return worker
 
@@ -165,7 +171,7 @@ _OPTIONAL_DB = ("max_idle_closed", "max_idle_time_closed", "max_lifetime_closed"
 
 
 def _db_stats(body: bytes) -> dict[str, Any]:
-    """One database, or none where the service has none of that name. wait_duration is in nanoseconds."""
+    """Parse the statistics of one database, or none if the service has no such database. wait_duration is in ns."""
     data = json_object(body)
     if data.get("db_stats", {}) == {}:
         return {"databases": []}
@@ -173,7 +179,7 @@ def _db_stats(body: bytes) -> dict[str, Any]:
     counts = ("max_open_connections", "open_connections", "in_use", "idle", "wait_count")
     database: dict[str, Any] = {name: inner.count(name) for name in counts}
     database["wait_duration_ns"] = inner.count("wait_duration")
-    # Which of these there are is up to the Go release that the service was built with.
+    # Which of these exist depends on the Go release that built the service.
     database.update({name: inner.count(name) for name in _OPTIONAL_DB if name in inner})
     return {"databases": [{"name": "", **database}]}
 
@@ -187,7 +193,7 @@ _PROCESS: tuple[tuple[str, str, Callable[[Fields, str], Any]], ...] = (
 
 
 def _process_stats(body: bytes) -> dict[str, Any]:
-    """cpu_percent is the average since the process began, memory_percent of the machine (resident)."""
+    """Parse process statistics. cpu_percent: average since start. memory_percent: resident part of the machine's."""
     fields = Fields(json_object(body), "the document").inner("process_stats")
     found = {name: read_field(fields, key) for key, name, read_field in _PROCESS if key in fields}
     if not found:

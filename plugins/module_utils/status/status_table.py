@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people read after the status was read: which components answered, and what kept the others from it. Pure."""
+"""Table of a status run: which components answered, and the reasons of those that did not. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOT_ASKED = Status.SKIPPED.value
 
 
 def status_table(rows: Sequence[LedgerRow]) -> list[str]:
-    """Per component how many instances answered all, some, or none of what they were asked, and what was wrong."""
+    """Return the table: how many instances of a component answered all, some or no requests, and the reasons."""
     own: dict[str, list[LedgerRow]] = {}
     for entry in rows:
         if entry.instance:
@@ -48,7 +48,7 @@ def _line(component: str, rows: Sequence[LedgerRow]) -> list[str]:
 
 
 def _finding(rows: Sequence[LedgerRow]) -> str:
-    """The most frequent reasons, each with the instances that it concerns."""
+    """Return the most frequent reasons with the number of instances that each concerns."""
     troubled: dict[str, set[tuple[str, str, str]]] = {}
     for entry in rows:
         if entry.status not in (Status.COMPLETE.value, _NOT_ASKED):
