@@ -14,6 +14,10 @@ STACK = "stack"
 STACK_PPROF = "stack:pprof"
 VERSION = "version"
 
+# Certificate of a service, and keywords in its log.
+CERTIFICATE = "certificate"
+LOG = "log"
+
 # Prefixes that an endpoint ("status:stats") or a kind of profile ("profile:cpu") follows.
 STATUS_PREFIX = "status:"
 PROFILE_PREFIX = "profile:"

@@ -120,7 +120,7 @@ def _frozen(outcome: Outcome[Target, Result]) -> Outcome[Target, Result]:
     return Outcome(outcome.target, started=outcome.started)
 
 
-class Caps:
+class CapacityLimiter:
     """At most `limit` holders per key at the same time (for example: execs on one node)."""
 
     def __init__(self, limit: int) -> None:
@@ -141,17 +141,17 @@ class Caps:
             semaphore.release()
 
 
-class Gate:
+class Barrier:
     """Lets a known number of parties go on at the same moment.
 
-    It opens when every party has arrived or left, or `patience` seconds after the first arrival: a hung party
+    It opens when every party has arrived or left, or `timeout` seconds after the first arrival: a hung party
     must not hold the others. Who comes later passes at once.
     """
 
-    def __init__(self, parties: int, patience: float) -> None:
+    def __init__(self, parties: int, timeout: float) -> None:
         self._condition = threading.Condition()
         self._missing = parties
-        self._patience = patience
+        self._timeout = timeout
         self._opens: Deadline | None = None
         self._open = False
 
@@ -180,7 +180,7 @@ class Gate:
     def _arrive(self, deadline: Deadline) -> None:
         with self._condition:
             if self._opens is None:
-                self._opens = Deadline(self._patience, "gate")
+                self._opens = Deadline(self._timeout, "barrier")
             self._count_down()
             while not self._open:
                 wait = min(self._opens.remaining(), deadline.remaining())

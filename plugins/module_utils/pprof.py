@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .capture_names import PROFILE_PREFIX
 from .text import did_you_mean
 
 ROOT = "/debug/pprof/"
@@ -21,7 +22,6 @@ SYMBOL_PATH = ROOT + "symbol"
 MOST_SECONDS = 600
 # Of one question to symbol.
 MOST_ADDRESSES = 200
-CAPTURE_PREFIX = "profile:"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Kind:
     @property
     def capture(self) -> str:
         """Its name in the ledger."""
-        return self.row or CAPTURE_PREFIX + self.name
+        return self.row or PROFILE_PREFIX + self.name
 
 
 # In the order in which they are asked for: what costs least comes first, and memory before what takes much of it to

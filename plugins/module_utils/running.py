@@ -12,14 +12,15 @@ import os
 import shlex
 import shutil
 import tempfile
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable, Iterator, TypeVar
 
-from .arguments import instances_of, secret_values, without_credentials
+from .arguments import instances_of, secret_values, selection_of, transport_of, without_credentials
 from .bounds import check_bounds
 from .bundle.part import finish_part, lock_part, new_part
 from .bundle.run_folder import PREFIX
 from .bundle.store import Store
 from .captures.engine.discovery import discover, is_unseen
+from .captures.engine.run import Engine
 from .catalog import Selection, component_of, no_component, unknown
 from .deadline import Deadline, DeadlineExceeded
 from .interruption import Interrupted, end_children, interruptible
@@ -71,6 +72,41 @@ def capturing_module(base: Any, spec: dict[str, Any]) -> Any:
             super().fail_json(msg=msg, **kwargs)
 
     return CapturingModule(argument_spec=spec, supports_check_mode=True)
+
+
+@dataclasses.dataclass
+class Access:
+    """An access point that is open, and what a module call captures of it. deadline: of the whole call."""
+
+    transport: Transport
+    selection: Selection
+    found: Discovery
+    deadline: Deadline
+    progress: Progress
+
+    def engine(self, store: Store, concurrency: int, node_concurrency: int) -> Engine:
+        """Return an engine that captures into this store."""
+        limits = (concurrency, node_concurrency, self.progress)
+        return Engine(self.transport, self.selection, store, self.deadline, *limits)
+
+
+@contextlib.contextmanager
+def open_access(
+    params: dict[str, Any], seconds: float, connections: int, progress: Progress, everything: bool = False
+) -> Iterator[Access]:
+    """Open the access point that the options describe, and list the instances to capture.
+
+    seconds: deadline of the call. connections: to keep open. everything: select all components if none are named.
+    ValueError and SetupError as the functions it calls.
+    """
+    selection = selection_of(params, everything=everything)
+    deadline = Deadline(seconds)
+    transport = transport_of(params, connections)
+    try:
+        found = targets_of(params, transport, selection, deadline)
+        yield Access(transport, selection, found, deadline, progress)
+    finally:
+        transport.close()
 
 
 def targets_of(params: dict[str, Any], transport: Transport, selection: Selection, deadline: Deadline) -> Discovery:

@@ -243,26 +243,26 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     SELECTION,
     TRANSPORT,
     argument_spec,
-    selection_of,
-    transport_of,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (
     UNTIL,
     LogWatch,
-    Options,
+    LogWatchOptions,
+    LogWatchReport,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.triggers import ACTIONS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.triggers import Options as OnHit
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.triggers import (
+    ACTIONS,
+    TriggerOptions,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
     capturing_module,
     leaving_nothing,
     leaving_part,
+    open_access,
     run_shown,
-    targets_of,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import SEVERITIES
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import LogVerdict
@@ -292,28 +292,29 @@ CONNECTIONS = 200
 
 def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[str, Any]:
     """The module's result for these options. ValueError and SetupError as the functions it calls; OSError of output."""
-    selection = selection_of(params)
-    on_hit = OnHit(
+    on_hit = TriggerOptions(
         () if check_mode else tuple(dict.fromkeys(params["on_hit"])),
         **{name: params[name] for name in ("cooldown", "timeout", "concurrency", "node_concurrency")},
     )
-    options = Options(on_hit=on_hit, **{name: params[name] for name in ("since", "duration", "until", "patterns")})
-    deadline = Deadline(params["duration"] + params["deadline"])
-    transport = transport_of(params, CONNECTIONS)
-    found = targets_of(params, transport, selection, deadline)
+    options = LogWatchOptions(
+        on_hit=on_hit, **{name: params[name] for name in ("since", "duration", "until", "patterns")}
+    )
+    seconds = params["duration"] + params["deadline"]
+    with open_access(params, seconds, CONNECTIONS, progress) as access:
+        surroundings = (access.transport, access.found, access.selection)
 
-    def watch(store: Store) -> Any:
-        return LogWatch(transport, found, selection, store, options, deadline, progress).run()
+        def watch(store: Store) -> LogWatchReport:
+            return LogWatch(*surroundings, store, options, access.deadline, progress).run()
 
-    report, place = leaving_nothing(params, deadline, watch) if check_mode else leaving_part(params, deadline, watch)
-    transport.close()
+        leaving = leaving_nothing if check_mode else leaving_part
+        report, place = leaving(params, access.deadline, watch)
     return dict(
         place,
         changed=report.changed,
         counts=count_by_status(report.rows),
         table=report.table,
-        cluster=transport.cluster,
-        found=len(found.instances),
+        cluster=access.transport.cluster,
+        found=len(access.found.instances),
         verdict=report.verdict,
         verdicts=[_told(each) for each in report.verdicts],
         captures=report.captures,

@@ -261,30 +261,27 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     SELECTION,
     STATUS_TRANSPORT,
     argument_spec,
-    selection_of,
-    transport_of,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.profile_report import profile_table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import preview
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.addresses import (
     addresses_from,
     addresses_in,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.collector import (
-    Options,
-    Report,
-    take_all,
-    would_take,
+    ProfileCollector,
+    ProfileOptions,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, count_by_status
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS, SETS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
     NO_PLACE,
     capturing_module,
     leaving_part,
+    open_access,
     run_shown,
-    targets_of,
 )
 
 PROFILES = {
@@ -303,46 +300,46 @@ PROFILES = {
 WOULD = ("cluster", "namespace", "component", "instance", "capture", "status", "reason", "message")
 
 
-def options_of(params: dict[str, Any]) -> Options:
+def options_of(params: dict[str, Any]) -> ProfileOptions:
     """What to take. ValueError when an option makes no sense; OSError of the file."""
     addresses = addresses_from(params["addresses"])
     if params["addresses_of"]:
         with open(params["addresses_of"], "rb") as stream:
             addresses += addresses_in(stream.read(params["max_bytes"]))
-    given = {name: params[name] for name in Options.__dataclass_fields__}
-    return Options(**dict(given, kinds=params["kinds"] or SETS[params["profile_set"]], addresses=addresses))
+    given = {name: params[name] for name in ProfileOptions.__dataclass_fields__}
+    return ProfileOptions(**dict(given, kinds=params["kinds"] or SETS[params["profile_set"]], addresses=addresses))
 
 
 def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[str, Any]:
     """The module's result for these options. ValueError and SetupError as the functions it calls; OSError of files."""
-    selection = selection_of(params)
     options = options_of(params)
-    deadline = Deadline(params["deadline"])
-    transport = transport_of(params, options.concurrency)
-    found = targets_of(params, transport, selection, deadline)
-    rows, plan = would_take(found, selection, options, transport.cluster, params["deadline"])
     would: list[dict[str, Any]] = []
-    if check_mode:
-        place = NO_PLACE
-        report = Report(rows)
-        would = [{key: getattr(entry, key) for key in WOULD} for entry in rows]
-    else:
-        report, place = leaving_part(
-            params, deadline, lambda store: take_all(transport, found, selection, store, options, deadline, progress)
-        )
-    transport.close()
+    with open_access(params, params["deadline"], options.concurrency, progress) as access:
+        collector = ProfileCollector(access.transport, options)
+        estimate = collector.estimate(access.found, params["deadline"])
+
+        def capture(store: Store) -> list[LedgerRow]:
+            return access.engine(store, options.concurrency, options.node_concurrency).run([collector], access.found)
+
+        if check_mode:
+            place = NO_PLACE
+            cluster, deadline = access.transport.cluster, access.deadline
+            rows = preview([collector], access.found, access.selection, cluster, deadline, options.timeout)
+            would = [{key: getattr(entry, key) for key in WOULD} for entry in rows]
+        else:
+            rows, place = leaving_part(params, access.deadline, capture)
     return dict(
         place,
         would=would,
-        changed=bool(report.touched),
-        counts=count_by_status(report.rows),
-        table=profile_table(report.rows),
-        cluster=transport.cluster,
-        found=len(found.instances),
-        plan=plan.lines,
-        seconds=plan.seconds,
-        touched=report.touched,
-        names=report.names,
+        changed=bool(collector.touched),
+        counts=count_by_status(rows),
+        table=profile_table(rows),
+        cluster=access.transport.cluster,
+        found=len(access.found.instances),
+        plan=estimate.lines,
+        seconds=estimate.seconds,
+        touched=collector.touched,
+        names=collector.names,
     )
 
 

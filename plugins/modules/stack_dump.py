@@ -157,26 +157,22 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     SELECTION,
     TRANSPORT,
     argument_spec,
-    selection_of,
-    transport_of,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.tables import message_lines
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import Options
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.run import (
-    Report,
-    capture_all,
-    would_capture,
-)
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import preview
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stack_dump import stack_collectors
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import StackOptions
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.rows import signal_spread
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, count_by_status
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
     NO_PLACE,
     capturing_module,
     leaving_part,
+    open_access,
     run_shown,
-    targets_of,
 )
 
 DUMP = {
@@ -190,29 +186,30 @@ WOULD = ("cluster", "namespace", "component", "instance", "status", "reason", "m
 
 def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[str, Any]:
     """The module's result for these options. ValueError and SetupError as the functions it calls; OSError of output."""
-    selection = selection_of(params)
-    options = Options(**{name: params[name] for name in Options.__dataclass_fields__ if name in params})
-    deadline = Deadline(params["deadline"])
-    transport = transport_of(params, options.concurrency)
-    found = targets_of(params, transport, selection, deadline)
+    options = StackOptions(**{name: params[name] for name in StackOptions.__dataclass_fields__ if name in params})
     would: list[dict[str, Any]] = []
-    if check_mode:
-        place = NO_PLACE
-        report = Report(rows=would_capture(transport, found, selection, options, deadline))
-        would = [{key: getattr(entry, key) for key in WOULD} for entry in report.rows]
-    else:
-        report, place = leaving_part(
-            params, deadline, lambda store: capture_all(transport, found, selection, store, options, deadline, progress)
-        )
-    transport.close()
+    with open_access(params, params["deadline"], options.concurrency, progress) as access:
+        collectors = stack_collectors(access.transport, options)
+
+        def capture(store: Store) -> list[LedgerRow]:
+            return access.engine(store, options.concurrency, options.node_concurrency).run(collectors, access.found)
+
+        if check_mode:
+            place = NO_PLACE
+            cluster, deadline = access.transport.cluster, access.deadline
+            rows = preview(collectors, access.found, access.selection, cluster, deadline, options.timeout)
+            would = [{key: getattr(entry, key) for key in WOULD} for entry in rows]
+        else:
+            rows, place = leaving_part(params, access.deadline, capture)
+    signals, spread = signal_spread(rows)
     return dict(
         place,
         would=would,
-        changed=bool(report.signals),
-        counts=count_by_status(report.rows),
-        signals=report.signals,
-        spread_seconds=report.spread,
-        table=message_lines(report.rows) if check_mode else table(report.rows),
+        changed=bool(signals),
+        counts=count_by_status(rows),
+        signals=signals,
+        spread_seconds=spread,
+        table=message_lines(rows) if check_mode else table(rows),
     )
 
 

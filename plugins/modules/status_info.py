@@ -213,25 +213,21 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     SELECTION,
     STATUS_TRANSPORT,
     argument_spec,
-    selection_of,
-    transport_of,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status.collector import (
-    Options,
-    Report,
-    read_all,
+    StatusCollector,
+    StatusOptions,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, count_by_status
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
     capturing_module,
     leaving_nothing,
     leaving_part,
+    open_access,
     run_shown,
-    targets_of,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.status_table import status_table
 
@@ -251,26 +247,26 @@ MAX_DOCUMENTS = {"auto": 50, "always": sys.maxsize, "never": 0}
 
 def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[str, Any]:
     """The module's result for these options. ValueError and SetupError as the functions it calls; OSError of output."""
-    selection = selection_of(params, everything=True)
-    options = Options(**{name: params[name] for name in Options.__dataclass_fields__})
-    deadline = Deadline(params["deadline"])
-    transport = transport_of(params, options.concurrency)
-    found = targets_of(params, transport, selection, deadline)
+    options = StatusOptions(**{name: params[name] for name in StatusOptions.__dataclass_fields__ if name in params})
+    most, documents = MAX_DOCUMENTS[params["return_documents"]], []
+    with open_access(params, params["deadline"], options.concurrency, progress, everything=True) as access:
 
-    def read(store: Store) -> Report:
-        most = MAX_DOCUMENTS[params["return_documents"]]
-        return read_all(transport, found, selection, store, options, deadline, most, progress)
+        def read(store: Store) -> list[LedgerRow]:
+            collector = StatusCollector(access.transport, access.selection, store, options, most)
+            rows = access.engine(store, options.concurrency, options.node_concurrency).run([collector], access.found)
+            documents.extend(collector.documents)
+            return rows
 
-    report, place = leaving_nothing(params, deadline, read) if check_mode else leaving_part(params, deadline, read)
-    transport.close()
+        leaving = leaving_nothing if check_mode else leaving_part
+        rows, place = leaving(params, access.deadline, read)
     return dict(
         place,
         changed=False,
-        counts=count_by_status(report.rows),
-        table=status_table(report.rows),
-        cluster=transport.cluster,
-        found=len(found.instances),
-        documents=report.documents,
+        counts=count_by_status(rows),
+        table=status_table(rows),
+        cluster=access.transport.cluster,
+        found=len(access.found.instances),
+        documents=documents,
     )
 
 

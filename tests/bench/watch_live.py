@@ -39,8 +39,11 @@ import collection  # noqa: E402
 sys.path.insert(0, str(collection.link()))
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store  # noqa: E402
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import LogWatch, Options  # noqa: E402
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.run import discover  # noqa: E402
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover  # noqa: E402
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (  # noqa: E402
+    LogWatch,
+    LogWatchOptions,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select  # noqa: E402
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline  # noqa: E402
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance  # noqa: E402
@@ -104,7 +107,7 @@ def watch(kubeconfig: str, streams: int, seconds: float) -> dict[str, object]:
         heard.add(instance.name)
 
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        options = Options(3600, OPENING_SECONDS + seconds, "duration")
+        options = LogWatchOptions(3600, OPENING_SECONDS + seconds, "duration")
         watching = LogWatch(transport, found, selection, Store(folder), options, deadline, on_hit=note)
         thread = threading.Thread(target=watching.run)
         begun = time.monotonic()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import Options
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import StackOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import utc_moment
 from world import ROOT, Run, World, play
 
@@ -100,7 +100,7 @@ def test_the_dumps_are_one_snapshot(captured, healthy):
     ]
     ready = [moment for moment in ready if begun <= moment <= max(sent)]
     assert len(ready) == len(sent)
-    assert max(ready) <= min(sent) or (min(sent) - min(ready)).total_seconds() > Options().gate_patience
+    assert max(ready) <= min(sent) or (min(sent) - min(ready)).total_seconds() > StackOptions().barrier_timeout
 
 
 def test_the_version_is_read_once_per_image_and_known_for_all(captured):

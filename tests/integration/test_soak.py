@@ -33,8 +33,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (
     LogWatch,
-    Options,
-    Report,
+    LogWatchOptions,
+    LogWatchReport,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
@@ -263,12 +263,12 @@ class Watching:
 
     def __init__(self, world: World, folder: Path) -> None:
         self.heard: dict[str, list[tuple[Line, float]]] = defaultdict(list)
-        self.report = Report()
+        self.report = LogWatchReport()
         self.folder = folder
         self.witness = Witness({"kubeconfig": world.kubeconfig}, 40)
         transport = self._transport = KubernetesTransport(self.witness, "c1", [NAMESPACE])
         selection, deadline = select("", ["region"]), Deadline(SECONDS + patience(900))
-        options = Options(600, SECONDS + patience(900), "duration")
+        options = LogWatchOptions(600, SECONDS + patience(900), "duration")
         found = discover(transport, selection, deadline)
         self._watch = LogWatch(transport, found, selection, Store(str(folder)), options, deadline, on_hit=self._note)
         self._thread = threading.Thread(target=self._run, daemon=True)

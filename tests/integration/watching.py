@@ -21,8 +21,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (
     LogWatch,
-    Options,
-    Report,
+    LogWatchOptions,
+    LogWatchReport,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
@@ -94,7 +94,7 @@ class Watching:
     ) -> None:
         self.said: list[int] = []
         self.heard: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
-        self.report = Report()
+        self.report = LogWatchReport()
         self.began = time.time()
         self.api = CountingApi({"kubeconfig": world.kubeconfig}, 40)
         transport = self._transport = KubernetesTransport(self.api, "c1", [namespace], follow_limits=limits)
@@ -102,7 +102,7 @@ class Watching:
         deadline = Deadline(patience(900))
         selection = select("", ["region"])
         found = discover(transport, selection, deadline)
-        options = Options(since, patience(900), "duration")
+        options = LogWatchOptions(since, patience(900), "duration")
         store = Store(str(folder / "part"))
         self._watch = LogWatch(transport, found, selection, store, options, deadline, on_hit=self._note)
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -128,7 +128,7 @@ class Watching:
             120,
         )
 
-    def end(self) -> Report:
+    def end(self) -> LogWatchReport:
         """End the watch and return its report. It ends long before its own duration passes."""
         self._watch.stop()
         self._thread.join(patience())
@@ -235,7 +235,7 @@ class Speakers:
         self.cluster.call("DELETE", f"/api/v1/namespaces/{self.namespace}")
 
 
-def details(report: Report, name: str) -> dict[str, Any]:
+def details(report: LogWatchReport, name: str) -> dict[str, Any]:
     """The details in the row of an instance."""
     (row,) = [row for row in report.rows if row.instance == name]
     return dict(row.details)

@@ -61,9 +61,9 @@ TRANSPORT = (
 ROOMS: dict[str, Room] = {
     "catalog.py": Room(ours=("text",)),
     "log_patterns.py": Room(),
-    "pprof.py": Room(ours=("text",)),
-    "bounds.py": Room(ours=("pprof",)),
     "capture_names.py": Room(),
+    "pprof.py": Room(ours=("capture_names", "text")),
+    "bounds.py": Room(ours=("pprof",)),
     "json_values.py": Room(ours=("text",)),
     # It looks for libraries, and imports none.
     "libraries.py": Room(system=frozenset(("importlib", "os"))),
@@ -123,7 +123,9 @@ ROOMS: dict[str, Room] = {
     "captures/stacks/signal_policy.py": Room(
         ours=("captures.engine.refusals", "reasons", "model", "catalog", "transports.base"),
     ),
-    "captures/stacks/run.py": Room(ours=("captures.*", *CAPTURES, "bundle.*")),
+    "captures/stack_dump.py": Room(
+        ours=("captures.engine.*", "captures.stacks.*", "captures.profiles.*", "transports.base"),
+    ),
     "captures/stacks/*": Room(
         ours=("captures.engine.*", "captures.stacks.*", *CAPTURES, "bundle.*", "text", "stacks.*"), system=THREADS
     ),
@@ -131,7 +133,7 @@ ROOMS: dict[str, Room] = {
         ours=("captures.engine.*", "captures.status.*", *CAPTURES, "bundle.*", "status.*"), system=THREADS
     ),
     "captures/profiles/*": Room(
-        ours=("captures.engine.*", "captures.profiles.*", "captures.stacks.collector", *CAPTURES, "bundle.*", "text",
+        ours=("captures.engine.*", "captures.profiles.*", *CAPTURES, "bundle.*", "text",
               "redact.*", "stacks.parse",
               "status.responses", "profiles.model", "profiles.validation", "profiles.symbols"),
         system=THREADS,
@@ -178,7 +180,7 @@ ROOMS: dict[str, Room] = {
         system=FILES,
     ),
     "running.py": Room(
-        ours=("arguments", "bounds", "bundle.*", "captures.engine.discovery", "catalog", "deadline",
+        ours=("arguments", "bounds", "bundle.*", "captures.engine.*", "catalog", "deadline",
               "interruption", "progress", "reasons", "redact.*", "text", "transports.base"),
         system=FILES,
     ),

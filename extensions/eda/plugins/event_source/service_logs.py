@@ -128,7 +128,10 @@ def _reach_collections() -> None:
 _reach_collections()
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import arguments
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.event_stream import HitWatch, Options
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.event_stream import (
+    EventStreamOptions,
+    HitWatch,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
 
@@ -189,7 +192,7 @@ async def main(queue: asyncio.Queue[dict[str, Any]], args: dict[str, Any]) -> No
     """Until it is cancelled. ValueError and SetupError where it cannot begin."""
     params = checked(args)
     selection = arguments.selection_of(params, everything=True)
-    options = Options(**{name: params[name] for name in Options.__dataclass_fields__})
+    options = EventStreamOptions(**{name: params[name] for name in EventStreamOptions.__dataclass_fields__})
     patterns = load_patterns(params["patterns"])
     transport = await asyncio.to_thread(arguments.transport_of, params, CONNECTIONS)
     deadline = Deadline(FOR_EVER)

@@ -16,7 +16,7 @@ MAX_DISCOVERY_SECONDS = 60.0
 
 
 def discover(transport: Transport, selection: Selection, deadline: Deadline) -> Discovery:
-    """Discovery under a deadline of its own; what it could not do in time is one of its problems."""
+    """Discover instances under a deadline of its own. Not ending in time is reported as a problem."""
     try:
         return transport.discover(selection, deadline.child(MAX_DISCOVERY_SECONDS, "discovery"))
     except DeadlineExceeded as error:
@@ -24,16 +24,16 @@ def discover(transport: Transport, selection: Selection, deadline: Deadline) -> 
 
 
 def place_row(cluster: str, namespace: str, component: str, outcome: Verdict) -> LedgerRow:
-    """A row about a place rather than an instance: it could not be looked at, or has nothing of a component."""
-    nobody = Instance(cluster=cluster, component=component, name="", namespace=namespace)
-    return row(nobody, DISCOVERY, outcome, started=utc_text(utc_now()))
+    """Return a row about a place rather than an instance: it could not be looked at, or lacks a component."""
+    nothing = Instance(cluster=cluster, component=component, name="", namespace=namespace)
+    return row(nothing, DISCOVERY, outcome, started=utc_text(utc_now()))
 
 
 def discovery_rows(found: Discovery, selection: Selection, cluster: str) -> list[LedgerRow]:
-    """Rows for what discovery could not see, and for named components of which there is nothing.
+    """Return rows for places that could not be seen, and for named components that are not there.
 
-    A component that the user named has to be there, but one of a scenario need not. Where nothing could be looked at,
-    nothing is said of any component.
+    A component that the user named has to be there; one of a scenario need not. If nothing could be looked at, no row
+    is about a component.
     """
     rows = [place_row(cluster, namespace, "", problem) for namespace, problem in found.problems]
     missing = [name for name in selection.names if name not in {instance.component for instance in found.instances}]
@@ -45,13 +45,13 @@ def discovery_rows(found: Discovery, selection: Selection, cluster: str) -> list
 
 
 def is_unseen(found: Discovery) -> bool:
-    """Return whether a place could not be looked at. That a URL is missing in Keystone's catalog was looked at."""
+    """Return whether a place could not be looked at. A URL that Keystone's catalog lacks was looked at."""
     return any(problem.reason is not Reason.NO_CATALOG_ENTRY for _place, problem in found.problems)
 
 
 def _which(name: str, found: Discovery) -> str:
-    """Return the name of a component of which there is nothing, as it stands in a message."""
+    """Return the name of a missing component for a message."""
     if name in found.unknown:
         return no_component(name)
-    # Of several machines that make a cluster, each may lack what the others have.
+    # Of the machines of a cluster, each may lack what others have.
     return f"{name} on {found.machine}" if found.machine else name

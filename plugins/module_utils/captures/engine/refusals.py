@@ -22,7 +22,7 @@ _BY_STATE = {
 
 
 def refuse_by_state(instance: Instance) -> CaptureError | None:
-    """What speaks against touching an instance at all: it does not run."""
+    """Return the refusal of an instance that does not run; None if it runs."""
     if instance.state in _BY_STATE:
         return CaptureError(_BY_STATE[instance.state], instance.state_detail)
     return None

@@ -1,12 +1,48 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Detect whether a container or process was replaced between two looks at an instance. Pure."""
+"""Detect whether containers or processes were replaced while they were captured."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Mapping, Sequence
+
+from ...catalog import Selection, component_of
+from ...deadline import Deadline
 from ...logtext.timestamps import parse_rfc3339
-from ...model import Instance
+from ...model import Instance, InstanceKey
+from ...transports.base import Transport
+from .discovery import discover
+
+
+@dataclass(frozen=True)
+class SecondLook:
+    """An instance after its captures. instance: None if it is gone or could not be seen.
+
+    replaced: whether its container or process is another one; None if that cannot be told.
+    """
+
+    instance: Instance | None
+    replaced: bool | None
+
+
+def look_again(
+    transport: Transport, instances: Sequence[Instance], deadline: Deadline
+) -> Mapping[InstanceKey, SecondLook]:
+    """List these instances once more, with one call, and compare; no call if there are none."""
+    if not instances:
+        return {}
+    # Of their own components: instances that were given need not be the selection's.
+    names = sorted({instance.component for instance in instances})
+    found = discover(transport, Selection(tuple(component_of(name) for name in names)), deadline)
+    seen = {instance.key: instance for instance in found.instances}
+    result = {}
+    for before in instances:
+        after = seen.get(before.key)
+        gone = None if found.problems else True
+        result[before.key] = SecondLook(after, is_replaced(before, after) if after else gone)
+    return result
 
 
 def is_replaced(before: Instance, after: Instance) -> bool | None:

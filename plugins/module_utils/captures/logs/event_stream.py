@@ -51,7 +51,7 @@ Tell = Callable[[Dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Options:
+class EventStreamOptions:
     """since: seconds to look back at the start; severity: the least that is told of a pool that is neither stuck nor
     loses tasks; cooldown: seconds in which one pool is told of once. ValueError says what is wrong with an option."""
 
@@ -131,7 +131,7 @@ class HitWatch:
         transport: Transport,
         selection: Selection,
         patterns: PatternSet,
-        options: Options,
+        options: EventStreamOptions,
         deadline: Deadline,
         tell: Tell,
     ) -> None:

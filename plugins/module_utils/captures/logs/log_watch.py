@@ -33,8 +33,7 @@ from ...watch.watcher import Hit
 from ..engine.discovery import discovery_rows
 from .instance_cache import Roster
 from .liveness import ping_all
-from .triggers import Options as OnHit
-from .triggers import Reaction
+from .triggers import Reaction, TriggerOptions
 from .watched_log import Watched, left_out
 
 FIRST_HIT, VERDICT, DURATION = "first_hit", "verdict", "duration"
@@ -51,7 +50,7 @@ MAX_STREAMS = 2000
 
 
 @dataclass(frozen=True)
-class Options:
+class LogWatchOptions:
     """How to watch. since: how far back to begin, duration: how long to watch live, both in seconds.
 
     until: when to end before that; see UNTIL. patterns: the user's own. on_hit: what a hit sets off.
@@ -62,7 +61,7 @@ class Options:
     duration: float = 60.0
     until: str = VERDICT
     patterns: Sequence[dict[str, Any]] = ()
-    on_hit: OnHit = field(default_factory=OnHit)
+    on_hit: TriggerOptions = field(default_factory=TriggerOptions)
 
     def __post_init__(self) -> None:
         check_bounds({"since": self.since, "duration": self.duration})
@@ -72,7 +71,7 @@ class Options:
 
 
 @dataclass
-class Report:
+class LogWatchReport:
     """What a watch saw: rows, the verdicts by component (the worst first), the table for people, and what hits set
     off. ended: why it ended, one of UNTIL, or UNREACHABLE where nothing could be listed."""
 
@@ -98,7 +97,7 @@ class LogWatch:
         found: Discovery,
         selection: Selection,
         store: Store,
-        options: Options,
+        options: LogWatchOptions,
         deadline: Deadline,
         progress: Progress | None = None,
         on_hit: Callable[[Instance, Hit], None] | None = None,
@@ -123,7 +122,7 @@ class LogWatch:
         self._found = found
         self._left_out: set[InstanceKey] = set()
 
-    def run(self) -> Report:
+    def run(self) -> LogWatchReport:
         """Watch, capture what hits set off, and account for every instance."""
         cluster = self._found.cluster_or(self._transport.cluster)
         self._store.record(discovery_rows(self._found, self._selection, cluster))
@@ -260,9 +259,9 @@ class LogWatch:
             **{"s watched": (int(elapsed), int(self._options.duration))},
         )
 
-    def _report(self, now: float) -> Report:
+    def _report(self, now: float) -> LogWatchReport:
         """What there is to say of the watching that ended at that moment."""
-        report = Report(ended=self._ended)
+        report = LogWatchReport(ended=self._ended)
         instances: dict[str, list[LogVerdict]] = {}
         sparks: dict[str, str] = {}
         for watched, vitals in self._vitals(now):

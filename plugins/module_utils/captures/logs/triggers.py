@@ -18,15 +18,17 @@ from typing import Any, Callable, Sequence
 from ...bounds import check_bounds
 from ...bundle.nested_store import SharedStore, settled
 from ...bundle.store import Store
+from ...capture_names import ON_HIT
 from ...catalog import Selection, component_of
 from ...deadline import Deadline
 from ...model import Instance, InstanceKey, LedgerRow, row, utc_now, utc_text
 from ...reasons import Reason, verdict
 from ...transports.base import Discovery, Transport
-from ..profiles import collector as profiles
-from ..stacks import collector as stacks
-from ..stacks import run
-from ..status import collector as status
+from ..engine.run import Engine
+from ..profiles.collector import ProfileCollector, ProfileOptions
+from ..stacks.collector import StackCollector, StackOptions
+from ..stacks.rows import signal_spread
+from ..status.collector import StatusCollector, StatusOptions
 
 CAPTURE_STACKS, CAPTURE_PROFILES, STATUS = "capture_stacks", "capture_profiles", "status"
 ACTIONS = (CAPTURE_STACKS, CAPTURE_PROFILES, STATUS)
@@ -36,11 +38,10 @@ PROFILE_KINDS = ("goroutine", "heap")
 MAX_SUSPECTS = 20
 # A hit that is older is history: what is captured now would show something else.
 FRESH_SECONDS = 60.0
-ON_HIT = "on_hit"
 
 
 @dataclass(frozen=True)
-class Options:
+class TriggerOptions:
     """actions: of ACTIONS. cooldown: seconds in which no instance is captured again, whatever pool or pattern hits.
     timeout: of one instance and capture, in seconds. ValueError says what is wrong."""
 
@@ -82,7 +83,7 @@ class Reaction:
     transport: Transport
     selection: Selection
     store: Store
-    options: Options
+    options: TriggerOptions
     deadline: Deadline
     done: list[Done] = field(default_factory=list)
 
@@ -192,12 +193,15 @@ class Reaction:
                 self.store.record([row(instance, ON_HIT, outcome, number + step, started=done.started)])
 
     def _act(self, action: str, done: Done, found: Discovery, selection: Selection, store: SharedStore) -> None:
-        shared = {name: getattr(self.options, name) for name in ("timeout", "concurrency", "node_concurrency")}
+        options = self.options
+        shared = {name: getattr(options, name) for name in ("timeout", "concurrency", "node_concurrency")}
+        engine = Engine(self.transport, selection, store, self.deadline, options.concurrency, options.node_concurrency)
         if action == CAPTURE_STACKS:
-            report = run.capture_all(self.transport, found, selection, store, stacks.Options(**shared), self.deadline)
-            done.signals += report.signals
+            rows = engine.run([StackCollector(self.transport, StackOptions(**shared))], found)
+            done.signals += signal_spread(rows)[0]
         elif action == CAPTURE_PROFILES:
-            wanted = profiles.Options(PROFILE_KINDS, **shared)
-            done.touched += profiles.take_all(self.transport, found, selection, store, wanted, self.deadline).touched
+            profiles = ProfileCollector(self.transport, ProfileOptions(PROFILE_KINDS, **shared))
+            engine.run([profiles], found)
+            done.touched += profiles.touched
         else:
-            status.read_all(self.transport, found, selection, store, status.Options(**shared), self.deadline)
+            engine.run([StatusCollector(self.transport, selection, store, StatusOptions(**shared))], found)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...bundle.store import Store, json_bytes
+from ...capture_names import LOG_WATCH
 from ...model import Instance, LedgerRow, row, utc_now, utc_text
 from ...reasons import Reason, Verdict, verdict
 from ...transports.follow import Ended, Event, Lines, LogFollow, Opened
@@ -24,7 +25,6 @@ from ..engine.refusals import refuse_by_state
 from . import watcher_events as events
 from .liveness import vitals_of
 
-LOG_WATCH = "log_watch"
 # How often a log in trouble is judged, in seconds.
 JUDGE_SECONDS = 1.0
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Addresses of functions that a user wants to have named. Pure."""
+"""Parse addresses of functions that a user wants to have named. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GZIP = b"\x1f\x8b"
 
 
 def addresses_from(texts: Iterable[str]) -> list[int]:
-    """The numbers that these are, as 0x4a1b2c. ValueError."""
+    """Parse addresses such as 0x4a1b2c. ValueError."""
     found = []
     for text in texts:
         if not _ADDRESS.match(text):
@@ -27,8 +27,10 @@ def addresses_from(texts: Iterable[str]) -> list[int]:
 
 
 def addresses_in(data: bytes) -> list[int]:
-    """The addresses without names in a dump of goroutines (debug=1) or a profile. ValueError when it is neither, or
-    cannot be read here."""
+    """Return the addresses without names in a goroutine dump (debug=1) or a profile.
+
+    ValueError if the data is neither, or cannot be read here.
+    """
     if not data.startswith(_GZIP):
         return addresses_of_dump(data)
     proof, profile = validate_profile("", data, ProfileLimits())

@@ -1,38 +1,37 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Taking profiles from every instance of an access point, written against the transport interface.
+"""Collect profiles from /debug/pprof.
 
-Of one instance, one profile after the other, the cheapest first. What says that more would only hurt (no answer, a full
-queue) ends it. CPU profiles and traces come after all snapshots, of so many replicas of a component at a time.
+An instance is asked for one profile after the other, the cheapest first. If more requests are of no use or would harm
+(no answer, a full queue), they end. CPU profiles and traces come after all snapshots, on a limited number of replicas
+of a component at a time.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Sequence
+from dataclasses import dataclass
+from typing import Any, Iterator, Sequence
 
 from ...bounds import check_bounds
-from ...bundle.store import Store
-from ...catalog import PPROF_EXACT, PPROF_NONE, Http, Selection, component_of, http_of
+from ...catalog import PPROF_EXACT, PPROF_NONE, component_of, http_of
 from ...deadline import Deadline, DeadlineExceeded
-from ...fanout import Caps, run
-from ...model import Instance, LedgerRow, row, utc_now, utc_text
+from ...fanout import CapacityLimiter
+from ...model import Instance, InstanceKey
 from ...pprof import KINDS, Kind, profile_path
 from ...profiles.symbols import batches
-from ...progress import Progress
 from ...reasons import Reason, Status, Verdict, verdict
 from ...transports.base import Discovery, Transport
-from ..engine.discovery import discovery_rows
+from ..engine.collector import Batch, Collector, Plan
 from ..engine.refusals import refuse_by_state
-from ..engine.run import unfinished
-from . import load_guard as cost
-from .fetch import Taker, look_at_pool
-from .job import Subject, captures_of
+from . import load_guard
+from .cost_estimate import CostEstimate, estimate
+from .fetch import ProfileFetcher
+from .job import NAMES, ProfileJob, ProfileTarget, captures_of
 
 # Longer ones have to be forced.
 LONGEST = {"cpu": 60, "trace": 10}
-# After these there is no use in further questions, or harm.
+# After these outcomes, further requests are of no use, or do harm.
 _STOPS = frozenset(
     (Reason.NO_ANSWER, Reason.QUEUE_FULL, Reason.PROCESS_TIMEOUT, Reason.GONE, Reason.CONNECTION_REFUSED)
 )
@@ -40,12 +39,12 @@ INDEX = KINDS["index"]
 
 
 @dataclass(frozen=True)
-class Options:
-    """What to take. timeout: of one profile, in seconds, besides those that it runs for.
+class ProfileOptions:
+    """Options of profiles. timeout: seconds for one profile, besides those that it runs for.
 
-    delta_seconds: over which time to take differences, 0 for none. addresses: to name by symbol. force: ask also where
-    it may hurt, and for longer. max_replicas_at_once: of a component, for CPU profiles and traces. max_bytes bounds one
-    profile. ValueError says what is wrong with an option.
+    delta_seconds: duration of differences, 0 for none. addresses: to name by symbol. force: request profiles also where
+    that may slow the service down. max_replicas_at_once: of a component, for CPU profiles and traces. max_bytes: of one
+    profile. ValueError if an option makes no sense.
     """
 
     kinds: Sequence[str]
@@ -74,196 +73,152 @@ class Options:
 
     @property
     def seconds(self) -> dict[str, int]:
-        """How long each kind runs that runs for a time."""
+        """Return the duration in seconds of each timed kind."""
         deltas = {name: self.delta_seconds for name, kind in KINDS.items() if kind.delta and self.delta_seconds}
         return {**deltas, "cpu": self.cpu_seconds, "trace": self.trace_seconds}
 
     @property
     def wanted(self) -> list[Kind]:
-        """The kinds that are asked for, each once, in their order. The index always: it tells whether there is more."""
+        """Return the wanted kinds in their order. The index is always one: it shows whether profiling is on."""
         return [kind for name, kind in KINDS.items() if name in self.kinds or kind is INDEX]
 
     def path(self, kind: Kind) -> str:
-        """Where the kind is asked for."""
+        """Return the path of a kind."""
         return profile_path(kind.name, self.seconds.get(kind.name, 0), self.gc and kind.name == "heap")
 
 
-@dataclass
-class Report:
-    """What a run did. touched: of how many instances a CPU profile or trace was begun, or garbage collected."""
+class ProfileCollector(Collector[ProfileJob]):
+    """Requests profiles of each instance: a job for its snapshots, and one for the kinds that run for a time.
 
-    rows: list[LedgerRow] = field(default_factory=list)
-    touched: int = 0
-    names: list[dict[str, str]] = field(default_factory=list)
+    names: the names of addresses that were asked for.
+    """
 
+    counted = "readings"
 
-def take_all(
-    transport: Transport,
-    found: Discovery,
-    selection: Selection,
-    store: Store,
-    options: Options,
-    deadline: Deadline,
-    progress: Progress | None = None,
-) -> Report:
-    """Take the profiles of every instance found. Each has a row for each kind, whatever came of it."""
-    progress = progress or Progress()
-    cluster = found.cluster_or(transport.cluster)
-    store.record(discovery_rows(found, selection, cluster))
-    subjects = []
-    for instance in found.instances:
-        http, kinds, refused = _asked(instance, options)
-        store.record(refused)
-        if http is not None:
-            subjects.append(Subject(instance, http, kinds, bool(options.addresses), store))
-    session = _Session(transport, store, options, deadline)
-    work = [(subject, False) for subject in subjects]
-    work += [(subject, True) for subject in _in_turns(subjects)]
-    progress.expect("readings", len(work))
-    for outcome in run(work, progress.counting("readings", session.turn), options.concurrency, deadline):
-        subject, timed = outcome.target
-        if outcome.error is not None or not outcome.finished:
-            subject.end(subject.captures(timed), unfinished(outcome.error, outcome.started))
-    store.finish(store.rows)
-    return Report(store.rows, sum(subject.touched for subject in subjects), session.names)
-
-
-def would_take(
-    found: Discovery, selection: Selection, options: Options, cluster: str, deadline: float
-) -> tuple[list[LedgerRow], cost.Plan]:
-    """The rows of a check mode run, and the plan; deadline: of the run, in seconds. Touches nothing."""
-    rows = discovery_rows(found, selection, cluster)
-    asked = []
-    for instance in found.instances:
-        http, kinds, refused = _asked(instance, options)
-        rows += refused
-        if http is not None:
-            outcome = verdict(Reason.CHECK_MODE, "it would be asked for")
-            rows += [row(instance, capture, outcome) for capture in captures_of(kinds, bool(options.addresses))]
-            asked.append((instance, kinds))
-    return rows, cost.plan(asked, options.seconds, options.max_replicas_at_once, options.gc, deadline)
-
-
-def _asked(instance: Instance, options: Options) -> tuple[Http | None, list[Kind], list[LedgerRow]]:
-    """Where the instance is asked (None: not at all) and for which kinds, and rows for those that it is not."""
-    started = utc_text(utc_now())
-
-    def rows(captures: Sequence[str], outcome: Verdict) -> list[LedgerRow]:
-        return [row(instance, capture, outcome, started=started) for capture in captures]
-
-    everything = captures_of(options.wanted, bool(options.addresses))
-    http = http_of(component_of(instance.component), instance.ports)
-    if http is None or http.pprof == PPROF_NONE:
-        return None, [], rows(everything, verdict(Reason.NOT_OFFERED, "it has no /debug/pprof"))
-    refusal = refuse_by_state(instance)
-    if refusal is not None:
-        return None, [], rows(everything, refusal.verdict)
-    has = [kind for kind in options.wanted if kind.exact or http.pprof != PPROF_EXACT]
-    lacks = [kind.capture for kind in options.wanted if kind not in has]
-    return http, has, rows(lacks, verdict(Reason.NOT_REGISTERED))
-
-
-def _in_turns(subjects: Sequence[Subject]) -> list[Subject]:
-    """Those with timed kinds: the first replica of every component before the second of any."""
-    seen: dict[tuple[str, str], int] = {}
-    numbered: list[tuple[int, int, Subject]] = []
-    for subject in subjects:
-        if subject.timed:
-            key = subject.instance.namespace, subject.instance.component
-            seen[key] = seen.get(key, 0) + 1
-            numbered.append((seen[key], len(numbered), subject))
-    return [subject for _turn, _number, subject in sorted(numbered, key=lambda item: item[:2])]
-
-
-class _Session:
-    """Takes the turns of all instances, on many threads."""
-
-    def __init__(self, transport: Transport, store: Store, options: Options, deadline: Deadline) -> None:
+    def __init__(self, transport: Transport, options: ProfileOptions) -> None:
         self._transport = transport
         self._options = options
-        self._deadline = deadline
-        self._taker = Taker(transport, store, options.max_bytes, deadline)
-        self._nodes = Caps(options.node_concurrency)
-        self._replicas = Caps(options.max_replicas_at_once)
+        self._fetcher = ProfileFetcher(transport, options.max_bytes)
+        self._replicas = CapacityLimiter(options.max_replicas_at_once)
+        self._touched: set[InstanceKey] = set()
         self.names: list[dict[str, str]] = []
 
-    def turn(self, work: tuple[Subject, bool]) -> None:
-        """The snapshots of an instance, or (when these are over) what runs for a time."""
-        subject, timed = work
+    @property
+    def touched(self) -> int:
+        """Return how many instances began a CPU profile, a trace, or a garbage collection."""
+        return len(self._touched)
+
+    def plan(self, instance: Instance) -> Plan[ProfileJob]:
+        wanted, names = self._options.wanted, bool(self._options.addresses)
+        http = http_of(component_of(instance.component), instance.ports)
+        if http is None or http.pprof == PPROF_NONE:
+            return _all_refused(
+                instance, captures_of(wanted, names), verdict(Reason.NOT_OFFERED, "it has no /debug/pprof")
+            )
+        refusal = refuse_by_state(instance)
+        if refusal is not None:
+            return _all_refused(instance, captures_of(wanted, names), refusal.verdict)
+        has = [kind for kind in wanted if kind.exact or http.pprof != PPROF_EXACT]
+        snapshots, timed = [kind for kind in has if not kind.timed], [kind for kind in has if kind.timed]
+        target = ProfileTarget(instance, http)
+        jobs = [ProfileJob(target, snapshots, captures_of(snapshots, names))]
+        if timed:
+            jobs.append(ProfileJob(target, timed, captures_of(timed, names=False), jobs[0]))
+        lacks = verdict(Reason.NOT_REGISTERED)
+        return Plan(instance, jobs, [(kind.capture, 1, lacks) for kind in wanted if kind not in has])
+
+    def estimate(self, found: Discovery, deadline: float) -> CostEstimate:
+        """Estimate what a run costs. deadline: of the run, in seconds."""
+        options = self._options
+        plans = [self.plan(instance) for instance in found.instances]
+        asked = [(plan.instance, [kind for job in plan.jobs for kind in job.kinds]) for plan in plans if plan.jobs]
+        return estimate(asked, options.seconds, options.max_replicas_at_once, options.gc, deadline)
+
+    def batches(self, jobs: Sequence[ProfileJob], deadline: Deadline) -> Iterator[Batch[ProfileJob]]:
+        del deadline
+        yield Batch([job for job in jobs if job.previous is None] + _by_replica(jobs))
+
+    def collect(self, job: ProfileJob) -> None:
         try:
-            if timed:
-                self._timed(subject)
+            if job.previous is None:
+                self._take_snapshots(job)
             else:
-                self._snapshots(subject)
+                self._take_timed(job, job.previous)
         except DeadlineExceeded:
-            subject.end(subject.captures(timed), verdict(Reason.RUN_DEADLINE))
-        finally:
-            if not timed:
-                subject.looked_at.set()
+            job.close(verdict(Reason.RUN_DEADLINE))
 
-    def _snapshots(self, subject: Subject) -> None:
-        with self._nodes.hold(subject.instance.node, self._deadline):
-            pool, problem = self._pool(subject)
-            self._refuse(subject, pool, problem, timed=False)
-            for kind in subject.snapshots:
-                if subject.closed is None:
-                    self._ask(subject, kind, pool)
-            if subject.closed is None and subject.names:
-                self._name(subject)
-        if subject.closed is not None:
-            subject.end(subject.captures(timed=False), subject.closed)
+    def _take_snapshots(self, job: ProfileJob) -> None:
+        with job.hold_node(job.deadline):
+            self._fetch_all(job)
+            if job.target.closed is None and NAMES in job.owed:
+                self._fetch_names(job)
+        if job.target.closed is not None:
+            job.close(job.target.closed)
 
-    def _timed(self, subject: Subject) -> None:
-        if not subject.looked_at.wait(self._deadline.remaining()):
+    def _take_timed(self, job: ProfileJob, previous: ProfileJob) -> None:
+        if not previous.ended.wait(job.deadline.remaining()):
             raise DeadlineExceeded("run")
-        instance = subject.instance
-        pool: cost.Pool | None = None
-        if subject.closed is None:
-            replicas = self._replicas.hold((instance.namespace, instance.component), self._deadline)
-            with replicas, self._nodes.hold(instance.node, self._deadline):
-                # Looked at anew, for it may have waited for long.
-                pool, problem = self._pool(subject)
-                self._refuse(subject, pool, problem, timed=True)
-                for kind in subject.timed:
-                    if subject.closed is None:
-                        self._ask(subject, kind, pool)
-        if subject.closed is not None:
-            subject.end(subject.captures(timed=True), subject.closed)
+        instance = job.instance
+        if job.target.closed is None:
+            replicas = self._replicas.hold((instance.namespace, instance.component), job.deadline)
+            with replicas, job.hold_node(job.deadline):
+                self._fetch_all(job)
+        if job.target.closed is not None:
+            job.close(job.target.closed)
 
-    def _pool(self, subject: Subject) -> tuple[cost.Pool | None, Verdict | None]:
-        return look_at_pool(self._transport, subject, self._within(self._options.timeout))
+    def _fetch_all(self, job: ProfileJob) -> None:
+        """Request the kinds of a job. The worker pool is looked at anew, since the job may have waited for long."""
+        pool, problem = load_guard.look_at_pool(self._transport, job.target, self._within(job, self._options.timeout))
+        if load_guard.has_pool(job.target.http) and not self._options.force:
+            job.target.closed = load_guard.refusal(pool, problem, timed=job.previous is not None)
+        for kind in job.kinds:
+            if job.target.closed is None:
+                self._fetch(job, kind, pool)
 
-    def _refuse(self, subject: Subject, pool: cost.Pool | None, problem: Verdict | None, timed: bool) -> None:
-        if cost.has_pool(subject.http) and not self._options.force:
-            subject.closed = cost.refusal(pool, problem, timed)
+    def _within(self, job: ProfileJob, seconds: float) -> Deadline:
+        return job.deadline.child(seconds, "profile")
 
-    def _within(self, seconds: float) -> Deadline:
-        return self._deadline.child(seconds, "profile")
-
-    def _ask(self, subject: Subject, kind: Kind, pool: cost.Pool | None) -> None:
-        """One profile, and its row; where there is no use in more, the instance is closed."""
+    def _fetch(self, job: ProfileJob, kind: Kind, pool: load_guard.WorkerPool | None) -> None:
+        """Request one profile and record it. Close the target if more requests are of no use."""
         seconds = self._options.seconds.get(kind.name, 0)
-        if self._deadline.remaining() < seconds:
+        if job.deadline.remaining() < seconds:
             # Begun, it would cost the service its time for nothing.
-            subject.closed = verdict(Reason.RUN_DEADLINE, f"{kind.name} takes {seconds} s")
+            job.target.closed = verdict(Reason.RUN_DEADLINE, f"{kind.name} takes {seconds} s")
             return
         details: dict[str, Any] = {"seconds": seconds} if seconds else {}
         if pool is not None:
             details["pool"] = pool.details
-        subject.touched = subject.touched or kind.timed or (self._options.gc and kind.name == "heap")
-        deadline = self._within(seconds + self._options.timeout)
-        entry = self._taker.take(subject, kind, self._options.path(kind), deadline, details, kind is INDEX)
-        subject.record(entry)
+        if kind.timed or (self._options.gc and kind.name == "heap"):
+            self._touched.add(job.instance.key)
+        deadline = self._within(job, seconds + self._options.timeout)
+        entry = self._fetcher.fetch(job, kind, self._options.path(kind), deadline, details, kind is INDEX)
+        job.record(entry)
         outcome = Verdict(Reason(entry.reason), entry.message)
         if kind is INDEX and outcome.status is Status.FAILED:
-            subject.closed = outcome
+            job.target.closed = outcome
         elif outcome.reason in _STOPS:
-            subject.closed = verdict(outcome.reason, f"{kind.name} was asked for, and nothing more after it")
+            job.target.closed = verdict(outcome.reason, f"{kind.name} was asked for, and nothing more after it")
 
-    def _name(self, subject: Subject) -> None:
+    def _fetch_names(self, job: ProfileJob) -> None:
         addresses = sorted(set(self._options.addresses))
-        entry, names = self._taker.name(subject, addresses, self._within(self._options.timeout))
-        subject.record(entry)
-        instance = subject.instance
+        entry, names = self._fetcher.names(job, addresses, self._within(job, self._options.timeout))
+        job.record(entry)
+        instance = job.instance
         about = {"cluster": instance.cluster, "component": instance.component, "instance": instance.name}
         self.names += [{**about, "address": f"{address:#x}", "name": name} for address, name in names.items()]
+
+
+def _all_refused(instance: Instance, captures: Sequence[str], outcome: Verdict) -> Plan[ProfileJob]:
+    return Plan(instance, refused=[(capture, 1, outcome) for capture in captures])
+
+
+def _by_replica(jobs: Sequence[ProfileJob]) -> list[ProfileJob]:
+    """Return the timed jobs: the first replica of every component before the second of any."""
+    seen: dict[tuple[str, str], int] = {}
+    numbered: list[tuple[int, int, ProfileJob]] = []
+    for job in jobs:
+        if job.previous is not None:
+            key = job.instance.namespace, job.instance.component
+            seen[key] = seen.get(key, 0) + 1
+            numbered.append((seen[key], len(numbered), job))
+    return [job for _replica, _number, job in sorted(numbered, key=lambda item: item[:2])]

@@ -1,131 +1,132 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The goroutines by /debug/pprof, in addition to the dump that answers a signal: each with its state and its wait.
+"""Collect goroutines from /debug/pprof, in addition to the dump that answers a signal: each with its state and wait.
 
-Taken after the dumps, so that it never delays a signal, and only of services that have a worker to spare.
+Run after the dumps, so that a signal is never delayed, and only on services that have a free worker.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Sequence
+from dataclasses import dataclass, replace
+from typing import Iterator, Sequence
 
-from ...bundle.store import Store
+from ...capture_names import STACK_PPROF
 from ...catalog import PPROF_EXACT, PPROF_NONE, Http, component_of, http_of
 from ...deadline import Deadline, DeadlineExceeded
-from ...fanout import Caps, run
-from ...model import Instance, LedgerRow
+from ...model import Instance
 from ...pprof import KINDS, profile_path
 from ...reasons import Reason, Status, Verdict, verdict
 from ...transports.base import Transport
+from ..engine.collector import Batch, Collector, Plan
 from ..engine.refusals import refuse_by_state
-from ..engine.run import unfinished
-from ..stacks.collector import Options
-from . import load_guard as cost
-from .fetch import Taker, look_at_pool
-from .job import Subject
+from . import load_guard
+from .fetch import ProfileFetcher
+from .job import ProfileJob, ProfileTarget
 
-STACK_PPROF = "stack:pprof"
 KIND = replace(KINDS["goroutine_debug2"], file="stack-pprof-1.txt", row=STACK_PPROF)
-# Nobody asked for it by name, so it must not hold up the run for one that hangs.
+# Goroutines that the user did not ask for must not hold up the run when an instance hangs.
 UNASKED_SECONDS = 5.0
 
 
-def take_goroutines(
-    transport: Transport, instances: Sequence[Instance], store: Store, options: Options, deadline: Deadline
-) -> None:
-    """Their goroutines, and a row for each; where the method is auto, only for those of which something came."""
-    quiet = options.method == "auto"
-    subjects = []
-    for instance in instances:
-        http, refused = _asked(instance)
-        subject = Subject(instance, http, [KIND], names=False, store=store)
-        if refused is None:
-            subjects.append(subject)
-        elif not quiet:
-            subject.end([STACK_PPROF], refused)
-    session = _Session(transport, store, options, deadline)
-    if quiet:
-        session.take_where_it_can_be_had(subjects)
-    else:
-        session.take_all(subjects)
+@dataclass(frozen=True)
+class GoroutineOptions:
+    """Options for goroutines. timeout: seconds per instance. max_bytes: of one answer.
+
+    opportunistic: take them only where that costs little, and record nothing where they cannot be had.
+    """
+
+    timeout: float
+    max_bytes: int
+    opportunistic: bool = False
 
 
-def _asked(instance: Instance) -> tuple[Http, Verdict | None]:
-    """Where the instance is asked, and why it is not."""
-    http = http_of(component_of(instance.component), instance.ports) or Http(0, (), pprof=PPROF_NONE)
-    refusal = refuse_by_state(instance)
-    if refusal is not None:
-        return http, refusal.verdict
-    if http.pprof == PPROF_NONE:
-        return http, verdict(Reason.NOT_OFFERED, "it has no /debug/pprof")
-    return http, verdict(Reason.NOT_REGISTERED) if http.pprof == PPROF_EXACT else None
+class GoroutineCollector(Collector[ProfileJob]):
+    """Requests the goroutines of each instance with their states and waits."""
 
-
-class _Session:
-    """Asks many at a time."""
-
-    def __init__(self, transport: Transport, store: Store, options: Options, deadline: Deadline) -> None:
+    def __init__(self, transport: Transport, options: GoroutineOptions) -> None:
         self._transport = transport
         self._options = options
-        self._deadline = deadline
-        self._taker = Taker(transport, store, options.max_bytes, deadline)
-        self._nodes = Caps(options.node_concurrency)
+        self._fetcher = ProfileFetcher(transport, options.max_bytes)
+        if options.opportunistic:
+            self.additional = frozenset((STACK_PPROF,))
 
-    def take_all(self, subjects: Sequence[Subject]) -> None:
-        """Ask all, each of which gets its row."""
-        for ended in run(subjects, self._demand, self._options.concurrency, self._deadline):
-            if ended.error is not None or not ended.finished:
-                ended.target.end([STACK_PPROF], unfinished(ended.error, ended.started))
+    def plan(self, instance: Instance) -> Plan[ProfileJob]:
+        http = http_of(component_of(instance.component), instance.ports) or Http(0, (), pprof=PPROF_NONE)
+        refused = _refusal(instance, http)
+        if refused is None:
+            owed = [] if self._options.opportunistic else [STACK_PPROF]
+            return Plan(instance, [ProfileJob(ProfileTarget(instance, http), [KIND], owed)])
+        if self._options.opportunistic:
+            return Plan(instance)
+        return Plan(instance, refused=[(STACK_PPROF, 1, refused)])
 
-    def take_where_it_can_be_had(self, subjects: Sequence[Subject]) -> None:
-        """Ask one whether it is allowed at all, one of each component whether profiling is on, then the others."""
-        firsts = list({subject.instance.component: subject for subject in reversed(subjects)}.values())
-        rest = [subject for subject in subjects if subject not in firsts]
-        is_off: set[str] = set()
+    def preview(self, instance: Instance, deadline: Deadline) -> Verdict:
+        del instance, deadline
+        return verdict(Reason.CHECK_MODE, "the goroutines would be asked for by /debug/pprof")
+
+    def batches(self, jobs: Sequence[ProfileJob], deadline: Deadline) -> Iterator[Batch[ProfileJob]]:
+        """Yield all jobs; if opportunistic, ask one whether it is allowed, one of each component whether it is on."""
+        if not self._options.opportunistic:
+            yield from super().batches(jobs, deadline)
+            return
+        firsts = list({job.instance.component: job for job in reversed(jobs)}.values())
+        rest = [job for job in jobs if job not in firsts]
+        off: set[str] = set()
         for some in (firsts[:1], firsts[1:], rest):
-            left = [subject for subject in some if subject.instance.component not in is_off]
-            for ended in run(left, self._try, self._options.concurrency, self._deadline):
-                if ended.result is Reason.FORBIDDEN:
-                    return
-                if ended.result is Reason.PROFILING_OFF:
-                    is_off.add(ended.target.instance.component)
+            batch = Batch([job for job in some if job.instance.component not in off])
+            yield batch
+            batch.ended.wait()
+            if any(job.reason is Reason.FORBIDDEN for job in batch.jobs):
+                return
+            off.update(job.instance.component for job in batch.jobs if job.reason is Reason.PROFILING_OFF)
 
-    def _demand(self, subject: Subject) -> None:
+    def collect(self, job: ProfileJob) -> None:
         try:
-            with self._nodes.hold(subject.instance.node, self._deadline):
-                deadline = self._deadline.child(self._options.timeout, "instance")
-                pool, problem = self._look(subject, deadline)
-                refused = cost.refusal(pool, problem, timed=False) if cost.has_pool(subject.http) else None
-                if refused is not None:
-                    subject.end([STACK_PPROF], refused)
+            with job.hold_node(job.deadline):
+                if self._options.opportunistic:
+                    self._try(job)
                 else:
-                    subject.record(self._take(subject, deadline))
+                    self._demand(job)
         except DeadlineExceeded:
-            subject.end([STACK_PPROF], verdict(Reason.RUN_DEADLINE))
+            job.reason = Reason.RUN_DEADLINE
+            job.close(verdict(Reason.RUN_DEADLINE))
 
-    def _try(self, subject: Subject) -> Reason:
-        """Why it was not to be had, or what it is like."""
-        try:
-            with self._nodes.hold(subject.instance.node, self._deadline):
-                deadline = self._deadline.child(UNASKED_SECONDS, "instance")
-                pool, problem = self._look(subject, deadline)
-                if problem is not None:
-                    return problem.reason
-                # Unasked, nothing is put to a service that does not tell how busy it is.
-                refused = cost.refusal(pool, problem, timed=True)
-                if refused is not None:
-                    return refused.reason
-                entry = self._take(subject, deadline)
-        except DeadlineExceeded:
-            return Reason.RUN_DEADLINE
-        if entry.status in (Status.COMPLETE.value, Status.PARTIAL.value):
-            subject.record(entry)
-        return Reason(entry.reason)
+    def _demand(self, job: ProfileJob) -> None:
+        deadline = job.deadline.child(self._options.timeout, "instance")
+        pool, problem = self._look(job, deadline)
+        refused = load_guard.refusal(pool, problem, timed=False) if load_guard.has_pool(job.target.http) else None
+        if refused is not None:
+            job.close(refused)
+        else:
+            self._fetch(job, deadline)
 
-    def _look(self, subject: Subject, deadline: Deadline) -> tuple[cost.Pool | None, Verdict | None]:
-        return look_at_pool(self._transport, subject, deadline.child(deadline.remaining() / 2, "instance"))
+    def _try(self, job: ProfileJob) -> None:
+        deadline = job.deadline.child(UNASKED_SECONDS, "instance")
+        pool, problem = self._look(job, deadline)
+        # Unasked, nothing is requested of a service that does not tell how busy it is.
+        refused = problem or load_guard.refusal(pool, problem, timed=True)
+        if refused is not None:
+            job.reason = refused.reason
+        else:
+            self._fetch(job, deadline, {Status.COMPLETE, Status.PARTIAL})
 
-    def _take(self, subject: Subject, deadline: Deadline) -> LedgerRow:
-        return self._taker.take(subject, KIND, profile_path(KIND.name), deadline, {}, is_first=True)
+    def _look(self, job: ProfileJob, deadline: Deadline) -> tuple[load_guard.WorkerPool | None, Verdict | None]:
+        return load_guard.look_at_pool(
+            self._transport, job.target, deadline.child(deadline.remaining() / 2, "instance")
+        )
+
+    def _fetch(self, job: ProfileJob, deadline: Deadline, worth_a_row: set[Status] | None = None) -> None:
+        entry = self._fetcher.fetch(job, KIND, profile_path(KIND.name), deadline, {}, is_first=True)
+        job.reason = Reason(entry.reason)
+        if worth_a_row is None or Status(entry.status) in worth_a_row:
+            job.record(entry)
+
+
+def _refusal(instance: Instance, http: Http) -> Verdict | None:
+    refusal = refuse_by_state(instance)
+    if refusal is not None:
+        return refusal.verdict
+    if http.pprof == PPROF_NONE:
+        return verdict(Reason.NOT_OFFERED, "it has no /debug/pprof")
+    return verdict(Reason.NOT_REGISTERED) if http.pprof == PPROF_EXACT else None

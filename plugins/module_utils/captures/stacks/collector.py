@@ -1,47 +1,53 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Capturing goroutine dumps: the procedure for one instance, written against the transport interface.
+"""Collect goroutine dumps that answer SIGUSR1: the procedure for one instance.
 
-Order matters: the log is open before the signal is sent, all checks are made before the gate, and nothing is done
-after the gate but the signal, so that all replicas are caught at the same moment.
+The order matters. The log is open before the signal is sent, all checks are made before the barrier, and only the
+signal comes after it, so that all replicas are caught at the same moment.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-import sys
 import time
-from dataclasses import dataclass, field
-from typing import Any, Callable
+from dataclasses import dataclass
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from ...bounds import check_bounds
-from ...bundle.store import Store, json_bytes
+from ...bundle.store import json_bytes
+from ...capture_names import STACK, VERSION
+from ...catalog import component_of
 from ...deadline import Deadline, DeadlineExceeded
-from ...fanout import Caps
-from ...model import Artifact, Instance, LedgerRow, Process, row, state_words, utc_now, utc_text
-from ...reasons import MEANINGS, CaptureError, Reason, Verdict, verdict
-from ...stacks.debug1.live_reader import LiveReader
-from ...stacks.debug1.reader import DumpReader, ReaderState
+from ...model import Artifact, Instance, InstanceKey, LedgerRow, Process, row, state_words, utc_now, utc_text
+from ...reasons import CaptureError, Reason, Verdict, verdict
 from ...stacks.parse import dump_of
-from ...transports.base import LogStream, ProcessSession, Transport, as_details
-from ..engine.restarts import seconds_of
-from .attempt import STACK, VERSION, Attempt
-from .signal_policy import choose_process, memory_allows_version
+from ...transports.base import ProcessSession, Transport, as_details
+from ..engine.collector import Batch, Collector, Plan
+from ..engine.restarts import SecondLook, seconds_of
+from .job import StackJob
+from .live_dump import LiveDump
+from .rounds import Rounds
+from .rows import with_restarts, with_versions
+from .signal_policy import choose_process, memory_allows_version, refuse_early
 from .version import ImageClaims, parse_version
 
-REOPENINGS = 3
-# A service that started less than so many seconds ago may not listen yet, and sets its handler just before it does.
+# A service that started less than this many seconds ago may not listen yet, and ignores the signal until it does.
 YOUNG_SECONDS = 120.0
+SEEN_BY_EXEC = (
+    "SIGUSR1 would be sent and the log followed, if the process catches the signal and its standard error is the log;"
+    " to see that, a command has to run in the container"
+)
 
 
 @dataclass(frozen=True)
-class Options:
-    """How to capture. timeout is per instance and dump, in seconds; max_bytes bounds one log window.
+class StackOptions:
+    """Options of a stack dump. timeout: seconds per instance and dump; interval: seconds from dump to dump.
 
-    method: signal; pprof (the goroutines by /debug/pprof instead); both; auto (the signal, and the other where it can
-    be had for little).
+    max_bytes: of one log window. barrier_timeout: seconds that the first instance that is ready waits for the others.
+    method: signal; pprof (goroutines from /debug/pprof instead); both; auto (the signal, and goroutines from
+    /debug/pprof where they cost little).
     """
 
     timeout: float = 30.0
@@ -50,7 +56,7 @@ class Options:
     concurrency: int = 40
     node_concurrency: int = 20
     max_bytes: int = 256 << 20
-    gate_patience: float = 5.0
+    barrier_timeout: float = 5.0
     method: str = "signal"
 
     def __post_init__(self) -> None:
@@ -58,8 +64,8 @@ class Options:
 
 
 @dataclass
-class Taken:
-    """What came of one attempt on one instance. session: still open, for the version."""
+class Attempt:
+    """The result of one attempt at a dump. session: still open, for the version."""
 
     outcome: Verdict
     process: Process | None = None
@@ -69,229 +75,188 @@ class Taken:
 
 @dataclass
 class VersionReading:
-    """The raw output, its parsed form (None when it is no version), and the verdict."""
+    """The raw output, its parsed form (None if it is no version), and the verdict."""
 
     outcome: Verdict
     raw: bytes = b""
     parsed: dict[str, str] | None = None
 
 
-@dataclass
-class LiveDump:
-    """The dump as it comes out of a log: reads on until it is complete, reopening the stream when it ends.
+class StackCollector(Collector[StackJob]):
+    """Signals each instance and reads its dump out of its log; reads the version once per image."""
 
-    seen: what was seen of the process before the signal that may explain why no dump comes.
-    """
+    counted = "dumps"
+    additional = frozenset((VERSION,))
 
-    max_bytes: int
-    seen: str = ""
-    window: bytes = b""
-    reader: DumpReader = field(default_factory=DumpReader)
+    def __init__(self, transport: Transport, options: StackOptions) -> None:
+        self._transport = transport
+        self._options = options
+        self._claims = ImageClaims()
+        self._rounds = Rounds(options.concurrency, options.interval, options.barrier_timeout)
 
-    def read(
-        self,
-        transport: Transport,
-        instance: Instance,
-        log: LogStream | None,
-        sent: datetime.datetime,
-        deadline: Deadline,
-    ) -> Verdict:
-        """Read until the dump is whole or cannot become so any more."""
+    def plan(self, instance: Instance) -> Plan[StackJob]:
+        sequences = range(1, self._options.count + 1)
+        refusal = refuse_early(component_of(instance.component), instance)
+        if refusal is not None:
+            return Plan(instance, refused=[(STACK, number, refusal.verdict) for number in sequences])
+        jobs: list[StackJob] = []
+        for number in sequences:
+            jobs.append(StackJob(instance, number, jobs[-1] if jobs else None))
+        return Plan(instance, jobs)
+
+    def batches(self, jobs: Sequence[StackJob], deadline: Deadline) -> Iterator[Batch[StackJob]]:
+        return self._rounds.batches(jobs, deadline)
+
+    def preview(self, instance: Instance, deadline: Deadline) -> Verdict:
+        """Make the checks of a run that run nothing in a container."""
+        transport = self._transport
+        if not transport.reaches_processes:
+            return verdict(Reason.HTTP_ONLY)
+        if not transport.sees_processes:
+            return verdict(Reason.CHECK_MODE, SEEN_BY_EXEC)
         try:
-            for _attempt in range(REOPENINGS):
-                if log is None:
-                    log = transport.reopen_log(instance, sent, deadline)
-                if log is None:
-                    break
-                with log:
-                    outcome = self._read_stream(log)
-                if outcome is not None:
-                    return outcome
-                log = None
-        except DeadlineExceeded:
-            return self._unfinished(Reason.CUT_SHORT)
+            log = transport.open_log(instance, deadline)
+            if log is not None:
+                log.close()
+            with transport.open_process(instance, deadline) as session:
+                choose_process(session.facts, transport.follows_files)
         except CaptureError as error:
-            if self.reader.total is None:
-                raise
-            # What there is of the dump weighs more than why there is no more of it.
-            return self._unfinished(Reason.STREAM_ENDED, MEANINGS[error.verdict.reason].what)
-        return self._unfinished(Reason.STREAM_ENDED)
+            return error.verdict
+        except DeadlineExceeded as error:
+            return verdict(Reason.TIMEOUT, f"the deadline of the {error.scope}")
+        return verdict(Reason.CHECK_MODE, "SIGUSR1 would be sent, the log followed")
 
-    def _read_stream(self, log: LogStream) -> Verdict | None:
-        """One stream; None when it ended before the dump did."""
-        # What is read is bounded here, so the reader need not bound it.
-        live = LiveReader(skip_first_line=log.old_first_line, max_bytes=sys.maxsize)
-        chunks: list[bytes] = []
-        size = 0
+    def look_again_at(self, plans: Sequence[Plan[StackJob]]) -> list[Instance]:
+        return [plan.instance for plan in plans if any(job.sent for job in plan.jobs)]
+
+    def finish(
+        self, rows: Sequence[LedgerRow], plans: Sequence[Plan[StackJob]], again: Mapping[InstanceKey, SecondLook]
+    ) -> list[LedgerRow]:
+        targets = [plan.instance for plan in plans if plan.jobs]
+        return with_restarts(with_versions(rows, targets), targets, again)
+
+    def collect(self, job: StackJob) -> None:
         try:
-            while not live.done and size <= self.max_bytes:
-                data = log.read()
-                chunks.append(data)
-                size += len(data)
-                live.feed(data)
-                if not data:
-                    return None
+            with job.barrier.party() as arrive:
+                if self._rounds.wait_for_previous(job):
+                    self._capture(job, arrive)
         finally:
-            self._keep_better(live.best, b"".join(chunks))
-        if self.reader.state is ReaderState.COMPLETE:
-            return verdict(Reason.PROVEN, f"{self.reader.total} goroutines")
-        if self.reader.state is ReaderState.DAMAGED:
-            return self._unfinished(Reason.DAMAGED)
-        return self._unfinished(Reason.TOO_LARGE)
+            self._rounds.end(job)
 
-    def _keep_better(self, reader: DumpReader, window: bytes) -> None:
-        # A reopened stream covers the time from before the signal again; but there may be less of the dump in it: a
-        # container that was restarted has nothing of it.
-        if (_worth(reader), len(window)) >= (_worth(self.reader), len(self.window)):
-            self.reader, self.window = reader, window
+    def _capture(self, job: StackJob, arrive: Callable[[Deadline], None]) -> None:
+        """Take one dump, and the version once per image."""
+        started, clock = utc_now(), time.monotonic()
+        deadline = job.deadline.child(self._options.timeout, "instance")
+        with contextlib.ExitStack() as opened:
+            attempt = self._attempt(job, arrive, deadline, opened)
+            job.is_answered = attempt.dump is not None and attempt.dump.reader.total is not None
+            # Recorded before the version is read: whatever that does, the dump is safe.
+            job.record(_keep_stack(job, attempt, started, time.monotonic() - clock))
+            if job.sequence == 1 and attempt.session and attempt.process and self._claims.claim(job.instance):
+                job.owe(VERSION)
+                job.record(_keep_version(job, _read_version(attempt.session, attempt.process), started))
 
-    def _unfinished(self, reason: Reason, why: str = "") -> Verdict:
-        if self.reader.total is None:
-            return verdict(Reason.NO_DUMP, "; ".join(filter(None, (_ENDS_WITHOUT.get(reason), self.seen))))
-        words = [f"{self.reader.counted} of {self.reader.total} goroutines", why, *self.reader.problems[:1]]
-        return verdict(reason, "; ".join(word for word in words if word))
+    def _attempt(
+        self,
+        job: StackJob,
+        arrive: Callable[[Deadline], None],
+        deadline: Deadline,
+        opened: contextlib.ExitStack,
+    ) -> Attempt:
+        """Signal the process and read its dump. `opened` closes what is open afterwards."""
+        attempt, instance, transport = Attempt(verdict(Reason.TIMEOUT)), job.instance, self._transport
+        try:
+            log = transport.open_log(instance, deadline)
+            if log is not None:
+                opened.enter_context(log)
+            with job.hold_node(deadline):
+                session = opened.enter_context(transport.open_process(instance, deadline))
+            attempt.process = choose_process(session.facts, transport.follows_files)
+            job.seen = _seen(attempt.process, instance)
+            arrive(deadline)
+            job.sent = session.signal(attempt.process)
+            attempt.dump = LiveDump(self._options.max_bytes, job.seen)
+            attempt.outcome = attempt.dump.read(transport, instance, log, job.sent, deadline)
+            if not session.confirmed and attempt.dump.reader.total is None:
+                attempt.outcome = _no_dump("the connection ended, so the signal may not have arrived", job)
+            attempt.session = session
+        except CaptureError as error:
+            attempt.outcome = error.verdict
+            if job.sent is not None and error.verdict.reason is Reason.LOG_UNAVAILABLE:
+                attempt.outcome = _no_dump(f"the log cannot be read any more ({error.detail})", job)
+        except DeadlineExceeded as error:
+            attempt.outcome = verdict(Reason.TIMEOUT, f"the deadline of the {error.scope}")
+        return attempt
 
 
-# Why a log that has no dump at all is not read to the deadline.
-_ENDS_WITHOUT = {
-    Reason.STREAM_ENDED: "the log stream ended before",
-    Reason.TOO_LARGE: "the log window grew over cloudpods_max_bytes before",
-}
+def _no_dump(why: str, job: StackJob) -> Verdict:
+    return verdict(Reason.NO_DUMP, "; ".join(filter(None, (why, job.seen))))
 
 
 def _seen(process: Process, instance: Instance) -> str:
-    """Return what may explain that a process does not answer a signal, as it was seen before; "" when nothing does."""
+    """Return facts from before the signal that may explain a missing dump; "" if there are none."""
     words = []
     state = state_words(process)
     if state:
         words.append(f"before the signal the process was {state}")
-    if _is_young(instance):
+    started = seconds_of(instance.started)
+    # By clocks that may differ.
+    if started is not None and abs(time.time() - started) < YOUNG_SECONDS:
         words.append(f"it started only at {instance.started}, and a service ignores the signal until it listens")
     return "; ".join(words)
 
 
-def _is_young(instance: Instance) -> bool:
-    """Whether it started less than YOUNG_SECONDS ago, by clocks that may differ."""
-    started = seconds_of(instance.started)
-    return started is not None and abs(time.time() - started) < YOUNG_SECONDS
+def _read_version(session: ProcessSession, process: Process) -> VersionReading:
+    raw = b""
+    with contextlib.suppress(CaptureError):
+        raw = session.built_as(process)
+        return VersionReading(verdict(Reason.RECORDED), raw, parse_version(raw))
+    try:
+        if not memory_allows_version(session.facts):
+            room = (session.facts.memory_room or 0) >> 20
+            raise CaptureError(Reason.NO_MEMORY_ROOM, f"{room} MiB are left")
+        raw = session.version(process)
+        return VersionReading(verdict(Reason.RECORDED), raw, parse_version(raw))
+    except CaptureError as error:
+        return VersionReading(error.verdict, raw)
+    except DeadlineExceeded as error:
+        return VersionReading(verdict(Reason.NO_VERSION, str(error)), raw)
 
 
-def _worth(reader: DumpReader) -> tuple[bool, bool, int]:
-    return reader.state is ReaderState.COMPLETE, reader.total is not None, reader.counted
+def _keep_stack(job: StackJob, attempt: Attempt, started: datetime.datetime, duration: float) -> LedgerRow:
+    """Write what came of the dump, and return its row."""
+    details = as_details(attempt.process) if attempt.process else {}
+    artifact = None
+    if job.sent:
+        details["signal_sent"] = utc_text(job.sent)
+    if attempt.dump:
+        artifact = _keep_dump(job, attempt.dump, details)
+    return row(job.instance, STACK, attempt.outcome, job.sequence, artifact, utc_text(started), duration, details)
 
 
-class StackCapture:
-    """The procedure with its surroundings; capture() may be called from many threads."""
-
-    def __init__(self, transport: Transport, store: Store, options: Options) -> None:
-        self._transport = transport
-        self._store = store
-        self._options = options
-        self._claims = ImageClaims()
-        self._nodes = Caps(options.node_concurrency)
-
-    def capture(self, attempt: Attempt, arrive: Callable[[Deadline], None], run_deadline: Deadline) -> None:
-        """One dump of one instance (and the version, once per image). Never raises for what the target does."""
-        started, clock = utc_now(), time.monotonic()
-        deadline = run_deadline.child(self._options.timeout, "instance")
-        with contextlib.ExitStack() as opened:
-            taken = self._take(attempt, arrive, deadline, opened)
-            attempt.is_answered = taken.dump is not None and taken.dump.reader.total is not None
-            # Recorded before the version is asked for: whatever that does, the dump is safe.
-            attempt.record(self._keep_stack(attempt, taken, started, time.monotonic() - clock))
-            first = attempt.sequence == 1
-            if first and taken.session and taken.process and self._claim(attempt.instance):
-                attempt.doing = VERSION
-                reading = self._version(taken.session, taken.process)
-                attempt.record(self._keep_version(attempt.instance, reading, started))
-
-    def _claim(self, instance: Instance) -> bool:
-        return self._claims.claim(instance.image_id, instance.component)
-
-    def _take(
-        self,
-        attempt: Attempt,
-        arrive: Callable[[Deadline], None],
-        deadline: Deadline,
-        opened: contextlib.ExitStack,
-    ) -> Taken:
-        """The dump. What is open afterwards, `opened` closes."""
-        taken, instance = Taken(verdict(Reason.TIMEOUT)), attempt.instance
-        try:
-            log = self._transport.open_log(instance, deadline)
-            if log is not None:
-                opened.enter_context(log)
-            with self._nodes.hold(instance.node, deadline):
-                session = opened.enter_context(self._transport.open_process(instance, deadline))
-            taken.process = choose_process(session.facts, self._transport.follows_files)
-            attempt.seen = _seen(taken.process, instance)
-            arrive(deadline)
-            attempt.sent = session.signal(taken.process)
-            taken.dump = LiveDump(self._options.max_bytes, attempt.seen)
-            taken.outcome = taken.dump.read(self._transport, instance, log, attempt.sent, deadline)
-            if not session.confirmed and taken.dump.reader.total is None:
-                words = ("the connection ended, so the signal may not have arrived", attempt.seen)
-                taken.outcome = verdict(Reason.NO_DUMP, "; ".join(filter(None, words)))
-            taken.session = session
-        except CaptureError as error:
-            taken.outcome = error.verdict
-            if attempt.sent is not None and error.verdict.reason is Reason.LOG_UNAVAILABLE:
-                words = (f"the log cannot be read any more ({error.detail})", attempt.seen)
-                taken.outcome = verdict(Reason.NO_DUMP, "; ".join(filter(None, words)))
-        except DeadlineExceeded as error:
-            taken.outcome = verdict(Reason.TIMEOUT, f"the deadline of the {error.scope}")
-        return taken
-
-    def _version(self, session: ProcessSession, process: Process) -> VersionReading:
-        raw = b""
-        with contextlib.suppress(CaptureError):
-            raw = session.built_as(process)
-            return VersionReading(verdict(Reason.RECORDED), raw, parse_version(raw))
-        try:
-            if not memory_allows_version(session.facts):
-                room = (session.facts.memory_room or 0) >> 20
-                raise CaptureError(Reason.NO_MEMORY_ROOM, f"{room} MiB are left")
-            raw = session.version(process)
-            return VersionReading(verdict(Reason.RECORDED), raw, parse_version(raw))
-        except CaptureError as error:
-            return VersionReading(error.verdict, raw)
-        except DeadlineExceeded as error:
-            return VersionReading(verdict(Reason.NO_VERSION, str(error)), raw)
-
-    def _keep_stack(self, attempt: Attempt, taken: Taken, started: datetime.datetime, duration: float) -> LedgerRow:
-        """Write what was seen of the dump, and make its row."""
-        details = as_details(taken.process) if taken.process else {}
-        artifact = None
-        if attempt.sent:
-            details["signal_sent"] = utc_text(attempt.sent)
-        if taken.dump:
-            artifact = self._keep_dump(attempt.instance, attempt.sequence, taken.dump, details)
-        return row(
-            attempt.instance, STACK, taken.outcome, attempt.sequence, artifact, utc_text(started), duration, details
-        )
-
-    def _keep_dump(self, instance: Instance, sequence: int, dump: LiveDump, details: dict[str, Any]) -> Artifact | None:
-        """The log window as received, the dump put together again, and its parsed form; the best of them."""
-        folders, stem = instance.folders, f"stack-{sequence}"
-        artifact = None
-        if dump.window:
-            artifact = self._store.keep(folders, stem + ".log", dump.window)
-        if dump.reader.total is None:
-            return artifact
-        artifact = self._store.keep(folders, stem + ".txt", dump.reader.dump)
-        parsed = dump_of(dump.reader)
-        details["parsed"] = self._store.keep(folders, stem + ".json", json_bytes(parsed.to_dict())).path
-        details["total"] = dump.reader.total
-        details["goroutines"] = dump.reader.counted
-        details["groups"] = len(parsed.groups)
+def _keep_dump(job: StackJob, dump: LiveDump, details: dict[str, Any]) -> Artifact | None:
+    """Write the log window as received, the dump, and its parsed form; return the best of them."""
+    store, folders, stem = job.store, job.instance.folders, f"stack-{job.sequence}"
+    artifact = None
+    if dump.window:
+        artifact = store.keep(folders, stem + ".log", dump.window)
+    if dump.reader.total is None:
         return artifact
+    artifact = store.keep(folders, stem + ".txt", dump.reader.dump)
+    parsed = dump_of(dump.reader)
+    details["parsed"] = store.keep(folders, stem + ".json", json_bytes(parsed.to_dict())).path
+    details["total"] = dump.reader.total
+    details["goroutines"] = dump.reader.counted
+    details["groups"] = len(parsed.groups)
+    return artifact
 
-    def _keep_version(self, instance: Instance, reading: VersionReading, started: datetime.datetime) -> LedgerRow:
-        folders, artifact = instance.folders, None
-        details: dict[str, Any] = {"image_id": instance.image_id}
-        if reading.raw:
-            artifact = self._store.keep(folders, "version.txt", reading.raw)
-        if reading.parsed:
-            artifact = self._store.keep(folders, "version.json", json_bytes(reading.parsed, indent=1))
-            details["version"] = reading.parsed
-        return row(instance, VERSION, reading.outcome, 1, artifact, utc_text(started), 0.0, details)
+
+def _keep_version(job: StackJob, reading: VersionReading, started: datetime.datetime) -> LedgerRow:
+    instance, artifact = job.instance, None
+    details: dict[str, Any] = {"image_id": instance.image_id}
+    if reading.raw:
+        artifact = job.store.keep(instance.folders, "version.txt", reading.raw)
+    if reading.parsed:
+        artifact = job.store.keep(instance.folders, "version.json", json_bytes(reading.parsed, indent=1))
+        details["version"] = reading.parsed
+    return row(instance, VERSION, reading.outcome, 1, artifact, utc_text(started), 0.0, details)

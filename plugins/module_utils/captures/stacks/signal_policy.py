@@ -20,7 +20,7 @@ _BY_USR1 = {NEVER: Reason.NEVER_DUMPS, RELOADS: Reason.RELOADS, MAY_DIE: Reason.
 
 
 def refuse_early(component: Component, instance: Instance) -> CaptureError | None:
-    """What speaks against a signal before anything is touched: the component's nature or the instance's state."""
+    """Return the refusal that component or state give before anything is touched; None if there is none."""
     if component.usr1 in _BY_USR1:
         detail = f"use instead: {component.instead}" if component.instead else ""
         return CaptureError(_BY_USR1[component.usr1], detail)
@@ -28,14 +28,13 @@ def refuse_early(component: Component, instance: Instance) -> CaptureError | Non
 
 
 def choose_process(facts: ProbeFacts, follows_files: bool) -> Process:
-    """The one process that may be sent SIGUSR1. CaptureError says why there is none.
+    """Return the one process that may be sent SIGUSR1. CaptureError if there is none.
 
-    A stopped process is refused. SIGUSR1 would do it no harm: it stays pending. But the dump would come when the
-    process is continued, which may be hours later, and nobody would read it then. A debugger may stop a process at the
-    signal. One in uninterruptible sleep is not refused: the state is that of the main thread, and Go handles a signal
-    on any.
+    A stopped process is refused. SIGUSR1 would stay pending, and the dump would come when the process is continued,
+    perhaps hours later, when its log is not followed. A debugger may stop a process at the signal. A process in
+    uninterruptible sleep is not refused: the state is that of its main thread, and Go handles a signal on any thread.
 
-    follows_files: whether a file that standard error goes to is within the transport's reach.
+    follows_files: whether the transport reaches a file that standard error goes to.
     """
     inside = [process for process in facts.candidates if process.same_container and process.state not in ENDED]
     if not inside:
@@ -77,5 +76,5 @@ def _what_else(facts: ProbeFacts) -> str:
 
 
 def memory_allows_version(facts: ProbeFacts) -> bool:
-    """Whether the container may run its binary once more without nearing its memory limit."""
+    """Return whether the container may run its binary once more without nearing its memory limit."""
     return facts.memory_room is None or facts.memory_room >= VERSION_MEMORY_BYTES

@@ -1,25 +1,26 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a Cloudpods binary prints for -v, and who of many replicas is asked for it. Pure."""
+"""Parse what a Cloudpods binary prints for -v, and choose the replica that is asked. Pure."""
 
 from __future__ import annotations
 
 import json
 import threading
 
+from ...model import Instance
 from ...reasons import CaptureError, Reason
 from ...text import clean
 
-# The services print some ten short values.
+# Services print about ten short values.
 MAX_VALUES = 30
 
 
 def parse_version(raw: bytes) -> dict[str, str]:
-    """The JSON object after the text line: gitVersion, gitBranch, gitCommit, buildDate, goVersion, … (all strings).
+    """Return the JSON object after the text line: gitVersion, gitBranch, gitCommit, buildDate, goVersion, … (strings).
 
     Source: yunion.io/x/pkg/util/version, printed by every service as "Yunion cloud version:" and indented JSON.
-    CaptureError(no_version) when there is no such object.
+    CaptureError(no_version) if there is no such object.
     """
     start = raw.find(b"{")
     try:
@@ -35,17 +36,18 @@ def parse_version(raw: bytes) -> dict[str, str]:
 
 
 class ImageClaims:
-    """Makes sure that the version is read once per image: the first replica that gets that far asks for all."""
+    """Ensures that the version is read once per image: the first replica to get that far is asked."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._claimed: set[tuple[str, str]] = set()
 
-    def claim(self, image_id: str, component: str) -> bool:
-        """Whether the caller is the one to ask. Without an image id everybody asks for itself."""
-        if not image_id:
+    def claim(self, instance: Instance) -> bool:
+        """Return whether to ask this instance. Without an image id, every instance is asked."""
+        if not instance.image_id:
             return True
         with self._lock:
-            new = (image_id, component) not in self._claimed
-            self._claimed.add((image_id, component))
-            return new
+            key = (instance.image_id, instance.component)
+            is_new = key not in self._claimed
+            self._claimed.add(key)
+            return is_new

@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is asked of one instance for its status, and what of it has been read: every question has one row for each time.
+"""Samples of one instance: the jobs that take them, and the status document that they become.
 
-Samples are held as compressed JSON: of thousands of instances, Python's own objects would take many times the memory.
+Samples are held as compressed JSON: for thousands of instances, Python objects would take many times the memory.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ import threading
 import time
 import zlib
 from dataclasses import dataclass
-from typing import Any, Iterable, Sequence
+from typing import Any, Sequence
 
-from ...bundle.store import Store, json_bytes
-from ...model import Instance, LedgerRow, row, utc_now, utc_text
+from ...bundle.store import json_bytes
+from ...capture_names import CERTIFICATE, LOG, STATUS_PREFIX
+from ...deadline import Clock
+from ...model import Instance, LedgerRow, utc_now, utc_text
 from ...reasons import Reason, Status, Verdict, verdict
 from ...status.rates import window_document
+from ..engine.job import Job
 
 FORMAT, VERSION = "cloudpods.diagnostics/status", 1
-CERTIFICATE, LOG = "certificate", "log"
 
 
 @dataclass(frozen=True)
 class Question:
-    """One endpoint (of one database), or the certificate, or the log; name is what it is called in documents."""
+    """One endpoint (of one database), the certificate, or the log. name: in documents."""
 
     endpoint: str
     database: str = ""
@@ -37,120 +39,60 @@ class Question:
 
     @property
     def capture(self) -> str:
-        """Its name in the ledger."""
-        return self.name if self.endpoint in (CERTIFICATE, LOG) else f"status:{self.name}"
+        """Return its name in the ledger."""
+        return self.name if self.endpoint in (CERTIFICATE, LOG) else STATUS_PREFIX + self.name
 
 
-@dataclass(frozen=True, eq=False)
-class Turn:
-    """A number of questions that one thread puts to an instance, one after the other. number: of the sample."""
+class SampledInstance:
+    """One instance, shared by its jobs. Safe to use from several threads.
 
-    number: int
-    questions: tuple[Question, ...]
-    sample: bool = True
-
-    @property
-    def is_log(self) -> bool:
-        """Whether it reads the log, which asks nothing of the process."""
-        return self.questions == (Question(LOG),)
-
-
-class Record:
-    """One instance: its turns, its documents, its rows. Safe to use from several threads.
-
-    A turn ends once: what its thread still brings when it was given up is left out. hangs: it did not answer /ping, nor
-    what was asked after that, when it was asked last.
+    begun: when the first sample began. hangs: neither /ping nor the question after it was answered last time.
+    expected: names of the endpoints that are asked for.
     """
 
-    def __init__(self, instance: Instance, turns: Sequence[Turn], store: Store) -> None:
+    def __init__(self, instance: Instance, expected: Sequence[str], clock: Clock = time.monotonic) -> None:
         self.instance = instance
-        self.turns = tuple(turns)
+        self.expected = list(expected)
+        self.clock = clock
         self.begun = 0.0
         self.hangs = False
-        self._store = store
         self._lock = threading.Lock()
-        self._rows: dict[Turn, list[LedgerRow]] = {turn: [] for turn in turns}
-        self._asked: set[tuple[Turn, Question]] = set()
-        self._answered: set[tuple[Turn, Question]] = set()
-        self._documents: dict[Turn, dict[str, Any]] = {}
         self._samples: dict[int, bytes] = {}
         self._others: dict[str, Any] = {}
         self._missing: list[dict[str, Any]] = []
-        self._ended = {turn: threading.Event() for turn in turns}
 
-    def begin(self, turn: Turn) -> None:
-        """Remember when its first sample began, from which its clock runs."""
+    def begin(self) -> float:
+        """Return the seconds since the first sample began, which is now if there was none."""
         with self._lock:
-            if turn.sample:
-                self.begun = self.begun or time.monotonic()
-                elapsed = round(time.monotonic() - self.begun, 3)
-                self._documents[turn] = {"at": utc_text(utc_now()), "elapsed_seconds": elapsed, "taken": {}}
+            self.begun = self.begun or self.clock()
+            return self.clock() - self.begun
 
-    def wait_for(self, turn: Turn, seconds: float) -> bool:
-        """Whether that turn has ended, waiting for so long at most."""
-        return self._ended[turn].wait(seconds)
-
-    def ask(self, turn: Turn, question: Question) -> None:
-        """Remember that this question is put now: of what was never asked it is not said that no answer came."""
+    def add_sample(self, number: int, sample: dict[str, Any]) -> None:
+        """Keep a sample that has ended."""
+        packed = zlib.compress(json_bytes(sample), 1)
         with self._lock:
-            self._asked.add((turn, question))
+            self._samples[number] = packed
 
-    def answer(self, turn: Turn, question: Question, entry: LedgerRow, document: dict[str, Any] | None) -> None:
-        """One question's row, and what was read where something was."""
+    def add_other(self, question: Question, document: dict[str, Any]) -> None:
+        """Keep the document of the certificate or the log."""
         with self._lock:
-            if self._ended[turn].is_set():
-                return
-            self._put(turn, question, entry)
-            if document is not None and turn.sample:
-                _add(self._documents[turn], question, document, round(time.monotonic() - self.begun, 4))
-            elif document is not None:
-                self._others[question.name] = document
+            self._others[question.name] = document
 
-    def _put(self, turn: Turn, question: Question, entry: LedgerRow) -> None:
-        self._rows[turn].append(entry)
-        self._answered.add((turn, question))
-        if entry.status != Status.COMPLETE.value:
-            missing = {"endpoint": question.name, "sample": turn.number, "reason": entry.reason}
-            self._missing.append(dict(missing, message=entry.message))
-
-    def end(self, turn: Turn, unanswered: Verdict) -> None:
-        """Put the turn's rows into the ledger; questions without an answer get this verdict, or that they were not
-        asked."""
-        now = utc_text(utc_now())
+    def add_missing(self, question: Question, number: int, outcome: Verdict) -> None:
+        """Note a question without a complete answer."""
+        entry = {"endpoint": question.name, "sample": number, "reason": outcome.reason.value}
         with self._lock:
-            if self._ended[turn].is_set():
-                return
-            for question in turn.questions:
-                if (turn, question) not in self._answered:
-                    unasked = unanswered.reason is Reason.NO_ANSWER and (turn, question) not in self._asked
-                    outcome = verdict(Reason.NOT_ASKED, "its turn did not come") if unasked else unanswered
-                    self._put(turn, question, row(self.instance, question.capture, outcome, turn.number, started=now))
-            self._store.record(self._rows[turn])
-            self._rows[turn] = []
-            document = self._documents.pop(turn, None)
-            if document is not None:
-                self._samples[turn.number] = zlib.compress(json_bytes(document), 1)
-            self._ended[turn].set()
-
-    def refuse(self, outcome: Verdict) -> None:
-        """Ask nothing of it."""
-        for turn in self.turns:
-            self.end(turn, outcome)
-
-    def note(self, questions: Iterable[Question], outcome: Verdict) -> None:
-        """A single row for each of these, which are not put to it at all."""
-        now = utc_text(utc_now())
-        self._store.record(row(self.instance, question.capture, outcome, started=now) for question in questions)
+            self._missing.append(dict(entry, message=outcome.message))
 
     def document(self, after: Instance | None, restarted: bool | None) -> dict[str, Any]:
-        """status.json. after: the instance as it was seen last, where somebody looked again."""
+        """Return status.json. after: the instance from the final listing, or None."""
         with self._lock:
             samples = [json.loads(zlib.decompress(self._samples[number])) for number in sorted(self._samples)]
             return {
                 "format": FORMAT,
                 "version": VERSION,
                 "instance": (after or self.instance).as_dict(),
-                "expected": list(dict.fromkeys(q.name for turn in self.turns if turn.sample for q in turn.questions)),
+                "expected": self.expected,
                 "samples": samples,
                 "window": window_document(samples, restarted),
                 "missing": sorted(self._missing, key=lambda item: (item["sample"], item["endpoint"])),
@@ -159,8 +101,75 @@ class Record:
             }
 
 
+class StatusJob(Job):
+    """Questions that one thread puts to an instance, one after the other. sequence: number of the sample.
+
+    previous: the job of the same instance that has to end first; rank: how many come before it. Rows are written
+    together, when the job ends: one by one, those of thousands of instances take noticeably longer.
+    """
+
+    writes_at_once = False
+
+    def __init__(
+        self,
+        sampled: SampledInstance,
+        questions: Sequence[Question],
+        sequence: int,
+        previous: StatusJob | None = None,
+        is_sample: bool = True,
+    ) -> None:
+        super().__init__(sampled.instance, [question.capture for question in questions], sequence)
+        self.sampled = sampled
+        self.questions = {question.capture: question for question in questions}
+        self.previous = previous
+        self.is_sample = is_sample
+        self.rank: int = previous.rank + 1 if previous else 0
+        self._asked: set[str] = set()
+        self._sample: dict[str, Any] | None = None
+
+    @property
+    def is_log(self) -> bool:
+        """Return whether the job reads the log, which asks nothing of the process."""
+        return LOG in self.questions
+
+    def begin(self) -> None:
+        """Begin the sample. The clock of all samples runs from the first."""
+        if self.is_sample:
+            elapsed = round(self.sampled.begin(), 3)
+            with self.lock:
+                self._sample = {"at": utc_text(utc_now()), "elapsed_seconds": elapsed, "taken": {}}
+
+    def ask(self, question: Question) -> None:
+        """Note that the question is put now: one that was never put is not reported as unanswered."""
+        with self.lock:
+            self._asked.add(question.capture)
+
+    def answer(self, question: Question, entry: LedgerRow, document: dict[str, Any] | None) -> None:
+        """Record the row of a question, and keep the document of its answer if there is one."""
+        with self.lock:
+            if not self.record(entry):
+                return
+            if entry.status != Status.COMPLETE.value:
+                self.sampled.add_missing(question, self.sequence, Verdict(Reason(entry.reason), entry.message))
+            if document is not None and self._sample is not None:
+                _add(self._sample, question, document, round(self.sampled.clock() - self.sampled.begun, 4))
+            elif document is not None:
+                self.sampled.add_other(question, document)
+
+    def unfinished(self, capture: str, outcome: Verdict) -> tuple[Verdict, dict[str, Any]]:
+        if outcome.reason is Reason.NO_ANSWER and capture not in self._asked:
+            outcome = verdict(Reason.NOT_ASKED, "its turn did not come")
+        self.sampled.add_missing(self.questions[capture], self.sequence, outcome)
+        return outcome, {}
+
+    def on_closed(self) -> None:
+        if self._sample is not None:
+            self.sampled.add_sample(self.sequence, self._sample)
+            self._sample = None
+
+
 def _add(sample: dict[str, Any], question: Question, document: dict[str, Any], at: float) -> None:
-    """Put one endpoint's document into a sample; those of several databases become one."""
+    """Add the document of an endpoint to a sample. Documents of several databases become one."""
     sample["taken"].setdefault(question.endpoint, at)
     if question.endpoint == "db_stats":
         named = [dict(item, name=question.database) for item in document["databases"]]

@@ -15,12 +15,12 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bounds impor
     check_bounds,
     wrong_number,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import event_stream as hits
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import log_watch as logs
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import triggers as reaction
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles import collector as profiles
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import collector as stacks
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status import collector as status
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.event_stream import EventStreamOptions
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import LogWatchOptions
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.triggers import TriggerOptions
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.collector import ProfileOptions
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import StackOptions
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status.collector import StatusOptions
 from ansible_collections.cloudpods.diagnostics.plugins.modules import (
     log_watch,
     profile_dump,
@@ -82,13 +82,16 @@ def test_every_number_of_a_module_that_captures_has_bounds_and_a_default_within(
     check_bounds(numbers)
 
 
-@pytest.mark.parametrize("captures", [hits, logs, profiles, reaction, stacks, status], ids=lambda each: each.__name__)
-def test_options_of_captures_keep_to_the_same_bounds(captures):
-    required = {"kinds": ()} if captures is profiles else {}
-    fields = {field.name for field in dataclasses.fields(captures.Options)} & set(BOUNDS)
+@pytest.mark.parametrize(
+    "options",
+    [EventStreamOptions, LogWatchOptions, ProfileOptions, StackOptions, StatusOptions, TriggerOptions],
+)
+def test_options_of_captures_keep_to_the_same_bounds(options):
+    required = {"kinds": ()} if options is ProfileOptions else {}
+    fields = {field.name for field in dataclasses.fields(options)} & set(BOUNDS)
     checked = 0
     for name in sorted(fields - {"timeout", "concurrency", "node_concurrency", "interval"}):
         with pytest.raises(ValueError, match=f"{name} is .*It has to be"):
-            captures.Options(**required, **{name: BOUNDS[name].greatest + 1})
+            options(**required, **{name: BOUNDS[name].greatest + 1})
         checked += 1
     assert checked

@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import fanout
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.fanout import Caps, Gate, run
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.fanout import Barrier, CapacityLimiter, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -158,11 +158,11 @@ def test_a_run_that_is_over_before_it_begins_starts_nothing():
     assert [(one.target, one.started) for one in outcomes] == [(1, False), (2, False)]
 
 
-# Caps
+# CapacityLimiter
 
 
 def test_a_key_has_no_more_holders_than_its_cap_and_keys_are_apart():
-    caps, inside = Caps(2), {"a": Counter(), "b": Counter()}
+    caps, inside = CapacityLimiter(2), {"a": Counter(), "b": Counter()}
     full = threading.Barrier(4)  # two of each: all at once
 
     def hold(key, first):
@@ -178,7 +178,7 @@ def test_a_key_has_no_more_holders_than_its_cap_and_keys_are_apart():
 
 
 def test_who_waits_for_a_cap_waits_for_no_longer_than_its_deadline():
-    caps = Caps(1)
+    caps = CapacityLimiter(1)
     late = pytest.raises(DeadlineExceeded, match="instance")
     with caps.hold("a", soon()), late, caps.hold("a", Deadline(0.1, "instance")):
         pytest.fail("the cap was not kept")
@@ -187,17 +187,17 @@ def test_who_waits_for_a_cap_waits_for_no_longer_than_its_deadline():
 
 
 def test_a_place_is_given_back_after_an_error():
-    caps = Caps(1)
+    caps = CapacityLimiter(1)
     for _time in range(3):
         with pytest.raises(KeyError), caps.hold("a", soon()):
             raise KeyError
 
 
-# Gate
+# Barrier
 
 
 def test_the_gate_holds_everybody_until_the_last_one_has_come():
-    gate, gone = Gate(3, patience()), []
+    gate, gone = Barrier(3, patience()), []
     ready, last = threading.Semaphore(0), threading.Event()
 
     def visit(number):
@@ -220,7 +220,7 @@ def test_the_gate_holds_everybody_until_the_last_one_has_come():
 
 
 def test_who_leaves_without_arriving_holds_up_nobody():
-    gate = Gate(2, patience())
+    gate = Barrier(2, patience())
 
     def leave():
         with pytest.raises(KeyError), gate.party():
@@ -231,13 +231,13 @@ def test_who_leaves_without_arriving_holds_up_nobody():
     assert time.monotonic() - begun < patience() / 2  # it would take all of the gate's patience
 
 
-def visit(gate: Gate, deadline: Deadline) -> None:
+def visit(gate: Barrier, deadline: Deadline) -> None:
     with gate.party() as arrive:
         arrive(deadline)
 
 
 def test_the_gate_opens_after_its_patience_and_stays_open():
-    gate = Gate(4, 0.1)
+    gate = Barrier(4, 0.1)
     begun = time.monotonic()
     together(*[lambda: visit(gate, soon())] * 2)
     assert time.monotonic() - begun >= 0.1
@@ -246,7 +246,7 @@ def test_the_gate_opens_after_its_patience_and_stays_open():
 
 def test_patience_begins_with_the_first_arrival(clock, monkeypatch):
     monkeypatch.setattr(fanout, "Deadline", partial(Deadline, clock=clock))
-    gate = Gate(3, 60.0)
+    gate = Barrier(3, 60.0)
     clock.now += 50
 
     def first():
@@ -269,7 +269,7 @@ def test_patience_begins_with_the_first_arrival(clock, monkeypatch):
 
 
 def test_a_deadline_that_passes_at_the_gate_lets_nobody_through():
-    gate = Gate(2, patience())
+    gate = Barrier(2, patience())
     begun = time.monotonic()
     with pytest.raises(DeadlineExceeded, match="instance"):
         visit(gate, Deadline(0.1, "instance"))
@@ -279,7 +279,7 @@ def test_a_deadline_that_passes_at_the_gate_lets_nobody_through():
 
 
 def test_an_empty_gate_is_open():
-    visit(Gate(0, patience()), soon())
+    visit(Barrier(0, patience()), soon())
 
 
 def test_works_are_done_at_the_same_time_and_their_results_are_in_order():

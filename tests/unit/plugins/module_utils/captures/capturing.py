@@ -15,12 +15,11 @@ from pathlib import Path
 import jsonschema
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import fanout
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import Options
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.run import (
-    Report,
-    capture_all,
-    discover,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import Engine
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stack_dump import stack_collectors
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import StackOptions
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.rows import signal_spread
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import Selection, component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Clock, Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, State, utc_moment
@@ -42,6 +41,15 @@ def schema(name: str) -> jsonschema.Draft202012Validator:
     document = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(document)
     return jsonschema.Draft202012Validator(document)
+
+
+@dataclasses.dataclass
+class Report:
+    """What a run of stack captures returns. spread: seconds from the first to the last signal, for each round."""
+
+    rows: list[LedgerRow]
+    signals: int
+    spread: list[float]
 
 
 @dataclasses.dataclass
@@ -83,6 +91,7 @@ def capture(
     clock: Clock | None = None,
     selection: Selection | None = None,
     found: Discovery | None = None,
+    fan_out=fanout.run,
     **options,
 ) -> Ran:
     """Discover and capture, as the module does. clock: by which time passes; without one it stands."""
@@ -92,9 +101,11 @@ def capture(
         clock.rows = store.rows
     selection = selection or everything(transport)
     found = found or discover(transport, selection, run_deadline)
-    options = {"timeout": TIMEOUT, "gate_patience": 0.25, **options}
-    report = capture_all(transport, found, selection, store, Options(**options), run_deadline)
-    return Ran(report, folder)
+    chosen = StackOptions(**{"timeout": TIMEOUT, "barrier_timeout": 0.25, **options})
+    limits = {"concurrency": chosen.concurrency, "node_concurrency": chosen.node_concurrency}
+    engine = Engine(transport, selection, store, run_deadline, **limits, fan_out=fan_out)
+    rows = engine.run(stack_collectors(transport, chosen), found)
+    return Ran(Report(rows, *signal_spread(rows)), folder)
 
 
 def taken(*instances: str, capture: str = "stack") -> Callable[[list[LedgerRow]], bool]:

@@ -13,8 +13,8 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import event_stream as hits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import instance_cache as roster
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.event_stream import (
+    EventStreamOptions,
     HitWatch,
-    Options,
     Throttle,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
@@ -41,7 +41,7 @@ class Watching:
         self.deadline = Deadline(3600.0)
         self.before = set(threading.enumerate())
         watch = HitWatch(
-            cloud, select("", ["region"]), load_patterns(), Options(**options), self.deadline, self.told.put
+            cloud, select("", ["region"]), load_patterns(), EventStreamOptions(**options), self.deadline, self.told.put
         )
         self.thread = threading.Thread(target=watch.run)
         self.thread.start()
@@ -316,7 +316,7 @@ def test_what_does_not_matter_is_counted_until_something_does():
 )
 def test_options_that_make_no_sense_are_named(options, said):
     with pytest.raises(ValueError, match=said):
-        Options(**options)
+        EventStreamOptions(**options)
 
 
 def test_what_is_not_about_a_pool_has_the_verdict_of_the_instance(cloud, watching):

@@ -16,7 +16,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.eng
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import instance_cache as roster
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import liveness as life
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import log_watch as logs
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import LogWatch, Options
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (
+    LogWatch,
+    LogWatchOptions,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import State
@@ -162,7 +165,7 @@ class Watched:
         self.folder = tmp_path / "c1" / component / self.name
         deadline, selection = Deadline(patience()), select("", [component])
         found = discover(self.cloud, selection, deadline)
-        options = Options(duration=patience(), until="duration")
+        options = LogWatchOptions(duration=patience(), until="duration")
         self.watch = LogWatch(self.cloud, found, selection, Store(str(tmp_path)), options, deadline)
         self.reports: list = []
         self.thread = threading.Thread(target=lambda: self.reports.append(self.watch.run()))
@@ -248,7 +251,9 @@ def test_text_that_is_no_log_makes_it_unavailable(tmp_path):
     name = cloud.add("region").instance.name
     deadline, selection = Deadline(patience()), select("", ["region"])
     store = Store(str(tmp_path))
-    watch = LogWatch(cloud, discover(cloud, selection, deadline), selection, store, Options(duration=60.0), deadline)
+    watch = LogWatch(
+        cloud, discover(cloud, selection, deadline), selection, store, LogWatchOptions(duration=60.0), deadline
+    )
     reports: list = []
     thread = threading.Thread(target=lambda: reports.append(watch.run()))
     thread.start()
@@ -271,7 +276,7 @@ def unreachable(tmp_path, monkeypatch, problems, *components: str):
     for component in components:
         cloud.add(component)
     deadline, selection = Deadline(3600.0), select("", ["region"])
-    options = Options(duration=3000.0)
+    options = LogWatchOptions(duration=3000.0)
     watch = LogWatch(cloud, discover(cloud, selection, deadline), selection, Store(str(tmp_path)), options, deadline)
     return cloud, watch
 

@@ -17,8 +17,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (
     LogWatch,
-    Options,
-    Report,
+    LogWatchOptions,
+    LogWatchReport,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
@@ -43,7 +43,7 @@ LOG, COUNTS, ROW = schema("log"), schema("counts"), schema("ledger-row")
 class Left:
     """What a watch left of one log."""
 
-    report: Report
+    report: LogWatchReport
     folder: Path
 
     @property
@@ -60,9 +60,9 @@ def watch(folder: Path, *events) -> Left:
     cloud = Cloud()
     name = cloud.add("region").instance.name
     deadline, selection = Deadline(patience()), select("", ["region"])
-    store, options = Store(str(folder)), Options(duration=patience(), until="duration")
+    store, options = Store(str(folder)), LogWatchOptions(duration=patience(), until="duration")
     watching = LogWatch(cloud, discover(cloud, selection, deadline), selection, store, options, deadline)
-    reports: list[Report] = []
+    reports: list[LogWatchReport] = []
     thread = threading.Thread(target=lambda: reports.append(watching.run()))
     thread.start()
     wait_until("the follower", lambda: name in cloud.follows)

@@ -19,10 +19,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.log
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.instance_cache import Roster
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (
     LogWatch,
-    Options,
-    Report,
+    LogWatchOptions,
+    LogWatchReport,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.triggers import Options as OnHit
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.triggers import TriggerOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
@@ -32,7 +32,7 @@ from fake_transport import FakeFollow, FakeTransport, Service, raises
 
 from patience import patience, wait_until
 
-STACKS = OnHit(("capture_stacks",), timeout=patience())
+STACKS = TriggerOptions(("capture_stacks",), timeout=patience())
 
 
 def said(message: str, ago: float = 0.0) -> bytes:
@@ -54,8 +54,10 @@ class Watch:
         self.store = Store(str(folder / "part"))
         self.progress = Progress()
         found = discover(transport, selection, deadline)
-        self.watch = LogWatch(transport, found, selection, self.store, Options(**options), deadline, self.progress)
-        self.report = Report()
+        self.watch = LogWatch(
+            transport, found, selection, self.store, LogWatchOptions(**options), deadline, self.progress
+        )
+        self.report = LogWatchReport()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -72,13 +74,13 @@ class Watch:
 
         wait_until("the followers", followed)
 
-    def join(self) -> Report:
+    def join(self) -> LogWatchReport:
         """Its report, when it ends by itself."""
         self._thread.join(patience())
         assert not self._thread.is_alive()
         return self.report
 
-    def end(self) -> Report:
+    def end(self) -> LogWatchReport:
         self.watch.stop()
         return self.join()
 
@@ -91,7 +93,7 @@ def transport(monkeypatch) -> FakeTransport:
     return FakeTransport()
 
 
-def rows(report: Report, capture: str = "log_watch") -> dict[str, str]:
+def rows(report: LogWatchReport, capture: str = "log_watch") -> dict[str, str]:
     return {row.instance: row.reason for row in report.rows if row.capture == capture}
 
 
@@ -230,7 +232,7 @@ def test_a_replica_that_came_after_the_capture_is_captured_alone(transport, tmp_
 
 def test_after_the_cool_down_it_is_captured_again(transport, tmp_path):
     region = transport.add("region")
-    watch = Watch(transport, tmp_path, on_hit=OnHit(("capture_stacks",), cooldown=0.0, timeout=patience()))
+    watch = Watch(transport, tmp_path, on_hit=TriggerOptions(("capture_stacks",), cooldown=0.0, timeout=patience()))
     for number in (1, 2):
         # As long as the capture before has not ended, nothing sets off another of the same instance.
         wait_until("the signal", lambda wanted=number: region.write(lost()) or signals(transport, region) >= wanted)
@@ -364,7 +366,7 @@ def test_what_was_not_read_to_the_end_is_not_called_healthy(transport, tmp_path,
 )
 def test_wrong_options_are_named(options, words):
     with pytest.raises(ValueError, match=words):
-        Options(**options)
+        LogWatchOptions(**options)
 
 
 @pytest.mark.parametrize(
@@ -372,4 +374,4 @@ def test_wrong_options_are_named(options, words):
 )
 def test_wrong_options_on_hit_are_named(options, words):
     with pytest.raises(ValueError, match=words):
-        OnHit(**options)
+        TriggerOptions(**options)

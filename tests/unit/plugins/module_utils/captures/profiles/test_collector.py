@@ -10,14 +10,18 @@ import json
 from pathlib import Path
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils import fanout
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles import collector as profiles
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles import job as subject
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import Engine, preview
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.collector import (
+    ProfileCollector,
+    ProfileOptions,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS, SETS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
 from capturing import Crowd, everything, give_up, stuck, taken
 from fake_transport import JSON, FakeTransport, JumpingClock, healthy, no_answer, outlast, raises
@@ -32,14 +36,15 @@ CPU = "/debug/pprof/profile?seconds=1"
 
 @dataclasses.dataclass
 class Ran:
-    """One run: its report, and the folder it wrote to."""
+    """One run: its rows, its collector, and the folder it wrote to."""
 
-    report: profiles.Report
+    rows_of_run: list[LedgerRow]
+    collector: ProfileCollector
     folder: Path
 
     def rows(self, instance: str = "") -> dict[str, LedgerRow]:
         """Kind -> row, of the one instance."""
-        rows = [row for row in self.report.rows if row.instance == instance or not instance]
+        rows = [row for row in self.rows_of_run if row.instance == instance or not instance]
         found = {row.capture.removeprefix("profile:"): row for row in rows}
         assert len(found) == len(rows)
         return found
@@ -48,24 +53,21 @@ class Ran:
         return {kind: row.reason for kind, row in self.rows(instance).items()}
 
 
-def take(transport, folder, kinds=ALL, deadline=60.0, clock=None, **options) -> Ran:
+def take(transport, folder, kinds=ALL, deadline=60.0, clock=None, fan_out=fanout.run, **options) -> Ran:
     clock = clock or JumpingClock()
     run_deadline, selection, store = Deadline(deadline, clock=clock), everything(transport), Store(str(folder))
     clock.rows = store.rows
     given = {"kinds": kinds, "cpu_seconds": 1, "timeout": 1.0, **options}
-    report = profiles.take_all(
-        transport,
-        discover(transport, selection, run_deadline),
-        selection,
-        store,
-        profiles.Options(**given),
-        run_deadline,
-    )
+    wanted = ProfileOptions(**given)
+    collector, found = ProfileCollector(transport, wanted), discover(transport, selection, run_deadline)
+    limits = (wanted.concurrency, wanted.node_concurrency)
+    engine = Engine(transport, selection, store, run_deadline, *limits, fan_out=fan_out)
+    rows = engine.run([collector], found)
     on_disk = [LedgerRow.from_dict(json.loads(line)) for line in (folder / "ledger.jsonl").read_text().splitlines()]
-    assert on_disk == report.rows
+    assert on_disk == rows
     left = {path.suffix for path in folder.rglob("*.*")}
     assert left <= {".jsonl", ".json", ".gz", ".txt", ".html", ".out"}
-    return Ran(report, folder)
+    return Ran(rows, collector, folder)
 
 
 @pytest.fixture
@@ -106,10 +108,10 @@ def test_each_kind_is_taken_kept_and_proved_the_costly_ones_last(transport, tmp_
     assert asked[:2] == ["/worker_stats", "/debug/pprof/"]
     assert asked[-3:] == ["/worker_stats", CPU, TRACE]
     assert (folder / "names.txt").read_text() == "0x401000 main.work\n"
-    assert ran.report.names == [
+    assert ran.collector.names == [
         {"cluster": "c1", "component": "region", "instance": "r", "address": "0x401000", "name": "main.work"}
     ]
-    assert ran.report.touched == 1
+    assert ran.collector.touched == 1
 
 
 def test_the_index_is_kept_as_text_without_its_dead_links(transport, tmp_path):
@@ -143,8 +145,8 @@ def test_a_command_line_is_kept_without_its_secrets(transport, tmp_path):
 
 def test_snapshots_change_nothing_and_garbage_collection_does(transport, tmp_path):
     transport.add("region", "r", answer=profiling)
-    assert take(transport, tmp_path / "a", SETS["quick"]).report.touched == 0
-    assert take(transport, tmp_path / "b", ["heap"], gc=True).report.touched == 1
+    assert take(transport, tmp_path / "a", SETS["quick"]).collector.touched == 0
+    assert take(transport, tmp_path / "b", ["heap"], gc=True).collector.touched == 1
     assert paths(transport)[-1] == "/debug/pprof/heap?gc=1"
 
 
@@ -177,7 +179,7 @@ def test_profiling_that_is_off_is_told_after_one_question(transport, tmp_path, c
     assert [path for path in paths(transport) if path.startswith("/debug")] == ["/debug/pprof/"]
     assert ("SIGUSR1 makes no dump here" in ran.rows()["index"].message) is (component != "region")
     assert "enable_app_profiling" in ran.rows()["cpu"].message
-    assert ran.report.touched == 0
+    assert ran.collector.touched == 0
 
 
 @pytest.mark.parametrize("component", ["scheduler", "webconsole", "monitor"])
@@ -259,7 +261,7 @@ def test_of_a_service_whose_workers_cannot_be_seen_only_snapshots_are_taken(tran
     transport.add("region", "r", answer=answer)
     ran = take(transport, tmp_path / "a")
     assert (ran.reasons()["heap"], ran.reasons()["cpu"]) == ("profile_whole", "pool_unknown")
-    assert ran.report.touched == 0
+    assert ran.collector.touched == 0
     assert take(transport, tmp_path / "b", force=True).reasons()["cpu"] == "profile_whole"
 
 
@@ -370,16 +372,15 @@ def test_a_run_without_time_for_it_does_not_begin_what_takes_long(transport, tmp
     ran = take(transport, tmp_path, deadline=3.0, cpu_seconds=30)
     assert (ran.reasons()["heap"], ran.reasons()["cpu"]) == ("profile_whole", "run_deadline")
     assert not [path for path in paths(transport) if path.startswith("/debug/pprof/profile")]
-    assert ran.report.touched == 0
+    assert ran.collector.touched == 0
 
 
-def test_what_does_not_end_at_the_runs_deadline_is_left_behind_with_a_row(transport, tmp_path, monkeypatch):
-    monkeypatch.setattr(profiles, "run", give_up)
+def test_what_does_not_end_at_the_runs_deadline_is_left_behind_with_a_row(transport, tmp_path):
     with stuck() as fault:
         service = transport.add("region", "r", answer=profiling)
         service.faults["/debug/pprof/mutex"] = fault
         clock = JumpingClock(lambda _rows: fault.entered.is_set())
-        ran = take(transport, tmp_path, clock=clock, concurrency=1)
+        ran = take(transport, tmp_path, clock=clock, concurrency=1, fan_out=give_up)
         assert ran.reasons()["block"] == "profile_empty"
         assert (ran.reasons()["mutex"], ran.reasons()["cpu"]) == ("no_answer", "run_deadline")
         before = sorted(path.name for path in tmp_path.rglob("*.*"))
@@ -407,16 +408,6 @@ def test_a_disk_that_is_full_is_an_error_with_rows_for_all(transport, tmp_path, 
     assert "No space left" in ran.rows()["heap"].message
 
 
-def test_a_row_is_recorded_once(tmp_path):
-    fake = FakeTransport()
-    service = fake.add("region", "r")
-    store = Store(str(tmp_path))
-    one = subject.Subject(service.instance, None, [KINDS["heap"]], names=False, store=store)
-    one.end(["profile:heap"], verdict(Reason.RUN_DEADLINE))
-    one.end(["profile:heap"], verdict(Reason.NO_ANSWER))
-    assert [row.reason for row in store.rows] == ["run_deadline"]
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -431,11 +422,11 @@ def test_a_row_is_recorded_once(tmp_path):
 )
 def test_options_that_make_no_sense_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
-        profiles.Options(**{"kinds": ["cpu"], **options})
+        ProfileOptions(**{"kinds": ["cpu"], **options})
 
 
 def test_forced_profiles_may_be_long():
-    assert profiles.Options(["cpu"], cpu_seconds=600, trace_seconds=60, force=True).seconds["cpu"] == 600
+    assert ProfileOptions(["cpu"], cpu_seconds=600, trace_seconds=60, force=True).seconds["cpu"] == 600
 
 
 # The plan
@@ -448,8 +439,10 @@ def test_the_plan_says_what_is_asked_of_whom_and_for_how_long(transport):
     transport.add("climc")
     selection = everything(transport)
     found = discover(transport, selection, Deadline(patience()))
-    options = profiles.Options(ALL, cpu_seconds=10, trace_seconds=2, max_replicas_at_once=2)
-    rows, plan = profiles.would_take(found, selection, options, "c1", 300.0)
+    options = ProfileOptions(ALL, cpu_seconds=10, trace_seconds=2, max_replicas_at_once=2)
+    collector = ProfileCollector(transport, options)
+    rows = preview([collector], found, selection, "c1", Deadline(patience()), 1.0)
+    plan = collector.estimate(found, 300.0)
     assert transport.asked == []
     assert plan.seconds == 24
     assert any(line.startswith("region: 3 instances: index, cmdline") and "about 24 s" in line for line in plan.lines)
@@ -467,7 +460,7 @@ def test_a_plan_for_nobody_says_so(transport):
     transport.add("climc")
     selection = everything(transport)
     found = discover(transport, selection, Deadline(patience()))
-    plan = profiles.would_take(found, selection, profiles.Options(ALL), "c1", 300.0)[1]
+    plan = ProfileCollector(transport, ProfileOptions(ALL)).estimate(found, 300.0)
     assert (plan.seconds, plan.lines) == (0, ["Nothing is asked of any instance."])
 
 
@@ -476,9 +469,9 @@ def test_a_plan_that_is_longer_than_the_deadline_says_so(transport):
         transport.add("region", answer=profiling)
     selection = everything(transport)
     found = discover(transport, selection, Deadline(patience()))
-    options = profiles.Options(["cpu"], cpu_seconds=10)
-    assert "cloudpods_deadline" in profiles.would_take(found, selection, options, "c1", 39.0)[1].lines[-1]
-    assert "cloudpods_deadline" not in profiles.would_take(found, selection, options, "c1", 40.0)[1].lines[-1]
+    options = ProfileOptions(["cpu"], cpu_seconds=10)
+    assert "cloudpods_deadline" in ProfileCollector(transport, options).estimate(found, 39.0).lines[-1]
+    assert "cloudpods_deadline" not in ProfileCollector(transport, options).estimate(found, 40.0).lines[-1]
 
 
 def test_names_can_not_steer_a_terminal(transport, tmp_path):
@@ -489,7 +482,7 @@ def test_names_can_not_steer_a_terminal(transport, tmp_path):
 
     transport.add("region", "r", answer=answer)
     ran = take(transport, tmp_path, ["symbol"], addresses=[0x401000])
-    assert [item["name"].isprintable() for item in ran.report.names] == [True]
+    assert [item["name"].isprintable() for item in ran.collector.names] == [True]
     assert b"\x1b" not in (tmp_path / ran.rows()["names"].path).read_bytes()
 
 

@@ -9,8 +9,10 @@ import json
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import issue, table
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import Options
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.run import discover, would_capture
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import preview
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stack_dump import stack_collectors
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import StackOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
@@ -131,12 +133,12 @@ def test_check_mode_says_what_would_be_asked(transport):
     transport.add("region", "r", answer=profiling)
     selection = everything(transport)
     found = discover(transport, selection, Deadline(patience()))
-    deadline = Deadline(patience())
-    captures = {
-        method: [row.capture for row in would_capture(transport, found, selection, Options(method=method), deadline)]
-        for method in ("auto", "signal", "pprof", "both")
-    }
-    assert captures == {"auto": ["stack"], "signal": ["stack"], "pprof": [PPROF], "both": [PPROF, "stack"]}
+    captures = {}
+    for method in ("auto", "signal", "pprof", "both"):
+        collectors = stack_collectors(transport, StackOptions(method=method))
+        rows = preview(collectors, found, selection, transport.cluster, Deadline(patience()), 1.0)
+        captures[method] = [row.capture for row in rows]
+    assert captures == {"auto": ["stack"], "signal": ["stack"], "pprof": [PPROF], "both": ["stack", PPROF]}
     assert transport.asked == []
 
 

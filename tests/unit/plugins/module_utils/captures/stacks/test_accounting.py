@@ -10,10 +10,8 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from unittest import mock
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import fanout
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import rounds
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import (
     MEANINGS,
@@ -101,10 +99,7 @@ def cloud(wanted, fault, signalled) -> FakeTransport:
 )
 def test_everything_is_accounted_for(wanted, count, concurrency, node_concurrency, lose_log_starts):
     signalled: list[str] = []
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        mock.patch.object(rounds, "run", partial(fanout.run, grace=GRACE)),
-    ):
+    with tempfile.TemporaryDirectory() as folder:
         with stuck() as fault:
             transport = cloud(wanted, fault, signalled)
             transport.lose_log_starts = lose_log_starts
@@ -115,6 +110,7 @@ def test_everything_is_accounted_for(wanted, count, concurrency, node_concurrenc
                 deadline=DEADLINE,
                 clock=time.monotonic,
                 timeout=TIMEOUT,
+                fan_out=partial(fanout.run, grace=GRACE),
                 count=count,
                 interval=0.01,
                 concurrency=concurrency,

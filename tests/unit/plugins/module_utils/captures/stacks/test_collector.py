@@ -10,9 +10,10 @@ import json
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.attempt import Attempt
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import LiveDump
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.job import StackJob
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.live_dump import LiveDump
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.fanout import CapacityLimiter
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, utc_now
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import LogStream
@@ -250,9 +251,10 @@ def test_only_of_one_that_started_just_now_it_is_said_that_it_may_not_listen(tmp
 
 def test_what_was_seen_is_said_also_of_one_that_was_given_up(tmp_path):
     store = Store(str(tmp_path))
-    attempt = Attempt(INSTANCE, 1, store)
-    attempt.sent, attempt.seen = utc_now(), BLOCKED_WORDS
-    attempt.give_up(Reason.TIMEOUT, "it did not end when told to")
+    job = StackJob(INSTANCE, 1)
+    job.bind(store, Deadline(patience()), CapacityLimiter(1))
+    job.sent, job.seen = utc_now(), BLOCKED_WORDS
+    job.abandon()
     (row,) = store.rows
     assert (row.reason, BLOCKED_WORDS in row.message) == ("no_dump", True)
 

@@ -14,13 +14,12 @@ import time
 import capturing
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import Engine, preview
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import rounds
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import run as run_module
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import Options
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.run import (
-    capture_all,
-    discover,
-    would_capture,
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import (
+    StackCollector,
+    StackOptions,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
@@ -37,12 +36,6 @@ from patience import patience, wait_until
 @pytest.fixture
 def transport():
     return FakeTransport()
-
-
-@pytest.fixture
-def impatient(monkeypatch):
-    """The run's deadline passes when nothing is at work but what minds no deadline."""
-    monkeypatch.setattr(rounds, "run", capturing.give_up)
 
 
 # What a good run leaves
@@ -82,7 +75,7 @@ def test_each_replicas_log_is_open_before_it_is_signalled(transport, tmp_path):
 def test_all_checks_are_made_before_the_first_signal(transport, tmp_path):
     for _number in range(5):
         transport.add("region")
-    ran = capture(transport, tmp_path, gate_patience=patience())
+    ran = capture(transport, tmp_path, barrier_timeout=patience())
     calls = [call for call, _name in transport.calls if call in ("open_process", "signal")]
     assert calls == ["open_process"] * 5 + ["signal"] * 5
     assert ran.report.spread == [pytest.approx(max(map(sent, ran.rows())) - min(map(sent, ran.rows())), abs=0.002)]
@@ -91,13 +84,19 @@ def test_all_checks_are_made_before_the_first_signal(transport, tmp_path):
 # Check mode
 
 
+def check(transport, found, selection, options):
+    """Return the rows of check mode."""
+    collectors = [StackCollector(transport, options)]
+    return preview(collectors, found, selection, transport.cluster, Deadline(patience()), options.timeout)
+
+
 def test_check_mode_only_discovers(transport):
     transport.add("region")
     transport.add("scheduler")
     with_state(State.PENDING)(transport.add("keystone"))
     selection = capturing.everything(transport)
     found = discover(transport, selection, Deadline(patience()))
-    rows = would_capture(transport, found, selection, Options(count=2), Deadline(patience()))
+    rows = check(transport, found, selection, StackOptions(count=2))
     assert {call for call, _name in transport.calls} == {"discover"}
     assert {(row.component, row.sequence): (row.status, row.reason) for row in rows} == {
         (component, sequence): outcome
@@ -116,7 +115,7 @@ def test_check_mode_promises_no_signal_where_only_http_is_reached(transport):
     transport.add("region")
     selection = capturing.everything(transport)
     found = discover(transport, selection, Deadline(patience()))
-    (row,) = would_capture(transport, found, selection, Options(), Deadline(patience()))
+    (row,) = check(transport, found, selection, StackOptions())
     assert row.reason == "http_only"
 
 
@@ -130,7 +129,7 @@ def test_check_mode_sees_what_the_run_would_see_where_that_runs_nothing(transpor
     transport.add("logger").faults["open_log"] = raises(CaptureError(Reason.LOG_UNAVAILABLE, "x"))
     selection = capturing.everything(transport)
     found = discover(transport, selection, Deadline(patience()))
-    rows = would_capture(transport, found, selection, Options(), Deadline(patience()))
+    rows = check(transport, found, selection, StackOptions())
     assert {row.component: row.reason for row in rows} == {
         "region": "check_mode",
         "keystone": "stderr_lost",
@@ -416,13 +415,12 @@ def test_a_dump_that_never_comes_costs_only_its_own_deadline(transport, tmp_path
 
 
 @pytest.mark.parametrize("call", ["open_log", "open_process", "signal", "version"])
-@pytest.mark.usefixtures("impatient")
 def test_one_that_minds_no_deadline_is_left_behind_at_the_runs_end(transport, tmp_path, call):
     with stuck() as fault:
         transport.add("region", "stuck", faults={call: fault}, image_id="own")
         transport.add("region", "well")
         clock = JumpingClock(lambda rows: taken("well")(rows) and fault.entered.is_set())
-        ran = capture(transport, tmp_path, clock=clock)
+        ran = capture(transport, tmp_path, fan_out=capturing.give_up, clock=clock)
         assert ran.only(instance="well").reason == "proven"
         row, version = ran.only(instance="stuck"), ran.only("version", instance="stuck")
         if call == "version":
@@ -437,32 +435,32 @@ def test_one_that_minds_no_deadline_is_left_behind_at_the_runs_end(transport, tm
     assert sorted(path for path in tmp_path.rglob("*")) == before
 
 
-@pytest.mark.usefixtures("impatient")
 def test_one_that_is_left_behind_after_its_signal_says_that_it_was_sent(transport, tmp_path, monkeypatch):
     with stuck() as fault:
         transport.add("region", on_signal=lambda _service: None)
         monkeypatch.setattr("fake_transport.FakeLog.read", lambda _log: fault(None) or b"")
-        ran = capture(transport, tmp_path, clock=JumpingClock(lambda _rows: fault.entered.is_set()))
+        ran = capture(
+            transport, tmp_path, fan_out=capturing.give_up, clock=JumpingClock(lambda _rows: fault.entered.is_set())
+        )
         row = ran.only()
         assert (row.reason, ran.report.signals) == ("no_dump", 1)
         assert sent(row)
         assert "before the signal was" not in row.message
 
 
-@pytest.mark.usefixtures("impatient")
 def test_an_abandoned_thread_that_wakes_up_before_the_run_is_over_changes_nothing(transport, tmp_path, monkeypatch):
     with stuck() as fault:
         transport.add("region", "stuck", faults={"open_log": fault})
         transport.add("region", "well")
-        accounted = run_module._with_versions
+        finish = StackCollector.finish
 
-        def late(rows, targets):
+        def late(*arguments):
             fault.let_go()
-            return accounted(rows, targets)
+            return finish(*arguments)
 
-        monkeypatch.setattr(run_module, "_with_versions", late)
+        monkeypatch.setattr(StackCollector, "finish", late)
         clock = JumpingClock(lambda rows: taken("well")(rows) and fault.entered.is_set())
-        ran = capture(transport, tmp_path, clock=clock)
+        ran = capture(transport, tmp_path, fan_out=capturing.give_up, clock=clock)
     assert ran.only(instance="stuck").reason == "timeout"
     assert sorted(row.instance for row in ran.rows("version")) == ["stuck", "well"]
     assert ran.ledger == ran.report.rows
@@ -548,7 +546,7 @@ def test_the_gate_opens_for_the_others_when_one_hangs(transport, tmp_path):
     for name in names:
         transport.add("region", name)
     # Its time does not begin to pass before the others have gone through the gate without it.
-    ran = capture(transport, tmp_path, clock=JumpingClock(taken(*names)), gate_patience=0.1)
+    ran = capture(transport, tmp_path, clock=JumpingClock(taken(*names)), barrier_timeout=0.1)
     assert {row.instance: row.reason for row in ran.rows()} == {"hung": "timeout", **dict.fromkeys(names, "proven")}
 
 
@@ -556,7 +554,7 @@ def test_one_that_fails_before_the_gate_does_not_cost_its_patience(transport, tm
     transport.add("region", "bad", faults={"open_log": raises(CaptureError(Reason.GONE))})
     transport.add("region", "well")
     begun = time.monotonic()
-    ran = capture(transport, tmp_path, gate_patience=patience())
+    ran = capture(transport, tmp_path, barrier_timeout=patience())
     assert ran.only(instance="well").reason == "proven"
     assert time.monotonic() - begun < patience() / 2  # it would take all of it
 
@@ -575,7 +573,7 @@ def test_no_more_instances_at_a_time_than_the_concurrency(transport, tmp_path):
     crowd = Crowd(3)
     for _number in range(9):
         transport.add("region", faults={"open_log": crowd.visit("all")})
-    ran = capture(transport, tmp_path, concurrency=3, gate_patience=patience())
+    ran = capture(transport, tmp_path, concurrency=3, barrier_timeout=patience())
     assert {row.reason for row in ran.rows()} == {"proven"}
     assert crowd.most == {"all": 3}
 
@@ -616,7 +614,7 @@ def test_rounds_go_on_without_an_instance_that_hangs(transport, tmp_path):
     transport.add("region", "hangs", on_signal=silent)
     transport.add("region", "well")
     clock = JumpingClock(lambda rows: [row.sequence for row in rows if row.capture == "stack"] == [1, 2, 3])
-    ran = capture(transport, tmp_path, clock=clock, count=3, interval=0.0, gate_patience=0.0)
+    ran = capture(transport, tmp_path, clock=clock, count=3, interval=0.0, barrier_timeout=0.0)
     assert [(row.sequence, row.reason) for row in ran.rows(instance="well")] == [(n, "proven") for n in (1, 2, 3)]
     rows = sorted(ran.rows(instance="hangs"), key=lambda row: row.sequence)
     assert [(row.sequence, row.reason) for row in rows] == [(1, "no_dump"), (2, "dump_awaited"), (3, "dump_awaited")]
@@ -664,18 +662,19 @@ def test_a_round_waits_for_instances_that_are_only_slow(transport, tmp_path):
 
     for name in ("one", "two"):
         transport.add("region", name, on_signal=answer)
-    ran = capture(transport, tmp_path, clock=time.monotonic, count=3, interval=0.0, gate_patience=patience())
+    ran = capture(transport, tmp_path, clock=time.monotonic, count=3, interval=0.0, barrier_timeout=patience())
     assert {row.reason for row in ran.rows()} == {"proven"}
     assert [sorted(order[at : at + 2]) for at in (0, 2, 4)] == [["one", "two"]] * 3
 
 
-@pytest.mark.usefixtures("impatient")
 def test_what_hangs_at_the_runs_deadline_has_a_row_for_each_round(transport, tmp_path):
     with stuck() as fault:
         transport.add("region", "hangs", faults={"signal": fault})
         transport.add("region", "well")
         clock = JumpingClock(lambda rows: [row.instance for row in rows if row.capture == "stack"] == ["well"] * 2)
-        ran = capture(transport, tmp_path, clock=clock, count=2, interval=0.0, gate_patience=0.0)
+        ran = capture(
+            transport, tmp_path, fan_out=capturing.give_up, clock=clock, count=2, interval=0.0, barrier_timeout=0.0
+        )
         reasons = {row.sequence: row.reason for row in ran.rows(instance="hangs")}
     assert reasons == {1: "timeout", 2: "dump_awaited"}
     assert [row.reason for row in ran.rows(instance="well")] == ["proven"] * 2
@@ -685,31 +684,31 @@ def test_a_frozen_replica_does_not_hold_up_the_other(transport, tmp_path):
     """The gate would wait for it without end."""
     with_facts(state="T")(transport.add("region", "frozen"))
     transport.add("region", "well")
-    ran = capture(transport, tmp_path, gate_patience=1e6)
+    ran = capture(transport, tmp_path, barrier_timeout=1e6)
     assert (ran.only(instance="frozen").reason, ran.only(instance="well").reason) == ("process_stopped", "proven")
 
 
 @pytest.mark.parametrize("name", ["count", "concurrency", "node_concurrency", "max_bytes"])
 def test_numbers_that_make_no_sense_are_refused_by_name(name):
     with pytest.raises(ValueError, match=f"{name} is 0. It has to be a whole number"):
-        Options(**{name: 0})
+        StackOptions(**{name: 0})
 
 
 def test_a_run_that_is_told_to_end_waits_for_no_further_round(transport, tmp_path):
     service = transport.add("region", on_signal=answers(DUMP))
     store, deadline, progress = Store(str(tmp_path)), Deadline(patience(3600)), Progress()
-    options = Options(count=2, interval=3600.0)
-    found, selection = Discovery([service.instance]), select(components=["region"])
-    reports = []
+    collector = StackCollector(transport, StackOptions(count=2, interval=3600.0))
+    engine = Engine(transport, select(components=["region"]), store, deadline, progress=progress)
+    runs = []
 
     def run_all():
-        reports.append(capture_all(transport, found, selection, store, options, deadline, progress))
+        runs.append(engine.run([collector], Discovery([service.instance])))
 
     running = threading.Thread(target=run_all, daemon=True)
     running.start()
     wait_until("the end of the first round", lambda: progress.counts().get("dumps") == (1, 2))
     deadline.cancel()
     running.join(patience())
-    (report,) = reports
-    dumps = [(entry.sequence, entry.reason) for entry in report.rows if entry.capture == "stack"]
+    (rows,) = runs
+    dumps = [(entry.sequence, entry.reason) for entry in rows if entry.capture == "stack"]
     assert dumps == [(1, "proven"), (2, "run_deadline")]

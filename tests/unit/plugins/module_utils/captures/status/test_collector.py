@@ -9,26 +9,27 @@ import dataclasses
 import json
 import tempfile
 import threading
-import types
+import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils import fanout
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import Engine
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status import collector as status
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status import sampling as record
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status.collector import (
-    Options,
-    Report,
-    read_all,
+    StatusCollector,
+    StatusOptions,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status.sampling import (
     Question,
-    Record,
-    Turn,
+    SampledInstance,
+    StatusJob,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS, PATHS, component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.fanout import CapacityLimiter
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, Process, State, Workload
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import row as row_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
@@ -47,13 +48,14 @@ ROW, STATUS, CLUSTER = schema("ledger-row"), schema("status"), schema("cluster-s
 
 @dataclasses.dataclass
 class Ran:
-    """One run: its report, and where it wrote to."""
+    """One run: its rows, its collector, and the folder it wrote to."""
 
-    report: Report
+    rows_of_run: list[LedgerRow]
+    collector: StatusCollector
     folder: Path
 
     def rows(self, **wanted) -> list[LedgerRow]:
-        return [row for row in self.report.rows if all(getattr(row, key) == value for key, value in wanted.items())]
+        return [row for row in self.rows_of_run if all(getattr(row, key) == value for key, value in wanted.items())]
 
     def reasons(self, **wanted) -> dict[tuple[str, int], str]:
         """(endpoint, sample) -> reason, of the rows about endpoints."""
@@ -71,7 +73,19 @@ class Ran:
         return json.loads((self.folder / "c1" / "cluster.json").read_text())
 
 
-def ask(transport, folder, deadline=60.0, clock=None, selection=None, found=None, max_documents=0, **options) -> Ran:
+def ask(
+    transport,
+    folder,
+    *,
+    deadline=60.0,
+    clock=None,
+    selection=None,
+    found=None,
+    max_documents=0,
+    fan_out=fanout.run,
+    sample_clock=time.monotonic,
+    **options,
+) -> Ran:
     """Discover and read, as the module does. clock: by which deadlines pass; without one it stands."""
     clock, store = clock or JumpingClock(), Store(str(folder))
     if isinstance(clock, JumpingClock):
@@ -79,11 +93,13 @@ def ask(transport, folder, deadline=60.0, clock=None, selection=None, found=None
     run_deadline = Deadline(deadline, clock=clock)
     selection = selection or everything(transport)
     found = found or discover(transport, selection, run_deadline)
-    options = Options(**{"timeout": TIMEOUT, "interval": 0.02, **options})
-    report = read_all(transport, found, selection, store, options, run_deadline, max_documents)
-    ran = Ran(report, folder)
+    wanted = StatusOptions(**{"timeout": TIMEOUT, "interval": 0.02, **options})
+    collector = StatusCollector(transport, selection, store, wanted, max_documents, clock=sample_clock)
+    limits = (wanted.concurrency, wanted.node_concurrency)
+    rows = Engine(transport, selection, store, run_deadline, *limits, fan_out=fan_out).run([collector], found)
+    ran = Ran(rows, collector, folder)
     on_disk = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
-    assert on_disk == [row.as_dict() for row in report.rows]
+    assert on_disk == [row.as_dict() for row in rows]
     for row in on_disk:
         ROW.validate(row)
     for path in folder.rglob("status.json"):
@@ -116,7 +132,7 @@ def test_every_endpoint_of_every_instance_is_read_and_kept(transport, tmp_path):
         for row in ran.rows(instance=service.instance.name):
             assert (tmp_path / row.path).read_bytes() == BODIES[PATHS[row.capture[7:]]]
             assert Path(row.path).suffix == (".txt" if row.capture[7:] in ("ping", "version") else ".json")
-    assert {document["instance"]["name"] for document in ran.report.documents} == {
+    assert {document["instance"]["name"] for document in ran.collector.documents} == {
         service.instance.name for service in services
     }
 
@@ -124,7 +140,7 @@ def test_every_endpoint_of_every_instance_is_read_and_kept(transport, tmp_path):
 def test_documents_of_more_instances_than_asked_for_stay_in_their_files(transport, tmp_path):
     transport.add("region")
     transport.add("region")
-    assert ask(transport, tmp_path, max_documents=1).report.documents == []
+    assert ask(transport, tmp_path, max_documents=1).collector.documents == []
 
 
 @pytest.mark.parametrize(
@@ -204,7 +220,7 @@ def test_named_endpoints_and_databases(transport, tmp_path):
 )
 def test_options_that_make_no_sense_are_refused(options):
     with pytest.raises(ValueError, match=r"unknown endpoint|has no database|has to be"):
-        Options(**options)
+        StatusOptions(**options)
 
 
 class Counting:
@@ -220,25 +236,23 @@ class Counting:
         return HttpAnswer(200, {}, BODIES["/stats"].replace(b'"hit.2XX":5', b'"hit.2XX":%d' % (10 * self.asked)))
 
 
-class Clock:
+class Clock(JumpingClock):
     """The time of the capture and of its documents: it passes only where there is something to wait for."""
 
-    def __init__(self, monkeypatch) -> None:
+    def __init__(self) -> None:
+        super().__init__()
         self.now = 1000.0
-        passing = types.SimpleNamespace(monotonic=lambda: self.now)
-        monkeypatch.setattr(status, "time", passing)
-        monkeypatch.setattr(record, "time", passing)
-        monkeypatch.setattr(Deadline, "wait", lambda _deadline, seconds: self.move(seconds))
 
     def move(self, seconds: float) -> None:
         self.now += seconds
 
 
 def test_samples_are_an_interval_apart_from_start_to_start(transport, tmp_path, monkeypatch):
-    clock = Clock(monkeypatch)
+    clock = Clock()
+    monkeypatch.setattr(Deadline, "wait", lambda _deadline, seconds: clock.move(seconds))
     services = [transport.add("region", answer=Counting()) for _number in range(3)]
     slow = transport.add("region", faults={"/stats": lambda _deadline: clock.move(0.75)})
-    ran = ask(transport, tmp_path, samples=3, interval=1.0, concurrency=1)
+    ran = ask(transport, tmp_path, sample_clock=clock, samples=3, interval=1.0, concurrency=1)
     for service in services:
         document = ran.document(service)
         elapsed = [sample["elapsed_seconds"] for sample in document["samples"]]
@@ -288,18 +302,18 @@ def test_a_new_container_or_process_is_told(transport, tmp_path, before, change,
     assert ran.document(service)["window"]["reset"] is bool(restarted)
 
 
-def test_what_comes_after_a_turn_was_given_up_changes_nothing(tmp_path):
+def test_answers_after_a_job_was_closed_change_nothing(tmp_path):
     instance = FakeTransport().add("region").instance
-    turn = Turn(1, (Question("ping"), Question("stats")))
-    store = Store(str(tmp_path))
-    one = Record(instance, [turn], store)
-    one.begin(turn)
-    one.answer(turn, Question("ping"), row_of(instance, "status:ping", verdict(Reason.RECORDED)), {"answered": True})
-    one.end(turn, verdict(Reason.NO_ANSWER))
-    before = one.document(None, None), list(store.rows)
-    one.answer(turn, Question("stats"), row_of(instance, "status:stats", verdict(Reason.RECORDED)), {"hits_2xx": 1})
-    one.end(turn, verdict(Reason.ERROR))
-    assert (one.document(None, None), store.rows) == before
+    store, sampled = Store(str(tmp_path)), SampledInstance(instance, ["ping", "stats"])
+    job = StatusJob(sampled, [Question("ping"), Question("stats")], 1)
+    job.bind(store, Deadline(patience()), CapacityLimiter(1))
+    job.begin()
+    job.answer(Question("ping"), row_of(instance, "status:ping", verdict(Reason.RECORDED)), {"answered": True})
+    job.close(verdict(Reason.NO_ANSWER))
+    before = sampled.document(None, None), list(store.rows)
+    job.answer(Question("stats"), row_of(instance, "status:stats", verdict(Reason.RECORDED)), {"hits_2xx": 1})
+    job.close(verdict(Reason.ERROR))
+    assert (sampled.document(None, None), store.rows) == before
     assert [(entry.capture, entry.reason) for entry in store.rows] == [
         ("status:ping", "recorded"), ("status:stats", "not_asked"),
     ]  # fmt: skip
@@ -428,23 +442,23 @@ def test_a_certificate_that_hangs_costs_its_own_share(transport, tmp_path):
 
 def test_who_was_not_asked_as_others_of_its_node_were_is_not_said_to_hang(transport, tmp_path):
     waits = transport.add("region", node="n1")
-    store = Store(str(tmp_path))
+    store, nodes = Store(str(tmp_path)), CapacityLimiter(1)
     run_deadline = Deadline(60.0, clock=JumpingClock())
-    reader = status._Reader(transport, store, Options(timeout=0.0, node_concurrency=1), run_deadline)
-    one = Record(waits.instance, [Turn(1, (Question("ping"),))], store)
-    with reader._nodes.hold("n1", run_deadline):
-        reader.take((one, one.turns[0]))
+    collector = StatusCollector(transport, everything(transport), store, StatusOptions(timeout=0.0))
+    job = StatusJob(SampledInstance(waits.instance, ["ping"]), [Question("ping")], 1)
+    job.bind(store, run_deadline, nodes)
+    with nodes.hold("n1", run_deadline):
+        collector.collect(job)
     assert [(entry.capture, entry.reason) for entry in store.rows] == [("status:ping", "not_asked")]
     assert transport.asked == []
 
 
-def test_what_does_not_mind_its_deadline_is_left_behind_with_what_it_said_before(transport, tmp_path, monkeypatch):
-    monkeypatch.setattr(status, "run", give_up)
+def test_what_does_not_mind_its_deadline_is_left_behind_with_what_it_said_before(transport, tmp_path):
     with stuck() as fault:
         service = transport.add("region", faults={"/stats": fault})
         well = transport.add("region")
         clock = JumpingClock(lambda rows: answered(well, 2)(rows) and fault.entered.is_set())
-        ran = ask(transport, tmp_path, clock=clock, samples=2)
+        ran = ask(transport, tmp_path, clock=clock, fan_out=give_up, samples=2)
         reasons = ran.reasons(instance=service.instance.name)
         assert reasons["ping", 1] == reasons["version", 1] == "recorded"
         assert reasons["stats", 1] == "no_answer"
@@ -502,10 +516,9 @@ def test_what_does_not_run_is_not_asked_and_has_all_its_rows(transport, tmp_path
     assert (document["samples"], document["window"], len(document["missing"])) == ([], None, 14)
 
 
-def test_bodies_are_kept_also_when_they_cannot_be_read_but_not_without_end(transport, tmp_path, monkeypatch):
-    monkeypatch.setattr(status, "KEPT_OF_BAD_BODY", 10)
+def test_bodies_are_kept_also_when_they_cannot_be_read_but_not_without_end(transport, tmp_path):
     service = transport.add("region", answer=lambda _target: HttpAnswer(200, {}, b"\x1b[2J" + b"x" * 50))
-    ran = ask(transport, tmp_path, endpoints=("ping", "stats", "version"), max_bytes=40)
+    ran = ask(transport, tmp_path, endpoints=("ping", "stats", "version"), max_bytes=40, kept_of_bad_body=10)
     assert ran.reasons() == {
         ("ping", 1): "body_too_large",
         ("stats", 1): "body_too_large",
@@ -635,8 +648,7 @@ def test_nothing_found_is_a_run_as_well(transport, tmp_path):
     assert ran.cluster["cluster"] == "c1"
 
 
-def test_no_more_instances_of_a_node_and_logs_are_read_at_once_than_may_be(transport, tmp_path, monkeypatch):
-    monkeypatch.setattr(status, "LOGS_AT_A_TIME", 3)
+def test_no_more_instances_of_a_node_and_logs_are_read_at_once_than_may_be(transport, tmp_path):
     nodes, logs = Crowd(2), Crowd(3)
     for number in range(16):
         transport.add("region", node=f"n{number % 2}", faults={"/ping": nodes.visit(f"n{number % 2}")})
@@ -645,7 +657,7 @@ def test_no_more_instances_of_a_node_and_logs_are_read_at_once_than_may_be(trans
     assert nodes.most == {"n0": 2, "n1": 2}
     for service in transport.services:
         service.faults["read_log"] = logs.visit("all")
-    ask(transport, tmp_path / "again", node_concurrency=20, endpoints=(), log_seconds=9)
+    ask(transport, tmp_path / "again", node_concurrency=20, endpoints=(), log_seconds=9, logs_at_a_time=3)
     assert logs.most == {"all": 3}
 
 
