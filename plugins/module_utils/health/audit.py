@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A whole audit: documents come one by one, and in the end there is a verdict on each component, cluster and the fleet.
+"""One audit: evaluates the rules on documents that are added one by one. Pure.
 
-Pure. Thousands of instances go through it, so each is judged by its own rules when it comes, and only what the wider
-scopes compare is kept of it (documents.compact_document).
+An audit may see thousands of instances. Instance rules are evaluated when a document is added. After that, only what
+the rules of wider scopes compare is kept (documents.compact_document).
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from .schema_checks import SchemaError, loads
 
 STATUS_FILE, CLUSTER_FILE = "status.json", "cluster.json"
 
-# Stand for a rule where it is not a rule that could not be evaluated.
+# Used in place of a rule id for gaps that concern no single rule.
 DISCOVERY_GAP, DOCUMENT_GAP, ACCESS_GAP, NOTHING_CHECKED = "(discovery)", "(document)", "(access)", "(nothing)"
 
 
 @dataclass
 class CoverageGap:
-    """Why a rule could not be evaluated at a place: at how many instances, and the first of them."""
+    """Reason why a rule could not be evaluated at a place, the number of instances, and the first of them."""
 
     reason: str
     count: int = 0
@@ -57,14 +57,14 @@ class CoverageGap:
 
 @dataclass
 class AuditedInstance:
-    """What is kept of an instance: what wider scopes see, and whether each of the wider rules finds what it needs."""
+    """Compact document of an instance, and whether it has the data that each rule of a wider scope needs."""
 
     document: dict[str, Any]
     available: dict[str, Availability] = field(default_factory=dict)
 
 
 class Audit:
-    """Collects documents and judges them. thresholds: name -> value. now: RFC 3339, the time of this audit."""
+    """Collector of documents, findings and gaps. thresholds: name -> value. now: RFC 3339, the time of this audit."""
 
     def __init__(self, rules: RuleSet, thresholds: dict[str, Any], now: str) -> None:
         self.rules = rules
@@ -82,7 +82,7 @@ class Audit:
         self._bound = {rule.id: rule.expression.bind(thresholds) for rule in rules.rules}
         self._seen: dict[tuple[str, ...], bytes] = {}
         self._of_instance = rules.of_scope(INSTANCE)
-        # What each of the wider rules needs of an instance.
+        # The data that each rule of a wider scope needs of an instance.
         self._wider = {
             rule.id: needs
             for rule in rules.rules
@@ -91,13 +91,13 @@ class Audit:
             if needs
         }
 
-    # --- what comes in ---
+    # --- input ---
 
     def add(self, path: str, data: bytes, may_wait: bool = False) -> bool:
-        """Take one file of a part or bundle; path is relative to its root. What is malformed becomes a gap.
+        """Add one file of a part or bundle and return True. A malformed file becomes a gap.
 
-        may_wait: it will be given again when everything else was; then False says that it has to be, because it takes
-        its cluster's cluster.json to know how it was reached.
+        path: relative to the root of the part. may_wait: the caller can add the file again after all others. Then the
+        result is False if the document needs its cluster.json first, to know how the instance was reached.
         """
         try:
             raw = loads(data)
@@ -112,19 +112,19 @@ class Audit:
         return True
 
     def cannot_use(self, path: str, message: str) -> None:
-        """Note a document that is there and cannot be used: nothing is known of whatever it tells of."""
+        """Record a document that exists but cannot be used, and a gap for its instance."""
         self.problems.append((path, message))
         parts = path.split("/")
-        # Names in paths are made safe, so that the cluster's own may be another one.
+        # Paths contain sanitized names, so the name of the cluster may differ.
         parts[0] = next((name for name in self.clusters if safe_name(name) == parts[0]), parts[0])
         self.unusable[parts[0]] += 1
-        # <cluster>/<component>/<instance>/status.json, or one of an access point or of a whole part.
+        # <cluster>/<component>/<instance>/status.json; other documents belong to an access point or a whole part.
         of_instance = len(parts) == 4 and parts[-1] == STATUS_FILE
         place = (parts[0], parts[1]) if of_instance else (parts[0], "") if len(parts) > 1 else ("", "")
         self._gap(place, DOCUMENT_GAP, f"{parts[-1]} cannot be used: {message}", parts[2] if of_instance else "")
 
     def cannot_reach(self, cluster: str, error: str) -> None:
-        """Note an access point that brought nothing."""
+        """Record an access point without any documents."""
         self.absent[cluster] = error
         self._gap((cluster, ""), ACCESS_GAP, error, "")
 
@@ -132,11 +132,11 @@ class Audit:
         return self.clusters.get(name) or nameless_cluster(name)
 
     def add_cluster(self, raw: Any) -> None:
-        """Take what cluster.json holds. SchemaError when it is malformed."""
+        """Add the content of a cluster.json. Raise SchemaError if it is malformed."""
         found = cluster_status(raw)
         known = self.clusters.get(found["cluster"])
         if known is not None:
-            # Several access points of one cluster, for example its nodes.
+            # A cluster may have several access points, for example its nodes.
             known["components"] += [name for name in found["components"] if name not in known["components"]]
             known["workloads"] += found["workloads"]
             known["problems"] += found["problems"]
@@ -149,9 +149,9 @@ class Audit:
             self._gap((found["cluster"], ""), DISCOVERY_GAP, text, "")
 
     def add_status(self, path: str, raw: Any, digest: bytes = b"") -> None:
-        """Take what status.json holds. SchemaError when not even the instance can be told from it.
+        """Add the content of a status.json. Raise SchemaError if it does not even identify its instance.
 
-        digest: of its bytes, to tell a document that is there twice from two that differ.
+        digest: of its bytes. It distinguishes one document that is there twice from two that differ.
         """
         status = instance_status(raw, path, self._cluster(cluster_named_in(raw))["transport"], self.now)
         document, instance = status.document, status.instance
@@ -159,7 +159,7 @@ class Audit:
         place = (document["cluster"], document["component"])
         seen = self._seen.get(key)
         if seen == digest:
-            self.problems.append((path, "this document was there already"))
+            self.problems.append((path, "this document was read already"))
             return
         self._seen[key] = digest
         self.problems += [(path, f"{section} is malformed: {what}") for section, what in sorted(status.broken.items())]
@@ -167,9 +167,11 @@ class Audit:
         for rule in self._of_instance:
             self._count(rule, place, self._evaluate(rule, document, availability(status, rule.needs)), instance["name"])
         if seen is not None:
-            # One of them may be forged, and nothing here tells which: each is judged, and no rule of wider scope sees
-            # the instance twice.
-            self._gap(place, DOCUMENT_GAP, "two documents tell of this instance, and they differ", instance["name"])
+            # One of them may be forged, and it is unknown which. Instance rules see both; rules of wider scopes see
+            # only the first.
+            self._gap(
+                place, DOCUMENT_GAP, "there are two documents of this instance, and they differ", instance["name"]
+            )
             return
         lifeless = missing_sign_of_life(status)
         if lifeless:
@@ -177,7 +179,7 @@ class Audit:
         available = {name: availability(status, needs) for name, needs in self._wider.items()}
         self.instances[place].append(AuditedInstance(compact_document(document), available))
 
-    # --- judging ---
+    # --- evaluation ---
 
     def _evaluate(self, rule: Rule, document: dict[str, Any], available: Availability) -> RuleOutcome:
         return evaluate_rule(rule, document, available, self.thresholds, self._bound[rule.id])
@@ -197,7 +199,7 @@ class Audit:
         gap.count += 1
 
     def finish(self) -> None:
-        """Judge what takes more than one instance to see. To be called once, after the last document."""
+        """Evaluate the rules of wider scopes. Call it once, after the last document."""
         documents: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for place in self.component_places():
             documents[place[0]].append(self._finish_component(place))
@@ -209,10 +211,10 @@ class Audit:
         self._finish_scope(FLEET, ("", ""), {"clusters": whole}, sorted({*self.clusters, *documents}))
         for place in self.component_places():
             if not any(counts[OUTCOMES.index(NOT_APPLICABLE)] < sum(counts) for counts in self.tally[place].values()):
-                self._gap(place, NOTHING_CHECKED, "no rule could look at anything here", "")
+                self._gap(place, NOTHING_CHECKED, "no rule found any data to evaluate here", "")
 
     def component_places(self) -> list[tuple[str, str]]:
-        """Every (cluster, component) that is there: instances of it, or a workload."""
+        """Return every (cluster, component) that has instances or a workload."""
         places = set(self.instances)
         for name, cluster in self.clusters.items():
             places |= {(name, workload["component"]) for workload in cluster["workloads"]}
@@ -220,28 +222,28 @@ class Audit:
 
     def _finish_component(self, place: tuple[str, str]) -> dict[str, Any]:
         name, component = place
-        instances = [kept.document for kept in self.instances.get(place, [])]
+        instances = [each.document for each in self.instances.get(place, [])]
         document = component_document(component, self._cluster(name), instances)
         for rule in self.rules.of_scope(COMPONENT):
             self._count(rule, place, self._evaluate(rule, document, self._available(rule, [place], [name])), "")
         return document
 
     def _finish_scope(self, scope: str, place: tuple[str, str], document: dict[str, Any], clusters: list[str]) -> None:
-        """One of the scopes that see all components of some clusters."""
+        """Evaluate the rules of a scope that sees all components of some clusters."""
         rules = self.rules.of_scope(scope)
         places = [one for one in self.component_places() if one[0] in clusters] if rules else []
         for rule in rules:
             self._count(rule, place, self._evaluate(rule, document, self._available(rule, places, clusters)), "")
 
     def _available(self, rule: Rule, places: Iterable[tuple[str, str]], clusters: Iterable[str]) -> Availability:
-        """Whether what a wider rule needs is there: of the instances, and of the access points."""
+        """Return whether the instances and access points have the data that a rule of a wider scope needs."""
         of_access = [
             cluster_availability(self.clusters.get(name), rule.needs, self.unusable[name]) for name in clusters
         ]
         if rule.id not in self._wider:
             return overall(of_access) if of_access else AVAILABLE
-        of_instances = overall([kept.available[rule.id] for place in places for kept in self.instances.get(place, [])])
+        of_instances = overall([each.available[rule.id] for place in places for each in self.instances.get(place, [])])
         if of_instances.state == NOT_ASKED:
             return NOT_REQUESTED
-        # What one instance lacks says nothing against what was found in others.
+        # Missing data of one instance does not invalidate findings in others.
         return overall([*of_access, replace(of_instances, decisive=False)])

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands that capture what findings tell of, to be pasted into a shell. Pure.
+"""Commands that capture the components of findings, ready to paste into a shell. Pure.
 
-Names of components and clusters come from hostile places: what is no plain name gets no command, since Ansible takes
-the values of variables for templates, whatever a shell makes of them.
+Names of components and clusters are untrusted. Quoting is not enough, since Ansible evaluates the values of variables
+as templates, so a component with an unusual name gets no command.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .health_document import affected
 from .rules import CRITICAL
 
 PLAYBOOK = "cloudpods.diagnostics.capture_stacks"
-# Transports by which no stacks are taken: the command leaves them out, and Kubernetes is asked.
+# Transports that cannot capture stacks. The command leaves them out, which selects Kubernetes.
 _HTTP_ONLY = ("keystone", "url")
 _TRANSPORT = "cloudpods_transport"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -30,10 +30,10 @@ _TEMPLATE = re.compile(r"\{[{%#]")
 
 @dataclass(frozen=True)
 class CommandRun:
-    """How this run was started: what a command has to repeat.
+    """Options of the current run that a command has to repeat.
 
-    hosts: of the play; where a cluster has the name of one, only that one is meant. variables: name -> the values that
-    the hosts have. Where they differ, they come from the inventory and are not repeated.
+    hosts: of the play. If clusters have names of hosts, a command is limited to these. variables: name -> the values
+    that the hosts have. Values that differ come from the inventory and are not repeated.
     """
 
     inventories: Sequence[str] = ()
@@ -43,27 +43,29 @@ class CommandRun:
 
 
 def add_commands(document: dict[str, Any], run: CommandRun) -> None:
-    """Set `capture_next` of each finding, and of the document: the command that captures all that is critical."""
+    """Set `capture_next` of each finding, and of the document for all critical findings together."""
     for entry in (*document["findings"], *document["covered"]):
         entry["capture_next"] = command_of(entry, run)
     places = affected(document, CRITICAL)
-    components = sorted({name for place in places for name in place["components"] if _dumps(name)})
-    clusters = [place["cluster"] for place in places if any(_dumps(name) for name in place["components"])]
+    components = sorted({name for place in places for name in place["components"] if _can_be_captured(name)})
+    clusters = [place["cluster"] for place in places if any(_can_be_captured(name) for name in place["components"])]
     document["capture_next"] = _command(_components(components), clusters, run) if components else ""
 
 
 def command_of(finding: dict[str, Any], run: CommandRun) -> str:
-    """The command that captures what a finding tells of, "" where stacks cannot explain it or there are none."""
+    """Return the command for a finding, or "" if stacks cannot explain it or cannot be captured."""
     if not finding["scenario"]:
         return ""
     clusters = [finding["cluster"]] if finding["cluster"] else []
     if not finding["component"]:
         return _command({"cloudpods_scenario": finding["scenario"]}, clusters, run)
-    return _command(_components([finding["component"]]), clusters, run) if _dumps(finding["component"]) else ""
+    return (
+        _command(_components([finding["component"]]), clusters, run) if _can_be_captured(finding["component"]) else ""
+    )
 
 
-def _dumps(component: str) -> bool:
-    """Whether stacks of this component can be had, and its name can be put into a command."""
+def _can_be_captured(component: str) -> bool:
+    """Return whether stacks of this component can be captured and its name is safe in a command."""
     return bool(_PLAIN.fullmatch(component)) and component_of(component).usr1 not in (NEVER, RELOADS, MAY_DIE)
 
 

@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An audit from files to files: reads rules, parts and bundles, and leaves the reports. Pure but for the file system.
+"""An audit from files to files: reads rules, parts and bundles, and writes the reports.
 
-Parts and bundles are read as they are, folder or archive, one document after the other: nothing is unpacked.
+Parts and bundles, folders or archives, are read in place, one document after the other. Nothing is unpacked.
 """
 
 from __future__ import annotations
@@ -30,22 +30,23 @@ from .schema_checks import SchemaError, loads
 
 HEALTH, MARKDOWN, JUNIT, PROMETHEUS = "health.json", "health.md", "health.junit.xml", "health.prom"
 
-# A real region's is 0.5 MB; one beyond this is not read, but is a problem.
+# The largest document of a real region has 0.5 MB.
 MAX_DOCUMENT = 64 << 20
-# All shipped rules are 73 KB.
+# The shipped rules have 73 KB together.
 MAX_RULES = 4 << 20
 _UNREADABLE = (tarfile.TarError, EOFError, OSError, zlib.error, ValueError)
 
 
 class CheckError(ValueError):
-    """The audit cannot be made as it was asked for; the message says why."""
+    """The audit cannot be made as requested. The message says why."""
 
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """What to audit. thresholds: overrides by name. absent: {cluster, error} of access points that brought nothing.
+    """Input of an audit.
 
-    run: how it was started, for the commands that go on from it.
+    thresholds: overrides by name. absent: {cluster, error} of access points without documents. run: the options of
+    this run, for the commands in the report. max_document: bytes; a larger document is reported as a problem.
     """
 
     paths: Sequence[str]
@@ -54,12 +55,13 @@ class CheckRequest:
     absent: Sequence[dict[str, str]] = ()
     baseline: str = ""
     run: CommandRun = field(default_factory=CommandRun)
+    max_document: int = MAX_DOCUMENT
 
 
 def check(request: CheckRequest, now: str) -> tuple[Audit, dict[str, Any]]:
-    """The finished audit and its health.json. CheckError when rules, thresholds or baseline cannot be used.
+    """Return the finished audit and its health.json.
 
-    now: the time, as model.utc_text() writes it.
+    now: the time, as model.utc_text() writes it. Raise CheckError if rules, thresholds or baseline cannot be used.
     """
     try:
         rules = read_rules(request.rules)
@@ -69,7 +71,7 @@ def check(request: CheckRequest, now: str) -> tuple[Audit, dict[str, Any]]:
     baseline = _baseline(request.baseline) if request.baseline else None
     audit = Audit(rules, thresholds, now)
     for path in request.paths:
-        _read_part(audit, path)
+        _read_part(audit, path, request.max_document)
     for one in request.absent:
         audit.cannot_reach(one["cluster"], one["error"])
     audit.finish()
@@ -81,7 +83,7 @@ def check(request: CheckRequest, now: str) -> tuple[Audit, dict[str, Any]]:
 
 
 def read_rules(paths: Sequence[str]) -> RuleSet:
-    """The rules of files, or of all *.yml files of folders. RuleError when one is wrong, also by its own examples."""
+    """Load rules from files and folders. Raise RuleError if a rule is wrong or fails one of its examples."""
     sources = []
     for path in paths:
         try:
@@ -104,23 +106,23 @@ def _rule_files(path: str) -> list[str]:
 
 
 def _files(path: str) -> Iterator[tuple[str, IO[bytes]]]:
-    """Every file of a part or bundle. Names come from elsewhere: what is no text in them is replaced."""
+    """Yield (name, stream) of every file of a part or bundle. Bytes of names that are not UTF-8 are replaced."""
     for name, stream in _streams(path):
         yield name.encode("utf-8", "replace").decode("utf-8"), stream
 
 
 def _streams(path: str) -> Iterator[tuple[str, IO[bytes]]]:
-    """The same with the names as they are. ValueError where not all can be read."""
+    """Yield (name, stream) of every file of a part or bundle. Raise ValueError if not all of them can be read."""
     if os.path.isdir(path):
         yield from folder_files(path)
     elif layers_of(path) in ((), PART_LAYERS):
         yield from archive_files(path)
     else:
-        yield from _packed_anew(path)
+        yield from _repacked_files(path)
 
 
-def _packed_anew(path: str) -> Iterator[tuple[str, IO[bytes]]]:
-    """Every file of parts and bundles that were packed in another form, or several of them in one archive."""
+def _repacked_files(path: str) -> Iterator[tuple[str, IO[bytes]]]:
+    """Yield (name, stream) of every file of parts that were repacked in another format, or together in one archive."""
     seen = set()
     for found in open_inputs([path]):
         if found.problem or found.place in seen:
@@ -133,38 +135,37 @@ def _packed_anew(path: str) -> Iterator[tuple[str, IO[bytes]]]:
             raise ValueError(f"{found.name}: {content.problem}")
 
 
-def _read_part(audit: Audit, path: str) -> None:
-    """Everything that one part or bundle holds. Where it cannot be read to its end, what was read counts, and that it
-    is not all is noted."""
+def _read_part(audit: Audit, path: str, max_document: int) -> None:
+    """Add all documents of a part or bundle. If it cannot be read to its end, add those before, and record a gap."""
     name = os.path.basename(path.rstrip("/"))
     try:
         waiting: set[str] = set()
         found = 0
-        for place, data in _documents(path):
+        for place, data in _documents(path, max_document):
             found += 1
-            if len(data) > MAX_DOCUMENT:
-                audit.cannot_use(place, f"it is larger than {MAX_DOCUMENT} bytes")
+            if len(data) > max_document:
+                audit.cannot_use(place, f"it is larger than {max_document} bytes")
             elif not audit.add(place, data, may_wait=True):
                 waiting.add(place)
         if not found:
-            audit.cannot_use(name, "there is no status document in it")
-        # Parts have cluster.json before the instances'; in an archive of another order they are read again.
-        for place, data in _documents(path) if waiting else ():
+            audit.cannot_use(name, "it contains no status document")
+        # Parts have cluster.json before the instances. In an archive of another order, read the waiting ones again.
+        for place, data in _documents(path, max_document) if waiting else ():
             if place in waiting:
                 audit.add(place, data)
     except _UNREADABLE as error:
         audit.cannot_use(name, f"cannot be read: {error}")
 
 
-def _documents(path: str) -> Iterator[tuple[str, bytes]]:
-    """(path, content) of each document that audits read; of one that is too large, a byte more than it may have."""
+def _documents(path: str, max_document: int) -> Iterator[tuple[str, bytes]]:
+    """Yield (path, content) of each document. The content of a too large one is cut to max_document + 1 bytes."""
     for name, stream in _files(path):
         if name.rpartition("/")[2] in (STATUS_FILE, CLUSTER_FILE):
-            yield name, stream.read(MAX_DOCUMENT + 1)
+            yield name, stream.read(max_document + 1)
 
 
 def _baseline(path: str) -> dict[str, Any]:
-    """The earlier health.json: the file itself, maybe compressed, or the one at the top of a bundle."""
+    """Return the earlier health.json: a file, maybe compressed, or the one at the top of a bundle."""
     try:
         if os.path.isdir(path) or is_archive(path):
             data = next((stream.read(MAX_DOCUMENT) for name, stream in _files(path) if name == HEALTH), None)
@@ -178,7 +179,7 @@ def _baseline(path: str) -> dict[str, Any]:
 
 
 def _only_content(path: str) -> bytes:
-    """The content of a file that is no archive. ValueError."""
+    """Return the content of a file that is no archive. Raise ValueError if it is damaged."""
     data = b""
     for found in open_inputs([path]):
         content = found.open()
@@ -189,7 +190,7 @@ def _only_content(path: str) -> bytes:
 
 
 def write_reports(output: str, audit: Audit, document: dict[str, Any], fail_on: str) -> list[str]:
-    """Write all forms of the report into the folder; their paths."""
+    """Write the report in all formats into the folder and return the paths."""
     make_directory(output)
     files: dict[str, Callable[[], bytes]] = {
         HEALTH: lambda: json_bytes(document),

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What changed since an earlier audit: compares two health.json documents. Pure; the earlier one may be anything."""
+"""Comparison of an audit with an earlier one, the baseline. Pure. The earlier health.json is untrusted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .rules import SEVERITIES
 from .schema_checks import SchemaError, choice, each, name, record, text
 
 NEW, WORSE, SAME, BETTER = "new", "worse", "same", "better"
-# No more found, because it is gone, or because the rule could not be evaluated there this time.
+# Not found again: because it is gone, or because the rule could not be evaluated there this time.
 GONE, NOT_SEEN = "gone", "not_seen"
 
 _FINDING = record(
@@ -29,7 +29,7 @@ _BASELINE = record({"evaluated": text, "verdict": choice(*VERDICTS), "findings":
 
 
 def read_baseline(raw: Any) -> dict[str, Any]:
-    """What is needed of an earlier health.json. SchemaError when it is none."""
+    """Return the parts of an earlier health.json that compare() needs. Raise SchemaError if it is malformed."""
     if not isinstance(raw, dict) or raw.get("format") != FORMAT or raw.get("version") != VERSION:
         raise SchemaError(f"not a document of the format {FORMAT}, version {VERSION}")
     found: dict[str, Any] = _BASELINE(raw, "baseline")
@@ -37,7 +37,7 @@ def read_baseline(raw: Any) -> dict[str, Any]:
 
 
 def compare(document: dict[str, Any], baseline: dict[str, Any]) -> None:
-    """Set `change` of each finding, and `baseline` of the document, by what read_baseline() gave."""
+    """Set `change` of each finding and `baseline` of the document. baseline: the result of read_baseline()."""
     pairs = _pairs(document["findings"], baseline["findings"])
     for entry, earlier in pairs:
         entry["change"] = _change(entry, earlier)
@@ -74,8 +74,10 @@ def _change(entry: dict[str, Any], earlier: dict[str, Any] | None) -> str:
 def _pairs(
     entries: list[dict[str, Any]], before: list[dict[str, Any]]
 ) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
-    """Each finding with the earlier one that it is. A pod that was replaced has another name: what is left over is
-    paired without the instance."""
+    """Return each finding with the matching earlier one, or None.
+
+    A replaced pod has another name. Findings that match no earlier key are matched without the instance.
+    """
     by_key = {earlier["key"]: earlier for earlier in before}
     pairs = [(entry, by_key.pop(entry["key"], None)) for entry in entries]
     by_place = defaultdict(list)

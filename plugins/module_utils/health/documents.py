@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From what was collected to the documents that rules look at. Pure; everything here is taken as hostile.
+"""The documents that rules see, made from collected documents. Pure. All input is untrusted.
 
-docs/rules.md describes the documents of each scope to those who write rules; its text stands in
-tests/tools/rules_page.py, to be kept true.
+docs/rules.md describes the documents of each scope for authors of rules. Its text is in tests/tools/rules_page.py: keep
+it in step with this file.
 """
 
 from __future__ import annotations
@@ -38,11 +38,10 @@ from .schema_checks import Schema, SchemaError, each, text
 
 @dataclass
 class InstanceStatus:
-    """One instance's document, as rules see it, and what could not be used of it.
+    """Document of one instance, as rules see it, and the sections that are malformed.
 
-    broken: section -> what is wrong with it. moments: when it was looked at (RFC 3339), in their order; none when it
-    does not say.
-    windowed: whether a second sample was asked for. times_read: endpoint -> in how many samples it was read.
+    broken: section -> error. moments: RFC 3339 times of the samples, sorted; empty if the document has none. windowed:
+    whether a second sample was requested. times_read: endpoint -> the number of samples that have it.
     """
 
     document: dict[str, Any]
@@ -58,16 +57,16 @@ class InstanceStatus:
 
     @property
     def answers(self) -> bool:
-        """Whether it answered an endpoint, and /ping when it was asked last."""
+        """Whether it answered an endpoint, and /ping in the newest sample."""
         hangs = any(entry["endpoint"] == "ping" and entry["newest"] for entry in self.document["missing"])
         return any(self.times_read.values()) and not hangs
 
 
 def instance_status(raw: Any, path: str, transport: str = "", now: str = "") -> InstanceStatus:
-    """The status document of one instance. SchemaError when not even the instance can be told from it.
+    """Return the status of one instance. Raise SchemaError if the document does not even identify the instance.
 
-    transport: the access point's, for a document that does not name it. now: RFC 3339, stands in for the moment it was
-    looked at where it does not say that either.
+    transport: of the access point, for a document that does not name it. now: RFC 3339, for a document without a time
+    of collection.
     """
     _check_format(raw, STATUS_FORMAT)
     instance = INSTANCE(raw.get("instance"), "instance")
@@ -90,36 +89,36 @@ def instance_status(raw: Any, path: str, transport: str = "", now: str = "") -> 
         for endpoint in SAMPLED
     }
     status.times_read = {endpoint: sum(1 for sample in samples if endpoint in sample) for endpoint in SAMPLED}
-    # An endpoint that any sample has in a broken form is not judged by the others.
+    # If an endpoint is malformed in one sample, do not evaluate it from the others.
     made["latest"].update({endpoint: None for endpoint in SAMPLED if endpoint in status.broken})
-    said = [*(sample.get("at") for sample in samples), raw.get("collected")]
-    status.moments = sorted(moment for moment in said if is_utc_timestamp(moment))
-    _mark_last(made, len(samples), status)
+    times = [*(sample.get("at") for sample in samples), raw.get("collected")]
+    status.moments = sorted(moment for moment in times if is_utc_timestamp(moment))
+    _mark_newest(made, len(samples), status)
     _add_ages(made, status.moments[-1] if status.moments else now)
-    _add_course(made["latest"], samples)
+    _add_minima(made["latest"], samples)
     if made["log"] is not None:
-        # The log is read while the first sample is taken.
+        # The log is read together with the first sample.
         read_at = status.moments[0] if status.moments and status.answers else ""
         add_log_facts(made["log"], made["latest"]["worker_stats"], read_at)
-    _drop_idle(made)
+    _drop_uneventful(made)
     _add_start(made)
     return status
 
 
 def cluster_named_in(raw: Any) -> str:
-    """The cluster that a status document is about, "" where it does not say so."""
+    """Return the cluster that a status document names, or ""."""
     instance = raw.get("instance") if isinstance(raw, dict) else None
     found = instance.get("cluster") if isinstance(instance, dict) else None
     return found if isinstance(found, str) else ""
 
 
 def names_transport(raw: Any) -> bool:
-    """Whether a status document says itself how its instance was reached."""
+    """Return whether a status document names the transport of its instance."""
     return isinstance(raw, dict) and bool(raw.get("transport"))
 
 
 def cluster_status(raw: Any) -> dict[str, Any]:
-    """The document of one access point. SchemaError when it is none."""
+    """Return the document of one access point. Raise SchemaError if it is malformed."""
     _check_format(raw, CLUSTER_FORMAT)
     found: dict[str, Any] = CLUSTER(raw, "cluster.json")
     found["problems"] = [entry for entry in found["problems"] if entry["reason"] != Reason.NOT_DEPLOYED.value]
@@ -132,7 +131,7 @@ def _check_format(raw: Any, name: str) -> None:
 
 
 def _section(raw: dict[str, Any], key: str, schema: Schema, status: InstanceStatus) -> Any:
-    """One section of the document; None where there is none, or one that cannot be used, which status.broken says."""
+    """Return a section of the document, or None. A malformed section is None, with its error in status.broken."""
     value = raw.get(key)
     if value is None:
         return None
@@ -144,7 +143,7 @@ def _section(raw: dict[str, Any], key: str, schema: Schema, status: InstanceStat
 
 
 def _samples(raw: Any, status: InstanceStatus) -> list[dict[str, Any]]:
-    """The usable parts of each sample. An endpoint of which any sample is broken counts as broken."""
+    """Return the well-formed parts of each sample. An endpoint that is malformed in any sample counts as broken."""
     samples = []
     for given in each(_object)(raw, "samples"):
         sample = {}
@@ -163,8 +162,8 @@ def _object(value: Any, place: str) -> dict[str, Any]:
     return value
 
 
-def _mark_last(made: dict[str, Any], samples: int, status: InstanceStatus) -> None:
-    """Say of each endpoint that was not read whether it was so in the newest sample."""
+def _mark_newest(made: dict[str, Any], samples: int, status: InstanceStatus) -> None:
+    """Set `newest` and `detail` of each missing endpoint. newest: it is missing in the newest sample."""
     sampled = {id(entry) for entry in made["missing"] if entry["endpoint"].partition("/")[0] in SAMPLED}
     newest = max([samples] + [entry["sample"] for entry in made["missing"] if id(entry) in sampled])
     for entry in made["missing"]:
@@ -174,8 +173,7 @@ def _mark_last(made: dict[str, Any], samples: int, status: InstanceStatus) -> No
 
 
 def _add_ages(made: dict[str, Any], at: str) -> None:
-    """How many seconds ago the container before this one ended, and this one began, and how long that one ran; null
-    where that is not known."""
+    """Add the ages of the previous and the current container, and the run time of the previous one; null if unknown."""
     instance = made["instance"]
     for key, age in (("last_ended", "last_ended_seconds"), ("started", "started_seconds")):
         instance[age] = _age(instance[key], at)
@@ -185,13 +183,13 @@ def _add_ages(made: dict[str, Any], at: str) -> None:
 
 
 def _age(since: str, at: str) -> float | None:
-    """The seconds since a moment. Clocks of two machines may differ, and nothing began after it was seen."""
+    """Return the seconds since a time, at least 0: the clocks of two machines may differ."""
     seconds = seconds_between(since, at)
     return None if seconds is None else max(0.0, seconds)
 
 
-def _add_course(latest: dict[str, Any], samples: Sequence[dict[str, Any]]) -> None:
-    """Give pools and databases what their figures were at least in all samples: one moment of bustle is no trouble."""
+def _add_minima(latest: dict[str, Any], samples: Sequence[dict[str, Any]]) -> None:
+    """Add the minimum over all samples to pools and databases: one busy moment is no problem."""
     for endpoint, key, figures in (
         ("worker_stats", "workers", ("active", "queue", "detached")),
         ("db_stats", "databases", ("in_use",)),
@@ -212,16 +210,18 @@ def _add_course(latest: dict[str, Any], samples: Sequence[dict[str, Any]]) -> No
 
 
 def _numbered(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
-    """Each entry with its name, and how many of that name came before: names need not be unique."""
+    """Yield ((name, occurrence), entry) for each entry, since names need not be unique."""
     before: Counter[str] = Counter()
     for entry in entries:
         yield (entry["name"], before[entry["name"]]), entry
         before[entry["name"]] += 1
 
 
-def _drop_idle(made: dict[str, Any]) -> None:
-    """Leave out pools that do nothing, of which a healthy service has dozens; `pools` keeps their number. And list the
-    paths with errors apart, of which there are mostly none among hundreds."""
+def _drop_uneventful(made: dict[str, Any]) -> None:
+    """Drop idle pools and list failing paths apart, so that rules look at few entries.
+
+    A healthy service has dozens of idle pools, and hundreds of paths without errors. `pools` keeps the number of pools.
+    """
     workers = made["latest"]["worker_stats"]
     if workers is not None:
         workers["pools"] = len(workers["workers"])
@@ -234,19 +234,19 @@ def _drop_idle(made: dict[str, Any]) -> None:
     if window["paths"] is not None:
         window["failing_paths"] = [path for path in window["paths"] if path["errors_5xx"]]
     if window["workers"]:
-        window["workers"] = [pool for pool in window["workers"] if any(pool[figure] for figure in _IDLE)]
+        window["workers"] = [pool for pool in window["workers"] if any(pool[figure] for figure in _ACTIVITY)]
 
 
 def _add_start(made: dict[str, Any]) -> None:
-    """Tell of each pool how many seconds ago its instance began: all cron jobs of a service start at once with it."""
+    """Add the age of the instance to each pool: all cron jobs of a service run once at its start."""
     workers, window = made["latest"]["worker_stats"], made["window"]
     for pool in [*(workers["workers"] if workers else ()), *((window["workers"] or ()) if window else ())]:
         pool["started_seconds"] = made["instance"]["started_seconds"]
 
 
-_IDLE = ("queue_first", "queue_last", "active_first", "active_last", "detached_first", "detached_last")
+_ACTIVITY = ("queue_first", "queue_last", "active_first", "active_last", "detached_first", "detached_last")
 
-# What of an instance's document the wider scopes see: enough to compare replicas, and small for thousands of them.
+# The parts of an instance's document that wider scopes see: enough to compare replicas, small for thousands of them.
 _COMPACT_WINDOW = (
     "seconds",
     "requests",
@@ -262,7 +262,7 @@ _COMPACT_INSTANCE = ("name", "node", "state", "ready", "restarts", "read_only", 
 
 
 def compact_document(document: dict[str, Any]) -> dict[str, Any]:
-    """What of an instance's document the wider scopes see."""
+    """Return the parts of an instance's document that wider scopes see."""
     window, latest = document["window"], document["latest"]
     return {
         "cluster": document["cluster"],
@@ -276,7 +276,7 @@ def compact_document(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def component_document(name: str, cluster: dict[str, Any], instances: list[dict[str, Any]]) -> dict[str, Any]:
-    """The document of one component of one cluster. versions: every one that an instance of it says."""
+    """Return the document of one component of one cluster. versions: all that its instances report."""
     versions = {entry["latest"]["version"]["text"] for entry in instances if entry["latest"]["version"]}
     return {
         "cluster": cluster["cluster"],
@@ -289,7 +289,7 @@ def component_document(name: str, cluster: dict[str, Any], instances: list[dict[
 
 
 def cluster_document(cluster: dict[str, Any], components: list[dict[str, Any]]) -> dict[str, Any]:
-    """The document of one cluster: what its access point said, its components' documents, and who is absent."""
+    """Return the document of one cluster: its access point, its components, and the absent components."""
     present = {entry["component"] for entry in components}
     return {
         "cluster": cluster["cluster"],
@@ -302,6 +302,6 @@ def cluster_document(cluster: dict[str, Any], components: list[dict[str, Any]]) 
 
 
 def nameless_cluster(name: str) -> dict[str, Any]:
-    """What stands for the word of an access point that is not there."""
+    """Return an empty document, for a cluster without a cluster.json."""
     empty: dict[str, Any] = {"components": [], "workloads": [], "workloads_known": False, "problems": []}
     return dict(empty, cluster=name, transport="", named=False)

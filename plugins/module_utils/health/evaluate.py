@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One rule and one document: what was found, or why that cannot be said. Pure."""
+"""Evaluation of one rule on one document: findings, or the reason why there is no answer. Pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .rule_inputs import GAP, NOT_ASKED, Availability
 from .rule_messages import display, shorten
 from .rules import AT_MOST, CRITICAL, OVER, OVER_SECONDS, PLACE_FIELDS, SUBJECT, TOLD_ORDER, VALUE, WARNING, Rule
 
-# Worse comes later. A verdict is one of these; a finding's severity is one of the last two.
+# In order of severity. A finding has one of the last two.
 OK, UNKNOWN = "ok", "unknown"
 VERDICTS = (OK, UNKNOWN, WARNING, CRITICAL)
 
-# What became of a rule at one place.
+# Outcomes of a rule at one place.
 FOUND, NOT_APPLICABLE = "found", "not_applicable"
 OUTCOMES = (OK, FOUND, UNKNOWN, NOT_APPLICABLE)
 
-# A field of items that names the file in which the evidence stands; an instance's own document is known anyway.
+# A field of items: the path of the file with the evidence. Items of instance rules need none.
 ARTIFACT = "artifact"
 
 MAX_ITEMS = 20
@@ -30,7 +30,7 @@ MAX_ITEMS = 20
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule found at one place. value and threshold are numbers, or None where the rule compares none.
+    """Finding of a rule at one place. value and threshold are numbers, or None if the rule compares none.
 
     holds_up: one of rules.TOLD_ORDER.
     """
@@ -50,18 +50,18 @@ class Finding:
 
     @property
     def place(self) -> str:
-        """Where it is, for people."""
+        """Place of the finding, for display."""
         return "/".join(part for part in (self.cluster, self.component, self.instance) if part) or "fleet"
 
     @property
     def urgency(self) -> tuple[int, int]:
-        """By what findings are sorted: what is worse and holds up more comes first."""
+        """Sort key: the more severe first, then what holds up more."""
         return -VERDICTS.index(self.severity), TOLD_ORDER.index(self.holds_up)
 
 
 @dataclass(frozen=True)
 class RuleOutcome:
-    """What became of a rule at one place. left_out: findings beyond MAX_ITEMS."""
+    """Result of a rule at one place. left_out: the number of findings beyond MAX_ITEMS."""
 
     kind: str
     findings: tuple[Finding, ...] = ()
@@ -74,7 +74,7 @@ _NOTHING_FOUND = RuleOutcome(OK)
 
 
 def worst(verdicts: Sequence[str]) -> str:
-    """The worst of some verdicts; ok of none."""
+    """Return the worst verdict, or ok if there is none."""
     return max(verdicts, key=VERDICTS.index, default=OK)
 
 
@@ -85,13 +85,13 @@ def evaluate_rule(
     thresholds: dict[str, Any],
     bound: Bound,
 ) -> RuleOutcome:
-    """What the rule says of the document. bound: its expression, with these thresholds.
+    """Evaluate the rule on the document. bound: its expression with these thresholds.
 
-    What it finds in part of the data is found; silence counts only where all the data was there.
+    Findings count even if data is missing. Silence counts as ok only if all data was there.
     """
     transport = document.get("transport")
     if rule.transports and transport == "":
-        return RuleOutcome(UNKNOWN, reason="it is not known how this was reached")
+        return RuleOutcome(UNKNOWN, reason="the transport by which it was reached is not known")
     if transport is not None and not rule.applies_to(document.get("component", ""), transport):
         return _DOES_NOT_APPLY
     if available.state == NOT_ASKED:
@@ -100,25 +100,25 @@ def evaluate_rule(
         return RuleOutcome(UNKNOWN, reason=available.reason)
     try:
         items = bound.items(document)
-        found, unclear = _weigh(rule, items, document, thresholds)
+        found, unclear = _findings(rule, items, document, thresholds)
     except EvaluationError as error:
         return RuleOutcome(
             UNKNOWN, reason=available.reason or f"the rule cannot be evaluated on this data: {shorten(str(error))}"
         )
     if found:
-        # The worst first, and of these the most telling values.
+        # The worst first, then the most extreme values.
         sign = 1 if rule.levels is not None and rule.levels.compare == AT_MOST else -1
         found.sort(key=lambda one: (one.urgency, sign * (one.value or 0), one.instance, one.subject))
         return RuleOutcome(FOUND, tuple(found[:MAX_ITEMS]), left_out=max(0, len(found) - MAX_ITEMS))
     if available.state == GAP:
         return RuleOutcome(UNKNOWN, reason=available.reason)
-    return RuleOutcome(UNKNOWN, reason="a figure that it compares is missing") if unclear else _NOTHING_FOUND
+    return RuleOutcome(UNKNOWN, reason="a value that the rule compares is missing") if unclear else _NOTHING_FOUND
 
 
-def _weigh(
+def _findings(
     rule: Rule, items: Sequence[dict[str, Any]], document: dict[str, Any], thresholds: dict[str, Any]
 ) -> tuple[list[Finding], bool]:
-    """The findings among the items; and whether the value of any could not be compared."""
+    """Return the findings among the items, and whether any value could not be compared."""
     found, unclear = [], False
     for item in items:
         severity, threshold = rule.severity, None
@@ -135,9 +135,9 @@ def _weigh(
     return found, unclear
 
 
-def _finding(rule: Rule, item: dict[str, Any], document: dict[str, Any], weight: tuple[str, Any, Any]) -> Finding:
-    severity, value, threshold = weight
-    # It is over at this number of seconds ago, whatever it was.
+def _finding(rule: Rule, item: dict[str, Any], document: dict[str, Any], compared: tuple[str, Any, Any]) -> Finding:
+    severity, value, threshold = compared
+    # The problem has ended: its severity is a warning at most.
     holds_up = rule.holds_up if item.get(OVER_SECONDS) is None else OVER
     if holds_up == OVER:
         severity = WARNING
@@ -147,7 +147,7 @@ def _finding(rule: Rule, item: dict[str, Any], document: dict[str, Any], weight:
         "instance": document.get("instance", {}).get("name", ""),
     }
     place = {key: display(item[key]) if item.get(key) is not None else own[key] for key in PLACE_FIELDS}
-    # Where an expression gives several kinds of items, one need not have all the fields of the message.
+    # If an expression returns several kinds of items, an item may lack fields of the message.
     values = dict(item, threshold=threshold, **place)
     return Finding(
         rule=rule.id,
@@ -166,14 +166,14 @@ def _finding(rule: Rule, item: dict[str, Any], document: dict[str, Any], weight:
 
 
 def _rounded(value: Any) -> Any:
-    """A number as JSON can hold it."""
+    """Return a number that JSON can hold."""
     if not isinstance(value, float):
         return value
     return round(value, 6) if math.isfinite(value) else None
 
 
 def _bounded(value: Any) -> Any:
-    """A field of an item as evidence: as it is, but for its size."""
+    """Return a field of an item as evidence, cut to a bounded size."""
     if isinstance(value, list):
         return [_bounded(part) for part in value[:MAX_ITEMS]]
     if isinstance(value, (dict, str)):

@@ -1,11 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""JMESPath expressions of rules: checked when they are loaded, evaluated on documents later. Pure.
+"""JMESPath expressions of rules: checked when they are loaded, evaluated on documents. Pure.
 
-An expression gives the items that a rule finds: objects with fields. Checked beforehand is what would otherwise only
-show as a rule that stays silent: unknown functions, wrong numbers of arguments, thresholds that do not exist, and a
-result that is not made of named fields.
+An expression returns the items that a rule finds: objects with fields. Some mistakes would only make a rule silent, so
+they are errors at load time: unknown functions, wrong numbers of arguments, unknown thresholds, and results without
+named fields.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ try:
     from jmespath.functions import Functions as Builtin
     from jmespath.parser import ParsedResult
 except ImportError:
-    # Modules say so before they call anything of this (libraries.py).
+    # Modules report the missing library before they call anything here (libraries.py).
     HAS_JMESPATH = False
 else:
     HAS_JMESPATH = True
 
 
 class ExpressionError(ValueError):
-    """The expression is wrong in itself, whatever the document."""
+    """The expression is wrong, independent of any document."""
 
 
 class EvaluationError(ValueError):
@@ -36,8 +36,10 @@ class EvaluationError(ValueError):
 
 @dataclass(frozen=True)
 class Expression:
-    """A checked expression. fields: of the items it gives. thresholds: that it asks for. words: names of fields that it
-    reads anywhere."""
+    """Checked expression.
+
+    fields: of the items that it returns. thresholds: names that it uses. words: all names of fields that it reads.
+    """
 
     source: str
     parsed: Any
@@ -46,25 +48,25 @@ class Expression:
     words: frozenset[str]
 
     def bind(self, thresholds: dict[str, Any]) -> Bound:
-        """The expression with the thresholds' values in their places: they are the same for every document."""
+        """Return the expression with the values of the thresholds, which are the same for every document."""
         return Bound(ParsedResult(self.source, _with_values(self.parsed.parsed, thresholds)))
 
 
 class Bound:
-    """An expression that is ready to be evaluated on many documents."""
+    """Expression that is ready for evaluation on many documents."""
 
     def __init__(self, parsed: Any) -> None:
         self._parsed = parsed
-        # All that jmespath asks of it is call_function(), whatever its class.
+        # jmespath only calls call_function() of it.
         functions: Any = Functions()
         self._options = jmespath.Options(custom_functions=functions)
 
     def items(self, document: Any) -> list[dict[str, Any]]:
-        """What the rule finds in the document. EvaluationError when that cannot be said."""
+        """Return the items in the document. Raise EvaluationError if they cannot be determined."""
         try:
             result = self._parsed.search(document, options=self._options)
         except (JMESPathError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            # jmespath's own, and what its functions let through for values of other types.
+            # jmespath's own errors, and those that its functions raise for values of other types.
             raise EvaluationError(f"{type(error).__name__}: {error}") from error
         found = [item for item in (result if isinstance(result, list) else [result]) if item is not None]
         if not all(isinstance(item, dict) for item in found):
@@ -73,13 +75,13 @@ class Bound:
 
 
 class Functions:
-    """What expressions may call: jmespath's functions, and a few for arithmetic and for comparing replicas."""
+    """Functions of expressions: those of jmespath, and a few for arithmetic and for comparing replicas."""
 
     def __init__(self) -> None:
         self._builtin = Builtin()
 
     def call_function(self, name: str, arguments: list[Any]) -> Any:
-        """jmespath's interpreter calls this."""
+        """Call a function. The interpreter of jmespath uses this method."""
         own = OWN.get(name)
         return own(*arguments) if own else self._builtin.call_function(name, arguments)
 
@@ -89,17 +91,17 @@ def _is_number(value: Any) -> bool:
 
 
 def _ratio(part: Any, whole: Any) -> Any:
-    """part / whole; null where one of them is no number, or the whole is 0."""
+    """Return part / whole, or null if one is not a number or the whole is 0."""
     return part / whole if _is_number(part) and _is_number(whole) and whole else None
 
 
 def _difference(one: Any, other: Any) -> Any:
-    """one - other; null where one of them is no number."""
+    """Return one - other, or null if one is not a number."""
     return one - other if _is_number(one) and _is_number(other) else None
 
 
 def _group(elements: Any, key: Any) -> Any:
-    """[{key, items}] of the elements, in the keys' order; elements whose key is null are left out."""
+    """Return [{key, items}], sorted by key. Elements with a null key are left out."""
     if elements is None:
         return None
     groups: dict[str, dict[str, Any]] = {}
@@ -111,8 +113,10 @@ def _group(elements: Any, key: Any) -> Any:
 
 
 def _beside_others(elements: Any, figure: Any) -> Any:
-    """The elements (objects) whose figure is a number, each with `others`: the median of the others' figures. One alone
-    has no others, and is left out."""
+    """Return the objects whose figure is a number, each with `others`: the median of the figures of all others.
+
+    A single object has no others and is left out.
+    """
     if elements is None:
         return None
     figures = [(figure.visit(figure.expression, element), element) for element in elements]
@@ -126,7 +130,7 @@ def _beside_others(elements: Any, figure: Any) -> Any:
 
 
 def _median_without(values: Sequence[Any], index: int) -> Any:
-    """The median of sorted values, one of them left out."""
+    """Return the median of sorted values without the one at the index."""
     count = len(values) - 1
     low, high = ((count - 1) // 2, count // 2)
     return (values[low + (low >= index)] + values[high + (high >= index)]) / 2
@@ -139,13 +143,13 @@ OWN: dict[str, Callable[..., Any]] = {
     "beside_others": _beside_others,
 }
 _ARITY = {"threshold": 1, "ratio": 2, "difference": 2, "group": 2, "beside_others": 2}
-# What these give has the fields of the elements that they are given, and those that they add.
+# Function -> fields that it adds to those of its elements.
 _ADDS = {"beside_others": frozenset(["others"])}
 _SAME_ELEMENTS = ("sort_by", "reverse", "max_by", "min_by", "to_array")
 
 
 def compile_expression(source: str) -> Expression:
-    """The checked expression. ExpressionError says what is wrong with it."""
+    """Parse and check an expression. Raise ExpressionError if it is wrong."""
     try:
         return _compiled(source)
     except RecursionError as error:
@@ -182,7 +186,7 @@ def _walk(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def _with_values(node: Any, thresholds: dict[str, Any]) -> Any:
-    """The same tree with each call of threshold() replaced by its value."""
+    """Return the tree with each call of threshold() replaced by its value."""
     if node["type"] == "function_expression" and node["value"] == "threshold":
         return {"type": "literal", "value": thresholds[_literal_name(node["children"][0])], "children": []}
     children = [
@@ -213,8 +217,10 @@ def _literal_name(node: dict[str, Any]) -> str:
 
 
 def _fields(node: Any, current: frozenset[str] | None = None) -> frozenset[str] | None:
-    """The names of the fields of what this node gives, where the current value (or each element of it) has those;
-    None when they cannot be told."""
+    """Return the names of the fields that this node returns, or None if they are not known.
+
+    current: the fields of the current value, or of each element of it.
+    """
     kind, children = node["type"], node.get("children", [])
     if kind in ("identity", "current"):
         return current

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verdict on a finished audit, as the document health.json. Pure; docs/schemas/health.schema.json describes it."""
+"""The result of a finished audit, as the document health.json. Pure. docs/schemas/health.schema.json describes it."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _PROBLEMS_LISTED = 1000
 
 
 def health_document(audit: Audit) -> dict[str, Any]:
-    """Everything that the audit found, with plain values only."""
+    """Return health.json: verdicts, findings and gaps, with plain values only."""
     rules = {rule.id: rule for rule in audit.rules.rules}
     numbers = {name: number for number, name in enumerate(rules)}
 
     def order(finding: Finding) -> tuple[Any, ...]:
-        """By severity, by how much it holds up, by how many others need the component, and as the rules stand."""
+        """Sort by urgency, by how many other components need this one, and by the order of the rules."""
         needed = FOUNDATIONS.index(finding.component) if finding.component in FOUNDATIONS else len(FOUNDATIONS)
         place = (finding.cluster, finding.component, finding.instance, finding.subject)
         return (*finding.urgency, needed, numbers[finding.rule], *place)
 
-    told, covered = inhibit(audit.findings, rules)
+    reported, covered = inhibit(audit.findings, rules)
     units = {rule.id: _unit(rule, audit.rules) for rule in audit.rules.rules}
-    findings = [finding_document(one, rules[one.rule], units[one.rule]) for one in sorted(told, key=order)]
+    findings = [finding_document(one, rules[one.rule], units[one.rule]) for one in sorted(reported, key=order)]
     unknown = _unknown(audit, rules)
     clusters = _clusters(audit, findings, unknown)
     fleet = [entry["severity"] for entry in findings if not entry["cluster"]]
@@ -67,16 +67,13 @@ def health_document(audit: Audit) -> dict[str, Any]:
 
 
 def _unit(rule: Rule, rules: RuleSet) -> str:
-    """The unit of what a rule compares, "" where it compares nothing."""
+    """Return the unit of the value that a rule compares, or "" if it compares none."""
     names = [name for name in (rule.levels.critical, rule.levels.warning) if name] if rule.levels else []
     return rules.thresholds[names[0]].unit if names else ""
 
 
 def finding_document(finding: Finding, rule: Rule, unit: str) -> dict[str, Any]:
-    """One finding with all that there is to say about it. key tells it from all others, also in the next run.
-
-    unit: of its value and threshold.
-    """
+    """Return the entry of a finding. key identifies the finding, also in the next run. unit: of value and threshold."""
     parts = (finding.rule, finding.cluster, finding.component, finding.instance, finding.subject)
     return {
         "key": "|".join(part.replace("|", "/") for part in parts),
@@ -104,7 +101,7 @@ def finding_document(finding: Finding, rule: Rule, unit: str) -> dict[str, Any]:
 
 
 def _unknown(audit: Audit, rules: dict[str, Rule]) -> list[dict[str, Any]]:
-    """What could not be said, and why: one entry a rule, place and reason."""
+    """Return one entry per rule, place and reason that a rule could not be evaluated."""
     entries = []
     for (cluster, component), gaps in sorted(audit.gaps.items()):
         for (rule, _reason), gap in sorted(gaps.items()):
@@ -125,7 +122,7 @@ def _unknown(audit: Audit, rules: dict[str, Rule]) -> list[dict[str, Any]]:
 def _clusters(
     audit: Audit, findings: Sequence[dict[str, Any]], unknown: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Every cluster with its components and their verdicts."""
+    """Return every cluster with its components and their verdicts."""
     verdicts: dict[tuple[str, str], list[str]] = defaultdict(list)
     for place in audit.component_places():
         verdicts[place].append(OK)
@@ -152,7 +149,7 @@ def _clusters(
     for name in names:
         own = verdicts.get((name, ""), []) + [entry["verdict"] for entry in found[name]]
         if not found[name]:
-            own.append(UNKNOWN)  # nothing is there that anything could be said of
+            own.append(UNKNOWN)  # a cluster without components is not healthy
         clusters.append(
             {
                 "cluster": name,
@@ -180,7 +177,7 @@ def _counts(
 
 
 def _rule_counts(audit: Audit) -> list[dict[str, Any]]:
-    """How often each rule had which outcome, so that one that never looked at anything is seen."""
+    """Return the number of each outcome per rule, so that a rule that never had data is visible."""
     sums = {rule.id: [0] * len(OUTCOMES) for rule in audit.rules.rules}
     for counts in audit.tally.values():
         for rule, own in counts.items():
@@ -195,9 +192,9 @@ def _rule_counts(audit: Audit) -> list[dict[str, Any]]:
 
 
 def affected(document: dict[str, Any], severity: str) -> list[dict[str, Any]]:
-    """Return per cluster the components with findings of this severity that stacks can explain: what to capture next.
+    """Return per cluster the components to capture: those with findings of this severity that stacks can explain.
 
-    A rule whose trouble stacks can explain names the scenario to capture. A certificate that ends soon has none.
+    A rule names a scenario if stacks can explain its finding. A certificate that expires soon has none.
     """
     found: dict[str, set[str]] = defaultdict(set)
     for entry in document["findings"]:
@@ -206,21 +203,21 @@ def affected(document: dict[str, Any], severity: str) -> list[dict[str, Any]]:
     return [{"cluster": name, "components": sorted(found[name])} for name in sorted(found)]
 
 
-# Which verdicts make a run fail, under each policy.
+# Policy -> verdicts that make a run fail.
 FAIL_ON = {"none": (), "critical": ("critical",), "warning": ("critical", "warning"), "unknown": VERDICTS[1:]}
 
 
 def failure(document: dict[str, Any], fail_on: str) -> str:
-    """Why the run counts as failed under this policy, or ""."""
+    """Return the message of a run that fails under this policy, or ""."""
     if document["verdict"] not in FAIL_ON[fail_on]:
         return ""
     counts = document["counts"]
     words = [f"{counts[name]} {name}" for name in ("critical", "warning", "unknown") if counts[name]]
     first = next(iter(document["findings"]), None) or next(iter(document["unknown"]), None)
-    told = ", ".join(words) or "no instance was found"
-    return f"The verdict is {document['verdict']}: {told}.{' The first: ' + _said(first) if first else ''}"
+    summary = ", ".join(words) or "no instance was found"
+    return f"The verdict is {document['verdict']}: {summary}.{' The first: ' + _first_line(first) if first else ''}"
 
 
-def _said(entry: dict[str, Any]) -> str:
+def _first_line(entry: dict[str, Any]) -> str:
     place = "/".join(part for part in (entry["cluster"], entry["component"], entry.get("instance", "")) if part)
     return f"{place or 'fleet'}: {entry.get('message') or entry['reason']}"

@@ -16,12 +16,11 @@ from .rules import OVER, Rule
 
 
 def inhibit(findings: Iterable[Finding], rules: dict[str, Rule]) -> tuple[list[Finding], list[tuple[Finding, str]]]:
-    """Of several findings on one trouble only that is told which says most.
+    """Return the findings to report, and [(covered finding, id of a rule that covers it)].
 
-    (told, [(covered, id of a rule that covers it, of one that is told where there is one)])
-
-    A finding is covered where a rule that covers its rule found something of at least the same severity in the same
-    place and on the same subject; one that names no instance (or subject) is about all of them.
+    A finding is covered if a rule that covers its rule has a finding of at least the same severity in the same place
+    and on the same subject. A finding without an instance (or subject) is about all of them. The id is that of a
+    reported finding if there is one.
     """
     findings = list(findings)
     coverers: dict[str, list[str]] = defaultdict(list)
@@ -32,30 +31,30 @@ def inhibit(findings: Iterable[Finding], rules: dict[str, Rule]) -> tuple[list[F
     for one in findings:
         found[one.cluster, one.component, one.rule].append(one)
         found[one.cluster, one.component, one.rule, one.instance].append(one)
-    by = [
-        [other for name in coverers[one.rule] for other in _near(found, one, name) if _says_more(other, one)]
+    coverers_of = [
+        [other for name in coverers[one.rule] for other in _near(found, one, name) if _covers(other, one)]
         for one in findings
     ]
-    told = [one for one, others in zip(findings, by) if not others]
-    names = {id(one) for one in told}
+    reported = [one for one, others in zip(findings, coverers_of) if not others]
+    names = {id(one) for one in reported}
     covered = [
         (one, next((other for other in others if id(other) in names), others[0]).rule)
-        for one, others in zip(findings, by)
+        for one, others in zip(findings, coverers_of)
         if others
     ]
-    return told, covered
+    return reported, covered
 
 
 def _near(found: dict[tuple[str, ...], list[Finding]], one: Finding, rule: str) -> list[Finding]:
-    """What that rule found at the instance of a finding, or at the component as a whole."""
+    """Return the findings of a rule at the instance of a finding, or at its component as a whole."""
     place = (one.cluster, one.component, rule)
     if not one.instance:
         return found.get(place, [])
     return found.get((*place, one.instance), []) + found.get((*place, ""), [])
 
 
-def _says_more(other: Finding, one: Finding) -> bool:
+def _covers(other: Finding, one: Finding) -> bool:
     if other.holds_up == OVER != one.holds_up:
-        return False  # what was says nothing of what is
+        return False  # an ended problem does not explain a current one
     same_subject = other.subject == one.subject or not (other.subject and one.subject)
     return same_subject and VERDICTS.index(other.severity) >= VERDICTS.index(one.severity)

@@ -1,10 +1,13 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An audit for machines: JUnit XML for CI, and the text format of Prometheus for node_exporter. Pure.
+"""Reports for machines: JUnit XML for CI, and the Prometheus text format for node_exporter. Pure.
 
-Both hold text from hostile places: XML has no way to write most control characters, so they are replaced, and label
-values are escaped as the format says (https://prometheus.io/docs/instrumenting/exposition_formats/).
+Both contain untrusted text. XML cannot hold most control characters, so they are replaced. Label values are escaped as
+the format demands (https://prometheus.io/docs/instrumenting/exposition_formats/).
+
+Written by hand instead of with prometheus_client and junitparser: ansible-core brings neither, and both formats are a
+few lines. The tests read the results with prometheus_client and an XML parser.
 """
 
 from __future__ import annotations
@@ -25,10 +28,13 @@ _NOT_XML = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
 def junit(document: dict[str, Any], audit: Audit, fail_on: str) -> bytes:
-    """One suite a cluster, one case a rule and component. What makes the run fail under this policy is a failure, or an
-    error where it could not be evaluated; what could not be evaluated otherwise is skipped, never passed."""
+    """Return a suite per cluster with a case per rule and component.
+
+    A finding that makes the run fail under this policy is a failure, and a gap that does so an error. Other gaps are
+    skipped cases, never passed ones.
+    """
     cases = _cases(document, audit)
-    # Suite by suite, so that only one of them is held as a tree.
+    # Suite by suite, so that only one of them is in memory as a tree.
     suites = (
         ElementTree.tostring(_suite(name, cases[name], document, FAIL_ON[fail_on]), encoding="utf-8")
         for name in sorted(cases)
@@ -38,7 +44,7 @@ def junit(document: dict[str, Any], audit: Audit, fail_on: str) -> bytes:
 
 
 def _cases(document: dict[str, Any], audit: Audit) -> dict[str, dict[tuple[str, str], dict[str, list[Any]]]]:
-    """suite -> (component, rule) -> its findings and gaps."""
+    """Return suite -> (component, rule) -> its findings and gaps."""
     cases: dict[str, dict[tuple[str, str], dict[str, list[Any]]]] = defaultdict(dict)
 
     def case(cluster: str, component: str, rule: str) -> dict[str, list[Any]]:
@@ -70,7 +76,7 @@ def _suite(name: str, cases: Any, document: dict[str, Any], failing: Iterable[st
 
 
 def _fill(case: Any, parts: dict[str, list[Any]], failing: Iterable[str]) -> str:
-    """Add to a case what came of it; the kind of element that decides, "" where it passed."""
+    """Add the result to a case. Return the kind of its element, or "" if it passed."""
     found, gaps = parts[FOUND], parts[UNKNOWN]
     lines = [f"{entry['severity']}: {entry['instance'] or entry['component']}: {entry['message']}" for entry in found]
     reasons = [f"{entry['reason']} ({entry['first'] or '-'})" for entry in gaps]
@@ -96,7 +102,7 @@ def _text(lines: Iterable[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that XML can hold and that stays on its line."""
+    """Return one line of text that XML can hold."""
     return _NOT_XML.sub("?", printable(text))
 
 
@@ -112,7 +118,7 @@ _HELP = {
 
 
 def prometheus(document: dict[str, Any]) -> str:
-    """The audit in the text format, for the textfile collector of node_exporter."""
+    """Return the audit in the text format, for the textfile collector of node_exporter."""
     lines = []
     for name, samples in _metrics(document).items():
         lines += [f"# HELP {name} {_HELP[name]}", f"# TYPE {name} gauge"]
@@ -147,7 +153,7 @@ def _components(document: dict[str, Any]) -> Iterator[tuple[dict[str, str], dict
 
 
 def _labels(labels: dict[str, str]) -> str:
-    """{name="value",…}; a value's backslashes and quotes escaped, and no line breaks or other control characters."""
+    """Return {name="value",…} with backslashes and quotes escaped and control characters replaced."""
     if not labels:
         return ""
     pairs = []

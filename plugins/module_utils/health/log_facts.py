@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What rules see of a log besides its counts: what a pattern means, whether a trouble is over, and for how long. Pure.
+"""Facts that rules need of a log besides its counts: meaning of patterns, and whether a problem has ended. Pure.
 
-A service's watchdog writes every 30 s while a pool is busy, so a trouble of which nothing came for five rounds has
-ended, if the log went on or the service answered meanwhile (cloudpods pkg/appsrv/workers_watchdog.go).
+The watchdog of a service writes a line every 30 s while a pool is busy (cloudpods pkg/appsrv/workers_watchdog.go). A
+problem has ended if its lines are missing for five rounds while the log goes on or the service answers.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from .elapsed import seconds_between
 
 PAUSE_SECONDS = 150.0
 CYCLE_SECONDS = 30.0
-# Starts of a service count as one loop within so many seconds: for so long the kubelet remembers a crash.
+# Starts within this time are one crash loop: the kubelet resets its back-off after 10 minutes.
 LOOP_SECONDS = 600.0
-# A service with several ports says more than once that it listens.
+# A service with several ports logs one start more than once.
 SAME_START_SECONDS = 10.0
-# Clocks of logs are off by whole quarters of an hour where the service has another time zone.
+# If a service has another time zone, the timestamps of its log are off by quarters of an hour.
 _ZONE_STEP_SECONDS = 840.0
 
 _PATTERNS = {pattern.id: pattern for pattern in LOG_PATTERNS}
@@ -29,20 +29,20 @@ _PATTERNS = {pattern.id: pattern for pattern in LOG_PATTERNS}
 def add_log_facts(log: dict[str, Any], workers: dict[str, Any] | None, answered_at: str) -> None:
     """Complete the document of a log.
 
-    Its patterns get `weight`, `meaning` and `episode`, its busy pools `seconds` and what they do now (null where that
-    is not known), both whether they are over, and the log how often the service began anew.
+    Patterns get `weight`, `meaning` and `episode`; busy pools get `seconds` and their current figures (null if not
+    known). Both get `over_seconds`. The log gets the number of recent starts of the service.
 
-    workers: the newest worker_stats. answered_at: a moment at which the service answered, soon after the log was read;
-    "" where it did not.
+    workers: the newest worker_stats. answered_at: a time soon after the log was read at which the service answered, or
+    "" if it did not.
     """
     end = log["last"]
     for pattern in log["patterns"]:
         known = _PATTERNS.get(pattern["id"])
         pattern["weight"], pattern["meaning"] = (known.severity, known.meaning) if known else ("warning", pattern["id"])
-        episode = pattern["episode"] or _whole(pattern)
+        episode = pattern["episode"] or _all_lines(pattern)
         episode["over_seconds"] = _over_seconds(episode["last"], end, answered_at)
         episode["when"] = _when(episode)
-        # Pools are counted over all lines.
+        # Pools are counted over all lines, not by episode.
         whole = episode["count"] == pattern["count"]
         episode["pools"] = [pool["name"] for pool in pattern["pools"] if pool["name"]] if whole else []
         pattern["episode"] = episode
@@ -57,17 +57,17 @@ def add_log_facts(log: dict[str, Any], workers: dict[str, Any] | None, answered_
     log["starts_close"] = _starts_close(log["starts"])
 
 
-def _whole(pattern: dict[str, Any]) -> dict[str, Any]:
-    """The episode of a document that has none: all lines, as far as is known of them."""
-    # A sample is of the first lines: with the time of the last one it would be a sentence made of two truths.
+def _all_lines(pattern: dict[str, Any]) -> dict[str, Any]:
+    """Return an episode of all lines, for a document of an older release without episodes."""
+    # The sample is one of the first lines. It must not be shown with the time of the last one.
     line = pattern["samples"][0] if pattern["samples"] else ""
     return {"count": pattern["count"], "first": pattern["first"], "last": pattern["last"], "line": line}
 
 
 def _over_seconds(last: str, end: str, answered_at: str) -> float | None:
-    """How many seconds ago a trouble of the log ended; null while it lasts, or where that is not known.
+    """Return how many seconds ago a problem in the log ended, or None if it lasts or this is not known.
 
-    A log that ends with the trouble proves nothing: the process may be frozen. Unless it answered after that.
+    A log that ends with the problem proves nothing, since the process may be frozen. An answer after that does.
     """
     passed = [seconds_between(last, end)] if end else []
     silent = seconds_between(end or last, answered_at) if answered_at else None
@@ -78,7 +78,7 @@ def _over_seconds(last: str, end: str, answered_at: str) -> float | None:
 
 
 def _when(episode: dict[str, Any]) -> str:
-    """The time of an episode, for people; "" where it is not known."""
+    """Return the time of an episode for display, or "" if it is not known."""
     first, last = episode["first"], episode["last"]
     if not last:
         return ""
@@ -89,7 +89,7 @@ def _when(episode: dict[str, Any]) -> str:
 
 
 def _starts_close(starts: list[str]) -> int:
-    """How often the service began within LOOP_SECONDS before its last start."""
+    """Return the number of starts within LOOP_SECONDS before the last start, including it."""
     counted: list[str] = []
     for start in starts:
         if not counted or (seconds_between(counted[-1], start) or 0.0) >= SAME_START_SECONDS:

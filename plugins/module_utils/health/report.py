@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people read of an audit: the closing table, and health.md. Pure; the texts come from hostile places."""
+"""Reports for people: the closing table, and health.md. Pure. All texts are untrusted."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .rule_messages import format_quantity, shorten
 
 TABLE_LINES = 60
 _CELL = 120
-# The rank of what has no finding, behind all that have one.
+# Rank of rows without a finding: after all others.
 _NOT_FOUND = sys.maxsize
 
 
 def table(document: dict[str, Any]) -> list[str]:
-    """The closing lines: each component that is not ok with its worst finding, then the verdict on all of it.
+    """Return the closing lines: each component that is not ok with its worst finding, then the overall verdict.
 
-    The first line is of the worst finding of all, in the order in which the document has them.
+    Rows are in the order of the findings in the document, the worst first.
     """
     heads = ["verdict", "cluster", "component", "instances", "critical", "warning", "unknown", "finding"]
     rows, fine = [], 0
@@ -60,8 +60,7 @@ def table(document: dict[str, Any]) -> list[str]:
 
 
 def _first_words(document: dict[str, Any]) -> dict[tuple[str, str], tuple[int, str]]:
-    """Per component the message of its worst finding (they stand in that order), or why nothing can be said; and its
-    place in that order."""
+    """Return per component the message of its first finding, or of its first gap, and its rank in the document."""
     words: dict[tuple[str, str], tuple[int, str]] = {}
     for rank, entry in enumerate([*document["findings"], *document["unknown"]]):
         place = (entry["cluster"], entry["component"])
@@ -82,7 +81,7 @@ def _closing(document: dict[str, Any]) -> list[str]:
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """The report, in Markdown."""
+    """Return the report as Markdown."""
     collected = document["collected"]
     lines = ["# Health of Cloudpods services", ""]
     lines += [f"- {line}" for line in _closing(document)]
@@ -98,7 +97,7 @@ def markdown(document: dict[str, Any]) -> str:
         ),
     )
     lines += [
-        f"\n{inline(cluster['cluster'])} brought nothing: {inline(cluster['error'])}"
+        f"\n{inline(cluster['cluster'])} gave no data: {inline(cluster['error'])}"
         for cluster in document["clusters"]
         if cluster["error"]
     ]
@@ -137,7 +136,7 @@ def _finding_lines(entry: dict[str, Any], compared: bool) -> list[str]:
     lines.append(f"- rule: {inline(entry['rule'])} ({inline(entry['reference'])})")
     lines.append(f"- advice: {inline(' '.join(entry['advice'].split()))}")
     if entry["capture_next"]:
-        # As code, in which nothing is marked up: it is to be pasted.
+        # As a code block, so that it can be pasted.
         lines += ["- capture next:", "", f"      {printable(entry['capture_next'])}"]
     return [*lines, ""]
 
@@ -145,22 +144,22 @@ def _finding_lines(entry: dict[str, Any], compared: bool) -> list[str]:
 def _covered(covered: Sequence[dict[str, Any]]) -> list[str]:
     if not covered:
         return []
-    lines = ["## Further signs of the same troubles", ""]
+    lines = ["## Further signs of the same problems", ""]
     rows = ((_place(entry), entry["severity"], entry["message"], entry["covered_by"]) for entry in covered)
-    return [*lines, *_markdown_table(("where", "severity", "what", "told by"), rows), ""]
+    return [*lines, *_markdown_table(("where", "severity", "what", "see"), rows), ""]
 
 
 def _lost(baseline: dict[str, Any] | None) -> list[str]:
     if not baseline or not baseline["lost"]:
         return []
-    words = {GONE: "gone", NOT_SEEN: "not seen again, but could not be looked for"}
-    lines = ["## No more found", ""]
+    words = {GONE: "gone", NOT_SEEN: "not evaluated this time"}
+    lines = ["## Not found again", ""]
     rows = ((_place(entry), entry["severity"], entry["message"], words[entry["change"]]) for entry in baseline["lost"])
     return [*lines, *_markdown_table(("where", "severity then", "what", "now"), rows), ""]
 
 
 def _unknown(unknown: Sequence[dict[str, Any]]) -> list[str]:
-    """What could not be said, one line a place and reason."""
+    """Return the table of gaps, one line per place and reason."""
     if not unknown:
         return []
     rules: dict[tuple[str, str, str], list[str]] = {}
@@ -170,9 +169,9 @@ def _unknown(unknown: Sequence[dict[str, Any]]) -> list[str]:
         rules.setdefault(key, []).append(entry["rule"])
         instances[key] = max(instances[key], entry["instances"])
     lines = [
-        "## What could not be said",
+        "## Not evaluated",
         "",
-        "These rules were not evaluated, which does not mean that all is well.",
+        "These rules had no data to evaluate. Their silence does not mean that all is well.",
         "",
     ]
     rows = (

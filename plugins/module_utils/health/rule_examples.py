@@ -1,11 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The examples that rules carry: each is made into documents as they are collected, and has to come out as it says.
+"""Runner of the examples in rules: each is an audit of a few documents with an expected result. Pure.
 
-Pure. An example says what it `expect`s (warning, critical, silent, unknown or not_applicable, and with `message` the
-words of the first finding), and gives `status` (one instance) or `statuses`, `cluster` or `clusters`: documents of the
-formats that audits read, of which it has to write only what matters.
+Keys of an example: `expect` (warning, critical, silent, unknown or not_applicable), `message` (the text of the first
+finding), and documents as audits read them: `status` or `statuses`, `cluster` or `clusters`. Keys of a document that do
+not matter may be left out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _AT = "2026-01-02T03:59:00.000Z"
 
 
 def failed_examples(rules: RuleSet) -> list[str]:
-    """One line for each example that does not come out as it says, or cannot be understood."""
+    """Return one line for each example that fails or is malformed."""
     problems = []
     for rule in rules.rules:
         alone = RuleSet((rule,), rules.thresholds)
@@ -39,7 +39,7 @@ def failed_examples(rules: RuleSet) -> list[str]:
 
 
 def _failure(rules: RuleSet, rule: Rule, example: Any) -> str:
-    """What is wrong with an example, or ""."""
+    """Return the error of an example, or ""."""
     if not isinstance(example, dict) or not set(example) <= _KEYS:
         return f"it has to be a mapping with keys of {', '.join(sorted(_KEYS))}"
     if example.get("expect") not in EXPECTATIONS:
@@ -72,7 +72,7 @@ def _outcome(audit: Audit, rule: Rule) -> str:
 
 
 def _audit(rules: RuleSet, rule: Rule, example: dict[str, Any]) -> Audit:
-    """An audit with this rule alone, of the example's documents."""
+    """Return the audit of the example's documents with this rule alone."""
     audit = Audit(rules, rules.values({}), _NOW)
     clusters = example.get("clusters", [example["cluster"]] if "cluster" in example else [{}])
     for given in clusters:

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the data that a rule needs is there. Pure.
+"""Availability of the data that rules need. Pure.
 
-A rule that finds nothing without its data has not found that all is well: that is the difference between ok and
-unknown, and it is made here.
+A rule that finds nothing because its data is missing does not show that all is well. This file makes the difference
+between ok and unknown.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from .documents import InstanceStatus
 READY, GAP, NOT_ASKED = "ready", "gap", "not_asked"
 
 WORKLOADS, DISCOVERY = "workloads", "discovery"
-# What an instance can be asked for, and an access point.
+# Data of an instance, and data of an access point.
 OF_INSTANCE = (*SAMPLED, WINDOW, CERTIFICATE, LOG)
 OF_CLUSTER = (WORKLOADS, DISCOVERY)
 
-# Nothing is expected of these any more; that they are there at all is for a rule about states to judge.
+# No data is expected of instances in these states. Rules about states report that they exist.
 ENDED = (State.TERMINATING.value, State.TERMINATED.value)
-# It was not asked for, because this component, or this way of reaching it, does not have it.
-_NOT_TO_BE_HAD = (Reason.NOT_OFFERED.value, Reason.NO_CERTIFICATE.value, Reason.HTTP_ONLY.value)
+# Reasons that mean that the component, or the transport, does not offer the data.
+_NOT_OFFERED = (Reason.NOT_OFFERED.value, Reason.NO_CERTIFICATE.value, Reason.HTTP_ONLY.value)
 
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether the data that a rule needs is there. NOT_ASKED: it was neither asked for nor is it to be had here.
+    """Availability of the data that a rule needs. NOT_ASKED: it was not requested, or is not offered here.
 
-    decisive: without it, not even what a rule finds can be believed. What could not be listed is not missing, and a
-    restart is not growth.
+    decisive: even findings of the rule would be wrong without the data. For example, what could not be listed is not
+    missing, and a restart is not growth.
     """
 
     state: str
@@ -49,7 +49,7 @@ NOT_REQUESTED = Availability(NOT_ASKED)
 
 
 def availability(status: InstanceStatus, needs: Sequence[str]) -> Availability:
-    """Whether one instance's document holds everything that is needed of it."""
+    """Return whether the document of an instance has all the data that a rule needs."""
     found = [_NEEDS.get(need, _endpoint)(status, need, needs) for need in needs]
     if any(one.state == NOT_ASKED for one in found):
         return NOT_REQUESTED
@@ -57,17 +57,19 @@ def availability(status: InstanceStatus, needs: Sequence[str]) -> Availability:
 
 
 def missing_sign_of_life(status: InstanceStatus) -> str:
-    """Why nothing shows that the instance works, "" where something does: an answer, a certificate, or a line of its
-    log. A process that is frozen is called running, and its silence breaks no rule."""
+    """Return why there is no sign that the instance works, or "" if there is an answer, a certificate or a log line.
+
+    The state of a frozen process is running, and no rule matches its silence.
+    """
     document = status.document
     log = document[LOG]
     if status.instance["state"] in ENDED or any(status.times_read.values()) or document[CERTIFICATE] is not None:
         return ""
     if log is None:
-        return "nothing was read of it"
+        return "no data was read from it"
     if log["patterns"] or log["busy"] or (log["bytes"] if log["lines"] is None else log["lines"]):
         return ""
-    return f"nothing shows that it works: it wrote no line within {duration(log['seconds'])}, and gave no other answer"
+    return f"no sign that it works: it logged nothing within {duration(log['seconds'])}, and answered no request"
 
 
 def _endpoint(status: InstanceStatus, need: str, _needs: Sequence[str]) -> Availability:
@@ -88,12 +90,12 @@ def _log(status: InstanceStatus, need: str, needs: Sequence[str]) -> Availabilit
 def _lookup(status: InstanceStatus, need: str, value: Any) -> Availability:
     if need in status.broken:
         return Availability(GAP, f"{need} is malformed: {status.broken[need]}")
-    # Of a service with several databases, "db_stats/<name>" may be missing where db_stats is not.
+    # If a service has several databases, "db_stats/<name>" may be missing although db_stats is there.
     missing = [entry for entry in status.document["missing"] if entry["endpoint"].partition("/")[0] == need]
     if value is not None:
         named = [entry for entry in missing if entry["newest"] and entry["endpoint"] != need]
         return Availability(GAP, f"{named[0]['endpoint']} was not read ({named[0]['reason']})") if named else AVAILABLE
-    if status.instance["state"] in ENDED or any(entry["reason"] in _NOT_TO_BE_HAD for entry in missing):
+    if status.instance["state"] in ENDED or any(entry["reason"] in _NOT_OFFERED for entry in missing):
         return NOT_REQUESTED
     if missing:
         return Availability(GAP, f"{need} was not read ({missing[-1]['reason']})")
@@ -103,14 +105,14 @@ def _lookup(status: InstanceStatus, need: str, value: Any) -> Availability:
 
 
 def _window(status: InstanceStatus, _need: str, needs: Sequence[str]) -> Availability:
-    """The window, with what the needed endpoints say in it."""
+    """Return whether the window is there and compares the endpoints that a rule needs."""
     window = status.document["window"]
     if WINDOW in status.broken:
         return Availability(GAP, f"window is malformed: {status.broken[WINDOW]}")
     if status.instance["state"] in ENDED or not status.windowed:
         return NOT_REQUESTED
     if window is None:
-        return Availability(GAP, "there are no two samples to compare")
+        return Availability(GAP, "there are not two samples to compare")
     if window["reset"]:
         return Availability(GAP, "it restarted between the samples", decisive=True)
     compared = [need for need in needs if need in WINDOW_SIGN]
@@ -128,9 +130,9 @@ _NEEDS: dict[str, Callable[[InstanceStatus, str, Sequence[str]], Availability]] 
 
 
 def cluster_availability(cluster: dict[str, Any] | None, needs: Sequence[str], unusable: int = 0) -> Availability:
-    """Whether an access point told what is needed of it: `discovery` (it could look everywhere), `workloads`.
+    """Return whether an access point has the data that a rule needs: complete `discovery`, `workloads`.
 
-    cluster: None where it said nothing. unusable: how many documents of the cluster cannot be used.
+    cluster: its document, or None. unusable: the number of malformed documents of the cluster.
     """
     if not set(OF_CLUSTER) & set(needs):
         return AVAILABLE
@@ -140,14 +142,14 @@ def cluster_availability(cluster: dict[str, Any] | None, needs: Sequence[str], u
     elif WORKLOADS in needs and not cluster["workloads_known"]:
         reason = "the Deployments and DaemonSets could not be listed"
     elif DISCOVERY in needs and cluster["problems"]:
-        reason = f"not every place could be looked at ({cluster['problems'][0]['reason']})"
+        reason = f"discovery was not complete ({cluster['problems'][0]['reason']})"
     elif DISCOVERY in needs and unusable:
-        reason = f"documents that cannot be used: {unusable}"
+        reason = f"unusable documents: {unusable}"
     return Availability(GAP, reason, decisive=True) if reason else AVAILABLE
 
 
 def overall(found: Sequence[Availability]) -> Availability:
-    """Whether what is needed of several instances is there: of all that could have it, or it is a gap."""
+    """Return whether all instances that can have the data have it."""
     asked = [one for one in found if one.state != NOT_ASKED]
     if not asked:
         return NOT_REQUESTED

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages of rules and the values in them, for people: figures with units, long texts without their middle.
+"""Messages of rules, and values formatted for people: quantities with units, long texts without their middle. Pure.
 
-Pure. A message is text with fields: {field}, or {field:form} with a form of FORMS. What stands in [[ ]] is left out
-where one of its fields is missing or empty. docs/rules.md describes this to those who write rules.
+A message is text with fields: {field}, or {field:form} with a form of FORMS. A part in [[ ]] is left out if one of its
+fields is missing or empty. docs/rules.md describes the syntax for authors of rules.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any, Callable, Iterator
 
 from ..text import duration, printable
 
-# A longer text loses its middle: an error of a database ends in its code, behind the statement.
+# A longer text loses its middle. The end matters: a database error ends with its code, after the statement.
 LONGEST = 400
 _MIDDLE = " … "
 _LISTED = 5
-# Stands for a field that is missing where a message needs it.
+# Shown for a missing field that a message needs.
 MISSING = "unknown"
 
 _OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
@@ -45,7 +45,7 @@ def format_ratio(ratio: float) -> str:
 
 
 def format_number(number: float) -> str:
-    """Format a number with no more digits than tell something, and never as a power of ten."""
+    """Format a number with up to three significant digits below 1000, never as a power of ten."""
     if isinstance(number, int):
         return str(number)
     if not math.isfinite(number):
@@ -55,7 +55,7 @@ def format_number(number: float) -> str:
     return f"{number:.3g}" if abs(number) >= 0.001 else f"{number:.3f}"
 
 
-# How a message may show a field that is a number.
+# Form -> formatter of a field that is a number.
 FORMS: dict[str, Callable[[float], str]] = {
     "seconds": duration,
     "milliseconds": lambda value: duration(value / 1000),
@@ -63,12 +63,12 @@ FORMS: dict[str, Callable[[float], str]] = {
     "bytes": format_bytes,
     "percent": format_ratio,
 }
-# The unit of a threshold -> the form in which it is shown. Others are shown as a number and the unit.
+# Unit of a threshold -> its form. Other units are shown as the number and the unit.
 _OF_UNIT = {"seconds": "seconds", "ms": "milliseconds", "days": "days", "bytes": "bytes"}
 
 
 def format_quantity(value: Any, unit: str) -> str:
-    """A figure that a rule compared, with the unit of its threshold. A ratio has none."""
+    """Format a value that a rule compared, with the unit of its threshold. A ratio has no unit."""
     if not _is_number(value):
         return display(value)
     if unit in _OF_UNIT:
@@ -77,7 +77,7 @@ def format_quantity(value: Any, unit: str) -> str:
 
 
 def shorten(text: str, longest: int = LONGEST) -> str:
-    """One printable line; a longer text without its middle, since the end of an error often says most."""
+    """Return one printable line. A longer text loses its middle, since errors often end with their cause."""
     if len(text) <= longest:
         return printable(text)
     tail = (longest - len(_MIDDLE)) * 2 // 5
@@ -85,7 +85,7 @@ def shorten(text: str, longest: int = LONGEST) -> str:
 
 
 def display(value: Any) -> str:
-    """A value for people: one printable line that is not long."""
+    """Format a value as one short printable line."""
     if value is None:
         return MISSING
     if isinstance(value, bool):
@@ -103,12 +103,12 @@ def _is_number(value: Any) -> bool:
 
 
 class MessageError(ValueError):
-    """A message is not of the form that the module describes. The text goes on after "the message"."""
+    """A message has a syntax error. The text continues "the message"."""
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Text, and a field after it ("" for none) in a form ("" for as it is)."""
+    """Text, the field after it ("" for none), and its form ("" for unformatted)."""
 
     text: str
     field: str = ""
@@ -117,17 +117,17 @@ class _Part:
 
 @dataclass(frozen=True)
 class Message:
-    """A parsed message: segments of parts, of which the optional ones need all their fields."""
+    """Parsed message: segments of parts. An optional segment needs all its fields."""
 
     segments: tuple[tuple[bool, tuple[_Part, ...]], ...]
 
     @property
     def fields(self) -> set[str]:
-        """The names of all fields in it."""
+        """Names of all fields."""
         return {part.field for _optional, parts in self.segments for part in parts if part.field}
 
     def fill(self, values: dict[str, Any]) -> str:
-        """The message with these values: one printable line without runs of blanks."""
+        """Return the message with these values as one printable line without runs of blanks."""
         made = [
             "".join(part.text + (_formatted(values.get(part.field), part.form) if part.field else "") for part in parts)
             for optional, parts in self.segments
@@ -137,9 +137,9 @@ class Message:
 
 
 def parse_message(source: str) -> Message:
-    """The message of a rule. MessageError says what is wrong with it."""
+    """Parse the message of a rule. Raise MessageError if it is malformed."""
     segments = []
-    # re.split() with a group gives what is outside and inside by turns.
+    # re.split() with a group returns the text outside and inside of [[ ]] in turn.
     for number, text in enumerate(_OPTIONAL.split(source.strip())):
         optional = bool(number % 2)
         parts = tuple(_parts(text))

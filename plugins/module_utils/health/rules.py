@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rules are data: files of YAML, loaded strictly. Pure.
+"""Loader of rules, which are data in YAML files. Pure.
 
-Whatever a rule says that is not understood is an error that names the file and the rule: a rule that is skipped in
-silence would be taken for a rule that found nothing. docs/rules.md describes the form.
+Loading is strict: anything unknown is an error that names the file and the rule. A rule that is skipped silently would
+look like a rule that found nothing. docs/rules.md describes the format.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ INSTANCE, COMPONENT, CLUSTER, FLEET = SCOPES = ("instance", "component", "cluste
 AT_LEAST, AT_MOST = "at_least", "at_most"
 TRANSPORTS = ("kubernetes", "host", "keystone", "url")
 
-# How much a trouble holds up, the worst first: everything that needs the service, a part of it, or nothing yet. Of
-# findings of one severity, that which holds up more is told first. What is over is told last, whatever its rule says.
+# Impact of a problem: it holds up everything that needs the service, a part of it, or nothing yet. Findings of one
+# severity are reported in this order. A problem that has ended (over) is reported last, whatever its rule says.
 EVERYTHING, PART, NOTHING, OVER = "everything", "part", "nothing", "over"
 HOLDS_UP = (EVERYTHING, PART, NOTHING)
 TOLD_ORDER = (*HOLDS_UP, OVER)
 
-# Fields of an item with a meaning of their own, and what messages may name beside the item's fields.
+# Fields of an item with a special meaning, and the fields that every message may use.
 VALUE, SUBJECT = "value", "subject"
-# How many seconds ago it ended, of a trouble that is over; null while it lasts. What is over is a warning at most.
+# Seconds since the problem ended, or null while it lasts. An ended problem is a warning at most.
 OVER_SECONDS = "over_seconds"
 PLACE_FIELDS = ("cluster", "component", "instance")
 _MESSAGE_FIELDS = frozenset((*PLACE_FIELDS, "threshold"))
 
-# What an expression reads of a document -> the need that it has to state.
+# Field that an expression reads -> the need that the rule has to state.
 _WORDS = dict({name: name for name in OF_INSTANCE}, versions="version", workloads=WORKLOADS, absent=DISCOVERY)
 _NAME = re.compile(r"[a-z][a-z0-9_]{2,63}\Z")
 
 
 class RuleError(ValueError):
-    """A file of rules cannot be used as it is. The message names the file, and the rule where there is one."""
+    """A file of rules is wrong. The message names the file and, if there is one, the rule."""
 
     def __init__(self, file: str, place: str, what: str) -> None:
         super().__init__(f"{file}: {place + ': ' if place else ''}{what}")
@@ -56,7 +56,7 @@ class RuleError(ValueError):
 
 @dataclass(frozen=True)
 class Threshold:
-    """A number that rules compare with, and users may set."""
+    """Number that rules compare with and users can set."""
 
     name: str
     default: float
@@ -66,15 +66,14 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Levels:
-    """The severity of an item by its value: at_least or at_most the thresholds of these names ("" where there is
-    none)."""
+    """Severity of an item by its value: at_least or at_most the named thresholds ("" for none)."""
 
     compare: str
     warning: str
     critical: str
 
     def of(self, value: Any, thresholds: dict[str, Any]) -> tuple[str, Any]:
-        """(severity, the threshold that was reached); ("", None) when none was."""
+        """Return (severity, the threshold that was reached), or ("", None)."""
         for severity, name in ((CRITICAL, self.critical), (WARNING, self.warning)):
             if name and (value >= thresholds[name] if self.compare == AT_LEAST else value <= thresholds[name]):
                 return severity, thresholds[name]
@@ -83,10 +82,9 @@ class Levels:
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. components: None for all. severity is "" where levels decide.
+    """One rule. components: None for all. severity: "" if levels decide.
 
-    holds_up: one of HOLDS_UP. covers: ids of rules whose findings at the same place and subject say less, and are not
-    told beside this one's.
+    holds_up: one of HOLDS_UP. covers: ids of rules that a finding of this rule inhibits at the same place and subject.
     """
 
     id: str
@@ -109,7 +107,7 @@ class Rule:
     file: str
 
     def applies_to(self, component: str, transport: str) -> bool:
-        """Whether it is meant for this component, reached in this way. component: "" for the wider scopes."""
+        """Return whether the rule applies to this component and transport. component: "" for wider scopes."""
         if self.transports and transport not in self.transports:
             return False
         return component not in self.exceptions and (self.components is None or component in self.components)
@@ -117,7 +115,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class RuleSet:
-    """All rules of a run, in the order of their files, and the thresholds that they use."""
+    """Rules of a run, in the order of their files, and the thresholds that they use."""
 
     rules: tuple[Rule, ...]
     thresholds: dict[str, Threshold]
@@ -126,7 +124,7 @@ class RuleSet:
         return [rule for rule in self.rules if rule.scope == scope]
 
     def values(self, overrides: dict[str, Any]) -> dict[str, Any]:
-        """The thresholds' values. ValueError names an override that is no number, or of nothing that there is."""
+        """Return the values of the thresholds. Raise ValueError for an unknown override, or one that is no number."""
         values: dict[str, Any] = {name: threshold.default for name, threshold in self.thresholds.items()}
         for name, given in overrides.items():
             if name not in values:
@@ -139,7 +137,7 @@ class RuleSet:
 
 
 def _number(value: Any) -> Any:
-    """A finite number, also one that Ansible handed over as text. ValueError when it is none."""
+    """Return a finite number. Ansible may pass it as text. Raise ValueError for anything else."""
     if isinstance(value, bool):
         raise ValueError("a truth value")
     if not isinstance(value, (int, float)):
@@ -150,7 +148,7 @@ def _number(value: Any) -> Any:
 
 
 def load_rules(sources: Iterable[tuple[str, str]]) -> RuleSet:
-    """The rules of (file name, text) pairs. RuleError at the first thing that is wrong."""
+    """Load rules from (file name, text) pairs. Raise RuleError at the first error."""
     rules: dict[str, Rule] = {}
     thresholds: dict[str, Threshold] = {}
     for file, text in sources:
@@ -166,7 +164,7 @@ def load_rules(sources: Iterable[tuple[str, str]]) -> RuleSet:
                 raise RuleError(file, rule.id, f"there is a rule of that id already, in {rules[rule.id].file}")
             rules[rule.id] = rule
     if not rules:
-        raise RuleError(", ".join(file for file, _text in sources) or "rules", "", "there is no rule at all")
+        raise RuleError(", ".join(file for file, _text in sources) or "rules", "", "there are no rules")
     _check_references(rules, thresholds)
     return RuleSet(tuple(rules.values()), thresholds)
 
@@ -187,13 +185,13 @@ def _parse(file: str, text: str) -> dict[str, Any]:
 def _threshold(file: str, name: Any, given: Any) -> Threshold:
     place = f"threshold {name}"
     if not isinstance(name, str) or not _NAME.match(name):
-        raise RuleError(file, place, "its name has to be of small letters, digits and underscores")
+        raise RuleError(file, place, "its name has to consist of lower-case letters, digits and underscores")
     _check_keys(file, place, given, {"default": (int, float), "unit": str, "what": str}, {})
     return Threshold(name, given["default"], given["unit"], given["what"])
 
 
 def _check_keys(file: str, place: str, given: Any, needed: dict[str, Any], optional: dict[str, Any]) -> None:
-    """RuleError when it is not an object with the needed keys, of others only the optional ones, and of these types."""
+    """Raise RuleError unless this is a mapping with the needed keys, no unknown keys, and values of these types."""
     if not isinstance(given, dict):
         raise RuleError(file, place, "has to be a mapping")
     for key in needed:
@@ -233,7 +231,7 @@ _OPTIONAL: dict[str, Any] = {
 
 
 class _RuleReader:
-    """One rule of a file, read strictly."""
+    """Strict reader of one rule of a file."""
 
     def __init__(self, file: str, given: Any, own_components: Sequence[Any]) -> None:
         self._file = file
@@ -248,7 +246,7 @@ class _RuleReader:
         given = self._given
         _check_keys(self._file, self._place, given, _NEEDED, _OPTIONAL)
         if not _NAME.match(given["id"]):
-            raise self._error("'id' has to be of small letters, digits and underscores")
+            raise self._error("'id' has to consist of lower-case letters, digits and underscores")
         self._one_of("scope", given["scope"], SCOPES)
         if "scenario" in given:
             self._one_of("scenario", given["scenario"], SCENARIOS)
@@ -330,7 +328,7 @@ class _RuleReader:
             raise self._error(f"'message' {error}") from error
         for field in sorted(message.fields - known):
             may = ", ".join(f"{{{name}}}" for name in sorted(known))
-            raise self._error(f"'message' has {{{field}}}; what it may have is, just so: {may}")
+            raise self._error(f"'message' has {{{field}}}; allowed are only: {may}")
         return message
 
     def _applies_to(self) -> tuple[frozenset[str] | None, frozenset[str], frozenset[str]]:
@@ -348,7 +346,7 @@ class _RuleReader:
 
 
 def _check_references(rules: dict[str, Rule], thresholds: dict[str, Threshold]) -> None:
-    """RuleError where a rule refers to what is not there, or where a threshold is for nothing."""
+    """Raise RuleError if a rule refers to something unknown, or a threshold is unused."""
     used = set()
     for rule in rules.values():
         named = set(rule.expression.thresholds)
@@ -357,7 +355,7 @@ def _check_references(rules: dict[str, Rule], thresholds: dict[str, Threshold]) 
             raise RuleError(rule.file, rule.id, f"there is no threshold '{name}'")
         for name in rule.covers:
             if name not in rules or name == rule.id:
-                raise RuleError(rule.file, rule.id, f"'covers' names '{name}', which is no other rule")
+                raise RuleError(rule.file, rule.id, f"'covers' names '{name}', which is not another rule")
         used |= named
     for rule in rules.values():
         if rule.id in _reached(rules, rule.covers):

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""YAML, strictly: no key twice, no other tags than YAML's own, no nesting without end. Pure."""
+"""Strict YAML: no duplicate keys, no custom tags, bounded nesting. Pure."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ try:
 
     _BASE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 except ImportError:
-    # Modules say so before they call anything of this (libraries.py).
+    # Modules report the missing library before they call anything here (libraries.py).
     HAS_YAML = False
     _BASE = object
 else:
     HAS_YAML = True
 
-# libyaml's composer calls itself for each level: at some ten thousand of them it ends Python by a segmentation fault.
-MOST_NESTED = 100
+# libyaml's composer recurses at each level: some ten thousand levels crash Python with a segmentation fault.
+MAX_NESTING = 100
 _MERGE = "tag:yaml.org,2002:merge"
 
 
 class _Loader(_BASE):  # type: ignore[misc,valid-type]
-    """YAML's safe loader, which refuses a key that is there twice: of the two, one would be lost in silence."""
+    """Safe loader that refuses duplicate keys, since YAML would silently drop one of the two."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         keys = [self.construct_object(key, deep=True) for key, _value in node.value if key.tag != _MERGE]
@@ -37,7 +37,7 @@ class _Loader(_BASE):  # type: ignore[misc,valid-type]
 
 
 def load_yaml(text: str) -> Any:
-    """The one document of a text. ValueError says what is wrong with it."""
+    """Return the single document of a text. Raise ValueError if it is malformed."""
     try:
         _check_nesting(text)
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
@@ -52,5 +52,5 @@ def _check_nesting(text: str) -> None:
             depth += 1
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             depth -= 1
-        if depth > MOST_NESTED:
-            raise ValueError(f"it is nested more than {MOST_NESTED} levels deep")
+        if depth > MAX_NESTING:
+            raise ValueError(f"it is nested more than {MAX_NESTING} levels deep")

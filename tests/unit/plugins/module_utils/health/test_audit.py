@@ -136,7 +136,7 @@ def test_a_figure_that_is_missing_is_unknown():
     )
     document = health_of(loaded, cluster(), status())
     assert document["verdict"] == "unknown"
-    assert document["unknown"][0]["reason"] == "a figure that it compares is missing"
+    assert document["unknown"][0]["reason"] == "a value that the rule compares is missing"
 
 
 def test_a_rule_that_cannot_be_evaluated_is_unknown_and_says_why():
@@ -220,7 +220,7 @@ def test_an_access_point_that_brought_nothing_is_unknown():
 def test_without_the_word_of_the_access_point_the_way_is_not_known():
     only_kubernetes = rule(applies_to={"transports": ["kubernetes"]})
     document = health_of(rules_of(only_kubernetes), status())
-    assert document["unknown"][0]["reason"] == "it is not known how this was reached"
+    assert document["unknown"][0]["reason"] == "the transport by which it was reached is not known"
     assert health_of(rules_of(only_kubernetes), status(transport="kubernetes"))["verdict"] == "ok"
     assert health_of(rules_of(only_kubernetes), cluster(transport="host"), status())["verdict"] == "unknown"
 
@@ -237,7 +237,7 @@ def test_a_second_document_does_not_hide_an_instance(restarts):
     document = health_of(rules_of(RESTARTED), cluster(), *(status(instance(restarts=number)) for number in restarts))
     assert document["counts"]["instances"] == 1
     assert told(document) == [("warning", "some_rule")]
-    assert document["unknown"][0]["reason"] == "two documents tell of this instance, and they differ"
+    assert document["unknown"][0]["reason"] == "there are two documents of this instance, and they differ"
     forged = health_of(rules_of(RESTARTED), cluster(), status(), status(instance(image="other")))
     assert (told(forged), forged["verdict"]) == ([], "unknown")
 
@@ -454,7 +454,7 @@ def test_an_instance_of_which_nothing_was_read_is_unknown():
     etcd = status(instance("etcd", "etcd-1", ready=False), log=None)
     document = health_of(rules_of(RESTARTED), cluster(transport="keystone", components=["etcd"]), etcd)
     assert document["clusters"][0]["components"][0]["verdict"] == "unknown"
-    assert [entry["reason"] for entry in document["unknown"]] == ["nothing was read of it"]
+    assert [entry["reason"] for entry in document["unknown"]] == ["no data was read from it"]
 
 
 ALIVE = {"seconds": 600, "bytes": 10, "lines": 1, "patterns": []}

@@ -204,10 +204,9 @@ def test_a_link_out_of_a_part_is_not_followed(tmp_path, rules):
     assert (document["verdict"], told(document)) == ("unknown", [])
 
 
-def test_a_document_that_is_too_large_is_not_read(tmp_path, rules, monkeypatch):
-    monkeypatch.setattr(check_module, "MAX_DOCUMENT", 2000)
+def test_a_document_that_is_too_large_is_not_read(tmp_path, rules):
     part = make_part(tmp_path / "part", dict(TWO[0], filler="x" * 3000), TWO[1])
-    document = run(rules, part)
+    document = run(rules, part, max_document=2000)
     assert [one["place"] for one in document["problems"]] == ["c/region/region-1/status.json"]
     assert document["verdict"] == "unknown"
 

@@ -47,7 +47,7 @@ NEEDS = [
     ),
     (TWICE, ["db_stats", "window"], READY, ""),
     ({**TWICE, "window": {**WINDOW, "reset": True}}, ["db_stats", "window"], GAP, "it restarted"),
-    ({**TWICE, "window": None}, ["db_stats", "window"], GAP, "no two samples"),
+    ({**TWICE, "window": None}, ["db_stats", "window"], GAP, "not two samples"),
     ({**TWICE, "window": {**WINDOW, "requests": None}}, ["db_stats", "window"], READY, ""),
     # In the window, an empty list may also mean that it was read once only.
     (
@@ -61,7 +61,7 @@ NEEDS = [
         {"samples": [{"ping": PING}], "missing": [{"endpoint": "ping", "sample": 2, "reason": "gone"}]},
         ["ping", "window"],
         GAP,
-        "no two samples",
+        "not two samples",
     ),
     ({"log": {"seconds": 1, "patterns": []}}, ["log"], READY, ""),
     ({"log": {"seconds": 1, "patterns": [], "truncated": True}}, ["log"], GAP, "only the newest part"),
@@ -86,7 +86,7 @@ def test_tells_whether_an_instance_has_what_a_rule_needs(more, needs, state, rea
         (cluster(workloads_known=False), ["workloads"], 0, "could not be listed"),
         (cluster(workloads_known=False), ["discovery"], 0, ""),
         (cluster(problems=[{"place": "p", "reason": "forbidden", "message": ""}]), ["discovery"], 0, "(forbidden)"),
-        (cluster(), ["discovery"], 2, "documents that cannot be used: 2"),
+        (cluster(), ["discovery"], 2, "unusable documents: 2"),
     ],
 )
 def test_tells_whether_an_access_point_reported_what_a_rule_needs(known, needs, unusable, reason):

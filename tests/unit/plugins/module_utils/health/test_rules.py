@@ -29,7 +29,7 @@ BAD_RULES = [
     ({"message": None}, {}, "some_rule: lacks 'message'"),
     ({"advice": ""}, {}, "some_rule: 'advice' has to be a text, and not empty"),
     ({"title": 3}, {}, "some_rule: 'title' has to be a text"),
-    ({"id": "Some Rule"}, {}, "Some Rule: 'id' has to be of small letters"),
+    ({"id": "Some Rule"}, {}, "Some Rule: 'id' has to consist of lower-case letters"),
     ({"scope": "world"}, {}, "some_rule: 'scope' is 'world'"),
     ({"scenario": "flood"}, {}, "some_rule: 'scenario' is 'flood'"),
     ({"severity": "fatal"}, {}, "some_rule: 'severity' is 'fatal'"),
@@ -128,7 +128,7 @@ def test_ids_and_thresholds_are_there_once():
 
 
 def test_no_rules_at_all_is_an_error():
-    with pytest.raises(RuleError, match="there is no rule at all"):
+    with pytest.raises(RuleError, match="there are no rules"):
         load_rules([])
 
 

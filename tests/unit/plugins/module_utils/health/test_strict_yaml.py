@@ -10,7 +10,7 @@ import sys
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health import strict_yaml
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.strict_yaml import MOST_NESTED, load_yaml
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.strict_yaml import MAX_NESTING, load_yaml
 
 DEEP = {
     "lists": "[" * 50_000 + "]" * 50_000,
@@ -32,9 +32,9 @@ def test_deep_nesting_is_refused(text):
 
 
 def test_what_people_write_is_far_from_the_limit():
-    assert load_yaml("[" * MOST_NESTED + "]" * MOST_NESTED) is not None
+    assert load_yaml("[" * MAX_NESTING + "]" * MAX_NESTING) is not None
     with pytest.raises(ValueError, match="nested more than"):
-        load_yaml("[" * (MOST_NESTED + 1) + "]" * (MOST_NESTED + 1))
+        load_yaml("[" * (MAX_NESTING + 1) + "]" * (MAX_NESTING + 1))
 
 
 @pytest.mark.parametrize(
