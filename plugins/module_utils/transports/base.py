@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The interface between the captures and the ways to reach instances.
+"""The transport interface: everything that the captures may ask of a target.
 
-Everything that touches a target is behind these classes. Implementations raise model.CaptureError (with a reason
-from the vocabulary) or deadline.DeadlineExceeded, and nothing else: foreign exceptions are translated at the edge.
+Implementations raise reasons.CaptureError or deadline.DeadlineExceeded and nothing else. They translate all other
+exceptions.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from .follow import LogFollow, Look
 
 @dataclass
 class Discovery:
-    """What was found. problems: (namespace or place, verdict) for every place that could not be looked at.
+    """The instances that were found.
 
-    machine: the only one that was looked at; "" where that was all of the cluster. unknown: selected names of
-    components that are neither known nor there.
+    problems: (namespace or place, verdict) for each place that could not be searched. machine: the only machine that
+    was searched, "" for the whole cluster. unknown: selected component names that are neither known nor deployed.
     """
 
     instances: list[Instance] = field(default_factory=list)
@@ -36,18 +36,18 @@ class Discovery:
     unknown: tuple[str, ...] = ()
 
     def cluster_or(self, otherwise: str) -> str:
-        """The name of the cluster, as the instances have it; the other one where there is none of them."""
+        """Return the cluster name of the instances, or the given name if there are none."""
         return self.instances[0].cluster if self.instances else otherwise
 
 
 @dataclass(frozen=True)
 class ProbeFacts:
-    """What was seen in a container before anything was done to it.
+    """Facts about a container, collected by a probe that changes nothing.
 
-    candidates: processes whose executable is the component's, in this container or not.
-    impostors: pids that only call themselves so (their executable is another file).
+    candidates: processes that run the component's executable, in this container or not.
+    impostors: pids whose argv[0] names the component while their executable is another file.
     zombies: pids of the component's name that have ended and are still listed.
-    memory_room: bytes that the container may still use, or None where there is no limit.
+    memory_room: bytes that the container may still use, or None without a limit.
     """
 
     candidates: tuple[Process, ...] = ()
@@ -57,20 +57,20 @@ class ProbeFacts:
 
 
 class LogStream(abc.ABC):
-    """The live log of one instance, from now on.
+    """A stream of the lines that one instance writes from now on.
 
-    old_first_line: the first line that comes is older than the stream (it proved that the stream is open).
+    old_first_line: the first line is older than the stream; its arrival proved that the stream is open.
     """
 
     old_first_line = False
 
     @abc.abstractmethod
     def read(self) -> bytes:
-        """The next bytes, as soon as there are any; b"" at the end of the stream. DeadlineExceeded when time is up."""
+        """Return the next bytes as soon as they come, b"" at the end of the stream. Raise DeadlineExceeded."""
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Let go of it. May be called more than once."""
+        """Release everything that is held. May be called more than once."""
 
     def __enter__(self) -> LogStream:
         return self
@@ -95,9 +95,9 @@ def check_handlers(ignored: int, caught: int, who: str) -> None:
 
 
 class ProcessSession(abc.ABC):
-    """A foot in the door of one instance's container: looked around, nothing done yet.
+    """An open session with one container, after the probe and before any signal.
 
-    confirmed: whether it is known that the signal was sent; it may have been where the connection ended meanwhile.
+    confirmed: the signal is known to have been sent. If the connection ended meanwhile, it may have been sent.
     """
 
     facts = ProbeFacts()
@@ -105,23 +105,23 @@ class ProcessSession(abc.ABC):
 
     @abc.abstractmethod
     def signal(self, process: Process) -> datetime.datetime:
-        """Send SIGUSR1 to exactly this process, if it still is the one that was seen; the time it was sent (UTC)."""
+        """Send SIGUSR1 to this process if it is still the one that was probed. Return the time in UTC."""
 
     def built_as(self, process: Process) -> bytes:
-        """What the program's file tells of its version, as version() would print it; nothing of it is run.
+        """Return the version noted in the program's file, in the form of version(), without running the program.
 
-        CaptureError(no_version) where it does not tell, or cannot be read by this transport.
+        Raise CaptureError(no_version) if the file has none or this transport cannot read it.
         """
         del process
         raise CaptureError(Reason.NO_VERSION, "the program's file is out of reach")
 
     @abc.abstractmethod
     def version(self, process: Process) -> bytes:
-        """What the process's binary prints for -v. CaptureError(no_version, …) when it does not."""
+        """Return the output of the process's binary for -v. Raise CaptureError(no_version)."""
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Let go of it. May be called more than once."""
+        """Release everything that is held. May be called more than once."""
 
     def __enter__(self) -> ProcessSession:
         return self
@@ -132,9 +132,9 @@ class ProcessSession(abc.ABC):
 
 @dataclass(frozen=True)
 class HttpTarget:
-    """What is asked of an instance's HTTP port: only a path that the catalog names as safe to read.
+    """A request to an instance's HTTP port. Its path is one that the catalog names as safe to read.
 
-    body: what is posted (addresses to name, and nothing else); b"" for a GET.
+    body: the addresses to symbolize, for a POST; b"" for a GET.
     """
 
     scheme: str
@@ -145,9 +145,9 @@ class HttpTarget:
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """What came back. headers: names in lower case. whole: the body came to its end, and within the size asked for.
+    """The response to a request. headers: names in lower case. whole: the body is complete and within the size limit.
 
-    cut_by says why it is not whole: "size", "time" (the deadline passed), "end" (it stopped short), "" where it is.
+    cut_by says why the body is incomplete: "size", "time" (the deadline), "end" (it ended early); "" if it is whole.
     """
 
     status: int
@@ -157,21 +157,21 @@ class HttpAnswer:
     cut_by: str = ""
 
 
-# Takes a body as it comes, so that a large one is never held whole.
+# Consumes a body while it arrives, so that a large one is never held in memory.
 Sink = Optional[Callable[[bytes], None]]
 
 
 class SetupError(Exception):
-    """The transport cannot even begin: a library is missing, or there is no usable configuration."""
+    """The transport cannot start: a library is missing, or there is no usable configuration."""
 
 
 class Transport(abc.ABC):
     """One way to reach the instances of one access point.
 
-    follows_files: whether it can follow a file that an instance's standard error goes to. cluster: its name in results.
-    machine: the one node that is seen through it; "" where that is all of the cluster. lists_workloads: whether it can
-    tell what should run besides what does. sees_processes: whether open_process() runs nothing in a container.
-    reaches_processes: whether there is more of an instance to reach than its HTTP port.
+    follows_files: it can follow a file that receives an instance's standard error. cluster: its name in results.
+    machine: the only node that it reaches, "" for the whole cluster. lists_workloads: it knows the desired workloads.
+    sees_processes: open_process() runs nothing in a container. reaches_processes: it reaches more of an instance than
+    its HTTP port.
     """
 
     name = ""
@@ -184,33 +184,36 @@ class Transport(abc.ABC):
 
     @abc.abstractmethod
     def discover(self, selection: Selection, deadline: Deadline) -> Discovery:
-        """Find all instances of the selection, also those that do not run."""
+        """Find all instances of the selection, including those that do not run."""
 
     @abc.abstractmethod
     def open_log(self, instance: Instance, deadline: Deadline) -> LogStream | None:
-        """Follow the log from now on; the stream is proved to be open. None where that cannot be proved (empty log):
-        then reopen_log() after the signal finds what was missed."""
+        """Follow the log from now on and prove that the stream is open.
+
+        Return None if that cannot be proved (empty log). Then reopen_log() after the signal finds what was missed.
+        """
 
     @abc.abstractmethod
     def reopen_log(self, instance: Instance, since: datetime.datetime, deadline: Deadline) -> LogStream | None:
-        """Follow the log from (at the latest) the moment `since`, after a stream ended or could not be proved open.
-        None when nothing came before the deadline."""
+        """Follow the log from `since` or earlier, after a stream ended or could not be proved open.
+
+        Return None if nothing came before the deadline.
+        """
 
     @abc.abstractmethod
     def open_process(self, instance: Instance, deadline: Deadline) -> ProcessSession:
-        """Look for the instance's process and gather what must be known before a signal may be sent."""
+        """Find the instance's process and collect the facts that decide whether it may be signalled."""
 
     def http_get(
         self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int, sink: Sink = None
     ) -> HttpAnswer:
-        """One GET to the instance itself (not to its Service). Any HTTP status is an answer; no redirect is followed.
+        """Send one GET to the instance itself, not to its Service. Redirects are not followed.
 
-        sink: is given the body of a success, up to max_bytes and as it came (nothing is decompressed); that of the
-        answer then is empty.
-
-        ValueError for a path that the catalog does not name: nothing else can be requested, by whatever mistake.
-        CaptureError when there is no answer: connection_refused, connection_broken, tls_failed, no_answer,
-        unreachable, gone, forbidden. An answer whose body stops coming at the deadline is one that is not whole.
+        Any HTTP status is an answer. An answer whose body stops at the deadline is not whole.
+        sink: receives the body of a success, up to max_bytes and not decompressed; the answer's own body is then empty.
+        Raise ValueError for a path that the catalog does not name, so that no mistake can request anything else.
+        Raise CaptureError without an answer: connection_refused, connection_broken, tls_failed, no_answer,
+        unreachable, gone, forbidden.
         """
         if target.body or not (is_safe_path(target.path) or is_profile_path(target.path)):
             raise ValueError(f"'{target.path}' is not one of the paths that may be requested")
@@ -218,7 +221,7 @@ class Transport(abc.ABC):
         return self._exchange(instance, target, deadline, max_bytes, sink)
 
     def http_post(self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int) -> HttpAnswer:
-        """The one POST there is: it asks for the names of addresses. As http_get() in all else."""
+        """Post addresses to symbolize, the only POST there is. Otherwise like http_get()."""
         if target.path != SYMBOL_PATH or not is_symbol_question(target.body):
             raise ValueError(f"nothing but addresses may be posted, and not to '{target.path}'")
         deadline.check()
@@ -228,61 +231,59 @@ class Transport(abc.ABC):
     def _exchange(
         self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int, sink: Sink
     ) -> HttpAnswer:
-        """http_get() and http_post() after their checks."""
+        """Perform a request that http_get() or http_post() has checked."""
 
     @abc.abstractmethod
     def certificate(self, instance: Instance, target: HttpTarget, deadline: Deadline) -> bytes | None:
-        """The certificate (DER) that the instance shows on its port; None where it shows none, or cannot be seen from
-        here."""
+        """Return the certificate (DER) of the instance's port, or None if it has none or cannot be reached."""
 
     @abc.abstractmethod
     def read_log(self, instance: Instance, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
-        """What it wrote in the last so many seconds, the newest max_bytes of it, without the runtime's wrapping.
+        """Return what the instance wrote in the last `seconds`, the newest max_bytes, without the runtime's wrapping.
 
-        Where lines were left out, it begins with a whole line all the same. CaptureError when there is no log.
+        The result begins with a whole line. Raise CaptureError if there is no log.
         """
 
     def follow_log(self, instance: Instance, seconds: int, look: Look, deadline: Deadline) -> LogFollow:
-        """Follow the log until the deadline, beginning with what was written in the last so many seconds, also by the
-        container before this one. Nothing is read before its events are asked for.
+        """Follow the log until the deadline, beginning with the last `seconds`, also of the previous container.
 
-        CaptureError where this transport reaches no logs.
+        Reading begins when the events are iterated. Raise CaptureError if this transport reaches no logs.
         """
         del instance, seconds, look, deadline
         raise CaptureError(Reason.HTTP_ONLY)
 
     @abc.abstractmethod
     def workloads(self, selection: Selection, deadline: Deadline) -> list[Workload]:
-        """The Deployments and DaemonSets of the selection; nothing where the transport knows no such thing.
+        """Return the Deployments and DaemonSets of the selection; none if the transport does not know them.
 
-        CaptureError when they cannot be listed: forbidden, unreachable.
+        Raise CaptureError if they cannot be listed: forbidden, unreachable.
         """
 
     def nothing_there(self, deadline: Deadline) -> str:
-        """Return why the place that is looked at cannot be the right one, where no instance was found; "" otherwise.
+        """Return why no instance can be found in the searched place, or "".
 
-        CaptureError, DeadlineExceeded: that could not be seen.
+        Raise CaptureError or DeadlineExceeded if that cannot be determined.
         """
         del deadline
         return ""
 
     def close(self) -> None:
-        """Let go of connections, where there are any."""
+        """Close open connections."""
         return
 
 
 def sort_instances(instances: Sequence[Instance]) -> list[Instance]:
-    """A stable order for people and for tests."""
+    """Return the instances in a stable order."""
     return sorted(instances, key=lambda i: (i.cluster, i.namespace, i.component, i.name, i.container))
 
 
 def as_details(process: Process) -> dict[str, Any]:
-    """What of a process goes into a ledger row."""
+    """Return the details of a process for a ledger row."""
     details: dict[str, Any] = {
         "pid": process.pid,
         "start_time_ticks": process.start_time,
         "executable": process.executable,
         "same_container_by": process.same_by,
     }
-    # Only of one that executes nothing: what any other waits for is over in a moment.
+    # Only if it executes nothing: any other wait is over in a moment.
     return dict(details, state=process.state, waits_in=process.waits_in) if state_words(process) else details

@@ -1,8 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One question over a connection of one's own, to a peer that may do anything: nothing it does outlives the deadline,
-and no more than so many bytes of it are kept.
+"""HTTP client for untrusted peers: one request over its own connection, bounded in time and size.
 
 Standard library only: this runs on nodes.
 """
@@ -27,10 +26,11 @@ USER_AGENT = "cloudpods.diagnostics yunioncloud-go/201708"
 CONNECT_SECONDS = 5.0
 HANDSHAKE_SECONDS = 5.0
 CHUNK = 1 << 16
+# Characters of an error, and of a header's value, that are kept.
 SHOWN = 200
 HEADER_KEPT = 1000
 
-# A connected socket, given the seconds that it may take; and that to an address and port.
+# Return a connected socket within so many seconds; the second also takes an address and a port.
 Connect = Callable[[float], socket.socket]
 OpenOne = Callable[[str, int, float], socket.socket]
 
@@ -40,7 +40,7 @@ def _open_one(address: str, port: int, seconds: float) -> socket.socket:
 
 
 def to_address(addresses: Sequence[str], port: int, open_one: OpenOne = _open_one) -> Connect:
-    """Connects to the first of these addresses that has somebody listening on the port."""
+    """Return a function that connects to the first of these addresses on which the port is open."""
 
     def connect(seconds: float) -> socket.socket:
         for address in addresses[:-1]:
@@ -61,10 +61,10 @@ def get(
     server_name: str = "",
     sink: Sink = None,
 ) -> HttpAnswer:
-    """One GET of the target's path, or a POST of its body. headers must name the Host. tls: None for plain HTTP;
-    server_name: whom a certificate has to name, where it is looked at. sink: as of Transport.http_get().
+    """Send a GET for the target's path, or a POST of its body.
 
-    CaptureError when there is no answer.
+    headers must name the Host. tls: None for plain HTTP. server_name: the name a verified certificate must have.
+    sink: see Transport.http_get(). Raise CaptureError without an answer.
     """
     with _connection(connect, tls, deadline, server_name) as sock:
         client = http.client.HTTPConnection("localhost")
@@ -76,16 +76,18 @@ def get(
             response = client.getresponse()
         with response:
             if deadline.expired:
-                # A head that was cut off looks like one that has ended.
+                # Headers that were cut off look complete.
                 raise CaptureError(Reason.NO_ANSWER)
             into = sink if succeeded(response.status) else None
             body, cut_by = _read_body(response, deadline, max_bytes, into)
     return answer(response.status, response.getheaders(), body, cut_by, max_bytes)
 
 
-def certificate(connect: Connect, deadline: Deadline, server_name: str = "") -> bytes | None:
-    """The certificate (DER) that is shown, whoever made it; None when no TLS connection comes about soon."""
-    soon = deadline.child(HANDSHAKE_SECONDS, "handshake")
+def certificate(
+    connect: Connect, deadline: Deadline, server_name: str = "", handshake: float = HANDSHAKE_SECONDS
+) -> bytes | None:
+    """Return the peer's certificate (DER), unverified, or None without a TLS connection within `handshake` seconds."""
+    soon = deadline.child(handshake, "handshake")
     try:
         with _connection(connect, unverified(), soon, server_name) as sock:
             return sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
@@ -94,12 +96,12 @@ def certificate(connect: Connect, deadline: Deadline, server_name: str = "") -> 
 
 
 def succeeded(status: int) -> bool:
-    """Whether the body of an answer is what was asked for."""
+    """Return whether the status is a success, so that the body is the requested content."""
     return 200 <= status < 300
 
 
 def answer(status: int, headers: Sequence[tuple[str, str]], body: bytes, cut_by: str, max_bytes: int) -> HttpAnswer:
-    """The answer that these bytes of a body are, decompressed where they came compressed although not asked for."""
+    """Return the answer with this body, decompressed if the peer compressed it unasked."""
     named: dict[str, str] = {}
     for name, value in headers:
         kept = value[:HEADER_KEPT]
@@ -111,8 +113,11 @@ def answer(status: int, headers: Sequence[tuple[str, str]], body: bytes, cut_by:
 
 @functools.lru_cache(maxsize=None)
 def unverified() -> ssl.SSLContext:
-    """Services have certificates of the operator's own CA, in the names of their Service: there is nothing to check
-    them against, and no secret is sent."""
+    """Return a TLS context that verifies nothing.
+
+    Services have certificates of the operator's own CA, in the names of their Service. There is nothing to check them
+    against, and no secret is sent.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -123,12 +128,12 @@ def unverified() -> ssl.SSLContext:
 def _connection(
     connect: Connect, tls: ssl.SSLContext | None, deadline: Deadline, server_name: str
 ) -> Iterator[socket.socket]:
-    """A connection that is shut down when the deadline passes."""
+    """Open a connection that is shut down when the deadline passes."""
     deadline.check()
     with _translated(deadline):
         sock = connect(min(CONNECT_SECONDS, deadline.remaining()))
     try:
-        # From here on the guard rules: a timeout of each read would let a peer go on for ever, a byte at a time.
+        # The deadline's guard ends reads. With a timeout per read, a peer could go on for ever, a byte at a time.
         sock.settimeout(None)
         if tls is not None:
             with _translated(deadline):
@@ -143,13 +148,13 @@ def _connection(
 
 
 def _cut_off(sock: socket.socket) -> None:
-    # Not SSLSocket's own shutdown(), which would take the TLS state away from under the reading thread.
+    # Not SSLSocket.shutdown(): it would remove the TLS state while another thread reads.
     socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager
 def _translated(deadline: Deadline) -> Iterator[None]:
-    """What goes wrong before there is an answer. What went wrong because the deadline passed is no answer."""
+    """Translate errors before an answer. An error after the deadline means no answer."""
     try:
         yield
     except (OSError, http.client.HTTPException) as error:
@@ -164,7 +169,7 @@ def _reason(error: Exception) -> Reason:
     if isinstance(error, ConnectionRefusedError):
         return Reason.CONNECTION_REFUSED
     if isinstance(error, ConnectionError):
-        # Among them RemoteDisconnected: closed without a word.
+        # Includes RemoteDisconnected: closed without a response.
         return Reason.CONNECTION_BROKEN
     return Reason.UNREACHABLE if isinstance(error, OSError) else Reason.NOT_HTTP
 
@@ -175,10 +180,9 @@ def error_text(error: object) -> str:
 
 
 def _read_body(response: http.client.HTTPResponse, deadline: Deadline, max_bytes: int, sink: Sink) -> tuple[bytes, str]:
-    """The body as far as it came and was wanted, and why that is not all of it ("" when it is). With a sink, the body
-    is given to that."""
+    """Return the body up to max_bytes, and why it is incomplete ("" if it is not). A sink receives the body instead."""
     expected = None if response.chunked else response.length
-    # One byte more than wanted tells a body of exactly that size from a larger one. (read1() does not count.)
+    # One byte more than max_bytes tells a body of exactly that size from a larger one. read1() may return less.
     enough = max_bytes + 1 if expected is None else min(max_bytes + 1, expected)
     chunks: list[bytes] = []
     take = sink or chunks.append
@@ -202,13 +206,13 @@ def _read_body(response: http.client.HTTPResponse, deadline: Deadline, max_bytes
 
 
 def _decompressed(body: bytes, cut_by: str, max_bytes: int) -> tuple[bytes, str]:
-    """What was compressed, no more than max_bytes of it: a few bytes may stand for gigabytes."""
-    # 32: gzip or zlib, by its head.
+    """Decompress at most max_bytes: a few bytes may expand to gigabytes."""
+    # 32: gzip or zlib, detected from its header.
     inflater = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)
     try:
         plain = inflater.decompress(body, max_bytes + 1)
     except zlib.error:
-        # Not what it says it is; what came is kept.
+        # The body is not compressed as its header claims; keep it as it came.
         return body, cut_by
     if len(plain) > max_bytes:
         return plain[:max_bytes], "size"

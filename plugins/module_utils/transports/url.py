@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Services at URLs that are told: nothing but their HTTP port is reached, and behind it may be any replica."""
+"""Transport to services at given URLs: only their HTTP port is reached, and any replica may answer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class ServicePlace:
-    """A service's URL, taken apart. prefix: the path that its endpoints are below, "" mostly."""
+    """The parts of a service's URL. prefix: the path above its endpoints, mostly ""."""
 
     scheme: str
     host: str
@@ -46,16 +46,16 @@ class ServicePlace:
 
     @classmethod
     def of(cls, url: str, suffix: str = "") -> ServicePlace:
-        """A URL without its version (as climc does it) and without the suffix of the catalog. ValueError."""
+        """Parse a URL without its version (as climc does) and without the catalog's suffix. Raise ValueError."""
         parts = urlsplit(url)
         if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None:
-            # Not shown, for there may be a password in it.
-            raise ValueError("a URL is not one of a service (http or https, host, no user)")
+            # The URL is not shown: it may contain a password.
+            raise ValueError("the URL needs http or https, a host, and no user")
         path = _VERSION.sub("", parts.path.rstrip("/"))
         if suffix and path.endswith(suffix):
             path = path[: -len(suffix)]
         if not _PREFIX.fullmatch(path):
-            raise ValueError(f"not a path of a service: {http.error_text(path)}")
+            raise ValueError(f"the URL has an unusable path: {http.error_text(path)}")
         return cls(parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme], path)
 
     @property
@@ -65,7 +65,7 @@ class ServicePlace:
 
 
 class UrlTransport(Transport):
-    """URLs of components, as a user gave them. Certificates are not verified, as nothing secret is sent."""
+    """Transport to URLs that a user gave. Certificates are not verified, since nothing secret is sent."""
 
     name = "url"
     reaches_processes = False
@@ -88,7 +88,7 @@ class UrlTransport(Transport):
         return found
 
     def _instance(self, component: str, url: str, region: str = "") -> Instance:
-        """The instance behind a URL: the same one for the same URL, whenever it is asked for."""
+        """Return the instance of a URL. The same URL always gives the same name."""
         known = component_of(component)
         place = ServicePlace.of(url, known.http.suffix if known.http else "")
         base = component + "-" + _NOT_IN_NAMES.sub("-", place.host).strip("-")
@@ -127,7 +127,7 @@ class UrlTransport(Transport):
         tls: ssl.SSLContext,
         headers: Mapping[str, str],
     ) -> HttpAnswer:
-        """The URL says on which port and whether by TLS, not the target."""
+        """Send a request. The URL decides on port and TLS, not the target."""
         place = self._place(instance)
         return http.get(
             http.to_address([place.host], place.port),

@@ -1,15 +1,15 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The version that a Go program bears in its file: read, so that nothing of the program has to run.
+"""Read the version of a Go program from its file, without running the program.
 
-Go notes in a program how it was built, the options of the linker among it. Cloudpods sets its version by these
+Go notes in a program how it was built, including the linker's options. Cloudpods sets its version by these
 (-X yunion.io/x/pkg/util/version.gitVersion=…, cloudpods Makefile). Programs built with -trimpath, or by Go before 1.18,
-do not tell them.
+do not contain them.
 
-Sources: Go's debug/buildinfo (the format), cmd/go/internal/load (what is noted), elf(5).
+Sources: Go's debug/buildinfo (the format), cmd/go/internal/load (the content), elf(5).
 
-Standard library only, Python >= 3.7: this runs on nodes. The file is hostile: sizes and counts in it are bounded.
+Standard library only, Python >= 3.7: this runs on nodes. The file is untrusted, so sizes and counts are bounded.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _CHUNK, _CHUNKS = 1 << 20, 64
 _TEXT_BYTES = 1 << 20
 _SEGMENTS = 64
 _INLINE = 2
-# What stands before and after the text of the modules.
+# Bytes before and after the text of the modules.
 _SENTINEL = 16
 _ELF_64, _LITTLE_ENDIAN, _LOADED, _WRITABLE, _EXECUTABLE = 2, 1, 1, 2, 1
 _SETTING = re.compile(r"-X[ =][\"']?[\w./-]*/util/version\.(\w+)=([^\s\"']*)")
-# The linker's names of what `-v` calls otherwise (yunion.io/x/pkg/util/version).
+# Names in the linker's options that `-v` prints under others (yunion.io/x/pkg/util/version).
 _NAMES = {"gitMajor": "major", "gitMinor": "minor"}
 
 
 def version_of(descriptor: int) -> bytes:
-    """What a program would print for -v, as JSON, out of its file. CaptureError(no_version) where that does not tell.
+    """Return the version in a program's file as JSON, in the form of `-v`. Raise CaptureError(no_version).
 
-    descriptor: of the open file; its offset stays.
+    descriptor: the open file; its offset is not changed.
     """
     try:
         go_version, settings = read_build_info(descriptor)
@@ -48,7 +48,7 @@ def version_of(descriptor: int) -> bytes:
         raise CaptureError(Reason.NO_VERSION, f"its file: {error}") from error
     told = {_NAMES.get(name, name): value for name, value in _SETTING.findall(settings.get("-ldflags", ""))}
     if not told.get("gitVersion"):
-        raise CaptureError(Reason.NO_VERSION, f"its file tells only that it was built by {go_version}")
+        raise CaptureError(Reason.NO_VERSION, f"its file contains no version, only that it was built by {go_version}")
     told["goVersion"] = go_version
     told["compiler"] = settings.get("-compiler", "")
     told["platform"] = "{}/{}".format(settings.get("GOOS", ""), settings.get("GOARCH", ""))
@@ -56,7 +56,7 @@ def version_of(descriptor: int) -> bytes:
 
 
 def read_build_info(descriptor: int) -> tuple[str, dict[str, str]]:
-    """The version of Go, and the settings of the build by name. OSError, ValueError, struct.error: it has none."""
+    """Return the version of Go, and the build settings by name. Raise OSError, ValueError or struct.error."""
     for start, size in _writable(descriptor):
         for offset in range(start, start + min(size, _CHUNKS * _CHUNK), _CHUNK):
             place = _find(os.pread(descriptor, _CHUNK, offset))
@@ -66,7 +66,7 @@ def read_build_info(descriptor: int) -> tuple[str, dict[str, str]]:
 
 
 def _find(data: bytes) -> int:
-    """Where the note begins, -1 without."""
+    """Return the offset of the build information, or -1."""
     place = data.find(MAGIC)
     while place >= 0 and place % _ALIGNMENT:
         place = data.find(MAGIC, place + 1)
@@ -74,10 +74,10 @@ def _find(data: bytes) -> int:
 
 
 def _writable(descriptor: int) -> Iterator[tuple[int, int]]:
-    """Offset and size of the loaded segments that hold data: writable, not executable."""
+    """Yield offset and size of the loaded data segments: writable, not executable."""
     header = os.pread(descriptor, 64, 0)
     if len(header) < 64 or header[:4] != b"\x7fELF" or header[4] != _ELF_64:
-        raise ValueError("not a program for 64 bits")
+        raise ValueError("not a 64-bit ELF program")
     order = "<" if header[5] == _LITTLE_ENDIAN else ">"
     (start,) = struct.unpack_from(order + "Q", header, 32)
     size, count = struct.unpack_from(order + "HH", header, 54)
@@ -100,7 +100,7 @@ def _parse(data: bytes) -> tuple[str, dict[str, str]]:
 
 
 def _counted(data: bytes, place: int) -> tuple[bytes, int]:
-    """The bytes behind their count (a varint), and the place after them."""
+    """Return the bytes that follow their length (a varint), and the offset after them."""
     length = shift = 0
     while True:
         if place >= len(data) or shift > 28:
@@ -117,7 +117,7 @@ def _counted(data: bytes, place: int) -> tuple[bytes, int]:
 
 
 def _settings(text: str) -> dict[str, str]:
-    """The lines "build <tab> NAME=VALUE", where values with blanks are quoted."""
+    """Parse the lines "build <tab> NAME=VALUE". Values with blanks are quoted."""
     settings = {}
     for line in text.split("\n"):
         kind, _tab, setting = line.partition("\t")

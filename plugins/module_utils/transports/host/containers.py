@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a process's cgroup to its container, and from there to the names that Kubernetes or docker gave it.
+"""Find the container of a process from its cgroup, and the names that Kubernetes or Docker gave it.
 
-No API server and no container runtime is asked: the kubelet names its log files after pods and containers.
+No API server and no container runtime is needed: the kubelet names its log files after pods and containers.
 Sources: kubelet pkg/kubelet/kuberuntime (BuildPodLogsDirectory, legacyLogSymlink), pkg/kubelet/cm (cgroup names);
 docker's container store (config.v2.json).
 """
@@ -19,8 +19,8 @@ from typing import Any
 
 from ...catalog import Component
 
-# The id stands last: alone (cgroupfs), between a prefix and ".scope" (systemd), or after a colon (runc without
-# the systemd driver where the kubelet uses it). What is nested inside of a container comes after it.
+# The id comes last: alone (cgroupfs), between a prefix and ".scope" (systemd), or after a colon (runc without the
+# systemd driver while the kubelet uses it). Cgroups nested inside the container follow it.
 _CONTAINER_ID = re.compile(r"(?:^|[/:-])([0-9a-f]{64})(?:\.scope)?(?=/|$)")
 _POD_UID = re.compile(r"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})")
 _LOG_LINK = re.compile(r"(?P<pod>[^_]+)_(?P<namespace>[^_]+)_(?P<container>.+)-(?P<id>[0-9a-f]{64})\.log\Z")
@@ -30,7 +30,7 @@ _UNLIMITED = 1 << 60
 
 @dataclass(frozen=True)
 class NodePaths:
-    """Where things are on a node."""
+    """Paths of a node's files."""
 
     proc: str = "/proc"
     cgroups: str = "/sys/fs/cgroup"
@@ -42,7 +42,7 @@ class NodePaths:
 
 @dataclass(frozen=True)
 class Placement:
-    """The container that a cgroup belongs to, "" for none, and the uid of its pod, "" where it does not show."""
+    """The container of a cgroup, "" for none, and the uid of its pod, "" if unknown."""
 
     container_id: str = ""
     pod_uid: str = ""
@@ -50,7 +50,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class ContainerNames:
-    """What a container is called. log_file is the path of its current log, "" where there is none to be seen."""
+    """Names of a container. log_file: the path of its current log, "" if there is none."""
 
     namespace: str = ""
     pod: str = ""
@@ -62,9 +62,9 @@ class ContainerNames:
 
 
 def cgroup_paths(text: str) -> dict[str, str]:
-    """Controller -> path out of /proc/PID/cgroup; "" is the controller of the unified hierarchy (v2)."""
+    """Return controller -> path from /proc/PID/cgroup; "" is the controller of the unified hierarchy (v2)."""
     paths = {}
-    # Not splitlines(): a cgroup may have other ends of lines in its name.
+    # Not splitlines(): the name of a cgroup may contain other line separators.
     for line in filter(None, text.split("\n")):
         _number, _colon, rest = line.partition(":")
         controllers, _colon, path = rest.partition(":")
@@ -74,23 +74,23 @@ def cgroup_paths(text: str) -> dict[str, str]:
 
 
 def cgroup_folders(cgroups: str, text: str) -> list[str]:
-    """The folders, below the mounted hierarchies, of the cgroups that /proc/PID/cgroup names, and all above them. Pure.
+    """Return the folders of the cgroups in /proc/PID/cgroup and of all their parents. Pure.
 
-    Paths that lead out of what the reader may see ("/../…") are left out.
+    Paths outside the reader's cgroup namespace ("/../…") are left out.
     """
     folders = []
     for controller, path in cgroup_paths(text).items():
         names = path.strip("/").split("/")
         if ".." in names:
             continue
-        # Version 1 has a folder for each controller, "name=systemd" among them.
+        # Version 1 has a folder for each controller, including "name=systemd".
         base = os.path.join(cgroups, controller.rpartition("=")[2]) if controller else cgroups
         folders += [os.path.join(base, *names[:count]) for count in range(1, len(names) + 1)]
     return folders
 
 
 def placement_of(text: str) -> Placement:
-    """The innermost container that /proc/PID/cgroup names (nodes may be containers themselves). Pure."""
+    """Return the innermost container in /proc/PID/cgroup (nodes may be containers themselves). Pure."""
     for path in cgroup_paths(text).values():
         ids = _CONTAINER_ID.findall(path)
         if ids:
@@ -100,14 +100,14 @@ def placement_of(text: str) -> Placement:
 
 
 class Containers:
-    """What a node's file system tells about its containers."""
+    """Names of a node's containers, read from its file system."""
 
     def __init__(self, layout: NodePaths) -> None:
         self._layout = layout
         self._links = _log_links(layout.container_logs)
 
     def named(self, placement: Placement, component: Component) -> ContainerNames:
-        """The names of a container, as far as they can be told."""
+        """Return the names of a container as far as they are known."""
         if not placement.container_id:
             return ContainerNames()
         return (
@@ -151,7 +151,7 @@ class Containers:
         return str(config.get("data-root") or config.get("graph") or self._layout.docker)
 
     def _by_pod(self, pod_uid: str, component: Component) -> ContainerNames | None:
-        """By the pod's folder of logs; the container only where there is no doubt."""
+        """Find the names by the pod's log folder; the container only if it is unambiguous."""
         if not pod_uid:
             return None
         folder = next((name for name in _names(self._layout.pod_logs) if name.endswith("_" + pod_uid)), "")
@@ -167,7 +167,7 @@ class Containers:
 
 
 def memory_room(layout: NodePaths, cgroup: str) -> int | None:
-    """Bytes that the container may still use, by its own and its pod's limit; None where nothing limits it."""
+    """Return the bytes that the container may still use, by its own and its pod's limit; None without a limit."""
     paths = cgroup_paths(cgroup)
     if "memory" in paths:
         base, path = os.path.join(layout.cgroups, "memory"), paths["memory"]
@@ -186,7 +186,7 @@ def memory_room(layout: NodePaths, cgroup: str) -> int | None:
 
 def _room(folder: str, names: tuple[str, str, str]) -> int | None:
     limit_text = _read_text(os.path.join(folder, names[0])).strip()
-    # Version 2 says "max", version 1 a number near 2^63, where there is no limit.
+    # Without a limit, version 2 has "max" and version 1 a number near 2^63.
     if limit_text == "max" or int(limit_text) >= _UNLIMITED:
         return None
     usage = int(_read_text(os.path.join(folder, names[1])))
@@ -204,13 +204,13 @@ def _log_links(folder: str) -> dict[str, re.Match[str]]:
 
 
 def _restarts(log_file: str) -> int:
-    """The kubelet numbers the logs of a container by its restarts."""
+    """Return the restarts from the number that the kubelet gives a container's log."""
     match = _LOG_NUMBER.search(log_file)
     return int(match.group(1)) if match else 0
 
 
 def _number(value: Any) -> int:
-    """A count that anybody may have written (labels come from images): 0 where it is none."""
+    """Return an untrusted count (labels come from images), or 0."""
     return int(value) if str(value).isdigit() else 0
 
 
@@ -232,7 +232,7 @@ def _read_text(path: str) -> str:
 
 
 def _read_json(path: str) -> dict[str, Any]:
-    """The object in a file; empty where there is none to be read."""
+    """Return the JSON object in a file, or an empty one if it cannot be read."""
     try:
         document = json.loads(_read_text(path))
     except (OSError, ValueError, RecursionError):

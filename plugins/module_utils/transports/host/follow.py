@@ -1,8 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The log of a process on this machine, followed for long where it really goes: files through their rotation, or the
-journal. When its container restarts, the next one is followed from its first line.
+"""Follower of the log of a process on this machine: its files through rotation, or the journal.
+
+After a restart of the container the log of the next process is followed from its first line.
 
 Standard library only, Python >= 3.7: this runs on nodes.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from dataclasses import dataclass
 from typing import Callable, Generator, Iterator, Union
 
 from ...deadline import Deadline, DeadlineExceeded
@@ -25,26 +27,50 @@ from .journal import JournalPosition, JournalStream
 from .log_files import CHUNK, FilePosition, HostLogStream, LogFiles
 from .procfs import translated
 
-# How often the end of a file is looked at: a hit is seen well within a second of it, and a quiet log costs little.
-POLL_SECONDS = 0.2
-# Between two tries to find out what became of a process, in seconds.
-PAUSE_SECONDS = 1.0
-
 Source = Union[LogFiles, JournalPosition]
 Find = Callable[[Instance, Deadline], Source]
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class HostFollowLimits:
+    """Times of a follower, in seconds.
+
+    poll: between reads at the end of a file; a hit is seen within a second, and a quiet log costs little.
+    pause: between lookups of a process that has ended. lag: a reader that lags more than this skips to the end of the
+    log.
+    """
+
+    poll: float = 0.2
+    pause: float = 1.0
+    lag: float = LAG_SECONDS
+
+
+NORMAL_LIMITS = HostFollowLimits()
 
 
 class HostFollow(LogFollow):
-    """See follow.LogFollow. seconds: how far back to begin; find: where the log of an instance is."""
+    """Log of an instance on this machine. seconds: how far back to begin. find: returns the log of an instance."""
 
-    def __init__(self, instance: Instance, seconds: int, look: Look, find: Find, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        seconds: int,
+        look: Look,
+        find: Find,
+        deadline: Deadline,
+        limits: HostFollowLimits = NORMAL_LIMITS,
+        clock: Clock = time.time,
+    ) -> None:
         super().__init__(deadline)
         self._instance = instance
-        self._window = time.time() - seconds
-        # Only what a runtime wraps has stamps; the lines of other sources tell their time themselves.
+        self._limits = limits
+        self._clock = clock
+        self._window = clock() - seconds
+        # Only a runtime writes timestamps; lines of other sources have dates of their own.
         self.stamped = bool(instance.container_id) and not (instance.process and instance.process.log_file)
         if not self.stamped:
-            # What another process wrote into the same file before is not its log.
+            # Earlier lines in the same file are another process's.
             self._window = max(self._window, _started(instance))
         self._look = look
         self._find = find
@@ -71,13 +97,13 @@ class HostFollow(LogFollow):
                 return
             if _process(now) != _process(self._instance):
                 yield Changed(now.container_id, now.restarts)
-                # Another process may have had its number before.
+                # Another process may have had its pid before.
                 self._window = _started(now)
             self._instance = now
-            self._wait(PAUSE_SECONDS)
+            self._wait(self._limits.pause)
 
     def _seen(self) -> Instance | None:
-        """The instance as it is now; as it was where the watching ends, since then nobody looks any more."""
+        """Return the current instance, or the last known one if the watch ends meanwhile."""
         try:
             return self._look(self._deadline) if not self._is_over else self._instance
         except CaptureError:
@@ -86,19 +112,19 @@ class HostFollow(LogFollow):
             return self._instance
 
     def _read(self, first: bool) -> Iterator[Event]:
-        """One process's log, to its end."""
+        """Yield the events of one process's log until its end."""
         source = self._find(self._instance, self._deadline)
         if isinstance(source, JournalPosition):
             yield from self._read_journal(source, first)
             return
-        descriptor, offset, oldest = self._place(source) if first else (*self._next_place(source), None)
+        descriptor, offset, oldest = self._first_position(source) if first else (*self._next_position(source), None)
         if first:
             yield Opened(self._begun(oldest))
         while descriptor >= 0:
             descriptor, offset = yield from self._read_files(source, descriptor, offset)
 
     def _read_journal(self, source: JournalPosition, first: bool) -> Iterator[Event]:
-        """What there is in the journal, and then what comes."""
+        """Yield what is in the journal, and then what comes."""
         if first:
             yield Opened(self._window)
         self._stream = history = source.history(self._window, self._deadline)
@@ -109,21 +135,21 @@ class HostFollow(LogFollow):
         self.present.set()
         yield from self._pass_on(stream)
         if not (self._is_over or source.has_ended()):
-            self._window = time.time()
+            self._window = self._clock()
             yield Gap(NOT_READABLE, "journalctl ended before the service did", None, self._window)
 
     def _read_files(self, source: LogFiles, descriptor: int, offset: int) -> Generator[Event, None, tuple[int, int]]:
-        """Files from a place on; where to go on if that is not where they end (else -1)."""
+        """Yield the log from an offset on. Return descriptor and offset to skip to, or -1 at the end."""
         unwrap = source.unwrapper(None, stamped=True)
-        stream = HostLogStream(source, descriptor, offset, self._deadline, unwrap, POLL_SECONDS, self.present.set)
+        stream = HostLogStream(source, descriptor, offset, self._deadline, unwrap, self._limits.poll, self.present.set)
         self._stream = stream
         self._lag = Lag()
         missed, truncated = source.missed, 0
         for event in self._pass_on(stream):
             if source.missed > missed:
-                yield Gap(ROTATION_MISSED, "files were rotated faster than they were read", None, time.time())
+                yield Gap(ROTATION_MISSED, "files were rotated faster than they were read", None, self._clock())
             if stream.truncated > truncated:
-                yield Gap(ROTATION_MISSED, "the file was cut while it was read", None, time.time())
+                yield Gap(ROTATION_MISSED, "the file was truncated while it was read", None, self._clock())
             missed, truncated = source.missed, stream.truncated
             yield event
             if isinstance(event, Lines) and self._lags(event.data):
@@ -133,7 +159,7 @@ class HostFollow(LogFollow):
                     SKIPPED,
                     "more is written than can be read: only a sample of it was seen",
                     since.moment if since else None,
-                    time.time(),
+                    self._clock(),
                 )
                 mark = FilePosition(source)
                 return mark.descriptor, mark.offset
@@ -141,7 +167,7 @@ class HostFollow(LogFollow):
         return -1, 0
 
     def _pass_on(self, stream: HostLogStream | JournalStream) -> Iterator[Lines]:
-        """What comes, in whole lines; not what was written before the window."""
+        """Yield what a stream gives as whole lines."""
         lines = LineSplitter()
         with contextlib.closing(stream):
             if self._stopped.is_set():
@@ -157,11 +183,11 @@ class HostFollow(LogFollow):
             yield Lines(rest + b"\n")
 
     def _begun(self, oldest: float | None) -> float:
-        """Since when the log is seen: what was rotated away before is not."""
+        """Return the moment from which on the log is complete: older files may be rotated away."""
         return self._window if oldest is None else max(self._window, oldest)
 
-    def _place(self, source: LogFiles) -> tuple[int, int, float | None]:
-        """Where the window begins: a descriptor, a place in its file, and the time of the oldest line there is."""
+    def _first_position(self, source: LogFiles) -> tuple[int, int, float | None]:
+        """Return descriptor and offset where the window begins, and the time of the oldest existing line."""
         descriptors = source.open_all()
         time_of = runtime_time if source.wrapped else self._dated(descriptors[-1])
         oldest = first_time(_lines_at(descriptors[0], 0), time_of)
@@ -171,30 +197,30 @@ class HostFollow(LogFollow):
             os.close(descriptor)
         return descriptors[0], _offset_of(descriptors[0], self._window, time_of), oldest
 
-    def _next_place(self, source: LogFiles) -> tuple[int, int]:
-        """Where the next process's log begins: in a file of its own, or where that of the one before ended."""
+    def _next_position(self, source: LogFiles) -> tuple[int, int]:
+        """Return where the next process's log begins: in its own file, or at the end of the previous one."""
         descriptor = source.open_current()
         status = os.fstat(descriptor)
         goes_on = self._ended[:2] == (status.st_dev, status.st_ino) and self._ended[2] <= status.st_size
         return descriptor, self._ended[2] if goes_on else 0
 
     def _dated(self, descriptor: int) -> TimeOf:
-        """What tells the time of a line of a service, whose dates may be of another zone."""
+        """Return a function for the time of a service's line, whose date may be in another time zone."""
         status = os.fstat(descriptor)
         shift = zone_offset(_lines_at(descriptor, max(0, status.st_size - CHUNK)), status.st_mtime)
 
         def time_of(line: bytes) -> float | None:
-            stamp = service_time(line)
-            return None if stamp is None else stamp + shift
+            moment = service_time(line)
+            return None if moment is None else moment + shift
 
         return time_of
 
     def _lags(self, data: bytes) -> bool:
-        stamp = last_timestamp(data) if self.stamped else None
-        moment = stamp.moment if stamp else None
+        timestamp = last_timestamp(data) if self.stamped else None
+        moment = timestamp.moment if timestamp else None
         if moment is None:
             return False
-        return self._lag.of(moment, time.time()) > LAG_SECONDS
+        return self._lag.of(moment, self._clock()) > self._limits.lag
 
     def _cut_off(self) -> None:
         stream = self._stream
@@ -211,18 +237,18 @@ def _process(instance: Instance) -> tuple[int, int]:
 
 
 def _lines_at(descriptor: int, offset: int) -> list[bytes]:
-    """The whole lines in the next bytes of a file."""
+    """Return the whole lines in the next bytes of a file."""
     lines = os.pread(descriptor, CHUNK, offset).splitlines(keepends=True)
     return lines[1:] if offset else lines
 
 
 def _offset_of(descriptor: int, since: float, time_of: TimeOf) -> int:
-    """The place of the first line in a file that is not older; lines without a time count as not older."""
+    """Return the offset of the first line that is not older. Lines without a time count as not older."""
     low, high = 0, os.fstat(descriptor).st_size
     while high - low > CHUNK:
         middle = (low + high) // 2
-        stamp = first_time(_lines_at(descriptor, middle), time_of)
-        if stamp is None or stamp >= since:
+        moment = first_time(_lines_at(descriptor, middle), time_of)
+        if moment is None or moment >= since:
             high = middle
         else:
             low = middle

@@ -1,11 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads that may hang: each is done by another thread and waited for a while; one that hangs is left behind.
+"""Reads that may hang, done by helper threads with a time limit. A thread whose read hangs is abandoned.
 
-/proc/PID/cmdline and environ are read out of the memory of the process. While that is locked, whoever reads them hangs
-as the process does (get_mm_cmdline and environ_read in fs/proc/base.c, mmap_lock). So one process whose disk is gone
-would hold up the look at all others.
+/proc/PID/cmdline and environ are read from the memory of the process. While that is locked, every reader hangs
+(get_mm_cmdline and environ_read in fs/proc/base.c, mmap_lock). So one process whose disk is gone would block the
+inspection of all others.
 """
 
 from __future__ import annotations
@@ -14,24 +14,21 @@ import queue
 import threading
 from typing import Any, Callable, Hashable
 
-# A read takes microseconds, and on a busy machine a moment more.
+# Seconds. A read takes microseconds, a little more on a busy machine.
 READ_SECONDS = 2.0
 
 
 class _ReadThread(threading.Thread):
-    """Does what it is given, one after the other, as long as that ends in time.
-
-    is_busy: it reads. is_left: nobody waits for it any more.
-    """
+    """Thread that performs reads one after the other. is_busy: it reads. is_abandoned: its read took too long."""
 
     def __init__(self) -> None:
         super().__init__(name="guarded-read", daemon=True)
         self.todo: queue.SimpleQueue[tuple[Callable[[], bytes], Any]] = queue.SimpleQueue()
-        self.is_busy = self.is_left = False
+        self.is_busy = self.is_abandoned = False
         self.start()
 
     def run(self) -> None:
-        while not self.is_left:
+        while not self.is_abandoned:
             work, done = self.todo.get()
             try:
                 done.put((work(), None))
@@ -40,17 +37,18 @@ class _ReadThread(threading.Thread):
 
 
 class GuardedReads:
-    """May be used by many threads."""
+    """Pool of threads for reads that may hang. Safe for many threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: float = READ_SECONDS) -> None:
+        self._timeout = timeout
         self._lock = threading.Lock()
         self._idle: list[_ReadThread] = []
         self._hanging: set[Hashable] = set()
 
     def read(self, key: Hashable, work: Callable[[], bytes]) -> bytes:
-        """Return what the work returns, or raise its OSError. TimeoutError when it hangs, and as long as it does.
+        """Return the result of work(), or raise its OSError. Raise TimeoutError while it hangs.
 
-        key: what is read. It is not tried again while it hangs, so that one thread at most is left behind for it.
+        key: the file. A hanging file is not read again, so that at most one thread is abandoned for it.
         """
         with self._lock:
             if key in self._hanging:
@@ -69,10 +67,10 @@ class GuardedReads:
         done: queue.SimpleQueue[tuple[bytes, OSError | None]] = queue.SimpleQueue()
         reader.todo.put((guarded, done))
         try:
-            data, error = done.get(timeout=READ_SECONDS)
+            data, error = done.get(timeout=self._timeout)
         except queue.Empty:
             with self._lock:
-                reader.is_left = True
+                reader.is_abandoned = True
                 if reader.is_busy:
                     self._hanging.add(key)
             raise TimeoutError(f"reading {key} hangs") from None

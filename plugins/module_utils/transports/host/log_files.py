@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Following the log of a process on this machine where it really goes: a file, or the file of its container.
+"""Follow the log files of a process on this machine: its standard error, or its container's log.
 
-A file has no event that the standard library could wait for (inotify is not in it, and poll() always calls a
-regular file ready), so its end is looked at again every POLL_SECONDS; everything ends with the deadline.
+The standard library cannot wait for changes of a file (it has no inotify, and poll() always reports a regular file as
+ready). So the end of the file is read again every POLL_SECONDS, until the deadline.
 """
 
 from __future__ import annotations
@@ -25,45 +25,45 @@ from .safe_open import open_descriptor
 
 POLL_SECONDS = 0.02
 CHUNK = 1 << 16
-# A container's output passes through its runtime before it is in the file: what a process wrote last may come
-# this much after its end, and a line that the runtime has begun in the old file after the first one in the new.
+# A container's output passes through its runtime before it is in the file. So the last output of a process may arrive
+# this many seconds after its end, and the rest of a line in the old file after the first line in the new one.
 LINGER_SECONDS = 0.2
 DOCKER_SUFFIX = "-json.log"
 
 
 class LogFiles(abc.ABC):
-    """The files that a log consists of, one after the other."""
+    """The sequence of files of one log, through rotation."""
 
     linger = 0.0
-    # Whether a container's runtime wrote them, with something around each line.
+    # Whether a container runtime wrote them and wraps each line.
     wrapped = False
-    # How often the file that came after another could not be told: what was in between is not seen.
+    # How often the successor of a rotated file was not found, so that lines in between were missed.
     missed = 0
 
     @abc.abstractmethod
     def open_current(self) -> int:
-        """A descriptor of the file that is written now. OSError, or CaptureError where there is no such file."""
+        """Open the file that is written now. Raise OSError, or CaptureError if there is none."""
 
     @abc.abstractmethod
     def following(self, descriptor: int) -> int | None:
-        """A descriptor of the file that came after this one; None while this one is the newest."""
+        """Open the successor of this file; None while this one is the newest."""
 
     @abc.abstractmethod
     def has_ended(self) -> bool:
-        """Whether nobody is left to write."""
+        """Return whether the writing process has ended."""
 
     def writes_at(self, descriptor: int) -> int:
-        """Where in this file the next byte will be written."""
+        """Return the offset at which the next byte will be written."""
         return os.fstat(descriptor).st_size
 
     def open_all(self) -> list[int]:
-        """Descriptors of all the files of the log that there are, oldest first. OSError, CaptureError."""
+        """Open all existing files of the log, oldest first. Raise OSError or CaptureError."""
         return [self.open_current()]
 
     def unwrapper(self, stream: str | None = "stderr", stamped: bool = False) -> Callable[[bytes], bytes]:
-        """What makes the process's own bytes (None: of both streams) out of the file's; b"" tells it the end.
+        """Return a function that unwraps the bytes of a file; b"" ends its input.
 
-        stamped: with the runtime's stamp before each line, where there is a runtime.
+        stream: the process's stream, None for both. stamped: put the runtime's timestamp, if any, before each line.
         """
         del stream, stamped
         return _as_is
@@ -78,10 +78,10 @@ def _as_is(data: bytes) -> bytes:
 
 
 class StderrFile(LogFiles):
-    """A regular file that is the standard error of a process, by whatever name: the descriptor is asked, not a path.
+    """A regular file that is the standard error of a process, opened by its descriptor instead of a path.
 
-    So a file that was renamed is followed as long as it is written to, and when the process opens another one as its
-    standard error, that is the one to go on with.
+    A renamed file is followed as long as it is written. If the process opens another file as its standard error, that
+    file is the successor.
     """
 
     def __init__(self, procfs: ProcFs, process: Process) -> None:
@@ -92,13 +92,13 @@ class StderrFile(LogFiles):
     def open_current(self) -> int:
         if not self._is_written():
             raise CaptureError(
-                Reason.STDERR_LOST, f"stderr of process {self._process.pid} is not open for writing, so it is no log"
+                Reason.STDERR_LOST, f"stderr of process {self._process.pid} is not open for writing, so it is not a log"
             )
         return open_descriptor(self._path, self._procfs.rights(self._process.pid))
 
     def following(self, descriptor: int) -> int | None:
         try:
-            # A process that has ended has no descriptors, and another one of its number is not our business.
+            # A process that has ended has no descriptors, and its pid may belong to another process.
             if os.path.samestat(os.fstat(descriptor), os.stat(self._path)) or not self._procfs.is_alive(self._process):
                 return None
             return self.open_current()
@@ -110,7 +110,7 @@ class StderrFile(LogFiles):
 
     def writes_at(self, descriptor: int) -> int:
         size = os.fstat(descriptor).st_size
-        # Without O_APPEND a process goes on where it was, also after somebody has truncated the file under it.
+        # Without O_APPEND a process goes on at its own offset, also after the file was truncated.
         with contextlib.suppress(OSError, ValueError, KeyError):
             flags, place = self._descriptor_info()
             if not flags & os.O_APPEND:
@@ -118,21 +118,21 @@ class StderrFile(LogFiles):
         return size
 
     def _is_written(self) -> bool:
-        """Whether the process can write there. Anybody can have a handle (O_PATH) of a file that he may not read."""
+        """Return whether the process can write the file. Its descriptor may be a mere handle (O_PATH)."""
         flags, _place = self._descriptor_info()
         return not flags & os.O_PATH and flags & os.O_ACCMODE in (os.O_WRONLY, os.O_RDWR)
 
     def _descriptor_info(self) -> tuple[int, int]:
-        """Flags and place of the descriptor. OSError, ValueError, KeyError."""
+        """Return flags and offset of the descriptor. Raise OSError, ValueError or KeyError."""
         with open(self._procfs.path(self._process.pid, "fdinfo", "2"), encoding="ascii") as stream:
             info = dict(line.rstrip("\n").split(":\t", 1) for line in stream if ":\t" in line)
         return int(info["flags"], 8), int(info["pos"])
 
 
 class ContainerLog(LogFiles):
-    """The log file that a container runtime writes: CRI under /var/log/pods, or docker's json-file.
+    """The log files that a container runtime writes: CRI under /var/log/pods, or Docker's json-file.
 
-    The kubelet rotates 0.log by renaming it to 0.log.<time>; docker renames x-json.log to x-json.log.1, .1 to .2.
+    The kubelet rotates 0.log by renaming it to 0.log.<time>. Docker renames x-json.log to x-json.log.1, .1 to .2.
     """
 
     linger = LINGER_SECONDS
@@ -141,7 +141,7 @@ class ContainerLog(LogFiles):
     def __init__(self, procfs: ProcFs, process: Process, path: str) -> None:
         self._procfs = procfs
         self._process = process
-        # The kubelet makes links where the runtime has its logs elsewhere.
+        # If the runtime keeps its logs elsewhere, the kubelet makes links.
         self._path = os.path.realpath(path)
 
     def open_current(self) -> int:
@@ -154,7 +154,7 @@ class ContainerLog(LogFiles):
         newest = self.open_current()
         older: list[int] = []
         for path in self._chain()[:-1]:
-            # One may be rotated away at any moment, and the current one may become the last of these.
+            # A file may be rotated away at any moment, and the current one may become the last of these.
             with contextlib.suppress(OSError):
                 older.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         if older and os.path.sameopenfile(older[-1], newest):
@@ -168,20 +168,20 @@ class ContainerLog(LogFiles):
                 return None
             chain = self._chain()
             places = [place for place, path in enumerate(chain) if os.path.samestat(own, os.stat(path))]
-            # Rotated twice meanwhile: the next one has been renamed as well. No longer there: go on with what is.
+            # After two rotations the successor is renamed as well. If this file is gone, go on with the current one.
             following = chain[places[0] + 1] if places else self._path
-            # A runtime makes the new file and turns to it then: while that is empty, the old one may still grow.
+            # A runtime creates the new file before it writes there. While that is empty, the old one may still grow.
             if places and not os.stat(following).st_size and not self.has_ended():
                 return None
             opened = os.open(following, os.O_RDONLY | os.O_CLOEXEC)
             self.missed += not places
             return opened
         except OSError:
-            # In the middle of a rotation; the next look will see more.
+            # In the middle of a rotation; the next attempt will see more.
             return None
 
     def _chain(self) -> list[str]:
-        """The rotated files that are still there and readable, oldest first, and the current one."""
+        """Return the paths of the rotated files that are not compressed, oldest first, and of the current one."""
         folder, name = os.path.split(self._path)
         with os.scandir(folder) as entries:
             rotated = [
@@ -200,19 +200,19 @@ class ContainerLog(LogFiles):
 
 
 class LogPosition(abc.ABC):
-    """A place in a log, from which it can be followed, also more than once."""
+    """A position in a log, from which it can be followed more than once."""
 
     @abc.abstractmethod
     def follow(self, deadline: Deadline) -> LogStream:
-        """The log from this place on. CaptureError."""
+        """Follow the log from this position. Raise CaptureError."""
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Forget it. May be called more than once."""
+        """Release what is held. May be called more than once."""
 
 
 class FilePosition(LogPosition):
-    """Held by an open descriptor, so that it stays readable through rotation and after the process."""
+    """A position in a file. Its open descriptor stays readable after rotation and after the end of the process."""
 
     def __init__(self, files: LogFiles) -> None:
         self.files = files
@@ -229,11 +229,11 @@ class FilePosition(LogPosition):
 
 
 class HostLogStream(LogStream):
-    """The log from one place on, through all files that follow. Takes over the descriptor.
+    """Stream of a log from one position, through rotation. Takes over the descriptor.
 
-    unwrap: what takes the runtime's wrapping away; by default what is left is the process's standard error. poll: how
-    often the end of the file is looked at; at_end: called whenever nothing more is there. truncated: how often what was
-    read already was cut away. ended: the file in which the log ended (its device and number) and the place there.
+    unwrap: removes the runtime's wrapping; by default it leaves standard error only. poll: seconds between reads at the
+    end of the file. at_end: called whenever the end is reached. truncated: how often the file was truncated before the
+    read position. ended: device, inode and offset at which the log ended.
     """
 
     def __init__(
@@ -260,7 +260,7 @@ class HostLogStream(LogStream):
         self.ended = (0, 0, 0)
 
     def stop(self) -> None:
-        """Let read() end soon. From any thread."""
+        """Let read() end soon. Called from any thread."""
         self._stopped.set()
 
     def read(self) -> bytes:
@@ -275,16 +275,16 @@ class HostLogStream(LogStream):
         return b""
 
     def _at_end(self) -> bytes:
-        """All of this file is read for now: wait, go on with the next file, or end. What there is left to say."""
+        """Wait, go on with the next file, or end. Return the remaining text."""
         if self._last_look:
             return self._leave()
         self._next = self._files.following(self._descriptor)
         if self._next is not None or self._files.has_ended():
-            # Something may have come between the end of the file and the knowledge that this was all.
+            # Something may have been written between reaching the end of the file and learning that it is complete.
             self._last_look = True
             self._wait(self._files.linger)
         else:
-            # Truncated in place: what comes now comes before the place that was read to.
+            # After a truncation in place, new text comes before the read position.
             end = self._files.writes_at(self._descriptor)
             self.truncated += end < self._offset
             self._offset = min(self._offset, end)
@@ -314,11 +314,11 @@ class HostLogStream(LogStream):
 
 
 def describe_sink(link: str) -> str:
-    """Why a standard error of this kind cannot be followed."""
+    """Describe a standard error that cannot be followed."""
     if link.startswith("pipe:"):
         return f"a pipe to another program ({link})"
     if link.startswith("socket:"):
-        return f"a socket that is not the journal's ({link})"
+        return f"a socket other than the journal's ({link})"
     if link.startswith(("/dev/pts/", "/dev/tty", "/dev/console")):
         return f"a terminal ({link})"
     return without_deleted(link) or "closed"

@@ -1,28 +1,26 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The newest part of a log that lies in files: read from their end, and cut where it gets too old.
+"""Read the newest lines of a log in files, backwards from the end, up to an age and a size.
 
-The time of a line is what a container's runtime wrote before it, or in a plain file what the service itself did.
+The time of a line is the runtime's timestamp before it, or in a plain file the date in the service's own header.
 """
 
 from __future__ import annotations
 
 import os
-import time
 
 from ...deadline import Deadline
 from ...logtext.search import first_since, runtime_time, service_time, zone_offset
 from ...logtext.tail import TailBuffer
 from .log_files import CHUNK, LogFiles
 
-# How much of a runtime's file is read for so much text: it puts some 45 bytes around each line.
+# Bytes read of a runtime's file per byte of text, and at least: it adds some 45 bytes to each line.
 WRAPPING, AT_LEAST = 2, 1 << 12
 
 
-def read_tail(files: LogFiles, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
-    """What was written in the last so many seconds, the newest max_bytes of it. OSError, CaptureError."""
-    since = time.time() - seconds
+def read_tail(files: LogFiles, since: float, deadline: Deadline, max_bytes: int) -> bytes:
+    """Return what was written since then (seconds since 1970), the newest max_bytes. Raise OSError or CaptureError."""
     wanted = WRAPPING * max_bytes + AT_LEAST if files.wrapped else max_bytes
     lines, changed = _last_lines(files, wanted, deadline)
     if files.wrapped:
@@ -38,7 +36,7 @@ def read_tail(files: LogFiles, seconds: int, deadline: Deadline, max_bytes: int)
 
 
 def _last_lines(files: LogFiles, wanted: int, deadline: Deadline) -> tuple[list[bytes], float]:
-    """The lines in the last so many bytes, the first of them whole; and when the last one was written."""
+    """Return the whole lines in the last bytes, and when the newest file was changed."""
     descriptors = files.open_all()
     try:
         changed = os.fstat(descriptors[-1]).st_mtime
@@ -47,7 +45,7 @@ def _last_lines(files: LogFiles, wanted: int, deadline: Deadline) -> tuple[list[
         for descriptor in reversed(descriptors):
             deadline.check()
             size = os.fstat(descriptor).st_size
-            # One byte more tells whether the first line is whole.
+            # One more byte tells whether the first line is complete.
             start = max(0, size - wanted - 1)
             pieces.append(_read(descriptor, start, size))
             wanted -= size - start

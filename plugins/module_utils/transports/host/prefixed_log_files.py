@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files that a service writes its log to itself, where its option log_file_prefix says so.
+"""Log files that a service writes itself, as set by its option log_file_prefix.
 
-It writes to <prefix>; at 100 MiB that becomes <prefix>.1, what was .1 becomes .2, and so on up to .9.
+It writes to <prefix>; at 100 MiB that becomes <prefix>.1, .1 becomes .2, and so on up to .9.
 Source: cloudpods pkg/cloudcommon/options (SetupLogger) and its rotating file hook.
 
 Standard library only, Python >= 3.7: this runs on nodes.
@@ -24,7 +24,7 @@ ROTATED = 9
 
 
 class PrefixedLogFiles(LogFiles):
-    """These files of one process, opened as it sees them, and with its rights only."""
+    """The log files of one process, opened in its root and with its rights."""
 
     def __init__(self, procfs: ProcFs, process: Process, prefix: str) -> None:
         self._procfs = procfs
@@ -51,21 +51,21 @@ class PrefixedLogFiles(LogFiles):
 
     def following(self, descriptor: int) -> int | None:
         try:
-            place = self._place(descriptor)
-            if place == 0:
+            rotation = self._rotation(descriptor)
+            if rotation == 0:
                 return None
-            opened = self._open(place - 1 if place else 0)
+            opened = self._open(rotation - 1 if rotation else 0)
         except OSError:
-            # In the middle of a rotation; the next look will see more.
+            # In the middle of a rotation; the next attempt will see more.
             return None
-        self.missed += place is None
+        self.missed += rotation is None
         return opened
 
     def has_ended(self) -> bool:
         return not self._procfs.is_alive(self._process)
 
-    def _place(self, descriptor: int) -> int | None:
-        """How often this file was rotated; None where it is none of them any more. OSError where there is no newest."""
+    def _rotation(self, descriptor: int) -> int | None:
+        """Return how often this file was rotated, None if it is gone. Raise OSError without a current file."""
         own = os.fstat(descriptor)
         for number in range(ROTATED + 1):
             try:
@@ -85,7 +85,7 @@ class PrefixedLogFiles(LogFiles):
         path = f"{self._prefix}.{number}" if number else self._prefix
         opened = open_log(self._root, path, self._rights)
         if self.has_ended():
-            # Its number may be another process's by now, and the root that of this one.
+            # The pid, and so the root, may belong to another process by now.
             os.close(opened)
             raise OSError("the process has ended")
         return opened

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Linux tells about processes under /proc, read carefully.
+"""Reader of /proc.
 
-Processes end while one looks at them, so every reader may raise OSError (FileNotFoundError, ProcessLookupError) and
-callers expect it. Formats: proc(5). Paths that a process names are hostile, so they are opened by host_open only.
+A process may end at any moment, so every method may raise OSError (FileNotFoundError, ProcessLookupError) and callers
+expect it. Formats: proc(5). Paths that a process names are untrusted and opened by safe_open.py only.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Container, Iterable, Iterator, Sequence
 
 from ...model import Process
 from ...reasons import CaptureError, Reason
-from .guarded_reads import GuardedReads
+from .guarded_reads import READ_SECONDS, GuardedReads
 from .rights import Rights
 from .safe_open import open_in_root, open_named
 
 DELETED = " (deleted)"
 CONFIG_BYTES = 1 << 20
-# What of a process is looked at: any user can make a process with more, and we would be busy with it for minutes.
+# Limits of what is read of a process: any user can start one with more, which would take minutes to read.
 READ_BYTES, ARGUMENTS, CONFIG_FILES = 1 << 18, 1000, 16
 
 _LOG_FILE_OPTIONS = ("--log-file-prefix", "-log-file-prefix")
@@ -32,11 +32,11 @@ _LOG_FILE_LINE = re.compile(rb"^[ \t]*log_file_prefix[ \t]*:[ \t]*[\"']?([^\"'#\
 
 @contextlib.contextmanager
 def translated(otherwise: Reason = Reason.ERROR) -> Iterator[None]:
-    """What the operating system says against work on a process, as the verdict of that process's row."""
+    """Translate errors of the operating system into CaptureError."""
     try:
         yield
     except PermissionError as error:
-        raise CaptureError(Reason.FORBIDDEN, f"{error}; on this machine it takes root (become: true)") from error
+        raise CaptureError(Reason.FORBIDDEN, f"{error}; root is needed on this machine (become: true)") from error
     except (FileNotFoundError, ProcessLookupError) as error:
         raise CaptureError(Reason.GONE, str(error)) from error
     except OSError as error:
@@ -44,29 +44,29 @@ def translated(otherwise: Reason = Reason.ERROR) -> Iterator[None]:
 
 
 def without_deleted(path: str) -> str:
-    """A link's target without the mark that /proc puts behind the name of a deleted file."""
+    """Return a link's target without the suffix that /proc adds to the name of a deleted file."""
     return path[: -len(DELETED)] if path.endswith(DELETED) else path
 
 
 def parse_stat(text: bytes) -> tuple[str, int]:
-    """State letter and start time (ticks since boot) out of /proc/PID/stat. The name may hold anything, also ")"."""
+    """Parse the state letter and the start time (ticks since boot) of /proc/PID/stat. The name may contain ")"."""
     fields = text.rpartition(b")")[2].split()
     return fields[0].decode("ascii"), int(fields[19])
 
 
 def parse_status(text: bytes) -> dict[str, str]:
-    """The "Key: value" lines of /proc/PID/status."""
-    # Not splitlines(): a process may have other ends of lines in its name.
+    """Parse the "Key: value" lines of /proc/PID/status."""
+    # Not splitlines(): a process name may contain other line separators.
     pairs = (line.partition(":") for line in text.decode("utf-8", "replace").split("\n"))
     return {key: value.strip() for key, colon, value in pairs if colon}
 
 
 class ProcFs:
-    """One /proc."""
+    """One mounted /proc. read_timeout: seconds for a read that may hang."""
 
-    def __init__(self, root: str = "/proc") -> None:
+    def __init__(self, root: str = "/proc", read_timeout: float = READ_SECONDS) -> None:
         self.root = root
-        self._guarded = GuardedReads()
+        self._guarded = GuardedReads(read_timeout)
 
     def path(self, pid: int, *parts: str) -> str:
         return os.path.join(self.root, str(pid), *parts)
@@ -76,31 +76,31 @@ class ProcFs:
             return stream.read(READ_BYTES)
 
     def _read_memory(self, pid: int, name: str) -> bytes:
-        """A file that is read out of the memory of the process. TimeoutError when that hangs."""
+        """Read a file whose content comes from the memory of the process. Raise TimeoutError if that hangs."""
         return self._guarded.read(self.path(pid, name), lambda: self._read(pid, name))
 
     def pids(self) -> list[int]:
-        """All processes, in order. Threads have no entry of their own there."""
+        """Return the pids of all processes in order. Threads have no entries of their own."""
         return sorted(int(name) for name in os.listdir(self.root) if name.isdigit())
 
     def executable(self, pid: int) -> str:
-        """The path of the executable as seen inside of the process's own root."""
+        """Return the path of the executable as seen inside the process's own root."""
         return without_deleted(os.readlink(self.path(pid, "exe")))
 
     def arguments(self, pid: int) -> list[str]:
-        """The command line, as far as it is looked at; empty for kernel threads and zombies. TimeoutError."""
+        """Return the command line up to a limit; empty for kernel threads and zombies. Raise TimeoutError."""
         text = self._read_memory(pid, "cmdline").decode("utf-8", "surrogateescape")
         return text.rstrip("\0").split("\0", ARGUMENTS)[:ARGUMENTS] if text else []
 
     def arguments_in_time(self, pid: int) -> list[str]:
-        """The command line; empty also where reading it hangs."""
+        """Return the command line; empty also if reading it hangs."""
         try:
             return self.arguments(pid)
         except TimeoutError:
             return []
 
     def start_time(self, pid: int) -> int:
-        """Clock ticks since boot. ProcessLookupError for a zombie: nothing is left of that but its number."""
+        """Return the start time in clock ticks since boot. Raise ProcessLookupError for a zombie."""
         try:
             state, ticks = parse_stat(self._read(pid, "stat"))
         except (IndexError, ValueError) as error:
@@ -110,7 +110,7 @@ class ProcFs:
         return ticks
 
     def is_alive(self, process: Process) -> bool:
-        """Whether this very process (not a later one of the same number) still runs."""
+        """Return whether this very process still runs, and not a later one with its pid."""
         try:
             return self.start_time(process.pid) == process.start_time
         except OSError:
@@ -127,14 +127,14 @@ class ProcFs:
     def state(self, pid: int) -> tuple[str, str]:
         """Return the letter of a process's state, and the kernel function that it sleeps in ("" unknown or none)."""
         letter = self.status(pid).get("State", "")[:1]
-        # "0" where the reader has no right to know it, and where it runs (proc_pid_wchan in fs/proc/base.c).
+        # "0" without the right to read it, and if the process runs (proc_pid_wchan in fs/proc/base.c).
         with contextlib.suppress(PermissionError, FileNotFoundError):
             waits_in = self._read(pid, "wchan").decode("ascii", "replace")
             return letter, "" if waits_in == "0" else waits_in
         return letter, ""
 
     def rights(self, pid: int) -> Rights:
-        """What the process may open."""
+        """Return the process's rights to open files."""
         status = self.status(pid)
         # Real, effective, saved, and the one for files.
         uid, gid = int(status["Uid"].split()[3]), int(status["Gid"].split()[3])
@@ -145,12 +145,12 @@ class ProcFs:
         return self._read(pid, "cgroup").decode("utf-8", "replace")
 
     def own_cgroup(self) -> str:
-        """The cgroup of the reader itself."""
+        """Return the cgroup of this process."""
         with open(os.path.join(self.root, "self", "cgroup"), encoding="utf-8", errors="replace") as stream:
             return stream.read()
 
     def own_namespace(self, kind: str) -> str:
-        """The namespace of the reader itself."""
+        """Return the namespace of this process."""
         return os.readlink(os.path.join(self.root, "self", "ns", kind))
 
     def stderr(self, pid: int) -> str:
@@ -160,7 +160,7 @@ class ProcFs:
         return os.readlink(self.path(pid, "ns", kind))
 
     def variable(self, pid: int, name: str) -> str:
-        """One variable of the environment that the process was started with, "" without; the others are not kept."""
+        """Return one variable of the environment at the start of the process, or "". The others are not kept."""
         prefix = name.encode() + b"="
         values = (
             item[len(prefix) :] for item in self._read_memory(pid, "environ").split(b"\0") if item.startswith(prefix)
@@ -168,20 +168,20 @@ class ProcFs:
         return next(values, b"").decode("utf-8", "replace")
 
     def boot_time(self) -> int:
-        """Seconds since the epoch at which the machine started."""
+        """Return when the machine started, in seconds since 1970."""
         with open(os.path.join(self.root, "stat"), "rb") as stream:
             line = next(line for line in stream if line.startswith(b"btime "))
         return int(line.split()[1])
 
     def runs(self, pid: int, paths: Container[str]) -> str | None:
-        """Which of the paths the process runs, "" for an impostor that only calls itself so, None for neither.
+        """Return the path that the process runs, "" for an impostor that only has its argv[0], None for neither.
 
-        By its executable; where that may not be read, by argv[0]. PermissionError when neither may be read.
+        The executable decides; if it may not be read, argv[0] does. Raise PermissionError if neither may be read.
         """
         try:
             executable = self.executable(pid)
         except FileNotFoundError:
-            # A thread of the kernel, or one that has just ended.
+            # A kernel thread, or a process that has just ended.
             return None
         except PermissionError:
             arguments = self.arguments_in_time(pid)
@@ -194,13 +194,13 @@ class ProcFs:
         return arguments[0] if self._is_executable(pid, arguments[0]) else ""
 
     def _is_executable(self, pid: int, path: str) -> bool:
-        """Whether this path, in the process's own root, leads (by symbolic links) to what it runs."""
+        """Return whether this path leads, by symbolic links in the process's root, to its executable."""
         with contextlib.suppress(OSError), open_in_root(self.path(pid, "root"), path) as descriptor:
             return os.path.samestat(os.fstat(descriptor), os.stat(self.path(pid, "exe")))
         return False
 
     def process(self, pid: int, same_by: str = "", configs: Iterable[str] = ()) -> Process:
-        """All that must be known of a process before it may be signalled. configs: files to look into besides."""
+        """Return the facts that decide whether a process may be signalled. configs: more files to search."""
         start_time = self.start_time(pid)
         try:
             executable = self.executable(pid)
@@ -231,7 +231,7 @@ class ProcFs:
             return ""
 
     def log_file(self, pid: int, arguments: Sequence[str], configs: Iterable[str]) -> str:
-        """What sends the log into files and the dump to nowhere: "option …", "file …", or "".
+        """Return what redirects the log to files, so that a dump is lost: "option …", "file …", or "".
 
         Source: cloudpods pkg/cloudcommon/options, SetupLogger: with log_file_prefix set, the log's writer is discarded.
         """
@@ -239,15 +239,15 @@ class ProcFs:
         if option:
             return f"option {option}"
         for file in _first(configs, files):
-            # A file that cannot be read is no reason to think that it says something: the service cannot either,
-            # or it runs with other rights than ours, in which case the signal will be refused anyway.
+            # An unreadable file is no evidence: either the service cannot read it, or it runs with other rights than
+            # ours, and then the signal will be refused anyway.
             with contextlib.suppress(OSError):
                 if _LOG_FILE_LINE.search(self._read_inside(pid, file)):
                     return f"file {file}"
         return ""
 
     def log_prefix(self, pid: int, configs: Iterable[str]) -> str:
-        """The path, as the process sees it, that log_file() found to be set; "" where it is not to be found again."""
+        """Return the log file prefix as the process sees it, or "" if it is no longer set."""
         arguments = self.arguments(pid)
         for argument, following in zip(arguments[1:], [*arguments[2:], ""]):
             name, equals, value = argument.partition("=")
@@ -261,7 +261,7 @@ class ProcFs:
         return ""
 
     def _absolute(self, pid: int, path: str) -> str:
-        """A path as the process means it; "" is none."""
+        """Resolve a path against the working directory of the process; "" stays ""."""
         return os.path.join(os.readlink(self.path(pid, "cwd")), path) if path else ""
 
     def _read_inside(self, pid: int, path: str) -> bytes:
@@ -273,12 +273,12 @@ class ProcFs:
 
 
 def _first(configs: Iterable[str], files: Iterable[str]) -> list[str]:
-    """As many of the configuration files as are looked into."""
+    """Return the configuration files to search, up to the limit."""
     return [*configs, *files][:CONFIG_FILES]
 
 
 def read_arguments(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """The option that sets a log file ("" without), and the configuration files that the command line names."""
+    """Return the option that sets a log file, or "", and the configuration files that the command line names."""
     option = ""
     files: list[str] = []
     takes_file = False

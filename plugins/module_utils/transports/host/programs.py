@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Programs run on this machine: their output bounded, their time bounded, nothing left behind.
+"""Run programs on this machine with bounded output and time, and leave no process behind.
 
-A container's binary is never run here, where a hostile image would have the machine: the container runtime's own
-tool runs it inside.
+A container's binary is never run on the machine itself, which an untrusted image could then control. The container
+runtime's own tool runs it inside the container.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ OUTPUT_BYTES = 1 << 20
 VERSION_SECONDS = 10.0
 ERROR_KEPT = 300
 CHUNK = 1 << 16
-# Ansible's PATH on a node often lacks the places where the tools are.
+# Ansible's PATH on a node often lacks the folders of the tools.
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": SEARCH_PATH, "LC_ALL": "C"}
 
 
 @dataclass(frozen=True)
 class ProgramResult:
-    """How a program ended: its exit code (None when it was stopped for saying too much), and what it said."""
+    """The exit code of a program (None if it was stopped for too much output) and its output."""
 
     code: int | None
     output: bytes
@@ -44,9 +44,9 @@ class ProgramResult:
 
 @dataclass(frozen=True)
 class RuntimeTool:
-    """A tool that can run a command inside a container: its program, and the socket without which it is of no use.
+    """A tool that can run a command inside a container, and the socket that it needs.
 
-    arguments: of the tool, with {socket}, {container}, {unique} and {seconds} filled in; the command comes last.
+    arguments: with the fields {socket}, {container}, {unique} and {seconds}; the command follows them.
     """
 
     program: str
@@ -73,12 +73,12 @@ RUNTIME_TOOLS = (
 
 
 def find_program(name: str) -> str | None:
-    """The path of a program of this machine."""
+    """Return the path of a program of this machine, or None."""
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), SEARCH_PATH]))
 
 
 def run_bounded(arguments: Sequence[str], deadline: Deadline, rights: Rights | None = None) -> ProgramResult:
-    """Run a program to its end, or stop it when it has said OUTPUT_BYTES. DeadlineExceeded stops it too. OSError."""
+    """Run a program until its end, OUTPUT_BYTES of output, or the deadline. Raise DeadlineExceeded or OSError."""
     deadline.check()
     program = subprocess.Popen(
         list(arguments),
@@ -124,7 +124,7 @@ def _read_both(program: subprocess.Popen[bytes], deadline: Deadline) -> ProgramR
 
 
 def stop(program: subprocess.Popen[bytes]) -> None:
-    """End what still runs: politely first, as the runtimes' tools hand that on to what they run in the container."""
+    """Terminate a program. SIGTERM comes first, since the runtimes' tools pass it on into the container."""
     for stream in (program.stdout, program.stderr):
         if stream is not None:
             stream.close()
@@ -139,7 +139,7 @@ def stop(program: subprocess.Popen[bytes]) -> None:
 
 
 def _as_user(rights: Rights | None) -> dict[str, Any]:
-    """Arguments for Popen. Only root can become another user, and nobody else needs to."""
+    """Return arguments for Popen. Only root can become another user."""
     if rights is None or os.geteuid() != 0 or (rights.uid, rights.gid, rights.groups) == (0, 0, ()):
         return {}
     if sys.version_info >= (3, 9):
@@ -154,7 +154,7 @@ def _as_user(rights: Rights | None) -> dict[str, Any]:
 
 
 def own_version(procfs: ProcFs, process: Process, deadline: Deadline) -> bytes:
-    """What the binary of a process outside of containers prints for -v, run as the process's own user."""
+    """Return the output for -v of the binary of a process outside of containers, run as the process's user."""
     try:
         known = os.stat(process.executable)
         running = os.stat(procfs.path(process.pid, "exe"))
@@ -172,7 +172,7 @@ def own_version(procfs: ProcFs, process: Process, deadline: Deadline) -> bytes:
 
 
 def version_inside(process: Process, container_id: str, unique: str, deadline: Deadline) -> bytes:
-    """What the binary prints for -v inside of its container, by the first tool of the machine that can do it."""
+    """Return the binary's output for -v inside its container, by the first available tool that succeeds."""
     problems = []
     for tool in RUNTIME_TOOLS:
         program = find_program(tool.program)

@@ -1,11 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Work done with the rights of another process: what that may not open, is not opened for it.
+"""Open files with the rights of another process, so that nothing is opened that it may not open itself.
 
-Linux has the ids that files are checked against, the groups and the capabilities for each thread. So a thread of its
-own takes those of the process, does the work, and ends with them. Sources: setfsuid(2), capabilities(7), capset(2);
-setgroups(2) on why libc's own function is of no use here (it changes all threads).
+On Linux each thread has its own file system ids, groups and capabilities. So a new thread takes those of the process,
+does the work, and ends. Sources: setfsuid(2), capabilities(7), capset(2); setgroups(2) on why libc's own function
+cannot be used (it changes all threads).
 
 Standard library only, Python >= 3.7: this runs on nodes.
 """
@@ -19,12 +19,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Callable, TypeVar
 
-# The number of setgroups() (where there is a second one, with 32 bits) by machine: <asm/unistd.h>.
+# The number of the system call setgroups() by machine, the one with 32 bits if there are two: <asm/unistd.h>.
 _SETGROUPS = {"x86_64": 116, "i686": 206, "armv7l": 206, "s390x": 206, "ppc64le": 81, "ppc64": 81, "mips64": 5114}
 _SETGROUPS.update(dict.fromkeys(("aarch64", "loongarch64", "riscv64"), 159))
 _CAPABILITY_VERSION_3 = 0x20080522
-# CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (to read what the modes of files do not allow), CAP_SYS_PTRACE (to look into
-# other processes).
+# CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (read files against their modes), CAP_SYS_PTRACE (inspect other processes).
 READS_ANYTHING = 1 << 1 | 1 << 2 | 1 << 19
 
 T = TypeVar("T")
@@ -32,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Rights:
-    """What a process may open: its ids for files, its supplementary groups, its effective capabilities (a mask)."""
+    """Rights to open files: file system ids, supplementary groups, effective capabilities (a mask)."""
 
     uid: int
     gid: int
@@ -41,9 +40,9 @@ class Rights:
 
 
 def with_rights(rights: Rights, work: Callable[[], T]) -> T:
-    """What the work returns, done with these rights. Whatever it raises; OSError where the rights cannot be taken.
+    """Return the result of work(), done with these rights. Raise OSError if they cannot be taken.
 
-    Only root can take them, and nobody else needs to: an ordinary user reads with rights of his own.
+    Only root can take other rights. An ordinary user reads with its own.
     """
     if os.geteuid() != 0:
         return work()
@@ -56,7 +55,7 @@ def with_rights(rights: Rights, work: Callable[[], T]) -> T:
 
 
 def in_own_thread(name: str, work: Callable[[], T]) -> T:
-    """What the work returns or raises, done by a thread that nothing else runs in: what it takes on ends with it."""
+    """Return the result of work(), done in a new thread whose rights and namespaces end with it."""
     with ThreadPoolExecutor(1, thread_name_prefix=name) as thread:
         return thread.submit(work).result()
 
@@ -70,16 +69,16 @@ class _CapabilityMasks(ctypes.Structure):
 
 
 def _take(rights: Rights) -> None:
-    """Give this thread the rights, in the order in which each step is still allowed."""
+    """Give this thread the rights, in an order in which each step is still allowed."""
     libc = ctypes.CDLL(None, use_errno=True)
     allowed = rights.capabilities if rights.uid == 0 else 0
     _drop_capabilities(libc, READS_ANYTHING & ~allowed)
     number = _SETGROUPS.get(platform.machine())
     if number is None:
-        raise OSError(f"how to change the groups of a thread is not known for {platform.machine()}")
+        raise OSError(f"the system call setgroups() is not known for {platform.machine()}")
     groups = (ctypes.c_uint32 * len(rights.groups))(*rights.groups)
     _check(libc.syscall(ctypes.c_long(number), ctypes.c_size_t(len(rights.groups)), groups))
-    # These two return the id from before, also when they fail; the impossible id changes nothing.
+    # Both return the previous id, also if they fail. The impossible id changes nothing.
     for function, wanted in ((libc.setfsgid, rights.gid), (libc.setfsuid, rights.uid)):
         function(ctypes.c_uint32(wanted))
         if ctypes.c_uint32(function(ctypes.c_uint32(0xFFFFFFFF))).value != wanted:

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One process of this machine, about to be signalled and asked for its version."""
+"""Session with one process of this machine: signal it and read its version."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .build_info import version_of
 from .procfs import ProcFs, translated
 from .programs import VERSION_SECONDS, own_version, version_inside
 
-# pidfd_open() is not in the kernel (before 5.3), or a filter of system calls hides it.
+# pidfd_open() is not in the kernel (before 5.3), or a seccomp filter blocks it.
 _NO_PIDFD = (errno.ENOSYS, errno.EPERM)
 
 
 class HostSession(ProcessSession):
-    """Holds nothing open: what is known of the process is compared again in the moment of the signal."""
+    """Session that holds nothing open. The process is compared again right before the signal."""
 
     def __init__(self, procfs: ProcFs, instance: Instance, facts: ProbeFacts, deadline: Deadline) -> None:
         self._procfs = procfs
@@ -34,7 +34,7 @@ class HostSession(ProcessSession):
 
     def signal(self, process: Process) -> datetime.datetime:
         self._deadline.check()
-        # A number that was not seen here is not signalled, above all not 0 and -1, which are not one process.
+        # Only probed pids are signalled, above all not 0 and -1, which mean many processes.
         if not any(same_process(process, seen) for seen in self.facts.candidates):
             raise CaptureError(Reason.PROCESS_CHANGED, f"process {process.pid}")
         return send_usr1(self._procfs, process)
@@ -44,11 +44,11 @@ class HostSession(ProcessSession):
         with translated(Reason.NO_VERSION):
             descriptor = os.open(self._procfs.path(process.pid, "exe"), os.O_RDONLY | os.O_CLOEXEC)
             try:
-                # Looked at last: the number may be another process's by now.
-                told = version_of(descriptor)
+                # Checked last: the pid may belong to another process by now.
+                version = version_of(descriptor)
                 if not self._procfs.is_alive(process):
                     raise CaptureError(Reason.GONE, f"process {process.pid} has ended")
-                return told
+                return version
             finally:
                 os.close(descriptor)
 
@@ -63,18 +63,18 @@ class HostSession(ProcessSession):
         return own_version(self._procfs, process, deadline)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
 
 def same_process(one: Process, other: Process) -> bool:
-    """Whether both are the same process, and not two that had the same number one after the other."""
+    """Return whether both are the same process, and not two with the same pid one after the other."""
     return (one.pid, one.start_time) == (other.pid, other.start_time)
 
 
 def send_usr1(procfs: ProcFs, process: Process) -> datetime.datetime:
-    """Send SIGUSR1 to this very process; the time of it (UTC). CaptureError when it is another one by now.
+    """Send SIGUSR1 to this process and return the time in UTC. Raise CaptureError if it is another one by now.
 
-    A pidfd is opened before the process is compared, so what is compared is what gets the signal.
+    A pidfd is opened before the process is compared, so the compared process is the one that gets the signal.
     """
     descriptor = _open_pidfd(process.pid)
     try:
@@ -95,12 +95,12 @@ def send_usr1(procfs: ProcFs, process: Process) -> datetime.datetime:
 
 
 def _open_pidfd(pid: int) -> int | None:
-    """None where Python (before 3.9) or the kernel has none: then the comparison and kill() follow at once."""
+    """Open a pidfd. Return None if Python (before 3.9) or the kernel has none; then kill() is used."""
     if not (hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal")):
         return None
     try:
         return os.pidfd_open(pid)
-    except (ProcessLookupError, FileNotFoundError) as error:  # the latter, on newer kernels: the number of no process
+    except (ProcessLookupError, FileNotFoundError) as error:  # the latter on newer kernels, if no process has the pid
         raise CaptureError(Reason.GONE, f"process {pid} has ended") from error
     except OSError as error:
         if error.errno in _NO_PIDFD:
@@ -111,8 +111,8 @@ def _open_pidfd(pid: int) -> int | None:
 def _compare(procfs: ProcFs, process: Process) -> None:
     """Raise CaptureError unless it is still the same process, runs the same program, and still catches the signal.
 
-    A process can drop its handler. execve() resets all handlers and keeps number and start time (man 2 execve), also
-    when it executes the same file anew. So the masks are read last, just before the signal.
+    A process can drop its handler. execve() resets all handlers and keeps pid and start time (execve(2)), also if it
+    executes the same file again. So the masks are read last, just before the signal.
     """
     try:
         changed = procfs.start_time(process.pid) != process.start_time

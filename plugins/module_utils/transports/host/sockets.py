@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a process of this machine listens, and a way to connect to it in its own network namespace.
+"""Find the listening sockets of a process of this machine, and connect to it in its network namespace.
 
-Sources: proc(5) on /proc/PID/net/tcp, setns(2), network_namespaces(7): a socket stays for good in the namespace that
-it was made in, and a namespace is a thread's.
+Sources: proc(5) on /proc/PID/net/tcp, setns(2), network_namespaces(7): a socket stays in the namespace in which it was
+created, and each thread has its own namespace.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from .rights import in_own_thread
 
 _SOCKET = re.compile(r"socket:\[(\d+)\]\Z")
 _LISTEN = "0A"
-# How many of a process are looked at.
+# Descriptors of a process that are inspected, at most.
 MAX_DESCRIPTORS = 1 << 16
 _CLONE_NEWNET = 0x40000000
-# An address of "any" means all of the machine's own; a socket of IPv6 mostly takes IPv4 as well.
+# The wildcard addresses include loopback. An IPv6 socket mostly accepts IPv4, too.
 _ANY = {"0.0.0.0": ("127.0.0.1",), "::": ("127.0.0.1", "::1")}  # noqa: S104 (nothing is bound)
 
 
 @dataclass(frozen=True)
 class Listener:
-    """A TCP socket that waits for connections. inode: its number, which grows with time."""
+    """A listening TCP socket."""
 
     address: str
     port: int
@@ -44,12 +44,12 @@ class Listener:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where it can be reached from inside of its network namespace, best first."""
+        """Return its addresses inside its network namespace, best first."""
         return _ANY.get(self.address, (self.address,))
 
 
 def parse_listeners(text: str) -> list[Listener]:
-    """The listening sockets out of /proc/PID/net/tcp or tcp6: those of a whole network namespace. Pure."""
+    """Parse the listening sockets of a network namespace from /proc/PID/net/tcp or tcp6. Pure."""
     found = []
     for line in text.splitlines()[1:]:
         fields = line.split()
@@ -60,25 +60,25 @@ def parse_listeners(text: str) -> list[Listener]:
 
 
 def _address(text: str) -> str:
-    """The address out of its hexadecimal words, each in the byte order of the machine."""
+    """Parse an address from its hexadecimal words, each in the byte order of the machine."""
     words = [int(text[start : start + 8], 16) for start in range(0, len(text), 8)]
     packed = struct.pack(f"={len(words)}I", *words)
     return socket.inet_ntop(socket.AF_INET if len(words) == 1 else socket.AF_INET6, packed)
 
 
 def listeners_of(procfs: ProcFs, pid: int) -> list[Listener]:
-    """Return the sockets that this very process listens on, by their descriptors. OSError: it cannot be looked at.
+    """Return the sockets that this process listens on, ordered by descriptor. Raise OSError.
 
-    A process gets the lowest free descriptor, so the first is the oldest as long as none was closed before. Inode
-    numbers do not tell: each processor hands out its own range of them (get_next_ino in fs/inode.c).
+    A process gets the lowest free descriptor, so the first is the oldest unless one was closed before. Inode numbers
+    have no such order: each processor hands out its own range of them (get_next_ino in fs/inode.c).
     """
     own: dict[int, int] = {}
     folder = procfs.path(pid, "fd")
-    # In the order of their numbers (proc_readfd_common in fs/proc/fd.c), and a service listens on one of the first.
+    # They come in numerical order (proc_readfd_common in fs/proc/fd.c), and a service listens on one of the first.
     with os.scandir(folder) as entries:
         names = [entry.name for entry in itertools.islice(entries, MAX_DESCRIPTORS)]
     for name in names:
-        # It opens and closes files while they are listed.
+        # The process opens and closes files meanwhile.
         with contextlib.suppress(FileNotFoundError):
             match = _SOCKET.match(os.readlink(os.path.join(folder, name)))
             if match:
@@ -86,15 +86,17 @@ def listeners_of(procfs: ProcFs, pid: int) -> list[Listener]:
                 own[inode] = min(int(name), own.get(inode, int(name)))
     found: list[Listener] = []
     for table in ("tcp", "tcp6"):
-        # Without IPv6 there is no second one.
+        # Without IPv6 there is no tcp6.
         with contextlib.suppress(FileNotFoundError), open(procfs.path(pid, "net", table), encoding="ascii") as stream:
             found += [one for one in parse_listeners(stream.read()) if one.inode in own]
     return sorted(found, key=lambda one: own[one.inode])
 
 
 def choose(listeners: Iterable[Listener], port: int) -> Listener:
-    """The listener on the port that the catalog says, else the oldest: a service's other listeners (metadata, files)
-    come after it. CaptureError when there is none."""
+    """Return the listener on the catalog's port, else the oldest one. Raise CaptureError without any.
+
+    A service opens its other listeners (metadata, files) later.
+    """
     everything = list(listeners)
     if not everything:
         raise CaptureError(Reason.CONNECTION_REFUSED, "the process listens on no TCP port")
@@ -102,7 +104,7 @@ def choose(listeners: Iterable[Listener], port: int) -> Listener:
 
 
 def connect_to(procfs: ProcFs, process: Process, port: int) -> Connect:
-    """A way to connect to a process, on the port that the catalog says or else on its own. CaptureError."""
+    """Return a function that connects to a process on the catalog's port or else its own. Raise CaptureError."""
     with translated(Reason.UNREACHABLE):
         listener = choose(listeners_of(procfs, process.pid), port)
         foreign = procfs.namespace(process.pid, "net") != procfs.own_namespace("net")
@@ -114,7 +116,7 @@ def connect_to(procfs: ProcFs, process: Process, port: int) -> Connect:
         try:
             made.settimeout(seconds)
             made.connect((address, number))
-            # Looked at last: the namespace and the port are those of whoever has the number.
+            # Checked last: another process may have the pid, and so the namespace and port, by now.
             if not procfs.is_alive(process):
                 raise CaptureError(Reason.GONE, f"process {process.pid} has ended")
         except BaseException:
@@ -126,9 +128,9 @@ def connect_to(procfs: ProcFs, process: Process, port: int) -> Connect:
 
 
 def socket_in(namespace: str, family: int) -> socket.socket:
-    """A TCP socket in the network namespace that this file stands for ("": ours). OSError.
+    """Create a TCP socket in the network namespace of this file ("": ours). Raise OSError.
 
-    Only a thread of its own enters the namespace, and ends with that: nobody else ever runs in it.
+    A new thread enters the namespace and ends afterwards, so no other code runs there.
     """
     if not namespace:
         return socket.socket(family, socket.SOCK_STREAM)

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Instances on the machine that this runs on: found in /proc, followed in their log files; no API server is needed.
+"""Transport to the instances on this machine: found in /proc, followed in their log files. Needs no API server.
 
 Standard library only, Python >= 3.7: this runs on nodes.
 """
@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import datetime
 import os
+import time
 from typing import Sequence, Tuple
 
 from ...catalog import BINARY_DIR, Component, Selection, binary_paths, component_of
@@ -44,16 +45,16 @@ from .session import HostSession, same_process
 from .sockets import connect_to
 from .trust import Trust
 
-# Init containers of the operator run the service itself with this option (cloudpods-operator, component.go).
+# The operator's init containers run the service itself with this option (cloudpods-operator, component.go).
 INIT_OPTION = "--exit-after-db-init"
 DEFAULT_PATHS = NodePaths()
-# Of what only looks like a service, so many processes are told of; the others are counted.
+# Untrusted processes that are listed, at most; the others are counted.
 MAX_UNTRUSTED = 100
 Key = Tuple[str, str, str, str]
 
 
 class HostTransport(Transport):
-    """This machine. node is its name, and cluster the same, unless they are given."""
+    """Transport to this machine. Its name is the default of node, and node that of cluster."""
 
     name = "host"
     follows_files = True
@@ -64,27 +65,29 @@ class HostTransport(Transport):
         cluster: str = "",
         binary_dirs: Sequence[str] = (BINARY_DIR,),
         node: str = "",
-        layout: NodePaths = DEFAULT_PATHS,
+        paths: NodePaths = DEFAULT_PATHS,
+        max_untrusted: int = MAX_UNTRUSTED,
     ) -> None:
         self.machine = node or os.uname().nodename
         self.cluster = cluster or self.machine
         self._binary_dirs = list(binary_dirs)
-        self._layout = layout
-        self._procfs = ProcFs(layout.proc)
-        self._trust = Trust(self._procfs, layout.cgroups)
+        self._node_paths = paths
+        self._max_untrusted = max_untrusted
+        self._procfs = ProcFs(paths.proc)
+        self._trust = Trust(self._procfs, paths.cgroups)
         self._own_container: str | None = None
-        self._marks: dict[Key, LogPosition] = {}
+        self._positions: dict[Key, LogPosition] = {}
 
     def close(self) -> None:
-        while self._marks:
-            self._marks.popitem()[1].close()
+        while self._positions:
+            self._positions.popitem()[1].close()
 
     def discover(self, selection: Selection, deadline: Deadline) -> Discovery:
         found = Discovery(machine=self.machine)
         components: dict[str, Component] = {}
         for component in selection.components:
             components.update((path, component) for path in self._paths(component))
-        containers = Containers(self._layout)
+        containers = Containers(self._node_paths)
         instances: dict[Key, Instance] = {}
         unreadable = untrusted = 0
         with translated():
@@ -98,14 +101,14 @@ class HostTransport(Transport):
                 if instance is None:
                     continue
                 untrusted += instance.state is State.UNTRUSTED
-                if instance.state is not State.UNTRUSTED or untrusted <= MAX_UNTRUSTED:
-                    # The session lists further processes of the same container, and so signal_policy.py sees them.
+                if instance.state is not State.UNTRUSTED or untrusted <= self._max_untrusted:
+                    # The session lists further processes of the same container for signal_policy.py.
                     instances.setdefault(_key(instance), instance)
         if unreadable:
-            text = f"{unreadable} processes cannot be looked at; it takes root (become: true)"
+            text = f"{unreadable} processes cannot be inspected; root is needed (become: true)"
             found.problems.append((self.machine, verdict(Reason.FORBIDDEN, text)))
-        if untrusted > MAX_UNTRUSTED:
-            text = f"{untrusted} processes, of which {MAX_UNTRUSTED} are listed"
+        if untrusted > self._max_untrusted:
+            text = f"{untrusted} processes, of which {self._max_untrusted} are listed"
             found.problems.append((self.machine, verdict(Reason.UNTRUSTED, text)))
         found.instances = sort_instances(list(instances.values()))
         return found
@@ -113,7 +116,7 @@ class HostTransport(Transport):
     def _find(
         self, pid: int, components: dict[str, Component], containers: Containers, deadline: Deadline
     ) -> Instance | None:
-        """The instance that this process is; None for another process, and for one that ends meanwhile."""
+        """Return the instance of this process; None if it is no service or ends meanwhile."""
         try:
             path = self._procfs.runs(pid, components)
             if not path:
@@ -126,15 +129,17 @@ class HostTransport(Transport):
             return None
 
     def _doubt(self, pid: int, deadline: Deadline) -> str:
-        """What speaks against that a process is a service. "" also for an ordinary user who may not look: with his eyes
-        he sees nothing that he should not."""
+        """Return why a process is not trusted to be a service, or "".
+
+        An ordinary user may not inspect it and gets "": with its own rights it can read nothing that it should not.
+        """
         try:
             return self._trust.doubt(pid, self._placement(pid), deadline)
         except PermissionError as error:
-            return f"it cannot be looked at ({error})" if os.geteuid() == 0 else ""
+            return f"it cannot be inspected ({error})" if os.geteuid() == 0 else ""
 
     def _untrusted(self, pid: int, component: Component, doubt: str) -> Instance:
-        """A process that only looks like a service: its own words name nothing, above all no container."""
+        """Return the instance of a process that imitates a service. Nothing that it claims is used."""
         return Instance(
             cluster=self.cluster,
             component=component.name,
@@ -149,7 +154,7 @@ class HostTransport(Transport):
         return binary_paths(component, self._binary_dirs)
 
     def _placement(self, pid: int) -> Placement:
-        """The container that the process is in. One that we are in ourselves is our machine."""
+        """Return the container of a process. The container that this runs in counts as the machine."""
         if self._own_container is None:
             self._own_container = placement_of(self._procfs.own_cgroup()).container_id
         placement = placement_of(self._procfs.cgroup(pid))
@@ -186,22 +191,22 @@ class HostTransport(Transport):
         return utc(moment)
 
     def open_log(self, instance: Instance, deadline: Deadline) -> LogStream:
-        mark = self._mark(instance, deadline)
-        older = self._marks.pop(_key(instance), None)
+        position = self._position(instance, deadline)
+        older = self._positions.pop(_key(instance), None)
         if older is not None:
             older.close()
-        self._marks[_key(instance)] = mark
-        return mark.follow(deadline)
+        self._positions[_key(instance)] = position
+        return position.follow(deadline)
 
     def reopen_log(self, instance: Instance, since: datetime.datetime, deadline: Deadline) -> LogStream:
-        # The place where open_log() began is before any moment that may be asked for.
+        # The position where open_log() began is before any moment that can be requested.
         del since
-        mark = self._marks.get(_key(instance))
-        if mark is None:
+        position = self._positions.get(_key(instance))
+        if position is None:
             raise CaptureError(Reason.LOG_UNAVAILABLE, "it was not followed before")
-        return mark.follow(deadline)
+        return position.follow(deadline)
 
-    def _mark(self, instance: Instance, deadline: Deadline) -> LogPosition:
+    def _position(self, instance: Instance, deadline: Deadline) -> LogPosition:
         deadline.check()
         process = _process_of(instance)
         with translated(Reason.LOG_UNAVAILABLE):
@@ -218,9 +223,9 @@ class HostTransport(Transport):
         if not (instance.container_id and link.startswith("pipe:")):
             raise CaptureError(Reason.STDERR_LOST, f"stderr of process {process.pid} is {describe_sink(link)}")
         placement = self._placement(process.pid)
-        log_file = Containers(self._layout).named(placement, component_of(instance.component)).log_file
+        log_file = Containers(self._node_paths).named(placement, component_of(instance.component)).log_file
         if not log_file:
-            places = f"{self._layout.pod_logs} or {self._layout.docker}"
+            places = f"{self._node_paths.pod_logs} or {self._node_paths.docker}"
             raise CaptureError(
                 Reason.LOG_UNAVAILABLE, f"container {placement.container_id} has no log file below {places}"
             )
@@ -229,28 +234,27 @@ class HostTransport(Transport):
     def read_log(self, instance: Instance, seconds: int, deadline: Deadline, max_bytes: int) -> bytes:
         deadline.check()
         process = _process_of(instance)
+        since = time.time() - seconds
         with translated(Reason.LOG_UNAVAILABLE):
             if not self._procfs.is_alive(process):
                 raise CaptureError(Reason.GONE, f"process {process.pid} has ended")
             source = self._source(instance, deadline)
             if isinstance(source, JournalPosition):
-                return source.read_tail(seconds, deadline, max_bytes)
-            return read_tail(source, seconds, deadline, max_bytes)
+                return source.read_tail(since, deadline, max_bytes)
+            return read_tail(source, since, deadline, max_bytes)
 
     def follow_log(self, instance: Instance, seconds: int, look: Look, deadline: Deadline) -> LogFollow:
         return HostFollow(instance, seconds, look, self._source, deadline)
 
     def _source(self, instance: Instance, deadline: Deadline) -> LogFiles | JournalPosition:
-        """Where its log is: in files of its own, or where its standard error goes to. CaptureError."""
+        """Return the log: its own files, or the target of its standard error. Raise CaptureError."""
         process = _process_of(instance)
         with translated(Reason.LOG_UNAVAILABLE):
             if process.log_file:
                 config = component_of(instance.component).config
                 prefix = self._procfs.log_prefix(process.pid, [config] if config else [])
                 if not prefix:
-                    raise CaptureError(
-                        Reason.LOG_UNAVAILABLE, f"where it is, is not in the {process.log_file} any more"
-                    )
+                    raise CaptureError(Reason.LOG_UNAVAILABLE, f"its path is no longer set by the {process.log_file}")
                 return PrefixedLogFiles(self._procfs, process, prefix)
             link = self._procfs.stderr(process.pid)
             if link.startswith("socket:"):
@@ -304,11 +308,11 @@ class HostTransport(Transport):
                     continue
                 candidates.append(_readable_here(self._look_at(pid, component, container_id)))
                 cgroup = self._procfs.cgroup(pid)
-        return ProbeFacts(tuple(candidates), tuple(impostors), memory_room(self._layout, cgroup))
+        return ProbeFacts(tuple(candidates), tuple(impostors), memory_room(self._node_paths, cgroup))
 
 
 def _readable_here(process: Process) -> Process:
-    """A file whose name is gone is lost to everybody else, but on the machine itself it can still be read."""
+    """Return the process with a readable stderr path. On the machine itself, deleted files can still be read."""
     return dataclasses.replace(process, stderr=without_deleted(process.stderr))
 
 

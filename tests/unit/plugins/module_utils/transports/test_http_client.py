@@ -319,10 +319,10 @@ def test_a_certificate_of_another_name_is_no_hindrance_and_can_be_seen():
     assert seen == ssl.PEM_cert_to_DER_cert(pem(context))
 
 
-def test_a_port_that_hangs_does_not_cost_all_of_the_deadline(monkeypatch):
-    monkeypatch.setattr(http, "HANDSHAKE_SECONDS", 0.5)
+def test_certificate_gives_up_on_a_hanging_handshake():
     with peer(never) as server, in_time():
-        assert http.certificate(http.to_address(["127.0.0.1"], server.port), Deadline(60.0, "test")) is None
+        connect = http.to_address(["127.0.0.1"], server.port)
+        assert http.certificate(connect, Deadline(60.0, "test"), handshake=0.5) is None
 
 
 def test_there_is_no_certificate_where_there_is_no_tls():

@@ -59,7 +59,7 @@ class ContainerWorld(World):
     def __init__(self, folder) -> None:
         self.machine = Machine(folder)
         self.node = Node(self.machine)
-        self.transport = HostTransport(binary_dirs=[self.machine.binaries], layout=self.node.layout)
+        self.transport = HostTransport(binary_dirs=[self.machine.binaries], paths=self.node.layout)
 
     def start(self, component, behaviour=""):
         return self.node.start(component, behaviour, arguments=any_port(component))

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Following logs on a node for long: docker's files and the journal, through rotation and restarts, and floods."""
+"""Following logs on a node: Docker's files and the journal, through rotation, restarts and floods."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import NOT_READABLE, SKIPPED, Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Changed, Gap, Lines
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import follow as host_follow
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import journal as host_journal
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.follow import HostFollow
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.follow import (
+    HostFollow,
+    HostFollowLimits,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.journal import JournalPosition
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.log_files import (
     ContainerLog,
@@ -37,11 +38,12 @@ from standins import Machine, await_arguments
 from patience import patience, wait_until
 
 PROCFS = ProcFs()
+HURRIED = HostFollowLimits(poll=0.02, pause=0.05)
 NAME = "4f2b" * 16
 
 
 class Process:
-    """A process of its own that does nothing, to be the one that writes."""
+    """An idle process that stands for the writer."""
 
     def __init__(self, stderr=subprocess.DEVNULL) -> None:
         self._program = subprocess.Popen(["sleep", "600"], stderr=stderr)
@@ -54,14 +56,16 @@ class Process:
 
 
 class Followed:
-    """A follower on a thread; the instance is what it is shown when a process has ended."""
+    """A follower on a thread. It looks up `instance` when a process has ended."""
 
     def __init__(self, process: Process, find, container_id: str = "") -> None:
         self.events: list = []
         self.instance = Instance(
             "c1", "region", "region-a", container_id=container_id, process=process.found, restarts=0
         )
-        self.follower = HostFollow(self.instance, 60, lambda _deadline: self.instance, find, Deadline(patience()))
+        self.follower = HostFollow(
+            self.instance, 60, lambda _deadline: self.instance, find, Deadline(patience()), HURRIED
+        )
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -92,7 +96,7 @@ class Followed:
 
 
 class Docker:
-    """The log of one container as docker writes and rotates it."""
+    """The log of one container as Docker writes and rotates it."""
 
     def __init__(self, folder) -> None:
         self.path = folder / f"{NAME}-json.log"
@@ -113,14 +117,6 @@ class Docker:
 
     def log_of(self, process) -> ContainerLog:
         return ContainerLog(PROCFS, process, str(self.path))
-
-
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch):
-    """A quiet log is looked at often here, and a process whose journal is silent."""
-    monkeypatch.setattr(host_follow, "POLL_SECONDS", 0.02)
-    monkeypatch.setattr(host_follow, "PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr(host_journal, "LIFE_CHECK_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -145,7 +141,7 @@ def numbers(first: int, end: int) -> list[str]:
     return [f"line {number}" for number in range(first, end)]
 
 
-def test_a_log_of_docker_is_followed_through_its_rotation(docker, started):
+def test_follows_docker_log_through_rotation(docker, started):
     docker.say(*numbers(0, 10))
     followed = Followed(started(), lambda instance, _deadline: docker.log_of(instance.process), f"docker://{NAME}")
     followed.until("line 9")
@@ -159,7 +155,7 @@ def test_a_log_of_docker_is_followed_through_its_rotation(docker, started):
     assert not followed.of(Gap)
 
 
-def test_a_runtime_that_turns_to_the_new_file_late(docker, started):
+def test_waits_for_a_runtime_that_still_writes_the_old_file(docker, started):
     docker.say(*numbers(0, 10))
     looks: list[int] = []
 
@@ -184,7 +180,7 @@ def test_a_runtime_that_turns_to_the_new_file_late(docker, started):
     assert not followed.of(Gap)
 
 
-def test_a_container_that_docker_restarts_goes_on_in_the_same_file(docker, started):
+def test_follows_restarted_container_in_the_same_file(docker, started):
     first, second = started(), started()
     docker.say(*numbers(0, 10))
     followed = Followed(first, lambda instance, _deadline: docker.log_of(instance.process), f"docker://{NAME}")
@@ -200,7 +196,7 @@ def test_a_container_that_docker_restarts_goes_on_in_the_same_file(docker, start
     assert (followed.of(Changed), followed.of(Gap)) == ([Changed(f"docker://{NAME}", 1)], [])
 
 
-def test_a_process_that_is_started_again_and_appends_to_the_same_file(tmp_path, started):
+def test_follows_restarted_process_in_the_same_file(tmp_path, started):
     log = tmp_path / "log"
     with open(log, "ab", buffering=0) as file:
         first, second = started(stderr=file), started(stderr=file)
@@ -227,17 +223,17 @@ def made_journal(tmp_path, monkeypatch):
 
 
 def in_journal(instance, deadline):
-    return JournalPosition(PROCFS, instance.process, deadline)
+    return JournalPosition(PROCFS, instance.process, deadline, life_check=0.05)
 
 
 @pytest.mark.slow  # what a process wrote last is awaited for two seconds of silence
 @needs_journal
-def test_a_service_in_the_journal_is_followed_into_its_next_process(made_journal):
+def test_follows_journal_into_the_next_process(made_journal):
     services = [made_journal.start("region", "log_rate=50", ("--port", "0")) for _again in range(2)]
     processes = [PROCFS.process(service.pid) for service in services]
     shown = Instance("c1", "region", "region-a", process=processes[0])
     following = dataclasses.replace(shown, restarts=1, process=processes[1])
-    follower = HostFollow(shown, 60, lambda _deadline: following, in_journal, Deadline(patience()))
+    follower = HostFollow(shown, 60, lambda _deadline: following, in_journal, Deadline(patience()), HURRIED)
     data, changed = [b"", b""], []
     for event in follower.events():
         if isinstance(event, Lines):
@@ -259,14 +255,14 @@ def test_a_service_in_the_journal_is_followed_into_its_next_process(made_journal
 
 @needs_journal
 @pytest.mark.slow
-def test_what_had_the_number_of_the_next_process_before_is_not_its_log(made_journal):
+def test_ignores_journal_of_an_earlier_process_with_the_same_pid(made_journal):
     services = [made_journal.start("region", "log_rate=50", ("--port", "0")) for _again in range(2)]
     older = made_journal.of(services[1])
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
     shown = Instance("c1", "region", "region-a", process=PROCFS.process(services[0].pid))
     following = dataclasses.replace(shown, started=started, process=PROCFS.process(services[1].pid))
     data, changed = b"", []
-    for event in HostFollow(shown, 60, lambda _deadline: following, in_journal, Deadline(patience())).events():
+    for event in HostFollow(shown, 60, lambda _deadline: following, in_journal, Deadline(patience()), HURRIED).events():
         services[0].stop()
         changed += [event] if isinstance(event, Changed) else []
         data += event.data if isinstance(event, Lines) and changed else b""
@@ -278,7 +274,7 @@ def test_what_had_the_number_of_the_next_process_before_is_not_its_log(made_jour
 
 
 @needs_journal
-def test_a_journalctl_that_dies_is_a_gap_and_nothing_comes_twice(made_journal):
+def test_reports_a_gap_when_journalctl_dies_and_repeats_nothing(made_journal):
     service = made_journal.start("region", "log_rate=50", ("--port", "0"))
     followed = Followed(types.SimpleNamespace(found=PROCFS.process(service.pid)), in_journal)
     wait_until("the present", followed.follower.present.is_set)
@@ -294,9 +290,9 @@ def test_a_journalctl_that_dies_is_a_gap_and_nothing_comes_twice(made_journal):
     assert numbered == sorted(set(numbered))
 
 
-# Writes records as containerd does, many at a time with the stamp of that moment, and the numbers of their blocks.
-# After the first block it waits until its standard input has a line, or has ended. Says in the end how many seconds of
-# a processor the writing took: those of the clock depend on who else is at work.
+# Write records as containerd does, many at a time with the same timestamp, and the numbers of their blocks. After the
+# first block, wait for a line or the end of standard input. At the end, print the CPU seconds of the writing: wall time
+# depends on the load of the machine.
 FLOOD = """
 import sys, time
 text = b"x" * 900
@@ -316,15 +312,15 @@ BLOCKS = 60
 
 @pytest.fixture
 def in_memory():
-    """A folder that is as fast as this machine, whatever its disk does."""
+    """A folder in memory, independent of the speed of the disk."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         yield Path(folder)
 
 
 class Flood:
-    """The log of one instance that is flooded, and what was seen of it: numbers of blocks, and gaps.
+    """A flooded log of one instance, and the block numbers and gaps that a follower saw.
 
-    is_held: after the first block nothing is written until go_on().
+    is_held: nothing is written after the first block until go_on().
     """
 
     def __init__(self, folder: Path, process, is_held: bool = False) -> None:
@@ -340,16 +336,17 @@ class Flood:
         self.writer = subprocess.Popen(command, stdin=held, stdout=subprocess.PIPE, text=True)
 
     def go_on(self) -> None:
-        """Let it write the rest, and wait until it has done so."""
+        """Let the writer finish, and wait for it."""
         self.writer.stdin.write("\n")
         self.writer.stdin.flush()
         self.writer.wait(patience())
 
-    def read(self, until) -> float:
-        """Read until that holds of an event's data; how many MB were read in a second of this thread's CPU time."""
+    def read(self, until, limits=HURRIED) -> float:
+        """Read until that holds of an event's data. Return the MB read per second of this thread's CPU time."""
         size, begun = 0, time.thread_time()
+        deadline = Deadline(patience(120))
         follower = HostFollow(
-            self._instance, 60, lambda _deadline: self._instance, lambda *_: self._log, Deadline(patience(120))
+            self._instance, 60, lambda _deadline: self._instance, lambda *_: self._log, deadline, limits
         )
         with follower:
             for event in follower.events():
@@ -363,11 +360,11 @@ class Flood:
         return size / 1e6 / (time.thread_time() - begun)
 
     def written(self) -> float:
-        """How many MB the writer has written in a second of its CPU time."""
+        """Return the MB written per second of the writer's CPU time."""
         return self.path.stat().st_size / 1e6 / float(self.writer.communicate(timeout=patience())[0])
 
 
-def test_a_flood_is_read_wholly(in_memory, started):
+def test_reads_a_flood_completely(in_memory, started):
     flood = Flood(in_memory, started().found)
     read = flood.read(lambda data: data.endswith(b" end\n"))
     assert (flood.numbers, flood.gaps) == (list(range(BLOCKS)), [])
@@ -376,8 +373,8 @@ def test_a_flood_is_read_wholly(in_memory, started):
     assert read > written / 8
 
 
-def test_who_is_slower_than_a_flood_is_given_a_sample_and_told_so(in_memory, started, monkeypatch):
-    monkeypatch.setattr(host_follow, "LAG_SECONDS", 0.1)
+def test_slow_reader_skips_and_reports_a_gap(in_memory, started):
+    limits = dataclasses.replace(HURRIED, lag=0.1)
     flood = Flood(in_memory, started().found, is_held=True)
 
     parts = 0
@@ -388,10 +385,10 @@ def test_who_is_slower_than_a_flood_is_given_a_sample_and_told_so(in_memory, sta
         if data and parts == 2:
             # It has read the first part in time. It goes on after all was written.
             flood.go_on()
-            time.sleep(2 * host_follow.LAG_SECONDS)  # the time that it is late by is what makes it late
+            time.sleep(2 * limits.lag)  # the delay itself makes the reader late
         return bool(flood.gaps)
 
-    flood.read(fall_behind)
+    flood.read(fall_behind, limits)
     flood.written()
     assert {gap.kind for gap in flood.gaps} == {SKIPPED}
     assert flood.numbers == sorted(set(flood.numbers))

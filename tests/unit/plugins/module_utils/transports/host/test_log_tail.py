@@ -47,7 +47,7 @@ def container_log(path):
 
 
 def back(files, seconds=600, max_bytes=PLENTY):
-    return read_tail(files, seconds, Deadline(patience(), "test"), max_bytes)
+    return read_tail(files, time.time() - seconds, Deadline(patience(), "test"), max_bytes)
 
 
 def ago(seconds):
@@ -144,4 +144,4 @@ def test_the_deadline_is_minded(tmp_path):
     path = tmp_path / "0.log"
     path.write_text(cri(1, "x"))
     with pytest.raises(DeadlineExceeded):
-        read_tail(container_log(path), 600, Deadline(0.0, "test"), PLENTY)
+        read_tail(container_log(path), time.time() - 600, Deadline(0.0, "test"), PLENTY)

@@ -16,7 +16,6 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap, Lines, Opened
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import follow as host_follow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.follow import HostFollow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.prefixed_log_files import (
     PrefixedLogFiles,
@@ -47,12 +46,6 @@ class Service:
             older = self.prefix.with_name(f"region.log.{number - 1}" if number > 1 else "region.log")
             if older.exists():
                 older.rename(self.prefix.with_name(f"region.log.{number}"))
-
-
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch):
-    """A quiet log is looked at often here."""
-    monkeypatch.setattr(host_follow, "POLL_SECONDS", 0.02)
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ import frozen
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Process, state_words
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import guarded_reads as host_guard
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.procfs import (
     ARGUMENTS,
     ProcFs,
@@ -232,15 +231,14 @@ def test_one_variable_of_the_environment():
 
 
 @pytest.fixture
-def hanging(tmp_path, monkeypatch):
-    """A /proc of one process whose command line hangs whoever reads it, until somebody writes there."""
-    monkeypatch.setattr(host_guard, "READ_SECONDS", 0.2)
+def hanging(tmp_path):
+    """A /proc of one process whose command line blocks every reader until it is written."""
     folder = tmp_path / "7"
     folder.mkdir()
     (folder / "exe").symlink_to("/opt/yunion/bin/region")
     for name in ("cmdline", "environ"):
         os.mkfifo(folder / name)
-    procfs = ProcFs(str(tmp_path))
+    procfs = ProcFs(str(tmp_path), read_timeout=0.2)
     yield procfs, folder
     for name in ("cmdline", "environ"):
         with contextlib.suppress(OSError):  # nobody reads it

@@ -17,7 +17,6 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import transport as host
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.transport import HostTransport
 from nodes import RUNS, WHY_NOT, Node, cgroup_base
 from standins import Machine, await_arguments
@@ -142,7 +141,7 @@ def test_a_program_that_somebody_else_may_write(machine, mode, owner):
     os.chown(program, owner, USER)
     service = machine.start("region")
     transport = transport_of(machine)
-    assert_refused(transport, found(transport)[service.pid], "not root's alone")
+    assert_refused(transport, found(transport)[service.pid], "can be written by another user than root")
 
 
 def test_a_folder_that_somebody_else_may_write(machine):
@@ -156,7 +155,7 @@ def test_a_folder_that_somebody_else_may_write(machine):
 def test_a_jail_inside_of_a_container_is_not_its_service_and_does_not_hide_it(machine, node):
     real = node.start("region")
     enter = ("sh", "-c", f'echo $$ > {real.cgroup}/cgroup.procs && exec "$@"', "sh")
-    transport = transport_of(machine, layout=node.layout)
+    transport = transport_of(machine, paths=node.layout)
     with jailed(machine, enter) as pid:
         instances = found(transport)
         assert_refused(transport, instances[pid], "root directory is not that of its container")
@@ -172,20 +171,19 @@ def test_a_cgroup_that_a_user_named_after_a_container(machine, node):
     os.chown(folder, USER, USER)
     enter = ("sh", "-c", f'echo $$ > {folder}/cgroup.procs && exec "$@"', "sh")
     fake = machine.start("region", launcher=enter)
-    transport = transport_of(machine, layout=node.layout)
+    transport = transport_of(machine, paths=node.layout)
     instances = found(transport)
-    assert_refused(transport, instances[fake.pid], f"was made by user {USER}")
+    assert_refused(transport, instances[fake.pid], f"was created by user {USER}")
     with transport.open_process(instances[real.pid], deadline()) as session:
         assert [one.pid for one in session.facts.candidates] == [real.pid]
     fake.stop()
 
 
-def test_of_many_only_so_many_are_told_of(machine, monkeypatch):
-    monkeypatch.setattr(host, "MAX_UNTRUSTED", 2)
+def test_lists_a_limited_number_of_untrusted_processes(machine):
     real = machine.start("region")
     for _number in range(3):
         machine.start("region", user=USER, group=USER, extra_groups=[])
-    transport = transport_of(machine)
+    transport = transport_of(machine, max_untrusted=2)
     discovery = transport.discover(select(components=["region"]), deadline())
     assert sorted(one.state is State.UNTRUSTED for one in discovery.instances) == [False, True, True]
     assert real.pid in [one.process.pid for one in discovery.instances]
