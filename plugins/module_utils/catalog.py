@@ -1,15 +1,16 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Cloudpods is, as data: its components, what SIGUSR1 does to each, what each answers over HTTP, and the
-scenarios of trouble.
+"""Catalog of Cloudpods as data: components, the effect of SIGUSR1 on each, HTTP endpoints, scenarios.
 
-Sources: the component definitions of cloudpods-operator (pkg/manager/component) for labels, container names and ports,
-and its service registrations (pkg/service-init/component) for service types; the signal registrations of cloudpods
-(pkg/appsrv/appsrv.go, pkg/cloudcommon/service, pkg/webconsole/service, pkg/hostman/hostdeployer,
-pkg/hostman/host_health) for what SIGUSR1 does; its default handlers (pkg/appsrv/handlers.go, pkg/cloudcommon/db) and
-the services that serve without them (pkg/scheduler, pkg/webconsole, pkg/monitor, pkg/mcp-server), and whom cloudmon
-does not ask (pkg/cloudmon/misc/system.go), for the endpoints.
+Sources:
+- cloudpods-operator: component definitions (pkg/manager/component) for labels, container names and ports; service
+  registrations (pkg/service-init/component) for service types.
+- cloudpods, for SIGUSR1: signal registrations (pkg/appsrv/appsrv.go, pkg/cloudcommon/service, pkg/webconsole/service,
+  pkg/hostman/hostdeployer, pkg/hostman/host_health).
+- cloudpods, for endpoints: default handlers (pkg/appsrv/handlers.go, pkg/cloudcommon/db), the services without them
+  (pkg/scheduler, pkg/webconsole, pkg/monitor, pkg/mcp-server), and the services that cloudmon does not query
+  (pkg/cloudmon/misc/system.go).
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ RELOADS = "reloads"
 MAY_DIE = "may_die"
 UNKNOWN = "unknown"
 
-# Everything that may ever be asked of a service: endpoint -> path. All of them only read. What is not here cannot be
-# requested at all: the scheduler's /switch, for one, is a GET that changes a setting.
+# Endpoint -> path. No other path is ever requested, and all of these only read. For example, the scheduler's /switch
+# is a GET that changes a setting.
 PATHS = {
     "ping": "/ping",
     "version": "/version",
@@ -45,8 +46,8 @@ PATHS = {
 ENDPOINTS = tuple(PATHS)
 _DATABASE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-# What a component has of /debug/pprof where it is switched on: all of it, its exact paths only (no named profiles:
-# goroutine, heap …), nothing, or not known.
+# Paths of /debug/pprof that a component has if profiling is on: all, the fixed ones only (no named profiles such as
+# goroutine and heap), none, or unknown.
 PPROF_ALL, PPROF_EXACT, PPROF_NONE, PPROF_UNKNOWN = "all", "exact", "none", "unknown"
 
 _ROUTER = ("ping", "version", "stats", "worker_stats")
@@ -55,10 +56,10 @@ _APPSRV = (*_ROUTER, "process_stats")
 
 @dataclass(frozen=True)
 class Http:
-    """What a component answers over HTTP, on its own port.
+    """HTTP endpoints of a component, on its own port.
 
-    endpoints: names of PATHS, in their order. service_type: its name in Keystone's catalog, "" where it has no entry
-    there. suffix: the path that its URL there ends in, and that these endpoints are not below. pprof: what it has of
+    endpoints: names of PATHS, in their order. service_type: its name in the Keystone catalog, "" without an entry.
+    suffix: the end of its URL in the catalog, which is not part of the URLs of these endpoints. pprof: its paths of
     /debug/pprof.
     """
 
@@ -70,8 +71,7 @@ class Http:
     pprof: str = PPROF_ALL
 
     def port_among(self, declared: Sequence[int]) -> int:
-        """Its own port, or the first that its container declares where that is not among them (it was configured to
-        another)."""
+        """Return its own port; the first declared one if the container declares others (it was configured)."""
         return self.port if self.port in declared or not declared else declared[0]
 
 
@@ -79,13 +79,14 @@ class Http:
 class Component:
     """One kind of service.
 
-    containers: names of the container it runs in, best first (default: its own name).
-    usr1: what SIGUSR1 does: dumps, never (no dump, harmless), reloads, may_die (not Go), unknown (checked on the spot).
-    instead: what to use where no dump is to be had.
+    containers: possible names of its container, preferred first (default: its own name).
+    usr1: the effect of SIGUSR1: dumps, never (no dump, harmless), reloads, may_die (not Go), unknown (the process is
+    checked).
+    instead: the alternative to a dump, for people.
     carriers: components in whose pods older operators (<= 3.12) run it as an extra container.
-    binaries: base names that its executable may have (default: its own name).
-    config: configuration file that it finds without being told.
-    http: what it answers over HTTP; None where it has no such port.
+    binaries: possible base names of its executable (default: its own name).
+    config: its default configuration file.
+    http: its HTTP endpoints, None without an HTTP port.
     """
 
     name: str
@@ -109,12 +110,12 @@ _QUIT_INSTEAD = (
 
 
 def _with_database(port: int, service_type: str, suffix: str = "") -> Http:
-    """A service of the common framework that keeps its data in a database."""
+    """Return the endpoints of a service of the common framework with a database."""
     return Http(port, ENDPOINTS, service_type, suffix)
 
 
 def _elsewhere(port: int, service_type: str) -> Http:
-    """The same, from a repository of its own."""
+    """Return the endpoints of such a service from a repository of its own."""
     return Http(port, ENDPOINTS, service_type, pprof=PPROF_UNKNOWN)
 
 
@@ -125,7 +126,7 @@ _COMPONENTS = (
     Component("logger", http=_with_database(30999, "log")),
     Component("notify", http=_with_database(30777, "notify")),
     Component("yunionconf", http=_with_database(30889, "yunionconf")),
-    # Its application is mounted below /webconsole/ only, and so the database's figures are not to be had.
+    # Its application is mounted below /webconsole/ only, so /db_stats is not reachable.
     Component(
         "webconsole", containers=("web", "webconsole"), http=Http(30899, _ROUTER, "webconsole", pprof=PPROF_EXACT)
     ),
@@ -169,7 +170,7 @@ _COMPONENTS = (
         http=Http(30093, (*_ROUTER, "db_stats"), "monitor", pprof=PPROF_EXACT),
     ),
     Component("lbagent", usr1=NEVER, instead="its only full dump is SIGQUIT, which ends the process"),
-    # /stats makes its handler panic: never ask for it.
+    # A request for /stats makes its handler panic.
     Component(
         "mcp-server",
         usr1=NEVER,
@@ -180,7 +181,7 @@ _COMPONENTS = (
     ),
     Component("region-dns", usr1=RELOADS, instead="read its log; CoreDNS has its own pprof plugin"),
     Component("host-sdnagent", containers=("sdnagent",), binaries=("sdnagent",), usr1=UNKNOWN, carriers=("host",)),
-    # From repositories of their own. What cloudmon asks of them is what they are known to answer.
+    # From repositories of their own. Their known endpoints are those that cloudmon queries.
     Component("kubeserver", usr1=UNKNOWN, http=Http(30442, _ROUTER, "k8s", "/api", pprof=PPROF_UNKNOWN)),
     Component("meter", usr1=UNKNOWN, http=_elsewhere(30909, "meter")),
     Component("billing", usr1=UNKNOWN, http=_elsewhere(30404, "billing")),
@@ -206,11 +207,11 @@ _COMPONENTS = (
 
 COMPONENTS: dict[str, Component] = {component.name: component for component in _COMPONENTS}
 
-# What most others need, the most needed first: every service stores its locks, asks for tokens, or asks for servers.
+# Components that most others depend on, in order: for locks, for tokens, for servers.
 FOUNDATIONS = ("etcd", "keystone", "region")
 
-# Names that Keystone's catalog, climc and the alarms of Cloudpods use for components: their service types, and those
-# that are no type of an endpoint. Sources: cloudpods pkg/apis/const.go; climc rewrites compute to compute_v2
+# Other names of components in the Keystone catalog, climc and alarms of Cloudpods: service types, and names that are
+# no service type. Sources: cloudpods pkg/apis/const.go; climc rewrites compute to compute_v2
 # (pkg/mcclient/session.go); service names of cloudpods-operator (pkg/apis/constants).
 ALIASES: dict[str, str] = {
     **{
@@ -225,7 +226,7 @@ ALIASES: dict[str, str] = {
     "sdnagent": "host-sdnagent",
 }
 
-# The user's view of the trouble -> the suspected components (docs of Cloudpods, "getting the call stacks").
+# Problem as the user sees it -> the suspected components (docs of Cloudpods, "getting the call stacks").
 SCENARIOS = {
     "kvm_server": ("region", "host", "host-deployer"),
     "kvm_image": ("glance",),
@@ -239,9 +240,9 @@ DEFAULT_SCENARIO = "deadlock"
 
 @dataclass(frozen=True)
 class Selection:
-    """Which components are asked for. named: the user named them, so a missing one is worth a word.
+    """The selected components. named: the user named them, so a missing one is reported.
 
-    scenario: that they are suspected together in, where it is not just every component.
+    scenario: the scenario in which they are suspected, "" if it is every component.
     """
 
     components: tuple[Component, ...]
@@ -254,22 +255,22 @@ class Selection:
 
 
 def component_of(name: str) -> Component:
-    """The catalog's entry, or a plain one for a component that the catalog does not know."""
+    """Return the catalog's entry of a component, or a plain entry if the catalog has none."""
     return COMPONENTS.get(name) or Component(name, usr1=UNKNOWN)
 
 
 def component_name(name: str) -> str:
-    """The component that is called so; the name itself where none is."""
+    """Resolve a name or alias of a component; return any other name as it is."""
     return name if name in COMPONENTS else ALIASES.get(name, name)
 
 
 def unknown(selection: Selection) -> list[str]:
-    """The selected names that are no component's. They are right only where a pod has such a label."""
+    """Return the selected names that are not in the catalog. They are valid if a pod has such a label."""
     return [name for name in selection.names if name not in COMPONENTS]
 
 
 def no_component(name: str) -> str:
-    """What to tell a user who named a component that there is not."""
+    """Return the message about a component name that does not exist."""
     found = [
         each if each in COMPONENTS else f"{each} ({ALIASES[each]})" for each in nearest(name, (*COMPONENTS, *ALIASES))
     ]
@@ -279,10 +280,10 @@ def no_component(name: str) -> str:
 
 
 def select(scenario: str = "", components: Sequence[str] = ()) -> Selection:
-    """The components of a scenario, or exactly the named ones (which win), by their names or one of ALIASES.
+    """Select the components of a scenario, or only the named ones if there are any, by name or alias.
 
-    ValueError lists the known scenarios. A component that is not known is taken, as its pods may have that label: see
-    unknown().
+    ValueError lists the known scenarios. An unknown component is selected, too, because its pods may have such a label
+    (see unknown()).
     """
     if components:
         names = list(dict.fromkeys(component_name(name.strip()) for name in components if name.strip()))
@@ -300,14 +301,14 @@ def select(scenario: str = "", components: Sequence[str] = ()) -> Selection:
 
 
 def select_everything() -> Selection:
-    """Every component that is known, whatever can be done with it."""
+    """Select every component of the catalog."""
     return Selection(_COMPONENTS)
 
 
 def label_values(selection: Selection) -> list[str]:
-    """Every value of the component label under which instances of the selection may be found.
+    """Return every value of the component label that instances of the selection may have.
 
-    Read-only replicas carry "<component>-slave"; older operators run some components inside another one's pods.
+    Read-only replicas have the label "<component>-slave". Older operators run some components in pods of another one.
     """
     values: list[str] = []
     for component in selection.components:
@@ -317,16 +318,15 @@ def label_values(selection: Selection) -> list[str]:
 
 
 def binary_paths(component: Component, directories: Iterable[str] = (BINARY_DIR,)) -> list[str]:
-    """Where the component's executable may be, exactly."""
+    """Return the possible paths of the component's executable."""
     names = component.binaries or (component.name,)
     return ["{}/{}".format(directory.rstrip("/"), name) for directory in directories for name in names]
 
 
 def http_of(component: Component, ports: Sequence[int] = ()) -> Http | None:
-    """What a component answers over HTTP; None where there is nothing to ask.
+    """Return the HTTP endpoints of a component, None if it has none.
 
-    One that the catalog does not know is asked what every service of the common framework answers, on the first of the
-    TCP ports that it declares.
+    An unknown component gets the endpoints of the common framework, on the first TCP port that it declares.
     """
     if component.http is None and component.name not in COMPONENTS and ports:
         return Http(ports[0], pprof=PPROF_UNKNOWN)
@@ -334,9 +334,9 @@ def http_of(component: Component, ports: Sequence[int] = ()) -> Http | None:
 
 
 def endpoint_path(name: str, database: str = "") -> str:
-    """The path of an endpoint. database: for db_stats, which of a service's databases ("": its first one).
+    """Return the path of an endpoint. database: for db_stats, one of the service's databases ("": the first one).
 
-    ValueError when there is no such endpoint, or the database's name could mean more than a name.
+    ValueError if there is no such endpoint, or if the database's name has other characters than a name may have.
     """
     if name not in PATHS:
         near = did_you_mean(name, ENDPOINTS)
@@ -349,6 +349,6 @@ def endpoint_path(name: str, database: str = "") -> str:
 
 
 def is_safe_path(path: str) -> bool:
-    """Whether this is a path that endpoint_path() can make. Transports request no other."""
+    """Return whether endpoint_path() can make this path. Transports request no other path."""
     folder, _slash, database = path.rpartition("/")
     return path in PATHS.values() or (folder == PATHS["db_stats"] and _DATABASE.fullmatch(database) is not None)

@@ -1,11 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Cloudpods services say in their logs when something is wrong, as data.
+"""Log messages of Cloudpods services that indicate trouble, as data. docs/log-patterns.md is generated from it.
 
 Source: the log calls of cloudpods (pkg/appsrv, pkg/cloudcommon, pkg/hostman, pkg/scheduler), of yunion.io/x/sqlchemy,
-and of the MySQL driver. The first three are those that the document of Cloudpods on call stacks tells to look for.
-A message that starts with "[X]" is printed as "X: …", so texts are without it.
+and of the MySQL driver. The first three patterns come from the Cloudpods documentation on call stacks.
+A message that starts with "[X]" is logged as "X: …", so texts leave out the "[X]".
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ CRITICAL, WARNING, INFO = "critical", "warning", "info"
 
 @dataclass(frozen=True)
 class LogPattern:
-    """One thing that a service may say.
+    """One kind of log message.
 
-    texts: any of them, exactly so, in the message. severity: what it weighs that it is seen at all. meaning: for
-    people. form: an expression that the message has to begin with besides, where the texts alone might be quoted in
-    another message. Its group "pool" is the worker pool that the message names; watch/pools.py reads the others.
-    level: the least at which it is printed: what says it below is somebody's quotation. bare: it also comes in lines
-    without the log's header, or in a later line of a message. after: how many lines after it belong to a sample.
-
-    unheaded: it only comes in lines without the log's header, as the Go runtime prints them. at_level: every line of
-    this level says it; then texts are the beginnings of such a line's header. ends_process: who says it has ended.
+    texts: the message contains one of them literally. severity: of a single match. meaning: for people.
+    form: regular expression for the beginning of the message, if the texts alone may be quoted in other messages. Its
+    group "pool" is the worker pool in the message; watch/pools.py reads the other groups.
+    level: the lowest level of the message; at a lower level it is a quotation.
+    bare: it also occurs in lines without the log's header, or in a later line of a message.
+    after: the number of lines after it that belong to its context.
+    unheaded: it only occurs in lines without the log's header, as the Go runtime prints them.
+    at_level: every line of this level matches; texts are then the beginnings of such a line's header.
+    ends_process: the process has ended with this message.
     """
 
     id: str
@@ -43,7 +44,7 @@ class LogPattern:
 
 
 _NAME = r"\[?(?P<pool>[^\]:\s]{1,100})\]?:? "
-STACK_LINES = 24  # lines of a panic's stack that tell where it was
+STACK_LINES = 24  # lines of a panic's stack trace that include its location
 
 LOG_PATTERNS = (
     LogPattern(
@@ -58,14 +59,14 @@ LOG_PATTERNS = (
         "stucking",
         (" stucking for a while",),
         CRITICAL,
-        "more than 50 tasks wait behind the task that is named: the oldest one that runs",
+        "more than 50 tasks wait; the message names the oldest running task",
         r"work \[(?P<since>[^\]\n]{0,80})\](?P<task>.*?) stucking for a while",
     ),
     LogPattern(
         "busy_cycles",
         (" has been busy for ",),
         INFO,
-        "a worker pool has not been idle for so many rounds of 30 s: trouble when the number grows and grows",
+        "a worker pool has not been idle for this many rounds of 30 s; trouble if the number keeps growing",
         r"WorkerManager (?P<pool>\S{1,100}) has been busy for (?P<cycles>\d{1,9}) cycles",
     ),
     LogPattern(
@@ -81,14 +82,12 @@ LOG_PATTERNS = (
         "detached",
         ("detach worker ",),
         WARNING,
-        "a request ran into the process timeout; its goroutine goes on running outside of the pool",
-        # The worker is "#12(0xc000123456, detach) GET /servers", and the task in brackets comes again.
+        "a request ran into the process timeout; its goroutine still runs outside of the pool",
+        # The worker is "#12(0xc000123456, detach) GET /servers"; the task follows again in brackets.
         r"detach worker (?P<task>.{1,2000}?) due to reason (?P<reason>\S{1,100})(?: after (?P<after>\S{1,40}))?",
     ),
-    LogPattern(
-        "request_queue_full", ("Request queue is full",), CRITICAL, "a client was sent away with 429, too many requests"
-    ),
-    LogPattern("process_timeout", ("request process timeout",), WARNING, "a client was sent away with 504, timeout"),
+    LogPattern("request_queue_full", ("Request queue is full",), CRITICAL, "a client got 429, too many requests"),
+    LogPattern("process_timeout", ("request process timeout",), WARNING, "a client got 504, timeout"),
     LogPattern(
         "handler_panic",
         ("WorkerManager exec callback error",),
@@ -120,7 +119,7 @@ LOG_PATTERNS = (
         "db_connection",
         ("invalid connection", "bad connection", "Too many connections"),
         CRITICAL,
-        "connections to the database break, or it takes no more of them",
+        "connections to the database break, or it accepts no more",
         bare=True,
     ),
     LogPattern(
@@ -153,7 +152,9 @@ LOG_PATTERNS = (
     LogPattern(
         "host_ping", ("host ping failed", "host seemd removed from region"), CRITICAL, "region does not know this host"
     ),
-    LogPattern("esxi_disks", ("Waiting for esxi disks",), WARNING, "disks of ESXi do not disconnect: no end"),
+    LogPattern(
+        "esxi_disks", ("Waiting for esxi disks",), WARNING, "the wait for ESXi disks to disconnect does not end"
+    ),
     LogPattern("cannot_listen", ("ListAndServer fail",), CRITICAL, "the port or the certificate cannot be used"),
     LogPattern(
         "runtime_fatal",
@@ -171,7 +172,7 @@ LOG_PATTERNS = (
         "runtime_panic",
         ("panic: ",),
         CRITICAL,
-        "the process crashed: a panic that nothing recovered",
+        "the process crashed with an unrecovered panic",
         # A panic that was recovered and raised again is printed first, with "[recovered]" behind it (runtime/panic.go).
         "panic: ",
         bare=True,
@@ -184,7 +185,7 @@ LOG_PATTERNS = (
         ("[fatal 2", "[F 2"),
         CRITICAL,
         "the service ended itself",
-        # The planned exit after a change of options is logged at this level, too (pkg/appsrv/workers_watchdog.go).
+        # The planned exit after a change of options has this level, too (pkg/appsrv/workers_watchdog.go).
         "(?!System is idle, no worker is busy, exitFlag is set)",
         at_level="fatal",
         ends_process=True,
@@ -193,7 +194,7 @@ LOG_PATTERNS = (
         "started",
         ("Start listen on ",),
         INFO,
-        "the service began to answer: a start of the process",
+        "the process started and began to answer",
         "Start listen on ",
         level="info",
     ),
@@ -201,13 +202,13 @@ LOG_PATTERNS = (
         "planned_exit",
         ("exitFlag is set, to exit", "going to restart the program"),
         INFO,
-        "a restart that was planned, after a change of options",
+        "a planned restart after a change of options",
         level="info",
     ),
     LogPattern(
         "user_agent",
         ("Forbidden default handler request",),
         INFO,
-        "somebody asked for status with a user agent that is not allowed",
+        "a status request came with a user agent that is not allowed",
     ),
 )

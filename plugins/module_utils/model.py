@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The words of the collection as plain data: instances, processes, ledger rows.
+"""Data model of the collection: instances, processes, workloads, artifacts, ledger rows.
 
 Pure: nothing here does I/O or knows Ansible, Kubernetes or a transport.
 """
@@ -19,7 +19,7 @@ from .reasons import Reason, Status, Verdict
 
 
 class State(str, enum.Enum):
-    """What an instance's container does, in one word."""
+    """State of an instance's container."""
 
     RUNNING = "running"
     PENDING = "pending"
@@ -37,12 +37,11 @@ class State(str, enum.Enum):
 class Process:
     """One process that may be the component's, as /proc shows it.
 
-    start_time is field 22 of /proc/PID/stat (clock ticks since boot): with the pid it names a process for good.
-    same_container: proved by mount namespace or cgroup. stderr is the target of /proc/PID/fd/2.
-    log_file names the option or file that sends the log (and so the dump) away from stderr, if any.
-    state is the letter of State: in /proc/PID/status (of the main thread; a stop is of all threads), "" unknown;
-    waits_in the kernel function that it sleeps in (/proc/PID/wchan), "" unknown. Both as they were when it was looked
-    at.
+    start_time: field 22 of /proc/PID/stat (clock ticks since boot); pid and start_time identify a process.
+    same_container: proved by mount namespace or cgroup. stderr: the target of /proc/PID/fd/2. log_file: the option or
+    file that redirects the log, and so the dump, away from stderr; "" if there is none. state: the letter of State: in
+    /proc/PID/status (of the main thread; a stop applies to all threads), "" if unknown. waits_in: the kernel function
+    in which it sleeps (/proc/PID/wchan), "" if unknown. state and waits_in are as of the probe.
     """
 
     pid: int
@@ -59,12 +58,12 @@ class Process:
     waits_in: str = ""
 
 
-# Letters of State: in /proc/PID/status (proc_pid_status(5)) of a process that executes nothing.
+# Letters of State: in /proc/PID/status (proc_pid_status(5)) for processes that do not execute.
 STOPPED, TRACED, BLOCKED, ENDED = "T", "t", "D", ("Z", "X")
 
 
 def state_words(process: Process) -> str:
-    """Return what keeps a process from executing, e.g. "stopped (SIGSTOP)"; "" when it runs, sleeps or is not known."""
+    """Return why a process does not execute, e.g. "stopped (SIGSTOP)"; "" if it runs, sleeps or is unknown."""
     if process.state == STOPPED:
         return "stopped (SIGSTOP)"
     if process.state == TRACED:
@@ -74,7 +73,7 @@ def state_words(process: Process) -> str:
     return "a zombie" if process.state in ENDED else ""
 
 
-# Why a part of a followed log was not seen.
+# Kinds of gaps in a followed log.
 STREAM_LOST, ROTATION_MISSED, SKIPPED, NOT_READABLE = "stream_lost", "rotation_missed", "skipped", "not_readable"
 GAPS = (STREAM_LOST, ROTATION_MISSED, SKIPPED, NOT_READABLE)
 # Namespace, component, name, container.
@@ -83,13 +82,12 @@ InstanceKey = Tuple[str, str, str, str]
 
 @dataclass(frozen=True)
 class Instance:
-    """One running (or not running) copy of a component.
+    """One instance of a component, running or not.
 
-    name is the pod's name, or "<component>-<pid>" for a process outside of Kubernetes.
-    ports are the container's declared TCP ports; started is an RFC 3339 time (UTC) or "". address is the pod's IP.
-    last_end says how the container before this one ended ("OOMKilled, exit code 137"), last_started and last_ended
-    from when to when it ran (RFC 3339).
-    process is set by the host transport only, which finds the process at discovery.
+    name: the pod's name, or "<component>-<pid>" for a process outside of Kubernetes. ports: the container's declared
+    TCP ports. started: RFC 3339 (UTC) or "". address: the pod's IP. last_end: how the previous container ended
+    ("OOMKilled, exit code 137"). last_started, last_ended: when it ran (RFC 3339). process: set by the host transport
+    only, which finds the process at discovery.
     """
 
     cluster: str
@@ -117,16 +115,16 @@ class Instance:
 
     @property
     def key(self) -> InstanceKey:
-        """What tells it from the others of its cluster, and stays the same when its container restarts."""
+        """Identity within the cluster; stable across restarts."""
         return self.namespace, self.component, self.name, self.container
 
     @property
     def folders(self) -> list[str]:
-        """Where in a bundle its artifacts lie."""
+        """Path of its artifacts in a bundle."""
         return [self.cluster, self.component, self.name]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values only, for JSON; the process as a nested dict or None."""
+        """Return plain values for JSON; the process is a nested dict or None."""
         data = dataclasses.asdict(self)
         data["state"] = self.state.value
         data["ports"] = list(self.ports)
@@ -134,7 +132,7 @@ class Instance:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Instance:
-        """The instance that as_dict() wrote. Unknown keys are ignored; ValueError when a needed one is missing."""
+        """Return the instance that as_dict() wrote. Unknown keys are ignored; ValueError if a needed one is missing."""
         known = {f.name for f in dataclasses.fields(cls)}
         values = {key: value for key, value in data.items() if key in known and value is not None}
         missing = [key for key in ("cluster", "component", "name") if not values.get(key)]
@@ -155,7 +153,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Workload:
-    """A Deployment or DaemonSet of a component: how many replicas it wants and how many are ready."""
+    """A Deployment or DaemonSet of a component, with its desired and ready replicas."""
 
     cluster: str
     namespace: str
@@ -169,7 +167,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file that a capture left: path relative to the bundle's root, size in bytes, sha256 in hex."""
+    """A file written by a capture. path: relative to the bundle's root. size: in bytes. sha256: in hex."""
 
     path: str
     size: int
@@ -178,9 +176,9 @@ class Artifact:
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """One row for every (instance x capture) that was asked for, whatever became of it.
+    """The result of one requested capture of one instance. Every requested capture has a row.
 
-    started is RFC 3339 UTC with milliseconds; duration is in seconds; details holds plain JSON values.
+    started: RFC 3339 UTC with milliseconds. duration: in seconds. details: plain JSON values.
     """
 
     cluster: str
@@ -203,7 +201,7 @@ class LedgerRow:
 
     @classmethod
     def from_dict(cls, data: Any) -> LedgerRow:
-        """The row that as_dict() wrote, possibly elsewhere. ValueError when it is not one."""
+        """Return the row that as_dict() wrote, possibly on another machine. ValueError if it is not one."""
         try:
             entry = cls(**data)
             for f in dataclasses.fields(cls):
@@ -221,13 +219,13 @@ class LedgerRow:
         return entry
 
     def as_dict(self) -> dict[str, Any]:
-        # Of tens of thousands of rows, dataclasses.asdict() would be most of the work.
+        # With tens of thousands of rows, dataclasses.asdict() would take most of the time.
         return dict(vars(self))
 
 
-# Of the fields of a row that are not text.
+# Types of the fields that are not text.
 _TYPES: dict[str, Any] = {"sequence": int, "bytes": int, "duration": (int, float), "details": dict}
-# Of what others read out of the details of a row.
+# Types of the details that other modules read.
 _TYPES_OF_DETAILS = {"total": int, "goroutines": int, "groups": int, "parsed": str, "signal_sent": str, "version": dict}
 
 
@@ -241,7 +239,7 @@ def row(
     duration: float = 0.0,
     details: dict[str, Any] | None = None,
 ) -> LedgerRow:
-    """The ledger row of one capture of one instance."""
+    """Return the ledger row of one capture of one instance."""
     return LedgerRow(
         cluster=instance.cluster,
         namespace=instance.namespace,
@@ -264,25 +262,28 @@ def row(
 
 
 def utc_text(moment: datetime.datetime) -> str:
-    """RFC 3339 in UTC with milliseconds, e.g. 2026-01-02T03:04:05.678Z."""
+    """Format a time as RFC 3339 in UTC with milliseconds, e.g. 2026-01-02T03:04:05.678Z."""
     return moment.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def utc_moment(text: str) -> datetime.datetime:
-    """The moment that utc_text() wrote."""
+    """Parse the text that utc_text() wrote."""
     moment = parse_rfc3339(text)
     if moment is None:
         raise ValueError(f"not an RFC 3339 timestamp: {text!r}")
-    return datetime.datetime.fromtimestamp(moment, datetime.timezone.utc)
+    # A float of seconds is not exact; rounding restores the millisecond that was written.
+    return datetime.datetime.fromtimestamp(0, datetime.timezone.utc) + datetime.timedelta(
+        milliseconds=round(moment * 1000)
+    )
 
 
 def utc_now() -> datetime.datetime:
-    """The time, with its zone."""
+    """Return the current time in UTC."""
     return datetime.datetime.now(datetime.timezone.utc)
 
 
 def count_by_status(rows: list[LedgerRow]) -> dict[str, int]:
-    """How many rows have each status; every status is present, also with 0."""
+    """Count the rows of each status; every status is present, also with 0."""
     counts = {status.value: 0 for status in Status}
     for entry in rows:
         counts[entry.status] += 1

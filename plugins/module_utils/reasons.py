@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verdict on one capture, in the closed vocabulary of reason_texts.py.
+"""Outcome of one capture: its reason, and the message built from the texts in reason_texts.py.
 
 Pure: nothing here does I/O or knows Ansible, Kubernetes or a transport.
 """
@@ -17,16 +17,15 @@ from .vocabulary import Reason, Status
 
 __all__ = ("MEANINGS", "CaptureError", "Reason", "ReasonText", "Status", "Verdict", "detail_of", "said", "verdict")
 
-# Of a longer text only its beginning and its end, each half as long as this, are searched for secrets and shortened.
+# Only the beginning and the end of a longer text, half of this each, are searched for secrets and shortened.
 LOOKED_THROUGH = 64 << 10
 _REDACTOR = Redactor()
 
 
 def said(text: str, length: int = MAX_DETAIL) -> str:
-    """Return what a peer said as one printable line of about this length: its beginning and its end.
+    """Return a peer's text as one printable line of about this length: its beginning and its end.
 
-    Secrets that stand on several lines, or where the text is cut, are not recognised afterwards, so they are taken out
-    first.
+    Secrets are redacted first, because those on several lines or at the cut are not recognized afterwards.
     """
     if len(text) <= length and len(text.splitlines()) < 2:
         return shortened(text, length)
@@ -40,7 +39,7 @@ def said(text: str, length: int = MAX_DETAIL) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of one capture. The status follows from the reason, so the two cannot contradict."""
+    """Outcome of one capture. The status follows from the reason, so the two cannot contradict each other."""
 
     reason: Reason
     message: str
@@ -51,9 +50,9 @@ class Verdict:
 
 
 def verdict(reason: Reason, detail: str = "") -> Verdict:
-    """Return a verdict whose message says what happened, the detail at hand, and the next step.
+    """Return a verdict whose message has the text of the reason, the detail and the next step.
 
-    The detail is often a text that a peer wrote, so it becomes one line and is cut at text.MAX_DETAIL.
+    The detail is often a peer's text, so it becomes one line of at most about text.MAX_DETAIL characters.
     """
     meaning = MEANINGS[reason]
     text = meaning.what[:1].upper() + meaning.what[1:]
@@ -66,8 +65,7 @@ def verdict(reason: Reason, detail: str = "") -> Verdict:
 
 
 def detail_of(reason: str, message: str) -> str:
-    """Return the detail that verdict() put into a message; "" where there is none, and of a message of another form
-    all of it."""
+    """Return the detail in a message of verdict(): "" if it has none, the whole text of any other message."""
     meaning = MEANINGS.get(Reason(reason)) if reason in {known.value for known in Reason} else None
     if meaning is None:
         return message
@@ -80,7 +78,7 @@ def detail_of(reason: str, message: str) -> str:
 
 
 class CaptureError(Exception):
-    """A capture of one instance cannot go on; carries the verdict for its ledger row, and the detail in it."""
+    """Failure of a capture of one instance, with the verdict for its ledger row and the verdict's detail."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         self.verdict = verdict(reason, detail)

@@ -128,7 +128,7 @@ MISTAKES = {
     ),
     "patterns": Mistake(
         {"cloudpods_log_patterns": [{"id": "slow"}]},
-        "cloudpods_log_patterns: pattern 1 (slow): texts has to be a list of 1 to 20 texts.",
+        "cloudpods_log_patterns: pattern 1 (slow): texts must be a list of 1 to 20 texts.",
         (LOGS,),
     ),
     "urls": Mistake(

@@ -99,7 +99,7 @@ class LogKeywords:
         if len(self.starts) < MAX_STARTS:
             self.starts.append(hit.time)
         for pool in self._pools.values():
-            pool.began_anew(moment)
+            pool.service_started(moment)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the parts "patterns", "busy" and "starts" of the document `log` of status.json."""
@@ -128,10 +128,10 @@ def _busy(pool: Pool, last: str) -> dict[str, Any]:
 
 def log_document(data: bytes, seconds: int, truncated: bool) -> dict[str, Any]:
     """Return the document `log` of status.json for one window."""
-    words, contexts = LogKeywords(), ContextCollector(stamped=False)
+    words, contexts = LogKeywords(), ContextCollector(timestamped=False)
     text = b"\n" + data  # the window begins with a whole line
     for hit in find(text, load_patterns(), 1):
-        place = words.add(hit).opens_place()
+        place = words.add(hit).begin_crash()
         if place is not None:
             contexts.add(place, text, hit.end + 1)
     lines = data.count(b"\n") + (not data.endswith(b"\n") and bool(data))

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where in the code a crash was, from the stack trace that follows its line. Pure; bounded.
+"""Location of a crash in the code, from the stack trace that follows its line. Pure; bounded.
 
-Go prints a goroutine's frames innermost first, each as a line of the function and its arguments and a line of the file
-(runtime/traceback.go). What stands above a frame of panic() is the handling of the panic, not its place.
+Go prints a goroutine's frames innermost first: a line with the function and its arguments, then a line with the file
+(runtime/traceback.go). Frames above panic() handle the panic, so they are not its location.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _OWN = ("yunion.io/x/", "main.")
 
 @dataclass
 class CrashLocation:
-    """The place that the lines after a crash tell. wanted: how many of them are still to come.
+    """The location of a crash, read from the lines after it. wanted: the number of lines still to read.
 
-    signal: what the kernel said where a signal caused it. frames: (function, file and line) of the innermost function
-    that is not of the runtime, and of the innermost one of Cloudpods, where that is another one.
+    signal: the signal that caused the crash, as Go prints it. frames: (function, file:line) of the innermost function
+    outside of the runtime, and of the innermost one of Cloudpods if that is another function.
     """
 
     wanted: int = MAX_LINES
@@ -38,12 +38,12 @@ class CrashLocation:
     _has_frames: bool = False
     _call: str = ""
 
-    def take(self, text: str) -> None:
+    def add_line(self, text: str) -> None:
         """Read the next line after the crash."""
         self.wanted -= 1
         text = text[:_LONGEST]
         if text.startswith("goroutine ") or (self._inside and not text.strip()):
-            # The crashed goroutine stands first, and ends with an empty line. What has no frames is of the message.
+            # The crashed goroutine comes first and ends with an empty line. Text without frames is part of the message.
             self.wanted = 0 if self._has_frames else self.wanted
             self._inside = True
         elif self._inside:
@@ -73,7 +73,7 @@ class CrashLocation:
 
     @property
     def text(self) -> str:
-        """For people: "in models.(*SGuest).GetHost (guests.go:1201)"; "" where no frame was seen."""
+        """The location for people: "in models.(*SGuest).GetHost (guests.go:1201)"; "" without frames."""
         told = [f"{name.rpartition('/')[2]} ({file})" for name, file in self.frames]
         where = "in " + ", called by ".join(told) if told else ""
         return " ".join(part for part in (self.signal, where) if part)

@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is known of an instance besides its log: whether it lives. Pure.
+"""Signs of life of an instance besides its log. Pure.
 
-Who watches asks for it, and tells it as facts; None and "" stand for what is not known.
+The log watch collects them. None and "" mean unknown.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 class Liveness:
     """Signs of life of one instance at the end of a watch. Moments are in seconds since 1970.
 
-    ready: whether it is ready, where the cluster knows that. process: what keeps its process from executing
-    ("stopped (SIGSTOP)"). state: of its container, where that does not run ("crash_loop: back-off 5m0s"); loops: it
-    crashed so often that its next start is put off. ping: whether /ping was answered; said: what came of it, in words
-    ("was not answered within 5 s"). heard: when a line was read as it was written. started: when its process began.
-    ended, end: when and how the process before it ended.
+    ready: the cluster reports it as ready. process: the reason why its process does not execute ("stopped (SIGSTOP)").
+    state: the state of a container that does not run ("crash_loop: back-off 5m0s"). loops: it crashed so often that
+    the kubelet delays the next start. ping: /ping was answered. said: the result of /ping in words ("was not answered
+    within 5 s"). heard: when a line was last read live. started: when its process began. ended, end: when and how the
+    previous process ended.
     """
 
     ready: bool | None = None
@@ -34,5 +34,5 @@ class Liveness:
     end: str = ""
 
 
-# Nothing is known of the instance but its log.
+# Only the log of the instance is known.
 UNKNOWN_LIVENESS = Liveness()

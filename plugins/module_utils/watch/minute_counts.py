@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many lines were written in each minute, and how many of them tell of trouble. Pure.
+"""Counts of lines and hits by minute. Pure.
 
-Lines are not taken apart for it: where stamps stand before them, one count tells whether all lines of a block are of
-the minute that the block before ended with. What is counted is exact all the same.
+For speed, lines are not parsed one by one. In a timestamped log, one count shows whether all lines of a block belong to
+the last minute of the previous block. The counts are exact nevertheless.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ _COLUMNS = ("lines", INFO, WARNING, CRITICAL)
 
 
 class MinuteCounts:
-    """Counts by minute (UTC). What comes after MAX_MINUTES different ones is counted, but not by minute."""
+    """Counts by minute (UTC). After MAX_MINUTES different minutes, further ones are only counted in left_out."""
 
-    def __init__(self, stamped: bool) -> None:
-        self._expression = _STAMPS if stamped else _HEADERS
-        self._current = b""  # as it stands in the log
-        self._names: dict[bytes, str] = {b"": ""}  # what stands in the log, and the minute that it is
+    def __init__(self, timestamped: bool) -> None:
+        self._expression = _STAMPS if timestamped else _HEADERS
+        self._current = b""  # the current minute as in the log
+        self._names: dict[bytes, str] = {b"": ""}  # minute as in the log -> minute in UTC
         self._counts: dict[str, list[int]] = {}
         self.left_out = 0
 
     def add_lines(self, data: bytes, start: int, end: int, lines: int) -> str | None:
-        """Count the whole lines data[start:end], so many of them; data[start - 1] is a newline.
+        """Count the lines data[start:end], which are whole; data[start - 1] is a newline.
 
-        Return the minute where all of them are known to be of it ("" where there are too many minutes), else None.
+        lines: their number. Return the minute if all lines are known to be of one ("" if it is unknown), else None.
         """
         if self._current and data.count(b"\n" + self._current, start - 1, end - 1) == lines:
             minute = self._names.get(self._current)
             self._add(minute, 0, lines)
             return minute or ""
-        told = self._expression.findall(data, start - 1, end - 1)
-        counts = Counter(told)
-        if (b"", b"") in counts:  # such a line belongs to the minute of the one before it
-            for written, zone in told:
+        dates = self._expression.findall(data, start - 1, end - 1)
+        counts = Counter(dates)
+        if (b"", b"") in counts:  # an undated line belongs to the minute of the line before it
+            for written, zone in dates:
                 self._count(written, zone, 1)
         else:
             for (written, zone), number in counts.items():
                 self._count(written, zone, number)
-            self._current = told[-1][0]
+            self._current = dates[-1][0]
         return None
 
     def _count(self, written: bytes, zone: bytes, number: int) -> None:
@@ -67,7 +67,7 @@ class MinuteCounts:
             self._names[written] = timestamps.utc_minute(moment)
 
     def add_hit(self, moment: float | None, severity: str) -> None:
-        """Count a hit in its own minute; in minute "" where it tells none."""
+        """Count a hit in its minute, or in minute "" if it has no time."""
         self._add(timestamps.utc_minute(moment), _COLUMNS.index(severity), 1)
 
     def _add(self, minute: str | None, column: int, number: int) -> None:
@@ -80,5 +80,5 @@ class MinuteCounts:
         counts[column] += number
 
     def document(self) -> list[dict[str, Any]]:
-        """By time: {minute: "2026-11-23T00:22", lines, info, warning, critical}; minute "" for what came before any."""
+        """Return {minute: "2026-11-23T00:22", lines, info, warning, critical} by time; "" holds undated lines."""
         return [{"minute": minute, **dict(zip(_COLUMNS, self._counts[minute]))} for minute in sorted(self._counts)]

@@ -1,11 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The patterns to look for, ready for use: the shipped ones and the user's own, and one expression that finds them all.
+"""Compiled log patterns, shipped and user-defined, and one expression that finds lines with any of them.
 
-Logs are long and trouble is rare, so what matters is how fast is seen that nothing is there. For each text the letter
-that is rarest in logs is searched for, and only there the text's other letters are compared (a lookbehind and what
-follows): several times as fast as the texts in an alternation, and as a search for each.
+Logs are long and trouble is rare, so lines without a match must be skipped fast. The expression searches for the byte
+of each text that is rarest in logs and compares the rest only there (a lookbehind and what follows). That is several
+times as fast as an alternation of the texts, or as one search for each text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Sequence
 from ..log_patterns import CRITICAL, INFO, LOG_PATTERNS, WARNING, LogPattern
 
 SEVERITIES = (INFO, WARNING, CRITICAL)
-# The levels of the log, as words and as the one letter that stands on a terminal.
+# Log levels. On a terminal, the log has their first letters.
 LEVELS = ("debug", "info", "warning", "error", "fatal", "panic")
 ANY_LEVEL = LEVELS[0]
 MAX_PATTERNS = 100
@@ -28,8 +28,7 @@ MAX_FORM = 1000
 _ID = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _KEYS = {"id", "texts", "severity", "meaning", "form"}
 
-# The bytes of logs, the most frequent first, each taken for a tenth rarer than the one before it; what is not among
-# them is the rarest.
+# Bytes of logs by frequency; each counts as a tenth rarer than the one before it. Other bytes are the rarest.
 _FREQUENT = b" 0123456789-:./eatsrionlcdupmbgf_,()[]\"'=&vTSGPEAMRykwhINDCBOVFLHUWxKqjzYJQXZ?!%"
 _FREQUENCIES = {byte: 0.9**rank for rank, byte in enumerate(_FREQUENT)}
 _RARE = 0.9 ** len(_FREQUENT)
@@ -37,10 +36,10 @@ _RARE = 0.9 ** len(_FREQUENT)
 
 @dataclass
 class PatternSet:
-    """A set of patterns. prefilter finds, in bytes, a place in each line that holds any of the texts, and no other.
+    """A set of patterns. prefilter: finds a position in each line that contains any of the texts, and in no other.
 
-    texts: each with its pattern, in the order of the patterns; forms: their expressions, by id. at_level: those that
-    every line of a level says, by that level.
+    texts: each text with its pattern, in the order of the patterns. forms: compiled forms by pattern id. at_level:
+    patterns that match every line of a level, by that level.
     """
 
     items: Sequence[LogPattern]
@@ -63,7 +62,7 @@ def _prefilter(texts: Sequence[bytes]) -> bytes:
     by_pivot = {}
     left = set(texts)
     while left:
-        # The letter that costs least for each text that it finds.
+        # The byte with the lowest cost for each text that it finds.
         costs = {
             pivot: _FREQUENCIES.get(pivot, _RARE) / sum(pivot in text for text in left) for pivot in set(b"".join(left))
         }
@@ -74,7 +73,7 @@ def _prefilter(texts: Sequence[bytes]) -> bytes:
 
 
 def _around(pivot: int, texts: Sequence[bytes]) -> bytes:
-    """An expression for this byte where any of the texts is around it."""
+    """Return an expression for a byte that is part of any of the texts."""
     letter = bytes([pivot])
     parts = [text.partition(letter) for text in texts]
     rests = [b"(?<=%s)%s" % (re.escape(before + letter), re.escape(after)) for before, _letter, after in parts]
@@ -82,9 +81,9 @@ def _around(pivot: int, texts: Sequence[bytes]) -> bytes:
 
 
 def load_patterns(own: Sequence[dict[str, Any]] = ()) -> PatternSet:
-    """The shipped patterns and the user's own: {id, texts, severity, meaning, form}, all but the first two optional.
+    """Return the shipped patterns and the user's own: {id, texts, severity, meaning, form}, of which two are needed.
 
-    ValueError names the one that is wrong, and how.
+    id and texts are needed. ValueError names the invalid pattern and the problem.
     """
     if not own:
         return _shipped()
@@ -108,35 +107,35 @@ def _shipped() -> PatternSet:
 
 def _pattern(given: Any, where: str) -> LogPattern:
     if not isinstance(given, dict):
-        raise ValueError(f"{where}: has to be a mapping with id and texts")
+        raise ValueError(f"{where}: must be a mapping with id and texts")
     name = given.get("id")
     if not isinstance(name, str) or not _ID.fullmatch(name):
-        raise ValueError(f"{where}: id has to be up to 40 small letters, digits and _, and to begin with a letter")
+        raise ValueError(f"{where}: id must be up to 40 lowercase letters, digits and _, and begin with a letter")
     where = f"{where} ({name})"
     unknown = sorted(str(key) for key in set(given) - _KEYS)
     if unknown:
-        raise ValueError(f"{where}: does not have {', '.join(unknown)}; there are {', '.join(sorted(_KEYS))}")
+        raise ValueError(f"{where}: has the unknown key {', '.join(unknown)}; the keys are {', '.join(sorted(_KEYS))}")
     texts = _texts(given.get("texts"), where)
     severity = given.get("severity") or WARNING
     if severity not in SEVERITIES:
-        raise ValueError(f"{where}: severity has to be one of {', '.join(SEVERITIES)}")
+        raise ValueError(f"{where}: severity must be one of {', '.join(SEVERITIES)}")
     meaning, form = given.get("meaning") or "", given.get("form") or ""
     if not isinstance(meaning, str) or not isinstance(form, str) or len(form) > MAX_FORM:
-        raise ValueError(f"{where}: meaning and form have to be text, form at most {MAX_FORM} characters of it")
+        raise ValueError(f"{where}: meaning and form must be text, and form at most {MAX_FORM} characters")
     try:
         re.compile(form, re.DOTALL)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"{where}: form is not an expression: {error}") from error
+        raise ValueError(f"{where}: form is not a regular expression: {error}") from error
     return LogPattern(name, texts, severity, meaning, form, level=ANY_LEVEL, bare=True)
 
 
 def _texts(given: Any, where: str) -> tuple[str, ...]:
     texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list) or not 1 <= len(texts) <= MAX_TEXTS:
-        raise ValueError(f"{where}: texts has to be a list of 1 to {MAX_TEXTS} texts")
+        raise ValueError(f"{where}: texts must be a list of 1 to {MAX_TEXTS} texts")
     for text in texts:
         if not isinstance(text, str) or not MIN_TEXT <= len(text) <= MAX_TEXT or "\n" in text or "\x1b" in text:
-            raise ValueError(f"{where}: each text has to be one line of {MIN_TEXT} to {MAX_TEXT} characters")
+            raise ValueError(f"{where}: each text must be one line of {MIN_TEXT} to {MAX_TEXT} characters")
         try:
             text.encode()
         except UnicodeEncodeError as error:

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the lines about a worker pool add up to. Pure; bounded whatever comes."""
+"""State of a worker pool, accumulated from its log lines. Pure; bounded for any input."""
 
 from __future__ import annotations
 
@@ -11,31 +11,30 @@ from typing import Any
 from ..logtext import timestamps
 from ..redact.redacted_line import redacted_line
 
-WATCHDOG_SECONDS = 30.0  # the services look at their pools so often
-# A longer pause between two lines of one kind ends an episode: five rounds of the watchdog, which speaks at each of
-# them as long as a pool is busy.
+WATCHDOG_SECONDS = 30.0  # interval at which the services check their pools
+# A longer pause between two lines of one kind ends an episode. While a pool is busy, the watchdog logs it each round.
 EPISODE_SECONDS = 5 * WATCHDOG_SECONDS
-# A service works so long before it says that it listens, and its pools may have something to do by then.
+# Time between the start of a process and its message that it listens. Its pools may be busy by then.
 BEFORE_START_SECONDS = 2 * WATCHDOG_SECONDS
 MAX_TASKS = 20
 MAX_POINTS = 120
 MAX_REASONS = 10
-# Shorter or longer intervals are no watchdog's.
+# Shortest and longest interval that is taken for the watchdog's, in seconds.
 _SHORTEST, _LONGEST = 0.05, 600.0
-# Tasks that are named within so many seconds are the oldest of several pools at the same time.
+# Tasks that are named within this many seconds of each other are the oldest tasks of several pools.
 _TOGETHER = 10.0
 
 
 def is_after_pause(last: float | None, moment: float | None) -> bool:
-    """Return whether a line of that moment begins another episode of what was said last at the other one."""
+    """Return whether a line at `moment` begins a new episode after a line at `last`."""
     return last is not None and moment is not None and moment - last > EPISODE_SECONDS
 
 
 @dataclass
 class Occurrences:
-    """How often something was said, first and last when.
+    """Count of lines of one kind, with the times of the first and the last one.
 
-    run and began are the count and the beginning of the last episode: the lines since the last longer pause.
+    run, began: the count and the start of the last episode, that is, of the lines since the last longer pause.
     """
 
     count: int = 0
@@ -45,7 +44,7 @@ class Occurrences:
     began: float | None = None
 
     def add(self, moment: float | None) -> bool:
-        """Count a line; return whether an episode begins with it."""
+        """Count a line; return whether it begins an episode."""
         begins = not self.count or is_after_pause(self.last, moment)
         if begins:
             self.run, self.began = 0, moment
@@ -63,7 +62,7 @@ class Occurrences:
 
 @dataclass
 class Series:
-    """Values over time, thinned out where they are many: each of the kept ones stands for `stride`."""
+    """Values over time. If there are many, each kept value stands for `stride` of them."""
 
     points: list[tuple[float | None, int]] = field(default_factory=list)
     most: int = 0
@@ -86,10 +85,10 @@ class Series:
 
 @dataclass
 class QueueLength:
-    """How many tasks waited, as the pool's BUSY lines tell.
+    """Number of waiting tasks, from the pool's BUSY lines.
 
-    reports: lines since the number fell last; first and last: (moment, tasks) of them; workers: as the last line says.
-    peak: the most of the last episode.
+    reports: lines since the number last fell. first, last: (moment, tasks) of the first and last of these. workers: as
+    in the last line. peak: the maximum of the last episode.
     """
 
     series: Series = field(default_factory=Series)
@@ -100,7 +99,7 @@ class QueueLength:
     peak: int = 0
 
     def add(self, moment: float | None, tasks: int, workers: int, begins: bool = False) -> None:
-        """Take a line. begins: an episode begins with it, so what was before is no part of its growth."""
+        """Add a line. begins: it begins an episode, so growth is measured from it."""
         if begins:
             self.restart()
         self.peak = max(self.peak, tasks)
@@ -114,22 +113,22 @@ class QueueLength:
         self.reports += 1
 
     def restart(self) -> None:
-        """The process is another one, and so is the queue."""
+        """Begin anew for a new process, whose queue is empty."""
         self.reports, self.first, self.last, self.peak = 0, (None, 0), (None, 0), 0
 
     @property
     def seconds(self) -> float:
-        """For how long the number has not fallen."""
+        """Time in seconds for which the number has not fallen."""
         (began, _tasks), (moment, _last) = self.first, self.last
         return 0.0 if began is None or moment is None else max(0.0, moment - began)
 
 
 @dataclass
 class BusyCycles:
-    """The watchdog's "busy for N cycles": N grows by one each round, and begins anew once the pool was idle.
+    """The watchdog's "busy for N cycles". N grows by one each round and restarts at one after the pool was idle.
 
-    reports: lines since the last time it was idle; first and last: (moment, N) of them; drained: how often N fell.
-    interval: seconds from round to round as the lines show it; None before they do. opening: the first N of all.
+    reports: lines since the pool was last idle. first, last: (moment, N) of the first and last of these. drained: how
+    often N fell. interval: seconds between rounds as the lines show it, None if unknown. opening: the first N of all.
     """
 
     seen: Occurrences = field(default_factory=Occurrences)
@@ -155,7 +154,7 @@ class BusyCycles:
         self.last = (moment, number)
         began, value = self.first
         if moment is not None and began is not None and number > value:
-            # Over all reports, since a header tells only whole seconds.
+            # Measured over all reports, because a header has whole seconds only.
             interval = (moment - began) / (number - value)
             if _SHORTEST <= interval <= _LONGEST:
                 self.interval = interval
@@ -163,7 +162,7 @@ class BusyCycles:
         self.reports += 1
 
     def restart(self) -> None:
-        """The process is another one, which counts from the beginning."""
+        """Begin anew for a new process, which counts from one."""
         self.reports, self.first, self.last = 0, (None, 0), (None, 0)
 
     def document(self) -> dict[str, Any]:
@@ -177,7 +176,7 @@ class BusyCycles:
 
 @dataclass
 class OldestTask:
-    """A task that was named as the oldest that runs. started: when it began, as the line says."""
+    """A task that was logged as the oldest running one. started: when it began, from the line."""
 
     text: str
     started: float | None
@@ -185,14 +184,14 @@ class OldestTask:
 
     @property
     def span(self) -> float:
-        """For how long it has been named, in seconds."""
+        """Time in seconds between the first and the last line that names it."""
         if self.seen.first is None or self.seen.last is None:
             return 0.0
         return self.seen.last - self.seen.first
 
     @property
     def age(self) -> float:
-        """How long it ran, when it was named last: from its start, where the line tells it."""
+        """Runtime in seconds at the last line that names it: from its start if known, else the span."""
         if self.started is None or self.seen.last is None:
             return self.span
         return max(self.span, self.seen.last - self.started)
@@ -208,7 +207,7 @@ class OldestTask:
 
 @dataclass
 class OldestTasks:
-    """The oldest tasks that "stucking for a while" names: hundreds of lines may name one."""
+    """The oldest tasks, from "stucking for a while" lines. Hundreds of lines may name one task."""
 
     seen: Occurrences = field(default_factory=Occurrences)
     different: int = 0
@@ -227,7 +226,7 @@ class OldestTasks:
 
     @property
     def oldest(self) -> OldestTask | None:
-        """Of those that were named at the end, the one that ran longest; None where there is none."""
+        """The longest-running task among those named at the end, or None."""
         end = self.seen.last
         current = [
             task
@@ -246,9 +245,9 @@ class OldestTasks:
 
 @dataclass
 class Pool:
-    """One worker pool. The name is "" for what is said without one: the oldest task, detached workers.
+    """One worker pool. Lines without a pool name (oldest task, detached workers) belong to the pool "".
 
-    lost: tasks that found the queue full; refused: clients that were told so.
+    lost: tasks dropped because the queue was full. refused: requests answered with 429 for the same reason.
     """
 
     name: str
@@ -290,20 +289,20 @@ class Pool:
         self.longest = max(self.longest, timestamps.parse_go_duration(groups.get("after", "")) or 0.0)
 
     def restart(self) -> None:
-        """The process is another one: what waited is gone with the old one, what was lost stays lost."""
+        """Begin anew for a new process: waiting tasks are gone, lost tasks stay counted."""
         self.cycles.restart()
         self.queue.restart()
         self.tasks.restart()
         self.detached_now = Occurrences()
 
-    def began_anew(self, moment: float | None) -> None:
-        """The service says that it began to answer. What was said long before that is of the process before."""
+    def service_started(self, moment: float | None) -> None:
+        """Note that the service began to answer. Lines from long before belong to the previous process."""
         if moment is not None and self.last is not None and moment - self.last > BEFORE_START_SECONDS:
             self.restart()
 
     @property
     def last(self) -> float | None:
-        """When anything was said about it last."""
+        """Time of the last line about the pool, or None."""
         parts = (self.lost, self.refused, self.waiting, self.cycles.seen, self.detached, self.tasks.seen)
         return max((part.last for part in parts if part.last is not None), default=None)
 
@@ -324,7 +323,7 @@ class Pool:
         return made
 
 
-# Which pattern tells a pool what; other patterns are only counted.
+# Pattern id -> the method that reads its lines. Other patterns are only counted.
 READERS = {
     "queue_full": Pool.queue_full,
     "cancel_queue_full": Pool.queue_full,

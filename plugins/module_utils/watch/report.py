@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people read after logs were watched: the table of verdicts, and the lines that were found. Pure."""
+"""Reports of a log watch for people: the table of verdicts, and the kept lines. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..text import columns, printable
 from .verdicts import HEALTHY, LogVerdict
 
 MAX_EVIDENCE = 200
-MAX_INSTANCES = 10  # of one component, with what is wrong with each
+MAX_INSTANCES = 10  # of one component, each with its evidence
 _INDENT = "  "
 
 
 def verdict_table(components: Sequence[LogVerdict], sparks: dict[str, str] | None = None) -> list[str]:
-    """One line a component (see verdicts.component_verdict), and below it one for each instance that is not healthy.
+    """Return a line for each component, followed by a line for each of its instances that is not healthy.
 
-    sparks: for names of components or instances what picture.sparkline() made of their minutes.
+    sparks: name of component or instance -> timeline_svg.sparkline() of its minutes.
     """
     sparks = sparks or {}
     rows = []
@@ -37,7 +37,7 @@ def verdict_table(components: Sequence[LogVerdict], sparks: dict[str, str] | Non
 
 def _instance(part: LogVerdict, sparks: dict[str, str]) -> list[str]:
     first = part.evidence[0] if part.evidence else ""
-    # What is present stands first; what gave the verdict may be over.
+    # Present trouble comes first, but the reason for the verdict may have ended.
     reason = next((each.text for each in part.findings if each.verdict == part.verdict), first)
     said = _cut(first) if reason == first else f"{_cut(first)}; besides: {_cut(reason)}"
     ended = " (over)" if part.over else ""
@@ -49,7 +49,7 @@ def _cut(text: str) -> str:
 
 
 def windows_text(document: dict[str, Any]) -> str:
-    """The lines of log.json that were kept, each with those around it, as a text file."""
+    """Return the contexts in log.json as a text file."""
     parts = []
     for pattern in document["patterns"]:
         head = f"{pattern['id']} ({pattern['severity']}), {pattern['count']} times"

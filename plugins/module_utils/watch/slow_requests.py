@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests that take long, as the services' log of requests tells. Pure; bounded.
+"""Slow requests in the request log of a service. Pure; bounded.
 
-"<host id> <status> <request id> <method> <url> (<address>) <n>ms", with two decimals (pkg/appsrv/appsrv.go, ServeHTTP);
-/ping, /stats and the like are not logged. In a healthy log one search for the text of slow ones is all that it costs.
+A line is "<host id> <status> <request id> <method> <url> (<address>) <n>ms", with two decimals (pkg/appsrv/appsrv.go,
+ServeHTTP). /ping, /stats and the like are not logged. A healthy log costs one search for the end of slow lines.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from ..redact.redacted_line import redacted_line
 from ..text import duration
 
 SLOW_MS = 500
-# Of requests within so many minutes, so many and this share are slow: then "requests take long" is said of the service.
+# Requests are slow if at least MIN_SLOW of them, and this share, took SLOW_MS or longer within WINDOW_MINUTES.
 WINDOW_MINUTES, MIN_SLOW, MIN_SHARE = 3, 5, 0.25
-# For so many seconds after its last minute a window is the present.
+# A window is current until this many seconds after its last minute.
 PRESENT_SECONDS = 60.0
 MAX_MINUTES = 60
 MAX_DURATIONS = 300
-# Which line is one of a request is told by its caller.
+# The caller in the header marks a line of the request log.
 CALLER = b".ServeHTTP(appsrv.go:"
 _SLOW = re.compile(rb"ms\n(?:(?<=[5-9]\d\d\.\d\dms\n)|(?<=\d\d\d\d\.\d\dms\n))")
 _REQUEST = re.compile(rb"\] ?\S{1,100} \d{3} \S{1,100} ([A-Z]{3,8} \S{1,8000}) \([^)]{0,200}\) (\d{1,12}\.\d\d)ms$")
-# Contents of images are streamed for as long as the client takes.
+# Image contents are streamed, so their duration depends on the client.
 _STREAMS = re.compile(rb" /v\d/images/")
 
 
 @dataclass(frozen=True)
 class SlowRequests:
-    """A finding on requests: text for people, how many are slow, whether it is over."""
+    """A finding on slow requests. count: the number of slow ones. over: it has ended."""
 
     text: str
     count: int
@@ -52,17 +52,17 @@ class _Minute:
 
 
 class RequestCounts:
-    """Counts requests and slow ones by minute; the last MAX_MINUTES minutes are kept."""
+    """Counts of requests and slow requests by minute. The last MAX_MINUTES minutes are kept."""
 
     def __init__(self) -> None:
         self._minutes: dict[int, _Minute] = {}
 
     def add_minute(self, moment: float, total: int) -> None:
-        """So many requests are of the minute of that moment."""
+        """Add a number of requests to the minute of a moment."""
         self._minute(moment).total += total
 
     def add_slow(self, moment: float, line: bytes) -> None:
-        """Take a line that slow_lines() found; it counts as one of the requests already."""
+        """Add a line that slow_lines() found. It is already counted among the requests."""
         match = _REQUEST.search(line)
         if match is None or _STREAMS.search(match.group(1)):
             return
@@ -82,9 +82,9 @@ class RequestCounts:
         return self._minutes.get(number) or _Minute()
 
     def slow(self, alive: float | None) -> SlowRequests | None:
-        """Return what there is to say of the last minutes in which requests took long; None where there are none.
+        """Return the finding on the last minutes with slow requests, None if there are none.
 
-        alive: until when the service showed that it lives.
+        alive: the last sign of life of the service.
         """
         for last in sorted(self._minutes, reverse=True):
             window = range(last - WINDOW_MINUTES + 1, last + 1)
@@ -97,7 +97,7 @@ class RequestCounts:
         return None
 
     def document(self) -> list[dict[str, Any]]:
-        """For log.json: the minutes with slow requests."""
+        """Return the entry of log.json: the minutes with slow requests."""
         return [
             {
                 "minute": timestamps.utc_minute(number * 60.0),
@@ -112,7 +112,7 @@ class RequestCounts:
 
 
 def slow_lines(data: bytes, start: int) -> list[int]:
-    """Return where slow requests' lines end in data[start:]."""
+    """Return the ends of the lines of slow requests in data[start:]."""
     return [match.start() + 2 for match in _SLOW.finditer(data, start)]
 
 
@@ -122,7 +122,7 @@ def _text(parts: list[_Minute], slow: int, total: int, last: int, over: bool) ->
     durations = sorted(each for part in parts for each in part.durations)
     at = f"at {timestamps.utc_minute(last * 60.0)}Z"
     if slow * 2 > total:
-        # The median of all of them is one of the slow ones: those before it are the fast ones and some of these.
+        # More than half are slow, so the median of all requests is the duration of a slow one.
         median = statistics.median([0.0] * round(len(durations) * (total - slow) / slow) + durations)
         text = f"requests take {duration(median / 1000)} (median of {total}; {named}), {at}"
     else:

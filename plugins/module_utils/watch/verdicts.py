@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Verdicts on pools, instances and components, and what they rest on. Pure.
+"""Verdicts on pools, instances and components, and the findings behind them. Pure.
 
-A verdict says the worst that was proved. The rules that give verdicts are in pool_rules.py and instance_rules.py;
-docs/log-patterns.md shows them.
+A verdict is the worst proven finding. The rules are in pool_rules.py and instance_rules.py; docs/log-patterns.md lists
+them.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any, Iterable, Sequence
 from ..text import counted
 
 HEALTHY, UNKNOWN, BUSY, STUCK, DROPPING = "healthy", "unknown", "busy", "stuck", "dropping"
-# The better first.
+# In order of severity.
 VERDICTS = (HEALTHY, UNKNOWN, BUSY, STUCK, DROPPING)
 
-# All rules, the weightiest first.
+# All rules, the most severe first.
 ORDER = (
     "tasks_lost",
     "requests_refused",
@@ -47,17 +47,17 @@ ORDER = (
     "quiet",
     "warning",
 )
-# Rules that tell that something is not known, and nothing of trouble.
+# Rules about missing knowledge, not about trouble.
 NO_TROUBLE = ("not_read", "gap", "nothing_written", "too_short")
 MAX_EVIDENCE = 12
-_PLACES = {rule: place for place, rule in enumerate(ORDER)}
+_RANKS = {rule: rank for rank, rule in enumerate(ORDER)}
 
 
 @dataclass(frozen=True)
 class LogFinding:
-    """One thing that was seen. verdict: what it amounts to at this moment; rule: an id of ORDER; text: for people.
+    """One observation. verdict: its verdict at this moment. rule: an id of ORDER. text: for people.
 
-    over: it had ended before. weight: how many tasks or requests it holds up, or how many were lost.
+    over: it has ended. weight: the number of tasks or requests that it blocks or that were lost.
     """
 
     verdict: str
@@ -68,22 +68,22 @@ class LogFinding:
 
     @property
     def severity(self) -> tuple[int, int, int]:
-        """The worse first: lost tasks before refused ones, whatever their number; else what holds up more."""
-        place = _PLACES.get(self.rule, len(ORDER))
-        return -VERDICTS.index(self.verdict), place if self.verdict == DROPPING else -self.weight, place
+        """Sort key, worst first: lost tasks before refused requests, whatever their number; else by weight."""
+        rank = _RANKS.get(self.rule, len(ORDER))
+        return -VERDICTS.index(self.verdict), rank if self.verdict == DROPPING else -self.weight, rank
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """The order of evidence: the present before what is over, then the worse."""
+        """Sort key of evidence: present trouble before ended trouble, then by severity."""
         return self.over, self.severity, -self.weight, self.text
 
 
 @dataclass(frozen=True)
 class LogVerdict:
-    """A verdict. rule: an id of ORDER; evidence: sentences for people, those of present trouble first.
+    """A verdict. rule: an id of ORDER. evidence: sentences for people, present trouble first.
 
-    over: what was seen had ended before the watching did. parts: of an instance the judgements on its pools, of a
-    component those on its instances. name: the pool's, instance's or component's. weight: see Finding.
+    over: the trouble ended before the watch did. parts: the verdicts on an instance's pools, or on a component's
+    instances. name: of the pool, instance or component. weight: see LogFinding.
     """
 
     verdict: str
@@ -96,34 +96,34 @@ class LogVerdict:
     findings: tuple[LogFinding, ...] = field(default=(), repr=False)
 
     def document(self) -> dict[str, Any]:
-        """For log.json."""
+        """Return the verdict's entry of log.json."""
         made: dict[str, Any] = {"verdict": self.verdict, "rule": self.rule, "over": self.over}
         return {**made, "evidence": list(self.evidence)}
 
 
 def settle(findings: Iterable[LogFinding], name: str = "", parts: tuple[LogVerdict, ...] = ()) -> LogVerdict:
-    """Return the judgement that findings (at least one) amount to: the worst of them gives the verdict."""
+    """Return the verdict on findings (at least one): that of the worst of them."""
     ordered = sorted(findings, key=lambda each: each.key)
     worst = min(ordered, key=lambda each: (-VERDICTS.index(each.verdict), each.key))
-    # What is only not known does not keep a trouble from being over; what is suspicious does.
+    # Missing knowledge does not keep trouble from being over, but suspicious findings do.
     over = worst.over and all(each.over or each.verdict == HEALTHY or each.rule in NO_TROUBLE for each in ordered)
     weight = max(each.weight for each in ordered if each.verdict == worst.verdict)
     evidence = tuple(dict.fromkeys(each.text for each in ordered if each.text))[:MAX_EVIDENCE]
     return LogVerdict(worst.verdict, worst.rule, evidence, over, name, parts, weight, tuple(ordered))
 
 
-def by_weight(judgements: Iterable[LogVerdict]) -> list[LogVerdict]:
-    """The worst first; of equal ones those that are not over, then what holds up more."""
+def by_weight(verdicts: Iterable[LogVerdict]) -> list[LogVerdict]:
+    """Sort verdicts: worst first, then those that are not over, then by weight."""
 
     def key(each: LogVerdict) -> tuple[Any, ...]:
         severity = LogFinding(each.verdict, each.rule, "", weight=each.weight).severity
         return severity[0], each.over, severity, -each.weight, each.name
 
-    return sorted(judgements, key=key)
+    return sorted(verdicts, key=key)
 
 
 def component_verdict(instances: Sequence[LogVerdict], name: str = "") -> LogVerdict:
-    """The worst of its instances, and how many of them have which verdict."""
+    """Return the verdict on a component: that of its worst instance, with the counts of all verdicts."""
     if not instances:
         return LogVerdict(UNKNOWN, "not_read", ("no instance was watched",), name=name)
     ordered = by_weight(instances)

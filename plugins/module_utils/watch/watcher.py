@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Watches the log of one instance: bytes in, hits and a verdict out. Sans-I/O.
+"""Watcher of one instance's log: bytes in, hits and a verdict out. Sans-I/O.
 
-What comes out does not depend on how the bytes are cut into feeds. Memory is bounded whatever comes: of a line without
-end only its beginning and its end are kept, of pools, tasks, samples and minutes so many as there are limits for.
+The result does not depend on how the bytes are split into feeds. Memory is bounded for any input: only the beginning
+and the end of an endless line are kept, and pools, tasks, contexts and minutes have limits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .slow_requests import CALLER, RequestCounts, slow_lines
 from .verdicts import BUSY, DROPPING, HEALTHY, STUCK, UNKNOWN, VERDICTS, LogFinding, LogVerdict, settle
 
 FORMAT, VERSION = "cloudpods.diagnostics/log", 1
-# What is said of pools beyond the limit is said of this one.
+# Lines about pools beyond the limit count for this one.
 OTHERS = "(others)"
 NO_POOL = "no pool named"
 STARTED = "started"
@@ -40,7 +40,7 @@ STARTED = "started"
 
 @dataclass(frozen=True)
 class WatchLimits:
-    """How much is kept, and from how many seconds of watching on nothing bad may be called healthy."""
+    """Limits of memory. min_window: seconds of watching before a quiet log counts as healthy."""
 
     pools: int = 100
     gaps: int = 100
@@ -50,10 +50,10 @@ class WatchLimits:
 
 @dataclass(frozen=True)
 class Hit:
-    """A line that says a pattern's text.
+    """A line that matches a pattern.
 
-    moment: in seconds since 1970 (UTC), None where it tells none. message: as it was said, so not to be shown; text
-    may be. number: cycles, or how many tasks wait; 0 where it tells neither.
+    moment: seconds since 1970 (UTC), None if unknown. message: not redacted, so never shown; show text instead. number:
+    cycles or waiting tasks, 0 if the line has neither.
     """
 
     pattern_id: str
@@ -65,26 +65,26 @@ class Hit:
 
     @property
     def text(self) -> str:
-        """The message for people: one printable line without secrets."""
+        """The message as one printable line, redacted."""
         return redacted_line(self.message)
 
 
 class LogWatcher:
-    """Fed with the log of one instance (one container, over all its restarts).
+    """Reads the log of one instance: one container, over all its restarts.
 
-    stamped: each line begins with a stamp of RFC 3339 and a blank. Call opened() when the log can be read: without it
-    the time that was watched begins with the first line that tells its time, and a quiet log is an unread one.
-    Moments are seconds since 1970 (UTC).
+    timestamped: each line begins with an RFC 3339 timestamp and a blank. Call opened() once the log is open. Without
+    that, the watched time begins with the first dated line, and a quiet log counts as unread. Moments are seconds since
+    1970 (UTC).
     """
 
-    def __init__(self, patterns: PatternSet, stamped: bool = True, limits: WatchLimits = WatchLimits()) -> None:
+    def __init__(self, patterns: PatternSet, timestamped: bool = True, limits: WatchLimits = WatchLimits()) -> None:
         self._patterns = patterns
-        self._stamped = stamped
+        self._timestamped = timestamped
         self._limits = limits
         self._partial = _Partial()
-        self._before = b"\n"  # the end of the whole lines so far; the newline stands before the first
-        self._contexts = ContextCollector(stamped)
-        self._minutes = MinuteCounts(stamped)
+        self._before = b"\n"  # the last whole lines; the newline precedes the first line
+        self._contexts = ContextCollector(timestamped)
+        self._minutes = MinuteCounts(timestamped)
         self._counted: dict[str, PatternCount] = {}
         self._pools: dict[str, Pool] = {}
         self._gaps: deque[dict[str, Any]] = deque(maxlen=limits.gaps)
@@ -93,7 +93,7 @@ class LogWatcher:
         self._ends = rules.ProcessEnds()
         self._started: float | None = None
         self._foreign = ""
-        self._is_log = not stamped
+        self._is_log = not timestamped
         self._blind = -math.inf
         self._opened: float | None = None
         self._is_empty = False
@@ -102,12 +102,12 @@ class LogWatcher:
         self.lines = self.bytes = self.hits = self.gaps = self.restarts = 0
 
     def opened(self, since: float, is_empty: bool = False) -> None:
-        """The log can be read from that moment on. is_empty: nothing was ever written to it."""
+        """Note that the log is readable from `since` on. is_empty: nothing was ever written to it."""
         self._opened = since if self._opened is None else min(self._opened, since)
         self._is_empty = is_empty
 
     def feed(self, data: bytes) -> list[Hit]:
-        """Take the next bytes; the hits in the lines that are whole by now."""
+        """Read the next bytes; return the hits in the lines completed by them."""
         self.bytes += len(data)
         end = data.rfind(b"\n") + 1
         if not end:
@@ -124,22 +124,22 @@ class LogWatcher:
         return hits
 
     def flush(self) -> list[Hit]:
-        """The log ends here: what is left of it is a line, too."""
+        """Read the rest of the log as a last line; return its hits."""
         return self._block(self._partial.take()) if self._partial else []
 
     def gap(self, kind: str, message: str, since: float | None = None, until: float | None = None) -> None:
-        """A part of the log was not seen, up to now where until is None. ValueError for a kind not in GAPS."""
+        """Note a part of the log that was not read; until None: up to now. ValueError for a kind not in GAPS."""
         if kind not in GAPS:
-            raise ValueError(f"'{kind}' is no kind of gap; there are {', '.join(GAPS)}")
+            raise ValueError(f"'{kind}' is not a kind of gap; the kinds are {', '.join(GAPS)}")
         self.gaps += 1
         self._blind = max(self._blind, math.inf if until is None else until)
         times_of = {"since": timestamps.utc(since), "until": timestamps.utc(until)}
         self._gaps.append({"kind": kind, "message": clean(message), **times_of})
 
     def container_changed(self, container_id: str, restarts: int, moment: float | None = None) -> None:
-        """From here on another process writes: its pools begin anew, what was lost stays lost."""
+        """Note that a new process writes from here on. Its pools begin anew; lost tasks stay counted."""
         self.restarts += 1
-        # If the log is read back in time, it was right after the last line that the other process stopped writing.
+        # When an old log is read, the previous process ended right after the last line.
         self._started = self._last if self._last is not None else moment
         self._ends.restart(self._started)
         self._containers.append({"id": clean(container_id, 100), "restarts": restarts, "since": timestamps.utc(moment)})
@@ -147,47 +147,47 @@ class LogWatcher:
             pool.restart()
 
     def verdict(self, now: float | None = None, name: str = "", liveness: Liveness = UNKNOWN_LIVENESS) -> LogVerdict:
-        """What the log tells at that moment, by default that of its last line, and what else is known."""
-        situation = self._situation(now, liveness)
+        """Return the verdict at a moment, by default the time of the last line."""
+        context = self._rule_context(now, liveness)
         inferred = self._inferred()
         parts, findings = [], []
         for pool in self._pools.values():
-            part = judge_pool(pool, situation, None if pool.name else inferred)
+            part = judge_pool(pool, context, None if pool.name else inferred)
             if part is not None:
                 parts.append(part)
-                spoken = pool.name or (f"{inferred.name} (inferred from the lines around)" if inferred else NO_POOL)
-                findings += [replace(each, text=f"{spoken}: {each.text}") for each in part.findings]
+                label = pool.name or (f"{inferred.name} (inferred from the lines around)" if inferred else NO_POOL)
+                findings += [replace(each, text=f"{label}: {each.text}") for each in part.findings]
         patterns = self._by_weight()
-        findings += rules.end_findings(self._ends, patterns, liveness, situation, self._last)
-        findings += rules.trouble_findings(patterns, tuple(READERS), situation)
-        findings += rules.slow_findings(self._requests.slow(situation.alive))
-        findings += self._coverage(situation.now, findings, liveness)
+        findings += rules.end_findings(self._ends, patterns, liveness, context, self._last)
+        findings += rules.trouble_findings(patterns, tuple(READERS), context)
+        findings += rules.slow_findings(self._requests.slow(context.alive))
+        findings += self._coverage(context.now, findings, liveness)
         return settle(findings, name, tuple(sorted(parts, key=lambda part: part.name)))
 
     def is_certain(self, now: float | None = None, liveness: Liveness = UNKNOWN_LIVENESS) -> bool:
-        """Whether the question is answered: tasks are lost, or a pool is stuck at this moment.
+        """Return whether further watching cannot change the verdict: tasks are lost, or a pool is stuck now.
 
-        That all is well is only sure at the end.
+        That all is well is only certain at the end.
         """
         return self.verdict(now, liveness=liveness).verdict in (STUCK, DROPPING)
 
     @property
     def foreign(self) -> str:
-        """What came instead of a log, as it may be shown; "" once a line had the stamp that each was to have."""
+        """The text that came instead of a log, redacted; "" once a line had a timestamp."""
         return "" if self._is_log else self._foreign
 
     def document(self, now: float | None = None, liveness: Liveness = UNKNOWN_LIVENESS) -> dict[str, Any]:
-        """For log.json."""
+        """Return the content of log.json."""
         found = self.verdict(now, liveness=liveness)
         judged = {part.name: part.document() for part in found.parts}
         pools = [{**pool.document(), **judged.get(name, {})} for name, pool in sorted(self._pools.items())]
         inferred = self._inferred()
         if inferred is not None:
-            pools[0]["inferred"] = inferred.name  # the one without a name is the first
+            pools[0]["inferred"] = inferred.name  # the pool without a name sorts first
         return {
             "format": FORMAT,
             "version": VERSION,
-            "clock": "stamps" if self._stamped else "log",
+            "clock": "stamps" if self._timestamped else "log",
             "opened": timestamps.utc(self._opened),
             "first": timestamps.utc(self._first),
             "last": timestamps.utc(self._last),
@@ -209,7 +209,7 @@ class LogWatcher:
         }
 
     def _block(self, block: bytes) -> list[Hit]:
-        """Take whole lines."""
+        """Read a block of whole lines; return its hits."""
         if not self._is_log:
             block = self._without_foreign(block)
             if not block:
@@ -222,46 +222,46 @@ class LogWatcher:
         minute = self._minutes.add_lines(data, start, len(data), count)
         self._note_times(data, start)
         self._note_requests(data, start, minute)
-        hits = [self._hit(found, data) for found in log_line.find(data, self._patterns, start, self._stamped)]
+        hits = [self._hit(found, data) for found in log_line.find(data, self._patterns, start, self._timestamped)]
         self._before = data[-log_line.MAX_BACK - 1 :]
         return hits
 
     def _without_foreign(self, block: bytes) -> bytes:
-        """Leave out what comes before the first line with a stamp: where each is to have one, it is no log.
+        """Drop what precedes the first timestamped line, because it is not part of the log.
 
-        The kubelet answers with such a line where it cannot read the log (kubernetes/kubernetes#107243).
+        The kubelet answers with such a text if it cannot read the log (kubernetes/kubernetes#107243).
         """
-        begin = log_line.first_stamped(block)
+        begin = log_line.first_timestamped(block)
         foreign = block[:begin]
         text = redacted_line(log_line.shorten(foreign.lstrip().partition(b"\n")[0]).decode("utf-8", "replace"))
         if text and not self._foreign:
             blind, self._foreign = self._blind, text
             self.gap(NOT_READABLE, text)
-            self._blind = blind  # as long as nothing else comes, the text itself tells that nothing is seen
+            self._blind = blind  # until log lines come, _foreign itself marks the log as not read
         self._is_log = begin < len(block)
         return block[begin:]
 
     def _note_requests(self, data: bytes, start: int, minute: str | None) -> None:
-        """Count the requests of a block. minute: that all its lines are of; None where there are several."""
+        """Count the requests of a block. minute: the minute of all its lines, None if they are of several."""
         moment = timestamps.parse_rfc3339(minute + ":00Z") if minute else None
         if moment is not None:
             total = data.count(CALLER, start)
             if total:
                 self._requests.add_minute(moment, total)
         elif minute is None:
-            for each in log_line.moments_of(data, start, CALLER, self._stamped):
+            for each in log_line.moments_of(data, start, CALLER, self._timestamped):
                 self._requests.add_minute(each, 1)
         for end in slow_lines(data, start - 1):
             begin = data.rfind(b"\n", 0, end) + 1
-            when = log_line.moment_at(data, begin, self._stamped)
+            when = log_line.moment_at(data, begin, self._timestamped)
             if when is not None and CALLER in data[begin:end]:
                 self._requests.add_slow(when, data[begin:end])
 
     def _note_times(self, data: bytes, start: int) -> None:
-        """Remember the first and the last time that lines tell."""
+        """Note the times of the first and the last dated line."""
         if self._first is None:
-            self._first = log_line.first_moment(data, start, self._stamped)
-        last = log_line.last_moment(data, start, self._stamped)
+            self._first = log_line.first_moment(data, start, self._timestamped)
+        last = log_line.last_moment(data, start, self._timestamped)
         self._last = self._last if last is None else last
 
     def _hit(self, found: log_line.LineMatch, data: bytes) -> Hit:
@@ -278,27 +278,27 @@ class LogWatcher:
         elif pattern.id == STARTED:
             self._start(found.moment)
         pattern_count = self._counted.setdefault(pattern.id, PatternCount(pattern))
-        sample = pattern_count.add(found, name, data, self._stamped)
-        if sample is not None:
-            self._contexts.add(sample, data, found.end + 1)
-        place = pattern_count.opens_place()
-        if place is not None:
-            self._contexts.add(place, data, found.end + 1)
+        context = pattern_count.add(found, name, data, self._timestamped)
+        if context is not None:
+            self._contexts.add(context, data, found.end + 1)
+        crash = pattern_count.begin_crash()
+        if crash is not None:
+            self._contexts.add(crash, data, found.end + 1)
         self._minutes.add_hit(found.moment, pattern.severity)
-        told = (found.groups.get("cycles") or found.groups.get("queue") or 0) if reader is not None else 0
-        return Hit(pattern.id, pattern.severity, name, found.moment, found.message, int(told))
+        number = (found.groups.get("cycles") or found.groups.get("queue") or 0) if reader is not None else 0
+        return Hit(pattern.id, pattern.severity, name, found.moment, found.message, int(number))
 
     def _start(self, moment: float | None) -> None:
-        """The service says that it began to answer."""
+        """Note that the service began to answer."""
         self._started = moment
         for pool in self._pools.values():
-            pool.began_anew(moment)
+            pool.service_started(moment)
 
     def _interval(self) -> float:
         known = [pool.cycles.interval for pool in self._pools.values() if pool.cycles.interval is not None]
         return statistics.median(known) if known else WATCHDOG_SECONDS
 
-    def _situation(self, now: float | None, liveness: Liveness = UNKNOWN_LIVENESS) -> RuleContext:
+    def _rule_context(self, now: float | None, liveness: Liveness = UNKNOWN_LIVENESS) -> RuleContext:
         now = self._last if now is None else now
         starts = [each for each in (self._started, liveness.started) if each is not None]
         blind = math.inf if self._foreign and not self._is_log else self._blind
@@ -310,12 +310,12 @@ class LogWatcher:
         return replace(still, busy_since=min(busy, default=None))
 
     def _inferred(self) -> Pool | None:
-        """The pool that the lines without a pool's name are about."""
+        """Return the pool that the lines without a pool name are about, or None."""
         unnamed = self._pools.get("")
         return infer(unnamed, self._pools.values()) if unnamed is not None else None
 
     def _coverage(self, now: float | None, findings: list[LogFinding], liveness: Liveness) -> list[LogFinding]:
-        """What speaks against calling the instance healthy although nothing bad was said; else that nothing does."""
+        """Return the findings against `healthy` although no trouble was logged; else the finding `quiet`."""
         found = [
             LogFinding(UNKNOWN, "gap", f"not seen: {gap['message']} ({gap['kind']})") for gap in list(self._gaps)[-3:]
         ]
@@ -347,7 +347,7 @@ class LogWatcher:
 
 
 class _Partial:
-    """A line that has not ended: whole as long as it is not too long, then its beginning and its end."""
+    """An incomplete line. Of a line that is too long, only the beginning and the end are kept."""
 
     def __init__(self) -> None:
         self._head = bytearray()
@@ -366,7 +366,7 @@ class _Partial:
             del self._rest[: -log_line.MAX_TAIL]
 
     def take(self) -> bytes:
-        """The line, as log_line.shorten() makes it, and a newline."""
+        """Return the line, shortened as by log_line.shorten(), with a newline; begin a new one."""
         cut = self.size > log_line.LONGEST
         line = bytes(self._head + (log_line.MIDDLE + self._rest[-log_line.MAX_TAIL :] if cut else self._rest) + b"\n")
         self._head, self._rest, self.size = bytearray(), bytearray(), 0

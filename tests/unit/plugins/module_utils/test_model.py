@@ -139,8 +139,9 @@ def test_a_row_from_elsewhere_that_is_none_is_a_value_error(data):
 
 # The years that a clock may show: before the year 1000 strptime cannot read what strftime writes.
 @given(st.datetimes(datetime.datetime(1970, 1, 2), datetime.datetime(2999, 1, 1), timezones=st.timezones()))  # noqa: DTZ001
-def test_a_time_is_told_in_utc_to_the_millisecond(moment):
+def test_keeps_times_to_the_millisecond(moment):
     text = utc_text(moment)
+    assert utc_text(utc_moment(text)) == text
     assert abs((utc_moment(text) - moment).total_seconds()) < 0.001
     assert len(text) == len("2026-01-02T03:04:05.678Z")
 

@@ -70,12 +70,12 @@ SAID = [
 ]  # fmt: skip
 
 
-def line(second: float, message: str, level: str = "warning", stamped: bool = True) -> bytes:
+def line(second: float, message: str, level: str = "warning", timestamped: bool = True) -> bytes:
     """A line that was written so many seconds after 2026-11-23T00:00:00Z (less than an hour)."""
     minute, rest = divmod(second, 60)
     whole, fraction = divmod(round(rest * 1e9), 10**9)
     clock = f"00:{int(minute):02d}:{whole:02d}"
-    stamp = f"2026-11-23T{clock}.{fraction:09d}Z " if stamped else ""
+    stamp = f"2026-11-23T{clock}.{fraction:09d}Z " if timestamped else ""
     return f"{stamp}[{level} 2026-11-23 {clock} {CALLER}]{message}\n".encode()
 
 

@@ -137,7 +137,7 @@ def test_the_sample_that_says_most_is_kept():
 
 def test_detached_workers_of_a_real_region_are_of_the_pool_around_them():
     log = gzip.decompress((UNIT / "fixtures" / "region-table-locked" / "region.log.gz").read_bytes())
-    watcher = LogWatcher(SHIPPED, stamped=False)
+    watcher = LogWatcher(SHIPPED, timestamped=False)
     watcher.feed(log)
     found = watcher.verdict()
     (text,) = [each for each in found.evidence if "648 workers detached" in each]
@@ -308,7 +308,7 @@ CORPUS = UNIT / "plugins" / "module_utils" / "stacks" / "corpus"
 
 @pytest.mark.parametrize("version", ["go1.19", "go1.23", "go1.27"])
 def test_the_place_of_a_real_panic(version):
-    watcher = LogWatcher(SHIPPED, stamped=False)
+    watcher = LogWatcher(SHIPPED, timestamped=False)
     watcher.feed((CORPUS / version / "panic.txt").read_bytes())
     (pattern,) = [each for each in watcher.document()["patterns"] if each["id"] == "runtime_panic"]
     assert " in main." in pattern["episode"]["line"]
@@ -329,7 +329,7 @@ def test_frames_above_a_panic_are_its_handling():
         "\t/root/guests.go:1201 +0x25",
         "",
     ]:
-        place.take(text)  # fmt: skip
+        place.add_line(text)  # fmt: skip
     assert place.text == "in models.(*SGuest).GetHost (guests.go:1201)"
 
 
@@ -338,7 +338,7 @@ def test_any_lines_after_a_crash_are_bounded(texts):
     place = CrashLocation()
     for text in texts:
         if place.wanted:
-            place.take(text)
+            place.add_line(text)
     assert place.wanted >= 0
     assert len(place.frames) <= 2
     assert place.text.isprintable() or not place.text

@@ -16,9 +16,9 @@ SHIPPED = load_patterns()
 MOMENT = 1795393348.0  # 2026-11-23T00:22:28Z
 
 
-def found(data: bytes | str, stamped: bool = False) -> list[str]:
+def found(data: bytes | str, timestamped: bool = False) -> list[str]:
     raw = data.encode() if isinstance(data, str) else data
-    return [each.pattern.id for each in find(raw, SHIPPED, stamped=stamped)]
+    return [each.pattern.id for each in find(raw, SHIPPED, timestamped=timestamped)]
 
 
 def late(message: str, level: str = "warning") -> str:
@@ -47,12 +47,12 @@ def test_each_pattern_is_found_as_it_is_really_printed(form, pattern, message, g
     [("2026-11-23T00:22:29.5Z", 1.5), ("2026-11-23T08:22:29.500000000+08:00", 1.5), ("2026-11-23T00:22:28Z", 0)],
 )
 def test_a_stamp_tells_the_time_better_than_the_header(stamp, seconds):
-    (hit,) = find(f"{stamp} {late(SAID[0][1])}".encode(), SHIPPED, stamped=True)
+    (hit,) = find(f"{stamp} {late(SAID[0][1])}".encode(), SHIPPED, timestamped=True)
     assert hit.moment == MOMENT + seconds
 
 
 def test_a_stamp_that_is_missing_is_not_missed():
-    (hit,) = find(late(SAID[0][1]).encode(), SHIPPED, stamped=True)
+    (hit,) = find(late(SAID[0][1]).encode(), SHIPPED, timestamped=True)
     assert hit.moment == MOMENT
 
 
@@ -85,7 +85,7 @@ def test_words_that_only_are_quoted_do_not_count(form, message):
 
 @pytest.mark.parametrize("text", ["Too many connections", "X: queue full, task dropped", "host ping failed"])
 def test_what_clients_send_does_not_count(text):
-    assert found(access(1, f"/servers?search={text}"), stamped=True) == []
+    assert found(access(1, f"/servers?search={text}"), timestamped=True) == []
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_of_a_long_line_beginning_and_end_are_looked_at():
 def test_a_stamp_inside_a_long_line_is_none_of_its_text():
     stamp = "2026-11-23T00:22:28.000000001Z "
     message = f" work [2026-11-23 00:22:20 +0000 UTC]{'x' * 16384}{stamp}{'y' * 20} stucking for a while"
-    (hit,) = find((stamp + late(message)).encode(), SHIPPED, stamped=True)
+    (hit,) = find((stamp + late(message)).encode(), SHIPPED, timestamped=True)
     assert hit.groups["task"] == "x" * 16384 + "y" * 20
 
 
@@ -159,12 +159,12 @@ ANY = st.lists(PIECES | st.text(max_size=5), max_size=40).map(
 
 
 @given(ANY, st.booleans())
-def test_the_fast_search_finds_each_line_with_a_text_and_no_other(data, stamped):
+def test_the_fast_search_finds_each_line_with_a_text_and_no_other(data, timestamped):
     texts = [text.encode() for pattern in LOG_PATTERNS for text in pattern.texts]
     with_text = {number for number, each in enumerate(data.split(b"\n")) if any(text in each for text in texts)}
     matched = {data.count(b"\n", 0, match.start()) for match in SHIPPED.prefilter.finditer(data)}
     assert matched == with_text
-    for hit in find(data, SHIPPED, stamped=stamped):
+    for hit in find(data, SHIPPED, timestamped=timestamped):
         assert data.count(b"\n", 0, hit.start) in with_text
         assert b"\n" not in data[hit.start : hit.end]
 

@@ -47,30 +47,30 @@ def test_an_own_form_may_name_the_pool_and_read_access_lines():
     ]
     patterns = load_patterns(own)
     data = line(1, " pool A is at its end") + line(2, " the pool A is at its end") + access(3)
-    told = [(hit.pattern.id, hit.groups) for hit in find(data, patterns, stamped=True)]
+    told = [(hit.pattern.id, hit.groups) for hit in find(data, patterns, timestamped=True)]
     assert told == [("mine", {"pool": "A"}), ("slow", {})]
 
 
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ("text", "pattern 1: has to be a mapping"),
-        ({"texts": ["abc"]}, "pattern 1: id has to be"),
-        ({**OWN, "id": "Slow"}, "pattern 1: id has to be"),
-        ({**OWN, "id": "a" * 41}, "pattern 1: id has to be"),
+        ("text", "pattern 1: must be a mapping"),
+        ({"texts": ["abc"]}, "pattern 1: id must be"),
+        ({**OWN, "id": "Slow"}, "pattern 1: id must be"),
+        ({**OWN, "id": "a" * 41}, "pattern 1: id must be"),
         ({**OWN, "id": "queue_full"}, "pattern 1: the id 'queue_full' is already taken"),
-        ({"id": "x"}, r"pattern 1 \(x\): texts has to be a list"),
-        ({"id": "x", "texts": []}, r"pattern 1 \(x\): texts has to be a list"),
-        ({"id": "x", "texts": ["abc"] * 21}, r"pattern 1 \(x\): texts has to be a list"),
-        ({"id": "x", "texts": ["ab"]}, r"pattern 1 \(x\): each text has to be one line"),
-        ({"id": "x", "texts": ["a\nb"]}, r"pattern 1 \(x\): each text has to be one line"),
-        ({"id": "x", "texts": [7]}, r"pattern 1 \(x\): each text has to be one line"),
+        ({"id": "x"}, r"pattern 1 \(x\): texts must be a list"),
+        ({"id": "x", "texts": []}, r"pattern 1 \(x\): texts must be a list"),
+        ({"id": "x", "texts": ["abc"] * 21}, r"pattern 1 \(x\): texts must be a list"),
+        ({"id": "x", "texts": ["ab"]}, r"pattern 1 \(x\): each text must be one line"),
+        ({"id": "x", "texts": ["a\nb"]}, r"pattern 1 \(x\): each text must be one line"),
+        ({"id": "x", "texts": [7]}, r"pattern 1 \(x\): each text must be one line"),
         ({"id": "x", "texts": ["ab\ud800"]}, r"pattern 1 \(x\): a text is not Unicode"),
-        ({**OWN, "severity": "bad"}, r"pattern 1 \(slow_query\): severity has to be one of info, warning, critical"),
-        ({**OWN, "form": "("}, r"pattern 1 \(slow_query\): form is not an expression: "),
-        ({**OWN, "form": "x" * 1001}, r"pattern 1 \(slow_query\): meaning and form have to be text"),
-        ({**OWN, "meaning": 7}, r"pattern 1 \(slow_query\): meaning and form have to be text"),
-        ({**OWN, "colour": "red"}, r"pattern 1 \(slow_query\): does not have colour; there are form, id, meaning"),
+        ({**OWN, "severity": "bad"}, r"pattern 1 \(slow_query\): severity must be one of info, warning, critical"),
+        ({**OWN, "form": "("}, r"pattern 1 \(slow_query\): form is not a regular expression: "),
+        ({**OWN, "form": "x" * 1001}, r"pattern 1 \(slow_query\): meaning and form must be text"),
+        ({**OWN, "meaning": 7}, r"pattern 1 \(slow_query\): meaning and form must be text"),
+        ({**OWN, "colour": "red"}, r"pattern 1 \(slow_query\): has the unknown key colour; the keys are form"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_pattern_is_said(wrong, says):

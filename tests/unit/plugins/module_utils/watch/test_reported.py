@@ -21,8 +21,8 @@ NO_LOG = (
 START = 1764378000.0  # 2025-11-29T01:00:00Z
 
 
-def watched(file: str, stamped: bool = False) -> LogWatcher:
-    watcher = LogWatcher(load_patterns(), stamped)
+def watched(file: str, timestamped: bool = False) -> LogWatcher:
+    watcher = LogWatcher(load_patterns(), timestamped)
     watcher.feed((REPORTS / file).read_bytes())
     watcher.flush()
     return watcher

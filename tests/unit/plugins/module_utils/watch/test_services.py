@@ -36,8 +36,8 @@ def machine(tmp_path):
 class Following:
     """A watcher that is fed with a log while it is written."""
 
-    def __init__(self, log, stamped: bool = False) -> None:
-        self.watcher = LogWatcher(load_patterns(), stamped)
+    def __init__(self, log, timestamped: bool = False) -> None:
+        self.watcher = LogWatcher(load_patterns(), timestamped)
         self.watcher.opened(time.time())
         self.data = b""
         self._log = log
@@ -158,7 +158,7 @@ def test_on_a_terminal_the_same_is_read(machine):
     try:
         machine.start("region", STORM, ("--port", "0"), stderr=follower)
         os.close(follower)
-        watcher, data = LogWatcher(load_patterns(), stamped=False), b""
+        watcher, data = LogWatcher(load_patterns(), timestamped=False), b""
         while not counts(watcher.document()).get("queue_full", 0):
             data += (part := os.read(leader, 65536))
             watcher.feed(part)

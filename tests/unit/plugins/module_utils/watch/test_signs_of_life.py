@@ -49,7 +49,7 @@ def quiet(last: float | None = None) -> LogWatcher:
          ["scheduler is not ready"]),
         (590, {"ping": True, **STOPPED}, "unknown", "process_stopped", ["its process is stopped (SIGSTOP)"]),
         (590, {"state": "waiting: CreateContainerError"}, "unknown", "not_running", ["CreateContainerError"]),
-        (590, {"state": "crash_loop", "loops": True}, "stuck", "crash_loop", ["ends again and again"]),
+        (590, {"state": "crash_loop", "loops": True}, "stuck", "crash_loop", ["ends repeatedly"]),
         (210, {"ready": False, **UNANSWERED, **STOPPED}, "unknown", "process_stopped",
          ["silent for 6.5 min; not ready; /ping was not answered within 5 s; its process is stopped (SIGSTOP)"]),
     ],

@@ -21,8 +21,8 @@ SHIPPED = load_patterns()
 START = 1795392000.0  # 2026-11-23T00:00:00Z
 
 
-def watch(*parts: bytes, stamped: bool = True) -> LogWatcher:
-    watcher = LogWatcher(SHIPPED, stamped)
+def watch(*parts: bytes, timestamped: bool = True) -> LogWatcher:
+    watcher = LogWatcher(SHIPPED, timestamped)
     watcher.opened(START)
     for part in parts:
         watcher.feed(part)
@@ -64,9 +64,9 @@ def test_the_document_counts_lines_bytes_and_minutes_exactly():
 
 
 def test_minutes_without_stamps_are_those_of_the_headers():
-    data = b"before any\n" + b"".join(line(second, " hello\nand more", stamped=False) for second in (1, 59, 61))
+    data = b"before any\n" + b"".join(line(second, " hello\nand more", timestamped=False) for second in (1, 59, 61))
     data += dropped(62)[31:] + b"[mysql] 2026/11/23 00:05:01 packets.go:37: invalid connection\n"
-    rows = watch(data, stamped=False).document()["minutes"]
+    rows = watch(data, timestamped=False).document()["minutes"]
     assert [(row["minute"], row["lines"], row["critical"]) for row in rows] == [
         ("", 1, 0),
         ("2026-11-23T00:00", 4, 0),
@@ -130,7 +130,7 @@ def test_another_container_begins_anew_and_what_was_lost_stays_lost():
     ]
 
 
-def first_stamped(data: bytes) -> int:
+def first_timestamped(data: bytes) -> int:
     match = re.search(rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", data, re.MULTILINE)
     return match.start() if match else len(data)
 
@@ -302,7 +302,7 @@ def test_nothing_read_is_unknown():
     found = watcher.verdict(START + 1000)
     assert (found.verdict, found.rule) == ("unknown", "not_read")
     assert found.evidence[-1] == "not seen: the container has no log?[2J (not_readable)"
-    with pytest.raises(ValueError, match="'lunch' is no kind of gap"):
+    with pytest.raises(ValueError, match="'lunch' is not a kind of gap"):
         watcher.gap("lunch", "")
 
 
@@ -333,8 +333,8 @@ EVERYTHING += [dump(dropped(2)[31:])[:3000]]
     st.booleans(),
     st.lists(st.integers(0, 10**6), max_size=20),
 )
-def test_how_the_bytes_are_cut_changes_nothing(data, stamped, cuts):
-    whole, parts = LogWatcher(SHIPPED, stamped), LogWatcher(SHIPPED, stamped)
+def test_how_the_bytes_are_cut_changes_nothing(data, timestamped, cuts):
+    whole, parts = LogWatcher(SHIPPED, timestamped), LogWatcher(SHIPPED, timestamped)
     places = sorted({cut % (len(data) + 1) for cut in cuts})
     expected = whole.feed(data)
     got = [
@@ -346,7 +346,7 @@ def test_how_the_bytes_are_cut_changes_nothing(data, stamped, cuts):
     assert parts.document() == whole.document()
     assert parts.flush() == whole.flush()
     assert parts.document() == whole.document()
-    log = data[first_stamped(data) :] if stamped else data  # what comes before any stamp is no log
+    log = data[first_timestamped(data) :] if timestamped else data  # what comes before any stamp is no log
     assert whole.lines == log.count(b"\n") + (not log.endswith(b"\n") and bool(log))
     assert sum(row["lines"] for row in whole.document()["minutes"]) == whole.lines
     assert (
@@ -355,8 +355,8 @@ def test_how_the_bytes_are_cut_changes_nothing(data, stamped, cuts):
 
 
 @given(st.lists(st.sampled_from(EVERYTHING) | st.binary(max_size=100), max_size=20).map(b"".join), st.booleans())
-def test_any_bytes_make_a_printable_document(data, stamped):
-    watcher = LogWatcher(SHIPPED, stamped)
+def test_any_bytes_make_a_printable_document(data, timestamped):
+    watcher = LogWatcher(SHIPPED, timestamped)
     watcher.feed(data)
     watcher.flush()
     text = json.dumps(watcher.document(), ensure_ascii=False, allow_nan=False)
