@@ -80,7 +80,7 @@ def _check_arguments(source: str, max_bytes: int) -> None:
     programs on the controller.
     """
     if not source.startswith("/") or not source.isprintable():
-        raise AnsibleActionFail(f"The machine names no archive, but {source!r}")
+        raise AnsibleActionFail(f"The machine returned no valid path of an archive: {source!r}")
     if max_bytes <= 0:
         raise AnsibleActionFail(f"max_bytes has to be more than 0, not {max_bytes}")
 
@@ -99,9 +99,9 @@ def _claim(folder: Path, name: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise AnsibleActionFail(f"No file can be made in {folder}: {error.strerror}") from error
+            raise AnsibleActionFail(f"Cannot create a file in {folder}: {error.strerror}") from error
         return part
-    raise AnsibleActionFail(f"{folder} holds a thousand parts of {name}")
+    raise AnsibleActionFail(f"{folder} already contains a thousand parts of {name}")
 
 
 @contextlib.contextmanager

@@ -129,7 +129,7 @@ def _at_exit(main: int) -> None:
         if place:
             wait_until_free(place)
         if place and os.path.isdir(place):
-            _show(f"What was captured is in {place}. Next: {SEAL} {shlex.quote(json.dumps(seal_options(place)))}")
+            _show(f"The captures are in {place}. Next: {SEAL} {shlex.quote(json.dumps(seal_options(place)))}")
 
 
 def _show(line: str) -> None:

@@ -72,6 +72,6 @@ def refusal(facts: Mapping[str, Iterable[str]]) -> str:
     if not told:
         return ""
     return (
-        f"{told}. Facts come from the machine itself, so they may not decide what a run does. Next: set them in the "
+        f"{told}. Facts come from the machine itself, so they must not control a run. Next: set them in the "
         "inventory or with -e and clear the fact cache, or leave the machine out with --limit."
     )

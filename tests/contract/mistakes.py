@@ -36,8 +36,8 @@ MISTAKES = {
     ),
     "like none": Mistake(
         {"cloudpods_zzzz": 1},
-        "There is no variable cloudpods_zzzz. Next: ansible-doc -t role cloudpods.diagnostics.{role} tells which there "
-        "are.",
+        "There is no variable cloudpods_zzzz. Next: ansible-doc -t role cloudpods.diagnostics.{role} "
+        "lists the variables.",
     ),
     # Numbers.
     "no number": Mistake(

@@ -296,5 +296,5 @@ def test_refuses_what_is_no_path(site: Site, path: str) -> None:
     (site.home / "fetch.yml").write_text(json.dumps(FETCH))
     done = site.play(str(site.home / "fetch.yml"), "-e", json.dumps({"source": path, "folder": str(site.home)}))
     assert done.returncode != 0
-    assert "names no archive" in done.stdout
+    assert "returned no valid path of an archive" in done.stdout
     assert not list(site.home.glob("*.tar.gz"))

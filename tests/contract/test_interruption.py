@@ -266,7 +266,7 @@ def test_after_ctrl_c_the_command_that_is_shown_seals_what_was_captured(site: Si
     terminal.wait_for("the first dump", site.has_dumps)
     code, said = site.run(site.play("seal_bundle"))
     assert code == 2, said
-    assert f"the run run still runs (process {terminal.pid})" in said
+    assert f"the run run is still running (process {terminal.pid})" in said
     terminal.press(CTRL_C)
     assert terminal.wait() == 99, terminal.shown
     site.wait_until_nothing_runs()
@@ -353,7 +353,7 @@ def test_a_module_alone_names_its_folder_when_it_is_interrupted(site: Site, star
     assert terminal.wait() == 99, terminal.shown
     site.wait_until_nothing_runs()
     (folder,) = (site.home / "tmp").glob("cloudpods-*")
-    assert f"What was captured is in {folder}. " in terminal.shown
+    assert f"The captures are in {folder}. " in terminal.shown
     code, said = site.run(command_in(terminal.shown))
     assert code == 0, said
     assert verify(f"{folder}-bundle.tar.gz").intact

@@ -113,7 +113,7 @@ def test_mistake_of_some_hosts_names_them(told):
         hosts[f"cloud-{number}"]["cloudpods_cluster"] = ["x"]
     hosts["cloud-7"]["cloudpods_cluter"] = "x"
     assert told(STACKS, hosts) == [
-        "cloudpods_cluster of cloud-2, cloud-4, cloud-5 and 2 more is a list. It has to be a text.",
+        "cloudpods_cluster of cloud-2, cloud-4, cloud-5 and 2 more is a list. It has to be text.",
         "There is no variable cloudpods_cluter of cloud-7; did you mean cloudpods_cluster?",
     ]
 
@@ -177,7 +177,7 @@ def test_no_value_of_a_secret_is_told(told):
     assert told(STACKS, {"localhost": secrets}) == [
         "There is no variable cloudpods_apikey; did you mean cloudpods_api_key?",
         "cloudpods_kubeconfig is a list. It has to be the path of a kubeconfig, or a dictionary with its content.",
-        "cloudpods_api_key is a list. It has to be a text.",
+        "cloudpods_api_key is a list. It has to be text.",
     ]
 
 

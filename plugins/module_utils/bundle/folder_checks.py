@@ -21,9 +21,9 @@ def ownership_problem(path: str) -> str:
     for status in (os.lstat(path), os.stat(path)):
         # Under sudo, the folder usually belongs to the user who called it.
         if str(status.st_uid) not in ("0", str(os.geteuid()), os.environ.get("SUDO_UID")):
-            return f"{path} belongs to another user, who could replace what is in it"
+            return f"{path} belongs to another user, who could replace its content"
     if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
-        return f"everybody can write to {path} and replace what is in it"
+        return f"any user can write to {path} and replace its content"
     return ""
 
 
@@ -39,10 +39,10 @@ def check_folder(output: str) -> None:
         raise ValueError(f"{place} is not a folder, so nothing can be written to {output}")
     problem = ownership_problem(place)
     if problem:
-        raise ValueError(f"{problem}: take another folder")
+        raise ValueError(f"{problem}: choose another folder")
     if not os.access(place, os.W_OK | os.X_OK):
         raise ValueError(f"{place} is not writable for this user, so nothing can be written to {output}")
     space = os.statvfs(place)
     free = space.f_bavail * space.f_frsize
     if free < MIN_FREE_BYTES:
-        raise ValueError(f"{place} has {free >> 20} MiB of room left; a run needs at least {MIN_FREE_BYTES >> 20} MiB")
+        raise ValueError(f"{place} has {free >> 20} MiB of free space; a run needs at least {MIN_FREE_BYTES >> 20} MiB")

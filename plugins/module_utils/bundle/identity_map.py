@@ -28,7 +28,7 @@ def check_map(path: str, bundle: str = "") -> None:
     """
     place = os.path.dirname(os.path.abspath(path))
     if bundle and os.path.commonpath([os.path.realpath(bundle), os.path.realpath(place)]) == os.path.realpath(bundle):
-        raise ValueError(f"the map of identities {path} would be in the bundle: take a place outside of {bundle}")
+        raise ValueError(f"the identity map {path} would be inside the bundle: choose a path outside of {bundle}")
     _check_place(place, path)
     _read(path)
     for each in (path, _lock_of(path)):
@@ -83,7 +83,7 @@ def _read(path: str) -> PseudonymTable:
         status = os.fstat(descriptor)
         _check_file(path, status)
         if status.st_size > MAX_BYTES:
-            raise ValueError(f"the map of identities {path} is larger than {MAX_BYTES >> 20} MiB")
+            raise ValueError(f"the identity map {path} is larger than {MAX_BYTES >> 20} MiB")
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
             data = stream.read(MAX_BYTES)
     finally:
@@ -92,29 +92,27 @@ def _read(path: str) -> PseudonymTable:
         return parse_table(json.loads(data))
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"the map of identities {path} is damaged ({error}): restore it, or take another file; with another one "
-            "the same things get other tokens than in earlier bundles"
+            f"the identity map {path} is damaged ({error}): restore it, or choose another file; with another file, "
+            "the same identities get other tokens than in earlier bundles"
         ) from error
 
 
 def _refusal(path: str, error: OSError) -> ValueError:
     if error.errno == errno.ELOOP:
-        return ValueError(
-            f"{path} is a symbolic link, so it is not used as the map of identities: name the file itself"
-        )
-    return ValueError(f"the map of identities {path} cannot be opened: {error.strerror}")
+        return ValueError(f"{path} is a symbolic link, so it is not used as the identity map: name the file itself")
+    return ValueError(f"the identity map {path} cannot be opened: {error.strerror}")
 
 
 def _check_file(path: str, status: os.stat_result) -> None:
     """Raise ValueError unless it is a regular file of this user without access for others."""
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"{path} is not a regular file, so it is not used as the map of identities")
+        raise ValueError(f"{path} is not a regular file, so it is not used as the identity map")
     if status.st_uid != os.geteuid():
-        raise ValueError(f"{path} belongs to another user, so it is not used as the map of identities")
+        raise ValueError(f"{path} belongs to another user, so it is not used as the identity map")
     if status.st_mode & 0o077:
-        raise ValueError(f"{path} can be read or written by others, who would know all identities: chmod 600 it")
+        raise ValueError(f"{path} is accessible for other users, who could read all identities: run chmod 600 on it")
     if status.st_nlink > 1:
-        raise ValueError(f"{path} has several names, so it is not used as the map of identities")
+        raise ValueError(f"{path} has several hard links, so it is not used as the identity map")
 
 
 def _check_place(place: str, path: str) -> None:
@@ -124,11 +122,11 @@ def _check_place(place: str, path: str) -> None:
         place = os.path.dirname(place)
     status = os.stat(place)
     if not stat.S_ISDIR(status.st_mode):
-        raise ValueError(f"{place} is not a folder, so the map of identities {path} cannot be made")
+        raise ValueError(f"{place} is not a folder, so the identity map {path} cannot be created")
     # Under sudo, the folder usually belongs to the user who called it.
     if str(status.st_uid) not in ("0", str(os.geteuid()), os.environ.get("SUDO_UID")):
-        raise ValueError(f"{place} belongs to another user, who could replace the map of identities {path}")
+        raise ValueError(f"{place} belongs to another user, who could replace the identity map {path}")
     if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
-        raise ValueError(f"everybody can write to {place} and replace the map of identities {path}")
+        raise ValueError(f"any user can write to {place} and replace the identity map {path}")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise ValueError(f"{place} is not writable for this user, so the map of identities {path} cannot be made")
+        raise ValueError(f"{place} is not writable for this user, so the identity map {path} cannot be created")

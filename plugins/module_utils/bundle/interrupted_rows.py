@@ -44,7 +44,7 @@ def interruption_row(cluster: str, cause: str, moment: datetime.datetime) -> Led
     cause: what interrupted it, "" if unknown.
     """
     by = f"by {cause}, " if cause else ""
-    outcome = verdict(Reason.INTERRUPTED, f"{by}so what has no row here was not captured")
+    outcome = verdict(Reason.INTERRUPTED, f"{by}so captures without a row here were not made")
     return row(Instance(cluster=cluster, component="", name=""), ACCESS, outcome, started=utc_text(moment))
 
 

@@ -137,12 +137,12 @@ def _group_section(groups: Sequence[StackGroup]) -> list[str]:
     found = rank_groups(groups)
     if found:
         lines += [
-            "Groups of equal stacks, over all dumps of the component. Who holds a worker of a pool comes first:",
+            "Groups of equal stacks in all dumps of the component. Goroutines that hold a pool worker come first:",
             "",
         ]
     for group in found[:MOST_GROUPS]:
         state = f" [{group.state}]" if group.state else ""
-        worker = ", in workers of a pool" if group.in_worker else ""
+        worker = ", in pool workers" if group.in_worker else ""
         size = f"{counted(group.count, 'goroutine')} in {counted(group.dumps, 'dump')}"
         lines += [printable(f"{size}{state}{worker}"), ""]
         lines += _block([printable(frame) for frame in shown_frames(group.functions, group.locations)])
@@ -196,7 +196,7 @@ def _not_captured(rows: Sequence[LedgerRow]) -> list[str]:
     missing = [entry for entry in rows if _is_missing(entry)]
     if not missing:
         return []
-    lines = ["## Not or not wholly captured", "", "| where | status | reason | what happened, what to do |"]
+    lines = ["## Incomplete or missing captures", "", "| where | status | reason | what happened, what to do |"]
     lines.append("|---|---|---|---|")
     for entry in missing:
         where = "/".join(part for part in (entry.cluster, entry.component, entry.instance) if part)

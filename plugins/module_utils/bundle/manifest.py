@@ -107,7 +107,7 @@ def _members(archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
         if member.isdir():
             continue
         if not member.isfile() or member.issparse() or not path or path in seen:
-            raise ValueError(f"{member.name} is not a regular file, or is there twice")
+            raise ValueError(f"{member.name} is not a regular file, or occurs twice")
         seen.add(path)
         stream = archive.extractfile(member)
         if stream is not None:
@@ -157,7 +157,7 @@ def _read(files: Iterator[tuple[str, IO[bytes]]]) -> tuple[dict[str, Measure], d
 
 def _compare(manifest: dict[str, Any], present: dict[str, Measure], result: Verification) -> None:
     if manifest.get("format") != FORMAT or manifest.get("version") != FORMAT_VERSION:
-        result.problems.append("the manifest is not of a format that is known here")
+        result.problems.append("the manifest has an unknown format")
     redaction = manifest.get("redaction") or {}
     result.level = str(redaction.get("level", ""))
     result.replaced = {str(rule): int(count) for rule, count in (redaction.get("replaced") or {}).items()}
@@ -179,5 +179,5 @@ def ledger_problems(ledger: bytes, present: dict[str, Measure]) -> list[str]:
             problems.append(f"{place} is not a row: {error}")
             continue
         if path and present.get(path) != measure:
-            problems.append(f"{place}: its artifact {path} is not in the bundle as the row has it")
+            problems.append(f"{place}: its artifact {path} is missing or differs from the row")
     return problems

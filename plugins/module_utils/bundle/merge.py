@@ -177,7 +177,7 @@ def _copy(stream: IO[bytes], out: IO[bytes], room: int) -> int:
     for chunk in iter(lambda: stream.read(CHUNK), b""):
         copied += len(chunk)
         if copied > room:
-            raise ValueError("a part is larger than the limit of its size")
+            raise ValueError("a part exceeds the size limit")
         out.write(chunk)
     return copied
 

@@ -38,9 +38,9 @@ def new_part(output: str | None, archive: bool, redactor: Redactor | None = None
     if not output:
         return Store(tempfile.mkdtemp(prefix=temporary_prefix(run)), redactor)
     if os.path.exists(os.path.join(output, LEDGER)):
-        raise ValueError(f"{output} already holds a ledger: take another folder")
+        raise ValueError(f"{output} already holds a ledger: choose another folder")
     if archive and os.path.lexists(archive_of(output)):
-        raise ValueError(f"{archive_of(output)} is there already: take another folder")
+        raise ValueError(f"{archive_of(output)} is there already: choose another folder")
     return Store(output, redactor)
 
 

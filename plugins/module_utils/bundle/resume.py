@@ -45,18 +45,20 @@ def resume_run(output: str, run_id: str, patience: float = WAIT_SECONDS) -> RunF
 
     still = _wait_while(running, patience)
     if still:
-        raise ValueError(f"the run {run_id} still runs ({still}). Next: interrupt it, or wait until it has ended")
+        raise ValueError(f"the run {run_id} is still running ({still}). Next: interrupt it, or wait until it has ended")
     return RunFolder(run_id, folder, parts)
 
 
 def _folder_of(output: str, run_id: str) -> str:
     """Return the folder of an unsealed run. ValueError lists the unsealed runs."""
     if not os.path.isdir(output):
-        raise ValueError(f"{output} is not a folder, so there is no run in it. Next: give the right cloudpods_output")
+        raise ValueError(
+            f"{output} is not a folder, so there is no run in it. Next: set cloudpods_output to the right folder"
+        )
     unsealed = unsealed_runs(output)
-    there = f"those that can be sealed there: {', '.join(unsealed[:10]) or 'none'}"
+    there = f"runs that can be sealed there: {', '.join(unsealed[:10]) or 'none'}"
     if not run_id:
-        raise ValueError(f"a run has to be named with cloudpods_run_id; {there}")
+        raise ValueError(f"set cloudpods_run_id to the id of a run; {there}")
     check_run_id(run_id)
     folder = os.path.join(output, run_id)
     if is_unsealed(folder):
@@ -167,7 +169,9 @@ def pack_leftovers(run_id: str, folder: str = "", patience: float = WAIT_SECONDS
     archives, left = _left(folder, temporary_prefix(run_id))
     still = _wait_while(lambda: next(filter(is_part_locked, left), ""), patience)
     if still:
-        raise ValueError(f"a capture of the run {run_id} still runs here, into {still}. Next: wait until it has ended")
+        raise ValueError(
+            f"a capture of the run {run_id} is still running here, into {still}. Next: wait until it has ended"
+        )
     for part in left:
         if not remove_empty(part):
             repair_part(part)

@@ -65,7 +65,7 @@ def start_run(output: str, run_id: str, check_mode: bool = False) -> RunFolder:
     folder = os.path.join(output, run_id)
     if _taken(folder):
         raise ValueError(
-            f"there is a bundle of the run {run_id} in {output}, and a bundle is never overwritten: take another id, "
+            f"the bundle of the run {run_id} in {output} exists already, and is never overwritten: choose another id, "
             f"for example {_free_id(output, run_id)}"
         )
     check_folder(output)
@@ -132,7 +132,7 @@ def owner_of(folder: str) -> str:
         raise ValueError(f"{os.path.join(folder, RUNNING)} cannot be read: {error}") from error
     if host != platform.node():
         raise ValueError(
-            f"the run was started on {host}, as process {pid}, and from here nobody can see whether it still runs. "
+            f"the run was started on {host}, as process {pid}, and only {host} can tell whether it is still running. "
             f"Next: run this there; or, if it has ended, remove {os.path.join(folder, RUNNING)} first"
         )
     if boot != _boot_id() or start is None or _start_time(pid) != start:

@@ -170,7 +170,7 @@ def _disputed_row(names: tuple[str, str], entries: Sequence[LedgerRow]) -> Ledge
     """Return the row about a conflict between two access points."""
     entry, (first, second) = entries[0], names
     more = f" and {len(entries) - 1} more captures" if len(entries) > 1 else ""
-    said = f"{first} and {second} both tell of {entry.component}/{entry.instance}, {entry.capture}{more}"
+    said = f"{first} and {second} both report {entry.component}/{entry.instance}, {entry.capture}{more}"
     return _place_row(entry.cluster, Reason.DISPUTED, said)
 
 
@@ -234,9 +234,9 @@ def failure_message(rows: Sequence[LedgerRow], fail_on: str) -> str:
     missing = [entry for entry in captures if entry.reason == Reason.NOT_FOUND.value]
     if missing:
         whys = "; ".join(dict.fromkeys(detail_of(entry.reason, entry.message) for entry in missing))
-        return f"Of the components that were named, not all were found: {whys}{'' if whys.endswith('?') else '.'}"
+        return f"Not all named components were found: {whys}{'' if whys.endswith('?') else '.'}"
     if fail_on in ("partial", "any") and partial + failed:
-        return f"Not everything was captured wholly: {_summary(captures)}."
+        return f"Some captures are incomplete: {_summary(captures)}."
     if fail_on == "any" and refused:
         return f"Some captures were refused: {_summary(captures)}."
     return ""

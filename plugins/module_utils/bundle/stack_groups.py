@@ -26,7 +26,7 @@ _READS = "internal/poll.runtime_pollWait"
 # for each request in progress).
 WAITING = {
     ("pkg/appsrv.(*responseWriterChannel).wait", ""): "requests that wait for a worker or for its answer",
-    (_READS, "net/http.(*connReader).backgroundRead"): "reads beside requests that are worked on",
+    (_READS, "net/http.(*connReader).backgroundRead"): "background reads of requests in progress",
 }
 
 # Stacks of one frame in every idle service: watches in etcd, timers, helpers of open connections. With more frames they

@@ -90,7 +90,7 @@ def _unknown(name: str, role: str) -> str:
     near = like(name)
     if near:
         return f"There is no variable {name}; did you mean {' or '.join(near)}?"
-    return f"There is no variable {name}. Next: ansible-doc -t role cloudpods.diagnostics.{role} tells which there are."
+    return f"There is no variable {name}. Next: ansible-doc -t role cloudpods.diagnostics.{role} lists the variables."
 
 
 def _wrong(name: str, value: Any, variable: Variable, role: str) -> str | None:

@@ -113,7 +113,7 @@ def _names(name: str, value: Any, variable: Variable, _role: str) -> str | None:
 def _text(name: str, value: Any, _variable: Variable, _role: str) -> str | None:
     if isinstance(value, (str, int, float)):
         return None
-    return f"{name} is {_kind_of(value)}. It has to be a text."
+    return f"{name} is {_kind_of(value)}. It has to be text."
 
 
 def _file(name: str, value: Any, _variable: Variable, _role: str) -> str | None:
@@ -151,7 +151,7 @@ def _kubeconfig(name: str, value: Any, _variable: Variable, _role: str) -> str |
 
 
 def _secret(name: str, value: Any, _variable: Variable, _role: str) -> str | None:
-    return None if isinstance(value, (str, int)) else f"{name} is {_kind_of(value)}. It has to be a text."
+    return None if isinstance(value, (str, int)) else f"{name} is {_kind_of(value)}. It has to be text."
 
 
 def _kind_of(value: Any) -> str:

@@ -151,7 +151,7 @@ class Pseudonymizer:
     def _packed(self, data: bytes, name: str) -> bytes:
         content = content_of(data)
         if content is None and is_encoded(next(unpacked(data), b"")):
-            raise RedactionError("it holds a text that is too large to be looked through in its encoding")
+            raise RedactionError("it contains text in another encoding that is too large to be searched")
         if content is None:
             patches = list(self._patches(unpacked(data)))
             return repacked(data, patches) if patches else data

@@ -172,7 +172,7 @@ class Redactor:
         """
         content = content_of(data)
         if content is None and text_encodings.is_encoded(next(unpacked(data), b"")):
-            raise RedactionError("it holds a text that is too large to be looked through in its encoding")
+            raise RedactionError("it contains text in another encoding that is too large to be searched")
         made = text_encodings.changed(content, lambda text: self._replaced(text, is_json=False)) if content else None
         if content is not None and made is not None:
             made = self._masked(made)
@@ -281,7 +281,7 @@ def content_of(data: bytes) -> bytes | None:
         size += len(piece)
         pieces = [*pieces, piece] if size <= WHOLE else []
         if size > MAX_UNPACKED:
-            raise RedactionError(f"it holds more than {MAX_UNPACKED} bytes")
+            raise RedactionError(f"it decompresses to more than {MAX_UNPACKED} bytes")
     return b"".join(pieces) if size <= WHOLE else None
 
 

@@ -84,8 +84,8 @@ def truncated_verdict(cut_by: str, size: int) -> Verdict:
     size: bytes received. cut_by: why there are no more.
     """
     if cut_by == "size":
-        return verdict(Reason.BODY_TOO_LARGE, f"it was read up to {size} bytes")
-    why = "the deadline passed" if cut_by == "time" else "it stopped short"
+        return verdict(Reason.BODY_TOO_LARGE, f"only the first {size} bytes were read")
+    why = "the deadline passed" if cut_by == "time" else "the response ended early"
     return verdict(Reason.BODY_CUT, f"{why} after {size} bytes")
 
 
@@ -108,7 +108,7 @@ def _version(body: bytes) -> dict[str, Any]:
     """Parse a line such as release/4.0(2de295222d26082106). A line of another form is kept unparsed."""
     text = text_of(body).strip()
     if not text or len(text) > 200 or text != clean(text) or text[0] in "<{":
-        raise BadValue(f"it is no version: {clean(text, 60)!r}")
+        raise BadValue(f"it is not a version: {clean(text, 60)!r}")
     match = _VERSION.fullmatch(text)
     parts = match.groupdict("") if match else {"branch": "", "commit": "", "built": ""}
     return {"text": text, **parts}

@@ -288,7 +288,7 @@ SMALL = merge.MergeLimits(bytes=1000, files=3, depth=4, ledger=100)
 @pytest.mark.parametrize(
     ("members", "said"),
     [
-        ([("part/a/1", 600), ("part/a/2", 401)], "larger than the limit"),
+        ([("part/a/1", 600), ("part/a/2", 401)], "exceeds the size limit"),
         ([(f"part/a/{number}", 1) for number in range(4)], "more than 3 files"),
         ([("part/a/b/c/d/e", 1)], "more than 4 deep"),
         ([("part/a/1", 1), ("part/ledger.jsonl", 101)], "larger than 100 bytes"),

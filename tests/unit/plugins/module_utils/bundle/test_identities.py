@@ -226,7 +226,7 @@ def test_a_map_in_a_place_of_others_is_refused(tmp_path):
     place = tmp_path / "open"
     place.mkdir()
     place.chmod(0o777)
-    with pytest.raises(ValueError, match="everybody"):
+    with pytest.raises(ValueError, match="any user"):
         check_map(str(place / "map"))
 
 

@@ -105,7 +105,7 @@ def test_what_two_machines_tell_of_one_instance_is_kept_of_both(tmp_path):
     ]
     disputed = sealed.rows[-1]
     assert (disputed.cluster, disputed.status, disputed.reason) == ("b", "failed", "disputed")
-    assert "node-01 and node-02 both tell of region/region-1, stack" in disputed.message
+    assert "node-01 and node-02 both report region/region-1, stack" in disputed.message
     assert verify(sealed.archive).intact
 
 
@@ -115,7 +115,7 @@ def test_rows_without_files_are_disputed_too(tmp_path):
     parts = [part(tmp_path / "node-01-1", b"real"), part(tmp_path / "node-01-2", b"later", sequence=2), forged.root]
     rows = seal_bundle(str(tmp_path / "run"), parts, [], {"id": "run"}).rows
     assert [entry.reason for entry in rows] == ["proven", "proven", "usr1_not_caught", "usr1_not_caught", "disputed"]
-    assert "node-01 and node-02 both tell of region/region-1, stack and 1 more captures" in rows[-1].message
+    assert "node-01 and node-02 both report region/region-1, stack and 1 more captures" in rows[-1].message
 
 
 def test_two_captures_of_one_access_point_are_no_dispute(tmp_path):

@@ -151,7 +151,7 @@ def test_follows_no_link_of_another_user(shared):
 
 def test_writes_nothing_where_others_can_replace_it(shared):
     shared.chmod(0o777)
-    with pytest.raises(ValueError, match="everybody can write"):
+    with pytest.raises(ValueError, match="any user can write"):
         new_part(None, archive=True)
-    with pytest.raises(ValueError, match="everybody can write"):
+    with pytest.raises(ValueError, match="any user can write"):
         new_part(str(shared / "new"), archive=False)

@@ -69,7 +69,7 @@ def test_a_run_whose_process_has_ended_is_found(run, tmp_path):
 
 def test_a_run_is_not_taken_from_the_process_that_owns_it(run, tmp_path):
     mark_running(run, os.getpid())
-    with pytest.raises(ValueError, match=rf"incident-4711 still runs \(process {os.getpid()}\)"):
+    with pytest.raises(ValueError, match=rf"incident-4711 is still running \(process {os.getpid()}\)"):
         resume_run(str(tmp_path), run.id, patience=0)
 
 
@@ -115,7 +115,7 @@ def test_a_part_is_held_as_long_as_its_process_lives(run, tmp_path):
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         assert is_part_locked(part)
-        with pytest.raises(ValueError, match=rf"still runs \(a capture into {part}\)"):
+        with pytest.raises(ValueError, match=rf"is still running \(a capture into {part}\)"):
             resume_run(str(tmp_path), run.id, patience=0)
         process.kill()
         process.wait()
@@ -128,7 +128,7 @@ def test_what_is_no_unsealed_run_is_refused_with_those_that_are(run, tmp_path):
     (tmp_path / "notes").mkdir()
     os.utime(other.folder, (0, 0))
     there = "can be sealed there: incident-4711, other"
-    with pytest.raises(ValueError, match=rf"a run has to be named with cloudpods_run_id; those that {there}$"):
+    with pytest.raises(ValueError, match=rf"set cloudpods_run_id to the id of a run; runs that {there}$"):
         resume_run(str(tmp_path), "", patience=0)
     with pytest.raises(ValueError, match=rf"no run incident-471 .*did you mean incident-4711\?.*{there}$"):
         resume_run(str(tmp_path), "incident-471", patience=0)
@@ -206,7 +206,7 @@ def test_only_what_the_run_left_is_packed(tmp_path):
 
 def test_what_is_still_captured_is_not_packed(tmp_path):
     part = captured(tmp_path / "cloudpods-run-1-aaaa")
-    with lock_part(str(part)), pytest.raises(ValueError, match=f"still runs here, into {part}"):
+    with lock_part(str(part)), pytest.raises(ValueError, match=f"is still running here, into {part}"):
         pack_leftovers("run-1", str(tmp_path), patience=0)
     assert pack_leftovers("run-1", str(tmp_path), patience=0)
 

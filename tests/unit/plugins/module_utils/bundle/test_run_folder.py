@@ -67,7 +67,7 @@ def test_its_own_ids_are_plain_names(tmp_path):
 def test_refuses_the_id_of_another_bundle_and_names_a_free_one(tmp_path, check_mode):
     (tmp_path / "run").mkdir()
     (tmp_path / "run-2.tar.gz").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match=r"never overwritten: take another id, for example run-3$"):
+    with pytest.raises(ValueError, match=r"never overwritten: choose another id, for example run-3$"):
         start_run(str(tmp_path), "run", check_mode)
 
 
@@ -79,7 +79,7 @@ def test_refuses_a_place_that_is_no_folder(tmp_path):
 
 def test_refuses_a_folder_that_everybody_can_write_to(tmp_path):
     tmp_path.chmod(0o777)
-    with pytest.raises(ValueError, match="everybody can write"):
+    with pytest.raises(ValueError, match="any user can write"):
         start_run(str(tmp_path / "new"), "run")
     tmp_path.chmod(0o1777)
     start_run(str(tmp_path), "run")
@@ -97,7 +97,7 @@ def test_refuses_a_folder_of_another_user(tmp_path, monkeypatch):
 
 def test_refuses_a_full_file_system(tmp_path, monkeypatch):
     monkeypatch.setattr(folder_checks.os, "statvfs", lambda _path: SimpleNamespace(f_bavail=10, f_frsize=1 << 20))
-    with pytest.raises(ValueError, match="10 MiB of room left"):
+    with pytest.raises(ValueError, match="10 MiB of free space"):
         start_run(str(tmp_path), "run")
 
 

@@ -56,7 +56,7 @@ def blocks(text):
 
 def test_the_workers_that_a_locked_table_blocks_stand_first():
     head, stack = blocks(issue_of(LOCKED))[0]
-    assert head == "8 goroutines in 1 dump, in workers of a pool"
+    assert head == "8 goroutines in 1 dump, in pool workers"
     lines = [line.split("  ")[0] for line in stack.splitlines()]
     # What it waits in, the query, who asks for it, and that it is in a worker.
     assert lines[0] == "internal/poll.runtime_pollWait"
@@ -76,7 +76,7 @@ def test_the_workers_that_a_locked_table_blocks_stand_first():
 def test_those_who_wait_for_a_worker_are_counted_and_not_shown():
     text = issue_of(LOCKED)
     assert "- 648: requests that wait for a worker or for its answer" in text
-    assert "- 648: reads beside requests that are worked on" in text
+    assert "- 648: background reads of requests in progress" in text
     assert "responseWriterChannel" not in text
     assert "backgroundRead" not in text
 
