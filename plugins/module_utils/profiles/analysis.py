@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Profiles in files, folders, archives, parts and bundles: read, their reports written, ledgers completed.
+"""Read profiles in files, folders, archives, parts and bundles, write their reports and complete ledgers.
 
-The only part of this room that writes files. Folders and archives come from other machines: they are hostile.
+The only module of this package that writes files. Folders and archives come from other machines: they are untrusted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..model import LedgerRow
 from ..reasons import Reason
 from ..regular_file import open_regular, read_at_most
 from ..text import escaped, path_text
-from .profile_inputs import MOST_LEDGER, Base, FoundProfile, profiles_in
+from .profile_inputs import MOST_LEDGER, BaseProfiles, FoundProfile, profiles_in
 from .report import TOP_JSON, ProfileReading, ReportSettings, read_unpacked, stem
 from .validation import COUNTS
 
@@ -35,10 +35,11 @@ _UNREADABLE = (OSError, EOFError, tarfile.TarError, zlib.error)
 
 @dataclass(frozen=True)
 class AnalysisRequest:
-    """What to read. patterns: names of the profiles in folders and archives. max_bytes: of each file.
+    """The parameters of one analysis.
 
-    output: where reports go, "" for nowhere. in_place: into the folders and parts themselves, beside the profiles.
-    base: a profile, or a folder or archive of them, to tell differences from. functions: rows of returned tables.
+    patterns: names of the profiles in folders and archives. max_bytes: limit for each file.
+    output: folder for reports, "" for none. in_place: write reports into the folders and parts, beside the profiles.
+    base: a profile, or a folder or archive of profiles, to compare with. functions: rows of returned tables.
     """
 
     paths: list[str]
@@ -52,50 +53,53 @@ class AnalysisRequest:
 
 
 @dataclass
-class _Outcome:
+class _AnalysisResults:
+    """Results collected so far."""
+
     profiles: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, str]] = field(default_factory=list)
 
     def failed(self, path: str, message: str) -> None:
+        """Record an error of a path."""
         self.errors.append({"path": path_text(path), "message": message})
 
 
 def analyse(request: AnalysisRequest) -> dict[str, Any]:
-    """What profile_analysis returns. What cannot be read is among the errors.
+    """Return what profile_analysis returns. Unreadable profiles are among the errors.
 
-    ValueError where the base cannot be read, WriteError and OSError where something cannot be written.
+    Raises ValueError if the base cannot be read, WriteError and OSError if something cannot be written.
     """
-    outcome = _Outcome()
+    results = _AnalysisResults()
     try:
-        base = Base.read(request.base, request.patterns, request.max_bytes)
+        base = BaseProfiles.read(request.base, request.patterns, request.max_bytes)
     except ValueError as error:
         raise ValueError(f"the base {request.base} cannot be read: {error}") from error
     names: set[str] = set()
     for path in request.paths:
         name = _unused(safe_name(stem(os.path.basename(path.rstrip("/")))), names)
         try:
-            _Work(request, base, outcome).path(path, name)
+            _PathAnalysis(request, base, results).path(path, name)
         except ValueError as error:
-            outcome.failed(path, str(error))
-    return {"profiles": outcome.profiles, "errors": outcome.errors}
+            results.failed(path, str(error))
+    return {"profiles": results.profiles, "errors": results.errors}
 
 
 class WriteError(Exception):
-    """A report cannot be written; the message says why."""
+    """A report cannot be written; the message has the reason."""
 
 
 @dataclass
-class _Work:
-    """The work on one of the paths."""
+class _PathAnalysis:
+    """Analysis of one of the paths."""
 
     request: AnalysisRequest
-    base: Base
-    outcome: _Outcome
+    base: BaseProfiles
+    results: _AnalysisResults
 
     def path(self, path: str, name: str) -> None:
-        """Read all profiles of a path. name: of their folder in the output, or of a single one's reports.
+        """Read all profiles of a path. Raises ValueError if it cannot be read, or not be changed.
 
-        ValueError for a path that cannot be read, or not be changed.
+        name: name of the folder in the output, or of a single profile's reports.
         """
         request = self.request
         if os.path.isdir(path):
@@ -111,7 +115,7 @@ class _Work:
                 self.one(found, _below(request.output, name))
 
     def file(self, path: str, name: str) -> None:
-        """A profile by its own path; its reports go into the output folder under a name, or beside it."""
+        """Read a profile that the user named, and write its reports into the output folder or beside it."""
         request = self.request
         title = os.path.basename(path)
         folder = (os.path.dirname(path) or ".") if request.in_place else request.output
@@ -120,22 +124,25 @@ class _Work:
                 reading = self.read(found, title, title)
                 if self.is_profile(found, reading):
                     files = _write(folder, safe_name(stem(title)) if request.in_place else name, reading)
-                    self.outcome.profiles.append(_entry(path_text(path), reading, None, files, request))
+                    self.results.profiles.append(_entry(path_text(path), reading, None, files, request))
 
     def folder(self, folder: str, output: str, shown: str = "") -> None:
-        """All profiles of a folder. shown: the part that is unpacked in it, if any, and its top folder."""
+        """Read all profiles of a folder.
+
+        shown: path of the part that is unpacked in it, if any, with its top folder.
+        """
         request = self.request
         readings: dict[str, ProfileReading] = {}
         for found in profiles_in(folder, request.patterns, request.max_bytes, shown):
             if request.in_place and INSIDE in found.place:
-                self.outcome.failed(found.name, "it is in an archive: give an output folder for its reports")
+                self.results.failed(found.name, "it is in an archive: set an output folder for its reports")
                 continue
             reading = self.one(found, output)
             if reading:
                 readings[found.place] = reading
         if shown:
             start = path_text(folder) + "/"
-            for entry in self.outcome.profiles:
+            for entry in self.results.profiles:
                 entry["files"] = [
                     shown + file[len(start) :] if file.startswith(start) else file for file in entry["files"]
                 ]
@@ -149,12 +156,12 @@ class _Work:
             )
 
     def part_in_place(self, path: str) -> None:
-        """A packed part is unpacked, read and packed anew; until the new one is whole, the old one stays."""
+        """Unpack a packed part, read it and pack it again. The old part stays until the new one is complete."""
         try:
             _check_open(MANIFEST in {name for name, _stream in archive_files(path)})
         except _UNREADABLE as error:
             raise ValueError(
-                f"cannot be read: {error}; reports are written into parts (.tar.gz), for others give an output folder"
+                f"cannot be read: {error}; only parts (.tar.gz) take reports: for other archives set an output folder"
             ) from error
         scratch = tempfile.mkdtemp(prefix="cloudpods-", dir=os.path.dirname(path) or ".")
         try:
@@ -166,7 +173,7 @@ class _Work:
             shutil.rmtree(scratch)
 
     def one(self, found: FoundProfile, output: str) -> ProfileReading | None:
-        """Read one of many, and write its reports; None where it cannot be read or is no profile."""
+        """Read one of many profiles and write its reports; None if it is unreadable or no profile."""
         if not self.is_readable(found):
             return None
         row = found.row
@@ -176,29 +183,31 @@ class _Work:
             return None
         parts = [safe_name(part) for part in found.output.replace(INSIDE, "/").split("/")]
         files = _write(os.path.join(output, *parts[:-1]) if output else "", stem(parts[-1]), reading)
-        self.outcome.profiles.append(_entry(path_text(found.name), reading, row, files, self.request))
+        self.results.profiles.append(_entry(path_text(found.name), reading, row, files, self.request))
         return reading
 
     def read(self, found: FoundProfile, title: str, path: str) -> ProfileReading:
+        """Read a profile, and compare it with its base if there is one."""
         kind = _kind_of_row(found.row)
         return read_unpacked(path_text(title), kind, found.unpacked, self.request.settings, self.base.find(path))
 
     def is_readable(self, found: FoundProfile) -> bool:
+        """Return whether the file could be read; if not, record the error."""
         if found.problem:
-            self.outcome.failed(found.name, found.problem)
+            self.results.failed(found.name, found.problem)
         return not found.problem
 
     def is_profile(self, found: FoundProfile, reading: ProfileReading) -> bool:
-        """Whether it is one, as far as can be told; if not, an error says what it is.
+        """Return whether it is a profile, as far as can be told; if not, record an error that names its format.
 
-        What a ledger has a row of was meant to be one, so it gets a verdict whatever it is.
+        A file with a ledger row was meant to be a profile, so it gets a verdict in any case.
         """
         if found.row or reading.top or reading.validation.reason is not Reason.PROFILE_BAD:
             return True
         signature = signature_of(found.unpacked.content[:HEAD])
         if not signature or signature is PROFILE:
             return True
-        self.outcome.failed(found.name, f"it is {signature.text}")
+        self.results.failed(found.name, f"it is {signature.text}")
         return False
 
 
@@ -208,7 +217,7 @@ def _below(output: str, name: str) -> str:
 
 def _check_open(sealed: bool) -> None:
     if sealed:
-        raise ValueError("it is a sealed bundle, which must not change: give an output folder instead")
+        raise ValueError("it is a sealed bundle, which must not change: set an output folder")
 
 
 def _kind_of_row(row: LedgerRow | None) -> str:
@@ -219,7 +228,7 @@ def _kind_of_row(row: LedgerRow | None) -> str:
 
 
 def _completed(row: LedgerRow, reading: ProfileReading) -> LedgerRow:
-    """The row with what is known now. Its verdict changes only where none could be given before."""
+    """Return the row with all details. Its verdict changes only if none could be given before."""
     details = dict(row.details, **reading.validation.details)
     if reading.files:
         details.update(_busiest(reading), load_value=reading.usage.value if reading.usage else 0.0)
@@ -263,7 +272,7 @@ def _entry(
 
 
 def _write(folder: str, name: str, reading: ProfileReading) -> list[str]:
-    """Write the reports into the folder ("": nowhere), their names beginning with this one; their paths."""
+    """Write the reports into the folder ("": nowhere) under names with this beginning; return their paths."""
     if not folder or not reading.files:
         return []
     paths = []
@@ -278,7 +287,7 @@ def _write(folder: str, name: str, reading: ProfileReading) -> list[str]:
 
 
 def _unused(name: str, names: set[str]) -> str:
-    """The name, with a number where it is taken."""
+    """Return the name, with a number if it is taken."""
     number, candidate = 1, name
     while candidate in names:
         number += 1

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stacks put together to a tree of calls, from the outermost function inwards; its size is bounded."""
+"""A tree of calls built from stacks, from the outermost function inwards, with a limit on its size."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MOST_NODES = 1_000_000
 
 
 class CallTree:
-    """Node 0 is all; node n > 0 is a call of function[n] by node parent[n], which comes before it.
+    """Tree of calls. Node 0 is the root; node n > 0 is a call of function[n] by node parent[n] < n.
 
-    own[t][n]: what the stacks that end there have of sample type t. cut: stacks whose inner part was left out since
-    the tree would have grown over its bound; what they have is at the last call that is in it.
+    own[t][n]: value of sample type t of the stacks that end at node n. cut: number of stacks whose inner part was left
+    out above the limit; their values are at their last call in the tree.
     """
 
     def __init__(self, profile: Profile, frames: Frames, most: int = MOST_NODES) -> None:
@@ -34,7 +34,7 @@ class CallTree:
         self.own = [self._place(ends, column) for column in columns]
 
     def _grow(self, stacks: list[tuple[int, ...]], functions_of: list[tuple[int, ...]], most: int) -> list[int]:
-        """Add the stacks; the node at which each ends."""
+        """Add the stacks and return the node at which each ends."""
         width = len(self.names)
         edges: dict[int, int] = {}  # node * width + function -> the node of that call
         find = edges.get
@@ -64,7 +64,7 @@ class CallTree:
         return own
 
     def sums(self, values: list[int]) -> list[int]:
-        """For each node its own value and those of all below it."""
+        """Return for each node the sum of its own value and those of all nodes below it."""
         sums = list(values)
         parent = self.parent
         for node in range(len(sums) - 1, 0, -1):
@@ -72,7 +72,7 @@ class CallTree:
         return sums
 
     def path(self, node: int) -> list[int]:
-        """The functions from the outermost to that of the node."""
+        """Return the functions from the outermost to that of the node."""
         path = []
         while node > 0:
             path.append(self.function[node])

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two profiles, before and after, or of a good and a slow replica: what differs, as `go tool pprof -diff_base`."""
+"""Difference of two profiles (before and after, good and slow replica), as `go tool pprof -diff_base` shows it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from .model import Profile, SourceLine
 from .top import Top, tops
 from .usage import may_be_chance, observations
 
-NOTHING: frozenset[str] = frozenset()
+NO_FUNCTIONS: frozenset[str] = frozenset()
 
 
 class Difference(NamedTuple):
-    """tops: of each sample type, the values of now less those of before; percentages are of what was before.
+    """A difference between a profile and its base.
 
-    tree: own has what is now of each type, and after those of all, what was before. chance: of each type the functions
-    whose change may be chance, since only few of the samples are theirs.
+    tops: for each sample type, the new values minus the old ones; percentages are of the old total.
+    tree: own has the new values of each type, followed by the old values of each type.
+    chance: for each type, the functions whose change may be chance, because they have few samples.
     """
 
     tops: list[Top]
@@ -32,13 +33,13 @@ class Difference(NamedTuple):
 
 
 def diff(profile: Profile, base: Profile, normalize: bool = False, kind: str = "") -> Difference:
-    """What changed from base to profile. ValueError where they do not count the same.
+    """Return the changes from base to profile. Raises ValueError if their sample types differ.
 
-    normalize: the profile is scaled so that it has as much of each type as base. kind: of the profiles, "" for any.
+    normalize: scale the profile to the base's total of each type. kind: of the profiles, "" for any.
     """
     if profile.sample_types != base.sample_types:
         theirs, ours = (", ".join(escaped(kind.type) for kind in one.sample_types) for one in (base, profile))
-        raise ValueError(f"the profiles do not count the same: {ours}, and before {theirs}")
+        raise ValueError(f"the profiles have different sample types: {ours}; before: {theirs}")
     chance = _chance(profile, base, normalize, kind)
     if normalize:
         profile = _scaled(profile, base)
@@ -61,12 +62,15 @@ def diff(profile: Profile, base: Profile, normalize: bool = False, kind: str = "
 
 
 def _chance(profile: Profile, base: Profile, normalize: bool, kind: str) -> list[frozenset[str]]:
-    """Of each sample type the functions whose change is within what chance explains: 1 sample before, 2 now."""
+    """Return, for each sample type, the functions whose change may be chance.
+
+    An example is 1 sample before and 2 now.
+    """
     found = []
     for index in range(len(profile.sample_types)):
         now, before = (observations(one, kind, index) for one in (profile, base))
         if now is None or before is None:
-            found.append(NOTHING)
+            found.append(NO_FUNCTIONS)
             continue
         ratio = _ratio(profile.values[index], base.values[index]) if normalize else 1.0
         ours, theirs = _observed(profile, now), _observed(base, before)
@@ -85,14 +89,17 @@ def _chance(profile: Profile, base: Profile, normalize: bool, kind: str) -> list
 
 
 def _observed(profile: Profile, column: Sequence[float]) -> dict[str, tuple[float, float]]:
-    """How many observations each function has itself, and with all that it called."""
+    """Return the observations of each function, flat and cumulative."""
     one = replace(profile, sample_types=profile.sample_types[:1], values=[cast("Sequence[int]", column)])
     (top,) = tops(one, Frames(one))
     return {row.function: (row.flat, row.cum) for row in top.rows}
 
 
 def _joined(profile: Profile, base: Profile) -> Profile:
-    """The stacks of both, the places and functions of base behind those of the other; without values."""
+    """Return a profile with the stacks of both and without values.
+
+    The locations and functions of base come after those of the profile.
+    """
     functions, places = len(profile.functions), len(profile.locations)
     moved = [
         place._replace(
@@ -113,7 +120,7 @@ def _joined(profile: Profile, base: Profile) -> Profile:
 
 
 def _scaled(profile: Profile, base: Profile) -> Profile:
-    """Each value in the ratio of the sums, rounded sample by sample, as pprof does it."""
+    """Return the profile with each value scaled by the ratio of the sums, rounded sample by sample as pprof does."""
     ratios = [_ratio(now, then) for now, then in zip(profile.values, base.values)]
     if all(ratio == 1 for ratio in ratios):
         return profile
@@ -132,10 +139,10 @@ def _scaled(profile: Profile, base: Profile) -> Profile:
 
 
 def _ratio(now: Sequence[int], then: Sequence[int]) -> float:
-    """What `now` has to be scaled by to have as much in all as `then`."""
+    """Return the factor that scales the sum of `now` to the sum of `then`."""
     return sum(then) / sum(now) if sum(now) else 0.0
 
 
 def _round(value: float) -> int:
-    """Half away from zero, as Go does."""
+    """Round half away from zero, as Go does."""
     return int(math.copysign(math.floor(abs(value) + 0.5), value))

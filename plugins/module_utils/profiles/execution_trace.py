@@ -1,18 +1,21 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-r"""Whether an execution trace of Go is whole, as far as its own bytes tell.
+r"""Decide whether an execution trace of Go is complete, as far as its own bytes tell.
 
-It begins with `go 1.N trace` and three zero bytes. Numbers are base-128 varints. N is that of the format:
+Nothing here shows traces. But a trace has neither length nor checksum, and the machines that take one have no Go:
+without this check a truncated trace would be kept as complete, and be found unreadable when it is needed.
 
-From 1.22 on, batches follow one another: a byte that says so, generation, thread, time, size, then that many bytes.
-A generation (a second or so) ends with its batches of stacks and then of texts; from 1.26 on a byte of its own says
-that it has ended. Before 1.26 the last batch must thus be of texts, and one that was flushed because it was full is
-not the last. A trace that is cut exactly at the end of a generation is a whole shorter trace.
+A trace begins with `go 1.N trace` and three zero bytes, where N is the version of the format. Numbers are base-128
+varints.
 
-Up to 1.21, events follow one another: the type in the low six bits of a byte, the number of arguments in the upper
-two, the arguments; or, for three, a length and that many bytes. Texts and stacks are among them; after the event that
-tells the frequency the remaining stacks come. Stacks are numbered as they are met, and in the end all are written.
+From 1.22 on, a trace is a sequence of batches: a type byte, generation, thread, time, size, then that many bytes. A
+generation (about a second) ends with its batches of stacks and then of texts; from 1.26 on a byte marks its end. Before
+1.26 the last batch must therefore be of texts, and a batch that was flushed because it was full is not the last.
+
+Up to 1.21, a trace is a sequence of events: the type in the low six bits of a byte, the number of arguments in the
+upper two, the arguments; or, for three, a length and that many bytes. Texts and stacks are among them. The remaining
+stacks come after the event with the frequency. Stacks are numbered as they occur, and all are written in the end.
 """
 
 from __future__ import annotations
@@ -24,26 +27,29 @@ _HEADER = re.compile(rb"go 1\.(\d{1,3}) trace\0\0\0")
 _FIRST, _BATCHES, _END_MARKS = 11, 22, 26
 _BATCH, _TEXTS, _EXPERIMENT, _END = 1, 4, 49, 52
 _MOST_IN_BATCH = 64 << 10
-_LONGEST_TEXT = 1024 + 64  # with its numbers; what did not fit into a batch that was full
+_LONGEST_TEXT = 1024 + 64  # with its numbers; a text of this size did not fit into a full batch
 
 _OLD_FREQUENCY, _OLD_STACK, _OLD_STRING, _OLD_LAST = 2, 3, 37, 49
 _OLD_LOG = 48
-# The place of the stack among the arguments, from the end, of the events that have one.
+# The events whose last argument is the number of a stack.
 _OLD_STACK_LAST = frozenset(
     (4, 7, 11, 13, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 39, 42, 43, 46, 48)
 )  # fmt: skip
 
 
 class TraceCut(Exception):
-    """The end is missing; the message says how that is seen."""
+    """The end is missing; the message has the evidence."""
 
 
 class TraceBad(Exception):
-    """It is no trace, or damaged."""
+    """The bytes are no trace, or damaged."""
 
 
 class Trace(NamedTuple):
-    """What a whole trace has. unit: of what its parts are, "batches", or before 1.22 "events"."""
+    """Facts of a complete trace.
+
+    unit: of parts: "batches", or before 1.22 "events".
+    """
 
     version: str
     unit: str
@@ -52,7 +58,7 @@ class Trace(NamedTuple):
 
 
 def check(data: bytes) -> Trace:
-    """What is in a whole trace; TraceCut or TraceBad for any other bytes."""
+    """Return the facts of a complete trace. Raises TraceCut or TraceBad for any other bytes."""
     header = _HEADER.match(data)
     if header is None:
         start = b"go 1."
@@ -71,7 +77,7 @@ def check(data: bytes) -> Trace:
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:
-    """A varint, and where it ends. IndexError where the data end before."""
+    """Return a varint and its end. Raises IndexError if the data end before."""
     value = shift = 0
     while True:
         byte = data[at]
@@ -85,18 +91,21 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _check_batches(data: bytes, at: int, version: int) -> Trace:
-    seen = _Batches(marked=version >= _END_MARKS)
+    seen = _BatchReader(marked=version >= _END_MARKS)
     while at < len(data):
         at = seen.take(data, at)
     if not seen.count:
         raise TraceCut("it has nothing but its header")
     if not seen.ended:
-        raise TraceCut("what ends a generation is missing")
+        raise TraceCut("the end of a generation is missing")
     return Trace(f"1.{version}", "batches", seen.count, seen.generations)
 
 
-class _Batches:
-    """What has been read of a trace in batches. marked: the format marks the end of a generation."""
+class _BatchReader:
+    """State of a trace in batches.
+
+    marked: the format marks the end of a generation.
+    """
 
     def __init__(self, marked: bool) -> None:
         self.marked = marked
@@ -105,13 +114,13 @@ class _Batches:
         self._generation = -1
 
     def take(self, data: bytes, at: int) -> int:
-        """Read the batch, or the mark, that begins there; where the next one begins."""
+        """Read the batch, or the mark, that begins there, and return its end."""
         kind = data[at]
         if kind == _END and self.marked:
             self.ended, self.generations = True, self.generations + 1
             return at + 1
         if kind not in (_BATCH, _EXPERIMENT):
-            raise TraceBad(f"at byte {at} a batch should begin, and there is {kind}")
+            raise TraceBad(f"at byte {at} there is {kind} instead of a batch")
         at += 2 if kind == _EXPERIMENT else 1
         generation, at = _number(data, at)
         _thread, at = _number(data, at)
@@ -131,18 +140,21 @@ class _Batches:
 
 
 def _check_events(data: bytes, at: int, version: int) -> Trace:
-    seen = _Events()
+    seen = _EventReader()
     while at < len(data):
         at = seen.take(data, at)
     if not seen.frequency:
-        raise TraceCut("the event that tells the frequency, near its end, is missing")
+        raise TraceCut("the event with the frequency, near its end, is missing")
     if len(seen.stacks) < seen.needed:
         raise TraceCut(f"{len(seen.stacks)} of at least {seen.needed} stacks are there")
     return Trace(f"1.{version}", "events", seen.count, 1)
 
 
-class _Events:
-    """What has been read of a trace before 1.22. needed: the highest number of a stack that an event has."""
+class _EventReader:
+    """State of a trace before 1.22.
+
+    needed: the highest number of a stack in an event.
+    """
 
     def __init__(self) -> None:
         self.count = self.needed = 0
@@ -150,7 +162,7 @@ class _Events:
         self.frequency = False
 
     def take(self, data: bytes, at: int) -> int:
-        """Read the event that begins there; where the next one begins."""
+        """Read the event that begins there, and return its end."""
         kind, arguments = data[at] & 0x3F, data[at] >> 6
         if not 0 < kind <= _OLD_LAST:
             raise TraceBad(f"at byte {at} there is an event {kind}")
@@ -170,7 +182,10 @@ class _Events:
 
 
 def _arguments(data: bytes, at: int, count: int) -> tuple[list[int], int]:
-    """An event's arguments (count: as it is written), and where they end."""
+    """Return an event's arguments and their end.
+
+    count: as it is encoded.
+    """
     values: list[int] = []
     if count < 3:
         while len(values) <= count:
@@ -185,12 +200,12 @@ def _arguments(data: bytes, at: int, count: int) -> tuple[list[int], int]:
         value, at = _number(data, at)
         values.append(value)
     if at > end:
-        raise TraceBad(f"the event that ends at byte {end} has a number that goes on")
+        raise TraceBad(f"the event that ends at byte {end} has a number without end")
     return values, end
 
 
 def _skip(data: bytes, at: int) -> int:
-    """Where a text ends that begins with its length."""
+    """Return the end of a text that begins with its length."""
     size, at = _number(data, at)
     if at + size > len(data):
         raise TraceCut(f"its last text has {len(data) - at} of {size} bytes")

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Folded stacks: one line a stack, `outermost;...;innermost value`, as most tools for flame graphs read them."""
+"""Folded stacks: one line per stack, `outermost;...;innermost value`, the input format of flame graph tools."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MOST_BYTES = 64 << 20
 
 
 def folded(tree: CallTree, index: int, most: int = MOST_BYTES) -> tuple[str, int]:
-    """The stacks of one sample type, and how many were left out, the text being over its size.
+    """Return the stacks of one sample type, and the number of stacks left out above the size limit.
 
     A semicolon in a name becomes a colon, since it would end the name.
     """

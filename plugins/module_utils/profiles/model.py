@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a profile says: who used how much of what, by stack."""
+"""A profile as data: values by stack and sample type."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ Labels = Tuple[Tuple[str, str], ...]
 
 
 class ProfileError(ValueError):
-    """The bytes are not a profile, or one that goes over a limit; the message says what is wrong."""
+    """The bytes are no profile, or go over a limit; the message has the details."""
 
 
 class ProfileTooLarge(ProfileError):
-    """It may well be a profile, but to read it would take too much memory; the message says which limit it is over."""
+    """Reading the profile would take too much memory; the message names the limit."""
 
 
 @dataclass(frozen=True)
 class ProfileLimits:
-    """How much of a profile is read: bounds against hostile ones.
+    """Limits for reading untrusted profiles.
 
-    content: bytes of it, unpacked. samples: also for each other table. values: of all samples, each with one of each
-    sample type. functions: those with a name. depth: places in a stack (Go has at most 1024). references: from samples
-    to calls, in all. labels: in all. message: bytes of one sample or one place.
+    content: bytes, unpacked. samples: also the limit for each other table. values: of all samples, each with one per
+    sample type. functions: with a name. depth: locations in a stack (Go has at most 1024). references: from samples to
+    calls, in total. labels: in total. message: bytes of one sample or one location.
     """
 
     content: int = 64 << 20
@@ -40,7 +40,7 @@ class ProfileLimits:
 
 
 class ValueType(NamedTuple):
-    """What is counted, e.g. ("inuse_space", "bytes")."""
+    """Type and unit of a value, e.g. ("inuse_space", "bytes")."""
 
     type: str
     unit: str
@@ -50,23 +50,24 @@ NOTHING = ValueType("", "")
 
 
 class Function(NamedTuple):
-    """A function by its full name, which may be empty, and its source file."""
+    """A function: its full name, which may be empty, and its source file."""
 
     name: str
     file: str
 
 
 class SourceLine(NamedTuple):
-    """A call in a place: index into Profile.functions (-1: not named), and the source line."""
+    """A call at a location: index into Profile.functions (-1: no name) and the source line."""
 
     function: int
     line: int
 
 
 class Location(NamedTuple):
-    """A place in the code. lines: the calls inlined there, the innermost first; empty where it has no name.
+    """A location in the code.
 
-    binary: the file it belongs to; start: where that begins in memory.
+    lines: the calls inlined there, the innermost first; empty if it has no name. binary: the file it belongs to. start:
+    address where that file is mapped.
     """
 
     address: int
@@ -77,12 +78,12 @@ class Location(NamedTuple):
 
 @dataclass
 class Profile:
-    """A profile as columns: sample i has values[t][i] of sample_types[t], at the place stacks[i].
+    """A profile as columns: sample i has the value values[t][i] of sample_types[t] at the stack stacks[i].
 
-    stacks: indices into `locations`, the innermost first. labels: of the samples that have any.
-    period: one sample stands for so many of period_type; time and duration are in nanoseconds.
-    default: index of the type that is shown unless another is asked for.
-    notes: what a reader should know of it.
+    stacks: indices into `locations`, the innermost first. labels: of the samples that have any, by sample index.
+    period: each sample stands for this amount of period_type. time and duration are in nanoseconds.
+    default: index of the type that is shown unless another is requested.
+    notes: remarks for the reader.
     """
 
     sample_types: list[ValueType]
@@ -99,7 +100,7 @@ class Profile:
     notes: list[str] = field(default_factory=list)
 
     def index_of(self, name: str | None) -> int:
-        """The sample type of this name, or the default one. ValueError for a name that there is not."""
+        """Return the index of the sample type with this name, or the default. Raises ValueError for an unknown name."""
         if not name:
             return self.default
         for index, kind in enumerate(self.sample_types):

@@ -1,19 +1,19 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The profile format of pprof, read with protobuf's own reader. The only file that needs it: it is asked for when used.
+"""The profile format of pprof, parsed by protobuf. The only module that needs protobuf, which is imported when used.
 
-The format is public (github.com/google/pprof, proto/profile.proto); here it is described as data, so that neither a
-compiler nor generated code of one version is needed. Two things differ from that description, since profiles come
-from pods: the repeated messages of a profile are left as bytes, to be counted before any of them is read; and texts
-are bytes, since names need not be UTF-8.
+The format is public (github.com/google/pprof, proto/profile.proto). Here it is described as data, so that neither a
+compiler nor generated code of one version is needed. Two things differ, since profiles are untrusted: the repeated
+messages of a profile stay bytes, to be counted before any of them is parsed; and texts are bytes, since names need not
+be UTF-8.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-# (name, number, type, repeated); int and uint are of 64 bits.
+# (name, number, type, repeated); int and uint have 64 bits.
 _MESSAGES: dict[str, tuple[tuple[str, int, str, bool], ...]] = {
     "Profile": (
         ("sample_type", 1, "bytes", True),
@@ -73,7 +73,7 @@ class ProtobufMissing(Exception):
 
 
 def message_class(name: str) -> Any:
-    """The class of one of _MESSAGES. ProtobufMissing where there is no (or too old a) protobuf."""
+    """Return the class of one of _MESSAGES. Raises ProtobufMissing if protobuf is missing or too old."""
     if not _classes:
         try:
             from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
@@ -100,10 +100,10 @@ def _make(descriptor: Any, pool: Any, get_class: Any) -> dict[str, Any]:
 
 
 def reader(name: str) -> Any:
-    """A function from bytes to a message of this kind. It raises what decode_errors() has."""
+    """Return a function from bytes to a message of this type. It raises what decode_errors() returns."""
     return message_class(name).FromString
 
 
 def decode_errors() -> tuple[type[Exception], ...]:
-    """What reader() raises at bytes that are no such message."""
+    """Return the exceptions that reader() raises for malformed bytes."""
     return (_classes["DecodeError"],) if _classes else ()

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the bytes of a profile to its columns. Any bytes are a profile or a ProfileError, within the limits."""
+"""Parse the bytes of a profile into columns. Any bytes give a profile or a ProfileError, within the limits."""
 
 from __future__ import annotations
 
@@ -22,26 +22,29 @@ from .model import (
     ValueType,
 )
 
-_MOST_LINES = 1000  # calls that are inlined into one place
-_FEW_LINES = 8  # which need not be counted stack by stack
-_KEPT = 4096  # bytes of a name that are kept
+_MOST_LINES = 1000  # calls that are inlined at one location
+_FEW_LINES = 8  # locations with at most this many lines need no count for each stack
+_KEPT = 4096  # kept bytes of a name
 _KEPT_OF_FILE = 1024
 _LONGEST_TYPE = 100
-_MOST_TYPES = 16  # Go's profiles have four at most
+_MOST_TYPES = 16  # Go's profiles have at most four
 
 
 def read(content: bytes, limits: ProfileLimits) -> Profile:
-    """The profile in this (unpacked) protobuf. ProfileError when it is none; ProtobufMissing where none can be read."""
+    """Return the profile in this unpacked protobuf.
+
+    Raises ProfileError if it is none, ProtobufMissing if none can be read.
+    """
     if len(content) > limits.content:
         raise ProfileTooLarge(f"it has {len(content)} bytes, more than {limits.content}")
     try:
-        return _Reader(content, limits).profile()
+        return _ProfileParser(content, limits).profile()
     except pprof_proto.decode_errors() as error:
         raise ProfileError(f"it is not a whole protobuf of a profile ({error})") from error
 
 
-class _Reader:
-    """One profile while it is read: its tables, and what its references mean."""
+class _ProfileParser:
+    """A profile while it is read: its tables and the indices of their ids."""
 
     def __init__(self, content: bytes, limits: ProfileLimits) -> None:
         self.limits = limits
@@ -130,12 +133,12 @@ class _Reader:
         ids: dict[int, int] = {}
         for message in self.outline.location:
             if len(message) > self.limits.message:
-                raise ProfileError(f"a place has {len(message)} bytes")
+                raise ProfileError(f"a location has {len(message)} bytes")
             one = parse(message)
             if one.id in ids or not one.id:
-                raise ProfileError(f"two places have the id {one.id}" if one.id else "a place has no id")
+                raise ProfileError(f"two locations have the id {one.id}" if one.id else "a location has no id")
             if one.mapping_id not in mappings or len(one.line) > _MOST_LINES:
-                raise ProfileError(f"place {one.id} has no mapping, or more than {_MOST_LINES} lines")
+                raise ProfileError(f"location {one.id} has no mapping, or more than {_MOST_LINES} lines")
             ids[one.id] = len(found)
             binary, start = mappings[one.mapping_id]
             lines = tuple(self.line(parse_line(line), functions) for line in one.line)
@@ -155,9 +158,9 @@ class _Reader:
         parse, limits = pprof_proto.reader("Sample"), self.limits
         width = len(profile.sample_types)
         get = locations.__getitem__
-        calls = [max(1, len(place.lines)) for place in profile.locations]
+        calls = [max(1, len(location.lines)) for location in profile.locations]
         counted = max(calls, default=1) > _FEW_LINES
-        # 64-bit numbers as such: as objects they would take four times the memory.
+        # An array of 64-bit numbers: as objects they would take four times the memory.
         flat = array("q")
         same: dict[Stack, Stack] = {}
         references = labels = 0
@@ -172,7 +175,7 @@ class _Reader:
             try:
                 stack = tuple(map(get, one.location_id))
             except KeyError as error:
-                raise ProfileError(f"it refers to place {error}, which it does not have") from None
+                raise ProfileError(f"it refers to location {error}, which it does not have") from None
             if one.label:
                 labels += len(one.label)
                 profile.labels[len(profile.stacks)] = self.labels(one.label)

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Profiles in files, folders and archives, with the rows that ledgers have of them, and the ones to compare with."""
+"""Find profiles in files, folders and archives, with their ledger rows, and the base profiles to compare with."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ MOST_LEDGER = 256 << 20
 
 @dataclass(frozen=True)
 class FoundProfile:
-    """A profile, or why it cannot be read.
+    """A profile, or the reason why it cannot be read.
 
-    name: its path, in an archive ARCHIVE!PATH. place: the same within what was named, "" for that itself.
-    within: the same below its ledger. output: the path of its reports, below a folder for them. row: that of the
-    ledger, if any.
+    name: its path, in an archive ARCHIVE!PATH. place: its path within what the user named, "" for that itself. within:
+    its path below its ledger. output: path of its reports, relative to the output folder. row: its ledger row, if any.
     """
 
     name: str
@@ -38,9 +37,10 @@ class FoundProfile:
 
 
 def profiles_in(path: str, patterns: Sequence[str], max_bytes: int, shown: str = "") -> Iterator[FoundProfile]:
-    """Every profile of a file, folder or archive. ValueError for a ledger that is damaged.
+    """Yield every profile of a file, folder or archive. Raises ValueError for a damaged ledger.
 
-    patterns: of their names. max_bytes: of each, unpacked. shown: the archive that is unpacked in the folder `path`.
+    patterns: of their names. max_bytes: limit for each, unpacked. shown: the archive that is unpacked in the folder
+    `path`.
     """
     ledgers, is_folder = _Ledgers(path, patterns), os.path.isdir(path)
     for found in open_inputs([path], patterns, follow_links=False):
@@ -48,7 +48,7 @@ def profiles_in(path: str, patterns: Sequence[str], max_bytes: int, shown: str =
             continue
         row, within = ledgers.find(found.place)
         name = shown + found.place if shown else found.name
-        # The top folder of a bundle's archive is left out.
+        # Leave out the top folder of a bundle's archive.
         output = within if ledgers.is_one and not is_folder else found.place
         unpacked = Unpacked(b"") if found.problem else _read(found, max_bytes)
         yield FoundProfile(name, found.place, within, output, row, unpacked, found.problem)
@@ -59,7 +59,7 @@ def _read(found: Input, max_bytes: int) -> Unpacked:
 
 
 class _Ledgers:
-    """The rows of the ledgers in what a user named. A ledger within what another one tells of does not count."""
+    """The ledger rows of what a user named. A ledger within the folder of another ledger does not count."""
 
     def __init__(self, path: str, patterns: Sequence[str]) -> None:
         rows: dict[str, dict[str, LedgerRow]] = {}
@@ -83,7 +83,7 @@ class _Ledgers:
         return len(self._rows) == 1
 
     def find(self, place: str) -> tuple[LedgerRow | None, str]:
-        """The row of a profile, and its path below the ledger; without one, None and its place."""
+        """Return the row of a profile and its path below the ledger; without a row, None and its place."""
         for prefix, rows in self._rows.items():
             if place.startswith(prefix):
                 within = place[len(prefix) :]
@@ -92,8 +92,8 @@ class _Ledgers:
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """A profile that is kept until another is compared with it, which takes a tenth of the memory packed."""
+class _PackedProfile:
+    """A profile kept for comparison, compressed to a tenth of the memory."""
 
     packed: bytes
     rest: Unpacked
@@ -103,21 +103,24 @@ class _Kept:
 
 
 @dataclass
-class Base:
+class BaseProfiles:
     """The profiles to compare with: one for all, or by their paths in a folder or archive."""
 
-    _only: _Kept | None = None
-    _by_path: dict[str, _Kept] = field(default_factory=dict)
+    _only: _PackedProfile | None = None
+    _by_path: dict[str, _PackedProfile] = field(default_factory=dict)
     _by_place: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: str, patterns: Sequence[str], max_bytes: int) -> Base:
-        """Read all of them. path: "" for none. ValueError where something cannot be read."""
+    def read(cls, path: str, patterns: Sequence[str], max_bytes: int) -> BaseProfiles:
+        """Read all of them. Raises ValueError if anything cannot be read.
+
+        path: "" for none.
+        """
         base = cls()
         for found in profiles_in(path, patterns, max_bytes) if path else ():
             if found.problem:
                 raise ValueError(found.problem if found.name == path else f"{found.name}: {found.problem}")
-            kept = _Kept(zlib.compress(found.unpacked.content, 1), found.unpacked._replace(content=b""))
+            kept = _PackedProfile(zlib.compress(found.unpacked.content, 1), found.unpacked._replace(content=b""))
             if not found.place:
                 base._only = kept
             base._by_path[found.within] = kept
@@ -126,7 +129,7 @@ class Base:
         return base
 
     def find(self, path: str) -> Unpacked | None:
-        """The one of the same instance; else that of the only instance of the component."""
+        """Return the profile of the same instance; else that of the only instance of the component."""
         others = self._by_place.get(_place(path), [])
         only = self._by_path[others[0]] if len(others) == 1 else None
         kept = self._only or self._by_path.get(path) or only
@@ -134,6 +137,6 @@ class Base:
 
 
 def _place(path: str) -> tuple[str, str]:
-    """The cluster and component, and the name of the file, of [...]<cluster>/<component>/<instance>/<file>."""
+    """Return cluster and component, and the file name, of [...]<cluster>/<component>/<instance>/<file>."""
     parts = path.replace(INSIDE, "/").split("/")
     return "/".join(parts[-4:-2]), parts[-1]

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One profile, read: its proof, its tables, and the files that people and other tools read instead of it."""
+"""Read one profile and make its reports: tables, flame graphs and files for other tools."""
 
 from __future__ import annotations
 
@@ -27,13 +27,16 @@ TOP_FORMAT, DIFF_FORMAT, FORMAT_VERSION = "cloudpods.diagnostics/profile-top", "
 TOP_TEXT, TOP_JSON, FOLDED, SPEEDSCOPE, FLAME = ".top.txt", ".top.json", ".folded", ".speedscope.json", ".flame.html"
 DIFF_TEXT, DIFF_JSON, DIFF_FLAME = ".diff.top.txt", ".diff.top.json", ".diff.flame.html"
 CHANCE = "  (may be chance)"  # behind a change in the table
-_MOST_ROWS = 10_000  # of a table as JSON
+_MOST_ROWS = 10_000  # rows of a table as JSON
 _ENDINGS = (".gz", ".bz2", ".xz", ".zst", ".tgz", ".tar", ".zip", ".pb", ".pprof", ".prof")
 
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """How profiles are read. sample_type: the one to show first, or the profile's own; frames: of a flame graph."""
+    """Settings of the reports.
+
+    sample_type: the one to show first, None for the profile's own. frames: limit for a flame graph.
+    """
 
     sample_type: str | None = None
     normalize: bool = False
@@ -43,15 +46,15 @@ class ReportSettings:
 
 @dataclass
 class ProfileReading:
-    """What was made of one profile.
+    """The results of reading one profile.
 
-    kind: "" where it counts what no profile of Go counts. tops: of each sample type; first: index of the one to show.
-    files: contents by the end of their names. change: the table of what changed since the base profile;
-    chance: the functions in it whose change may be chance.
-    usage: what it has in all; None where it could not be read.
-    busiest: the function that used the most, or where most goroutines wait; and how much that is. ("", 0) where too few
-    samples were taken to tell.
-    problem: why there is no difference, or no table.
+    kind: "" if no kind has its sample types. tops: for each sample type. first: index of the one to show.
+    files: contents by the end of their names. change: table of changes since the base profile. chance: functions in it
+    whose change may be chance.
+    usage: total; None if the profile could not be read.
+    busiest: the function with the largest value, or where most goroutines wait, and that value; ("", 0) if there are
+    too few samples.
+    problem: the reason why there is no difference, or no table.
     """
 
     validation: Validation
@@ -75,7 +78,7 @@ class ProfileReading:
 
 
 def stem(name: str) -> str:
-    """A file's name without what says that it is a profile or an archive: cpu of cpu.pb.gz."""
+    """Return a file's name without endings of profiles and archives: cpu for cpu.pb.gz."""
     for ending in _ENDINGS:
         if name.endswith(ending) and len(name) > len(ending):
             name = name[: -len(ending)]
@@ -83,10 +86,10 @@ def stem(name: str) -> str:
 
 
 def read_one(name: str, kind: str, data: bytes, settings: ReportSettings, base: bytes | None = None) -> ProfileReading:
-    """Read a profile, and make its files. Never raises on any bytes.
+    """Read a profile and make its files. Never raises for any bytes.
 
-    name: a title for people. kind: what it must be, "" for any. data: as the service sends it. base: another profile,
-    to tell the difference from.
+    name: a title for people. kind: the expected one, "" for any. data: as the service sends it. base: another profile
+    to compare with.
     """
     most = settings.limits.content
     return read_unpacked(name, kind, unpack(data, most), settings, None if base is None else unpack(base, most))
@@ -95,7 +98,7 @@ def read_one(name: str, kind: str, data: bytes, settings: ReportSettings, base: 
 def read_unpacked(
     name: str, kind: str, unpacked: Unpacked, settings: ReportSettings, base: Unpacked | None = None
 ) -> ProfileReading:
-    """The same for contents that were read already."""
+    """Read a profile that is unpacked already, and make its files."""
     proof, profile = validate_unpacked(kind, unpacked, settings.limits)
     reading = ProfileReading(proof, kind)
     if profile is None:
@@ -114,7 +117,7 @@ def read_unpacked(
 
 
 def _kind(name: str, profile: Profile) -> str:
-    """By what it counts, and where two kinds count the same, by its name."""
+    """Return the kind by sample types; if two kinds have the same, by the file's name."""
     counted = kind_of(profile)
     named = stem(name.rpartition("/")[2]).partition("-")[0]
     return named if counted and COUNTS.get(named) == COUNTS[counted] else counted
@@ -200,7 +203,10 @@ def _compare(reading: ProfileReading, name: str, profile: Profile, base: Unpacke
 
 
 def _text(found: list[Top], first: int, head: list[str], chance: Sequence[frozenset[str]] = ()) -> bytes:
-    """The tables of all sample types, that of the first one first. chance: see Difference."""
+    """Return the tables of all sample types, `first` first.
+
+    chance: see Difference.
+    """
     lines = [escaped(line) for line in head]
     for index in sorted(range(len(found)), key=lambda index: index != first):
         top = found[index]
@@ -216,7 +222,7 @@ def _json(document: dict[str, Any]) -> bytes:
 
 
 def table(profiles: Sequence[dict[str, Any]]) -> list[str]:
-    """The entries of profile_analysis as lines for people: of each profile its load, and its first function."""
+    """Return the entries of profile_analysis as lines for people: usage and first function of each profile."""
     if not profiles:
         return []
     cells = [["component", "instance", "kind", "status", "load", "of all", "function"]]

@@ -11,7 +11,7 @@ from .call_tree import CallTree
 from .model import ValueType
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
-# Units by the names that it knows; all others are shown as plain numbers.
+# The units of the format; all others are shown as plain numbers.
 _UNITS = {
     "bytes": "bytes",
     "nanoseconds": "nanoseconds",
@@ -21,9 +21,9 @@ _UNITS = {
 
 
 def speedscope(tree: CallTree, kinds: list[ValueType], name: str, default: int) -> dict[str, Any]:
-    """The document; stacks are from the outermost function inwards. Only what is positive can be shown in it."""
+    """Return the document. Stacks begin with the outermost function. The format takes only positive values."""
     frames = [{"name": name, "file": file} if file else {"name": name} for name, file in zip(tree.names, tree.files)]
-    paths: dict[int, list[int]] = {}  # of nodes; what several sample types have is but once in memory
+    paths: dict[int, list[int]] = {}  # by node; shared between sample types to save memory
     return {
         "$schema": SCHEMA,
         "name": name,

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which functions used the most: the table of `go tool pprof -top`, value by value."""
+"""The table of the functions with the largest values, as `go tool pprof -top` shows it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _GO = ("runtime.", "internal/", "sync.", "syscall.", "time.", "net.", "net/", "o
 
 
 class FunctionRow(NamedTuple):
-    """One function. flat: what it used itself; cum: with all that it called, counted once where it recurs."""
+    """One function.
+
+    flat: its own value. cum: with the functions that it called; recursion counts once.
+    """
 
     function: str
     file: str
@@ -28,7 +31,10 @@ class FunctionRow(NamedTuple):
 
 @dataclass
 class Top:
-    """The functions of one sample type, the largest flat value first. total: what percentages are of."""
+    """The functions of one sample type, the largest flat value first.
+
+    total: percentages are of this.
+    """
 
     kind: ValueType
     total: int
@@ -39,9 +45,9 @@ class Top:
         return scale_of_table(self.kind.unit, [row.flat or row.cum for row in self.rows], self.total)
 
     def to_dict(self, most: int | None = None, chance: frozenset[str] | None = None) -> dict[str, Any]:
-        """Plain values. Rows beyond `most` are left out, and their number is in functions_left_out.
+        """Return plain values. functions_left_out is the number of rows beyond `most`.
 
-        chance: of a difference the functions whose change may be chance; each row then says whether it is one.
+        chance: in a difference, the functions whose change may be chance; each row then has may_be_chance.
         """
         scale, sums, functions = self.scale, 0, []
         for row in self.rows[:most]:
@@ -70,7 +76,7 @@ class Top:
         }
 
     def lines(self, most: int | None = None) -> list[str]:
-        """The table as text."""
+        """Return the table as lines of text."""
         scale, sums = self.scale, 0
         lines = [f"{'flat':>10} {'flat':>5}% {'sum':>5}% {'cum':>10} {'cum':>5}%"]
         for row in self.rows[:most]:
@@ -83,7 +89,10 @@ class Top:
 
 
 def tops(profile: Profile, frames: Frames, totals: Sequence[int] | None = None) -> list[Top]:
-    """The table of each sample type. totals: what percentages are of, where that is not the profile's own sum."""
+    """Return the table of each sample type.
+
+    totals: percentages are of these; default: the profile's own sums.
+    """
     count = len(frames.names)
     stacks, columns = by_stack(profile)
     flats = [[0] * count for _column in columns]
@@ -109,9 +118,9 @@ def tops(profile: Profile, frames: Frames, totals: Sequence[int] | None = None) 
 
 
 def waiting_in(profile: Profile, frames: Frames, index: int) -> tuple[str, int]:
-    """Of goroutines, where most of them wait: the innermost function that is not Go's own, and how many wait there.
+    """Return where most goroutines wait: the innermost function that is not Go's own, and their number.
 
-    What they are in themselves is nearly always runtime.gopark.
+    Their innermost function itself is nearly always runtime.gopark.
     """
     counts: dict[str, int] = {}
     stacks, columns = by_stack(profile)
@@ -124,7 +133,7 @@ def waiting_in(profile: Profile, frames: Frames, index: int) -> tuple[str, int]:
 
 
 def by_stack(profile: Profile) -> tuple[list[tuple[int, ...]], Sequence[Sequence[int]]]:
-    """The stacks, each once, and for each sample type the sum of each stack's values."""
+    """Return the distinct stacks, and for each sample type the sum of each stack's values."""
     indices: dict[tuple[int, ...], int] = {}
     places = [indices.setdefault(stack, len(indices)) for stack in profile.stacks]
     if len(indices) == len(places):

@@ -1,13 +1,13 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Values with units for people, scaled and written as `go tool pprof` does it."""
+"""Values with units for people, scaled and formatted as `go tool pprof` does."""
 
 from __future__ import annotations
 
 from typing import Sequence
 
-# Each family: the names of its base unit, what is shown where nothing fits, and (shown, factor), ascending.
+# For each family: the names of its base unit, the default unit, and (unit, factor), ascending.
 _FAMILIES: tuple[tuple[frozenset[str], str, tuple[tuple[str, float], ...]], ...] = (
     (
         frozenset(("byte", "b")),
@@ -23,20 +23,21 @@ _FAMILIES: tuple[tuple[frozenset[str], str, tuple[tuple[str, float], ...]], ...]
 
 
 class Scale:
-    """How values of one table are shown: all in one unit."""
+    """The unit and factor of all values of one table."""
 
     def __init__(self, unit: str = "", factor: float = 1) -> None:
         self.unit = unit
         self.factor = factor
 
     def text(self, value: float) -> str:
+        """Format a value."""
         shown = f"{value / self.factor:.2f}"
         shown = shown[:-3] if shown.endswith(".00") else shown
         return "0" if shown in ("0", "-0") else shown + self.unit
 
 
 def scale_for(unit: str, value: float) -> Scale:
-    """The largest unit in which this value is 1 or more."""
+    """Return the largest unit in which this value is 1 or more."""
     found = _family(unit)
     if found is None:
         return Scale("" if unit in ("count", "sample", "unit") else unit)
@@ -46,7 +47,7 @@ def scale_for(unit: str, value: float) -> Scale:
 
 
 def scale_of_table(unit: str, values: Sequence[float], total: float) -> Scale:
-    """One unit for these values, so that the smallest is still seen, and for the total."""
+    """Return one unit for these values, so that the smallest remains visible, and for the total."""
     least = min((abs(value) for value in values if value), default=total)
     small, large = scale_for(unit, least), scale_for(unit, total)
     if small.unit != large.unit and least * 100 < total:
@@ -55,12 +56,12 @@ def scale_of_table(unit: str, values: Sequence[float], total: float) -> Scale:
 
 
 def percent(value: float, total: float) -> float:
-    """How many percent of the total, 0 where that is nothing."""
+    """Return the percentage of the total, 0 if the total is 0."""
     return abs(value / total) * 100 if total else 0.0
 
 
 def percent_text(value: float, total: float) -> str:
-    """Six characters, as `go tool pprof` has them."""
+    """Format a percentage in six characters, as `go tool pprof` does."""
     ratio = percent(value, total)
     if 99.95 <= ratio <= 100.05:
         return "  100%"

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The content of a profile, unpacked within bounds: a few kilobytes may stand for gigabytes."""
+"""Unpack the content of a profile within limits: a few kilobytes may unpack to gigabytes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from ..inputs.streams import Budget, Cut, FileStream, InputLimits, TooMuch
 
 
 class Unpacked(NamedTuple):
-    """What was read. is_cut: the end is missing. problem: what is wrong with it, or "".
+    """Content that was read.
 
-    is_too_large: there is more of it than was to be read; then there is no content.
-    is_packed: it was compressed, so that its end, its length and its checksum are proved where there is no problem.
+    is_cut: the end is missing. problem: a description of the damage, or "".
+    is_too_large: the content exceeds the limit; then there is none.
+    is_packed: it was compressed, so that without a problem its end, length and checksum are proven.
     """
 
     content: bytes
@@ -29,9 +30,9 @@ class Unpacked(NamedTuple):
 
 
 def unpack(data: bytes, most: int) -> Unpacked:
-    """The content of a gzip stream with all its members, of which no more than `most` bytes are read.
+    """Unpack a gzip stream with all its members, up to `most` bytes.
 
-    What does not begin as one is its own content.
+    Other data is its own content.
     """
     if not data.startswith(GZIP.magic[: len(data)]):
         return read_content(Content(FileStream(io.BytesIO(data))), most, is_packed=False)
@@ -40,7 +41,10 @@ def unpack(data: bytes, most: int) -> Unpacked:
 
 
 def read_content(content: Content, most: int, is_packed: bool) -> Unpacked:
-    """Read a content to its end, and no more than `most` bytes of it. is_packed: it is compressed itself."""
+    """Read content to its end, up to `most` bytes.
+
+    is_packed: it was compressed.
+    """
     data = content.read(most + 1)
     if len(data) > most:
         problem = f"it has more than {most} bytes, and no more was read"

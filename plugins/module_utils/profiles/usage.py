@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much a profile has in all, and whether that is enough to say something of single functions. Pure.
+"""Total usage that a profile shows, and whether it is enough to name single functions. Pure.
 
-An idle service has a profile, too: one sample of 10 ms, which is 100 % of the processor in whatever function it met.
+An idle service has a profile, too: one sample of 10 ms is 100 % of the processor in some arbitrary function.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from .model import Profile
 from .units import scale_for
 from .validation import COUNTS, kind_of
 
-# With fewer observations no function is named. The share p of a function among n of them is known to about
-# sqrt(p (1 - p) / n): to 9 points of 100 with 30 of them, and not at all with one. A processor is looked at 100 times
-# in each second that it works (Go's runtime/pprof), so 30 are 0.3 s of work.
+# With fewer observations no function is named. The standard error of a share p among n observations is
+# sqrt(p (1 - p) / n): up to 9 percentage points with n = 30. Go samples a working processor 100 times a second
+# (runtime/pprof), so 30 observations are 0.3 s of work.
 LEAST_SAMPLES = 30
-# Of one core. Below it a service does no work that a person would look for in a profile.
+# Share of one core below which a service counts as idle.
 IDLE_CORES = 0.01
-# How many standard deviations a change has to be larger than: chance lifts hardly one of hundreds of functions over it.
+# Standard deviations that a change must exceed: by chance hardly one of hundreds of functions does.
 DEVIATIONS = 3.0
 
 _NANOSECONDS = 1e9
@@ -31,9 +31,10 @@ _NANOSECONDS = 1e9
 
 @dataclass(frozen=True)
 class Usage:
-    """What a profile has in all. text: for people; value: to compare it with others of its kind.
+    """Total usage of a profile.
 
-    samples: how many observations that is; None where everything was counted, and nothing is left to chance.
+    text: for people. value: to compare with other profiles of this kind.
+    samples: number of observations; None if everything was counted, so that nothing is sampled.
     """
 
     text: str
@@ -42,12 +43,15 @@ class Usage:
 
     @property
     def names_functions(self) -> bool:
-        """Whether there are enough observations to say which function used the most."""
+        """Return whether there are enough observations to name the function with the largest value."""
         return self.samples is None or self.samples >= LEAST_SAMPLES
 
 
 def usage_of(profile: Profile, kind: str, index: int) -> Usage:
-    """Return the load that a profile shows. kind: of proof.COUNTS, "" for any; index: of the sample type shown."""
+    """Return the usage that a profile shows.
+
+    kind: of validation.COUNTS, "" for any. index: of the shown sample type.
+    """
     kind = _counted_kind(profile, kind)
     total = sum(map(abs, profile.values[index])) if profile.values else 0
     columns = observations(profile, kind, index)
@@ -61,10 +65,10 @@ def usage_of(profile: Profile, kind: str, index: int) -> Usage:
 
 
 def observations(profile: Profile, kind: str, index: int) -> Sequence[float] | None:
-    """Return how many observations each sample stands for; None where everything was counted, as goroutines are.
+    """Return the number of observations of each sample; None if everything was counted, as goroutines are.
 
-    Memory is looked at once in each so many bytes (the period), and the values are scaled up by size: Go's
-    runtime/pprof, scaleHeapSample. This scales them down again.
+    Go samples memory once in each `period` bytes and scales the values up by size (runtime/pprof, scaleHeapSample).
+    This function scales them down again.
     """
     kind = _counted_kind(profile, kind)
     columns = {one.type: values for one, values in zip(profile.sample_types, profile.values)}
@@ -80,7 +84,7 @@ def observations(profile: Profile, kind: str, index: int) -> Sequence[float] | N
 
 
 def _counted_kind(profile: Profile, kind: str) -> str:
-    """The kind by what is counted: a file may be another profile than its name says."""
+    """Return the kind according to the sample types, since a file's name may be wrong."""
     counts = frozenset(one.type for one in profile.sample_types)
     return kind if COUNTS.get(kind) == counts else kind_of(profile)
 
@@ -92,7 +96,10 @@ def _taken(objects: int, size: int, period: int) -> float:
 
 
 def may_be_chance(now: float, before: float, ratio: float = 1.0) -> bool:
-    """Whether two numbers of observations may well be of the same cause. ratio: what `now` is scaled by."""
+    """Return whether the difference of two numbers of observations may be chance.
+
+    ratio: factor by which `now` is scaled.
+    """
     return abs(ratio * now - before) <= DEVIATIONS * math.sqrt(ratio * ratio * abs(now) + abs(before))
 
 
@@ -111,7 +118,7 @@ def _processor(profile: Profile, samples: float) -> Usage:
 
 
 def _number(value: float) -> str:
-    """At most two digits behind the point, and none that people do not need."""
+    """Format a number with at most two digits after the point, fewer for larger numbers."""
     text = f"{value:.2f}" if value < 1 else f"{value:.1f}" if value < 10 else f"{value:.0f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 

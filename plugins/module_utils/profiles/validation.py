@@ -1,11 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a capture of /debug/pprof is worth: whether it is proven that nothing is missing. Never raises on any bytes.
+"""Decide whether an answer of /debug/pprof is complete. Never raises for any bytes.
 
-What cannot be seen in the bytes is not claimed: cmdline and a goroutine profile with debug=2 have no end mark, and
-a trace that is cut exactly where one of its generations ends is a whole shorter one. For these the caller has to
-know that the answer came whole.
+Only what the bytes show is claimed. cmdline and a goroutine profile with debug=2 have no end mark, and a trace that is
+cut exactly at the end of a generation is a complete shorter one. For these the caller has to know that the HTTP answer
+was complete.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .pprof_proto import ProtobufMissing
 from .pprof_reader import read
 from .unpack import Unpacked, unpack
 
-# What the profiles of each kind count, by the names of their sample types.
+# The names of the sample types of each kind.
 COUNTS: dict[str, frozenset[str]] = {
     "cpu": frozenset(("samples", "cpu")),
     "heap": frozenset(("alloc_objects", "alloc_space", "inuse_objects", "inuse_space")),
@@ -35,7 +35,7 @@ COUNTS: dict[str, frozenset[str]] = {
     "threadcreate": frozenset(("threadcreate",)),
     "block": frozenset(("contentions", "delay")),
     "mutex": frozenset(("contentions", "delay")),
-    # Go 1.26 has it with GOEXPERIMENT=goroutineleakprofile, Go 1.27 always: goroutines that nothing can wake any more.
+    # Goroutines that nothing can wake: Go 1.26 with GOEXPERIMENT=goroutineleakprofile, Go 1.27 always.
     "goroutineleak": frozenset(("goroutineleak",)),
 }
 _EMPTY = {
@@ -49,18 +49,18 @@ _MOST_DEBUG2 = 64 << 20  # net/http/pprof writes no more of it
 _LAST_FRAME = re.compile(rb"\n(created by |main\.main\()[^\n]*\n\t[^\n]+:\d+(?: \+0x[0-9a-f]+)?\n\Z")
 # A row of the table in the index (Go's net/http/pprof, indexTmplExecute).
 _LISTED = re.compile(rb"<tr><td>(\d{1,18})</td><td><a href=[^>]{1,100}>([a-z_]{1,40})</a>")
-# Go itself has seven; a program may add some.
+# Go itself has seven; a program may add more.
 MAX_LISTED = 50
 _ADDRESSES = re.compile(rb"num_symbols: \d+\n(?:0x[0-9a-f]+ [^\n]*\n)*")
 
 
 @dataclass(frozen=True)
 class Validation:
-    """A reason, its message for people, and what was found: plain JSON values.
+    """A reason, its message for people, and details as plain JSON values.
 
-    details of a profile: sample_types [[type, unit], ...], samples, stacks, totals [one a type], duration (seconds),
-    time (nanoseconds since 1970), notes. Of a trace: go (its format), batches (or events), generations. Of a dump of
-    goroutines: total (debug=1), goroutines, groups.
+    details of a profile: sample_types [[type, unit], ...], samples, stacks, totals [one per type], duration (seconds),
+    time (nanoseconds since 1970), notes. Of a trace: go (its format), batches (or events), generations. Of a goroutine
+    dump: total (debug=1), goroutines, groups.
     """
 
     reason: Reason
@@ -77,7 +77,7 @@ class Validation:
 
 
 def validate(kind: str, data: bytes, limits: ProfileLimits | None = None) -> Validation:
-    """The proof of what /debug/pprof answered. ValueError for a kind that there is not.
+    """Validate an answer of /debug/pprof. Raises ValueError for an unknown kind.
 
     kind: one of COUNTS, or goroutine_debug1, goroutine_debug2, trace, cmdline, index, symbol.
     """
@@ -91,12 +91,15 @@ def validate(kind: str, data: bytes, limits: ProfileLimits | None = None) -> Val
 
 
 def validate_profile(kind: str, data: bytes, limits: ProfileLimits) -> tuple[Validation, Profile | None]:
-    """The proof, and the profile where one could be read. data: as the service sends it. kind "": any."""
+    """Validate a profile and return it too, if it could be read.
+
+    data: as the service sends it. kind: "" for any.
+    """
     return validate_unpacked(kind, unpack(data, limits.content), limits)
 
 
 def validate_unpacked(kind: str, unpacked: Unpacked, limits: ProfileLimits) -> tuple[Validation, Profile | None]:
-    """The same for a content that was read already."""
+    """Validate content that has been unpacked."""
     if unpacked.is_cut or not (unpacked.content or unpacked.problem or unpacked.is_packed):
         return _validation(Reason.PROFILE_CUT, unpacked.problem or "it is empty"), None
     if unpacked.is_too_large:
@@ -108,26 +111,26 @@ def validate_unpacked(kind: str, unpacked: Unpacked, limits: ProfileLimits) -> t
     except ProfileTooLarge as error:
         return _validation(Reason.PROFILE_TOO_LARGE, str(error)), None
     except ProfileError as error:
-        return _validation(Reason.PROFILE_BAD, unpacked.problem or _else(unpacked) or str(error)), None
-    return Validation(*_read_words(kind, unpacked, profile), facts(profile)), profile
+        return _validation(Reason.PROFILE_BAD, unpacked.problem or _format_name(unpacked) or str(error)), None
+    return Validation(*_verdict_of(kind, unpacked, profile), details_of(profile)), profile
 
 
-def _read_words(kind: str, unpacked: Unpacked, profile: Profile) -> tuple[Reason, str]:
-    """Reason and message for a profile that was read to the end of what there is."""
+def _verdict_of(kind: str, unpacked: Unpacked, profile: Profile) -> tuple[Reason, str]:
+    """Return reason and message for a profile that was read to its end."""
     if unpacked.problem:
-        return _words(Reason.PROFILE_BAD, unpacked.problem)
+        return _with_message(Reason.PROFILE_BAD, unpacked.problem)
     if kind and {one.type for one in profile.sample_types} != COUNTS[kind]:
         counts = ", ".join(escaped(one.type) for one in profile.sample_types[:8])
-        return _words(Reason.PROFILE_BAD, f"it is no profile of {kind}: it counts {counts}")
+        return _with_message(Reason.PROFILE_BAD, f"it is no profile of {kind}: it counts {counts}")
     if profile.stacks:
-        reason, said = Reason.PROFILE_WHOLE, counted(len(profile.stacks), "sample")
+        reason, message = Reason.PROFILE_WHOLE, counted(len(profile.stacks), "sample")
     else:
-        reason, said = Reason.PROFILE_EMPTY, _EMPTY.get(kind or kind_of(profile), _NO_CHANGE)
-    return _words(reason if unpacked.is_packed else Reason.PROFILE_UNPROVEN, said)
+        reason, message = Reason.PROFILE_EMPTY, _EMPTY.get(kind or kind_of(profile), _NO_CHANGE)
+    return _with_message(reason if unpacked.is_packed else Reason.PROFILE_UNPROVEN, message)
 
 
-def facts(profile: Profile) -> dict[str, Any]:
-    """What a ledger row says of a profile, as plain values."""
+def details_of(profile: Profile) -> dict[str, Any]:
+    """Return the details of a profile for a ledger row, as plain values."""
     return {
         "sample_types": [[escaped(text) for text in kind] for kind in profile.sample_types],
         "samples": len(profile.stacks),
@@ -140,13 +143,13 @@ def facts(profile: Profile) -> dict[str, Any]:
 
 
 def kind_of(profile: Profile) -> str:
-    """The kind that counts the same; heap for allocs and block for mutex, which look alike; "" for any other."""
+    """Return the kind with these sample types; heap for allocs, block for mutex, which look alike; "" for any other."""
     counted = {one.type for one in profile.sample_types}
     return next((kind for kind, counts in COUNTS.items() if counts == counted), "")
 
 
-def _else(unpacked: Unpacked) -> str:
-    """What something is that is no profile; "" where that cannot be told."""
+def _format_name(unpacked: Unpacked) -> str:
+    """Return a text that names content which is no profile; "" if it is unknown."""
     if is_profile(unpacked.content[:HEAD]):
         return ""
     signature = signature_of(unpacked.content[:HEAD])
@@ -157,16 +160,16 @@ def _else(unpacked: Unpacked) -> str:
 
 def _unread(unpacked: Unpacked, missing: ProtobufMissing) -> Validation:
     if unpacked.problem or not (unpacked.is_packed or is_profile(unpacked.content[:HEAD])):
-        return _validation(Reason.PROFILE_BAD, unpacked.problem or _else(unpacked))
+        return _validation(Reason.PROFILE_BAD, unpacked.problem or _format_name(unpacked))
     return _validation(Reason.NOT_READ_HERE if unpacked.is_packed else Reason.PROFILE_UNPROVEN, str(missing))
 
 
-def _words(reason: Reason, detail: str) -> tuple[Reason, str]:
+def _with_message(reason: Reason, detail: str) -> tuple[Reason, str]:
     return reason, verdict(reason, detail).message
 
 
 def _validation(reason: Reason, detail: str, details: dict[str, Any] | None = None) -> Validation:
-    return Validation(*_words(reason, detail), details or {})
+    return Validation(*_with_message(reason, detail), details or {})
 
 
 def _debug1(data: bytes) -> Validation:
@@ -184,7 +187,7 @@ def _debug1(data: bytes) -> Validation:
 def _debug2(data: bytes) -> Validation:
     found = parse(data)
     dump = found.dumps[0] if found.dumps else None
-    # A single goroutine is taken for a stack in a log.
+    # The parser takes a single goroutine for a stack in a log.
     if dump is None or dump.form not in ("debug2", "stack") or len(found.dumps) > 1:
         return _validation(Reason.PROFILE_BAD, "it is not one dump of goroutines with their states")
     details = {"goroutines": dump.goroutines, "groups": len(dump.groups)}
@@ -195,8 +198,8 @@ def _debug2(data: bytes) -> Validation:
     if dump.complete is False or found.errors:
         errors = [error.message for error in (*dump.errors, *found.errors)]
         return _validation(Reason.DAMAGED, errors[0] if errors else "", details)
-    said = f"{dump.goroutines} goroutines, the last of which ends well (their total is not stated)"
-    return _validation(Reason.PROFILE_WHOLE, said, details)
+    message = f"{dump.goroutines} goroutines, the last of which ends well (their total is not stated)"
+    return _validation(Reason.PROFILE_WHOLE, message, details)
 
 
 def _trace(data: bytes) -> Validation:
@@ -206,9 +209,9 @@ def _trace(data: bytes) -> Validation:
         return _validation(Reason.PROFILE_CUT, str(error))
     except execution_trace.TraceBad as error:
         return _validation(Reason.PROFILE_BAD, str(error))
-    said = f"{found.parts} {found.unit} in the format of Go {found.version}"
+    message = f"{found.parts} {found.unit} in the format of Go {found.version}"
     details = {"go": found.version, found.unit: found.parts, "generations": found.generations}
-    return _validation(Reason.PROFILE_WHOLE, said, details)
+    return _validation(Reason.PROFILE_WHOLE, message, details)
 
 
 def _cmdline(data: bytes) -> Validation:
@@ -224,13 +227,13 @@ def _index(data: bytes) -> Validation:
 
 
 def listed(data: bytes) -> dict[str, int]:
-    """Return the profiles that the index lists, MAX_LISTED at most, and how many stacks or the like each has."""
+    """Return the profiles that the index lists, at most MAX_LISTED, each with its count of stacks or the like."""
     rows = itertools.islice(_LISTED.finditer(data), MAX_LISTED)
     return {row.group(2).decode(): int(row.group(1)) for row in rows}
 
 
 def index_text(data: bytes) -> bytes:
-    """The list of profiles as text. The page itself is not kept: its links lead nowhere in a bundle."""
+    """Return the list of profiles as text. The page itself is not kept, since its links lead nowhere in a bundle."""
     lines = [f"{count:>10}  {name}" for name, count in listed(data).items()]
     return "\n".join([f"{'count':>10}  profile", *lines, ""]).encode()
 

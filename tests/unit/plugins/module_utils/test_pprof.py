@@ -51,19 +51,19 @@ def test_each_kind_has_its_path(kind, options, path):
         ("../switch", {}),
     ],
 )
-def test_what_a_kind_does_not_take_has_no_path(kind, options):
+def test_rejects_parameters_that_a_kind_does_not_take(kind, options):
     with pytest.raises(ValueError, match=r"cannot be asked for|unknown kind"):
         pprof.profile_path(kind, **options)
 
 
 @given(st.text(alphabet="/debugpprofheapcmdlinetrac?=&1290s.%\n", max_size=12) | st.text(max_size=20))
-def test_a_path_is_one_that_can_be_made(rest):
+def test_accepts_only_paths_that_can_be_built(rest):
     if pprof.is_profile_path("/debug/pprof/" + rest):
         assert re.fullmatch(r"[a-z]*(\?[a-z]+=[1-9][0-9]{0,2}(&gc=1)?)?", rest)
         assert rest.partition("?")[0] in {kind.path for kind in pprof.KINDS.values()}
 
 
-def test_kinds_that_cost_come_last_and_sets_are_of_them():
+def test_timed_kinds_come_last():
     timed = [kind.timed for kind in pprof.KINDS.values()]
     assert timed == sorted(timed)
     assert len({kind.file for kind in pprof.KINDS.values()}) == len(pprof.KINDS)
@@ -71,7 +71,7 @@ def test_kinds_that_cost_come_last_and_sets_are_of_them():
         assert set(names) <= set(pprof.KINDS)
 
 
-def test_batches_of_addresses_are_questions_to_symbol():
+def test_batches_are_symbol_requests():
     batches = list(symbols.batches([*range(1, 502), 2**64 - 1]))
     assert len(batches) == 3
     assert all(pprof.is_symbol_question(batch.encode()) for batch in batches)
@@ -81,11 +81,11 @@ def test_batches_of_addresses_are_questions_to_symbol():
 @pytest.mark.parametrize(
     "body", [b"", b"0x", b"1", b"0x1+", b"+0x1", b"0x1 0x2", b"0x1\n", b"0xG", b"+".join([b"0x1"] * 201)]
 )
-def test_nothing_else_is_a_question_to_symbol(body):
+def test_rejects_other_symbol_requests(body):
     assert not pprof.is_symbol_question(body)
 
 
-def test_the_catalog_says_what_each_component_has():
+def test_catalog_has_profiles_of_each_component():
     has = {name: one.http.pprof for name, one in catalog.COMPONENTS.items() if one.http}
     exact = {name for name, what in has.items() if what == catalog.PPROF_EXACT}
     assert exact == {"scheduler", "webconsole", "monitor"}

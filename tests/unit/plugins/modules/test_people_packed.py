@@ -246,7 +246,7 @@ def test_reports_are_not_written_into_archives_of_a_folder(send, tmp_path):
         (f"{sent}!cpu.pb.gz", True)
     ]
     (refused,) = profiles(sent, in_place=True)["errors"]
-    assert "give an output folder" in refused["message"]
+    assert "set an output folder" in refused["message"]
     assert sent.read_bytes() == before
     assert os.listdir(tmp_path) == ["sent.zip"]
 

@@ -9,6 +9,7 @@ import gzip
 from typing import Any
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_proto import message_class
+from hypothesis import strategies as st
 
 CPU = (("samples", "count"), ("cpu", "nanoseconds"))
 HEAP = (("alloc_objects", "count"), ("alloc_space", "bytes"), ("inuse_objects", "count"), ("inuse_space", "bytes"))
@@ -77,3 +78,12 @@ def profile(types=CPU, stacks=(), labels=None, **fields: Any) -> bytes:
 def packed(*parts: Any, **fields: Any) -> bytes:
     """The same as the services send it."""
     return gzip.compress(profile(*parts, **fields), mtime=0)
+
+
+# Stacks with values for the sample types of CPU, for hypothesis.
+NAMES = st.text(max_size=12) | st.sampled_from(
+    ["</script >", "<!--<script ", "a;b", "\x1b[31m", "main.(*T[...]).f", "\u202e", ""]
+)
+ANY_STACKS = st.lists(
+    st.tuples(st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(-5, 5)), st.lists(NAMES, max_size=5)), max_size=6
+)

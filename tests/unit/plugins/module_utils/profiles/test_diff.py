@@ -35,7 +35,7 @@ PAIRS = [
 
 @pytest.mark.parametrize("normalize", [False, True], ids=["", "normalized"])
 @pytest.mark.parametrize("pair", PAIRS, ids=" less ".join)
-def test_the_difference_is_that_of_go_tool_pprof(profiles, pair, normalize):
+def test_agrees_with_go_tool_pprof(profiles, pair, normalize):
     now, before = (profiles[name] for name in pair)
     options = [f"-diff_base={before}", *(["-normalize"] if normalize else [])]
     found = diff(opened(now), opened(before), normalize)
@@ -43,7 +43,7 @@ def test_the_difference_is_that_of_go_tool_pprof(profiles, pair, normalize):
         assert top.lines() == golang.top(now, top.kind.type, *options)
 
 
-def test_the_values_are_those_of_base_too(profiles):
+def test_tree_includes_values_of_base(profiles):
     """-base differs only in what percentages are of."""
     now, before = profiles["served cpu_later"], profiles["served cpu"]
     top = diff(opened(now), opened(before)).tops[1]
@@ -52,13 +52,13 @@ def test_the_values_are_those_of_base_too(profiles):
     assert {(row.function, row.flat, row.cum) for row in top.rows} == expected
 
 
-def test_a_profile_is_scaled_sample_by_sample():
+def test_scales_sample_by_sample():
     now = made(CPU, [((1, 1), ("a",)), ((1, 1), ("a",)), ((1, 1), ("b",))])
     found = diff(now, made(CPU, [((4, 4), ("a",))]), normalize=True)
     assert [(row.function, row.flat) for row in found.tops[1].rows] == [("a", -2), ("b", 1)]
 
 
-def test_the_tree_has_both_profiles():
+def test_tree_has_both_profiles():
     found = diff(made(CPU, [((1, 10), ("a", "main"))]), made(CPU, [((2, 5), ("b", "main")), ((1, 1), ("a", "main"))]))
     tree = found.tree
     paths = {tuple(tree.names[call] for call in tree.path(node)): node for node in range(1, len(tree.function))}
@@ -70,6 +70,6 @@ def test_the_tree_has_both_profiles():
     }
 
 
-def test_what_counts_something_else_cannot_be_compared():
-    with pytest.raises(ValueError, match="do not count the same: samples, cpu, and before alloc_objects"):
+def test_rejects_other_sample_types():
+    with pytest.raises(ValueError, match="have different sample types: samples, cpu; before: alloc_objects"):
         diff(made(CPU), made(HEAP))

@@ -10,7 +10,6 @@ import re
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import symbols
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.frames import Frames
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import ProfileLimits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_proto import reader
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_reader import read
@@ -19,7 +18,7 @@ from hypothesis import strategies as st
 from pprofs import make
 
 
-def test_addresses_are_asked_for_in_batches():
+def test_requests_addresses_in_batches():
     asked = list(symbols.batches([*range(1, 451), 5, 6]))
     assert [batch.count("+") + 1 for batch in asked] == [200, 200, 50]
     assert asked[0].startswith("0x1+0x2+0x3+")
@@ -28,20 +27,20 @@ def test_addresses_are_asked_for_in_batches():
 
 
 @pytest.mark.parametrize("addresses", [range(1, 20_002), [0], [-1], [2**64]])
-def test_what_cannot_be_asked_for(addresses):
+def test_rejects_invalid_addresses(addresses):
     with pytest.raises(ValueError, match="address"):
         list(symbols.batches(addresses))
 
 
-def test_an_answer_is_read_as_far_as_it_is_one():
+def test_skips_malformed_lines_of_an_answer():
     answer = b"num_symbols: 1\n0x10 main.main\n0x11 a b\nx 0x12 main.no\n<b>\n0x13\n0x14 cut"
     assert symbols.parse_symbol_answer(answer) == {16: "main.main", 17: "a b"}
 
 
 @given(st.binary(max_size=200))
-def test_any_answer_is_read(data):
+def test_accepts_any_answer(data):
     symbols.parse_symbol_answer(data)
-    symbols.name_dump(data, {})
+    symbols.addresses_of_dump(data)
 
 
 def stripped(data: bytes) -> bytes:
@@ -55,24 +54,16 @@ def stripped(data: bytes) -> bytes:
     return outline.SerializeToString()
 
 
-def test_a_profile_without_names_gets_those_of_the_service(served):
+def test_finds_addresses_without_name_in_a_profile(served):
     whole = read(gzip.decompress(served["goroutine"].read_bytes()), ProfileLimits())
     assert symbols.addresses_of_profile(whole) == []
     bare = read(stripped(served["goroutine"].read_bytes()), ProfileLimits())
     wanted = symbols.addresses_of_profile(bare)
     used = {whole.locations[place] for stack in whole.stacks for place in stack}
     assert wanted == sorted({place.address for place in used})
-    names = {place.address: whole.functions[place.lines[-1].function].name for place in used}
-    named = symbols.name_profile(bare, names)
-    assert symbols.addresses_of_profile(named) == []
-    assert set(Frames(named).names) <= {*names.values(), "[region]", "<unknown>"}
-    assert [
-        tuple(named.functions[named.locations[place].lines[0].function].name for place in stack)
-        for stack in named.stacks
-    ] == [tuple(names[bare.locations[place].address] for place in stack) for stack in bare.stacks]
 
 
-def test_a_dump_without_names_gets_those_of_the_service(served):
+def test_finds_addresses_without_name_in_a_dump(served):
     dump = served["goroutine_debug1"].read_bytes()
     rows = {
         int(pc, 16): name
@@ -82,8 +73,4 @@ def test_a_dump_without_names_gets_those_of_the_service(served):
     wanted = symbols.addresses_of_dump(bare)
     assert set(rows) <= set(wanted)
     assert not set(symbols.addresses_of_dump(dump)) & set(rows)
-    stacks = symbols.name_dump(bare, rows)
-    assert sum(count for count, _stack in stacks) == int(re.match(rb"goroutine profile: total (\d+)", dump)[1])
-    assert symbols.name_dump(dump, {}) == stacks
-    assert any("troubles.contend" in name for _count, stack in stacks for name in stack)
-    assert symbols.name_dump(b"1 @ 0x11 0x21\n", {0x10: "main.f"}) == [(1, ["main.f", "0x20"])]
+    assert symbols.addresses_of_dump(b"1 @ 0x11 0x21\n#\t0x10\tmain.f+0x1\t/x.go:1\n") == [0x20]

@@ -47,7 +47,7 @@ def cpu(samples, seconds):
         (50, 0, "0.5 s", True),
     ],
 )
-def test_load_of_the_processor(samples, seconds, text, names):
+def test_usage_of_the_processor(samples, seconds, text, names):
     found = usage_of(cpu(samples, seconds), "cpu", 1)
     assert (found.text, found.names_functions) == (text, names)
     # The same whichever of its two types is shown.
@@ -62,12 +62,12 @@ def heap(sampled, size, rate=512 << 10):
 
 
 @pytest.mark.parametrize("size", [64, 4096, 1 << 20])
-def test_samples_of_memory_are_those_that_were_taken(size):
+def test_counts_memory_samples_that_were_taken(size):
     found = observations(heap(3, size), "heap", 3)
     assert found == pytest.approx([1000] * 3, rel=0.01)
 
 
-def test_memory_with_few_samples_names_no_function():
+def test_few_memory_samples_name_no_function():
     few = made(HEAP, [((1, 1 << 20, 1, 1 << 20), ("main.cache",))], period=512 << 10)
     found = usage_of(few, "heap", 3)
     assert (found.text, found.names_functions) == ("1MB in use; too few to name a function (1 sample)", False)
@@ -78,7 +78,7 @@ def test_memory_with_few_samples_names_no_function():
 
 
 @pytest.mark.parametrize("kind", ["block", "mutex"])
-def test_contentions_are_the_samples_of_waits(kind):
+def test_contentions_are_the_samples_of_block_and_mutex(kind):
     types = (("contentions", "count"), ("delay", "nanoseconds"))
     found = usage_of(made(types, [((2, 3 * SECOND), ("main.lock",))]), kind, 1)
     assert (found.text.partition(";")[0], found.names_functions) == ("3s of delay", False)
@@ -86,18 +86,18 @@ def test_contentions_are_the_samples_of_waits(kind):
 
 
 @pytest.mark.parametrize(("kind", "text"), [("goroutine", "2 goroutines"), ("threadcreate", "2 threads")])
-def test_what_is_counted_one_by_one_needs_no_number_of_samples(kind, text):
+def test_counted_profiles_need_no_samples(kind, text):
     found = usage_of(made(((kind, "count"),), [((2,), ("main.wait",))]), kind, 0)
     assert (found.text, found.samples, found.names_functions) == (text, None, True)
 
 
 @pytest.mark.parametrize("named", ["", *COUNTS])
-def test_a_profile_is_taken_for_what_it_counts_whatever_its_name(named):
+def test_sample_types_determine_the_kind(named):
     assert usage_of(cpu(320, 10), named, 1).text.startswith("3.2 s of 10 s")
     assert usage_of(made((("requests", "requests"),), [((7,), ("main.f",))]), named, 0).text == "7requests of requests"
 
 
-def test_real_profiles_have_a_load(profiles):
+def test_real_profiles_have_a_usage(profiles):
     for name, path in profiles.items():
         kind = name.split()[1].partition("_")[0]
         found = read(gzip.decompress(path.read_bytes()), ProfileLimits())
@@ -119,5 +119,5 @@ def test_real_profiles_have_a_load(profiles):
         (0, 100, 1.0, False),
     ],
 )
-def test_changes_that_chance_explains(now, before, ratio, chance):
+def test_recognises_changes_within_chance(now, before, ratio, chance):
     assert may_be_chance(now, before, ratio) is chance

@@ -66,7 +66,7 @@ def _two(number: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_profile_of_many_times_the_limit_is_not_looked_into(tmp_path, packed):
+def test_oversized_profile_takes_little_memory(tmp_path, packed):
     limit, size = 16 * MIB, 128 * MIB
     content = profile_of(1000, 4)
     content += b"\x12\x00" * ((size - len(content)) // 2)
@@ -81,7 +81,7 @@ def test_a_profile_of_many_times_the_limit_is_not_looked_into(tmp_path, packed):
 
 
 @pytest.mark.slow
-def test_the_largest_that_is_read_fits_into_a_controller_of_2_gib(tmp_path):
+def test_largest_profile_fits_into_2_gib(tmp_path):
     """Half of the memory is left to Ansible: the largest profile takes at most 1 GiB.
 
     Read are an 8th and a 16th of the largest. By powers of two, because that is how tables grow.

@@ -14,58 +14,27 @@ from pathlib import Path
 import jsonschema
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import verify
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import pack_part, read_ledger
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import pack_part
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.profile_report import profile_table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import seal_bundle
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles import analysis
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.analysis import (
-    AnalysisRequest,
     WriteError,
-    analyse,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.report import ReportSettings, stem, table
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.report import stem, table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason
+from parts import BUSY, CALM, IDLE, TICK, ask, ledger, part
 from pprofs import CPU, HEAP, packed
 
 SCHEMAS = Path(__file__).parents[5] / "docs" / "schemas"
-# A profile of the processor has a sample for each 10 ms of work.
-TICK = 10_000_000
-BUSY = packed(CPU, [((90, 90 * TICK), ("main.hash", "main.main")), ((10, 10 * TICK), ("main.sort", "main.main"))])
-CALM = packed(CPU, [((10, 10 * TICK), ("main.sort", "main.main"))])
-IDLE = packed(CPU, [((1, TICK), ("fmt.(*pp).doPrintf", "main.main"))])
 REPORTS = {"cpu.top.txt", "cpu.top.json", "cpu.folded", "cpu.speedscope.json", "cpu.flame.html"}
-
-
-def ask(*paths, **fields):
-    defaults = {"patterns": ["*.pb.gz"], "settings": ReportSettings(), "max_bytes": 1 << 20, "functions": 5}
-    return analyse(AnalysisRequest(paths=[str(path) for path in paths], **{**defaults, **fields}))
-
-
-def part(folder, profiles, reason=Reason.NOT_READ_HERE):
-    """A part with these profiles: {(instance, capture): bytes}, and a row of a version besides."""
-    store = Store(str(folder))
-    rows = []
-    for (name, capture), data in profiles.items():
-        instance = Instance(cluster="c", component="region", name=name)
-        artifact = store.keep(["c", "region", name], f"{capture}.pb.gz", data)
-        details = {"seconds": 5}
-        rows.append(row(instance, f"profile:{capture}", verdict(reason), artifact=artifact, details=details))
-    rows.append(row(Instance(cluster="c", component="region", name="a"), "version", verdict(Reason.RECORDED)))
-    store.finish(rows)
-    return folder
-
-
-def ledger(folder):
-    return read_ledger((folder / "ledger.jsonl").read_bytes())
 
 
 def names(folder):
     return {path.name for path in folder.rglob("*") if path.is_file()}
 
 
-def test_rows_that_could_not_be_read_on_a_node_get_their_verdict(tmp_path):
+def test_completes_rows_that_were_not_read_on_a_node(tmp_path):
     given = {("a", "cpu"): BUSY, ("b", "cpu"): packed(CPU), ("c", "cpu"): BUSY[:40], ("a", "heap"): BUSY}
     here = part(tmp_path / "part", given)
     before = ledger(here)
@@ -89,14 +58,14 @@ def test_rows_that_could_not_be_read_on_a_node_get_their_verdict(tmp_path):
     assert found["errors"] == []
 
 
-def test_a_verdict_that_was_given_stays(tmp_path):
+def test_keeps_existing_verdict(tmp_path):
     here = part(tmp_path / "part", {("a", "cpu"): BUSY}, Reason.PROFILE_CUT)
     ask(here, in_place=True)
     assert [entry.reason for entry in ledger(here)] == ["profile_cut", "recorded"]
     assert ledger(here)[0].details["top_function"] == "main.hash"
 
 
-def test_two_rows_of_one_file_stay_two(tmp_path):
+def test_keeps_two_rows_of_one_file(tmp_path):
     here = part(tmp_path / "part", {("a", "cpu"): BUSY})
     (one, other) = ledger(here)
     both = [one, type(one)(**{**vars(one), "instance": "b"}), other]
@@ -107,7 +76,7 @@ def test_two_rows_of_one_file_stay_two(tmp_path):
     ]  # fmt: skip
 
 
-def test_a_packed_part_is_read_and_packed_anew(tmp_path):
+def test_repacks_part_with_reports(tmp_path):
     packed_part = Path(pack_part(str(part(tmp_path / "part", {("a", "cpu"): BUSY}))))
     found = ask(packed_part, in_place=True)
     assert [one["path"] for one in found["profiles"]] == [f"{packed_part}!part/c/region/a/cpu.pb.gz"]
@@ -120,7 +89,7 @@ def test_a_packed_part_is_read_and_packed_anew(tmp_path):
     assert verify(sealed.archive).intact
 
 
-def test_a_packed_part_stays_as_it_was_when_something_fails(tmp_path, monkeypatch):
+def test_failure_leaves_packed_part_unchanged(tmp_path, monkeypatch):
     packed_part = Path(pack_part(str(part(tmp_path / "part", {("a", "cpu"): BUSY}))))
     before = packed_part.read_bytes()
 
@@ -136,7 +105,7 @@ def test_a_packed_part_stays_as_it_was_when_something_fails(tmp_path, monkeypatc
         assert [path.name for path in tmp_path.iterdir()] == ["part.tar.gz"]
 
 
-def test_a_damaged_part_is_said_and_left(tmp_path):
+def test_reports_damaged_part_and_leaves_it(tmp_path):
     packed_part = Path(pack_part(str(part(tmp_path / "part", {("a", "cpu"): BUSY}))))
     cut = packed_part.read_bytes()[:-30]
     packed_part.write_bytes(cut)
@@ -157,7 +126,7 @@ def bundle(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["folder", "archive"])
-def test_a_sealed_bundle_is_read_and_never_changed(bundle, tmp_path, form):
+def test_never_changes_sealed_bundle(bundle, tmp_path, form):
     path = Path(getattr(bundle, form))
     out = tmp_path / "out"
     found = ask(path, output=str(out))
@@ -173,7 +142,7 @@ def test_a_sealed_bundle_is_read_and_never_changed(bundle, tmp_path, form):
     assert verify(bundle.archive).intact
 
 
-def test_what_is_written_is_private_and_as_the_schemas_say(tmp_path):
+def test_reports_are_private_and_follow_the_schemas(tmp_path):
     here = part(tmp_path / "part", {("a", "cpu"): BUSY})
     base = str(part(tmp_path / "base", {("a", "cpu"): CALM}))
     usual = os.umask(0)
@@ -193,43 +162,7 @@ def test_what_is_written_is_private_and_as_the_schemas_say(tmp_path):
             assert not validator.is_valid({**document, **change})
 
 
-@pytest.mark.parametrize("form", ["one profile", "folder", "archive"])
-def test_the_base_is_found(tmp_path, form):
-    here = part(tmp_path / "now", {("a", "cpu"): BUSY})
-    base = part(tmp_path / "base", {("a", "cpu"): CALM, ("b", "cpu"): BUSY})
-    if form == "one profile":
-        base = base / "c" / "region" / "a" / "cpu.pb.gz"
-    elif form == "archive":
-        base = pack_part(str(base))
-    (one,) = ask(here, base=str(base))["profiles"]
-    changes = {each["function"]: each["flat"] for each in one["diff"]["functions"]}
-    expected = {"main.hash": 90 * TICK, "main.main": 0}
-    assert (changes, one["diff"]["total"], one["problem"]) == (expected, 10 * TICK, "")
-
-
-def test_another_instance_is_the_base_only_where_it_is_the_only_one(tmp_path):
-    here = part(tmp_path / "now", {("new", "cpu"): BUSY})
-    single = part(tmp_path / "single", {("old", "cpu"): CALM})
-    several = part(tmp_path / "several", {("old", "cpu"): CALM, ("older", "cpu"): CALM})
-    assert ask(here, base=str(single))["profiles"][0]["diff"]["total"] == 10 * TICK
-    assert ask(here, base=str(several))["profiles"][0]["diff"] is None
-
-
-def test_a_base_that_does_not_count_the_same_or_is_damaged_is_a_problem_of_the_difference_alone(tmp_path):
-    here = part(tmp_path / "now", {("a", "cpu"): BUSY})
-    for data, words in (
-        (packed(HEAP), "do not count the same"),
-        (BUSY[:50], "The end of the profile is missing"),
-    ):
-        (tmp_path / "base.pb.gz").write_bytes(data)
-        (one,) = ask(here, base=str(tmp_path / "base.pb.gz"))["profiles"]
-        assert words in one["problem"]
-        assert (one["diff"], one["top_function"]) == (None, "main.hash")
-    with pytest.raises(ValueError, match=r"the base .*nowhere cannot be read"):
-        ask(here, base=str(tmp_path / "nowhere"))
-
-
-def test_what_cannot_be_read_is_an_error_and_not_the_end(tmp_path):
+def test_continues_after_unreadable_file(tmp_path):
     here = part(tmp_path / "part", {("a", "cpu"): BUSY})
     (here / "link.pb.gz").symlink_to("/etc/passwd")
     os.mkfifo(tmp_path / "pipe.pb.gz")
@@ -246,35 +179,7 @@ def test_what_cannot_be_read_is_an_error_and_not_the_end(tmp_path):
     assert "more than 1048576 bytes" in found["profiles"][0]["message"]
 
 
-def test_a_hostile_ledger_names_nothing_outside(tmp_path):
-    here = part(tmp_path / "part", {("a", "cpu"): BUSY})
-    entry = ledger(here)[0].as_dict()
-    (here / "ledger.jsonl").write_text(json.dumps({**entry, "path": "../../etc/passwd"}) + "\n")
-    found = ask(here, in_place=True)
-    assert found["profiles"] == []
-    assert "unsafe name" in found["errors"][0]["message"]
-
-
-def test_a_ledger_within_a_part_does_not_count(tmp_path):
-    """It could tell of other components than the part may."""
-    here = part(tmp_path / "part", {("a", "cpu"): BUSY})
-    entry = ledger(here)[0].as_dict()
-    (here / "c" / "ledger.jsonl").write_text(
-        json.dumps({**entry, "path": "region/a/cpu.pb.gz", "component": "keystone"}) + "\n"
-    )
-    assert [one["component"] for one in ask(here)["profiles"]] == ["region"]
-
-
-def test_a_folder_of_bundles_has_the_rows_of_each(tmp_path):
-    for name in ("one", "two"):
-        part(tmp_path / "runs" / name, {(name, "cpu"): BUSY})
-    found = ask(tmp_path / "runs", output=str(tmp_path / "out"))
-    assert [one["instance"] for one in found["profiles"]] == ["one", "two"]
-    written = [file for one in found["profiles"] for file in one["files"]]
-    assert len(set(written)) == len(written) == 10
-
-
-def test_single_files_of_one_name_do_not_overwrite_each_other(tmp_path):
+def test_files_of_one_name_get_separate_reports(tmp_path):
     for folder in ("x", "y"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "cpu.pb.gz").write_bytes(BUSY if folder == "x" else CALM)
@@ -285,7 +190,7 @@ def test_single_files_of_one_name_do_not_overwrite_each_other(tmp_path):
     assert ask(tmp_path / "x" / "cpu.pb.gz")["profiles"][0]["files"] == []
 
 
-def test_the_table_shows_what_used_the_most(tmp_path):
+def test_table_shows_busiest_function(tmp_path):
     here = part(tmp_path / "part", {("a", "cpu"): BUSY, ("b", "cpu"): BUSY[:40]})
     assert table(ask(here)["profiles"]) == [
         "component  instance  kind  status                 load                     of all  function",
@@ -295,7 +200,7 @@ def test_the_table_shows_what_used_the_most(tmp_path):
     assert table([]) == []
 
 
-def test_an_idle_service_is_called_idle_and_no_function_of_its_is_named(tmp_path):
+def test_idle_service_names_no_function(tmp_path):
     here = part(tmp_path / "part", {("a", "cpu"): IDLE})
     found = ask(here, in_place=True)["profiles"]
     assert [(one["load"], one["top_function"], one["top_percent"]) for one in found] == [
@@ -310,7 +215,7 @@ def test_an_idle_service_is_called_idle_and_no_function_of_its_is_named(tmp_path
     assert "0.01 s of 2 s: idle" in (here / "c" / "region" / "a" / "cpu.flame.html").read_text()
 
 
-def test_a_change_by_one_sample_is_marked_as_chance(tmp_path):
+def test_marks_change_of_one_sample_as_chance(tmp_path):
     twice = packed(CPU, [((2, 2 * TICK), ("main.sort", "main.main"))])
     here = part(tmp_path / "now", {("a", "cpu"): twice})
     base = part(tmp_path / "base", {("a", "cpu"): IDLE})
@@ -323,7 +228,7 @@ def test_a_change_by_one_sample_is_marked_as_chance(tmp_path):
     assert text.count("(may be chance)") >= 3
 
 
-def test_a_change_of_many_samples_is_not_marked(tmp_path):
+def test_change_of_many_samples_is_not_chance(tmp_path):
     here = part(tmp_path / "now", {("a", "cpu"): BUSY})
     base = part(tmp_path / "base", {("a", "cpu"): CALM})
     (one,) = ask(here, base=str(base), output=str(tmp_path / "out"))["profiles"]
@@ -331,11 +236,3 @@ def test_a_change_of_many_samples_is_not_marked(tmp_path):
         "main.hash": False, "main.main": False,
     }  # fmt: skip
     assert "larger than chance" not in next((tmp_path / "out").rglob("cpu.diff.top.txt")).read_text()
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("cpu.pb.gz", "cpu"), ("a.b.pprof", "a.b"), ("x", "x"), (".gz", ".gz"), ("cpu.gz", "cpu"), ("r.zip", "r")],
-)
-def test_stems(name, expected):
-    assert stem(name) == expected
