@@ -28,6 +28,7 @@ NO_HEADER = (
 )
 MOST_LINES = 400
 MOST_PLAYBOOK_LINES = 20
+MOST_README_LINES = 150
 
 
 def files(folder: str = ".") -> list[str]:
@@ -101,3 +102,14 @@ def test_the_scenarios_are_the_catalogs():
     assert set(SCENARIOS["deadlock"]) == {name for name, component in COMPONENTS.items() if component.usr1 == DUMPS}
     assert told.pop("deadlock") == "every component that dumps"
     assert {name: tuple(text.split(", ")) for name, text in told.items()} == {name: SCENARIOS[name] for name in told}
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= MOST_README_LINES
+
+
+def test_the_usage_page_names_every_module():
+    page = (ROOT / "docs" / "usage.md").read_text()
+    modules = [path.stem for path in (ROOT / "plugins" / "modules").glob("*.py")]
+    assert modules
+    assert [name for name in modules if f"`{name}`" not in page] == []
