@@ -99,7 +99,7 @@ def _reached(arrows: Graph, start: str, without: str) -> set[str]:
 def table() -> str:
     """Return the table of rooms."""
     rows = [("room", "holds", "may import"), ("---", "---", "---")]
-    rows += [(f"`{name}`", _holds(name), _allowed(room)) for name, room in ROOMS.items() if name != "__init__.py"]
+    rows += [(f"`{name}`", _holds(name), _allowed(name, room)) for name, room in ROOMS.items() if name != "__init__.py"]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -112,10 +112,13 @@ def _holds(pattern: str) -> str:
     return docstring.partition("\n")[0].replace("|", r"\|")
 
 
-def _allowed(room: Room) -> str:
-    ours = [f"`{name}`" for name in sorted(set(room.ours))]
-    libraries = [f"`{name}`" for name in sorted(room.libraries)]
-    lazily = [f"`{name}` (in functions)" for name in sorted(room.lazily)]
+def _allowed(name: str, room: Room) -> str:
+    """Return what the files of a room may import, without the modules of their own package."""
+    own = name.rpartition("/")[0].replace("/", ".")
+    modules = {pattern.removesuffix(".*") for pattern in room.ours} - {own}
+    ours = [f"`{module}`" for module in sorted(modules) if module.rpartition(".")[0] not in modules]
+    libraries = [f"`{library}`" for library in sorted(room.libraries)]
+    lazily = [f"`{library}` (in functions)" for library in sorted(room.lazily)]
     return ", ".join([*ours, *libraries, *lazily]) or "nothing"
 
 
