@@ -17,14 +17,14 @@ class RuntimeLogUnwrapper:
 
     form: "cri" (/var/log/pods), "docker" (json-file driver).
     stream: "stderr", "stdout", or None for both.
-    stamped: put the runtime's timestamp and a blank before each line.
+    with_timestamps: put the runtime's timestamp and a blank before each line.
     A malformed record is returned as it is: losing it would be worse.
     """
 
-    def __init__(self, form: str, stream: str | None = "stderr", stamped: bool = False) -> None:
+    def __init__(self, form: str, stream: str | None = "stderr", with_timestamps: bool = False) -> None:
         self._unwrap = {"cri": self._cri, "docker": self._docker}[form]
         self._stream = stream
-        self._stamped = stamped
+        self._with_timestamps = with_timestamps
         self._inside = False
         self._rest = b""
 
@@ -59,4 +59,4 @@ class RuntimeLogUnwrapper:
     def _line(self, timestamp: bytes, text: bytes) -> bytes:
         # A record holds a line or a piece of one.
         inside, self._inside = self._inside, not text.endswith(b"\n")
-        return timestamp + b" " + text if self._stamped and not inside else text
+        return timestamp + b" " + text if self._with_timestamps and not inside else text

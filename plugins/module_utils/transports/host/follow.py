@@ -140,7 +140,7 @@ class HostFollow(LogFollow):
 
     def _read_files(self, source: LogFiles, descriptor: int, offset: int) -> Generator[Event, None, tuple[int, int]]:
         """Yield the log from an offset on. Return descriptor and offset to skip to, or -1 at the end."""
-        unwrap = source.unwrapper(None, stamped=True)
+        unwrap = source.unwrapper(None, with_timestamps=True)
         stream = HostLogStream(source, descriptor, offset, self._deadline, unwrap, self._limits.poll, self.present.set)
         self._stream = stream
         self._lag = Lag()

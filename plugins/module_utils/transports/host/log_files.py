@@ -60,12 +60,12 @@ class LogFiles(abc.ABC):
         """Open all existing files of the log, oldest first. Raise OSError or CaptureError."""
         return [self.open_current()]
 
-    def unwrapper(self, stream: str | None = "stderr", stamped: bool = False) -> Callable[[bytes], bytes]:
+    def unwrapper(self, stream: str | None = "stderr", with_timestamps: bool = False) -> Callable[[bytes], bytes]:
         """Return a function that unwraps the bytes of a file; b"" ends its input.
 
-        stream: the process's stream, None for both. stamped: put the runtime's timestamp, if any, before each line.
+        stream: the process's stream, None for both. with_timestamps: keep the runtime's timestamp before each line.
         """
-        del stream, stamped
+        del stream, with_timestamps
         return _as_is
 
 
@@ -194,9 +194,9 @@ class ContainerLog(LogFiles):
     def has_ended(self) -> bool:
         return not self._procfs.is_alive(self._process)
 
-    def unwrapper(self, stream: str | None = "stderr", stamped: bool = False) -> Callable[[bytes], bytes]:
+    def unwrapper(self, stream: str | None = "stderr", with_timestamps: bool = False) -> Callable[[bytes], bytes]:
         form = "docker" if self._path.endswith(DOCKER_SUFFIX) else "cri"
-        return RuntimeLogUnwrapper(form, stream, stamped).feed
+        return RuntimeLogUnwrapper(form, stream, with_timestamps).feed
 
 
 class LogPosition(abc.ABC):

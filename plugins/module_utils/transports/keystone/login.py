@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A user of Keystone: settings as climc takes them, a token that is renewed, and the catalog that comes with it.
+"""Log in to Keystone with climc's settings, renew the token, and read the service catalog.
 
 Sources: cloudpods cmd/climc/entry (variables), pkg/mcclient (endpoint types); Keystone's API v3.
 """
@@ -24,10 +24,10 @@ from .signing import login_body
 
 CONNECT_SECONDS = 10.0
 INTERFACES = ("internal", "public", "admin")
-# The endpoint type of who reaches all services through the API gateway, and what its auth_url has then.
+# The endpoint type for access through the API gateway, and the path in its auth_url.
 GATEWAY, GATEWAY_PATH = "apigateway", "/api/s"
 
-# Setting -> environment variables that stand for it, those of climc first.
+# Setting -> environment variables, those of climc first.
 VARIABLES = {
     "auth_url": ("OS_AUTH_URL",),
     "username": ("OS_USERNAME",),
@@ -48,9 +48,9 @@ _TRUE = ("1", "t", "true", "yes", "on")
 
 @dataclass(frozen=True)
 class LoginSettings:
-    """Who asks which Keystone, and which URLs of its catalog are meant. auth_url ends in /v3.
+    """Settings of a login, and the selection of URLs from the catalog. auth_url ends in /v3.
 
-    gateway: the API gateway that the services are reached through, "" where they are reached directly.
+    gateway: the API gateway through which the services are reached, "" for direct access.
     """
 
     auth_url: str
@@ -70,7 +70,7 @@ class LoginSettings:
 
     @property
     def secrets(self) -> list[str]:
-        """What nobody may see, where it is given."""
+        """Return the secrets that are set."""
         return [secret for secret in (self.password, self.token, self.secret_key) if secret]
 
     @property
@@ -79,7 +79,7 @@ class LoginSettings:
 
 
 def settings_of(params: Mapping[str, Any], environment: Mapping[str, str]) -> LoginSettings:
-    """The settings out of options, and for what these leave open out of variables. SetupError."""
+    """Return the settings from options, and from environment variables for unset options. Raise SetupError."""
     values: dict[str, Any] = {}
     for name, variables in VARIABLES.items():
         given = params.get(name)
@@ -100,12 +100,14 @@ def settings_of(params: Mapping[str, Any], environment: Mapping[str, str]) -> Lo
             "The transport keystone needs a username and a password, an access key and its secret, or a token "
             "(OS_USERNAME, OS_ACCESS_KEY, …)."
         )
-    values["interface"], values["gateway"] = _way(str(values.pop("endpoint_type", "internalURL")), values["auth_url"])
+    values["interface"], values["gateway"] = _interface_of(
+        str(values.pop("endpoint_type", "internalURL")), values["auth_url"]
+    )
     return LoginSettings(**values)
 
 
-def _way(endpoint_type: str, auth_url: str) -> tuple[str, str]:
-    """The interface of an endpoint type, and the API gateway where it is one. SetupError."""
+def _interface_of(endpoint_type: str, auth_url: str) -> tuple[str, str]:
+    """Return the interface of an endpoint type, and the API gateway or "". Raise SetupError."""
     if endpoint_type == GATEWAY:
         gateway, found, _version = auth_url.rpartition(f"{GATEWAY_PATH}/identity")
         if not found:
@@ -121,7 +123,7 @@ def _way(endpoint_type: str, auth_url: str) -> tuple[str, str]:
 
 
 def urls_in(catalog: Any, service_type: str, region: str, interface: str) -> list[tuple[str, str]]:
-    """(region, URL) of the endpoints of a service in Keystone's catalog; region "" for all of them. Pure."""
+    """Return (region, URL) of a service's endpoints in Keystone's catalog; region "" means all. Pure."""
     found = []
     for service in _dicts(catalog):
         if service.get("type") != service_type:
@@ -135,7 +137,7 @@ def urls_in(catalog: Any, service_type: str, region: str, interface: str) -> lis
 
 
 def through_gateway(gateway: str, service_type: str, region: str, url: str) -> str:
-    """Where the API gateway has a service whose URL has that path (cloudpods pkg/mcclient/session.go). Pure."""
+    """Return the gateway's URL of a service (cloudpods pkg/mcclient/session.go). Pure."""
     place = f"/r/{region}" if region else ""
     path = url.partition("://")[2].partition("/")[2]
     return f"{gateway}{GATEWAY_PATH}/{service_type}{place}/{path}".rstrip("/")
@@ -146,7 +148,7 @@ def _dicts(items: Any) -> list[dict[str, Any]]:
 
 
 class Login:
-    """Logs in when it is needed, and again when the token has ended. Safe with threads. SetupError."""
+    """Login session that renews its token. Safe for threads. Raises SetupError without the library."""
 
     def __init__(self, settings: LoginSettings) -> None:
         try:
@@ -162,21 +164,21 @@ class Login:
         self._settings = settings
         self._lock = threading.Lock()
         self._access: Any = None
-        # Whether our clock and Keystone's agree so far that its times are of use. Without, every question would log in.
+        # Whether our clock and Keystone's agree. Else its expiry times are ignored, since every request would log in.
         self._has_time = False
 
     def token(self, deadline: Deadline, ended: str = "") -> str:
-        """A valid token; ended: one that turned out not to be. CaptureError, DeadlineExceeded."""
+        """Return a token other than the expired one `ended`. Raise CaptureError or DeadlineExceeded."""
         token = str(self._logged_in(deadline, ended).auth_token)
         sent_credentials.remember(token)
         return token
 
     def catalog(self, deadline: Deadline) -> Any:
-        """The catalog as Keystone says it. CaptureError, DeadlineExceeded."""
+        """Return Keystone's catalog. Raise CaptureError or DeadlineExceeded."""
         return self._logged_in(deadline, "").service_catalog.catalog
 
     def forget(self) -> None:
-        """The next question logs in anew."""
+        """Drop the token, so that the next request logs in again."""
         self._access = None
 
     def _logged_in(self, deadline: Deadline, ended: str) -> Any:
@@ -191,7 +193,7 @@ class Login:
             self._lock.release()
 
     def _log_in(self, deadline: Deadline) -> tuple[Any, bool]:
-        """What the library makes of Keystone's answer, and whether its times are of use."""
+        """Return the library's access object, and whether its expiry time is usable."""
         errors = self._library.exceptions
         try:
             with self._requests.Session() as connections:
@@ -199,20 +201,20 @@ class Login:
                     session=connections,
                     verify=self._settings.verify,
                     timeout=min(CONNECT_SECONDS, deadline.remaining()),
-                    # The credentials are for this host only.
+                    # The credentials are meant for this host only.
                     redirect=False,
                     app_name="cloudpods.diagnostics",
                 )
                 access = self._by_key(session) if self._uses_key else self._plugin().get_access(session)
-                _checked(access.auth_token, access.service_catalog.catalog)
+                _check(access.auth_token, access.service_catalog.catalog)
                 return access, not access.will_expire_soon()
         except (errors.Unauthorized, errors.Forbidden) as error:
-            if _is_a_page(error):
-                words = f"HTTP status {error.http_status}, and no answer of Keystone: {self._safe(error)}"
+            if _is_html(error):
+                words = f"HTTP status {error.http_status}, not from Keystone: {self._safe(error)}"
                 raise CaptureError(Reason.UNREACHABLE, words) from None
             raise CaptureError(Reason.AUTH_FAILED, self._safe(error)) from None
         except (errors.ClientException, self._requests.RequestException, OSError) as error:
-            # The library's own name for it has changed over time.
+            # The library has renamed its own exception over time.
             is_tls = isinstance(error.__context__, self._requests.exceptions.SSLError)
             reason = Reason.TLS_FAILED if is_tls else Reason.UNREACHABLE
             raise CaptureError(reason, "Keystone: " + self._safe(error)) from None
@@ -221,11 +223,11 @@ class Login:
 
     @property
     def _uses_key(self) -> bool:
-        """As climc: a token comes before a key, and that before a password."""
+        """Return whether to log in with the key. As in climc, a token precedes a key, and a key a password."""
         return bool(self._settings.access_key and self._settings.secret_key and not self._settings.token)
 
     def _by_key(self, session: Any) -> Any:
-        """The library has no such plugin, and makes the same of the answer."""
+        """Log in with an access key, for which the library has no plugin."""
         settings, url = self._settings, self._settings.auth_url + "/auth/tokens"
         body = login_body(settings.access_key, settings.secret_key, url, datetime.datetime.now(datetime.timezone.utc))
         headers = {"Accept": "application/json"}
@@ -248,18 +250,18 @@ class Login:
         )
 
     def _safe(self, error: BaseException) -> str:
-        """The error's text, which a peer may have written, without our secrets."""
+        """Return an error's text, which a peer may have written, without our secrets."""
         text = str(error)
         for secret in self._settings.secrets:
             text = text.replace(secret, "***")
         return error_text(text)
 
 
-def _is_a_page(error: Any) -> bool:
-    """Whether it came as HTML: then it is the page of a proxy or load balancer, for Keystone answers in JSON."""
+def _is_html(error: Any) -> bool:
+    """Return whether the answer is HTML, so a proxy's or load balancer's: Keystone answers in JSON."""
     return getattr(getattr(error, "response", None), "content", b"").lstrip()[:1] == b"<"
 
 
-def _checked(token: object, catalog: object) -> None:
+def _check(token: object, catalog: object) -> None:
     if not isinstance(token, str) or not token.isprintable() or not isinstance(catalog, Sequence):
         raise ValueError("the answer has no token or no catalog")

@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Logging in at Cloudpods' Keystone with an access key. Pure.
+"""Sign a login at Cloudpods' Keystone with an access key. Pure.
 
-The secret is not sent: it signs a text, as version 4 of the signatures of S3 does, and Keystone signs the same text.
+The secret is not sent. It signs a text like AWS Signature Version 4 does, and Keystone computes the same signature.
 Sources: cloudpods pkg/mcclient/aksk.go, pkg/util/s3auth.
 """
 
@@ -17,12 +17,12 @@ from typing import Any, Sequence
 from urllib.parse import urlsplit
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-# As climc has it; it is a part of what is signed, and no place.
+# A constant of climc: part of the signed text, not a real location.
 LOCATION = "cn-beijing"
 
 
 def login_body(access_key: str, secret_key: str, url: str, now: datetime.datetime) -> dict[str, Any]:
-    """What to POST to this URL of Keystone for a token; now is in UTC."""
+    """Return the body to POST to this URL of Keystone for a token. now: in UTC."""
     place, moment = urlsplit(url), now.strftime("%Y%m%dT%H%M%SZ")
     scope = (moment[:8], LOCATION, "s3", "aws4_request")
     headers = {
@@ -48,7 +48,7 @@ def login_body(access_key: str, secret_key: str, url: str, now: datetime.datetim
 
 
 def signature_of(text: str, secret_key: str, scope: Sequence[str]) -> str:
-    """Of a text, by a secret that is bound to a day, a place and a service."""
+    """Return the signature of a text by a key that is derived for a day, a location and a service."""
     key = f"AWS4{secret_key}".encode()
     for part in (*scope, text):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()

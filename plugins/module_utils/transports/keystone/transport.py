@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Services at the URLs of Keystone's catalog, as climc finds them: for where there is no access to Kubernetes.
+"""Transport to services at the URLs of Keystone's catalog, for use without access to Kubernetes.
 
-A URL is mostly that of a Service of Kubernetes, so that any replica may answer behind it.
+A URL is mostly that of a Kubernetes Service, so any replica may answer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .login import Login, LoginSettings, through_gateway, urls_in
 
 
 class KeystoneTransport(UrlTransport):
-    """One Keystone, seen by one user. An instance's namespace is its region there. SetupError."""
+    """Transport by one Keystone user. An instance's namespace is its region. Raises SetupError."""
 
     name = "keystone"
 
@@ -56,13 +56,13 @@ class KeystoneTransport(UrlTransport):
         return found
 
     def _entries(self, catalog: object, component: Component) -> list[tuple[str, str]]:
-        """A component that our catalog does not know goes by its own name."""
+        """Return (region, URL) of a component. The service type of an unknown component is its name."""
         service_type = component.http.service_type if component.http else component.name
         found = urls_in(catalog, service_type, self._settings.region_name, self._settings.interface)
         gateway = self._settings.gateway
         if not gateway:
             return found
-        # All URLs of one region are the same one there.
+        # At the gateway, all URLs of a region are equal.
         there = [(region, through_gateway(gateway, service_type, region, url)) for region, url in found]
         return list(dict.fromkeys(there))
 
@@ -73,17 +73,17 @@ class KeystoneTransport(UrlTransport):
         answer = self._ask(instance, target, deadline, max_bytes, sink, self._tls, {"X-Auth-Token": token})
         key = instance.component, instance.name
         if answer.status == 401 and key not in self._refusing:
-            # It may have ended meanwhile, whatever was said of its time.
+            # The token may have been revoked before its expiry.
             token = self._login.token(deadline, ended=token)
             answer = self._ask(instance, target, deadline, max_bytes, sink, self._tls, {"X-Auth-Token": token})
             if answer.status == 401:
-                # It does not want any: no more logins for it.
+                # The service refuses every token: do not log in for it again.
                 self._refusing.add(key)
         return answer
 
 
 def _context(settings: LoginSettings) -> ssl.SSLContext:
-    """A token is sent, so whoever gets it must be who the operator trusts."""
+    """Return a TLS context that verifies the peer, since a token is sent. Raise SetupError."""
     try:
         context = ssl.create_default_context(cafile=settings.cacert or None)
     except (OSError, ssl.SSLError) as error:

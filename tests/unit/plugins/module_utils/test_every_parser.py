@@ -207,7 +207,7 @@ PARSERS = {
         parse, tuple(file_of("stacks", "corpus", "go1.27", f"{form}.txt") for form in ("debug1", "debug2"))
     ),
     "a live dump": Parser(fed(DumpReader), (file_of("stacks", "corpus", "go1.27", "debug1.txt"),)),
-    "a file of containerd": Parser(fed(lambda: RuntimeLogUnwrapper("cri", None, stamped=True)), (CRI,)),
+    "a file of containerd": Parser(fed(lambda: RuntimeLogUnwrapper("cri", None, with_timestamps=True)), (CRI,)),
     "a file of docker": Parser(fed(lambda: RuntimeLogUnwrapper("docker")), (DOCKER,)),
     "a journal": Parser(fed(BlankLineRestorer), (file_of("stacks", "corpus", "go1.27", "debug1.txt"),)),
     "the history of a journal": Parser(fed(JournalctlOutput), (b"text\n-- cursor: s=1;i=2\n",)),

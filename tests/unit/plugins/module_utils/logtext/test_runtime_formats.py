@@ -42,5 +42,5 @@ def test_returns_the_rest_at_the_end():
 
 
 def test_puts_timestamps_before_lines_not_pieces():
-    unwrapper = RuntimeLogUnwrapper("cri", "stderr", stamped=True)
+    unwrapper = RuntimeLogUnwrapper("cri", "stderr", with_timestamps=True)
     assert unwrapper.feed(CRI) == TIME + b" one\n" + TIME + b" long line\n" + TIME + b" \nodd\n"

@@ -133,7 +133,7 @@ def in_time() -> Iterator[None]:
 # Discovery
 
 
-def test_discovery_finds_what_runs_and_only_what_was_asked_for(world):
+def test_discovery_finds_selected_instances_only(world):
     regions = [world.start("region"), world.start("region")]
     world.start("keystone")
     found = world.transport.discover(select(components=["region", "glance"]), world.deadline())
@@ -143,7 +143,7 @@ def test_discovery_finds_what_runs_and_only_what_was_asked_for(world):
         assert sum(world.is_it(service, one) for one in found.instances) == 1
 
 
-def test_an_instance_says_where_and_what_it_is(world):
+def test_instance_has_its_attributes(world):
     _service, instance = started(world)
     assert instance.state is State.RUNNING
     assert instance.cluster
@@ -153,12 +153,12 @@ def test_an_instance_says_where_and_what_it_is(world):
     assert Instance.from_dict(instance.as_dict()) == instance
 
 
-def test_what_is_not_there_is_not_found(world):
+def test_absent_component_is_not_found(world):
     found = world.transport.discover(select(components=["glance"]), world.deadline())
     assert (found.instances, found.problems) == ([], [])
 
 
-def test_no_component_is_taken_for_another_whose_name_contains_its_own(world):
+def test_component_name_contained_in_another(world):
     names = ["host", "host-image", "host-deployer", "host-health"]
     services = {name: world.start(name) for name in names}
     for name in names:
@@ -173,7 +173,7 @@ def test_no_component_is_taken_for_another_whose_name_contains_its_own(world):
 # The look at the process
 
 
-def test_the_facts_name_one_process_that_catches_the_signal(world):
+def test_probe_finds_one_process_that_catches_the_signal(world):
     _service, instance = started(world)
     with world.transport.open_process(instance, world.deadline()) as session:
         (process,) = [one for one in session.facts.candidates if one.same_container]
@@ -186,14 +186,14 @@ def test_the_facts_name_one_process_that_catches_the_signal(world):
     assert not process.ignored & USR1
 
 
-def test_an_ignored_signal_shows(world):
+def test_probe_shows_ignored_signal(world):
     _service, instance = started(world, behaviour="usr1=ignore")
     with world.transport.open_process(instance, world.deadline()) as session:
         (process,) = [one for one in session.facts.candidates if one.same_container]
     assert process.ignored & USR1
 
 
-def test_a_look_alone_does_nothing(world):
+def test_probe_changes_nothing(world):
     service, instance = started(world)
     with world.transport.open_process(instance, world.deadline()):
         pass
@@ -204,14 +204,14 @@ def test_a_look_alone_does_nothing(world):
 # Signal and log
 
 
-def test_a_signal_brings_the_dump_into_the_log(world):
+def test_signal_writes_dump_into_log(world):
     service, instance = started(world)
     reader = take_dump(world, instance)
     assert reader.state is ReaderState.COMPLETE
     assert world.is_alive(service)
 
 
-def test_the_log_is_followed_from_now_on(world):
+def test_log_is_followed_from_now_on(world):
     _service, instance = started(world)
     first = take_dump(world, instance)
     second = take_dump(world, instance)
@@ -220,7 +220,7 @@ def test_the_log_is_followed_from_now_on(world):
     assert second.superseded == 0
 
 
-def test_a_signal_reaches_exactly_one_process(world):
+def test_signal_reaches_exactly_one_process(world):
     names = ["region", "region", "host", "host-image", "host-deployer"]
     services = [(world.start(name), name) for name in names]
     instances = [instance_of(world, service, name) for service, name in services]
@@ -229,7 +229,7 @@ def test_a_signal_reaches_exactly_one_process(world):
     assert all(world.is_alive(service) for service, _name in services)
 
 
-def test_a_process_that_is_not_the_one_that_was_seen_gets_nothing(world):
+def test_does_not_signal_another_process(world):
     service, instance = started(world)
     with world.transport.open_process(instance, world.deadline()) as session:
         (process,) = [one for one in session.facts.candidates if one.same_container]
@@ -240,7 +240,7 @@ def test_a_process_that_is_not_the_one_that_was_seen_gets_nothing(world):
     assert world.is_alive(service)
 
 
-def test_reopening_gives_all_that_came_since(world):
+def test_reopened_log_has_all_lines_since(world):
     _service, instance = started(world, behaviour="log_rate=50")
     deadline = world.deadline()
     log = world.transport.open_log(instance, deadline)
@@ -254,7 +254,7 @@ def test_reopening_gives_all_that_came_since(world):
             assert read_dump(log).state is ReaderState.COMPLETE
 
 
-def test_many_at_once(world):
+def test_captures_many_at_once(world):
     services = [world.start("region") for _number in range(6)]
     instances = [instance_of(world, service, "region") for service in services]
     states = {}
@@ -270,7 +270,7 @@ def test_many_at_once(world):
     assert states == {instance.name: ReaderState.COMPLETE for instance in instances}
 
 
-def test_the_version_is_what_the_binary_prints(world):
+def test_version_is_output_of_binary(world):
     _service, instance = started(world)
     with world.transport.open_process(instance, world.deadline()) as session:
         (process,) = [one for one in session.facts.candidates if one.same_container]
@@ -285,7 +285,7 @@ def test_the_version_is_what_the_binary_prints(world):
 # Workloads
 
 
-def test_workloads_are_those_asked_for(world):
+def test_lists_selected_workloads(world):
     started(world)
     wanted = select(components=["region"])
     assert {one.component for one in world.transport.workloads(wanted, world.deadline())} <= {"region"}

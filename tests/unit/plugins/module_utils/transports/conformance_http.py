@@ -53,7 +53,7 @@ def outcome_of(act):
         return error.verdict.reason
 
 
-def test_a_service_answers(world):
+def test_service_answers(world):
     _service, instance = started(world)
     answer = ask(world, instance)
     assert (answer.status, answer.body, answer.whole, answer.cut_by) == (200, b"pong", True, "")
@@ -61,7 +61,7 @@ def test_a_service_answers(world):
 
 
 @pytest.mark.parametrize("component", ["region", "cloudmon", "monitor", "scheduler", "mcp-server"])
-def test_a_component_answers_all_that_the_catalog_says(world, component):
+def test_component_answers_all_catalog_paths(world, component):
     _service, instance = started(world, component)
     for endpoint in component_of(component).http.endpoints:
         answer = ask(world, instance, target(component, endpoint))
@@ -70,7 +70,7 @@ def test_a_component_answers_all_that_the_catalog_says(world, component):
             assert isinstance(json.loads(answer.body), dict)
 
 
-def test_each_instance_is_asked_itself(world):
+def test_each_instance_answers_itself(world):
     services = [started(world, behaviour=f"version_branch=release/{number}") for number in range(3)]
     answers = [ask(world, instance, target(endpoint="version")).body for _service, instance in services]
     assert [answer.partition(b"(")[0] for answer in answers] == [b"release/0", b"release/1", b"release/2"]
@@ -105,7 +105,7 @@ UNSAFE = [
 ]
 
 
-def test_nothing_but_the_catalogs_paths_can_be_requested(world):
+def test_requests_catalog_paths_only(world):
     _service, instance = started(world, "scheduler")
     usual = target("scheduler")
     for path in UNSAFE:
@@ -113,7 +113,7 @@ def test_nothing_but_the_catalogs_paths_can_be_requested(world):
             world.transport.http_get(instance, HttpTarget(usual.scheme, usual.port, path), world.deadline(), PLENTY)
 
 
-def test_nothing_but_addresses_can_be_posted(world):
+def test_posts_addresses_only(world):
     _service, instance = started(world)
     for path, body in [("/ping", b"0x1"), ("/debug/pprof/symbol", b""), ("/debug/pprof/symbol", b"0x1+x")]:
         wanted = HttpTarget("https", 30888, path, body)
@@ -123,7 +123,7 @@ def test_nothing_but_addresses_can_be_posted(world):
         ask(world, instance, HttpTarget("https", 30888, "/debug/pprof/symbol", b"0x1"))
 
 
-def test_a_sink_takes_the_body_of_a_success_up_to_the_limit(world):
+def test_sink_receives_successful_body_up_to_limit(world):
     _service, instance = started(world)
     whole = ask(world, instance, target(endpoint="version")).body
     for limit, cut_by in ((PLENTY, ""), (len(whole), ""), (5, "size")):
@@ -133,7 +133,7 @@ def test_a_sink_takes_the_body_of_a_success_up_to_the_limit(world):
         assert taken == whole[:limit]
 
 
-def test_a_sink_takes_nothing_of_an_error(world):
+def test_sink_receives_no_error_body(world):
     _service, instance = started(world)
     taken = []
     wanted = HttpTarget("https", 30888, profile_path("goroutine"))
@@ -142,7 +142,7 @@ def test_a_sink_takes_nothing_of_an_error(world):
     assert b"not found" in answer.body.lower()
 
 
-def test_profiles_and_the_names_of_addresses(world):
+def test_fetches_profile_and_symbols(world):
     _service, instance = started(world, behaviour="release=3.9")
     for kind in KINDS:
         if not KINDS[kind].timed:
@@ -155,7 +155,7 @@ def test_profiles_and_the_names_of_addresses(world):
     assert (answer.status, answer.body.splitlines()[0]) == (200, b"num_symbols: 1")
 
 
-def test_the_limit_of_the_size_is_kept(world):
+def test_applies_size_limit(world):
     _service, instance = started(world)
     size = len(ask(world, instance, target(endpoint="version")).body)
     for limit, complete in ((size + 1, True), (size, True), (size - 1, False), (1, False)):
@@ -171,19 +171,19 @@ def test_any_status_is_an_answer(world, fault, status):
 
 
 @pytest.mark.parametrize("fault", ["cut", "short"])
-def test_a_body_cut_short_is_not_taken_for_whole(world, fault):
+def test_truncated_body_is_incomplete(world, fault):
     _service, instance = started(world, behaviour=f"http_fault={fault}")
     # Somebody in between may not hand on the beginning.
     assert outcome_of(lambda: ask(world, instance, target(endpoint="stats"))) in ("end", Reason.CONNECTION_BROKEN)
 
 
 @pytest.mark.parametrize("fault", ["reset", "close"])
-def test_a_connection_that_breaks_is_no_answer(world, fault):
+def test_broken_connection_is_no_answer(world, fault):
     _service, instance = started(world, behaviour=f"http_fault={fault}")
     assert reason_of(lambda: ask(world, instance)) is Reason.CONNECTION_BROKEN
 
 
-def test_silence_costs_the_deadline_and_no_more(world):
+def test_silence_ends_with_deadline(world):
     _service, instance = started(world, behaviour="http_fault=hang")
     deadline = world.deadline(world.short)
     with in_time():
@@ -191,7 +191,7 @@ def test_silence_costs_the_deadline_and_no_more(world):
     assert deadline.expired
 
 
-def test_a_dripping_answer_costs_the_deadline_and_no_more(world):
+def test_slow_answer_ends_with_deadline(world):
     _service, instance = started(world, behaviour="http_fault=drip")
     deadline = world.deadline(world.short)
     with in_time():
@@ -200,24 +200,24 @@ def test_a_dripping_answer_costs_the_deadline_and_no_more(world):
     assert deadline.expired
 
 
-def test_a_port_without_a_listener(world):
+def test_closed_port_is_refused(world):
     _service, instance = started(world, behaviour="http=off")
     assert reason_of(lambda: ask(world, instance)) is Reason.CONNECTION_REFUSED
 
 
-def test_tls_where_there_is_none(world):
+def test_tls_request_to_plain_port_fails(world):
     _service, instance = started(world, behaviour="http=plain")
     # A Go service tells it in plain HTTP, which is not TLS.
     assert reason_of(lambda: ask(world, instance)) is Reason.TLS_FAILED
 
 
-def test_nothing_is_asked_after_the_deadline(world):
+def test_sends_nothing_after_the_deadline(world):
     _service, instance = started(world)
     with pytest.raises(DeadlineExceeded):
         world.transport.http_get(instance, target(), Deadline(0.0, "test"), PLENTY)
 
 
-def test_many_questions_at_once(world):
+def test_sends_many_requests_at_once(world):
     instances = [started(world)[1] for _number in range(3)]
     bodies = []
 
@@ -232,13 +232,13 @@ def test_many_questions_at_once(world):
     assert bodies == [b"pong"] * 15
 
 
-def test_what_is_gone_does_not_answer(world):
+def test_gone_instance_does_not_answer(world):
     service, instance = started(world)
     world.end(service)
     assert reason_of(lambda: ask(world, instance)) in world.gone
 
 
-def test_a_certificate_is_shown_where_there_is_one(world):
+def test_returns_certificate_of_tls_port(world):
     _service, instance = started(world)
     seen = world.transport.certificate(instance, target(), world.deadline())
     # One long sequence, with its length in the two bytes after the first two (DER).
@@ -248,13 +248,13 @@ def test_a_certificate_is_shown_where_there_is_one(world):
     assert world.transport.certificate(plain, target("mcp-server"), world.deadline()) is None
 
 
-def test_no_certificate_costs_the_deadline_and_no_more(world):
+def test_missing_certificate_ends_with_deadline(world):
     _service, instance = started(world, behaviour="http=deaf")
     with in_time():
         assert world.transport.certificate(instance, target(), world.deadline(world.short)) is None
 
 
-def test_every_path_that_can_be_made_is_safe_to_ask_for(world):
+def test_every_possible_path_is_safe(world):
     _service, instance = started(world)
     for endpoint in PATHS:
         assert ask(world, instance, target(endpoint=endpoint)).status == 200

@@ -37,7 +37,7 @@ def read_to_end(log: LogStream) -> None:
 # The log, read back
 
 
-def test_what_was_written_is_read_back(world):
+def test_reads_log_back(world):
     _service, instance = started(world, behaviour="log_rate=20")
     take_dump(world, instance)
     text = world.transport.read_log(instance, 600, world.deadline(), PLENTY)
@@ -46,7 +46,7 @@ def test_what_was_written_is_read_back(world):
     assert reader.state is ReaderState.COMPLETE
 
 
-def test_of_a_log_the_newest_is_read_back(world):
+def test_reads_newest_part_of_log(world):
     _service, instance = started(world, behaviour="log_rate=50")
     take_dump(world, instance)
     deadline = world.deadline()
@@ -60,7 +60,7 @@ def test_of_a_log_the_newest_is_read_back(world):
     assert place + len(little) >= len(before)
 
 
-def test_a_log_is_read_back_so_far_and_no_further(world):
+def test_reads_log_back_no_further_than_requested(world):
     service, instance = started(world, behaviour="log_rate=20")
     begun = world.transport.read_log(instance, 600, world.deadline(), PLENTY)
 
@@ -76,7 +76,7 @@ def test_a_log_is_read_back_so_far_and_no_further(world):
     assert recent in whole
 
 
-def test_what_is_gone_has_no_log_to_read(world):
+def test_gone_instance_has_no_log(world):
     service, instance = started(world)
     world.end(service)
     with pytest.raises(CaptureError) as failed:
@@ -108,17 +108,17 @@ def read_until_the_deadline(world: World, instance: Instance) -> LogStream | Non
     raise AssertionError(f"it was not opened within {seconds} s")
 
 
-def test_a_silent_log_costs_the_deadline_and_no_more(world):
+def test_silent_log_ends_with_deadline(world):
     _service, instance = started(world, behaviour="log_rate=0")
     read_until_the_deadline(world, instance)
 
 
-def test_a_log_that_never_stops_costs_the_deadline_and_no_more(world):
+def test_endless_log_ends_with_deadline(world):
     _service, instance = started(world, behaviour="log_rate=200")
     assert read_until_the_deadline(world, instance) is not None
 
 
-def test_nothing_is_begun_after_the_deadline(world):
+def test_begins_nothing_after_the_deadline(world):
     service, instance = started(world)
     over = Deadline(0.0, "test")
     for begin in (
@@ -132,7 +132,7 @@ def test_nothing_is_begun_after_the_deadline(world):
     assert world.is_alive(service)
 
 
-def test_no_signal_is_sent_after_the_deadline(world):
+def test_sends_no_signal_after_the_deadline(world):
     service, instance = started(world)
     deadline = world.deadline()
     with world.transport.open_process(instance, deadline) as session:
@@ -152,7 +152,7 @@ def without_stamps(follower: LogFollow, data: bytes) -> bytes:
     return b"".join(line.split(b" ", 1)[-1] if follower.stamped else line for line in data.splitlines(keepends=True))
 
 
-def test_a_log_is_followed_for_long_from_back_in_time_without_a_seam(world):
+def test_follows_log_from_the_past_without_loss(world):
     _service, instance = started(world, behaviour="log_rate=20")
     begun = world.transport.read_log(instance, 600, world.deadline(), PLENTY)
     data, before_present = b"", b""
@@ -172,7 +172,7 @@ def test_a_log_is_followed_for_long_from_back_in_time_without_a_seam(world):
     assert whole.startswith(without_stamps(follower, data))
 
 
-def test_a_follower_ends_when_it_is_told_to(world):
+def test_follower_stops_when_told(world):
     _service, instance = started(world, behaviour="log_rate=0")
     follower = world.transport.follow_log(instance, 0, lambda _deadline: instance, world.deadline())
     events: list[Any] = []
@@ -185,7 +185,7 @@ def test_a_follower_ends_when_it_is_told_to(world):
     assert not [event for event in events if isinstance(event, Gap)]
 
 
-def test_what_a_service_wrote_last_is_followed_and_then_that_it_is_gone(world):
+def test_follower_reads_last_lines_then_reports_gone(world):
     service, instance = started(world, behaviour="log_rate=20")
     ended = threading.Event()
 
@@ -201,7 +201,7 @@ def test_what_a_service_wrote_last_is_followed_and_then_that_it_is_gone(world):
     assert event.outcome.reason is Reason.GONE
 
 
-def test_the_end_of_a_service_is_the_end_of_its_log(world):
+def test_log_stream_ends_with_service(world):
     service, instance = started(world)
     deadline = world.deadline()
     log = world.transport.open_log(instance, deadline)
@@ -212,7 +212,7 @@ def test_the_end_of_a_service_is_the_end_of_its_log(world):
         assert log.read() == b""
 
 
-def test_what_is_gone_is_said_to_be_gone(world):
+def test_gone_instance_is_reported(world):
     service, instance = started(world)
     world.end(service)
     for begin in (world.transport.open_log, world.transport.open_process):
@@ -221,7 +221,7 @@ def test_what_is_gone_is_said_to_be_gone(world):
         assert failed.value.verdict.reason is Reason.GONE
 
 
-def test_a_service_that_ends_before_the_signal_is_an_error_of_its_own(world):
+def test_service_that_ends_before_the_signal_is_gone(world):
     service, instance = started(world)
     with world.transport.open_process(instance, world.deadline()) as session:
         (process,) = [one for one in session.facts.candidates if one.same_container]
@@ -231,7 +231,7 @@ def test_a_service_that_ends_before_the_signal_is_an_error_of_its_own(world):
     assert failed.value.verdict.reason in (Reason.GONE, Reason.EXEC_FAILED, Reason.PROCESS_CHANGED)
 
 
-def test_everything_may_be_closed_twice(world):
+def test_close_may_be_called_twice(world):
     _service, instance = started(world)
     log = world.transport.open_log(instance, world.deadline())
     session = world.transport.open_process(instance, world.deadline())

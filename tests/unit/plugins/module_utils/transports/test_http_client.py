@@ -70,14 +70,14 @@ def tls(request):
 # Answers
 
 
-def test_an_answer_is_what_was_said(tls):
+def test_returns_status_headers_and_body(tls):
     with peer(with_length(b'{"a": 1}', b"X-Odd: One", b"X-Odd: two"), tls) as server:
         answer = ask(server)
     assert (answer.status, answer.body, answer.whole, answer.cut_by) == (200, b'{"a": 1}', True, "")
     assert answer.headers["x-odd"] == "One, two"
 
 
-def test_the_question_is_one_plain_get_with_the_user_agent_that_services_ask_for():
+def test_sends_one_get_with_the_required_user_agent():
     with peer(with_length(b"pong")) as server:
         ask(server, path="/ping")
     (head,) = server.heads
@@ -90,14 +90,14 @@ def test_the_question_is_one_plain_get_with_the_user_agent_that_services_ask_for
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 502, 503, 504])
-def test_every_status_is_an_answer(status):
+def test_any_status_is_an_answer(status):
     body = json.dumps({"class": "SomeError", "code": status}).encode()
     with peer(with_length(body, status=b"%d Some Words" % status)) as server:
         answer = ask(server)
     assert (answer.status, answer.body, answer.whole) == (status, body, True)
 
 
-def test_a_redirect_is_not_followed():
+def test_does_not_follow_redirects():
     with peer(with_length(b"pong")) as other:
         location = b"Location: http://127.0.0.1:%d/switch" % other.port
         with peer(with_length(b"", location, status=b"302 Found")) as server:
@@ -105,26 +105,26 @@ def test_a_redirect_is_not_followed():
         assert other.heads == []
 
 
-def test_chunks_are_put_together(tls):
+def test_joins_chunks(tls):
     with peer(CHUNKED + b'4\r\n{"a"\r\n4;x=y\r\n: 1}\r\n0\r\nTrailer: x\r\n\r\n', tls) as server:
         answer = ask(server)
     assert (answer.body, answer.whole) == (b'{"a": 1}', True)
 
 
-def test_without_a_length_the_end_of_the_connection_is_the_end(tls):
+def test_without_length_body_ends_with_connection(tls):
     with peer(OK + b"\r\n" + b"x" * 100_000, tls) as server:
         answer = ask(server)
     assert (len(answer.body), answer.whole) == (100_000, True)
 
 
-def test_bytes_that_are_no_text_are_left_as_they_are():
+def test_leaves_binary_bodies_unchanged():
     with peer(with_length(b"\xff\xfe\x00\x80")) as server:
         assert ask(server).body == b"\xff\xfe\x00\x80"
 
 
 @pytest.mark.parametrize("form", ["length", "chunked", "close"])
 @pytest.mark.parametrize(("size", "whole"), [(LIMIT - 1, True), (LIMIT, True), (LIMIT + 1, False)])
-def test_the_limit_is_exact(form, size, whole):
+def test_applies_size_limit_exactly(form, size, whole):
     body = b"x" * size
     said = {
         "length": with_length(body),
@@ -138,7 +138,7 @@ def test_the_limit_is_exact(form, size, whole):
 
 
 @pytest.mark.parametrize("head", [OK + b"Content-Length: 104857600\r\n\r\n", OK + b"\r\n"], ids=["stated", "not"])
-def test_of_a_hundred_megabytes_only_the_limit_is_read(head):
+def test_reads_no_more_than_the_limit(head):
     sent = [0]
     with peer(flood(head, b"x" * 65536, sent)) as server:
         answer = ask(server)
@@ -154,13 +154,13 @@ def compressed(body):
     return with_length(gzip.compress(body), b"Content-Encoding: gzip")
 
 
-def test_what_comes_compressed_although_not_asked_for_is_decompressed():
+def test_decompresses_unasked_compression():
     with peer(compressed(b'{"a": 1}')) as server:
         answer = ask(server)
     assert (answer.body, answer.whole) == (b'{"a": 1}', True)
 
 
-def test_a_bomb_is_cut_at_the_limit_and_costs_no_memory():
+def test_cuts_compression_bomb_without_using_memory():
     with peer(compressed(b"\0" * (128 << 20))) as server:
         tracemalloc.start()
         try:
@@ -172,7 +172,7 @@ def test_a_bomb_is_cut_at_the_limit_and_costs_no_memory():
     assert most < 16 << 20
 
 
-def test_compressed_data_that_stop_short_are_not_whole():
+def test_truncated_compressed_data_is_incomplete():
     packed = gzip.compress(bytes(range(256)) * 400)
     with peer(with_length(packed[:-30], b"Content-Encoding: gzip")) as server:
         answer = ask(server)
@@ -180,7 +180,7 @@ def test_compressed_data_that_stop_short_are_not_whole():
     assert answer.body.startswith(bytes(range(256)))
 
 
-def test_what_only_says_that_it_is_compressed_is_kept():
+def test_keeps_body_that_is_not_compressed_as_claimed():
     with peer(with_length(b"pong", b"Content-Encoding: gzip")) as server:
         assert ask(server).body == b"pong"
 
@@ -193,19 +193,19 @@ def test_what_only_says_that_it_is_compressed_is_kept():
     [OK + b"Content-Length: 10\r\n\r\n12345", CHUNKED + b"a\r\n12345", CHUNKED + b"5\r\n12345\r\n"],
     ids=["length", "in a chunk", "between chunks"],
 )
-def test_a_body_cut_short_is_kept_and_said_to_be(said, tls):
+def test_keeps_truncated_body_and_marks_it(said, tls):
     with peer(said, tls) as server:
         answer = ask(server)
     assert (answer.status, answer.body, answer.whole, answer.cut_by) == (200, b"12345", False, "end")
 
 
-def test_a_chunk_of_nonsense_is_the_end():
+def test_malformed_chunk_ends_body():
     with peer(CHUNKED + b"5\r\n12345\r\nzz\r\n") as server:
         answer = ask(server)
     assert (answer.body, answer.cut_by) == (b"12345", "end")
 
 
-def test_a_reset_in_the_body_is_the_end_of_it():
+def test_reset_ends_body():
     # A reset overtakes what has not arrived.
     def act(server, connection):
         connection.sendall(OK + b"Content-Length: 10\r\n\r\n12345")
@@ -230,13 +230,13 @@ def test_a_reset_in_the_body_is_the_end_of_it():
     ],
     ids=["silence", "a byte a moment", "headers without end", "only Continue"],
 )
-def test_no_answer_costs_the_deadline_and_no_more(act, tls):
+def test_no_answer_takes_no_longer_than_the_deadline(act, tls):
     with peer(act, tls) as server, in_time():
         assert reason_of(server, seconds=SHORT) is Reason.NO_ANSWER
 
 
 @pytest.mark.parametrize("head", [OK + b"Content-Length: 10000\r\n\r\n", OK + b"\r\n"], ids=["length", "close"])
-def test_what_came_of_a_dripping_body_is_kept(head, tls):
+def test_keeps_part_of_a_slow_body(head, tls):
     # Where the machine is too busy to answer at all in so short a time, there is a longer one.
     for seconds in (SHORT, 20 * SHORT):
         with peer(drip(b"x" * 10_000, 0.05, first=head), tls) as server, in_time(), contextlib.suppress(CaptureError):
@@ -246,18 +246,18 @@ def test_what_came_of_a_dripping_body_is_kept(head, tls):
     assert 0 < len(answer.body) < 1000
 
 
-def test_a_handshake_that_never_ends_costs_the_deadline():
+def test_endless_handshake_ends_with_deadline():
     # Plain TCP that waits for the end of a head never answers a ClientHello.
     with peer(never) as server, in_time():
         assert reason_of(server, seconds=0.7, tls=True) is Reason.NO_ANSWER
 
 
-def test_a_listener_that_accepts_nobody_costs_the_deadline():
+def test_listener_that_never_accepts_ends_with_deadline():
     with socket.create_server(("127.0.0.1", 0)) as listener, in_time():
         assert reason_of(Nobody(listener.getsockname()[1]), seconds=SHORT) is Reason.NO_ANSWER
 
 
-def test_nothing_is_asked_after_the_deadline():
+def test_sends_nothing_after_the_deadline():
     with peer(with_length(b"pong")) as server, pytest.raises(DeadlineExceeded):
         ask(server, seconds=0.0)
     assert server.heads == []
@@ -266,16 +266,16 @@ def test_nothing_is_asked_after_the_deadline():
 # Connections
 
 
-def test_a_port_that_nobody_listens_on():
+def test_closed_port_is_refused():
     assert reason_of(Nobody(closed_port())) is Reason.CONNECTION_REFUSED
 
 
-def test_a_connection_that_is_closed_without_a_word(tls):
+def test_connection_closed_without_answer(tls):
     with peer(b"", tls) as server:
         assert reason_of(server) is Reason.CONNECTION_BROKEN
 
 
-def test_a_connection_that_is_reset(tls):
+def test_connection_reset(tls):
     with peer(reset(), tls) as server:
         assert reason_of(server) is Reason.CONNECTION_BROKEN
 
@@ -291,19 +291,19 @@ def test_a_connection_that_is_reset(tls):
     ],
     ids=["ssh", "words", "too many headers", "too long a header", "terminal codes"],
 )
-def test_what_is_not_http(said):
+def test_answer_that_is_not_http(said):
     with peer(said) as server, pytest.raises(CaptureError) as failed:
         ask(server)
     assert failed.value.verdict.reason is Reason.NOT_HTTP
     assert failed.value.verdict.message.isprintable()
 
 
-def test_a_port_that_speaks_no_tls():
+def test_tls_request_to_a_plain_port():
     with peer(b"SSH-2.0-OpenSSH_9.2\r\n", listens=False) as server:
         assert reason_of(server, tls=True) is Reason.TLS_FAILED
 
 
-def test_a_plain_question_to_a_port_that_speaks_tls():
+def test_plain_request_to_a_tls_port():
     with peer(with_length(b"pong"), server_tls()) as server:
         assert reason_of(server, tls=False) in (Reason.CONNECTION_BROKEN, Reason.NOT_HTTP)
 
@@ -311,7 +311,7 @@ def test_a_plain_question_to_a_port_that_speaks_tls():
 # Certificates
 
 
-def test_a_certificate_of_another_name_is_no_hindrance_and_can_be_seen():
+def test_accepts_and_returns_certificate_of_another_name():
     context = server_tls("somebody-else.example")
     with peer(with_length(b"pong"), context) as server:
         assert ask(server).status == 200
@@ -325,7 +325,7 @@ def test_certificate_gives_up_on_a_hanging_handshake():
         assert http.certificate(connect, Deadline(60.0, "test"), handshake=0.5) is None
 
 
-def test_there_is_no_certificate_where_there_is_no_tls():
+def test_no_certificate_without_tls():
     with peer(never) as server, in_time():
         assert http.certificate(http.to_address(["127.0.0.1"], server.port), Deadline(SHORT, "test")) is None
     assert http.certificate(http.to_address(["127.0.0.1"], closed_port()), Deadline(SHORT, "test")) is None
@@ -334,7 +334,7 @@ def test_there_is_no_certificate_where_there_is_no_tls():
 # Addresses
 
 
-def test_the_first_address_with_a_listener_is_taken():
+def test_connects_to_first_address_with_listener():
     with peer(with_length(b"pong")) as server:
         connect = http.to_address(["127.0.0.2", "127.0.0.1"], server.port)
         answer = http.get(

@@ -40,7 +40,7 @@ def nothing(things, *namespaces):
     return KubernetesTransport(Server(things), "", namespaces).nothing_there(Deadline(patience()))
 
 
-def test_an_empty_namespace_is_named_with_what_to_do():
+def test_reports_empty_namespace_with_next_step():
     assert nothing({}, "clodpods", "onecloud") == (
         "Nothing runs in the namespace clodpods and onecloud of the cluster cloud-x, and nothing is to run there. "
         "Next: name the namespace of Cloudpods with cloudpods_namespace; kubectl get pods -A -l "
@@ -49,17 +49,17 @@ def test_an_empty_namespace_is_named_with_what_to_do():
 
 
 @pytest.mark.parametrize("resource", ["pods", "deployments", "daemonsets"])
-def test_a_namespace_with_anything_in_it_may_be_right(resource):
+def test_accepts_namespace_with_any_resource(resource):
     assert nothing({("onecloud", resource): [{}]}, "empty", "onecloud") == ""
 
 
-def test_what_may_not_be_listed_is_not_called_empty():
+def test_forbidden_list_is_not_reported_as_empty():
     with pytest.raises(CaptureError) as failed:
         nothing({("onecloud", "deployments"): ApiProblem(403, "no")}, "onecloud")
     assert failed.value.verdict.reason is Reason.FORBIDDEN
 
 
-def test_credentials_that_are_not_accepted_are_told_from_a_missing_right():
+def test_distinguishes_rejected_credentials_from_missing_permission():
     body = b'{"kind": "Status", "apiVersion": "v1", "message": "Unauthorized", "code": 401}'
     found = problem_of(401, body)
     assert found.reason is Reason.FORBIDDEN

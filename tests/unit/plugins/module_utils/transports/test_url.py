@@ -121,7 +121,7 @@ def deadline():
         ("https://k:1/x?switch=1#y", "", ServicePlace("https", "k", 1, "/x")),
     ],
 )
-def test_urls(url, suffix, place):
+def test_parses_urls(url, suffix, place):
     assert ServicePlace.of(url, suffix) == place
 
 
@@ -138,7 +138,7 @@ def test_urls(url, suffix, place):
         "https://k/%2e",
     ],
 )
-def test_what_is_no_url_of_a_service(url):
+def test_rejects_unusable_urls(url):
     transport = UrlTransport({"region": [url]})
     with pytest.raises(SetupError, match="urls of region") as failed:
         transport.discover(select(components=["region"]), deadline())
@@ -158,7 +158,7 @@ def test_instances_are_named_by_component_and_host():
         ]
 
 
-def test_the_path_of_a_url_comes_before_that_of_the_endpoint():
+def test_prefixes_paths_with_the_path_of_the_url():
     with peer(with_length(b"pong")) as server:
         transport = UrlTransport({"region": [f"http://127.0.0.1:{server.port}/api/s/compute/v2"]})
         (instance,) = transport.discover(select(components=["region"]), deadline()).instances
@@ -167,7 +167,7 @@ def test_the_path_of_a_url_comes_before_that_of_the_endpoint():
     assert b"Host: 127.0.0.1:%d\r\n" % server.port in server.heads[0]
 
 
-def test_what_is_reached_by_http_only_says_so():
+def test_refuses_everything_but_http():
     transport = UrlTransport({"region": ["https://a:1"]})
     (instance,) = transport.discover(select(components=["region"]), deadline()).instances
     for act in (
@@ -182,7 +182,7 @@ def test_what_is_reached_by_http_only_says_so():
     assert transport.workloads(select(components=["region"]), deadline()) == []
 
 
-def test_an_instance_that_was_not_found_here_is_gone():
+def test_unknown_instance_is_gone():
     with pytest.raises(CaptureError) as failed:
         UrlTransport({}).http_get(Instance("c", "region", "x"), HttpTarget("https", 1, "/ping"), deadline(), 100)
     assert failed.value.verdict.reason is Reason.GONE

@@ -35,14 +35,14 @@ def why_not(path):
     return failed.value.verdict.message
 
 
-def test_the_version_that_the_linker_was_given():
+def test_reads_version_set_by_linker():
     told = json.loads(version_in(versioned()))
     assert {name: told[name] for name in VALUES} == VALUES
     assert (told["compiler"], told["platform"].partition("/")[0]) == ("gc", "linux")
     assert told["goVersion"] == golang.version().split()[2]
 
 
-def test_all_settings_are_those_that_go_reads():
+def test_settings_match_go_version():
     path = versioned()
     lines = golang.run("go", "version", "-m", str(path)).splitlines()
     expected = dict(line.split("\t")[2].split("=", 1) for line in lines[1:] if line.split("\t")[1] == "build")
@@ -50,18 +50,18 @@ def test_all_settings_are_those_that_go_reads():
         assert read_build_info(program.fileno())[1] == expected
 
 
-def test_a_program_that_does_not_tell_its_version():
+def test_program_without_version():
     # The stand-ins are built with -trimpath, so Go leaves out the options of the linker.
     assert "it was built by go" in why_not(build())
 
 
 @pytest.mark.parametrize("content", [b"", b"#!/bin/sh\n", b"\x7fELF", b"\x7fELF\x01" + bytes(100)])
-def test_no_program(tmp_path, content):
+def test_file_that_is_no_program(tmp_path, content):
     (tmp_path / "region").write_bytes(content)
     assert why_not(tmp_path / "region")
 
 
-def test_a_program_that_is_not_gos():
+def test_program_of_another_language():
     assert "no build information of Go" in why_not("/bin/sh")
 
 
@@ -84,12 +84,12 @@ def made(note: bytes, segments: int = 1, size: int = 1 << 40) -> bytes:
         b"x" + MAGIC + b"\x08\x02",
     ],
 )
-def test_a_note_that_is_cut_or_lies(tmp_path, note):
+def test_rejects_truncated_or_wrong_build_info(tmp_path, note):
     (tmp_path / "region").write_bytes(made(note))
     assert why_not(tmp_path / "region")
 
 
-def test_a_program_with_segments_and_sizes_without_end_is_read_in_bounds(tmp_path):
+def test_bounds_reads_of_a_hostile_program(tmp_path):
     path = tmp_path / "region"
     path.write_bytes(made(b"", segments=65535))
     os.truncate(path, 1 << 40)
@@ -97,7 +97,7 @@ def test_a_program_with_segments_and_sizes_without_end_is_read_in_bounds(tmp_pat
 
 
 @given(st.binary(max_size=300))
-def test_whatever_stands_there(note):
+def test_any_build_info_is_parsed_or_rejected(note):
     descriptor = os.memfd_create("region")
     try:
         os.write(descriptor, made((MAGIC + b"\x08\x02").ljust(32, b"\0") + note))

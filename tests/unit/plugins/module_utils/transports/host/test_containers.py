@@ -69,7 +69,7 @@ CGROUPS = {
 
 
 @pytest.mark.parametrize(("text", "uid"), CGROUPS.values(), ids=CGROUPS.keys())
-def test_the_container_of_a_cgroup(text, uid):
+def test_finds_container_of_cgroup(text, uid):
     for brace, value in (("{id}", ID), ("{other}", OTHER), ("{-}", UID), ("{_}", UNDERSCORED), ("{static}", STATIC)):
         text = text.replace(brace, value)
     assert placement_of(text + "\n") == Placement(ID, uid)
@@ -120,21 +120,21 @@ def named(layout, component="region", placement=None):
     return Containers(layout).named(placement or Placement(ID, UID), component_of(component))
 
 
-def test_by_the_kubelets_link(layout):
+def test_finds_names_by_kubelet_link(layout):
     path = pod_log(layout, number=3)
     os.symlink(path, os.path.join(layout.container_logs, f"default-region-abc_onecloud_region-{ID}.log"))
     os.symlink(path, os.path.join(layout.container_logs, f"other-pod_onecloud_region-{OTHER}.log"))
     assert named(layout) == ContainerNames("onecloud", "default-region-abc", "region", 3, path)
 
 
-def test_a_container_name_may_hold_dashes(layout):
+def test_container_name_with_dashes(layout):
     path = pod_log(layout, "default-host-x", "ovn-controller")
     os.symlink(path, os.path.join(layout.container_logs, f"default-host-x_onecloud_ovn-controller-{ID}.log"))
     found = named(layout, "host-ovn-controller")
     assert (found.pod, found.container) == ("default-host-x", "ovn-controller")
 
 
-def test_by_the_pods_folder_when_there_is_no_link(layout):
+def test_finds_names_by_pod_folder_without_link(layout):
     pod_log(layout, number=0)
     newest = pod_log(layout, number=10)
     pod_log(layout, number=9)
@@ -142,20 +142,20 @@ def test_by_the_pods_folder_when_there_is_no_link(layout):
     assert named(layout) == ContainerNames("onecloud", "default-region-abc", "region", 10, newest)
 
 
-def test_the_components_container_among_several(layout):
+def test_chooses_component_container_of_pod(layout):
     pod_log(layout, "default-webconsole-x", "guacd")
     pod_log(layout, "default-webconsole-x", "web")
     assert named(layout, "webconsole").container == "web"
 
 
-def test_no_container_is_guessed(layout):
+def test_does_not_guess_container(layout):
     pod_log(layout, "default-meter-x", "a")
     pod_log(layout, "default-meter-x", "b")
     found = named(layout, "meter")
     assert (found.pod, found.container, found.log_file) == ("default-meter-x", "", "")
 
 
-def test_a_static_pod(layout):
+def test_static_pod(layout):
     pod_log(layout, "etcd-node1", "etcd", uid=STATIC)
     assert named(layout, "etcd", Placement(ID, STATIC)).pod == "etcd-node1"
 
@@ -184,7 +184,7 @@ def test_docker_under_kubernetes(layout):
     assert named(layout) == expected
 
 
-def test_docker_alone_with_its_default_log(layout):
+def test_docker_with_default_log(layout):
     docker_config(
         layout, {"Name": "/cloudpods-region-1", "RestartCount": 4, "Config": {"Image": "region", "Labels": None}}
     )
@@ -196,7 +196,7 @@ def test_docker_alone_with_its_default_log(layout):
     assert (found.pod, found.container, found.restarts, found.log_file) == ("", "cloudpods-region-1", 4, log)
 
 
-def test_docker_elsewhere(layout, tmp_path):
+def test_docker_with_another_data_root(layout, tmp_path):
     moved = NodePaths(docker_config=layout.docker_config, docker=str(tmp_path / "nowhere"))
     docker_config(layout, {"Name": "/r"})
     with open(layout.docker_config, "w", encoding="ascii") as stream:
@@ -205,21 +205,21 @@ def test_docker_elsewhere(layout, tmp_path):
 
 
 @pytest.mark.parametrize("count", ["x", "-1", None, "9" * 30, {}])
-def test_labels_of_an_image_are_only_text(layout, count):
+def test_ignores_restart_count_that_is_no_number(layout, count):
     labels = {"annotation.io.kubernetes.container.restartCount": count}
     docker_config(layout, {"Name": "/r", "Config": {"Labels": labels}})
     assert named(layout).restarts >= 0
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "\x00"])
-def test_a_broken_docker_config_is_no_config(layout, text):
+def test_ignores_broken_docker_config(layout, text):
     docker_config(layout, {})
     with open(os.path.join(layout.docker, "containers", ID, "config.v2.json"), "w", encoding="utf-8") as stream:
         stream.write(text)
     assert named(layout) == ContainerNames()
 
 
-def test_nothing_known(layout):
+def test_unknown_container_has_no_names(layout):
     assert named(layout) == ContainerNames()
     assert named(NodePaths(*["/nonexistent"] * 6)) == ContainerNames()
     assert named(layout, placement=Placement()) == ContainerNames()
@@ -249,18 +249,18 @@ def test_memory_room_v2(layout):
 
 
 @pytest.mark.parametrize(("names", "none"), [(V1, 0x7FFFFFFFFFFFF000), (V2, "max")])
-def test_no_limit(layout, names, none):
+def test_memory_room_is_none_without_limit(layout, names, none):
     limits(layout, "memory/a" if names is V1 else "a", names, (none, 1, ""))
     assert memory_room(layout, "4:memory:/a\n" if names is V1 else "0::/a\n") is None
 
 
-def test_the_pods_limit_counts_too(layout):
+def test_memory_room_includes_pod_limit(layout):
     limits(layout, "pod/c", V2, ("max", 100 * MIB, ""))
     limits(layout, "pod", V2, (300 * MIB, 100 * MIB, ""))
     assert memory_room(layout, "0::/pod/c\n") == 200 * MIB
 
 
-def test_a_broken_or_missing_cgroup_says_nothing(layout):
+def test_memory_room_is_none_for_broken_cgroup(layout):
     limits(layout, "a", V2, ("many", "x", ""))
     assert memory_room(layout, "0::/a\n") is None
     assert memory_room(layout, "0::/gone\n") is None

@@ -95,14 +95,14 @@ def expect(stream, text):
 # The standard error of a process
 
 
-def test_from_the_end_on(writer):
+def test_follows_from_the_end(writer):
     with followed(StderrFile(PROCFS, writer.process)) as stream:
         writer.say("new")
         expect(stream, b"new\n")
         assert stream.old_first_line is False
 
 
-def test_a_mark_can_be_followed_again(writer):
+def test_position_can_be_followed_again(writer):
     mark = FilePosition(StderrFile(PROCFS, writer.process))
     writer.say("new")
     for _again in range(3):
@@ -112,7 +112,7 @@ def test_a_mark_can_be_followed_again(writer):
     mark.close()
 
 
-def test_a_file_that_is_renamed_is_still_the_log(writer, log):
+def test_follows_renamed_file(writer, log):
     with followed(StderrFile(PROCFS, writer.process)) as stream:
         log.rename(log.with_name("log.1"))
         log.write_text("another one's\n")
@@ -120,14 +120,14 @@ def test_a_file_that_is_renamed_is_still_the_log(writer, log):
         expect(stream, b"new\n")
 
 
-def test_a_file_that_is_deleted_is_still_the_log(writer, log):
+def test_follows_deleted_file(writer, log):
     log.unlink()
     with followed(StderrFile(PROCFS, writer.process)) as stream:
         writer.say("new")
         expect(stream, b"new\n")
 
 
-def test_the_process_opens_another_file(writer, log):
+def test_follows_newly_opened_stderr(writer, log):
     with followed(StderrFile(PROCFS, writer.process)) as stream:
         writer.say("one")
         log.rename(log.with_name("log.1"))
@@ -138,7 +138,7 @@ def test_the_process_opens_another_file(writer, log):
         expect(stream, b"three\n")
 
 
-def test_a_mark_covers_the_file_before(writer, log):
+def test_position_covers_rotated_file(writer, log):
     mark = FilePosition(StderrFile(PROCFS, writer.process))
     writer.say("one")
     log.unlink()
@@ -149,7 +149,7 @@ def test_a_mark_covers_the_file_before(writer, log):
     mark.close()
 
 
-def test_truncated_under_an_appending_process(writer, log):
+def test_truncation_under_appending_process(writer, log):
     with followed(StderrFile(PROCFS, writer.process)) as stream:
         writer.say("before, and longer than what comes after")
         read(stream, 41)
@@ -162,7 +162,7 @@ def test_truncated_under_an_appending_process(writer, log):
             reading.result()
 
 
-def test_truncated_under_a_process_that_does_not_append(log):
+def test_truncation_under_process_that_does_not_append(log):
     writer = Writer(log, "wb")
     try:
         with followed(StderrFile(PROCFS, writer.process)) as stream:
@@ -180,7 +180,7 @@ def test_truncated_under_a_process_that_does_not_append(log):
         writer.end()
 
 
-def test_its_end_is_the_end(writer):
+def test_stream_ends_with_process(writer):
     with followed(StderrFile(PROCFS, writer.process)) as stream:
         writer.say("last words")
         writer.end()
@@ -188,7 +188,7 @@ def test_its_end_is_the_end(writer):
         assert [stream.read(), stream.read()] == [b"", b""]
 
 
-def test_its_last_words_in_the_file_that_it_opened_last(writer, log):
+def test_reads_last_lines_of_last_opened_file(writer, log):
     mark = FilePosition(StderrFile(PROCFS, writer.process))
     stream = mark.follow(Deadline(patience(), "test"))
     writer.do(f"exec 2>>{log}.new")
@@ -202,7 +202,7 @@ def test_its_last_words_in_the_file_that_it_opened_last(writer, log):
     mark.close()
 
 
-def test_a_log_that_goes_nowhere_all_of_a_sudden(writer):
+def test_stderr_redirected_to_dev_null(writer):
     with followed(StderrFile(PROCFS, writer.process), 0.3) as stream:
         writer.do("exec 2>/dev/null")
         writer.say("nobody hears this")
@@ -210,14 +210,14 @@ def test_a_log_that_goes_nowhere_all_of_a_sudden(writer):
             stream.read()
 
 
-def test_silence_ends_with_the_deadline(writer):
+def test_silent_stream_ends_with_deadline(writer):
     begun = time.monotonic()
     with followed(StderrFile(PROCFS, writer.process), 0.3) as stream, pytest.raises(DeadlineExceeded):
         stream.read()
     assert time.monotonic() - begun >= 0.3
 
 
-def test_waiting_costs_little(writer):
+def test_waiting_uses_little_cpu(writer):
     looks = []
     begun = time.monotonic()
     with followed(StderrFile(PROCFS, writer.process), 0.5) as stream:
@@ -240,7 +240,7 @@ def refused_as_log(stderr, **options):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root and another user")
-def test_a_handle_of_roots_file_is_not_a_log(tmp_path):
+def test_rejects_handle_of_unreadable_file(tmp_path):
     """Anybody can have such a handle (O_PATH) as his standard error, without being able to read the file."""
     secret = tmp_path / "secret"
     secret.write_text("root's\n")
@@ -252,12 +252,12 @@ def test_a_handle_of_roots_file_is_not_a_log(tmp_path):
         os.close(handle)
 
 
-def test_a_file_that_is_only_read_is_not_a_log(log):
+def test_rejects_file_open_for_reading(log):
     with open(log, "rb") as source:
         assert refused_as_log(source) is Reason.STDERR_LOST
 
 
-def test_a_dead_process_has_no_log_to_open(writer):
+def test_ended_process_has_no_log(writer):
     writer.end()
     with pytest.raises(OSError):  # noqa: PT011 (any of its kinds)
         FilePosition(StderrFile(PROCFS, writer.process))
@@ -274,5 +274,5 @@ def test_a_dead_process_has_no_log_to_open(writer):
         ("anon_inode:[eventfd]", "eventfd"),
     ],
 )
-def test_what_cannot_be_followed_is_described(link, word):
+def test_describes_sinks_that_cannot_be_followed(link, word):
     assert word in describe_sink(link)

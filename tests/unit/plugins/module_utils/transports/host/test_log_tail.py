@@ -68,7 +68,7 @@ def service(seconds, text, form="%Y-%m-%d %H:%M:%S", shift=0):
 
 
 @pytest.mark.parametrize("form", [cri, docker, service])
-def test_what_is_too_old_is_left_out(tmp_path, form):
+def test_leaves_out_old_lines(tmp_path, form):
     path = tmp_path / ("x-json.log" if form is docker else "0.log")
     path.write_text(form(5000, "old") + form(700, "older") + form(500, "new") + form(1, "newest"))
     files = PlainFile(path) if form is service else container_log(path)
@@ -78,7 +78,7 @@ def test_what_is_too_old_is_left_out(tmp_path, form):
 
 @pytest.mark.parametrize("shift", [8 * 3600, -5 * 3600, 19800])
 @pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%y%m%d %H:%M:%S"])
-def test_a_service_may_write_another_time_than_utc(tmp_path, shift, form):
+def test_infers_time_zone_of_service(tmp_path, shift, form):
     path = tmp_path / "log"
     path.write_text(
         service(700, "old", form, shift) + service(500, "new", form, shift) + service(1, "end", form, shift)
@@ -86,7 +86,7 @@ def test_a_service_may_write_another_time_than_utc(tmp_path, shift, form):
     assert [line.rsplit(b" ", 1)[-1] for line in back(PlainFile(path)).splitlines()] == [b"new", b"end"]
 
 
-def test_lines_without_a_time_stay_with_theirs(tmp_path):
+def test_lines_without_time_stay_with_previous_line(tmp_path):
     path = tmp_path / "log"
     stack = "goroutine 1 [running]:\nmain.f()\n\t/src/main.go:1 +0x1d\n"
     kept = service(500, "Send error") + stack + service(1, "end")
@@ -94,19 +94,19 @@ def test_lines_without_a_time_stay_with_theirs(tmp_path):
     assert back(PlainFile(path)) == kept.encode()
 
 
-def test_a_file_without_any_time_is_read_as_far_as_it_may(tmp_path):
+def test_reads_file_without_times_up_to_size(tmp_path):
     path = tmp_path / "log"
     path.write_text("no date here\n" * 100)
     assert back(PlainFile(path)) == b"no date here\n" * 100
 
 
-def test_both_streams_are_read_as_kubernetes_does(tmp_path):
+def test_reads_both_streams(tmp_path):
     path = tmp_path / "0.log"
     path.write_text(cri(2, "to stdout", "stdout") + cri(1, "a par", tag="P") + cri(1, "t"))
     assert back(container_log(path)) == b"to stdout\na part\n"
 
 
-def test_rotated_files_are_read_as_far_as_needed(tmp_path):
+def test_reads_rotated_files_as_needed(tmp_path):
     path = tmp_path / "0.log"
     rotated = [tmp_path / f"0.log.20260102-03040{number}" for number in range(3)]
     for number, (file, age) in enumerate(zip([*rotated, path], [5000, 500, 100, 5], strict=True)):
@@ -119,7 +119,7 @@ def test_rotated_files_are_read_as_far_as_needed(tmp_path):
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
-def test_of_a_large_log_only_the_newest_is_read(tmp_path, wrapped, monkeypatch):
+def test_reads_only_the_end_of_a_large_log(tmp_path, wrapped, monkeypatch):
     path = tmp_path / "0.log"
     line = cri(5, "x" * 99) if wrapped else service(5, "x" * 99)
     path.write_text(line * 200_000)
@@ -133,14 +133,14 @@ def test_of_a_large_log_only_the_newest_is_read(tmp_path, wrapped, monkeypatch):
     assert sum(read) <= 2 * 100_000 + (1 << 12) + 1
 
 
-def test_an_empty_file(tmp_path):
+def test_empty_file(tmp_path):
     path = tmp_path / "0.log"
     path.write_text("")
     assert back(container_log(path)) == b""
     assert back(PlainFile(path)) == b""
 
 
-def test_the_deadline_is_minded(tmp_path):
+def test_stops_at_deadline(tmp_path):
     path = tmp_path / "0.log"
     path.write_text(cri(1, "x"))
     with pytest.raises(DeadlineExceeded):

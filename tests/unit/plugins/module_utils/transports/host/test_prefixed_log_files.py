@@ -64,14 +64,14 @@ def read(descriptor: int) -> bytes:
     return os.pread(descriptor, 1000, 0)
 
 
-def test_the_files_are_found_oldest_first(service):
+def test_opens_files_oldest_first(service):
     for text in ("oldest\n", "older\n", "newest\n"):
         service.rotate()
         service.write(text)
     assert [read(descriptor) for descriptor in service.files.open_all()] == [b"oldest\n", b"older\n", b"newest\n"]
 
 
-def test_each_file_is_followed_by_the_one_that_came_after_it(service):
+def test_finds_successor_of_each_file(service):
     service.write("first\n")
     first = service.files.open_current()
     assert service.files.following(first) is None
@@ -88,7 +88,7 @@ def test_each_file_is_followed_by_the_one_that_came_after_it(service):
     assert service.files.missed == 0
 
 
-def test_what_was_rotated_away_is_missed(service):
+def test_counts_missed_files(service):
     service.write("first\n")
     first = service.files.open_current()
     for number in range(11):
@@ -98,7 +98,7 @@ def test_what_was_rotated_away_is_missed(service):
     assert service.files.missed == 1
 
 
-def test_no_file_yet(service):
+def test_missing_file_is_log_unavailable(service):
     with pytest.raises(CaptureError) as failed:
         service.files.open_current()
     assert failed.value.verdict.reason is Reason.LOG_UNAVAILABLE
@@ -106,7 +106,7 @@ def test_no_file_yet(service):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root and another user")
 @pytest.mark.parametrize("mode", [0o600, 0o644])
-def test_a_file_that_the_process_may_not_read_is_not_read_for_it(public_path, mode):
+def test_does_not_read_what_the_process_may_not_read(public_path, mode):
     secret = public_path / "secret"
     secret.write_text("root's\n")
     secret.chmod(mode)
@@ -123,7 +123,7 @@ def test_a_file_that_the_process_may_not_read_is_not_read_for_it(public_path, mo
             process.kill()
 
 
-def test_nothing_is_lost_or_doubled_through_rotations(service):
+def test_loses_and_repeats_nothing_through_rotations(service):
     """What a follower hands on is what was written."""
     now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
     lines = [f"[info {now} main.main(main.go:1)] line {number}\n" for number in range(500)]
@@ -156,7 +156,7 @@ def test_nothing_is_lost_or_doubled_through_rotations(service):
 
 
 @pytest.mark.parametrize("by", ["option", "two arguments", "file"])
-def test_a_service_is_watched_where_it_logs_to(machine, by):
+def test_transport_follows_prefixed_files(machine, by):
     prefix = machine.folder / "own.log"
     arguments = {
         "option": (f"--log-file-prefix={prefix}",),

@@ -39,14 +39,14 @@ def read(path, rights, root="/"):
         os.close(descriptor)
 
 
-def test_roots_file_is_read_for_root_and_for_nobody_else(public_path):
+def test_reads_root_file_for_root_only(public_path):
     path = made(public_path / "log")
     assert read(path, ROOT) == "secret"
     with pytest.raises(PermissionError):
         read(path, ORDINARY)
 
 
-def test_root_without_capabilities_has_the_rights_of_the_files_owner_only(public_path):
+def test_root_without_capabilities_has_owner_rights_only(public_path):
     assert read(made(public_path / "own"), BARE_ROOT) == "secret"
     with pytest.raises(PermissionError):
         read(made(public_path / "others", uid=USER), BARE_ROOT)
@@ -63,7 +63,7 @@ def test_root_without_capabilities_has_the_rights_of_the_files_owner_only(public
         (0o600, 0, 0, Rights(USER, USER, (0,), ALL), False),
     ],
 )
-def test_modes_count_as_for_the_process(public_path, mode, uid, gid, rights, allowed):
+def test_applies_file_modes_of_process(public_path, mode, uid, gid, rights, allowed):
     path = made(public_path / "log", mode, uid, gid)
     if allowed:
         assert read(path, rights) == "secret"
@@ -72,14 +72,14 @@ def test_modes_count_as_for_the_process(public_path, mode, uid, gid, rights, all
             read(path, rights)
 
 
-def test_a_folder_that_the_process_may_not_enter(public_path):
+def test_rejects_folder_that_process_may_not_enter(public_path):
     (public_path / "closed").mkdir(mode=0o700)
     made(public_path / "closed" / "log", 0o644)
     with pytest.raises(PermissionError):
         read(public_path / "closed" / "log", ORDINARY)
 
 
-def test_a_handle_of_a_file_is_not_the_right_to_read_it(public_path):
+def test_handle_gives_no_right_to_read(public_path):
     path = made(public_path / "log")
     handle = os.open(path, os.O_PATH)
     try:
@@ -90,7 +90,7 @@ def test_a_handle_of_a_file_is_not_the_right_to_read_it(public_path):
         os.close(handle)
 
 
-def test_a_link_of_another_user_is_not_followed(public_path):
+def test_does_not_follow_link_of_another_user(public_path):
     made(public_path / "target", 0o644)
     for uid, follows in ((0, True), (USER, True), (OTHER, False)):
         link = public_path / f"link-{uid}"
@@ -103,7 +103,7 @@ def test_a_link_of_another_user_is_not_followed(public_path):
                 read(link, ORDINARY)
 
 
-def test_roots_file_under_a_name_that_another_user_made_for_it_is_no_log(public_path):
+def test_rejects_hard_link_to_root_file(public_path):
     made(public_path / "target")
     os.link(public_path / "target", public_path / "log")
     with pytest.raises(OSError, match="several hard links"):
@@ -111,17 +111,17 @@ def test_roots_file_under_a_name_that_another_user_made_for_it_is_no_log(public_
 
 
 @pytest.mark.parametrize("path", ["/proc/self/environ", "/proc/self/maps", "/sys/kernel/uevent_seqnum"])
-def test_files_of_the_kernel_are_not_opened(path):
+def test_does_not_open_kernel_files(path):
     with pytest.raises(OSError, match="not a regular file"):
         read(path, ROOT)
 
 
-def test_a_path_without_end():
+def test_rejects_endless_path():
     with pytest.raises(OSError, match="too long"):
         read("/a/.." * 10000, ROOT)
 
 
-def test_nothing_of_it_stays():
+def test_rights_end_with_the_work():
     before = os.getgroups(), os.geteuid(), os.getegid()
     seen = with_rights(Rights(USER, GROUP, (OTHER,)), Path("/proc/thread-self/status").read_text)
     status = dict(line.split(":\t", 1) for line in seen.splitlines())
@@ -132,6 +132,6 @@ def test_nothing_of_it_stays():
     os.close(os.open("/etc/shadow", os.O_RDONLY))
 
 
-def test_what_the_work_raises_comes_out():
+def test_passes_on_exceptions():
     with pytest.raises(ZeroDivisionError):
         with_rights(ORDINARY, lambda: 1 // 0)

@@ -37,7 +37,7 @@ PROCFS = ProcFs()
         ("exec {} -c 'read x'", Reason.USR1_NOT_CAUGHT),
     ],
 )
-def test_a_process_that_catches_no_longer_gets_nothing(tmp_path, then, reason):
+def test_does_not_signal_process_that_dropped_its_handler(tmp_path, then, reason):
     with shapeshifter(str(tmp_path / "bin"), then) as shifter:
         seen = PROCFS.process(shifter.pid)
         shifter.shift()
@@ -47,7 +47,7 @@ def test_a_process_that_catches_no_longer_gets_nothing(tmp_path, then, reason):
         assert shifter.alive
 
 
-def test_a_process_that_still_catches_gets_the_signal(tmp_path):
+def test_signals_process_that_catches(tmp_path):
     with shapeshifter(str(tmp_path / "bin"), ":") as shifter:
         send_usr1(PROCFS, PROCFS.process(shifter.pid))
         assert shifter.alive
@@ -72,13 +72,13 @@ def sleeper(tmp_path):
         process.kill()
 
 
-def test_the_file_of_a_running_program_tells_its_version(sleeper):
+def test_reads_version_from_running_file(sleeper):
     process, _program = sleeper
     seen = PROCFS.process(process.pid)
     assert json.loads(session_of(seen).built_as(seen))["gitVersion"] == VALUES["gitVersion"]
 
 
-def test_it_is_the_version_that_runs_and_not_the_one_that_replaced_it(sleeper):
+def test_reads_version_of_replaced_program(sleeper):
     process, program = sleeper
     other = program.with_name("new")
     other.write_text("#!/bin/sh\n")
@@ -87,7 +87,7 @@ def test_it_is_the_version_that_runs_and_not_the_one_that_replaced_it(sleeper):
     assert json.loads(session_of(seen).built_as(seen))["gitVersion"] == VALUES["gitVersion"]
 
 
-def test_another_process_of_the_number_tells_nothing(sleeper):
+def test_reused_pid_has_no_version(sleeper):
     process, _program = sleeper
     earlier = Process(process.pid, PROCFS.start_time(process.pid) - 1)
     with pytest.raises(CaptureError) as gone:

@@ -78,7 +78,7 @@ def said_by(process: Process, port: int) -> str:
         return connection.recv(100).decode()
 
 
-def test_the_tables_of_the_kernel():
+def test_parses_kernel_tables():
     rest = "00000000:00000000 00:00000000 00000000     0        0"
     tcp = (
         "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
@@ -97,7 +97,7 @@ def test_the_tables_of_the_kernel():
     assert parse_listeners(tcp6) == [Listener("::1", 8885, 99)]
 
 
-def test_a_service_is_found_on_the_port_that_it_should_have():
+def test_prefers_expected_port():
     with server("127.0.0.1/0", "127.0.0.1/0", "127.0.0.1/0") as (process, ports):
         found = listeners_of(PROCFS, process.pid)
         assert [one.port for one in found] == ports
@@ -105,7 +105,7 @@ def test_a_service_is_found_on_the_port_that_it_should_have():
         assert choose(found, closed_port()).port == ports[0]
 
 
-def test_of_several_processes_each_is_asked_on_its_own_port():
+def test_connects_to_each_process_on_its_own_port():
     with server("127.0.0.1/0") as (first, ports), server("127.0.0.1/0") as (second, _others):
         # The port of the first is what the catalog would say of both.
         assert said_by(first, ports[0]) == str(first.pid)
@@ -117,7 +117,7 @@ def test_of_several_processes_each_is_asked_on_its_own_port():
     [("0.0.0.0/0", {}), ("127.0.0.2/0", {}), ("::/0", {}), ("::/0", {"only": "1"}), ("::1/0", {})],
     ids=["any", "one of several", "any of both kinds", "any of IPv6", "IPv6"],
 )
-def test_it_is_asked_on_the_address_that_it_listens_on(place, environment):
+def test_connects_to_listening_address(place, environment):
     with server(place, environment=environment) as (process, ports):
         assert said_by(process, ports[0]) == str(process.pid)
 
@@ -132,7 +132,7 @@ def namespaces_of_threads() -> set[str]:
 
 @IS_ROOT
 @pytest.mark.parametrize("place", ["127.0.0.1/30888", "::/30888"])
-def test_a_process_in_another_network_namespace_is_asked_there(place):
+def test_connects_in_network_namespace_of_process(place):
     own = os.readlink("/proc/self/ns/net")
     with server(place, apart=True) as (process, _ports), server(place, apart=True) as (other, _ports_too):
         assert PROCFS.namespace(process.pid, "net") not in (own, PROCFS.namespace(other.pid, "net"))
@@ -151,24 +151,24 @@ def reason_of(act):
     return failed.value.verdict.reason
 
 
-def test_a_process_that_listens_on_nothing():
+def test_process_without_listener_is_refused():
     with server() as (process, _ports):
         assert reason_of(lambda: connect_to(PROCFS, process, 30888)) is Reason.CONNECTION_REFUSED
 
 
-def test_a_process_that_has_ended():
+def test_ended_process_is_gone():
     with server("127.0.0.1/0") as (process, _ports):
         pass
     assert reason_of(lambda: connect_to(PROCFS, process, 30888)) is Reason.GONE
 
 
-def test_another_process_of_the_same_number_is_not_asked():
+def test_does_not_connect_to_reused_pid():
     with server("127.0.0.1/0") as (process, ports):
         former = dataclasses.replace(process, start_time=process.start_time - 1)
         connect = connect_to(PROCFS, former, ports[0])
         assert reason_of(lambda: connect(5.0)) is Reason.GONE
 
 
-def test_a_namespace_that_cannot_be_entered_is_an_error_and_not_our_own():
+def test_reports_namespace_that_cannot_be_entered():
     with pytest.raises(OSError, match="Invalid argument"):
         socket_in("/proc/self/ns/uts", socket.AF_INET)

@@ -99,7 +99,7 @@ def assert_refused(transport, instance, word):
         assert refused.value.verdict.reason is Reason.UNTRUSTED
 
 
-def test_a_process_in_a_root_directory_of_its_own(machine):
+def test_refuses_process_in_another_root(machine):
     real = machine.start("region")
     transport = transport_of(machine)
     with jailed(machine) as pid:
@@ -108,7 +108,7 @@ def test_a_process_in_a_root_directory_of_its_own(machine):
         assert_refused(transport, instances[pid], "root directory")
 
 
-def test_a_user_who_runs_the_services_own_program(machine):
+def test_refuses_program_started_by_ordinary_user(machine):
     real = machine.start("region")
     users = machine.start("region", user=USER, group=USER, extra_groups=[])
     transport = transport_of(machine)
@@ -117,7 +117,7 @@ def test_a_user_who_runs_the_services_own_program(machine):
     assert_refused(transport, instances[users.pid], f"user {USER} started it")
 
 
-def test_systemd_may_start_a_service_as_an_ordinary_user(machine, monkeypatch, tmp_path):
+def test_trusts_service_that_systemd_started_as_user(machine, monkeypatch, tmp_path):
     users = machine.start("region", user=USER, group=USER, extra_groups=[])
     cgroup = cgroup_base() / f"cloudpods-test-{os.getpid()}.service"
     cgroup.mkdir()
@@ -135,7 +135,7 @@ def test_systemd_may_start_a_service_as_an_ordinary_user(machine, monkeypatch, t
 
 
 @pytest.mark.parametrize(("mode", "owner"), [(0o777, 0), (0o755, USER), (0o775, 0)])
-def test_a_program_that_somebody_else_may_write(machine, mode, owner):
+def test_refuses_program_writable_by_others(machine, mode, owner):
     program = machine.install("region")
     program.chmod(mode)
     os.chown(program, owner, USER)
@@ -144,7 +144,7 @@ def test_a_program_that_somebody_else_may_write(machine, mode, owner):
     assert_refused(transport, found(transport)[service.pid], "can be written by another user than root")
 
 
-def test_a_folder_that_somebody_else_may_write(machine):
+def test_refuses_program_in_writable_folder(machine):
     Path(machine.binaries).mkdir()
     os.chown(machine.binaries, USER, USER)
     service = machine.start("region")
@@ -152,7 +152,7 @@ def test_a_folder_that_somebody_else_may_write(machine):
     assert_refused(transport, found(transport)[service.pid], "a folder of")
 
 
-def test_a_jail_inside_of_a_container_is_not_its_service_and_does_not_hide_it(machine, node):
+def test_chroot_in_container_is_refused_and_hides_nothing(machine, node):
     real = node.start("region")
     enter = ("sh", "-c", f'echo $$ > {real.cgroup}/cgroup.procs && exec "$@"', "sh")
     transport = transport_of(machine, paths=node.layout)
@@ -164,7 +164,7 @@ def test_a_jail_inside_of_a_container_is_not_its_service_and_does_not_hide_it(ma
             assert session.facts.impostors == (pid,)
 
 
-def test_a_cgroup_that_a_user_named_after_a_container(machine, node):
+def test_refuses_cgroup_made_by_user(machine, node):
     real = node.start("region")
     folder = cgroup_base() / node.parent / "user" / real.container_id
     folder.mkdir(parents=True)
@@ -192,7 +192,7 @@ def test_lists_a_limited_number_of_untrusted_processes(machine):
     assert "3 processes" in why.message
 
 
-def test_arguments_without_end_are_not_looked_at_without_end(machine):
+def test_bounds_time_for_endless_arguments(machine):
     """60,000 configuration files kept root busy for minutes, past any deadline."""
     config = machine.folder / "region.conf"
     config.write_bytes(b"x: y\n" * (200 << 10))
@@ -211,7 +211,7 @@ def test_arguments_without_end_are_not_looked_at_without_end(machine):
     assert opened.count("region.conf") <= 16
 
 
-def test_a_process_that_ends_while_it_is_looked_at(machine):
+def test_process_that_ends_during_inspection(machine):
     service = machine.start("region")
     transport = transport_of(machine)
     instance = found(transport)[service.pid]
@@ -221,7 +221,7 @@ def test_a_process_that_ends_while_it_is_looked_at(machine):
     assert gone.value.verdict.reason is Reason.GONE
 
 
-def test_a_process_that_turns_into_another_after_it_was_found(machine):
+def test_refuses_process_that_changed_after_discovery(machine):
     """It was root's own service when it was found, and is in a jail when it is looked at again."""
     shell = machine.folder / "bin" / "region"
     shell.parent.mkdir()
