@@ -261,6 +261,12 @@ def row(
     )
 
 
+def place_row(cluster: str, namespace: str, component: str, capture: str, outcome: Verdict) -> LedgerRow:
+    """Return the ledger row about a place rather than an instance, with the present time."""
+    nothing = Instance(cluster=cluster, component=component, name="", namespace=namespace)
+    return row(nothing, capture, outcome, started=utc_text(utc_now()))
+
+
 def utc_text(moment: datetime.datetime) -> str:
     """Format a time as RFC 3339 in UTC with milliseconds, e.g. 2026-01-02T03:04:05.678Z."""
     return moment.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

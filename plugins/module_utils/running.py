@@ -19,7 +19,7 @@ from .bounds import check_bounds
 from .bundle.part import finish_part, lock_part, new_part
 from .bundle.run_folder import PREFIX
 from .bundle.store import Store
-from .captures.engine.discovery import discover, is_unseen
+from .captures.engine.discovery import discover
 from .captures.engine.run import Engine
 from .catalog import Selection, component_of, no_component, unknown
 from .deadline import Deadline, DeadlineExceeded
@@ -135,8 +135,7 @@ def check_names(transport: Transport, found: Discovery, selection: Selection, de
                 raise SetupError(nothing)
     present = {instance.component for instance in found.instances}
     missing = [name for name in unknown(selection) if name not in present]
-    unseen = is_unseen(found)
-    if not missing or (unseen and not found.instances):
+    if not missing or (found.is_unseen and not found.instances):
         return ()
     if transport.lists_workloads:
         # A workload without any pod has the label, too. Who may not list workloads goes by the pods alone.
@@ -144,7 +143,7 @@ def check_names(transport: Transport, found: Discovery, selection: Selection, de
             wanted = Selection(tuple(component_of(name) for name in missing))
             present = {one.component for one in transport.workloads(wanted, deadline)}
             missing = [name for name in missing if name not in present]
-    if len(missing) == len(selection.names) and not unseen:
+    if len(missing) == len(selection.names) and not found.is_unseen:
         raise ValueError("; ".join(no_component(name) for name in missing))
     return tuple(missing)
 

@@ -35,6 +35,11 @@ class Discovery:
     machine: str = ""
     unknown: tuple[str, ...] = ()
 
+    @property
+    def is_unseen(self) -> bool:
+        """Return whether a place could not be looked at. A URL that Keystone's catalog lacks was looked at."""
+        return any(problem.reason is not Reason.NO_CATALOG_ENTRY for _place, problem in self.problems)
+
     def cluster_or(self, otherwise: str) -> str:
         """Return the cluster name of the instances, or the given name if there are none."""
         return self.instances[0].cluster if self.instances else otherwise

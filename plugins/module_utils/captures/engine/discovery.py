@@ -8,7 +8,7 @@ from __future__ import annotations
 from ...capture_names import DISCOVERY
 from ...catalog import Selection, no_component
 from ...deadline import Deadline, DeadlineExceeded
-from ...model import Instance, LedgerRow, row, utc_now, utc_text
+from ...model import LedgerRow, place_row
 from ...reasons import Reason, Verdict, verdict
 from ...transports.base import Discovery, Transport
 
@@ -23,35 +23,21 @@ def discover(transport: Transport, selection: Selection, deadline: Deadline) -> 
         return Discovery(problems=[("", verdict(Reason.UNREACHABLE, str(error)))])
 
 
-def place_row(cluster: str, namespace: str, component: str, outcome: Verdict) -> LedgerRow:
-    """Return a row about a place rather than an instance: it could not be looked at, or lacks a component."""
-    nothing = Instance(cluster=cluster, component=component, name="", namespace=namespace)
-    return row(nothing, DISCOVERY, outcome, started=utc_text(utc_now()))
-
-
 def discovery_rows(found: Discovery, selection: Selection, cluster: str) -> list[LedgerRow]:
     """Return rows for places that could not be seen, and for named components that are not there.
 
     A component that the user named has to be there; one of a scenario need not. If nothing could be looked at, no row
     is about a component.
     """
-    rows = [place_row(cluster, namespace, "", problem) for namespace, problem in found.problems]
-    missing = [name for name in selection.names if name not in {instance.component for instance in found.instances}]
-    if selection.named and selection.scenario and not found.problems:
-        rows += [place_row(cluster, "", name, verdict(Reason.NOT_DEPLOYED, _which(name, found))) for name in missing]
-    elif selection.named and not selection.scenario and (found.instances or not is_unseen(found)):
-        rows += [place_row(cluster, "", name, verdict(Reason.NOT_FOUND, _which(name, found))) for name in missing]
-    return rows
-
-
-def is_unseen(found: Discovery) -> bool:
-    """Return whether a place could not be looked at. A URL that Keystone's catalog lacks was looked at."""
-    return any(problem.reason is not Reason.NO_CATALOG_ENTRY for _place, problem in found.problems)
-
-
-def _which(name: str, found: Discovery) -> str:
-    """Return the name of a missing component for a message."""
-    if name in found.unknown:
-        return no_component(name)
+    present = {instance.component for instance in found.instances}
+    missing = [name for name in selection.names if name not in present] if selection.named else []
     # Of the machines of a cluster, each may lack what others have.
-    return f"{name} on {found.machine}" if found.machine else name
+    where = f" on {found.machine}" if found.machine else ""
+    names = {name: no_component(name) if name in found.unknown else name + where for name in missing}
+    lacking: list[tuple[str, Verdict]] = []
+    if selection.scenario and not found.problems:
+        lacking = [(name, verdict(Reason.NOT_DEPLOYED, words)) for name, words in names.items()]
+    elif not selection.scenario and (found.instances or not found.is_unseen):
+        lacking = [(name, verdict(Reason.NOT_FOUND, words)) for name, words in names.items()]
+    rows = [place_row(cluster, namespace, "", DISCOVERY, problem) for namespace, problem in found.problems]
+    return rows + [place_row(cluster, "", name, DISCOVERY, outcome) for name, outcome in lacking]

@@ -55,29 +55,37 @@ class Engine:
         Every capture that a plan owes has exactly one row, whatever its instance does.
         """
         cluster = found.cluster_or(self._transport.cluster)
-        self._store.record(discovery_rows(found, self._selection, cluster))
-        planned = [(collector, self._plan(collector, found)) for collector in collectors]
-        for collector, plans in planned:
-            jobs = [job for plan in plans for job in plan.jobs]
-            collector.prepare(found, cluster, self._deadline)
-            self._collect(collector, jobs)
+        rows = discovery_rows(found, self._selection, cluster)
+        planned = [(collector, [collector.plan(instance) for instance in found.instances]) for collector in collectors]
+        self._store.record(rows)
+        for _collector, plans in planned:
+            self._accept(plans)
+        jobs = [job for _collector, plans in planned for plan in plans for job in plan.jobs]
+        try:
+            for collector, plans in planned:
+                collector.prepare(found, cluster, self._deadline)
+                self._collect(collector, [job for plan in plans for job in plan.jobs])
+        except Exception as error:
+            # A disk may be full: what is owed is accounted for before the run fails.
+            for job in jobs:
+                job.close(verdict(Reason.ERROR, f"{type(error).__name__}: {error}"))
+            raise
         again = [instance for collector, plans in planned for instance in collector.look_again_at(plans)]
         seen = look_again(self._transport, again, self._deadline)
-        rows: list[LedgerRow] = list(self._store.rows)
+        rows = list(self._store.rows)
         for collector, plans in planned:
             rows = collector.finish(rows, plans, seen)
         self._store.finish(rows)
         return rows
 
-    def _plan(self, collector: Collector[Any], found: Discovery) -> list[Plan[Any]]:
-        plans = [collector.plan(instance) for instance in found.instances]
+    def _accept(self, plans: Sequence[Plan[Any]]) -> None:
+        """Record what is refused, and give all jobs the surroundings of the run."""
         for plan in plans:
             for job in plan.jobs:
                 job.bind(self._store, self._deadline, self._nodes)
         refused = [entry for plan in plans for entry in refused_rows(plan)]
         if refused:
             self._store.record(refused)
-        return plans
 
     def _collect(self, collector: Collector[Any], jobs: Sequence[Job]) -> None:
         """Run all jobs of a collector, batch by batch. Batches may overlap."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 import dataclasses
 
 from ...bundle.store import Store, json_bytes
+from ...capture_names import DISCOVERY
 from ...catalog import Selection
 from ...deadline import Deadline, DeadlineExceeded
-from ...model import Workload
+from ...model import Workload, place_row
 from ...reasons import CaptureError, Reason, verdict
 from ...transports.base import Discovery, Transport
-from ..engine.discovery import place_row
 
 CLUSTER_FORMAT, VERSION = "cloudpods.diagnostics/cluster-status", 1
 MAX_LIST_SECONDS = 60.0
@@ -33,7 +33,7 @@ def keep_cluster(
             known = False
             outcome = error.verdict if isinstance(error, CaptureError) else verdict(Reason.UNREACHABLE, str(error))
             problems.append(("workloads", outcome))
-            store.record([place_row(cluster, "", "", outcome)])
+            store.record([place_row(cluster, "", "", DISCOVERY, outcome)])
     document = {
         "format": CLUSTER_FORMAT,
         "version": VERSION,

@@ -11,12 +11,9 @@ import re
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import place_lines, table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import failure_message
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import (
-    discovery_rows,
-    place_row,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discovery_rows
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, place_row, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reason_texts import EVERY_TRANSPORT, MEANINGS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery
@@ -49,7 +46,7 @@ def test_no_sentence_of_a_reason_has_a_hole(reason, transport):
         outcome = verdict(reason, detail)
         check(outcome.message, transport)
         assert outcome.message.endswith(".")
-        about_a_place = place_row(cluster, "", component, outcome)
+        about_a_place = place_row(cluster, "", component, "discovery", outcome)
         for rows in ([about_a_place], [row(REGION, "stack", outcome)], [about_a_place, row(REGION, "stack", outcome)]):
             for line in [*place_lines(rows), *table(rows)[2:]]:
                 check(re.sub("  +", " ", line), transport)
@@ -96,8 +93,8 @@ def test_no_instance_of_a_component_names_the_machine_where_that_is_all_that_was
 
 def test_what_one_machine_lacks_and_another_has_is_not_said_to_be_missing():
     has = row(Instance("c1", "keystone", "keystone-1"), "stack", verdict(Reason.PROVEN))
-    lacks = place_row("c1", "", "keystone", verdict(Reason.NOT_DEPLOYED, "keystone on node2"))
-    elsewhere = place_row("c2", "", "keystone", verdict(Reason.NOT_DEPLOYED, "keystone"))
+    lacks = place_row("c1", "", "keystone", "discovery", verdict(Reason.NOT_DEPLOYED, "keystone on node2"))
+    elsewhere = place_row("c2", "", "keystone", "discovery", verdict(Reason.NOT_DEPLOYED, "keystone"))
     assert place_lines([has, lacks]) == []
     assert len(place_lines([has, lacks, elsewhere])) == 1
     assert len(place_lines([lacks])) == 1

@@ -396,18 +396,6 @@ def test_a_pod_that_goes_in_mid_run_is_gone(transport, tmp_path):
     )  # fmt: skip
 
 
-def test_a_disk_that_is_full_is_an_error_with_rows_for_all(transport, tmp_path, monkeypatch):
-    transport.add("region", "r", answer=profiling)
-
-    def full(*_arguments):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Store, "spool", full)
-    ran = take(transport, tmp_path)
-    assert set(ran.reasons().values()) == {"error"}
-    assert "No space left" in ran.rows()["heap"].message
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
