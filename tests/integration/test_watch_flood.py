@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.logtext.gaps import GAP_SECONDS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.logtext.timestamps import timestamp_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap, Lines
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api
@@ -118,7 +119,7 @@ def test_what_a_kubelet_leaves_out_is_a_gap_and_what_it_sends_again_is_given_onc
     left_out = [
         (before, after)
         for before, after in itertools.pairwise(said)
-        if after[0] != before[0] + 1 and after[1] - before[1] >= gaps.GAP_SECONDS
+        if after[0] != before[0] + 1 and after[1] - before[1] >= GAP_SECONDS
     ]
     print(f"{len(said)} lines, left out: {left_out}, gaps: {gaps}")
     assert left_out, "nothing was left out: the test shows nothing"

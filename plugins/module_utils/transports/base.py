@@ -19,7 +19,7 @@ from ..deadline import Deadline
 from ..model import Instance, Process, Workload, state_words
 from ..pprof import SYMBOL_PATH, is_profile_path, is_symbol_question
 from ..reasons import CaptureError, Reason, Verdict
-from .follow import LogFollow, Look
+from .follow import InstanceLookup, LogFollower
 
 
 @dataclass
@@ -249,7 +249,7 @@ class Transport(abc.ABC):
         The result begins with a whole line. Raise CaptureError if there is no log.
         """
 
-    def follow_log(self, instance: Instance, seconds: int, look: Look, deadline: Deadline) -> LogFollow:
+    def follow_log(self, instance: Instance, seconds: int, look: InstanceLookup, deadline: Deadline) -> LogFollower:
         """Follow the log until the deadline, beginning with the last `seconds`, also of the previous container.
 
         Reading begins when the events are iterated. Raise CaptureError if this transport reaches no logs.

@@ -1,16 +1,15 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Following a log for long: what a follower tells, whichever transport it is of, and what all of them share.
+"""Interface of log followers: the events they give, and how they are stopped.
 
 A log ends and goes on: streams are cut, files are rotated, containers restart. A follower goes on as well, gives each
-line once, and names what it could not see.
+line once, and reports a gap for lines that it could not read.
 """
 
 from __future__ import annotations
 
 import abc
-import math
 import threading
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator, Optional, Union
@@ -19,13 +18,13 @@ from ..deadline import Deadline
 from ..model import Instance
 from ..reasons import Verdict
 
-# Who reads so many seconds behind what is written will not catch up: he goes on with what is written now.
+# A reader that lags more than this (seconds) does not catch up, and skips to the newest line of the log.
 LAG_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class Opened:
-    """The log is proved to be readable, from that moment on (seconds since 1970). is_empty: nothing was written yet."""
+    """The log can be read from `since` on (seconds since 1970). is_empty: nothing was written yet."""
 
     since: float
     is_empty: bool = False
@@ -33,14 +32,14 @@ class Opened:
 
 @dataclass(frozen=True)
 class Lines:
-    """Bytes of the log: whole lines, but for one that is longer than logtext.lines.LONGEST_HELD."""
+    """Bytes of the log: whole lines, except for a line that is longer than logtext.lines.LONGEST_HELD."""
 
     data: bytes
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A part of the log that was not seen; since and until are seconds since 1970 where they are known."""
+    """A part of the log that was not read. since and until: seconds since 1970, None if unknown."""
 
     kind: str
     message: str
@@ -49,8 +48,8 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class Changed:
-    """From here on another container or process writes."""
+class WriterChanged:
+    """The following lines are of another container or process."""
 
     container_id: str
     restarts: int
@@ -58,36 +57,36 @@ class Changed:
 
 @dataclass(frozen=True)
 class Ended:
-    """Nothing more will come, and why."""
+    """End of the log, with its reason: no event follows."""
 
     outcome: Verdict
 
 
-Event = Union[Opened, Lines, Gap, Changed, Ended]
-# How the instance is now; None where it is gone. CaptureError and DeadlineExceeded where that cannot be seen.
-Look = Callable[[Deadline], Optional[Instance]]
+Event = Union[Opened, Lines, Gap, WriterChanged, Ended]
+# Returns the instance as it is now, None if it is gone. Raises CaptureError or DeadlineExceeded if the lookup fails.
+InstanceLookup = Callable[[Deadline], Optional[Instance]]
 
 
-class LogFollow(abc.ABC):
-    """The log of one instance, as far back as was asked for and then live, until it is stopped or the deadline passes.
+class LogFollower(abc.ABC):
+    """Follower of one instance's log: the history that was asked for, then live, until stop() or the deadline.
 
-    stamped: whether each line begins with a stamp of RFC 3339 and a blank. present: set once all is passed on that was
-    written before it began; until then what is seen is history.
+    timestamped: each line begins with an RFC 3339 timestamp and a blank. caught_up: set once all lines were given that
+    existed when it began; lines before that are history.
     """
 
-    stamped = True
+    timestamped = True
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
         self._stopped = threading.Event()
-        self.present = threading.Event()
+        self.caught_up = threading.Event()
 
     @abc.abstractmethod
     def events(self) -> Iterator[Event]:
-        """What happens, as it happens; to be called once. Nothing that a target does is an exception."""
+        """Yield events as they happen. Call it once. Whatever a target does raises no exception."""
 
     def stop(self) -> None:
-        """Let events() end soon. From any thread; may be called more than once."""
+        """Let events() end soon. Any thread may call it, also more than once."""
         self._stopped.set()
         self._cut_off()
 
@@ -102,25 +101,8 @@ class LogFollow(abc.ABC):
     def _wait(self, seconds: float) -> None:
         self._stopped.wait(min(seconds, self._deadline.remaining()))
 
-    def __enter__(self) -> LogFollow:
+    def __enter__(self) -> LogFollower:
         return self
 
     def __exit__(self, *unused: Any) -> None:
         self.stop()
-
-
-class Lag:
-    """How far reading is behind writing. Sans-I/O.
-
-    least: what lies between the stamp of a line and the moment when it is read in any case, in seconds: its way, and
-    the difference of the clocks.
-    """
-
-    def __init__(self) -> None:
-        self.least = math.inf
-
-    def of(self, moment: float, now: float) -> float:
-        """So many seconds more than the least is a line of that moment late that is read now."""
-        behind = now - moment
-        self.least = min(self.least, behind)
-        return behind - self.least

@@ -26,7 +26,7 @@ from ...model import Instance, InstanceKey
 from ...reasons import CaptureError, Reason
 from ...redact.redacted_line import redacted_line
 from ...transports.base import Transport
-from ...transports.follow import Ended, Event, Gap, LogFollow
+from ...transports.follow import Ended, Event, Gap, LogFollower
 from ...watch.patterns import SEVERITIES, PatternSet
 from ...watch.pools import READERS
 from ...watch.verdicts import DROPPING, STUCK, UNKNOWN, VERDICTS
@@ -145,7 +145,7 @@ class HitWatch:
         self._throttle = Throttle(options.cooldown)
         self._lock = threading.Lock()
         self._known: set[InstanceKey] = set()
-        self._followed: dict[InstanceKey, tuple[threading.Thread, LogFollow]] = {}
+        self._followed: dict[InstanceKey, tuple[threading.Thread, LogFollower]] = {}
 
     def run(self) -> None:
         """Until the deadline passes or is cancelled. All threads have ended then, or were given up."""
@@ -202,8 +202,8 @@ class HitWatch:
             # Started before anybody can join it.
             thread.start()
 
-    def _follow(self, instance: Instance, follow: LogFollow) -> None:
-        watcher = LogWatcher(self._patterns, follow.stamped)
+    def _follow(self, instance: Instance, follow: LogFollower) -> None:
+        watcher = LogWatcher(self._patterns, follow.timestamped)
         try:
             for event in follow.events():
                 self._take(instance, watcher, event)

@@ -158,7 +158,7 @@ class LogWatch:
         left = Deadline(LOOK_BACK_SECONDS, "look back", parent=self._watching)
         for watched in list(self._watched.values()):
             if watched.opened:
-                watched.follower.present.wait(left.remaining())
+                watched.follower.caught_up.wait(left.remaining())
 
     def _stop_followers(self) -> None:
         for watched in list(self._watched.values()):
@@ -284,7 +284,7 @@ class LogWatch:
         for watched in sorted(self._watched.values(), key=lambda each: each.instance.key):
             with watched.lock:
                 watched.watcher.flush()
-                if watched.opened and not watched.follower.present.is_set():
+                if watched.opened and not watched.follower.caught_up.is_set():
                     watched.watcher.gap(SKIPPED, "the watching ended before the log was read up to then", None, now)
             instance = newest.get(watched.instance.key)
             known.append((watched, instance or watched.instance, watched.vitals(instance)))

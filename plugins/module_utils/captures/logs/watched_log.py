@@ -14,7 +14,7 @@ from ...bundle.store import Store, json_bytes
 from ...capture_names import LOG_WATCH
 from ...model import Instance, LedgerRow, row, utc_now, utc_text
 from ...reasons import Reason, Verdict, verdict
-from ...transports.follow import Ended, Event, Lines, LogFollow, Opened
+from ...transports.follow import Ended, Event, Lines, LogFollower, Opened
 from ...watch.liveness import Liveness
 from ...watch.patterns import PatternSet
 from ...watch.report import windows_text
@@ -35,11 +35,11 @@ class Watched:
     unjudged: the newest hit since its log was judged last.
     """
 
-    def __init__(self, instance: Instance, patterns: PatternSet, follower: LogFollow, since: float) -> None:
+    def __init__(self, instance: Instance, patterns: PatternSet, follower: LogFollower, since: float) -> None:
         self.instance = instance
         self.follower = follower
         self.lock = threading.Lock()
-        self.watcher = LogWatcher(patterns, follower.stamped)
+        self.watcher = LogWatcher(patterns, follower.timestamped)
         self.opened = False
         self.outcome: Verdict | None = None
         self.started = utc_now()
@@ -56,7 +56,7 @@ class Watched:
                 self.opened = True
             elif isinstance(event, Ended):
                 self.outcome = event.outcome
-            elif isinstance(event, Lines) and self.follower.present.is_set():
+            elif isinstance(event, Lines) and self.follower.caught_up.is_set():
                 self.heard = time.time()
             hits = events.take(self.watcher, event)
             self.unjudged = hits[-1] if hits else self.unjudged

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from ...transports.follow import Changed, Event, Gap, Lines, Opened
+from ...transports.follow import Event, Gap, Lines, Opened, WriterChanged
 from ...watch.watcher import Hit, LogWatcher
 
 
@@ -19,6 +19,6 @@ def take(watcher: LogWatcher, event: Event) -> list[Hit]:
         watcher.opened(event.since, event.is_empty)
     elif isinstance(event, Gap):
         watcher.gap(event.kind, event.message, event.since, event.until)
-    elif isinstance(event, Changed):
+    elif isinstance(event, WriterChanged):
         watcher.container_changed(event.container_id, event.restarts, time.time())
     return []

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from typing import Callable, Generator, Iterator, Union
 
 from ...deadline import Deadline, DeadlineExceeded
+from ...logtext.lag import LagMeter
 from ...logtext.lines import LineSplitter
 from ...logtext.search import TimeOf, first_since, first_time, runtime_time, service_time, zone_offset
 from ...logtext.timestamps import last_timestamp, parse_rfc3339
 from ...model import NOT_READABLE, ROTATION_MISSED, SKIPPED, Instance
 from ...reasons import CaptureError, Reason, verdict
-from ..follow import LAG_SECONDS, Changed, Ended, Event, Gap, Lag, Lines, LogFollow, Look, Opened
+from ..follow import LAG_SECONDS, Ended, Event, Gap, InstanceLookup, Lines, LogFollower, Opened, WriterChanged
 from .journal import JournalPosition, JournalStream
 from .log_files import CHUNK, FilePosition, HostLogStream, LogFiles
 from .procfs import translated
@@ -49,14 +50,14 @@ class HostFollowLimits:
 NORMAL_LIMITS = HostFollowLimits()
 
 
-class HostFollow(LogFollow):
+class HostFollow(LogFollower):
     """Log of an instance on this machine. seconds: how far back to begin. find: returns the log of an instance."""
 
     def __init__(
         self,
         instance: Instance,
         seconds: int,
-        look: Look,
+        look: InstanceLookup,
         find: Find,
         deadline: Deadline,
         limits: HostFollowLimits = NORMAL_LIMITS,
@@ -68,14 +69,14 @@ class HostFollow(LogFollow):
         self._clock = clock
         self._window = clock() - seconds
         # Only a runtime writes timestamps; lines of other sources have dates of their own.
-        self.stamped = bool(instance.container_id) and not (instance.process and instance.process.log_file)
-        if not self.stamped:
+        self.timestamped = bool(instance.container_id) and not (instance.process and instance.process.log_file)
+        if not self.timestamped:
             # Earlier lines in the same file are another process's.
             self._window = max(self._window, _started(instance))
         self._look = look
         self._find = find
         self._stream: HostLogStream | JournalStream | None = None
-        self._lag = Lag()
+        self._lag = LagMeter()
         self._ended = (0, 0, 0)
 
     def events(self) -> Iterator[Event]:
@@ -96,7 +97,7 @@ class HostFollow(LogFollow):
                 yield Ended(verdict(Reason.GONE, "it is gone"))
                 return
             if _process(now) != _process(self._instance):
-                yield Changed(now.container_id, now.restarts)
+                yield WriterChanged(now.container_id, now.restarts)
                 # Another process may have had its pid before.
                 self._window = _started(now)
             self._instance = now
@@ -132,7 +133,7 @@ class HostFollow(LogFollow):
         if self._is_over:
             return
         self._stream = stream = source.follow_on(history, self._deadline)
-        self.present.set()
+        self.caught_up.set()
         yield from self._pass_on(stream)
         if not (self._is_over or source.has_ended()):
             self._window = self._clock()
@@ -141,9 +142,11 @@ class HostFollow(LogFollow):
     def _read_files(self, source: LogFiles, descriptor: int, offset: int) -> Generator[Event, None, tuple[int, int]]:
         """Yield the log from an offset on. Return descriptor and offset to skip to, or -1 at the end."""
         unwrap = source.unwrapper(None, with_timestamps=True)
-        stream = HostLogStream(source, descriptor, offset, self._deadline, unwrap, self._limits.poll, self.present.set)
+        stream = HostLogStream(
+            source, descriptor, offset, self._deadline, unwrap, self._limits.poll, self.caught_up.set
+        )
         self._stream = stream
-        self._lag = Lag()
+        self._lag = LagMeter()
         missed, truncated = source.missed, 0
         for event in self._pass_on(stream):
             if source.missed > missed:
@@ -216,7 +219,7 @@ class HostFollow(LogFollow):
         return time_of
 
     def _lags(self, data: bytes) -> bool:
-        timestamp = last_timestamp(data) if self.stamped else None
+        timestamp = last_timestamp(data) if self.timestamped else None
         moment = timestamp.moment if timestamp else None
         if moment is None:
             return False

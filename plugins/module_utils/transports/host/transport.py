@@ -32,7 +32,7 @@ from ..base import (
     Transport,
     sort_instances,
 )
-from ..follow import LogFollow, Look
+from ..follow import InstanceLookup, LogFollower
 from .containers import Containers, NodePaths, Placement, memory_room, placement_of
 from .follow import HostFollow
 from .journal import JournalPosition
@@ -243,7 +243,7 @@ class HostTransport(Transport):
                 return source.read_tail(since, deadline, max_bytes)
             return read_tail(source, since, deadline, max_bytes)
 
-    def follow_log(self, instance: Instance, seconds: int, look: Look, deadline: Deadline) -> LogFollow:
+    def follow_log(self, instance: Instance, seconds: int, look: InstanceLookup, deadline: Deadline) -> LogFollower:
         return HostFollow(instance, seconds, look, self._source, deadline)
 
     def _source(self, instance: Instance, deadline: Deadline) -> LogFiles | JournalPosition:

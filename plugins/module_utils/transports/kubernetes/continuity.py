@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...logtext.gaps import GapDetector
+from ...logtext.lag import LagMonitor
 from ...logtext.lines import TimestampedLines
 from ...logtext.timestamps import Timestamp, timestamp_of
 from ...model import NOT_READABLE, Instance, State
 from ...reasons import Reason, verdict
-from ..follow import Changed, Ended, Gap, Lag, Lines, Opened
+from ..follow import Ended, Gap, Lines, Opened, WriterChanged
 from . import gap_events
 from .continuity_steps import (
     CloseStream,
@@ -38,29 +39,6 @@ from .continuity_steps import (
 )
 from .log_position import LogPosition, NotContinued
 from .problem import ApiProblem, NoBytes, NotALog
-
-
-class LagMonitor:
-    """Lag of the reader of one stream behind its writer."""
-
-    def __init__(self, limits: FollowLimits) -> None:
-        self._limits = limits
-        self._lag = Lag()
-        self._since: float | None = None
-
-    @property
-    def clock_offset(self) -> float:
-        """Smallest delay seen between a line's timestamp and its arrival: the way, and the clocks' difference."""
-        return self._lag.least
-
-    def is_too_far(self, moment: float, now: Now) -> bool:
-        """Return True if a line of that moment shows that the reader lags, and does not catch up."""
-        if self._lag.of(moment, now.wall) <= self._limits.lag:
-            self._since = None
-            return False
-        if self._since is None:
-            self._since = now.monotonic
-        return now.monotonic - self._since > self._limits.catch_up
 
 
 @dataclass(frozen=True)
@@ -99,7 +77,7 @@ class LogContinuity:
         # The newest line when the log was last looked into, and the first moment that was seen then.
         self._newest: Timestamp | None = None
         self._seen_since = 0.0
-        self._lag = LagMonitor(limits)
+        self._lag = LagMonitor(limits.lag, limits.catch_up)
         self._position = LogPosition(self._detector, window)
         # The container is new, and its log was not opened yet.
         self._is_new = False
@@ -121,7 +99,7 @@ class LogContinuity:
     def _run(self) -> Steps[None]:
         if self._instance.restarts and self._ended_in_window():
             yield from self._read_previous(self._instance)
-            yield Changed(self._instance.container_id, self._instance.restarts)
+            yield WriterChanged(self._instance.container_id, self._instance.restarts)
             self._begin_container()
         while not self._is_over:
             began = self._attempt_began = self._now.monotonic
@@ -207,7 +185,7 @@ class LogContinuity:
             yield from self._read_previous(now)
         yield from gap_events.unseen_containers(before, now, self._position.last_moment, self._now.wall)
         if before.container_id:
-            yield Changed(now.container_id, now.restarts)
+            yield WriterChanged(now.container_id, now.restarts)
         self._instance, self._outage = now, None
         self._begin_container()
 
@@ -344,7 +322,7 @@ class LogContinuity:
     def _begin_stream(self) -> OpenStream:
         since = self._position.since
         self._position.begin_stream()
-        self._lag = LagMonitor(self._limits)
+        self._lag = LagMonitor(self._limits.lag, self._limits.catch_up)
         # A stream of an empty log sends nothing, not even response headers.
         timeout = self._limits.answer if self._position.is_joining else self._limits.silence
         return OpenStream(self._instance, since, timeout, self._limits.silence)
@@ -378,14 +356,14 @@ class LogContinuity:
 
     def _lags(self) -> bool:
         moment = self._position.last_moment
-        return moment is not None and self._lag.is_too_far(moment, self._now)
+        return moment is not None and self._lag.is_too_far(moment, *self._now)
 
     def _skip(self) -> Steps[None]:
         """Go on with the newest line; if there is none, with what is written from now on."""
         yield CloseStream()
         since = self._position.last_moment
         # By the clock of the node.
-        self._window = self._now.wall - self._lag.clock_offset
+        self._window = self._now.wall - self._lag.least
         self._position = LogPosition(self._detector, self._window)
         try:
             last = yield ReadNewestLine(self._instance)

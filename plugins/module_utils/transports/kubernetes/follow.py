@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterator
 from ...deadline import Deadline, DeadlineExceeded
 from ...model import Instance
 from ...reasons import CaptureError
-from ..follow import Changed, Ended, Event, Gap, Lines, LogFollow, Look, Opened
+from ..follow import Ended, Event, Gap, InstanceLookup, Lines, LogFollower, Opened, WriterChanged
 from .api import Api, Stream
 from .continuity import LogContinuity
 from .continuity_steps import (
@@ -29,7 +29,7 @@ from .continuity_steps import (
     StreamEnd,
     Wait,
 )
-from .log_stream import StampedLog
+from .log_stream import PodLogRequests
 from .problem import ApiProblem
 
 Clock = Callable[[], Now]
@@ -40,7 +40,7 @@ def system_clock() -> Now:
     return Now(time.time(), time.monotonic())
 
 
-class PodFollow(LogFollow):
+class PodLogFollower(LogFollower):
     """Log of a pod's container, followed through restarts. seconds: how far back to begin."""
 
     def __init__(
@@ -48,13 +48,13 @@ class PodFollow(LogFollow):
         api: Api,
         instance: Instance,
         seconds: int,
-        look: Look,
+        look: InstanceLookup,
         deadline: Deadline,
         limits: FollowLimits = NORMAL_LIMITS,
         clock: Clock = system_clock,
     ) -> None:
         super().__init__(deadline)
-        self._log = StampedLog(api, deadline, limits.answer)
+        self._log = PodLogRequests(api, deadline, limits.answer)
         self._look = look
         self._clock = clock
         self._continuity = LogContinuity(instance, clock().wall - seconds, limits)
@@ -79,11 +79,11 @@ class PodFollow(LogFollow):
                     self._continuity.stop()
                 step = self._continuity.step(self._clock(), reply)
                 if self._continuity.caught_up:
-                    self.present.set()
+                    self.caught_up.set()
                 if step is None:
                     return
                 reply = None
-                if isinstance(step, (Opened, Lines, Gap, Changed, Ended)):
+                if isinstance(step, (Opened, Lines, Gap, WriterChanged, Ended)):
                     yield step
                 else:
                     reply = self._perform(step)

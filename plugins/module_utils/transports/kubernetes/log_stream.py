@@ -20,7 +20,7 @@ from .problem import ApiProblem, NoBytes, NotALog
 FIRST_BYTES, LAST_BYTES = 200, 1 << 16
 
 
-class StampedLog:
+class PodLogRequests:
     """Requests for the log of a pod's containers, one at a time. Another thread may cut off the current one.
 
     timeout: seconds that a short answer may take.

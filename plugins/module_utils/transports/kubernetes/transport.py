@@ -25,15 +25,15 @@ from ...model import Instance, Workload, utc_now
 from ...reasons import CaptureError, Reason
 from .. import http_client as http
 from ..base import Discovery, HttpAnswer, HttpTarget, LogStream, ProcessSession, Sink, Transport, sort_instances
-from ..follow import LogFollow, Look
+from ..follow import InstanceLookup, LogFollower
 from . import probe
 from .api import Api, Stream
 from .continuity_steps import NORMAL_LIMITS, FollowLimits
 from .exec import ExecSession
 from .fields import pod_path
-from .follow import PodFollow
+from .follow import PodLogFollower
 from .http_proxy import ask, proxy_path
-from .log_stream import StampedLog
+from .log_stream import PodLogRequests
 from .pods import WORKLOAD_KINDS, PodReader, workload_of
 from .problem import ApiProblem
 
@@ -144,7 +144,7 @@ class KubernetesTransport(Transport):
         The dump is read without stamps, so another small question is asked.
         """
         try:
-            StampedLog(self._api, deadline).prove(instance)
+            PodLogRequests(self._api, deadline).prove(instance)
         except ApiProblem as problem:
             raise CaptureError(_log_reason(problem), problem.text) from problem
 
@@ -157,7 +157,7 @@ class KubernetesTransport(Transport):
             raise CaptureError(_log_reason(problem), problem.text) from problem
         if response is None:
             return None
-        return PodLog(response, deadline, old_first_line="tailLines" in window)
+        return PodLogStream(response, deadline, old_first_line="tailLines" in window)
 
     def open_process(self, instance: Instance, deadline: Deadline) -> ProcessSession:
         word = secrets.token_hex(8)
@@ -195,8 +195,8 @@ class KubernetesTransport(Transport):
                 return newest.text()
             lines = max(1, lines // (2 * LOG_EXCESS))
 
-    def follow_log(self, instance: Instance, seconds: int, look: Look, deadline: Deadline) -> LogFollow:
-        return PodFollow(self._api, instance, seconds, look, deadline, self._follow_limits)
+    def follow_log(self, instance: Instance, seconds: int, look: InstanceLookup, deadline: Deadline) -> LogFollower:
+        return PodLogFollower(self._api, instance, seconds, look, deadline, self._follow_limits)
 
     def _tail(
         self, instance: Instance, seconds: int, lines: int, limit: int, deadline: Deadline, max_bytes: int
@@ -239,7 +239,7 @@ def _log_reason(problem: ApiProblem) -> Reason:
     return problem.reason
 
 
-class PodLog(LogStream):
+class PodLogStream(LogStream):
     """A followed log as the API server streams it."""
 
     def __init__(self, response: Stream, deadline: Deadline, old_first_line: bool) -> None:

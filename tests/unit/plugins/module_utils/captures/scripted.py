@@ -11,7 +11,7 @@ import time
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Lines, LogFollow, Opened
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Lines, LogFollower, Opened
 from fake_transport import FakeTransport
 
 BUSY = "WorkerManager {pool} has been busy for {cycles} cycles..."
@@ -19,7 +19,7 @@ WAITS = "{pool}: BUSY activeWork 8 detachedWork 0 max 8 queue: 11"
 FULL = "{pool}: queue full, task dropped"
 
 
-class Script(LogFollow):
+class Script(LogFollower):
     """A log whose events a test writes. It ends when it is stopped."""
 
     def __init__(self, deadline: Deadline) -> None:

@@ -19,7 +19,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.f
     Ended,
     Gap,
     Lines,
-    LogFollow,
+    LogFollower,
     Opened,
 )
 from conformance import PLENTY, World, dumps_before, in_time, started, take_dump
@@ -147,9 +147,11 @@ def test_sends_no_signal_after_the_deadline(world):
 # Ends
 
 
-def without_stamps(follower: LogFollow, data: bytes) -> bytes:
+def without_timestamps(follower: LogFollower, data: bytes) -> bytes:
     """What the service wrote of these lines."""
-    return b"".join(line.split(b" ", 1)[-1] if follower.stamped else line for line in data.splitlines(keepends=True))
+    return b"".join(
+        line.split(b" ", 1)[-1] if follower.timestamped else line for line in data.splitlines(keepends=True)
+    )
 
 
 def test_follows_log_from_the_past_without_loss(world):
@@ -160,7 +162,7 @@ def test_follows_log_from_the_past_without_loss(world):
         for event in follower.events():
             assert isinstance(event, Opened if not data and isinstance(event, Opened) else Lines), event
             data += event.data if isinstance(event, Lines) else b""
-            if follower.present.is_set():
+            if follower.caught_up.is_set():
                 before_present = before_present or data
                 if len(data) > len(before_present) + 1000:
                     break
@@ -168,8 +170,8 @@ def test_follows_log_from_the_past_without_loss(world):
             pytest.fail(f"it ended before more came than its past: {data!r}")
     whole = world.transport.read_log(instance, 600, world.deadline(), PLENTY)
     assert data.endswith(b"\n")
-    assert without_stamps(follower, before_present).startswith(begun)
-    assert whole.startswith(without_stamps(follower, data))
+    assert without_timestamps(follower, before_present).startswith(begun)
+    assert whole.startswith(without_timestamps(follower, data))
 
 
 def test_follower_stops_when_told(world):
@@ -178,7 +180,7 @@ def test_follower_stops_when_told(world):
     events: list[Any] = []
     thread = threading.Thread(target=lambda: events.extend(follower.events()), daemon=True)
     thread.start()
-    assert follower.present.wait(patience()), "a log without new lines is not seen to be read"
+    assert follower.caught_up.wait(patience()), "a log without new lines is not seen to be read"
     follower.stop()
     thread.join(patience())
     assert not thread.is_alive()

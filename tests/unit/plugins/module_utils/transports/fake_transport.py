@@ -31,11 +31,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.b
     Transport,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import (
-    Changed,
     Ended,
     Lines,
-    LogFollow,
+    LogFollower,
     Opened,
+    WriterChanged,
 )
 
 from patience import wait_until
@@ -331,10 +331,10 @@ class FakeLog(LogStream):
         self._closed = True
 
 
-class FakeFollow(LogFollow):
+class FakeFollow(LogFollower):
     """All of a service's log, and what comes to it. Its lines have no stamps."""
 
-    stamped = False
+    timestamped = False
 
     def __init__(self, service: Service, look, deadline: Deadline) -> None:
         super().__init__(deadline)
@@ -346,7 +346,7 @@ class FakeFollow(LogFollow):
         yield Opened(time.time())
         while True:
             if position:
-                self.present.set()
+                self.caught_up.set()
             with service.changed:
                 while not self._is_over and len(service.log) == position and not service.ended:
                     service.changed.wait(self._deadline.remaining())
@@ -354,7 +354,7 @@ class FakeFollow(LogFollow):
             position += len(data)
             if service.instance.container_id != container:
                 container = service.instance.container_id
-                yield Changed(container, service.instance.restarts)
+                yield WriterChanged(container, service.instance.restarts)
             if data:
                 yield Lines(data)
             elif self._is_over:

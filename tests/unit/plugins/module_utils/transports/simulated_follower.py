@@ -14,11 +14,11 @@ from typing import Any
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import (
-    Changed,
     Ended,
     Gap,
     Lines,
     Opened,
+    WriterChanged,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.continuity import (
     LogContinuity,
@@ -37,7 +37,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.k
     StreamEnd,
     Wait,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.log_stream import StampedLog
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.log_stream import (
+    PodLogRequests,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.problem import (
     ApiProblem,
     NoBytes,
@@ -74,7 +76,7 @@ class SimulatedFollower:
         self.waits: list[float] = []
         self.events: list[Any] = []
         self.continuity = LogContinuity(instance, kubelet.time() - seconds, limits)
-        self._log = StampedLog(kubelet, Deadline(patience()))  # type: ignore[arg-type]
+        self._log = PodLogRequests(kubelet, Deadline(patience()))  # type: ignore[arg-type]
         self._stream: LogBody | None = None
         self._opening: LogBody | None = None
         self._parts: deque[bytes] = deque()
@@ -153,7 +155,7 @@ class SimulatedFollower:
 
     def take_step(self) -> None:
         step, reply = self.next_step, None
-        if isinstance(step, (Opened, Lines, Gap, Changed, Ended)):
+        if isinstance(step, (Opened, Lines, Gap, WriterChanged, Ended)):
             self.events.append(step)
         else:
             try:

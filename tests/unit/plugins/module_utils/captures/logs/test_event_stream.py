@@ -21,10 +21,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog impo
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import (
-    Changed,
     Ended,
     Gap,
     Lines,
+    WriterChanged,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
 from scripted import BUSY, FULL, WAITS, Cloud, Script
@@ -246,7 +246,7 @@ def test_a_restarted_container_begins_anew(cloud, watching):
     assert watch.next()["verdict"] == "busy"
     script.say(BUSY.format(pool="A", cycles=21))
     assert watch.next()["verdict"] == "stuck"
-    script.written.put(Changed("cid-2", 1))
+    script.written.put(WriterChanged("cid-2", 1))
     script.say(BUSY.format(pool="A", cycles=2))
     assert watch.next()["verdict"] == "busy"
 

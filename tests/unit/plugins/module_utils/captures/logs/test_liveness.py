@@ -174,7 +174,7 @@ class Watched:
         self.script.written.put(Opened(time.time() - 600))
         self.script.say(" hello", ago=ago)
         wait_until("the line", lambda: any(each.watcher.lines for each in self.watch._watched.values()))
-        self.script.present.set()
+        self.script.caught_up.set()
 
     def end(self):
         self.watch.stop()
@@ -260,7 +260,7 @@ def test_text_that_is_no_log_makes_it_unavailable(tmp_path):
     script = wait_until("the follower", lambda: cloud.follows.get(name))
     script.written.put(Lines(b"failed to try resolving symlinks in path x\n"))
     wait_until("the text", lambda: any(each.watcher.foreign for each in watch._watched.values()))
-    script.present.set()
+    script.caught_up.set()
     watch.stop()
     thread.join(patience())
     (row,) = reports[0].rows
@@ -302,7 +302,7 @@ def test_what_comes_back_within_seconds_is_watched(tmp_path, monkeypatch):
     thread.start()
     cloud.problems = []
     name = cloud.add("region").instance.name
-    wait_until("the follower", lambda: cloud.follows.get(name)).present.set()
+    wait_until("the follower", lambda: cloud.follows.get(name)).caught_up.set()
     watch.stop()
     thread.join(patience())
     assert reports[0].ended == "duration"

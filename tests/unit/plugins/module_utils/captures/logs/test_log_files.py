@@ -23,9 +23,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.log
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import (
-    Changed,
     Gap,
     Opened,
+    WriterChanged,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import VERDICTS
 from capturing import schema
@@ -70,7 +70,7 @@ def watch(folder: Path, *events) -> Left:
     for event in events:
         script.say(event) if isinstance(event, str) else script.written.put(event)
     wait_until("the reading of it all", script.written.empty)
-    script.present.set()
+    script.caught_up.set()
     watching.stop()
     thread.join(patience())
     (report,) = reports
@@ -87,7 +87,7 @@ CYCLES = [BUSY.format(pool=POOL, cycles=number) for number in (9, 10, 11)]
 CASES = {
     "healthy": ([since(600), "hello"], "quiet"),
     "unknown": ([since(600), "hello", Gap("stream_lost", "cut", time.time() - 60, None)], "gap"),
-    "busy": ([since(600), Changed("containerd://b", 1), WAITS.format(pool=POOL)], "starts"),
+    "busy": ([since(600), WriterChanged("containerd://b", 1), WAITS.format(pool=POOL)], "starts"),
     "stuck": ([since(600), *CYCLES], "cycles_grow"),
     "dropping": ([since(600), WAITS.format(pool=POOL), FULL.format(pool=POOL)], "tasks_lost"),
 }

@@ -345,7 +345,7 @@ def test_what_goes_and_what_comes_is_seen(transport, tmp_path):
 def test_what_was_not_read_to_the_end_is_not_called_healthy(transport, tmp_path, monkeypatch):
     region = transport.add("region")
     reached = property(lambda _self: threading.Event(), lambda _self, _event: None)
-    monkeypatch.setattr(FakeFollow, "present", reached, raising=False)
+    monkeypatch.setattr(FakeFollow, "caught_up", reached, raising=False)
     monkeypatch.setattr(logs, "LOOK_BACK_SECONDS", 0.1)
     watch = Watch(transport, tmp_path)
     watch.until_followed(region)

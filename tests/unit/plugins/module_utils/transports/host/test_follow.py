@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import NOT_READABLE, SKIPPED, Instance
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Changed, Gap, Lines
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap, Lines, WriterChanged
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.follow import (
     HostFollow,
     HostFollowLimits,
@@ -81,7 +81,7 @@ class Followed:
     @property
     def texts(self) -> list[str]:
         lines = b"".join(event.data for event in list(self.events) if isinstance(event, Lines)).decode().splitlines()
-        return [line.partition(" ")[2] if self.follower.stamped else line for line in lines]
+        return [line.partition(" ")[2] if self.follower.timestamped else line for line in lines]
 
     def of(self, kind: type) -> list:
         return [event for event in list(self.events) if isinstance(event, kind)]
@@ -188,12 +188,12 @@ def test_follows_restarted_container_in_the_same_file(docker, started):
     docker.say(*numbers(10, 20))
     followed.becomes(second)
     first.end()
-    wait_until("another process", lambda: followed.of(Changed))
+    wait_until("another process", lambda: followed.of(WriterChanged))
     docker.say(*numbers(20, 30))
     followed.until("line 29")
     followed.end()
     assert followed.texts == numbers(0, 30)
-    assert (followed.of(Changed), followed.of(Gap)) == ([Changed(f"docker://{NAME}", 1)], [])
+    assert (followed.of(WriterChanged), followed.of(Gap)) == ([WriterChanged(f"docker://{NAME}", 1)], [])
 
 
 def test_follows_restarted_process_in_the_same_file(tmp_path, started):
@@ -205,7 +205,7 @@ def test_follows_restarted_process_in_the_same_file(tmp_path, started):
         followed.until("line 9")
         followed.becomes(second)
         first.end()
-        wait_until("another process", lambda: followed.of(Changed))
+        wait_until("another process", lambda: followed.of(WriterChanged))
         file.write("".join(f"{text}\n" for text in numbers(10, 20)).encode())
         followed.until("line 19")
         followed.end()
@@ -238,7 +238,7 @@ def test_follows_journal_into_the_next_process(made_journal):
     for event in follower.events():
         if isinstance(event, Lines):
             data[len(changed)] += event.data
-        if isinstance(event, Changed):
+        if isinstance(event, WriterChanged):
             changed.append(event)
         assert not isinstance(event, Gap)
         if len(data[0]) > 2000:
@@ -246,7 +246,7 @@ def test_follows_journal_into_the_next_process(made_journal):
         if len(data[1]) > 2000:
             break
     follower.stop()
-    assert changed == [Changed("", 1)]
+    assert changed == [WriterChanged("", 1)]
     assert len(data[1]) > 2000
     for seen, service in zip(data, services, strict=True):
         assert made_journal.of(service).startswith(seen)
@@ -264,7 +264,7 @@ def test_ignores_journal_of_an_earlier_process_with_the_same_pid(made_journal):
     data, changed = b"", []
     for event in HostFollow(shown, 60, lambda _deadline: following, in_journal, Deadline(patience()), HURRIED).events():
         services[0].stop()
-        changed += [event] if isinstance(event, Changed) else []
+        changed += [event] if isinstance(event, WriterChanged) else []
         data += event.data if isinstance(event, Lines) and changed else b""
         if data:
             break
@@ -277,7 +277,7 @@ def test_ignores_journal_of_an_earlier_process_with_the_same_pid(made_journal):
 def test_reports_a_gap_when_journalctl_dies_and_repeats_nothing(made_journal):
     service = made_journal.start("region", "log_rate=50", ("--port", "0"))
     followed = Followed(types.SimpleNamespace(found=PROCFS.process(service.pid)), in_journal)
-    wait_until("the present", followed.follower.present.is_set)
+    wait_until("the present", followed.follower.caught_up.is_set)
     seen = len(followed.texts)
     wait_until("what is new", lambda: len(followed.texts) > seen)
     made_journal.kill_readers()

@@ -172,7 +172,7 @@ def test_transport_follows_prefixed_files(machine, by):
     opened, data = [], b""
     begun = time.time()
     with transport.follow_log(instance, 600, lambda _deadline: instance, deadline) as follower:
-        assert not follower.stamped
+        assert not follower.timestamped
         for event in follower.events():
             opened += [event] if isinstance(event, Opened) else []
             data += event.data if isinstance(event, Lines) else b""

@@ -20,11 +20,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import (
-    Changed,
     Ended,
     Gap,
     Lines,
     Opened,
+    WriterChanged,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.continuity_steps import (
     NORMAL_LIMITS,
@@ -226,7 +226,7 @@ def test_restart_loses_no_line(kubelet, follow):
     followed.until("line 29")
     followed.end()
     assert followed.texts == numbers(0, 30)
-    assert followed.of(Changed) == [Changed("containerd://2", 1)]
+    assert followed.of(WriterChanged) == [WriterChanged("containerd://2", 1)]
     assert not followed.of(Gap)
 
 
@@ -240,7 +240,7 @@ def test_reads_previous_container_that_ended_in_window_first(kubelet, follow):
     followed.until("line 19")
     followed.end()
     assert followed.texts == numbers(0, 20)
-    assert (followed.of(Changed), followed.of(Gap)) == ([Changed("containerd://2", 1)], [])
+    assert (followed.of(WriterChanged), followed.of(Gap)) == ([WriterChanged("containerd://2", 1)], [])
 
 
 def test_reports_gap_for_containers_between_lookups(kubelet, follow):
@@ -336,7 +336,7 @@ def test_tells_restart_before_first_stream_from_rotation(kubelet, follow, before
     followed.until("second")
     followed.end()
     assert followed.texts == ["first", "second"]
-    assert [event.restarts for event in followed.of(Changed)] == [1]
+    assert [event.restarts for event in followed.of(WriterChanged)] == [1]
     assert not followed.of(Gap)
 
 
@@ -345,7 +345,7 @@ def test_silent_new_container_is_no_gap(kubelet, follow):
     followed = follow()
     followed.until("first")
     followed.restart()
-    followed.await_true(lambda: followed.of(Changed))
+    followed.await_true(lambda: followed.of(WriterChanged))
     asked = len(kubelet.followed)
     followed.await_true(lambda: len(kubelet.followed) > asked + 1)
     kubelet.clock.advance(60)
@@ -379,7 +379,7 @@ def test_tells_restart_that_cluster_reports_late_from_rotation(followed):
     followed.until("second")
     followed.end()
     assert followed.texts == ["first", "second"]
-    assert (followed.of(Gap), followed.of(Changed)) == ([], [Changed("containerd://2", 1)])
+    assert (followed.of(Gap), followed.of(WriterChanged)) == ([], [WriterChanged("containerd://2", 1)])
 
 
 # Floods and silence

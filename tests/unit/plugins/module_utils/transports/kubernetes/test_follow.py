@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PodFollow on a thread: it performs the steps that LogContinuity asks for, and can be stopped at any time."""
+"""PodLogFollower on a thread: it performs the steps that LogContinuity asks for, and can be stopped at any time."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import STREAM_LOST, Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import (
-    Changed,
     Ended,
     Gap,
     Lines,
     Opened,
+    WriterChanged,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.continuity_steps import (
     FollowLimits,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.follow import PodFollow
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.follow import PodLogFollower
 from kubelet import Kubelet, SimulatedClock
 from simulated_follower import POD, second_of
 
@@ -44,7 +44,7 @@ class ThreadedFollower:
     def __init__(self, kubelet: Kubelet, seconds: float = 60) -> None:
         self.instance: Instance | Exception | None = POD
         self.events: list = []
-        self.follower = PodFollow(kubelet, POD, 60, self._look, Deadline(seconds), QUICK)
+        self.follower = PodLogFollower(kubelet, POD, 60, self._look, Deadline(seconds), QUICK)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -125,21 +125,21 @@ def test_reads_previous_log_after_restart(kubelet, follow):
     followed.until("second")
     followed.end()
     assert [line.partition(b" ")[2] for line in followed.text.splitlines()] == [b"first", b"last", b"second"]
-    assert (followed.of(Changed), followed.of(Gap)) == ([Changed("containerd://2", 1)], [])
+    assert (followed.of(WriterChanged), followed.of(Gap)) == ([WriterChanged("containerd://2", 1)], [])
     assert [query["previous"] for query in kubelet.asked if "previous" in query] == ["true"]
 
 
 def test_sets_present_after_existing_lines_were_taken(kubelet):
     kubelet.say("first")
-    follower = PodFollow(kubelet, POD, 60, lambda _deadline: POD, Deadline(patience()), QUICK)
+    follower = PodLogFollower(kubelet, POD, 60, lambda _deadline: POD, Deadline(patience()), QUICK)
     events = follower.events()
     assert isinstance(next(events), Opened)
     while not isinstance(next(events), Lines):
         pass
-    assert not follower.present.is_set()
+    assert not follower.caught_up.is_set()
     kubelet.say("second")
     next(events)
-    assert follower.present.is_set()
+    assert follower.caught_up.is_set()
     follower.stop()
     assert list(events) == []
 
@@ -166,7 +166,7 @@ def test_deadline_ends_blocked_read(kubelet, follow):
 
 def test_closes_stream_when_events_are_no_longer_taken(kubelet):
     kubelet.say("first")
-    follower = PodFollow(kubelet, POD, 60, lambda _deadline: POD, Deadline(patience()), QUICK)
+    follower = PodLogFollower(kubelet, POD, 60, lambda _deadline: POD, Deadline(patience()), QUICK)
     events = follower.events()
     while not isinstance(next(events), Lines):
         pass
@@ -204,6 +204,6 @@ def test_reports_outage_at_end(kubelet, follow):
 def test_counts_window_back_on_its_clock(kubelet):
     clock = SimulatedClock(2_000_000_000)
     kubelet.say("first", ago=5)
-    follower = PodFollow(kubelet, POD, 60, lambda _deadline: POD, Deadline(patience()), QUICK, clock)
+    follower = PodLogFollower(kubelet, POD, 60, lambda _deadline: POD, Deadline(patience()), QUICK, clock)
     opened = next(follower.events())
     assert opened.since == pytest.approx(2_000_000_000 - 60, abs=1)
