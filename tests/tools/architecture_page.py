@@ -115,7 +115,8 @@ def _holds(pattern: str) -> str:
 def _allowed(name: str, room: Room) -> str:
     """Return what the files of a room may import, without the modules of their own package."""
     own = name.rpartition("/")[0].replace("/", ".")
-    modules = {pattern.removesuffix(".*") for pattern in room.ours} - {own}
+    modules = {pattern.removesuffix(".*") for pattern in room.ours}
+    modules = {module for module in modules if not own or not f"{module}.".startswith(f"{own}.")}
     ours = [f"`{module}`" for module in sorted(modules) if module.rpartition(".")[0] not in modules]
     libraries = [f"`{library}`" for library in sorted(room.libraries)]
     lazily = [f"`{library}` (in functions)" for library in sorted(room.lazily)]
