@@ -60,7 +60,7 @@ ARGUMENTS = {"run": {"type": "str", "required": True}}
 
 
 def main() -> None:
-    """Wire options to the work, and its result to Ansible."""
+    """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=False)
     try:
         archives = pack_leftovers(module.params["run"])

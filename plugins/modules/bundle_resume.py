@@ -80,7 +80,7 @@ ARGUMENTS = {"output": {"type": "path", "required": True}, "id": {"type": "str",
 
 
 def main() -> None:
-    """Wire options to the work, and its result to Ansible."""
+    """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         run = resume_run(module.params["output"], module.params["id"])

@@ -196,7 +196,7 @@ NOTHING = {"folder": "", "archive": "", "counts": {}, "failure": "", "table": []
 
 
 def main() -> None:
-    """Wire options to the work, and its result to Ansible."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec=ARGUMENTS, supports_check_mode=True, required_if=[("redact", IDENTITY, ["identity_map"])]
     )
@@ -223,7 +223,7 @@ def main() -> None:
 
 
 def _where(sealed: SealedBundle) -> list[str]:
-    """Return the last lines for people."""
+    """Return the last lines of the table."""
     if not sealed.archive:
         return []
     return [*([""] if sealed.table else []), f"bundle: {sealed.archive}"]

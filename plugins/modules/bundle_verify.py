@@ -94,7 +94,7 @@ ARGUMENTS = {
 
 
 def main() -> None:
-    """Wire options to the work, and its result to Ansible."""
+    """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     found = verify(module.params["path"])
     result = {

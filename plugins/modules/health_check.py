@@ -341,7 +341,7 @@ _OF_FINDING = (
 
 
 def result(document: dict[str, Any], fail_on: str, max_listed: int, files: list[str]) -> dict[str, Any]:
-    """What the module returns of the document."""
+    """Return the keys of the result that come from the health document."""
     listed = document["findings"][: max(0, max_listed)]
     return {
         "changed": False,
@@ -365,7 +365,7 @@ def result(document: dict[str, Any], fail_on: str, max_listed: int, files: list[
 
 
 def main() -> None:
-    """Wire options to the work, and its result to Ansible."""
+    """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
     lacking = [library for has, library in ((HAS_JMESPATH, "jmespath"), (HAS_YAML, "PyYAML")) if not has]

@@ -291,7 +291,7 @@ CONNECTIONS = 200
 
 
 def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[str, Any]:
-    """The module's result for these options. ValueError and SetupError as the functions it calls; OSError of output."""
+    """Return the result for these options. Raises ValueError, SetupError, or OSError of the output folder."""
     on_hit = TriggerOptions(
         () if check_mode else tuple(dict.fromkeys(params["on_hit"])),
         **{name: params[name] for name in ("cooldown", "timeout", "concurrency", "node_concurrency")},
@@ -332,7 +332,7 @@ def _told(found: LogVerdict) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Wire options to the work, and its result to Ansible."""
+    """Run the module."""
     spec = argument_spec(SELECTION, TRANSPORT, FANOUT, PART, WATCH)
     module = capturing_module(AnsibleModule, spec)
     module.exit_json(**run_shown(module, run, module.params["duration"] + module.params["deadline"]))

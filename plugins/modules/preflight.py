@@ -88,7 +88,7 @@ ARGUMENTS = {
 
 
 def main() -> None:
-    """Wire options to the work, and its result to Ansible."""
+    """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     python = this_interpreter()
     lacking = missing(module.params["libraries"])

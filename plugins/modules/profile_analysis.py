@@ -292,7 +292,7 @@ ARGUMENTS = {
 
 
 def request(params: dict[str, Any], check_mode: bool) -> AnalysisRequest:
-    """What these options ask for; in check mode nothing is written. ValueError for a limit that is none."""
+    """Return the request of these options. It writes nothing in check mode. Raises ValueError for a limit."""
     if params["max_functions"] < 0 or params["max_frames"] < 1 or params["max_bytes"] < 1:
         raise ValueError("max_functions must be 0 or more, max_frames and max_bytes more than 0")
     return AnalysisRequest(
@@ -310,7 +310,7 @@ def request(params: dict[str, Any], check_mode: bool) -> AnalysisRequest:
 
 
 def main() -> None:
-    """Wire options to the work, and its result to Ansible."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec=ARGUMENTS, supports_check_mode=True, mutually_exclusive=[("output", "in_place")]
     )

@@ -301,7 +301,7 @@ WOULD = ("cluster", "namespace", "component", "instance", "capture", "status", "
 
 
 def options_of(params: dict[str, Any]) -> ProfileOptions:
-    """What to take. ValueError when an option makes no sense; OSError of the file."""
+    """Return the options of the capture. Raises ValueError for an option, or OSError of the file."""
     addresses = addresses_from(params["addresses"])
     if params["addresses_of"]:
         with open(params["addresses_of"], "rb") as stream:
@@ -311,7 +311,7 @@ def options_of(params: dict[str, Any]) -> ProfileOptions:
 
 
 def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[str, Any]:
-    """The module's result for these options. ValueError and SetupError as the functions it calls; OSError of files."""
+    """Return the result for these options. Raises ValueError, SetupError, or OSError of files."""
     options = options_of(params)
     would: list[dict[str, Any]] = []
     with open_access(params, params["deadline"], options.concurrency, progress) as access:
@@ -344,7 +344,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
 
 
 def main() -> None:
-    """Wire options to the work, and its result to Ansible."""
+    """Run the module."""
     spec = argument_spec(SELECTION, STATUS_TRANSPORT, KEYSTONE, FANOUT, PART, PROFILES)
     module = capturing_module(AnsibleModule, spec)
     module.exit_json(**run_shown(module, run, module.params["deadline"]))

@@ -175,7 +175,7 @@ DEADLINE = {"deadline": {"type": "float", "default": 60.0}}
 
 
 def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[str, Any]:
-    """The module's result for these options. ValueError and SetupError as the functions it calls."""
+    """Return the result for these options. Raises ValueError or SetupError."""
     del check_mode, progress
     selection = selection_of(params)
     transport = transport_of(params, connections=1)
@@ -195,7 +195,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
 
 
 def main() -> None:
-    """Wire options to the work, and its result to Ansible."""
+    """Run the module."""
     module = capturing_module(AnsibleModule, argument_spec(SELECTION, TRANSPORT, DEADLINE))
     module.exit_json(**run_shown(module, run, module.params["deadline"]))
 

@@ -253,7 +253,7 @@ ARGUMENTS = {
 
 
 def run(params: dict[str, Any]) -> dict[str, Any]:
-    """The module's result for these options. ValueError for a limit that is none."""
+    """Return the result for these options. Raises ValueError for a limit that is not valid."""
     if params["max_groups"] < 0 or params["max_bytes"] < 1:
         raise ValueError("max_groups must be 0 or more, and max_bytes more than 0")
     found = analyse(params["paths"], params["patterns"], params["max_bytes"], params["max_groups"] or None)
@@ -261,7 +261,7 @@ def run(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Wire options to the work, and its result to Ansible."""
+    """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         result = run(module.params)

@@ -185,7 +185,7 @@ WOULD = ("cluster", "namespace", "component", "instance", "status", "reason", "m
 
 
 def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[str, Any]:
-    """The module's result for these options. ValueError and SetupError as the functions it calls; OSError of output."""
+    """Return the result for these options. Raises ValueError, SetupError, or OSError of the output folder."""
     options = StackOptions(**{name: params[name] for name in StackOptions.__dataclass_fields__ if name in params})
     would: list[dict[str, Any]] = []
     with open_access(params, params["deadline"], options.concurrency, progress) as access:
@@ -214,7 +214,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
 
 
 def main() -> None:
-    """Wire options to the work, and its result to Ansible."""
+    """Run the module."""
     spec = argument_spec(SELECTION, TRANSPORT, FANOUT, PART, DUMP)
     module = capturing_module(AnsibleModule, spec)
     module.exit_json(**run_shown(module, run, module.params["deadline"]))

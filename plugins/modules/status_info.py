@@ -246,7 +246,7 @@ MAX_DOCUMENTS = {"auto": 50, "always": sys.maxsize, "never": 0}
 
 
 def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[str, Any]:
-    """The module's result for these options. ValueError and SetupError as the functions it calls; OSError of output."""
+    """Return the result for these options. Raises ValueError, SetupError, or OSError of the output folder."""
     options = StatusOptions(**{name: params[name] for name in StatusOptions.__dataclass_fields__ if name in params})
     most, documents = MAX_DOCUMENTS[params["return_documents"]], []
     with open_access(params, params["deadline"], options.concurrency, progress, everything=True) as access:
@@ -271,7 +271,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
 
 
 def main() -> None:
-    """Wire options to the work, and its result to Ansible."""
+    """Run the module."""
     spec = argument_spec(SELECTION, STATUS_TRANSPORT, KEYSTONE, FANOUT, PART, STATUS)
     module = capturing_module(AnsibleModule, spec)
     module.exit_json(**run_shown(module, run, module.params["deadline"]))
