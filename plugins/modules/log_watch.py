@@ -286,7 +286,7 @@ WATCH = {
     "on_hit": {"type": "list", "elements": "str", "choices": list(ACTIONS), "default": []},
     "cooldown": {"type": "float", "default": 300.0},
 }
-# Connections that are kept open for the next request: a log that is followed has one of its own for itself.
+# Connections kept open for the next request. Each followed log has a connection of its own in addition.
 CONNECTIONS = 200
 
 

@@ -92,7 +92,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     python = this_interpreter()
     lacking = missing(module.params["libraries"])
-    # The action plugin makes the sentences, of what is wrong elsewhere, too.
+    # The action plugin makes the sentences for this machine and for the others.
     module.exit_json(changed=False, msg=[], missing=lacking, python=python.path, managed=python.managed)
 
 
