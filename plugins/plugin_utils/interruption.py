@@ -57,7 +57,7 @@ def without_signals() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ending_with_parent() -> Iterator[None]:
+def ending_with_parent(look_seconds: float = LOOK_SECONDS) -> Iterator[None]:
     """End this worker, and what it runs, if the main process disappears during the block.
 
     Since release 2.19, workers of ansible-core have a session of their own, and survive when the main process is killed
@@ -66,7 +66,7 @@ def ending_with_parent() -> Iterator[None]:
     parent, ended = os.getppid(), threading.Event()
 
     def watch() -> None:
-        while not ended.wait(LOOK_SECONDS):
+        while not ended.wait(look_seconds):
             if os.getppid() != parent:
                 # Release 2.19 forwards the signal to the module. Otherwise the module notices its closed output.
                 os.kill(os.getpid(), signal.SIGTERM)

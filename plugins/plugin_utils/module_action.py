@@ -51,7 +51,7 @@ def reduced(result: Mapping[str, Any], keys: frozenset[str]) -> dict[str, Any]:
     return {key: value for key, value in result.items() if key in keys | COMMON_KEYS or key.startswith("_ansible_")}
 
 
-def as_result(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def as_result(run: Callable[[], dict[str, Any]], trusts_exceptions: bool = TRUSTS_EXCEPTIONS) -> dict[str, Any]:
     """Return the result of run, or the result that describes the exception of Ansible that ended it.
 
     Before release 2.19, ansible-core marks the texts of a returned result as data, but not the text of such an
@@ -62,11 +62,11 @@ def as_result(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return run()
     except AnsibleConnectionFailure as error:
-        if not TRUSTS_EXCEPTIONS:
+        if not trusts_exceptions:
             raise
         return {"unreachable": True, "changed": False, "msg": str(error)}
     except AnsibleActionFail as error:
-        if not TRUSTS_EXCEPTIONS:
+        if not trusts_exceptions:
             raise
         return {"failed": True, "changed": False, "msg": str(error)}
 

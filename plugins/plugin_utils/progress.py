@@ -18,7 +18,8 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,27 @@ def terminal_of(descriptor: int) -> int | None:
         return None
 
 
-# Read at import, because the strategy imports this before it forks, and workers of ansible-core have no terminal. If a
+def _show(text: str) -> None:
+    Display().display(text, stderr=True, screen_only=True)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Terminals of the main process, and the clock by which lines are shown.
+
+    stdout, stderr: device numbers, or None.
+    """
+
+    stdout: int | None
+    stderr: int | None
+    monotonic: Callable[[], float] = time.monotonic
+    event: Callable[[], threading.Event] = threading.Event
+    show: Callable[[str], None] = _show
+
+
+# Made at import, because the strategy imports this before it forks, and workers of ansible-core have no terminal. If a
 # worker imports it, it finds no terminal, and nothing is shown.
-STDOUT_TERMINAL, STDERR_TERMINAL = terminal_of(1), terminal_of(2)
+SCREEN = Screen(terminal_of(1), terminal_of(2))
 
 
 def may_show(stdout: int | None, stderr: int | None, callback: str, arguments: Mapping[str, Any]) -> bool:
@@ -145,15 +164,17 @@ def file_for_module() -> Iterator[Path]:
 class ProgressAction(ModuleAction):
     """Run a module and show its progress."""
 
+    screen = SCREEN
+
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result unchanged."""
         task_vars = task_vars or {}
         every = self._interval(task_vars)
         callback = constants.DEFAULT_STDOUT_CALLBACK
-        seen = may_show(STDOUT_TERMINAL, STDERR_TERMINAL, callback, context.CLIARGS)
+        seen = may_show(self.screen.stdout, self.screen.stderr, callback, context.CLIARGS)
         if not every or not seen or self._task.async_val:
             return self._run_module(tmp, task_vars)
-        ended = threading.Event()
+        ended = self.screen.event()
         with file_for_module() as path:
             thread = threading.Thread(target=self._show, args=(path, task_vars, every, ended), daemon=True)
             with without_signals():
@@ -190,8 +211,7 @@ class ProgressAction(ModuleAction):
         module = self._task.action.rpartition(".")[2]
         hosts = list(task_vars.get("ansible_play_batch", []))
         wait, every = turns(host, hosts, context.CLIARGS.get("forks") or constants.DEFAULT_FORKS, every)
-        begun = time.monotonic()
+        begun = self.screen.monotonic()
         while not ended.wait(wait):
-            shown = line(host, module, time.monotonic() - begun, read_document(path))
-            Display().display(shown, stderr=True, screen_only=True)
+            self.screen.show(line(host, module, self.screen.monotonic() - begun, read_document(path)))
             wait = every

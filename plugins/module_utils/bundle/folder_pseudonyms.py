@@ -14,6 +14,7 @@ from typing import Any, Iterable, Mapping, Sequence
 from ..model import LedgerRow
 from ..redact.identity_finder import IdentityFinder
 from ..redact.identity_words import CLUSTER, HOST, NAMESPACE, POD, is_component
+from ..redact.limits import LIMITS, RedactionLimits
 from ..redact.pseudonym_table import PseudonymTable
 from ..redact.pseudonymizer import Pseudonymizer
 from ..redact.redactor import RedactionError, Redactor, texts_of
@@ -39,7 +40,7 @@ def replace_identities(
 
     run: its id stays, because the user has chosen it. looked: result of the redaction, which is updated.
     """
-    identities = FolderPseudonymizer(folder, rows, run, tokens)
+    identities = FolderPseudonymizer(folder, rows, run, tokens, redactor.limits)
     identities.replace_in_files(looked)
     rows = looked.rows(rows, redactor)
     hidden = identities.rows(rows)
@@ -55,9 +56,16 @@ class FolderPseudonymizer:
     folder: of the bundle. tokens: table of the identity map, which gets new entries.
     """
 
-    def __init__(self, folder: str, rows: Sequence[LedgerRow], run: dict[str, Any], tokens: PseudonymTable) -> None:
+    def __init__(
+        self,
+        folder: str,
+        rows: Sequence[LedgerRow],
+        run: dict[str, Any],
+        tokens: PseudonymTable,
+        limits: RedactionLimits = LIMITS,
+    ) -> None:
         self._folder = folder
-        gatherer = IdentityFinder(tokens)
+        gatherer = IdentityFinder(tokens, limits)
         for entry in rows:
             if _is_process(entry.component, entry.instance):
                 gatherer.stays(entry.instance)
@@ -70,7 +78,7 @@ class FolderPseudonymizer:
             gatherer.text(path.encode())
             for piece in texts_of(data):
                 gatherer.text(piece)
-        self._pseudonyms = Pseudonymizer(tokens, gatherer)
+        self._pseudonyms = Pseudonymizer(tokens, gatherer, limits)
         self._paths: dict[str, str] = {}
 
     def replace_in_files(self, looked: RedactionResult) -> None:

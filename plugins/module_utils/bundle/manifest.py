@@ -124,14 +124,17 @@ def _files_of(path: str) -> Iterator[tuple[str, IO[bytes]]]:
         yield name.partition("/")[2], cast("IO[bytes]", content)
 
 
-def verify(bundle: str) -> Verification:
-    """Verify a sealed bundle, folder or archive, against its own manifest and ledger. Never raises for a bad bundle."""
+def verify(bundle: str, most_kept: int = MOST_KEPT) -> Verification:
+    """Verify a sealed bundle, folder or archive, against its own manifest and ledger. Never raises for a bad bundle.
+
+    most_kept: maximum bytes of a manifest or ledger.
+    """
     result = Verification()
     try:
         if os.path.isdir(bundle):
-            present, kept = _read(folder_files(bundle))
+            present, kept = _read(folder_files(bundle), most_kept)
         else:
-            present, kept = _read(_files_of(bundle))
+            present, kept = _read(_files_of(bundle), most_kept)
         result.files = len(present)
         if MANIFEST not in kept:
             result.problems.append(f"the bundle has no {MANIFEST}")
@@ -143,13 +146,15 @@ def verify(bundle: str) -> Verification:
     return result
 
 
-def _read(files: Iterator[tuple[str, IO[bytes]]]) -> tuple[dict[str, Measure], dict[str, bytes]]:
+def _read(
+    files: Iterator[tuple[str, IO[bytes]]], most_kept: int = MOST_KEPT
+) -> tuple[dict[str, Measure], dict[str, bytes]]:
     """Return size and SHA-256 of each file but the manifest, and the bytes of manifest and ledger."""
     present: dict[str, Measure] = {}
     kept: dict[str, bytes] = {}
     for path, stream in files:
         if path in (MANIFEST, LEDGER):
-            kept[path] = read_at_most(stream, MOST_KEPT, path)
+            kept[path] = read_at_most(stream, most_kept, path)
         if path != MANIFEST:
             present[path] = _measure(io.BytesIO(kept[path]) if path in kept else stream)
     return present, kept

@@ -15,14 +15,13 @@ from typing import Iterator, Sequence
 
 from .identity_forms import ASSIGNED, DIVIDER, is_escaped, named_in_words, unescaped, words_of
 from .identity_words import DNS, HOST, ID, USER, is_of_every_cloud, kind_of_field
+from .limits import LIMITS, RedactionLimits
 from .pseudonym_table import PseudonymTable
 
 # Shorter names occur in too many other texts; RFC 1035 allows no longer ones.
 SHORTEST, LONGEST = 3, 253
 # Maximum words of a quoted name, names in a list, and levels of nested URL escapes.
 MAX_WORDS, MAX_LISTED, MAX_DEPTH = 16, 10_000, 2
-# Bytes that are split into words at a time.
-WINDOW = 4 << 20
 # Maximum number of words remembered as seen: some hundred MB.
 MAX_SEEN = 2_000_000
 # Maximum distance by which a window ends early, at the end of a line.
@@ -44,11 +43,11 @@ _SENTENCE = frozenset(
 _ASSIGNS = (b"=", b":", b"=>", b":=", b"==")
 
 
-def windows(data: bytes) -> Iterator[bytes]:
-    """Split text into pieces that end with a line, or at least between two words, if possible."""
+def windows(data: bytes, size: int) -> Iterator[bytes]:
+    """Split text into pieces of about this size that end with a line, or at least between two words, if possible."""
     start = 0
     while start < len(data):
-        end = start + WINDOW
+        end = start + size
         if end < len(data):
             low = max(start + 1, end - _BACK)
             end = next((at + 1 for at in (data.rfind(sign, low, end) for sign in (b"\n", b",", b" ")) if at >= 0), end)
@@ -62,8 +61,9 @@ class IdentityFinder:
     tokens: table whose tokens are not names.
     """
 
-    def __init__(self, tokens: PseudonymTable) -> None:
+    def __init__(self, tokens: PseudonymTable, limits: RedactionLimits = LIMITS) -> None:
         self._tokens = tokens
+        self._window = limits.window
         self._seen: set[bytes] = set()
         self._stay: set[bytes] = set()
         # Name -> its kind, and the prefix of its token. The first occurrence counts.
@@ -89,7 +89,7 @@ class IdentityFinder:
 
     def text(self, data: bytes, depth: int = 0) -> None:
         """Add the names in text of any notation."""
-        for window in windows(data):
+        for window in windows(data, self._window):
             unique = dict.fromkeys(words_of(window))
             new = [word for word in unique if word not in self._seen]
             if len(self._seen) > MAX_SEEN:

@@ -37,12 +37,13 @@ from .identity_forms import (
     short_forms,
     unescaped,
 )
+from .limits import LIMITS, RedactionLimits
 from .pseudonym_table import PseudonymTable, kind_of_token
-from .redactor import GZIP, OVERLAP, PROFILE, RedactionError, content_of
+from .redactor import GZIP, PROFILE, RedactionError, content_of
 from .text_encodings import changed, is_encoded
 
-# Size limit of the memory of examined words, in bytes, and overhead of each word.
-MAX_REMEMBERED, _OVERHEAD = 256 << 20, 100
+# Bytes of memory that each examined word takes besides its own.
+_OVERHEAD = 100
 _BINARY = (".der", ".out")
 _ATOM = re.compile(BEGINS + rb"(?=([0-9a-z\x80-\xff]+))")
 _ATOMS = re.compile(rb"[0-9a-z\x80-\xff]+")
@@ -62,7 +63,8 @@ class Pseudonymizer:
     found: the names; identities with a form of their own are found without it. counts: replacements of each kind.
     """
 
-    def __init__(self, tokens: PseudonymTable, found: IdentityFinder) -> None:
+    def __init__(self, tokens: PseudonymTable, found: IdentityFinder, limits: RedactionLimits = LIMITS) -> None:
+        self._limits = limits
         self.counts: Counter[str] = Counter()
         self._tokens = tokens
         # Short names, which are replaced only in fields and path components of their own.
@@ -149,7 +151,7 @@ class Pseudonymizer:
             raise RedactionError(f"{type(error).__name__}: {error}") from error
 
     def _packed(self, data: bytes, name: str) -> bytes:
-        content = content_of(data)
+        content = content_of(data, self._limits)
         if content is None and is_encoded(next(unpacked(data), b"")):
             raise RedactionError("it contains text in another encoding that is too large to be searched")
         if content is None:
@@ -195,7 +197,7 @@ class Pseudonymizer:
                         done = end
                 place = end
             size += len(piece)
-            before = window[-OVERLAP:]
+            before = window[-self._limits.overlap :]
 
     def _unusual_in(self, window: bytes, start: int) -> Iterator[Patch]:
         lower = window.lower() if self._unusual else b""
@@ -223,7 +225,7 @@ class Pseudonymizer:
         return None
 
     def _text(self, data: bytes, depth: int = 0) -> bytes:
-        made = [self._window(window, depth) for window in windows(data)]
+        made = [self._window(window, depth) for window in windows(data, self._limits.window)]
         return b"".join(made)
 
     def _window(self, data: bytes, depth: int) -> bytes:
@@ -250,7 +252,7 @@ class Pseudonymizer:
         """Examine the chunks that are new; return all distinct ones."""
         unique = set(chunks)
         # Not inside a nested word: the results for the surrounding words are still needed.
-        if self._remembered > MAX_REMEMBERED and not depth:
+        if self._remembered > self._limits.remembered and not depth:
             self._forget()
         for chunk in unique - self._seen:
             pieces = DIVIDER.split(chunk)

@@ -18,6 +18,7 @@ from typing import Any, Iterable, Iterator, Tuple
 
 from . import sent_credentials, text_encodings
 from .binary_formats import Patch, only_texts, packed_anew, printable, repacked, texts_of_profile, unpacked
+from .limits import LIMITS, RedactionLimits
 from .secret_fields import Span, is_secret_name, named_secrets
 from .secret_rules import OWN_RULES, TOKEN_LENGTH, TOKEN_RULES, SecretRule
 
@@ -30,10 +31,6 @@ KNOWN_LENGTH, KNOWN_WORD_LENGTH = 6, 12
 # The first bytes of a known secret are redacted as well, because a peer may truncate a text inside the secret.
 KNOWN_BEGINNING = 16
 GZIP = b"\x1f\x8b"
-# Bytes that are searched at a time, and bytes before them that are searched again: no secret is longer.
-WINDOW, OVERLAP = 4 << 20, 64 << 10
-# Decompressed data is held as a whole up to the first limit, and searched up to the second.
-WHOLE, MAX_UNPACKED = 64 << 20, 1 << 30
 # Above this number, searching the words takes as long as trying the rule everywhere.
 WORDS_AT_A_TIME = 20
 _BINARY = (".gz", ".der", ".out")
@@ -67,10 +64,11 @@ class Redactor:
     level: one of LEVELS. known: credentials of the run itself, which are redacted everywhere and at every level.
     """
 
-    def __init__(self, level: str = SECRETS, known: Iterable[str] = ()) -> None:
+    def __init__(self, level: str = SECRETS, known: Iterable[str] = (), limits: RedactionLimits = LIMITS) -> None:
         if level not in LEVELS:
             raise ValueError(f"'{level}' is not one of {', '.join(LEVELS)}")
         self.level = level
+        self.limits = limits
         self._given = {word.encode() for word in known}
 
     @property
@@ -170,7 +168,7 @@ class Redactor:
 
         A damaged stream is searched up to the damage; no reader gets beyond it.
         """
-        content = content_of(data)
+        content = content_of(data, self.limits)
         if content is None and text_encodings.is_encoded(next(unpacked(data), b"")):
             raise RedactionError("it contains text in another encoding that is too large to be searched")
         made = text_encodings.changed(content, lambda text: self._replaced(text, is_json=False)) if content else None
@@ -192,7 +190,7 @@ class Redactor:
             window = before + piece
             yield from _moved(self._spans_of_window(printable(window), False, is_binary=True), size - len(before))
             size += len(piece)
-            before = window[-OVERLAP:]
+            before = window[-self.limits.overlap :]
 
     def _masked(self, data: bytes) -> bytes:
         """Redact binary data without changing any length."""
@@ -213,9 +211,10 @@ class Redactor:
 
     def _spans(self, data: bytes, is_json: bool) -> Iterator[Span]:
         """Yield all secrets. A long text is searched in overlapping windows to limit memory."""
-        for start in range(0, len(data), WINDOW):
-            low = max(0, start - OVERLAP)
-            window = data[low : start + WINDOW] if len(data) > WINDOW else data
+        size = self.limits.window
+        for start in range(0, len(data), size):
+            low = max(0, start - self.limits.overlap)
+            window = data[low : start + size] if len(data) > size else data
             yield from _moved(self._spans_of_window(window, is_json, is_binary=False), low)
 
     def _spans_of_window(self, data: bytes, is_json: bool, is_binary: bool) -> Iterator[Span]:
@@ -273,16 +272,16 @@ def _is_of_one_shape(one: Any, other: Any) -> bool:
     return not isinstance(other, (dict, list))
 
 
-def content_of(data: bytes) -> bytes | None:
+def content_of(data: bytes, limits: RedactionLimits = LIMITS) -> bytes | None:
     """Decompress a gzip stream. None: too large to be held as a whole. RedactionError: above the limit."""
     size = 0
     pieces: list[bytes] = []
     for piece in unpacked(data):
         size += len(piece)
-        pieces = [*pieces, piece] if size <= WHOLE else []
-        if size > MAX_UNPACKED:
-            raise RedactionError(f"it decompresses to more than {MAX_UNPACKED} bytes")
-    return b"".join(pieces) if size <= WHOLE else None
+        pieces = [*pieces, piece] if size <= limits.whole else []
+        if size > limits.unpacked:
+            raise RedactionError(f"it decompresses to more than {limits.unpacked} bytes")
+    return b"".join(pieces) if size <= limits.whole else None
 
 
 def texts_of(data: bytes) -> Iterator[bytes]:

@@ -17,10 +17,6 @@ from ..json_values import BadValue, Fields, json_object, text_of
 from ..reasons import Reason, Verdict, said, verdict
 from ..text import clean
 
-# A real region has 2,221 paths and 32 pools.
-MAX_PATHS = 20_000
-MAX_KEPT_PATHS = 2_000
-MAX_WORKERS = 1_000
 CLASSES = ("2xx", "4xx", "5xx")
 
 # Written as "<branch>(<commit><yymmddhh>)" by yunion.io/x/pkg/util/version, GetShortString().
@@ -34,6 +30,21 @@ _BY_STATUS = {
 
 
 @dataclass(frozen=True)
+class StatusLimits:
+    """Upper bounds for the entries of a document. A real region has 2,221 paths and 32 pools.
+
+    paths: paths that are read. kept_paths: paths with requests in the document. workers: pools in the document.
+    """
+
+    paths: int = 20_000
+    kept_paths: int = 2_000
+    workers: int = 1_000
+
+
+LIMITS = StatusLimits()
+
+
+@dataclass(frozen=True)
 class StatusReading:
     """Verdict on one response, and its document if it has one."""
 
@@ -41,7 +52,14 @@ class StatusReading:
     document: dict[str, Any] | None = None
 
 
-def parse_response(endpoint: str, status: int, headers: dict[str, str], body: bytes, cut_by: str = "") -> StatusReading:
+def parse_response(
+    endpoint: str,
+    status: int,
+    headers: dict[str, str],
+    body: bytes,
+    cut_by: str = "",
+    limits: StatusLimits = LIMITS,
+) -> StatusReading:
     """Parse one response.
 
     cut_by: why the body is incomplete ("size", "time", "end"), or "".
@@ -52,7 +70,7 @@ def parse_response(endpoint: str, status: int, headers: dict[str, str], body: by
     if cut_by:
         return StatusReading(truncated_verdict(cut_by, len(body)))
     try:
-        document = _PARSERS[endpoint](body)
+        document = _PARSERS[endpoint](body, limits)
     except BadValue as error:
         return StatusReading(verdict(Reason.NOT_JSON, str(error)))
     return StatusReading(verdict(Reason.RECORDED, _worth_saying(document)), document)
@@ -98,13 +116,12 @@ def _worth_saying(document: dict[str, Any]) -> str:
     return ""
 
 
-def _ping(body: bytes) -> dict[str, Any]:
+def _ping(_body: bytes, _limits: StatusLimits) -> dict[str, Any]:
     # Any successful response counts, because services answer with different texts.
-    del body
     return {"answered": True}
 
 
-def _version(body: bytes) -> dict[str, Any]:
+def _version(body: bytes, _limits: StatusLimits) -> dict[str, Any]:
     """Parse a line such as release/4.0(2de295222d26082106). A line of another form is kept unparsed."""
     text = text_of(body).strip()
     if not text or len(text) > 200 or text != clean(text) or text[0] in "<{":
@@ -125,18 +142,18 @@ def _hits(fields: Fields) -> dict[str, Any]:
 _IDLE = (0, 0, 0)
 
 
-def _stats(body: bytes) -> dict[str, Any]:
+def _stats(body: bytes, limits: StatusLimits) -> dict[str, Any]:
     """Parse the totals since start. Only paths with requests are kept; most paths are never requested."""
     fields = Fields(json_object(body), "the document")
     entries = fields.items("paths")
     # Paths without requests need no checks. There are thousands of them, so they are skipped here for speed.
     used = [
         number
-        for number, entry in enumerate(entries[:MAX_PATHS])
+        for number, entry in enumerate(entries[: limits.paths])
         if not isinstance(entry, dict) or (entry.get("hit.2XX"), entry.get("hit.4XX"), entry.get("hit.5XX")) != _IDLE
     ]
-    kept = [_path(Fields(entries[number], f"paths[{number}]")) for number in used[:MAX_KEPT_PATHS]]
-    left_out = len(used) - len(kept) + max(0, len(entries) - MAX_PATHS)
+    kept = [_path(Fields(entries[number], f"paths[{number}]")) for number in used[: limits.kept_paths]]
+    left_out = len(used) - len(kept) + max(0, len(entries) - limits.paths)
     document = {**_hits(fields), "paths": kept, "paths_total": len(entries)}
     return {**document, "paths_left_out": left_out} if left_out else document
 
@@ -145,9 +162,9 @@ def _path(fields: Fields) -> dict[str, Any]:
     return {"method": fields.text("method"), "path": fields.text("path"), "name": fields.text("name"), **_hits(fields)}
 
 
-def _worker_stats(body: bytes) -> dict[str, Any]:
+def _worker_stats(body: bytes, limits: StatusLimits) -> dict[str, Any]:
     entries = Fields(json_object(body), "the document").items("workers")
-    workers = [_worker(Fields(entry, f"workers[{number}]")) for number, entry in enumerate(entries[:MAX_WORKERS])]
+    workers = [_worker(Fields(entry, f"workers[{number}]")) for number, entry in enumerate(entries[: limits.workers])]
     left_out = len(entries) - len(workers)
     return {"workers": workers, "workers_left_out": left_out} if left_out else {"workers": workers}
 
@@ -170,7 +187,7 @@ def _worker(fields: Fields) -> dict[str, Any]:
 _OPTIONAL_DB = ("max_idle_closed", "max_idle_time_closed", "max_lifetime_closed")
 
 
-def _db_stats(body: bytes) -> dict[str, Any]:
+def _db_stats(body: bytes, _limits: StatusLimits) -> dict[str, Any]:
     """Parse the statistics of one database, or none if the service has no such database. wait_duration is in ns."""
     data = json_object(body)
     if data.get("db_stats", {}) == {}:
@@ -192,7 +209,7 @@ _PROCESS: tuple[tuple[str, str, Callable[[Fields, str], Any]], ...] = (
 )
 
 
-def _process_stats(body: bytes) -> dict[str, Any]:
+def _process_stats(body: bytes, _limits: StatusLimits) -> dict[str, Any]:
     """Parse process statistics. cpu_percent: average since start. memory_percent: resident part of the machine's."""
     fields = Fields(json_object(body), "the document").inner("process_stats")
     found = {name: read_field(fields, key) for key, name, read_field in _PROCESS if key in fields}
@@ -201,7 +218,7 @@ def _process_stats(body: bytes) -> dict[str, Any]:
     return found
 
 
-_PARSERS: dict[str, Callable[[bytes], dict[str, Any]]] = {
+_PARSERS: dict[str, Callable[[bytes, StatusLimits], dict[str, Any]]] = {
     "ping": _ping,
     "version": _version,
     "stats": _stats,

@@ -29,7 +29,7 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
-    def show(self, text: str, **_options: object) -> None:
+    def show(self, text: str) -> None:
         self.lines.append(text)
         if len(self.lines) == LINES:
             self.enough.set()
@@ -48,22 +48,16 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch) -> Clock:
-    """A clock in place of the real one, and a terminal that a person reads."""
-    clock = Clock()
-    monkeypatch.setattr(progress, "time", clock)
-    monkeypatch.setattr(progress, "threading", SimpleNamespace(Event=clock.event, Thread=threading.Thread))
-    monkeypatch.setattr(progress, "Display", lambda: SimpleNamespace(display=clock.show))
-    monkeypatch.setattr(progress, "STDOUT_TERMINAL", TERMINAL)
-    monkeypatch.setattr(progress, "STDERR_TERMINAL", TERMINAL)
-    return clock
+def clock() -> Clock:
+    return Clock()
 
 
 class Action(progress.ProgressAction):
-    """The action of a status_info whose module runs as `module` says."""
+    """Action of a status_info whose module is the function `module`, with a terminal that a person reads."""
 
-    def __init__(self, module) -> None:
+    def __init__(self, module, clock) -> None:
         self.module = module
+        self.screen = progress.Screen(TERMINAL, TERMINAL, clock.monotonic, clock.event, clock.show)
         self._task = SimpleNamespace(action="cloudpods.diagnostics.status_info", async_val=0)
         self._templar = SimpleNamespace(template=lambda value: value)
 
@@ -77,7 +71,7 @@ def test_a_line_every_ten_seconds_without_any_configuration(clock):
         return {"changed": False}
 
     before = threading.active_count()
-    assert Action(module).run(task_vars={"inventory_hostname": "cluster-a"}) == {"changed": False}
+    assert Action(module, clock).run(task_vars={"inventory_hostname": "cluster-a"}) == {"changed": False}
     assert threading.active_count() == before
     assert clock.lines == [f"cluster-a  status_info  {seconds} s" for seconds in (10, 20, 30)]
 
@@ -89,14 +83,14 @@ def test_no_line_after_a_module_that_fails(clock):
 
     before = threading.active_count()
     with pytest.raises(AnsibleActionFail):
-        Action(module).run(task_vars={progress.EVERY_VARIABLE: 2.5})
+        Action(module, clock).run(task_vars={progress.EVERY_VARIABLE: 2.5})
     assert threading.active_count() == before
     assert [line.split()[-2] for line in clock.lines] == ["2", "5", "8"]
 
 
 @pytest.mark.parametrize("seconds", [0, "0"])
 def test_no_line_where_they_are_switched_off(clock, seconds):
-    assert Action(dict).run(task_vars={progress.EVERY_VARIABLE: seconds}) == {}
+    assert Action(dict, clock).run(task_vars={progress.EVERY_VARIABLE: seconds}) == {}
     assert clock.now == 1000.0
 
 
@@ -106,12 +100,12 @@ def test_an_empty_interval_is_the_default(clock, seconds):
         assert clock.enough.wait(patience())
         return {"changed": False}
 
-    assert Action(module).run(task_vars={progress.EVERY_VARIABLE: seconds}) == {"changed": False}
+    assert Action(module, clock).run(task_vars={progress.EVERY_VARIABLE: seconds}) == {"changed": False}
     assert [line.split()[-2] for line in clock.lines] == ["10", "20", "30"]
 
 
 @pytest.mark.parametrize("seconds", ["often", [], -1, "inf", "nan"])
-def test_an_interval_that_is_none_is_named(seconds):
+def test_an_interval_that_is_none_is_named(clock, seconds):
     with pytest.raises(AnsibleActionFail) as failed:
-        Action(dict).run(task_vars={progress.EVERY_VARIABLE: seconds})
+        Action(dict, clock).run(task_vars={progress.EVERY_VARIABLE: seconds})
     assert f"cloudpods_progress_seconds has to be a number of seconds, or 0, not {seconds!r}" in str(failed.value)

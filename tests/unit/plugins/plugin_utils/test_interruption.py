@@ -68,9 +68,8 @@ def test_a_worker_ends_when_its_main_process_is_killed():
 
 
 def test_a_worker_whose_main_process_lives_goes_on(monkeypatch):
-    monkeypatch.setattr(interruption, "LOOK_SECONDS", 0.01)
     looked = []
     monkeypatch.setattr(os, "getppid", lambda: looked.append(1) or 4711)
     monkeypatch.setattr(os, "kill", lambda *_given: looked.clear())
-    with interruption.ending_with_parent():
+    with interruption.ending_with_parent(look_seconds=0.01):
         wait_until("some looks", lambda: len(looked) > 10)

@@ -24,7 +24,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store, json_bytes
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import redactor as redactor_module
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.limits import RedactionLimits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import Redactor
 
 INSTANCE = Instance(
     cluster="initrode-cloud-9", component="region", name="acme-region-7d9c5b6f4-q2q4z", node="kvm-node-31",
@@ -74,10 +75,10 @@ def part(folder, artifacts, instance=INSTANCE, said=""):
     return store.root
 
 
-def sealed(folder, artifacts, map_path, name="run", **more):
+def sealed(folder, artifacts, map_path, name="run", redactor=None, **more):
     given_parts = [part(folder / f"part-{name}", artifacts, said=more.get("said", LOG.decode()))]
     return seal_bundle(str(folder / name), given_parts, more.get("absent", []), more.get("run", {}),
-                       more.get("reports", []), identity_map=str(map_path))  # fmt: skip
+                       more.get("reports", []), redactor, identity_map=str(map_path))  # fmt: skip
 
 
 def contents(archive):
@@ -278,10 +279,9 @@ def test_no_two_files_get_the_same_path(tmp_path, names):
     assert verify(made.archive).intact
 
 
-def test_what_cannot_be_looked_through_is_not_sealed_and_its_row_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(redactor_module, "MAX_UNPACKED", 1 << 20)
+def test_what_cannot_be_looked_through_is_not_sealed_and_its_row_says_so(tmp_path):
     artifacts = {"cpu.pb.gz": gzip.compress(bytes(4 << 20)), "heap.pb.gz": gzip.compress(b"x")}
-    made = sealed(tmp_path, artifacts, tmp_path / "map")
+    made = sealed(tmp_path, artifacts, tmp_path / "map", redactor=Redactor(limits=RedactionLimits(unpacked=1 << 20)))
     rows = {entry.capture: (entry.status, entry.reason, entry.path) for entry in made.rows}
     assert rows["cpu.pb.gz"] == ("failed", "not_redacted", "")
     assert rows["heap.pb.gz"][2]

@@ -17,7 +17,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store, json_bytes, ledger_bytes
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import redactor as redactor_module
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.limits import RedactionLimits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import NONE, Redactor
 
 INSTANCE = Instance(cluster="c", component="region", name="region-1")
@@ -131,16 +131,16 @@ def test_with_the_level_none_everything_stays_and_the_manifest_says_so(tmp_path)
 
 
 @pytest.mark.parametrize("where", ["node", "controller"])
-def test_what_cannot_be_looked_through_is_not_kept_and_its_row_says_so(tmp_path, monkeypatch, where):
+def test_what_cannot_be_looked_through_is_not_kept_and_its_row_says_so(tmp_path, where):
     bomb = gzip.compress(bytes(4 << 20))
-    store = Store(str(tmp_path / "part"), Redactor() if where == "node" else Redactor(NONE))
-    monkeypatch.setattr(redactor_module, "MAX_UNPACKED", 1 << 20)
+    redactor = Redactor(limits=RedactionLimits(unpacked=1 << 20))
+    store = Store(str(tmp_path / "part"), redactor if where == "node" else Redactor(NONE))
     artifact = store.keep(INSTANCE.folders, "cpu.pb.gz", bomb)
     other = store.keep(INSTANCE.folders, "heap.pb.gz", gzip.compress(b"x"))
     rows = [row(INSTANCE, "profile:cpu", verdict(Reason.PROFILE_WHOLE), 1, artifact)]
     rows.append(row(INSTANCE, "profile:heap", verdict(Reason.PROFILE_WHOLE), 1, other))
     store.finish(rows)
-    sealed = seal_bundle(str(tmp_path / "run"), [store.root], [], {})
+    sealed = seal_bundle(str(tmp_path / "run"), [store.root], [], {}, redactor=redactor)
     kept = {entry.capture: (entry.status, entry.reason, entry.path) for entry in sealed.rows}
     assert kept["profile:cpu"] == ("failed", "not_redacted", "")
     assert kept["profile:heap"] == ("complete", "profile_whole", other.path)

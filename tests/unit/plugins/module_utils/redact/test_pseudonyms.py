@@ -14,11 +14,9 @@ import pprofs
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import ProfileLimits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_reader import read
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import identity_finder
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import pseudonymizer as pseudonymizer_module
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import redactor as redactor_module
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.identity_finder import IdentityFinder
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.identity_words import HOST, POD
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.limits import RedactionLimits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.pseudonym_table import (
     PseudonymTable,
     parse_table,
@@ -36,15 +34,15 @@ CORPUS = sorted((UNIT / "plugins/module_utils/stacks/corpus").glob("go*/*.txt"))
 LINE = "[info 2026-01-02 03:04:05 appsrv.(*Application).ServeHTTP(appsrv.go:300)] 200 0b1c2d3e GET /servers 1ms\n"
 
 
-def replaced(data, tokens=None, stated=(), name="x.log"):
+def replaced(data, tokens=None, stated=(), name="x.log", **limits):
     """What becomes of a text or of bytes, and how often something of each kind was replaced."""
     tokens = tokens or PseudonymTable()
-    gatherer = IdentityFinder(tokens)
+    gatherer = IdentityFinder(tokens, RedactionLimits(**limits))
     for word, kind in stated:
         gatherer.stated(word, kind)
     content = data.encode() if isinstance(data, str) else data
     gatherer.text(gzip.decompress(content) if name.endswith(".gz") else content)
-    pseudonymizer = Pseudonymizer(tokens, gatherer)
+    pseudonymizer = Pseudonymizer(tokens, gatherer, RedactionLimits(**limits))
     made = pseudonymizer.data(content, name)
     return (made.decode() if isinstance(data, str) else made), pseudonymizer.counts
 
@@ -199,8 +197,7 @@ def test_a_packed_log_is_looked_through():
 
 
 @pytest.mark.parametrize("name", ["cpu.pb.gz", "x.gz"])
-def test_a_large_packed_file_is_looked_through_piece_by_piece(monkeypatch, name):
-    monkeypatch.setattr(redactor_module, "WHOLE", 1 << 20)
+def test_a_large_packed_file_is_looked_through_piece_by_piece(name):
     rng = random.Random(7)
     filler = bytes(rng.choices(range(97, 123), k=1 << 20))
     content = (filler + b" kvm-777 " + filler[::-1]) * 4
@@ -208,31 +205,29 @@ def test_a_large_packed_file_is_looked_through_piece_by_piece(monkeypatch, name)
     tokens = PseudonymTable()
     gatherer = IdentityFinder(tokens)
     gatherer.stated("kvm-777", HOST)
-    made = gzip.decompress(Pseudonymizer(tokens, gatherer).data(data, name))
+    pseudonymizer = Pseudonymizer(tokens, gatherer, RedactionLimits(whole=1 << 20))
+    made = gzip.decompress(pseudonymizer.data(data, name))
     assert len(made) == len(content)
     assert b"kvm-777" not in made
 
 
-def test_what_unpacks_without_end_is_refused(monkeypatch):
-    monkeypatch.setattr(redactor_module, "MAX_UNPACKED", 1 << 20)
+def test_what_unpacks_without_end_is_refused():
     with pytest.raises(RedactionError):
-        replaced(gzip.compress(bytes(4 << 20)), name="cpu.pb.gz")
+        replaced(gzip.compress(bytes(4 << 20)), name="cpu.pb.gz", unpacked=1 << 20)
 
 
 @pytest.mark.parametrize("size", [7, 64, 4096])
-def test_a_name_is_found_wherever_a_window_ends(monkeypatch, size):
-    monkeypatch.setattr(identity_finder, "WINDOW", size * 16)
+def test_a_name_is_found_wherever_a_window_ends(size):
     text = "x" * 40 + '\n{"host": "kvm-777"}\n' + "it is kvm-777 and 10.168.222.17 once more\n" * 60
-    made, counts = replaced(text)
+    made, counts = replaced(text, window=size * 16)
     assert "kvm-777" not in made
     assert "10.168.222.17" not in made
     assert counts == {"host": 61, "ip": 60}
 
 
-def test_what_is_forgotten_is_looked_at_again(monkeypatch):
-    monkeypatch.setattr(pseudonymizer_module, "MAX_REMEMBERED", 10)
-    monkeypatch.setattr(identity_finder, "WINDOW", 64)
-    made, _counts = replaced("host=kvm-777\n" * 40 + "q=x%20kvm-777%20y z%3Dkvm-777 kvm-777\n" * 40)
+def test_what_is_forgotten_is_looked_at_again():
+    text = "host=kvm-777\n" * 40 + "q=x%20kvm-777%20y z%3Dkvm-777 kvm-777\n" * 40
+    made, _counts = replaced(text, remembered=10, window=64)
     assert "kvm-777" not in made
 
 

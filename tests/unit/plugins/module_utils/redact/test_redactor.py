@@ -15,15 +15,13 @@ import zlib
 import kinds
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import reason_texts
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import redactor as redactor_module
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact import sent_credentials
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.binary_formats import PIECE
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.limits import LIMITS, RedactionLimits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import (
     DIVIDERS,
     MARKER,
     NONE,
-    OVERLAP,
-    WINDOW,
     RedactionError,
     Redactor,
     count_markers,
@@ -130,10 +128,10 @@ def test_a_text_that_is_not_what_its_mark_says_is_refused():
         REDACTOR.data(b"\xff\xfe\0\0" + b"password=hunter2hunter2" * 9, "x.log")
 
 
-def test_a_packed_text_in_another_encoding_that_is_not_held_whole_is_refused(monkeypatch):
-    monkeypatch.setattr(redactor_module, "WHOLE", 1 << 10)
+def test_a_packed_text_in_another_encoding_that_is_not_held_whole_is_refused():
+    redactor = Redactor(limits=RedactionLimits(whole=1 << 10))
     with pytest.raises(RedactionError, match="too large"):
-        REDACTOR.data(gzip.compress((LINE.decode() * 99).encode("utf-16")), "x.log.gz")
+        redactor.data(gzip.compress((LINE.decode() * 99).encode("utf-16")), "x.log.gz")
 
 
 @pytest.mark.parametrize("name", kinds.KINDS)
@@ -211,21 +209,16 @@ def test_a_secret_in_the_name_of_a_field_is_taken_out():
     assert_gone(secret, REDACTOR.data(json.dumps({text.decode(): [1]}).encode(), "x.json"))
 
 
-def test_a_secret_over_the_end_of_a_window(monkeypatch):
+def test_a_secret_over_the_end_of_a_window():
     text, secret = kinds.planted("private key")
-    for shift in range(0, len(text), 7):
-        filler = LINE * (WINDOW // len(LINE) + 1)
-        data = filler[: WINDOW - shift] + b"\n" + text + b"\n" + LINE
-        assert_gone(secret, REDACTOR.data(data))
-        monkeypatch.setattr(redactor_module, "WINDOW", WINDOW)
-        break
+    filler = LINE * (LIMITS.window // len(LINE) + 1)
+    assert_gone(secret, REDACTOR.data(filler[: LIMITS.window] + b"\n" + text + b"\n" + LINE))
     small = 4096
-    monkeypatch.setattr(redactor_module, "WINDOW", small)
-    monkeypatch.setattr(redactor_module, "OVERLAP", 1024)
+    redactor = Redactor(limits=RedactionLimits(window=small, overlap=1024))
     for shift in range(len(text) + 2):
         data = b"x" * (small - shift - 1) + b"\n" + text + b"\n" + LINE * 50
-        assert_gone(secret, REDACTOR.data(data))
-    assert OVERLAP < WINDOW
+        assert_gone(secret, redactor.data(data))
+    assert LIMITS.overlap < LIMITS.window
 
 
 def test_a_packed_file_without_secrets_is_the_same_file():
@@ -269,13 +262,13 @@ def test_a_packed_file_that_is_cut_is_looked_through_as_far_as_it_goes():
     assert whole == gzip.compress(LINE * 1000)[:-8]
 
 
-def test_a_packed_file_that_is_not_held_whole(monkeypatch):
-    monkeypatch.setattr(redactor_module, "WHOLE", 1 << 20)
+def test_a_packed_file_that_is_not_held_whole():
+    redactor = Redactor(limits=RedactionLimits(whole=1 << 20))
     text, secret = kinds.planted("assigned")
     # The first piece of what is unpacked ends in the middle of it.
     for before in (PIECE - 12, PIECE - len(text), PIECE):
         content = b"\0" * (before - 1) + b"\n" + text + b"\n" + b"\0" * PIECE
-        made = gzip.decompress(REDACTOR.data(gzip.compress(content), "cpu.pb.gz"))
+        made = gzip.decompress(redactor.data(gzip.compress(content), "cpu.pb.gz"))
         assert len(made) == len(content)
         assert_gone(secret, made)
 
@@ -286,10 +279,10 @@ def test_a_packed_file_of_several_members():
     assert_gone(secret, gzip.decompress(made))
 
 
-def test_what_unpacks_without_end_is_refused(monkeypatch):
-    monkeypatch.setattr(redactor_module, "MAX_UNPACKED", 1 << 20)
+def test_what_unpacks_without_end_is_refused():
+    redactor = Redactor(limits=RedactionLimits(unpacked=1 << 20))
     with pytest.raises(RedactionError, match="more than"):
-        REDACTOR.data(gzip.compress(bytes(2 << 20)), "x.gz")
+        redactor.data(gzip.compress(bytes(2 << 20)), "x.gz")
 
 
 def test_json_that_python_cannot_read_is_refused_or_text():

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status import responses
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.responses import parse_response
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.responses import StatusLimits, parse_response
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -208,17 +208,15 @@ def test_older_releases_say_less():
     assert document("worker_stats", b'{"workers":null}') == {"workers": []}
 
 
-def test_what_is_left_out_is_said(monkeypatch):
+def test_what_is_left_out_is_said():
     path = {**HITS, "hit.2XX": 1, "method": "GET", "path": "/x", "name": ""}
     body = stats_with(paths=[path] * 7)
-    monkeypatch.setattr(responses, "MAX_KEPT_PATHS", 3)
-    monkeypatch.setattr(responses, "MAX_PATHS", 5)
-    reading = parse_response("stats", 200, {}, body)
+    limits = StatusLimits(paths=5, kept_paths=3, workers=10)
+    reading = parse_response("stats", 200, {}, body, limits=limits)
     assert len(reading.document["paths"]) == 3
     assert reading.document["paths_left_out"] == 4
     assert "4 more entries" in reading.outcome.message
-    monkeypatch.setattr(responses, "MAX_WORKERS", 10)
-    workers = document("worker_stats", sample("worker_stats"))
+    workers = parse_response("worker_stats", 200, {}, sample("worker_stats"), limits=limits).document
     assert (len(workers["workers"]), workers["workers_left_out"]) == (10, 22)
 
 
