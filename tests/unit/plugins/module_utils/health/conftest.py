@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The builders of these tests are importable by name: `clouds`. The shipped rules are read once."""
+"""Make the helpers of these tests importable by name, and load the shipped rules once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture(scope="session")
 def shipped():
-    """The rules that the role ships."""
-    from clouds import RULES  # noqa: PLC0415 - importable from here on
+    """Return the rules that the role ships."""
+    from audit_documents import RULES  # noqa: PLC0415 - importable from here on
 
     return read_rules([RULES])

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Commands that can be pasted as they are, and in which no name becomes code."""
+"""Commands to paste into a shell, in which names never become code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.captu
     add_commands,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import markdown, table
-from clouds import cluster, health_of, instance, rule, rules_of, status
+from audit_documents import cluster, health_of, instance, rule, rules_of, status
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,7 +42,7 @@ def commands_of(run, *components, name="c"):
         (CommandRun(limit="e", hosts=["d"]), " --limit e"),
     ],
 )
-def test_a_command_repeats_how_the_run_was_started(run, more):
+def test_repeats_inventories_and_limit(run, more):
     document = commands_of(run, "region")
     assert document["findings"][0]["capture_next"] == f"{PLAIN}{more} -e cloudpods_components=region"
     assert document["capture_next"] == document["findings"][0]["capture_next"]
@@ -65,25 +65,25 @@ def test_a_command_repeats_how_the_run_was_started(run, more):
         ({"cloudpods_kubeconfig": ["/a/{{ b }}"]}, ""),
     ],
 )
-def test_variables_of_the_run_are_repeated(variables, more):
+def test_repeats_variables_of_the_run(variables, more):
     document = commands_of(CommandRun(variables=variables), "region")
     assert document["capture_next"] == f"{PLAIN} -e cloudpods_components=region{more}"
 
 
 @pytest.mark.parametrize("name", ["{{ 1 }}", "a b", "a;b", "-x", "$(id)", "x" * 64, "region\n"])
-def test_what_is_no_plain_name_gets_no_command(name):
+def test_unusual_names_get_no_command(name):
     document = commands_of(CommandRun(), name)
     assert [document["findings"][0]["capture_next"], document["capture_next"]] == ["", ""]
 
 
-def test_components_that_do_not_dump_get_no_command():
+def test_components_without_stacks_get_no_command():
     document = commands_of(CommandRun(), "scheduler", "etcd", "region", "keystone")
     by_name = {entry["component"]: entry["capture_next"] for entry in document["findings"]}
     assert (by_name["scheduler"], by_name["etcd"]) == ("", "")
     assert document["capture_next"] == f"{PLAIN} -e cloudpods_components=keystone,region"
 
 
-def test_a_trouble_of_no_component_is_captured_by_its_scenario():
+def test_finding_without_a_component_is_captured_by_its_scenario():
     loaded = rules_of(rule(scope="cluster", scenario="slow_system", expression="{value: `1`}"))
     document = health_of(loaded, cluster(), status())
     add_commands(document, CommandRun())
@@ -97,8 +97,8 @@ def test_a_trouble_of_no_component_is_captured_by_its_scenario():
     limit=st.text(max_size=20),
     value=st.text(max_size=20),
 )
-def test_no_text_becomes_code(component, name, inventories, limit, value):
-    """A shell takes the command apart into the words that were meant, and no name of a component is a template."""
+def test_shell_and_ansible_see_untrusted_text_as_values(component, name, inventories, limit, value):
+    """A shell splits the command into the intended words, and no name of a component is a template."""
     document = {
         "findings": [{"scenario": "deadlock", "severity": "critical", "cluster": name, "component": component}],
         "covered": [],

@@ -27,7 +27,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.check
     write_reports,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import RuleError
-from clouds import NOW, cluster, file_of, instance, rule, status, told
+from audit_documents import NOW, cluster, file_of, findings_of, instance, rule, status
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "inputs"))
 
@@ -46,7 +46,7 @@ def rules(tmp_path):
 
 
 def make_part(root, *statuses, of=None):
-    """A part as status_info leaves it."""
+    """Write a part as status_info does."""
     for document in (of or cluster(), *statuses):
         inside = document.get("instance", {})
         folder = root / inside.get("cluster", document.get("cluster", ""))
@@ -74,10 +74,10 @@ def run(rules, *paths, **more):
 TWO = (status(instance(restarts=1)), status(instance(name="region-2")))
 
 
-def test_a_folder_an_archive_and_a_bundle_are_read_alike(tmp_path, rules):
+def test_reads_folder_archive_and_bundle_alike(tmp_path, rules):
     part = make_part(tmp_path / "part", *TWO)
     of_folder = run(rules, part)
-    assert told(of_folder) == [("warning", "some_rule")]
+    assert findings_of(of_folder) == [("warning", "some_rule")]
     assert (of_folder["counts"]["instances"], of_folder["problems"]) == (2, [])
     archive = pack_part(part)
     assert run(rules, archive) == of_folder
@@ -102,7 +102,7 @@ def files_of(folder, top="run"):
 
 
 @pytest.mark.parametrize("form", PACKED_ANEW)
-def test_bundles_that_were_packed_anew_are_read_alike(tmp_path, rules, form):
+def test_reads_repacked_bundles_alike(tmp_path, rules, form):
     part = make_part(tmp_path / "part", *TWO)
     audit, document = check(CheckRequest([part], [rules]), NOW)
     write_reports(str(tmp_path / "out"), audit, document, "critical")
@@ -119,7 +119,7 @@ def test_bundles_that_were_packed_anew_are_read_alike(tmp_path, rules, form):
 
 
 @pytest.mark.parametrize("form", PACKED_ANEW)
-def test_no_cut_of_what_was_packed_anew_is_ok(tmp_path, rules, form):
+def test_truncated_repacked_bundle_is_not_ok(tmp_path, rules, form):
     data = PACKED_ANEW[form](files_of(make_part(tmp_path / "part", TWO[1]), "part"))
     path = tmp_path / "sent"
     # What is behind the first block of zeros of a tar is padding.
@@ -132,7 +132,7 @@ def test_no_cut_of_what_was_packed_anew_is_ok(tmp_path, rules, form):
         assert not verify(str(path)).intact
 
 
-def test_a_document_that_is_twice_in_an_archive_is_not_ok(tmp_path, rules):
+def test_document_that_is_twice_in_an_archive_is_not_ok(tmp_path, rules):
     files = files_of(make_part(tmp_path / "part", TWO[1]), "part")
     path = tmp_path / "sent.zip"
     path.write_bytes(zipped({"a.tar": tar(files) + tar(files)}))
@@ -143,7 +143,7 @@ def test_a_document_that_is_twice_in_an_archive_is_not_ok(tmp_path, rules):
 @pytest.mark.parametrize(
     "wrap", [gzip.compress, lambda data: b"\xef\xbb\xbf" + data, lambda data: data.decode().encode("utf-16")]
 )
-def test_a_baseline_that_was_compressed_or_saved_anew(tmp_path, rules, wrap):
+def test_reads_compressed_and_reencoded_baselines(tmp_path, rules, wrap):
     part = make_part(tmp_path / "part", *TWO)
     audit, document = check(CheckRequest([part], [rules]), NOW)
     write_reports(str(tmp_path / "out"), audit, document, "critical")
@@ -155,7 +155,7 @@ def test_a_baseline_that_was_compressed_or_saved_anew(tmp_path, rules, wrap):
         run(rules, part, baseline=str(path))
 
 
-def test_the_order_in_an_archive_does_not_matter(tmp_path, rules):
+def test_order_in_an_archive_does_not_matter(tmp_path, rules):
     files = [
         ("part/c/region/region-1/status.json", json.dumps(TWO[0]).encode()),
         ("part/c/cluster.json", json.dumps(cluster()).encode()),
@@ -166,7 +166,7 @@ def test_the_order_in_an_archive_does_not_matter(tmp_path, rules):
     assert run(rules, pack(tmp_path / "2.tar.gz", reversed(files))) == of_order
 
 
-def test_several_parts_are_one_fleet(tmp_path, rules):
+def test_audits_several_parts_as_one_fleet(tmp_path, rules):
     first = make_part(tmp_path / "1", *TWO)
     second = make_part(tmp_path / "2", status(instance(cluster="d")), of=cluster("d"))
     document = run(rules, first, second, absent=[{"cluster": "e", "error": "no route"}])
@@ -177,48 +177,48 @@ def test_several_parts_are_one_fleet(tmp_path, rules):
     ]
 
 
-def test_an_archive_that_is_cut_short_is_not_ok(tmp_path, rules):
+def test_truncated_archive_is_not_ok(tmp_path, rules):
     archive = pack_part(make_part(tmp_path / "part", TWO[1]))
     with open(archive, "rb+") as stream:
         stream.truncate(len(stream.read()) - 12)
     document = run(rules, archive)
-    assert (document["verdict"], told(document)) == ("unknown", [])
+    assert (document["verdict"], findings_of(document)) == ("unknown", [])
     assert "cannot be read" in document["problems"][0]["message"]
     assert document["counts"]["instances"] == 1
 
 
 @pytest.mark.parametrize("make", [lambda path: path.write_bytes(b"x"), lambda path: path.mkdir(), lambda _path: None])
-def test_a_part_that_is_none_is_not_ok(tmp_path, rules, make):
+def test_path_that_is_no_part_is_not_ok(tmp_path, rules, make):
     make(tmp_path / "part")
     document = run(rules, make_part(tmp_path / "good", TWO[1]), str(tmp_path / "part"))
     assert document["verdict"] == "unknown"
     assert [one["place"] for one in document["problems"]] == ["part"]
 
 
-def test_a_link_out_of_a_part_is_not_followed(tmp_path, rules):
+def test_does_not_follow_links_out_of_a_part(tmp_path, rules):
     part = make_part(tmp_path / "part", TWO[1])
     (tmp_path / "secret").write_text(json.dumps(TWO[0]))
     (tmp_path / "part" / "c" / "region" / "region-3").mkdir()
     (tmp_path / "part" / "c" / "region" / "region-3" / "status.json").symlink_to(tmp_path / "secret")
     document = run(rules, part)
-    assert (document["verdict"], told(document)) == ("unknown", [])
+    assert (document["verdict"], findings_of(document)) == ("unknown", [])
 
 
-def test_a_document_that_is_too_large_is_not_read(tmp_path, rules):
+def test_does_not_read_a_document_above_the_limit(tmp_path, rules):
     part = make_part(tmp_path / "part", dict(TWO[0], filler="x" * 3000), TWO[1])
     document = run(rules, part, max_document=2000)
     assert [one["place"] for one in document["problems"]] == ["c/region/region-1/status.json"]
     assert document["verdict"] == "unknown"
 
 
-def test_a_name_that_is_no_text_does_no_harm(tmp_path, rules):
+def test_accepts_file_names_that_are_not_utf8(tmp_path, rules):
     archive = pack(tmp_path / "1.tar.gz", [("part/c\udcff/region/x\udcff/status.json", b"{")])
     audit, document = check(CheckRequest([archive], [rules]), NOW)
     assert document["verdict"] == "unknown"
     write_reports(str(tmp_path / "out"), audit, document, "unknown")
 
 
-def test_rules_come_from_files_and_folders_in_order(tmp_path, rules):
+def test_reads_rules_from_files_and_folders_in_order(tmp_path, rules):
     own = tmp_path / "own.yml"
     own.write_text(file_of(rule(id="own"))[1])
     assert [one.id for one in read_rules([rules, str(own)]).rules] == ["some_rule", "own"]
@@ -236,7 +236,7 @@ def test_rules_come_from_files_and_folders_in_order(tmp_path, rules):
         ),
     ],
 )
-def test_rules_that_cannot_be_used_are_errors_that_name_the_file(tmp_path, text, message):
+def test_errors_in_rules_name_the_file(tmp_path, text, message):
     path = tmp_path / "bad.yml"
     if text is not None:
         path.write_text(text)
@@ -253,7 +253,7 @@ def test_an_unknown_threshold_is_an_error(tmp_path, rules):
         run(rules, make_part(tmp_path / "part"), thresholds={"x": 1})
 
 
-def test_a_baseline_is_a_file_or_in_a_bundle(tmp_path, rules):
+def test_baseline_is_a_file_or_in_a_bundle(tmp_path, rules):
     part = make_part(tmp_path / "part", *TWO)
     audit, document = check(CheckRequest([part], [rules]), NOW)
     write_reports(str(tmp_path / "out"), audit, document, "critical")
@@ -264,7 +264,7 @@ def test_a_baseline_is_a_file_or_in_a_bundle(tmp_path, rules):
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", '{"format": "cloudpods.diagnostics/health", "version": 2}'])
-def test_a_baseline_that_cannot_be_used_is_an_error(tmp_path, rules, text):
+def test_malformed_baseline_is_an_error(tmp_path, rules, text):
     path = tmp_path / "health.json"
     if text is not None:
         path.write_text(text)
@@ -272,13 +272,13 @@ def test_a_baseline_that_cannot_be_used_is_an_error(tmp_path, rules, text):
         run(rules, make_part(tmp_path / "part", *TWO), baseline=str(path))
 
 
-def test_a_bundle_without_health_is_no_baseline(tmp_path, rules):
+def test_bundle_without_health_json_is_no_baseline(tmp_path, rules):
     part = make_part(tmp_path / "part", *TWO)
     with pytest.raises(CheckError, match=r"it has no health\.json"):
         run(rules, part, baseline=part)
 
 
-def test_reports_are_private_and_whole(tmp_path, rules):
+def test_writes_all_reports_with_private_permissions(tmp_path, rules):
     audit, document = check(CheckRequest([make_part(tmp_path / "part", *TWO)], [rules]), NOW)
     files = write_reports(str(tmp_path / "out"), audit, document, "critical")
     assert [path.rpartition("/")[2] for path in files] == [
@@ -294,7 +294,7 @@ def test_reports_are_private_and_whole(tmp_path, rules):
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
 
 
-def test_rules_and_baselines_are_not_waited_for(tmp_path, rules):
+def test_does_not_wait_for_fifos(tmp_path, rules):
     os.mkfifo(tmp_path / "fifo.yml")
     with pytest.raises(RuleError, match="it is not a regular file"):
         read_rules([str(tmp_path / "fifo.yml")])
@@ -303,7 +303,7 @@ def test_rules_and_baselines_are_not_waited_for(tmp_path, rules):
         run(rules, make_part(tmp_path / "part", *TWO), baseline=str(tmp_path / "fifo.json"))
 
 
-def test_rules_that_fill_the_memory_are_refused(tmp_path):
+def test_refuses_rules_above_the_limit(tmp_path):
     with open(tmp_path / "large.yml", "wb") as sparse:
         sparse.truncate(check_module.MAX_RULES + 1)
     with pytest.raises(RuleError, match="larger than"):

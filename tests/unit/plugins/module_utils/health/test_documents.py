@@ -15,7 +15,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.docum
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rule_inputs import GAP, availability
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.schema_checks import SchemaError
-from clouds import cluster, healthy, instance, status
+from audit_documents import cluster, healthy, instance, status
 
 PING = {"answered": True}
 POOL = {"name": "P", "active": 1, "max": 8, "detached": 0, "queue": 5, "queue_capacity": 640}

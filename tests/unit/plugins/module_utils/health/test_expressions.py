@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Expressions: what the functions give, which fields come out, and that no document makes them fail otherwise."""
+"""Expressions: functions, fields of the items, and errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 
 def value_of(source, document, **thresholds):
-    """The field v of the one item that the expression gives."""
+    """Return field v of the only item of the expression."""
     (item,) = compile_expression(f"{{v: {source}}}").bind(thresholds).items(document)
     return item["v"]
 
@@ -49,12 +49,12 @@ def value_of(source, document, **thresholds):
         ("beside_others(a, &n)", {}, None),
     ],
 )  # fmt: skip
-def test_functions(source, document, value):
+def test_functions_return_expected_values(source, document, value):
     assert value_of(source, document, t=7) == value
 
 
 @given(st.lists(st.integers(-1000, 1000), min_size=2, max_size=30))
-def test_the_median_of_the_others(numbers):
+def test_beside_others_adds_the_median_of_the_others(numbers):
     found = value_of("beside_others(@, &n)", [{"n": number} for number in numbers])
     assert len(found) == len(numbers)
     for entry in found:
@@ -76,12 +76,12 @@ def test_the_median_of_the_others(numbers):
         ("[{a: b}][?a].{x: a}", {"x"}),
     ],
 )
-def test_the_fields_of_items_are_known_beforehand(source, fields):
+def test_determines_the_fields_of_items_at_load_time(source, fields):
     assert compile_expression(source).fields == fields
 
 
 @pytest.mark.parametrize("source", ["a", "a[]", "length(a)", "group(a, &b)", "[a.{x: c}, b]", "a[].[b, c]", "`1`"])
-def test_items_without_known_fields_are_refused(source):
+def test_refuses_expressions_without_known_fields(source):
     with pytest.raises(ExpressionError, match="it has to end in named fields"):
         compile_expression(source)
 
@@ -96,18 +96,18 @@ def test_items_without_known_fields_are_refused(source):
         ("beside_others(@[].{v: v}, &v)", [{"v": 10**400}, {"v": 10**400}]),
     ],
 )
-def test_what_cannot_be_evaluated_is_one_kind_of_error(source, document):
+def test_raises_one_kind_of_error_on_evaluation(source, document):
     bound = compile_expression(source).bind({})
     with pytest.raises(EvaluationError):
         bound.items(document)
 
 
-def test_fields_of_a_list_itself_are_refused():
+def test_refuses_fields_of_a_list_itself():
     with pytest.raises(ExpressionError, match="asks the list itself for fields"):
         compile_expression("[a].{v: b}")
 
 
-def test_null_gives_no_items_and_an_object_one():
+def test_null_gives_no_items_and_an_object_gives_one():
     bound = compile_expression("a.{v: b}").bind({})
     assert bound.items({}) == []
     assert bound.items({"a": {"b": 1}}) == [{"v": 1}]

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a trouble of the log lasts, and what is said of it."""
+"""Whether a problem in the log lasts, and its episode."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def at(last):
         ("soon", "2026-01-02T03:50:00", "", None),
     ],
 )
-def test_what_is_over(last, end, answered_at, over):
+def test_tells_how_long_a_problem_has_been_over(last, end, answered_at, over):
     assert facts(at(last), end, answered_at)["episode"]["over_seconds"] == over
 
 
@@ -54,15 +54,15 @@ def test_what_is_over(last, end, answered_at, over):
         ("", "", ""),
     ],
 )
-def test_when_it_was(first, last, when):
+def test_formats_the_time_of_an_episode(first, last, when):
     assert facts({"count": 1, "first": first, "last": last, "line": ""})["episode"]["when"] == when
 
 
-def test_a_document_without_episodes_is_read_as_one_episode():
+def test_reads_a_document_without_episodes_as_one_episode():
     whole = facts(None, first="a", last="b", samples=["x", "y"], pools=[{"name": "P", "count": 9}])["episode"]
     assert (whole["count"], whole["first"], whole["last"], whole["line"]) == (9, "a", "b", "x")
     assert whole["pools"] == ["P"]
 
 
-def test_pools_of_other_episodes_are_not_told():
+def test_leaves_out_pools_of_other_episodes():
     assert facts(at("2026-01-02T03:50:00"), pools=[{"name": "P", "count": 9}])["episode"]["pools"] == []

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Logs that users reported: what an audit has to say of each."""
+"""Audits of logs that users reported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.log_keywords import log_document
-from clouds import cluster, health_of, status, workload
+from audit_documents import cluster, health_of, status, workload
 
 REPORTS = Path(__file__).parents[3] / "fixtures" / "reports"
 
@@ -23,7 +23,7 @@ REPORTS = Path(__file__).parents[3] / "fixtures" / "reports"
         ("log-fatal-recursive-locks.log", "log_service_ended", ("Too many recursive locks", "server-")),
     ],
 )
-def test_a_reported_log_is_critical_and_the_decisive_words_are_told(shipped, name, rule, words):
+def test_reported_log_is_critical_and_its_key_words_are_in_the_message(shipped, name, rule, words):
     log = log_document((REPORTS / name).read_bytes(), 600, False)
     document = health_of(shipped, cluster(workloads=[workload()]), status(log=log))
     (first, *_others) = document["findings"]

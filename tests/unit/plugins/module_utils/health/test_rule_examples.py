@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The runner of examples: a test that cannot fail proves nothing, so it is shown rules whose examples must fail."""
+"""The runner of examples, also with examples that must fail."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rule_examples import (
     failed_examples,
 )
-from clouds import rule, rules_of
+from audit_documents import rule, rules_of
 from example_coverage import missing_examples
 
 FIRES = {"expect": "warning", "status": {"instance": {"restarts": 3}}}
 SILENT = {"expect": "silent", "status": {}}
 
 
-def test_examples_that_hold():
+def test_accepts_examples_with_the_expected_result():
     assert failed_examples(rules_of(rule(examples=[dict(FIRES, message="3 restarts"), SILENT]))) == []
 
 
@@ -42,14 +42,14 @@ def test_examples_that_hold():
         ({"expect": "silent", "status": {"log": {"seconds": "x"}}}, "it makes no documents"),
     ],
 )
-def test_examples_that_do_not_hold_are_named(example, message):
+def test_names_examples_that_fail(example, message):
     failed = failed_examples(rules_of(rule(examples=[SILENT, example])))
     assert len(failed) == 1
     assert failed[0].startswith("own.yml: some_rule: example 2: ")
     assert message in failed[0]
 
 
-def test_rules_without_examples_are_named():
+def test_names_rules_that_lack_examples():
     assert missing_examples(rules_of(rule())) == [
         "own.yml: some_rule: no example in which it fires",
         "own.yml: some_rule: no example in which it is silent",

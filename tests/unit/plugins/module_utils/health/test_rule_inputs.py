@@ -14,7 +14,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rule_
     availability,
     cluster_availability,
 )
-from clouds import cluster, instance, status
+from audit_documents import cluster, instance, status
 
 PING = {"answered": True}
 DATABASE = {"name": "", "max_open_connections": 55, "in_use": 5}

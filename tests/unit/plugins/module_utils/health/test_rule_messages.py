@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages for people: units, what is left out where it is missing, and texts that keep their ends."""
+"""Messages: units, optional parts, and long texts."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ from hypothesis import strategies as st
         ("{{}}", {}, "{}"),
     ],
 )
-def test_messages(source, values, text):
+def test_fills_messages(source, values, text):
     assert parse_message(source).fill(values) == text
 
 
 @pytest.mark.parametrize("source", ["{", "{value:hours}", "{value!r}", "{}", "a [[b]]"])
-def test_messages_of_another_form_are_refused(source):
+def test_refuses_malformed_messages(source):
     with pytest.raises(MessageError):
         parse_message(source)
 
@@ -64,18 +64,18 @@ def test_messages_of_another_form_are_refused(source):
         (None, "tasks", "unknown"),
     ],
 )
-def test_figures_have_the_unit_of_their_threshold(value, unit, text):
+def test_formats_quantities_with_the_unit_of_the_threshold(value, unit, text):
     assert format_quantity(value, unit) == text
 
 
-def test_the_end_of_an_error_is_not_cut_away():
+def test_shortening_keeps_the_end_of_an_error():
     line = "INSERT INTO `x` VALUES (" + "1, " * 300 + "): Error 1040: Too many connections"
     assert shorten(line).startswith("INSERT INTO `x`")
     assert shorten(line).endswith("Error 1040: Too many connections")
 
 
 @given(st.text(max_size=1000), st.integers(20, 400))
-def test_a_cut_text_is_no_longer_than_it_may_be_and_keeps_both_ends(text, longest):
+def test_shortened_text_is_within_the_limit(text, longest):
     short = shorten(text, longest)
     assert len(short) <= longest
     if len(text) <= longest:
@@ -83,6 +83,26 @@ def test_a_cut_text_is_no_longer_than_it_may_be_and_keeps_both_ends(text, longes
 
 
 @given(st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False, width=32))
-def test_no_number_is_written_as_a_power_of_ten(number):
+def test_never_writes_powers_of_ten(number):
     for text in (display(number), *(form(number) for form in FORMS.values())):
         assert not re.search(r"\de[+-]?\d", text), text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "unknown"),
+        (True, "yes"),
+        (640, "640"),
+        (2.0, "2"),
+        (9.7199999, "9.72"),
+        (6e4, "60000"),
+        (1e20, "100000000000000000000"),
+        ([1, 2, 3, 4, 5, 6, 7], "1, 2, 3, 4, 5, and 2 more"),
+        ("a\x1b[31mb\n", "a?[31mb?"),
+        ("x" * 500 + "Error 1040", "x" * 239 + " … " + "x" * 148 + "Error 1040"),
+        ({"a": 1}, '{"a": 1}'),
+    ],
+)
+def test_formats_values_for_display(value, text):
+    assert display(value) == text

@@ -1,13 +1,13 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rules are loaded strictly: whatever is not understood is an error that names the file and the rule."""
+"""The strict loader of rules."""
 
 from __future__ import annotations
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import RuleError, load_rules
-from clouds import file_of, rule, rules_of
+from audit_documents import file_of, rule, rules_of
 
 THRESHOLD = {"default": 3, "unit": "restarts", "what": "W"}
 LEVELS = {"compare": "at_least", "warning": "many"}
@@ -17,7 +17,7 @@ def with_threshold(**more):
     return {"thresholds": {"many": THRESHOLD}, **more}
 
 
-def test_a_plain_rule_loads():
+def test_loads_a_minimal_rule():
     loaded = rules_of(rule(id="plain"), rule(severity=None, levels=LEVELS), **with_threshold())
     assert [one.id for one in loaded.rules] == ["plain", "some_rule"]
     assert loaded.values({}) == {"many": 3}
@@ -96,7 +96,7 @@ BAD_RULES = [
 
 
 @pytest.mark.parametrize(("change", "more", "message"), BAD_RULES, ids=[case[2][:50] for case in BAD_RULES])
-def test_what_is_wrong_is_an_error_that_names_it(change, more, message):
+def test_errors_name_rule_and_key(change, more, message):
     with pytest.raises(RuleError) as caught:
         rules_of(rule(**change), **more)
     assert message in str(caught.value)
@@ -113,13 +113,13 @@ def test_what_is_wrong_is_an_error_that_names_it(change, more, message):
         ("!!python/object/apply:os.system ['true']", "not YAML"),
     ],
 )
-def test_what_is_no_file_of_rules(text, message):
+def test_refuses_malformed_files(text, message):
     with pytest.raises(RuleError, match=r"own\.yml: ") as caught:
         load_rules([("own.yml", text)])
     assert message in str(caught.value)
 
 
-def test_ids_and_thresholds_are_there_once():
+def test_refuses_duplicate_ids_and_thresholds():
     with pytest.raises(RuleError, match=r"own.yml: some_rule: there is a rule of that id already, in own.yml"):
         rules_of(rule(), rule())
     used = rule(severity=None, levels=LEVELS)
@@ -127,24 +127,24 @@ def test_ids_and_thresholds_are_there_once():
         load_rules([file_of(used, **with_threshold()), file_of(rule(id="other"), **with_threshold())])
 
 
-def test_no_rules_at_all_is_an_error():
+def test_refuses_files_without_rules():
     with pytest.raises(RuleError, match="there are no rules"):
         load_rules([])
 
 
-def test_rules_cannot_cover_each_other_in_a_circle():
+def test_refuses_circular_covers():
     with pytest.raises(RuleError, match="'covers' leads back to the rule itself"):
         rules_of(rule(id="one", covers=["two"]), rule(id="two", covers=["three"]), rule(id="three", covers=["one"]))
 
 
-def test_own_components_are_declared():
+def test_accepts_components_that_the_file_declares():
     own = rule(applies_to={"components": ["my-service"]})
     with pytest.raises(RuleError):
         rules_of(own)
     assert rules_of(own, components=["my-service"]).rules[0].applies_to("my-service", "kubernetes")
 
 
-def test_own_files_use_the_thresholds_of_others():
+def test_rules_can_use_thresholds_of_other_files():
     files = [
         file_of(rule(id="first", severity=None, levels=LEVELS), **with_threshold()),
         file_of(rule(id="second", severity=None, levels=LEVELS)),
@@ -155,7 +155,7 @@ def test_own_files_use_the_thresholds_of_others():
 @pytest.mark.parametrize(
     ("given", "value"), [(5, 5), (0.5, 0.5), ("7", 7.0), ("x", None), (True, None), ([], None), ("nan", None)]
 )
-def test_thresholds_are_numbers(given, value):
+def test_thresholds_accept_numbers_only(given, value):
     loaded = rules_of(rule(severity=None, levels=LEVELS), **with_threshold())
     if value is None:
         with pytest.raises(ValueError, match="the threshold 'many' has to be a number"):
@@ -164,7 +164,7 @@ def test_thresholds_are_numbers(given, value):
         assert loaded.values({"many": given}) == {"many": value}
 
 
-def test_an_unknown_threshold_is_an_error_that_names_those_that_there_are():
+def test_unknown_threshold_is_an_error_that_lists_the_known_ones():
     loaded = rules_of(rule(severity=None, levels=LEVELS), **with_threshold())
     with pytest.raises(ValueError, match="there is no threshold 'lots'; there are: many"):
         loaded.values({"lots": 1})

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shipped rules: their examples, a healthy region, and each trouble with the findings that it has to give."""
+"""The shipped rules: their examples, a healthy region, and problems with their expected findings."""
 
 from __future__ import annotations
 
@@ -15,27 +15,38 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.repor
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rule_examples import (
     failed_examples,
 )
-from clouds import RULES, audit_of, cluster, health_of, healthy, instance, pool, status, told, workload
+from audit_documents import (
+    RULES,
+    audit_of,
+    cluster,
+    findings_of,
+    health_of,
+    healthy,
+    instance,
+    pool,
+    status,
+    workload,
+)
 from example_coverage import missing_examples
 
 PAGE = Path(__file__).parents[5] / "docs" / "rules.md"
 GET_POOL = "HttpGetRequestWorkerManager"
 
 
-def test_every_example_comes_out_as_it_says(shipped):
+def test_every_example_has_its_expected_result(shipped):
     assert failed_examples(shipped) == []
 
 
-def test_every_rule_is_shown_to_fire_to_be_silent_and_to_be_unknown(shipped):
+def test_every_rule_has_examples_that_fire_stay_silent_and_are_unknown(shipped):
     assert missing_examples(shipped) == []
 
 
-def test_every_file_that_is_shipped_is_one_of_rules(shipped):
+def test_every_shipped_file_contains_rules(shipped):
     folder = Path(shipped.rules[0].file).parent
     assert {Path(rule.file).name for rule in shipped.rules} == {path.name for path in folder.iterdir()}
 
 
-def test_the_rule_that_the_page_shows_works(shipped, tmp_path):
+def test_example_rule_of_the_documentation_works(shipped, tmp_path):
     (shown,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (tmp_path / "own.yml").write_text(shown)
     both = read_rules([RULES, str(tmp_path / "own.yml")])
@@ -43,7 +54,7 @@ def test_the_rule_that_the_page_shows_works(shipped, tmp_path):
 
 
 def whole(*statuses, **more):
-    """A cluster in which everything that is there is wanted."""
+    """Return a cluster whose components are all selected."""
     of = [one["instance"] for one in statuses]
     names = list(dict.fromkeys(one["component"] for one in of))
     loads = [
@@ -55,10 +66,10 @@ def whole(*statuses, **more):
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_healthy_region_gives_no_finding_and_leaves_nothing_unknown(shipped, count):
+def test_healthy_region_has_no_findings_and_no_gaps(shipped, count):
     statuses = [healthy(instance(name=f"region-{number}"), count) for number in (1, 2, 3)]
     document = health_of(shipped, *whole(*statuses))
-    assert (told(document), document["unknown"], document["problems"]) == ([], [], [])
+    assert (findings_of(document), document["unknown"], document["problems"]) == ([], [], [])
     assert document["verdict"] == "ok"
     outcomes = {entry["rule"]: entry for entry in document["rules"]}
     looked = [name for name, entry in outcomes.items() if entry["ok"]]
@@ -102,7 +113,7 @@ def waits(sample, number):
 
 
 def requests(**by_path):
-    """Requests between the samples: path -> (2xx, 5xx, mean ms)."""
+    """Add requests between the samples: path -> (2xx, 5xx, mean ms)."""
 
     def change(sample, number):
         for path, (good, bad, mean) in by_path.items():
@@ -117,7 +128,7 @@ def requests(**by_path):
     return change
 
 
-# Trouble -> what is told of it, and nothing else.
+# Problem -> its findings.
 OF_ONE_REGION = [
     ("its database is locked, 5 seconds", locked_5_seconds, [("critical", "worker_pool_nearly_full")]),
     (
@@ -143,9 +154,9 @@ OF_ONE_REGION = [
 @pytest.mark.parametrize(
     ("change", "expected"), [case[1:] for case in OF_ONE_REGION], ids=[c[0] for c in OF_ONE_REGION]
 )
-def test_a_trouble_of_one_region_is_told_and_nothing_else(shipped, change, expected):
+def test_problem_of_a_region_gives_exactly_its_findings(shipped, change, expected):
     document = health_of(shipped, *whole(healthy(change=change)))
-    assert told(document) == expected
+    assert findings_of(document) == expected
     assert document["unknown"] == []
     assert all(entry["component"] == "region" and entry["artifact"] for entry in document["findings"])
 
@@ -161,7 +172,7 @@ HUNG = status(
     missing=[{"endpoint": name, "sample": 1, "reason": "no_answer"} for name in ("ping", "worker_stats")],
 )
 QUEUE_FULL = {"id": "queue_full", "count": 112, "pools": [{"name": GET_POOL, "count": 112}]}
-# Trouble -> the documents, and (severity, rule, component) of what is told.
+# Problem -> the documents, and (severity, rule, component) of the findings.
 OF_A_CLUSTER = [
     ("it hangs and is ready", lambda: whole(HUNG), [("critical", "not_answering", "region")]),
     (
@@ -256,16 +267,16 @@ OF_A_CLUSTER = [
 
 
 @pytest.mark.parametrize(("make", "expected"), [case[1:] for case in OF_A_CLUSTER], ids=[c[0] for c in OF_A_CLUSTER])
-def test_a_trouble_of_a_cluster_is_told_and_nothing_else(shipped, make, expected):
+def test_problem_of_a_cluster_gives_exactly_its_findings(shipped, make, expected):
     document = health_of(shipped, *make())
     assert [(one["severity"], one["rule"], one["component"]) for one in document["findings"]] == expected
 
 
-def test_what_the_log_says_of_a_full_pool_is_told_with_the_pool(shipped):
+def test_log_lines_about_a_full_pool_are_covered_by_the_finding_of_the_pool(shipped):
     base = healthy(change=locked_5_seconds)
     base["log"].update(patterns=[QUEUE_FULL, {"id": "stucking", "count": 400}])
     document = health_of(shipped, *whole(base))
-    assert told(document) == [("critical", "worker_pool_nearly_full")]
+    assert findings_of(document) == [("critical", "worker_pool_nearly_full")]
     covered = {(entry["rule"], entry["covered_by"]) for entry in document["covered"]}
     assert ("log_tasks_dropped", "worker_pool_nearly_full") in covered
     assert ("log_stuck", "worker_pool_nearly_full") in covered
@@ -280,33 +291,33 @@ def versions(branch, component="region", name="c"):
     return healthy(instance(component, f"{component}-1", name), change=change)
 
 
-def test_versions_of_components_and_clusters(shipped):
+def test_reports_versions_that_differ(shipped):
     mixed = [versions("release/4.0"), versions("release/4.0", "notify"), versions("release/3.11", "logger")]
     document = health_of(shipped, *whole(*mixed))
-    assert told(document) == [("warning", "versions_of_components")]
+    assert findings_of(document) == [("warning", "versions_of_components")]
     assert "from release/3.11 are logger" in document["findings"][0]["message"]
     two = [versions("release/4.0", name="c"), versions("release/3.11", name="d")]
     loads = [workload()]
     document = health_of(shipped, cluster("c", workloads=loads), cluster("d", workloads=loads), *two)
-    assert told(document) == [("warning", "versions_of_clusters")]
+    assert findings_of(document) == [("warning", "versions_of_clusters")]
     assert document["findings"][0]["cluster"] == ""
     assert [entry["verdict"] for entry in document["clusters"]] == ["ok", "ok"]
     assert document["verdict"] == "warning"
 
 
-def test_components_without_status_endpoints_are_judged_by_what_they_have(shipped):
+def test_evaluates_components_without_status_endpoints_by_their_data(shipped):
     document = health_of(shipped, *whole(status(instance("host-deployer", "host-deployer-1"))))
-    assert (told(document), document["verdict"]) == ([], "ok")
+    assert (findings_of(document), document["verdict"]) == ([], "ok")
 
 
-def test_thresholds_move_what_is_told(shipped):
+def test_thresholds_change_the_findings(shipped):
     base = whole(healthy(change=change_pool(active=8, queue=12)))
-    assert told(health_of(shipped, *base, pool_queue_warning=13)) == []
-    assert told(health_of(shipped, *base, pool_queue_critical=12)) == [("critical", "worker_pool_saturated")]
+    assert findings_of(health_of(shipped, *base, pool_queue_warning=13)) == []
+    assert findings_of(health_of(shipped, *base, pool_queue_critical=12)) == [("critical", "worker_pool_saturated")]
 
 
-def test_the_shipped_rules_cover_no_rule_of_another_trouble(shipped):
-    """A saturated pool does not hide another pool's, and no pool hides the database."""
+def test_shipped_rules_cover_only_rules_of_the_same_problem(shipped):
+    """A saturated pool does not hide another pool, and no pool hides the database."""
 
     def change(sample, _number):
         pool(sample, GET_POOL, active=8, queue=640)
@@ -325,7 +336,7 @@ def test_the_shipped_rules_cover_no_rule_of_another_trouble(shipped):
 
 
 def logged(name, count, last, component="region", number=1, **more):
-    """A healthy instance whose log had these lines, and went on."""
+    """Return a healthy instance whose log had these lines and went on."""
     base = healthy(instance(component, f"{component}-{number}"), **more)
     episode = {"count": count, "first": last, "last": last, "line": "bad connection"}
     base["log"].update(
@@ -335,7 +346,7 @@ def logged(name, count, last, component="region", number=1, **more):
 
 
 def hung(of, **more):
-    """An instance that answers nothing, and of which the log was read."""
+    """Return an instance without any answer whose log was read."""
     missing = [{"endpoint": "ping", "sample": number, "reason": "no_answer"} for number in (1, 2)]
     missing += [{"endpoint": "stats", "sample": number, "reason": "not_asked"} for number in (1, 2)]
     log = {"seconds": 600, "bytes": 10, "lines": 1, "last": "2026-01-02T03:52:00", "patterns": [], "busy": []}
@@ -402,7 +413,7 @@ HEADLINES = [
 
 
 @pytest.mark.parametrize(("make", "expected"), [case[1:] for case in HEADLINES], ids=[case[0] for case in HEADLINES])
-def test_the_headline_is_the_present_trouble_that_holds_up_most(shipped, make, expected):
+def test_first_finding_is_the_current_problem_that_holds_up_most(shipped, make, expected):
     document = health_of(shipped, *make())
     first = document["findings"][0]
     assert (first["severity"], first["rule"], first["instance"]) == expected
@@ -411,7 +422,7 @@ def test_the_headline_is_the_present_trouble_that_holds_up_most(shipped, make, e
     assert f"{first['component']}/{first['instance']}: " in failure(document, "warning")
 
 
-def test_of_a_frozen_service_the_log_counts_and_only_what_was_not_read_is_unknown(shipped):
+def test_log_of_a_frozen_service_counts_and_unread_data_is_unknown(shipped):
     document = health_of(shipped, *whole(hung(FROZEN)))
     unread = {rule.id for rule in shipped.rules if {"ping", "stats", "window"} & set(rule.needs)}
     assert {entry["rule"] for entry in document["unknown"]} <= unread
@@ -419,7 +430,7 @@ def test_of_a_frozen_service_the_log_counts_and_only_what_was_not_read_is_unknow
     assert all(said[rule.id]["ok"] == 1 for rule in shipped.rules if rule.needs == ("log",))
 
 
-def test_a_log_that_the_kubelet_cannot_read_leaves_its_rules_unknown(shipped):
+def test_rules_are_unknown_if_the_kubelet_cannot_read_the_log(shipped):
     one = healthy()
     one.update(log=None, missing=[{"endpoint": "log", "sample": 1, "reason": "log_unavailable"}])
     document = health_of(shipped, *whole(one))

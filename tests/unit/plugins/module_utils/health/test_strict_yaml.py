@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""YAML that ends Python, or fools it."""
+"""YAML that would crash Python or mislead a reader."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ DEEP = {
 
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
-def test_deep_nesting_is_refused(text):
-    """In a process of its own: what is tested for is its end by a signal."""
+def test_refuses_deep_nesting(text):
+    """Load it in a process of its own, which would be ended by a signal."""
     code = "import runpy, sys; load = runpy.run_path(sys.argv[1])['load_yaml']; load(sys.stdin.read())"
     command = [sys.executable, "-c", code, strict_yaml.__file__]
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
@@ -31,7 +31,7 @@ def test_deep_nesting_is_refused(text):
     assert "ValueError: " in done.stderr
 
 
-def test_what_people_write_is_far_from_the_limit():
+def test_accepts_nesting_up_to_the_limit():
     assert load_yaml("[" * MAX_NESTING + "]" * MAX_NESTING) is not None
     with pytest.raises(ValueError, match="nested more than"):
         load_yaml("[" * (MAX_NESTING + 1) + "]" * (MAX_NESTING + 1))
@@ -40,6 +40,6 @@ def test_what_people_write_is_far_from_the_limit():
 @pytest.mark.parametrize(
     "text", ["a: 1\na: 2", "!!python/object/apply:os.system [id]", "a: *b", "\0", "[a]: 1", "a: 1\n---\nb: 2", "a: [1"]
 )
-def test_what_is_no_plain_document_is_refused(text):
+def test_refuses_anything_but_one_plain_document(text):
     with pytest.raises(ValueError, match="not YAML"):
         load_yaml(text)

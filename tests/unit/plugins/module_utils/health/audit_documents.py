@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documents as status_info leaves them, of which a test says only what matters to it."""
+"""Builders of documents as status_info writes them, of audits, and of rules. A test states only what matters to it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def workload(component="region", desired=1, ready=1, **more: Any) -> dict[str, A
 
 @functools.cache
 def answers() -> str:
-    """One sample of a real, healthy region, read as status_info reads it; as JSON."""
+    """Return one sample of a real, healthy region, parsed as status_info does, as JSON."""
     sample: dict[str, Any] = {"ping": {"answered": True, "duration_ms": 4.0}}
     for endpoint in ENDPOINTS[1:]:
         packed = SAMPLES / f"{endpoint}.gz"
@@ -83,7 +83,7 @@ def answers() -> str:
 
 
 def healthy(of: dict[str, Any] | None = None, count: int = 2, change: Any = None) -> dict[str, Any]:
-    """The status of a healthy region. change(sample, number): what makes it another one."""
+    """Return the status of a healthy region. change(sample, number) modifies each sample."""
     samples = []
     for number in range(1, count + 1):
         sample = json.loads(answers())
@@ -108,7 +108,7 @@ def pool(sample: dict[str, Any], name: str, **figures: Any) -> None:
 
 
 def audit_of(rules: Any, *documents: dict[str, Any], **thresholds: Any) -> Audit:
-    """A finished audit of these documents."""
+    """Return a finished audit of these documents."""
     audit = Audit(rules, rules.values(thresholds), NOW)
     for document in sorted(documents, key=lambda one: "instance" in one):
         if "instance" in document:
@@ -121,19 +121,19 @@ def audit_of(rules: Any, *documents: dict[str, Any], **thresholds: Any) -> Audit
 
 
 def health_of(rules: Any, *documents: dict[str, Any], **thresholds: Any) -> dict[str, Any]:
-    """health.json of these documents."""
+    """Return the health.json of these documents."""
     document = health_document(audit_of(rules, *documents, **thresholds))
     add_commands(document, CommandRun())
     return document
 
 
-def told(document: dict[str, Any]) -> list[tuple[str, str]]:
-    """(severity, rule) of each finding."""
+def findings_of(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (severity, rule) of each finding."""
     return [(entry["severity"], entry["rule"]) for entry in document["findings"]]
 
 
 def rule(**more: Any) -> dict[str, Any]:
-    """A rule that fires on every instance that restarted."""
+    """Return a rule that fires on every instance that restarted."""
     base = {
         "id": "some_rule",
         "title": "T",
@@ -148,10 +148,24 @@ def rule(**more: Any) -> dict[str, Any]:
 
 
 def file_of(*rules: dict[str, Any], **more: Any) -> tuple[str, str]:
-    """A file of rules: JSON is YAML."""
+    """Return (name, text) of a file of rules. JSON is YAML."""
     base = {"format": "cloudpods.diagnostics/rules", "version": 1, "rules": list(rules)}
     return "own.yml", json.dumps({**base, **more})
 
 
 def rules_of(*rules: dict[str, Any], **more: Any) -> Any:
     return load_rules([file_of(*rules, **more)])
+
+
+RESTARTED = rule()
+SILENT = status(expected=["ping"], missing=[{"endpoint": "ping", "sample": 1, "reason": "no_answer"}])
+ASKS_PING = rule(id="asks_ping", needs=["ping"], expression="[latest.ping][?!answered].{value: answered}")
+FINE = status(expected=["ping"], samples=[{"ping": {"answered": True}}])
+
+
+def verdicts(document):
+    return {
+        (one["cluster"], component["component"]): component["verdict"]
+        for one in document["clusters"]
+        for component in one["components"]
+    }

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""No verdict is better than what was seen allows, whatever was seen, and no sentence has a hole."""
+"""Verdicts are never better than the observations allow, and messages have no unfilled fields."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.evalu
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.health_document import failure
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.log_patterns import LOG_PATTERNS
-from clouds import ENDPOINTS, RULES, cluster, health_of, healthy, instance, pool, status, workload
+from audit_documents import ENDPOINTS, RULES, cluster, health_of, healthy, instance, pool, status, workload
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,7 +49,7 @@ class Seen:
 
 
 def unanswered(endpoint: str, reason: str, message: str = "") -> Callable[[dict[str, Any]], None]:
-    """Neither sample has it."""
+    """Remove it from all samples."""
 
     def change(one):
         for number, sample in enumerate(one["samples"], 1):
@@ -60,7 +60,7 @@ def unanswered(endpoint: str, reason: str, message: str = "") -> Callable[[dict[
 
 
 def in_last(act: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
-    """The same in all samples: one moment of bustle is no trouble."""
+    """Set it in all samples, since one busy moment is no problem."""
 
     def change(one):
         for sample in one["samples"]:
@@ -70,7 +70,7 @@ def in_last(act: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]],
 
 
 def said(name: str, count: int, last: str = LAST) -> Callable[[dict[str, Any]], None]:
-    """The log has these lines."""
+    """Add these lines to the log."""
 
     def change(one):
         episode = {"count": count, "first": last, "last": last, "line": "x"}
@@ -126,7 +126,7 @@ BY_NAME = {one.name: one for one in BAD}
 
 
 def verdict_on(names: list[str]) -> tuple[str, dict[str, Any]]:
-    """The verdict on a healthy region of which this was seen besides."""
+    """Return the verdict on a healthy region with these observations."""
     one = copy.deepcopy(BASE)
     for name in names:
         seen = BY_NAME[name]
@@ -148,7 +148,7 @@ def at_least(verdict: str, other: str) -> bool:
     return VERDICTS.index(verdict) >= VERDICTS.index(other)
 
 
-def test_without_any_of_it_the_region_is_ok():
+def test_region_without_bad_observations_is_ok():
     assert verdict_on([])[0] == "ok"
 
 
@@ -164,7 +164,7 @@ SOME = st.permutations(BAD).map(lambda every: list({one.on or one.name: one.name
 
 @settings(max_examples=examples(60))
 @given(SOME.flatmap(lambda names: st.tuples(st.just(names), st.integers(0, len(names)), st.integers(0, len(names)))))
-def test_another_bad_observation_never_makes_a_verdict_better(drawn):
+def test_another_bad_observation_never_improves_the_verdict(drawn):
     names, few, more = drawn[0], *sorted(drawn[1:])
     fewer, _document = verdict_on(names[:few])
     verdict, document = verdict_on(names[:more])
@@ -182,7 +182,7 @@ HOLE = re.compile(
 
 
 def check_sentences(document: dict[str, Any]) -> None:
-    """No message has a hole where something was not known."""
+    """Messages have no gap where a value is unknown."""
     for entry in (*document["findings"], *document["covered"]):
         assert not HOLE.search(entry["message"]), entry["message"]
         assert entry["message"] == entry["message"].strip()
@@ -289,7 +289,7 @@ STATUS = st.fixed_dictionaries(
 
 @settings(max_examples=examples(150))
 @given(st.lists(STATUS, min_size=1, max_size=3), st.sampled_from(["kubernetes", "host", "keystone"]))
-def test_no_sentence_has_a_hole(drawn, transport):
+def test_messages_have_no_unfilled_fields(drawn, transport):
     statuses = []
     for number, one in enumerate(drawn, 1):
         fields = dict(one.pop("of"))
