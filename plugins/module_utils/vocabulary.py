@@ -22,7 +22,7 @@ class Status(str, enum.Enum):
 
 
 class Reason(str, enum.Enum):
-    """Why a capture has its status. reason_texts.MEANINGS gives each reason exactly one status."""
+    """Reason of a status. reason_texts.MEANINGS gives each reason exactly one status."""
 
     PROVEN = "proven"
     RECORDED = "recorded"

@@ -21,23 +21,23 @@ DOCUMENTED = {
 
 
 @pytest.mark.parametrize(("scenario", "components"), DOCUMENTED.items())
-def test_scenarios_are_those_of_the_document(scenario, components):
+def test_scenarios_are_those_of_the_documentation(scenario, components):
     assert set(catalog.select(scenario).names) == components
 
 
-def test_deadlock_is_every_component_that_dumps_and_the_default():
+def test_default_scenario_is_every_component_that_dumps():
     names = set(catalog.select().names)
     assert names == {name for name, component in catalog.COMPONENTS.items() if component.usr1 == catalog.DUMPS}
     assert not names & {"scheduler", "monitor", "lbagent", "mcp-server", "region-dns", "web", "etcd", "climc"}
     assert {"region", "keystone", "host", "webconsole"} <= names
 
 
-def test_an_unknown_scenario_lists_the_known():
+def test_unknown_scenario_lists_the_known_ones():
     with pytest.raises(ValueError, match="deadlock, kvm_image, kvm_server, other_server, slow_system, vmware_server"):
         catalog.select("slow")
 
 
-def test_named_components_win_also_unknown_ones():
+def test_named_components_override_the_scenario():
     selection = catalog.select("kvm_server", ["region", " newone ", "region", ""])
     assert selection.names == ("region", "newone")
     assert selection.components[1].usr1 == catalog.UNKNOWN
@@ -51,13 +51,13 @@ ALIASES = {
 
 
 @pytest.mark.parametrize(("alias", "name"), ALIASES.items())
-def test_components_are_known_by_their_names_in_the_catalog(alias, name):
+def test_resolves_aliases(alias, name):
     selection = catalog.select(components=[alias, name])
     assert selection.names == (name,)
     assert catalog.unknown(selection) == []
 
 
-def test_no_alias_is_the_name_of_a_component():
+def test_no_alias_is_a_component_name():
     assert not set(catalog.ALIASES) & set(catalog.COMPONENTS)
     assert set(catalog.ALIASES.values()) <= set(catalog.COMPONENTS)
 
@@ -71,7 +71,7 @@ def test_no_alias_is_the_name_of_a_component():
         ("xyzzy", "the known ones are: aiproxy, "),
     ],
 )
-def test_an_unknown_component_is_told_with_those_that_are_like_it(name, words):
+def test_suggests_components_for_an_unknown_name(name, words):
     assert catalog.unknown(catalog.select(components=[name, "region"])) == [name]
     assert catalog.no_component(name).startswith(f"there is no component '{name}'; {words}")
 
@@ -85,7 +85,7 @@ def test_an_unknown_component_is_told_with_those_that_are_like_it(name, words):
         (lambda: profile_path("goroutines"), "; did you mean goroutine"),
     ],
 )
-def test_an_unknown_choice_is_told_with_those_that_are_like_it(ask, near):
+def test_suggests_choices_for_an_unknown_one(ask, near):
     with pytest.raises(ValueError, match=re.escape(near)) as failed:
         ask()
     assert "The known ones are: " in str(failed.value)
@@ -131,14 +131,14 @@ SILENT = {"host-deployer", "host-health", "lbagent", "region-dns", "host-sdnagen
 
 
 @pytest.mark.parametrize("name", OFFERED)
-def test_what_a_component_answers(name):
+def test_component_has_its_endpoints(name):
     offered = catalog.COMPONENTS[name].http
     assert (offered.port, set(offered.endpoints)) == OFFERED[name]
     assert offered.scheme == ("http" if name in ("mcp-server", "host-image") else "https")
 
 
 @pytest.mark.parametrize("name", sorted(SILENT))
-def test_who_answers_nothing(name):
+def test_component_without_endpoints(name):
     assert catalog.http_of(catalog.component_of(name), [80]) is None
 
 
@@ -152,7 +152,7 @@ def test_endpoints_and_ports_are_well_formed():
         assert [name for name in catalog.ENDPOINTS if name in one.endpoints] == list(one.endpoints)
 
 
-def test_service_types_are_those_of_keystones_catalog():
+def test_service_types_are_those_of_the_keystone_catalog():
     types = {component.http.service_type: name for name, component in catalog.COMPONENTS.items() if component.http}
     documented = {"identity": "keystone", "compute_v2": "region", "image": "glance", "log": "logger"}
     documented.update({"ansible": "ansibleserver", "k8s": "kubeserver", "scheduler": "scheduler", "meter": "meter"})
@@ -161,7 +161,7 @@ def test_service_types_are_those_of_keystones_catalog():
         assert catalog.COMPONENTS[name].http.service_type == ""
 
 
-def test_an_unknown_component_is_asked_on_the_port_that_it_declares():
+def test_unknown_component_uses_its_declared_port():
     unknown = catalog.component_of("newone")
     assert catalog.http_of(unknown, [31234, 31235]) == catalog.Http(
         31234, tuple(sorted(APPSRV, key=list(catalog.PATHS).index)), pprof=catalog.PPROF_UNKNOWN
@@ -171,7 +171,7 @@ def test_an_unknown_component_is_asked_on_the_port_that_it_declares():
     assert catalog.http_of(catalog.component_of("region"), [1]).port == 30888
 
 
-def test_paths_are_made_of_the_list_only():
+def test_makes_only_listed_paths():
     made = [catalog.endpoint_path(name) for name in catalog.ENDPOINTS]
     made += [catalog.endpoint_path("db_stats", name) for name in ("click", "click_house-1", "A" * 64)]
     assert made[0] == "/ping"
@@ -180,7 +180,7 @@ def test_paths_are_made_of_the_list_only():
 
 
 @pytest.mark.parametrize("name", ["switch", "", "/ping", "app-options", "debug/pprof/goroutine", "PING", "ping "])
-def test_no_other_endpoint_has_a_path(name):
+def test_rejects_other_endpoints(name):
     with pytest.raises(ValueError, match="db_stats"):
         catalog.endpoint_path(name)
 
@@ -188,7 +188,7 @@ def test_no_other_endpoint_has_a_path(name):
 @pytest.mark.parametrize(
     "database", ["../switch", "a/b", "..", ".", "a b", "a?b", "a#b", "a%2fb", "a\n", "é", "A" * 65]
 )
-def test_a_database_is_a_name_and_no_more(database):
+def test_rejects_database_names_with_other_characters(database):
     with pytest.raises(ValueError, match="has no database"):
         catalog.endpoint_path("db_stats", database)
     assert not catalog.is_safe_path("/db_stats/" + database)
@@ -200,7 +200,7 @@ def test_only_db_stats_has_databases():
 
 
 @given(st.text(alphabet="/abdst_.-%?#\n\r 0", max_size=20) | st.text(max_size=30))
-def test_a_safe_path_is_one_that_can_be_made(path):
+def test_safe_paths_are_those_that_can_be_made(path):
     made = {catalog.endpoint_path(name) for name in catalog.ENDPOINTS}
     by_name = path.startswith("/db_stats/") and re.fullmatch("[A-Za-z0-9_-]{1,64}", path[len("/db_stats/") :])
     assert catalog.is_safe_path(path) == (path in made or bool(by_name))

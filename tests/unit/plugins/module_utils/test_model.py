@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The words of the collection are data that survives its way."""
+"""Instances and ledger rows survive JSON; times are exact to the millisecond."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ instances = st.builds(
 
 
 @given(instances)
-def test_an_instance_survives_json(instance):
+def test_instance_survives_json(instance):
     assert Instance.from_dict(json.loads(json.dumps(instance.as_dict()))) == instance
 
 
-def test_an_instance_as_a_dict_has_every_field_as_a_plain_value():
+def test_instance_as_dict_has_every_field_as_a_plain_value():
     data = INSTANCE.as_dict()
     assert set(data) == {field.name for field in dataclasses.fields(Instance)}
     assert (data["state"], data["ports"], data["process"]["pid"]) == ("crash_loop", [1, 2], 7)
@@ -73,18 +73,18 @@ def test_an_instance_as_a_dict_has_every_field_as_a_plain_value():
         {"process": {}},
     ],
 )
-def test_an_instance_that_is_not_well_formed_is_a_value_error(change):
+def test_rejects_malformed_instances(change):
     with pytest.raises(ValueError, match=r"."):
         Instance.from_dict({**INSTANCE.as_dict(), **change})
 
 
-def test_what_a_newer_version_added_is_ignored():
+def test_ignores_fields_of_newer_versions():
     data = INSTANCE.as_dict()
     data["process"]["new"] = data["new"] = 1
     assert Instance.from_dict(data) == INSTANCE
 
 
-def test_a_row_has_the_instance_the_verdict_and_the_artifact():
+def test_row_has_instance_verdict_and_artifact():
     artifact = Artifact("c/region/pod/stack-1.txt", 5, "ab")
     made = row(INSTANCE, "stack", verdict(Reason.PROVEN), 2, artifact, "now", 1.23456, {"total": 3})
     assert dataclasses.asdict(made) == {
@@ -132,12 +132,12 @@ GOOD_ROW = row(INSTANCE, "stack", verdict(Reason.GONE)).as_dict()
         {**GOOD_ROW, "component": None},
     ],
 )
-def test_a_row_from_elsewhere_that_is_none_is_a_value_error(data):
+def test_rejects_malformed_rows(data):
     with pytest.raises(ValueError, match="not a ledger row"):
         LedgerRow.from_dict(data)
 
 
-# The years that a clock may show: before the year 1000 strptime cannot read what strftime writes.
+# Years before 1000 are left out, because strftime does not pad them.
 @given(st.datetimes(datetime.datetime(1970, 1, 2), datetime.datetime(2999, 1, 1), timezones=st.timezones()))  # noqa: DTZ001
 def test_keeps_times_to_the_millisecond(moment):
     text = utc_text(moment)
@@ -146,10 +146,10 @@ def test_keeps_times_to_the_millisecond(moment):
     assert len(text) == len("2026-01-02T03:04:05.678Z")
 
 
-def test_now_has_its_zone():
+def test_now_is_in_utc():
     assert utc_now().utcoffset().total_seconds() == 0
 
 
-def test_counts_have_every_status():
+def test_counts_include_every_status():
     counts = count_by_status([row(INSTANCE, "stack", verdict(reason)) for reason in (Reason.GONE, Reason.PROVEN)])
     assert counts == {**{status.value: 0 for status in Status}, "failed": 1, "complete": 1}

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The vocabulary of what may become of a capture: verdicts that cannot contradict themselves."""
+"""Verdicts on captures: status by reason, and messages without secrets."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons impo
     MEANINGS,
     CaptureError,
     Reason,
+    detail_of,
     said,
     verdict,
 )
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_every_reason_has_its_one_status(reason):
+def test_status_follows_from_the_reason(reason):
     outcome = verdict(reason, "a detail")
     assert outcome.status is MEANINGS[reason].status
     assert "a detail" in outcome.message
@@ -35,14 +36,14 @@ def test_every_reason_has_its_one_status(reason):
     ],
     ids=["over lines", "where it is cut", "long"],
 )
-def test_takes_secrets_out_before_a_text_becomes_a_line(text):
+def test_redacts_secrets_before_shortening(text):
     for shown in (said(text), verdict(Reason.ERROR, text).message):
         assert "Tr0" not in shown
         assert len(shown) < 800
         assert shown.isprintable()
 
 
-def test_keeps_the_end_of_a_long_error_without_its_secrets():
+def test_keeps_the_end_of_a_long_error_without_secrets():
     text = "password=Tr0ub4dor " + "x" * (LOOKED_THROUGH * 2) + " token=Tr0ub4dor: Too many connections"
     shown = said(text)
     assert shown.endswith("Too many connections")
@@ -50,13 +51,24 @@ def test_keeps_the_end_of_a_long_error_without_its_secrets():
     assert "Tr0" not in shown
 
 
-def test_a_question_ends_as_a_question():
+def test_message_keeps_a_question_mark():
     shown = verdict(Reason.NO_RESULT, "there is no component 'x'; did you mean y?").message
     assert "did you mean y? Next: " in shown
 
 
 @pytest.mark.parametrize("detail", ["", "so", "so.", "so..."])
-def test_a_message_is_what_happened_the_detail_and_the_next_step(detail):
+def test_message_has_text_detail_and_next_step(detail):
     assert verdict(Reason.GONE, detail).message == (
         f"The instance disappeared during the run{': so' if detail else ''}. Next: run again."
     )
+
+
+@pytest.mark.parametrize("detail", ["", "HTTP status 400", "no route to host (x): y"])
+@pytest.mark.parametrize("reason", Reason)
+def test_finds_the_detail_in_a_message(reason, detail):
+    assert detail_of(reason.value, verdict(reason, detail).message) == detail
+
+
+def test_detail_of_another_text_is_the_text():
+    assert detail_of("gone", "The pod went away") == "The pod went away"
+    assert detail_of("no_such_reason", "Gone.") == "Gone."

@@ -1,8 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shared parts of these tests are importable by name: `said`. Every document that a watcher makes in them is held
-to its schema."""
+"""Makes service_lines and watch_helpers importable, and checks every document of a watcher against its schema."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ def schema_of_documents() -> Iterator[None]:
 
     def document(self, *arguments, **named):
         made = plain(self, *arguments, **named)
-        # As it is in the file, to which the capture adds whose log it is.
+        # The capture adds the instance to the document in the file.
         validator.validate(json.loads(json.dumps({"instance": INSTANCE, **made})))
         return made
 

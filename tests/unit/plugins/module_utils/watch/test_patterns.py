@@ -1,33 +1,22 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Own log patterns, and the expression that finds all texts."""
+
 from __future__ import annotations
 
-import re
-
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.log_patterns import LOG_PATTERNS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.log_line import find
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import LEVELS, load_patterns
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import LogWatcher
 from hypothesis import given
 from hypothesis import strategies as st
-from said import access, line
+from service_lines import access, line
 
 OWN = {"id": "slow_query", "texts": ["slow query took "]}
 
 
-@pytest.mark.parametrize("pattern", LOG_PATTERNS, ids=lambda pattern: pattern.id)
-def test_shipped_patterns_are_as_they_should_be(pattern):
-    assert re.fullmatch("[a-z][a-z_]*", pattern.id)
-    assert pattern.texts
-    # A short text is only looked for where a line begins.
-    assert all(len(text) >= (4 if pattern.unheaded or pattern.at_level else 10) for text in pattern.texts)
-    assert pattern.level in LEVELS
-    assert pattern.meaning
-
-
-def test_own_patterns_are_found_besides_the_shipped_ones():
+def test_matches_own_and_shipped_patterns():
     own = {**OWN, "texts": ["slow query took ", "très long"], "severity": "critical", "meaning": "the database is slow"}
     watcher = LogWatcher(load_patterns([own]))
     hits = watcher.feed(
@@ -39,7 +28,7 @@ def test_own_patterns_are_found_besides_the_shipped_ones():
     assert watcher.verdict().evidence[0].endswith("; the database is slow)")
 
 
-def test_an_own_form_may_name_the_pool_and_read_access_lines():
+def test_own_form_may_name_the_pool_and_read_the_request_log():
     own = [
         {"id": "mine", "texts": ["is at its end"], "form": r"pool (?P<pool>\w+) is at its end"},
         {"id": "slow", "texts": ["GET /servers"], "form": r"\S+ \d+ \S+ GET .*\) \d{2,}\."},
@@ -73,12 +62,12 @@ def test_an_own_form_may_name_the_pool_and_read_access_lines():
         ({**OWN, "colour": "red"}, r"pattern 1 \(slow_query\): has the unknown key colour; the keys are form"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_pattern_is_said(wrong, says):
+def test_reports_an_invalid_pattern(wrong, says):
     with pytest.raises(ValueError, match=says):
         load_patterns([wrong])
 
 
-def test_the_second_of_two_with_one_id_is_named():
+def test_reports_duplicate_ids_and_too_many_patterns():
     with pytest.raises(ValueError, match="pattern 2: the id 'slow_query' is already taken"):
         load_patterns([OWN, OWN])
     with pytest.raises(ValueError, match="there are 101 patterns"):
@@ -86,7 +75,7 @@ def test_the_second_of_two_with_one_id_is_named():
 
 
 @given(st.lists(st.text(st.sampled_from("ab [].?*\\é%k"), min_size=3, max_size=6), min_size=1, max_size=8), st.data())
-def test_any_texts_are_found_wherever_they_are(texts, data):
+def test_prefilter_finds_any_texts(texts, data):
     patterns = load_patterns([{"id": "own", "texts": texts}])
     text = data.draw(st.sampled_from(texts))
     around = data.draw(st.text(st.sampled_from("ab [].?*\\é%k\n"), max_size=10))

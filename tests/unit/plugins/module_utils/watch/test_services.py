@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stand-ins of each release print for the real reasons, watched as it comes."""
+"""Logs of stand-in services of each release, watched while they are written."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watche
 from patience import wait_until
 
 POOL = "HttpGetRequestWorkerManager"
-# The region of facts J, in the small: its timeout comes after five seconds, its watchdog twice a second. Eight requests
-# have a worker, 640 wait for one, and the others are dropped; fewer than 112 where the first of them have timed out by
-# the time the last one comes, on a machine that is busy.
+# A small version of a real incident, with a timeout of five seconds and two rounds of the watchdog a second. Eight
+# requests have a worker, 640 wait, and the others are dropped: fewer than 112 if the first requests have timed out
+# before the last one comes, on a busy machine.
 REQUESTS = 760
 STORM = f"db_latency=forever http_storm={REQUESTS} http_timeout=5s watchdog=500ms log_rate=20"
 
@@ -34,7 +34,7 @@ def machine(tmp_path):
 
 
 class Following:
-    """A watcher that is fed with a log while it is written."""
+    """A watcher that reads a log while it is written."""
 
     def __init__(self, log, timestamped: bool = False) -> None:
         self.watcher = LogWatcher(load_patterns(), timestamped)
@@ -61,8 +61,8 @@ def cycles(document: dict) -> int:
     return max((pool["cycles"]["most"] for pool in document["pools"] if "cycles" in pool), default=0)
 
 
-def told(document: dict) -> int:
-    """How many requests were dropped or timed out."""
+def lost_requests(document: dict) -> int:
+    """Return the number of requests that were dropped or timed out."""
     return sum(counts(document).get(name, 0) for name in ("queue_full", "detached"))
 
 
@@ -70,25 +70,25 @@ def counts(document: dict) -> dict:
     return {pattern["id"]: pattern["count"] for pattern in document["patterns"]}
 
 
-@pytest.mark.slow  # all requests of the storm have to be there before the first of them times out
+@pytest.mark.slow  # all requests of the storm must arrive before the first of them times out
 @pytest.mark.parametrize("release", ["3.8", "3.10", "3.11"])
-def test_a_storm_on_a_stuck_database(machine, release):
+def test_request_storm_on_a_stuck_database_drops_tasks(machine, release):
     service = machine.start("region", f"{STORM} release={release}", ("--port", "0"))
     follow = Following(service.log)
     follow.until(lambda document: counts(document).get("queue_full", 0))
     found = follow.watcher.verdict(time.time())
     assert (found.verdict, found.rule) == ("dropping", "tasks_lost")
     assert follow.watcher.is_certain(time.time())
-    # In the middle of it, a dump.
+    # A dump in the middle.
     service.process.send_signal(signal.SIGUSR1)
-    follow.until(lambda document: told(document) == REQUESTS and cycles(document) >= 6)
+    follow.until(lambda document: lost_requests(document) == REQUESTS and cycles(document) >= 6)
     document = follow.watcher.document()
     seen = counts(document)
     assert follow.data.count(b"goroutine profile: total ") == 1
     for name, text in {"queue_full": b"queue full, task dropped", "stucking": b"stucking for a while",
                        "detached": b" due to reason timeout", "busy": b"BUSY activeWork"}.items():  # fmt: skip
         assert seen.get(name, 0) == follow.data.count(text), name
-    # Releases before 3.11 never get to the message about the oldest task.
+    # Releases before 3.11 never log the oldest task.
     assert ("stucking" in seen) == (release == "3.11")
     lost, late = seen["queue_full"], seen["detached"]
     assert 0 < lost <= 112
@@ -102,8 +102,8 @@ def test_a_storm_on_a_stuck_database(machine, release):
     assert any(f"{late} workers detached" in said for said in parts[""].evidence)
 
 
-def test_one_oldest_task_is_one_finding(machine):
-    # Its tasks start before it is known to be up.
+def test_repeated_oldest_task_is_one_finding(machine):
+    # Its tasks start before the fixture knows that it is up.
     began = time.time()
     service = machine.start("region", "pool=TaskWorkerManager pool_tasks=70 watchdog=150ms", ("--port", "0"))
     follow = Following(service.log)
@@ -115,7 +115,7 @@ def test_one_oldest_task_is_one_finding(machine):
     assert began - 1 <= started <= time.time()  # in whole seconds
     found = follow.watcher.verdict()
     assert (found.verdict, found.over) == ("busy", False)
-    # For twenty rounds it may be its start.
+    # For twenty rounds it counts as a start.
     follow.until(lambda document: cycles(document) >= 10)
     assert follow.watcher.verdict().verdict == "busy"
     follow.until(lambda document: cycles(document) >= 24)
@@ -124,13 +124,13 @@ def test_one_oldest_task_is_one_finding(machine):
 
 
 @pytest.mark.slow
-def test_a_pool_that_drains_is_busy_and_over(machine):
+def test_drained_pool_is_busy_and_over(machine):
     service = machine.start(
         "region", "pool=TaskWorkerManager pool_tasks=40 pool_time=300ms watchdog=200ms", ("--port", "0")
     )
     follow = Following(service.log)
     follow.until(lambda document: cycles(document) >= 10)
-    # At its last line: times in the log are whole seconds, which is long beside this watchdog's rounds.
+    # At the last line, because header dates have whole seconds, which are long for this watchdog.
     found = {part.name: part for part in follow.watcher.verdict().parts}["TaskWorkerManager"]
     assert (found.verdict, found.rule) == ("busy", "starts")
     assert "started" in found.evidence[0]
@@ -139,11 +139,11 @@ def test_a_pool_that_drains_is_busy_and_over(machine):
     found = follow.watcher.verdict(time.time(), liveness=answers)
     assert (found.verdict, found.rule) == ("busy", "cycles_grow")
     assert all("over since" in text for text in found.evidence)
-    # That it says nothing alone proves nothing.
+    # Silence alone proves nothing.
     assert not follow.watcher.verdict(time.time()).over
 
 
-def test_a_healthy_service_is_quiet_to_the_watcher(machine):
+def test_healthy_service_is_quiet(machine):
     service = machine.start("region", "log_rate=200 log_hostile=true http_rate=50", ("--port", "0"))
     follow = Following(service.log)
     follow.until(lambda document: document["lines"] > 600)
@@ -153,7 +153,7 @@ def test_a_healthy_service_is_quiet_to_the_watcher(machine):
     assert follow.watcher.verdict(time.time() + 65).rule == "no_sign_of_life"
 
 
-def test_on_a_terminal_the_same_is_read(machine):
+def test_reads_terminal_output(machine):
     leader, follower = pty.openpty()
     try:
         machine.start("region", STORM, ("--port", "0"), stderr=follower)

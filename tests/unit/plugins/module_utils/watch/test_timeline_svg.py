@@ -16,14 +16,14 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.timeli
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import LogWatcher
 from hypothesis import given
 from hypothesis import strategies as st
-from said import dropped
+from service_lines import dropped
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = '</title><script>alert(1)</script>"&\x1b[2J\x00'
 
 
 def parsed(text: str) -> ET.Element:
-    """An SVG that we made ourselves."""
+    """Parse an SVG of our own."""
     return ET.fromstring(text)  # noqa: S314
 
 

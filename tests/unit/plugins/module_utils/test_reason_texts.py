@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every reason with every transport: sentences without holes, which name nothing that the transport does not know."""
+"""Texts of the reasons: complete sentences that name nothing unknown to the transports that give them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from workspace import ROOT
 
 HOLES = re.compile(r"\(\s*-?\s*\)|\[\]|: :|^\s*:|:\s*\.|  |\.\.|,\s*[,.]|: *$|None|''|^\s|\s$")
 _OF_KUBERNETES = r"pods?|kubelet|kubectl|API server"
-# Transport -> what is not known to whoever uses it.
+# Transport -> words that mean nothing to its users.
 FOREIGN = {
     "kubernetes": re.compile(r"\bbecome: true\b"),
     "host": re.compile(rf"\b({_OF_KUBERNETES})\b"),
@@ -41,7 +41,7 @@ def check(sentence: str, transport: str) -> None:
 
 
 @pytest.mark.parametrize(("reason", "transport"), PAIRS)
-def test_no_sentence_of_a_reason_has_a_hole(reason, transport):
+def test_messages_are_complete_sentences(reason, transport):
     for detail, cluster, component in itertools.product(DETAILS, ("", "c1"), ("", "region")):
         outcome = verdict(reason, detail)
         check(outcome.message, transport)
@@ -55,11 +55,11 @@ def test_no_sentence_of_a_reason_has_a_hole(reason, transport):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_run_without_any_row_says_so(policy):
+def test_run_without_rows_has_a_message(policy):
     assert failure_message([], policy) == "Nothing was captured: no instance was found."
 
 
-# Files -> the transports that they are of.
+# Files -> the transports that use them.
 OF_TRANSPORTS = {
     "kubernetes/*.py": ("kubernetes",),
     "host/*.py": ("host",),
@@ -76,22 +76,22 @@ GIVEN = [
 
 
 @pytest.mark.parametrize(("file", "name", "transports"), GIVEN)
-def test_a_transport_gives_only_reasons_whose_words_it_knows(file, name, transports):
+def test_transport_gives_only_reasons_with_words_that_it_knows(file, name, transports):
     assert set(transports) <= set(MEANINGS[Reason[name]].by), file
 
 
-def test_every_transport_gives_some_reason():
+def test_every_transport_gives_a_reason():
     assert {transport for _file, _name, transports in GIVEN for transport in transports} == set(EVERY_TRANSPORT)
 
 
-def test_no_instance_of_a_component_names_the_machine_where_that_is_all_that_was_seen():
+def test_missing_component_names_the_machine_that_was_searched():
     (missing,) = discovery_rows(Discovery(machine="node1"), select(components=["keystone"]), "c1")
     assert (missing.reason, "keystone on node1" in missing.message) == ("not_found", True)
     (missing,) = discovery_rows(Discovery(), select(components=["keystone"]), "c1")
     assert "was found here: keystone." in missing.message
 
 
-def test_what_one_machine_lacks_and_another_has_is_not_said_to_be_missing():
+def test_component_on_another_machine_is_not_missing():
     has = row(Instance("c1", "keystone", "keystone-1"), "stack", verdict(Reason.PROVEN))
     lacks = place_row("c1", "", "keystone", "discovery", verdict(Reason.NOT_DEPLOYED, "keystone on node2"))
     elsewhere = place_row("c2", "", "keystone", "discovery", verdict(Reason.NOT_DEPLOYED, "keystone"))

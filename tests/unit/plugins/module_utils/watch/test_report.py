@@ -1,44 +1,31 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Table of verdicts and text of the kept lines."""
+
 from __future__ import annotations
 
-import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.report import verdict_table, windows_text
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import (
-    VERDICTS,
-    LogVerdict,
-    component_verdict,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import LogVerdict, component_verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.watcher import LogWatcher
-from said import access, line
+from service_lines import access, line
+from watch_helpers import ANSWERS, START, watch
+
+STATEMENT = "INSERT " + ", ".join(f"`t{number}`.`id`" for number in range(200))
+
+
+def test_table_shows_the_end_of_a_long_error():
+    found = watch(line(590, f" exec sql {STATEMENT}: Error 1040: Too many connections", "error"))
+    table = verdict_table([component_verdict([found.verdict(START + 600, "r", ANSWERS)], "region")])
+    assert "Error 1040: Too many connections" in table[-1]
 
 
 def instance(name: str, verdict: str, *evidence: str, over: bool = False) -> LogVerdict:
     return LogVerdict(verdict, "rule", evidence or (f"why {name}",), over, name)
 
 
-@pytest.mark.parametrize("verdict", VERDICTS)
-def test_a_component_is_as_bad_as_its_worst_instance(verdict):
-    worse = VERDICTS[: VERDICTS.index(verdict) + 1]
-    found = component_verdict([instance(f"i{number}", each) for number, each in enumerate(worse)], "region")
-    assert found.verdict == verdict
-    assert found.evidence[0].endswith(f"of {len(worse)} instance{'s' * (len(worse) > 1)}")
-    assert found.evidence[1] == f"i{len(worse) - 1}: why i{len(worse) - 1}"
-
-
-def test_of_equally_bad_instances_one_that_goes_on_decides():
-    parts = [instance("a", "stuck", over=True), instance("b", "stuck"), instance("c", "stuck", over=True)]
-    assert not component_verdict(parts).over
-    assert component_verdict([parts[0], parts[2]]).over
-
-
-def test_a_component_without_instances_is_unknown():
-    assert component_verdict([], "region").verdict == "unknown"
-
-
-def test_the_table_names_what_is_not_healthy():
+def test_table_lists_instances_that_are_not_healthy():
     region = component_verdict(
         [instance("r1", "healthy"), instance("r2", "stuck", "x" * 300), instance("r3", "busy", "y\x1b[2J", over=True)],
         "region",
@@ -54,14 +41,14 @@ def test_the_table_names_what_is_not_healthy():
     assert verdict_table([]) == []
 
 
-def test_the_table_stays_short_for_a_fleet():
+def test_table_limits_the_instances_of_a_component():
     found = component_verdict([instance(f"i{number}", "stuck") for number in range(500)], "host")
     lines = verdict_table([found])
     assert len(lines) == 13
     assert lines[-1].strip() == "and 490 more"
 
 
-def test_the_kept_lines_make_a_text():
+def test_windows_text_has_redacted_contexts():
     watcher = LogWatcher(load_patterns())
     watcher.feed(access(1) + line(2, " etcd keepalive failed") + line(3, " token=hunter2"))
     text = windows_text(watcher.document())

@@ -1,15 +1,15 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lines as the services print them: what every test of the room watch is made from."""
+"""Log lines as the services print them, for the tests of log watching."""
 
 from __future__ import annotations
 
 CALLER = "appsrv.(*SWorkerManager).Run(workers.go:266)"
 POOL = "HttpGetRequestWorkerManager"
 TASK = "GET /servers?limit=1"
-# How a message stands in the log: its leading [X] is pulled out (yunion.io/x/log).
-FORMS = {
+# Forms of a line in the log. A leading [X] of the message is moved out of it (yunion.io/x/log).
+HEADER_FORMS = {
     "late": "[warning 2026-11-23 00:22:28 {caller}]{message}\n",
     "early": "[warning 261123 00:22:28 {caller}]{message}\n",
     "with a zone": "[warning 2026-11-23 08:22:28 +0800 {caller}]{message}\n",
@@ -19,8 +19,8 @@ FORMS = {
     "after a cell of a dump": "main.(*T).f+0x1a\t\t[warning 2026-11-23 00:22:28 {caller}]{message}\n",
     "after a head of a dump": "12 @ 0x43a 0x43b[warning 2026-11-23 00:22:28 {caller}]{message}\n",
 }
-# (pattern, message as it is printed behind the header, groups of it)
-SAID = [
+# (pattern, message after the header, groups)
+MESSAGES = [
     ("queue_full", f"{POOL}: queue full, task dropped", {"pool": POOL}),
     ("queue_full", f"\x1b[0;36m{POOL}:\x1b[0m queue full, task dropped", {"pool": POOL}),
     ("queue_full", f" [{POOL}] queue full, task dropped", {"pool": POOL}),
@@ -71,7 +71,7 @@ SAID = [
 
 
 def line(second: float, message: str, level: str = "warning", timestamped: bool = True) -> bytes:
-    """A line that was written so many seconds after 2026-11-23T00:00:00Z (less than an hour)."""
+    """Return a line written at a second (below 3600) after 2026-11-23T00:00:00Z."""
     minute, rest = divmod(second, 60)
     whole, fraction = divmod(round(rest * 1e9), 10**9)
     clock = f"00:{int(minute):02d}:{whole:02d}"
@@ -88,7 +88,7 @@ def busy_for(second: float, cycles: int, pool: str = POOL) -> bytes:
 
 
 def stucking(second: float, since: float, task: str = TASK) -> bytes:
-    """The line that names the task that began so many seconds after the hour."""
+    """Return the line about the oldest task, which began at second `since`."""
     minute, rest = divmod(since, 60)
     start = f"2026-11-23 00:{int(minute):02d}:{rest:09.6f} +0000 UTC m=+{since + 0.5}"
     return line(second, f" work [{start}]{task} stucking for a while")
@@ -107,3 +107,8 @@ def access(second: float, url: str = "/servers") -> bytes:
     caller = "appsrv.(*Application).ServeHTTP(appsrv.go:402)"
     said = f" aBcD 200 f3a2 GET {url} (10.40.1.7:54321:region) 12.34ms"
     return line(second, said, "info").replace(CALLER.encode(), caller.encode())
+
+
+def growing(first: int, last: int, step: float = 30) -> list[bytes]:
+    """Return the watchdog's lines of consecutive rounds."""
+    return [busy_for(step * (number - first), number) for number in range(first, last + 1)]
