@@ -1,11 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The profiles of Go's net/http/pprof, as data: what each is called, where it is, what it costs, and its one safe path.
+"""The profiles of Go's net/http/pprof as data: names, paths, costs, and the only paths that may be requested.
 
 Sources: Go's net/http/pprof (pprof.go) for paths and parameters; cloudpods pkg/appsrv (handlers.go), pkg/webconsole,
-pkg/monitor and pkg/scheduler for what of it is registered (catalog.py says where). "seconds" on a named profile makes
-it the difference of two, and excludes "debug"; "gc" is read for heap only.
+pkg/monitor and pkg/scheduler for the handlers they register (catalog.py has them by component). "seconds" on a named
+profile requests a difference over that time, and excludes "debug"; "gc" applies to heap only.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from .text import did_you_mean
 
 ROOT = "/debug/pprof/"
 SYMBOL_PATH = ROOT + "symbol"
-# Of what a service may be asked for at all, however much it is forced.
+# Upper limit for seconds, also with force.
 MOST_SECONDS = 600
-# Of one question to symbol.
+# Limit for one request to symbol.
 MOST_ADDRESSES = 200
 
 
@@ -28,10 +28,10 @@ MOST_ADDRESSES = 200
 class Kind:
     """One kind of profile.
 
-    path: below ROOT. file: the artifact's name. exact: it has a handler of its own, and so is also there where only the
-    exact paths are registered. timed: it runs for so many seconds that are asked for, and costs all that time.
-    delta: with seconds it is the difference over them. debug: the form of it, 0 for the binary one. about: for people.
-    row: its name in the ledger, where that is another one.
+    path: below ROOT. file: the artifact's name. exact: it has a handler of its own, so it exists even where only exact
+    paths are registered. timed: it runs for the requested seconds and occupies a worker all that time. delta: with
+    seconds it is the difference over them. debug: its text form, 0 for binary. about: for people. row: its name in the
+    ledger, if it is another one.
     """
 
     name: str
@@ -46,12 +46,12 @@ class Kind:
 
     @property
     def capture(self) -> str:
-        """Its name in the ledger."""
+        """Return its name in the ledger."""
         return self.row or PROFILE_PREFIX + self.name
 
 
-# In the order in which they are asked for: what costs least comes first, and memory before what takes much of it to
-# answer (the text of all goroutines), which would be seen in it.
+# In the order of requests: the cheapest first, and memory profiles before the text of all goroutines, which takes much
+# memory and would show in them.
 _KINDS = (
     Kind("index", "", "index.txt", exact=True, about="the list of profiles"),
     Kind("cmdline", "cmdline", "cmdline.txt", exact=True, about="the command line"),
@@ -86,9 +86,9 @@ _ADDRESSES = re.compile(rb"0x[0-9a-f]{1,16}(?:\+0x[0-9a-f]{1,16})*\Z")
 
 
 def profile_path(kind: str, seconds: int = 0, gc: bool = False) -> str:
-    """The path of a kind of profile. seconds: how long it is to run, or over which time to take the difference.
+    """Return the path of a kind of profile. Raises ValueError for an unknown kind or an unsupported parameter.
 
-    ValueError for a kind that there is not, or for what it does not take.
+    seconds: duration, or time over which the difference is taken.
     """
     if kind not in KINDS:
         near = did_you_mean(kind, KINDS)
@@ -103,17 +103,17 @@ def profile_path(kind: str, seconds: int = 0, gc: bool = False) -> str:
         words.append("gc=1")
     path = ROOT + known.path + ("?" + "&".join(words) if words else "")
     if not is_profile_path(path):
-        raise ValueError(f"{kind} cannot be asked for with {' and '.join(words) or 'no seconds'}")
+        raise ValueError(f"{kind} cannot be requested with {' and '.join(words) or 'no seconds'}")
     return path
 
 
 def is_profile_path(path: str) -> bool:
-    """Whether this is a path that profile_path() can make."""
+    """Return whether profile_path() can build this path."""
     match = _SAFE.match(path)
     seconds = re.search(r"seconds=(\d+)", path)
     return match is not None and (seconds is None or int(seconds.group(1)) <= MOST_SECONDS)
 
 
 def is_symbol_question(body: bytes) -> bool:
-    """Whether this is so many addresses at most, joined with "+"."""
+    """Return whether this is at most MOST_ADDRESSES addresses, joined with "+"."""
     return body.count(b"+") < MOST_ADDRESSES and _ADDRESSES.match(body) is not None

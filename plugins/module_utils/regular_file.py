@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Opening a file that a user names, and reading no more than is allowed. Standard library only, Python >= 3.7."""
+"""Open a file that a user names, and read a limited amount. Standard library only, Python >= 3.7."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import IO
 def open_regular(path: str) -> IO[bytes]:
     """Open a regular file for reading, without waiting.
 
-    ValueError for anything else, such as a FIFO, which would be waited for until somebody writes to it; and for a path
-    with a null byte. OSError.
+    Raises OSError, and ValueError for a path with a null byte and for anything but a regular file. For example, opening
+    a FIFO would block until a writer comes.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -24,7 +24,7 @@ def open_regular(path: str) -> IO[bytes]:
 
 
 def read_at_most(stream: IO[bytes], limit: int, what: str) -> bytes:
-    """Read a stream to its end. ValueError, which calls it `what`, where it has more than limit bytes."""
+    """Read a stream to its end. Raises ValueError if it has more than `limit` bytes; `what` names it in the message."""
     data = stream.read(limit + 1)
     if len(data) > limit:
         raise ValueError(f"{what} is larger than {limit} bytes")

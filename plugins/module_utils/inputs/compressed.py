@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decompress gzip, zlib, bzip2, xz, lzma and zstd as streams: all their members, within bounds, up to any damage."""
+"""Decompress gzip, zlib, bzip2, xz, lzma and zstd as streams: all members, within limits, up to any damage."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from .decoders import MAX_MEMORY, Decoder
 from .streams import CHUNK, Budget, Cut, Damaged, Lookahead, Readable
 from .zstd import zstd_decoder
 
-# Most bytes that are unpacked in one step.
+# Limit of bytes that are unpacked in one step.
 _PIECE = 1 << 20
 # Errors of the decoders: bz2 raises OSError and ValueError, zlib and lzma have exceptions of their own.
 _ERRORS = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
 
 
 class Inflate:
-    """zlib's decompressor, called as those of bz2 and lzma are. bits: the form, see zlib.decompressobj()."""
+    """zlib's decompressor with the interface of those of bz2 and lzma.
+
+    bits: the form, see zlib.decompressobj().
+    """
 
     def __init__(self, bits: int) -> None:
         self._stream = zlib.decompressobj(bits)
@@ -43,20 +46,20 @@ class Inflate:
         return self._stream.unused_data
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        """Return at most so many bytes of the content. zlib.error."""
+        """Return at most max_length bytes of the content. Raises zlib.error."""
         made = self._stream.decompress(self._tail + data, max_length)
         self._tail = self._stream.unconsumed_tail
         self._is_full = len(made) == max_length
         return made
 
     def copy(self) -> tuple[Inflate, bytes]:
-        """Return another that goes on from here, and the input that it has to be given first."""
+        """Return a copy that continues from here, and the input that it needs first."""
         other = Inflate.__new__(Inflate)
         other._stream, other._tail, other._is_full = self._stream.copy(), b"", self._is_full
         return other, self._tail
 
 
-# A decoder of one member, by the names of forms.
+# Decoders of one member, by the names of forms.
 DECODERS: dict[str, Callable[[], Decoder]] = {
     "gzip": lambda: Inflate(zlib.MAX_WBITS | 16),
     "zlib": lambda: Inflate(zlib.MAX_WBITS),
@@ -68,9 +71,9 @@ DECODERS: dict[str, Callable[[], Decoder]] = {
 
 
 class PackedMember(Readable):
-    """The content of one compressed member of a stream, which goes on behind it. Damaged.
+    """Content of one compressed member of a stream that continues after it. read() raises Damaged.
 
-    what: its name in messages. make: its decoder.
+    make: creates its decoder. what: its name in messages.
     """
 
     def __init__(self, raw: Lookahead, make: Callable[[], Decoder], what: str, budget: Budget) -> None:
@@ -110,7 +113,10 @@ class PackedMember(Readable):
         return made
 
     def _before(self, data: bytes) -> tuple[Decoder | None, bytes]:
-        """A decoder as it is now, and its input, to read again up to a damage: an error takes the output with it."""
+        """Return a copy of the decoder and its input, to read again up to a damage.
+
+        An error of a decoder discards the output before the damage.
+        """
         if isinstance(self._decoder, Inflate):
             decoder, tail = self._decoder.copy()
             return decoder, tail + data
@@ -129,9 +135,10 @@ def _salvaged(decoder: Decoder, data: bytes, size: int) -> bytes:
 
 
 class Decompressed(Readable):
-    """The content of all members of a compressed stream. Damaged where it is cut, or where something else follows.
+    """Content of all members of a compressed stream.
 
-    Zeros behind the last member are padding, as tapes and tar need it.
+    read() raises Damaged if the stream is cut or other data follows. Zeros after the last member are padding, as tapes
+    and tar need it.
     """
 
     def __init__(self, raw: Lookahead, form: Form, budget: Budget) -> None:
@@ -165,5 +172,5 @@ class Decompressed(Readable):
                 count = self._raw.drain()
                 raise Damaged(f"{count} bytes come after the end of {self._what}")
             if not head:
-                # Where the stream below is damaged, this says so.
+                # Raises the damage of the stream below, if there is one.
                 return bool(self._raw.read(1))

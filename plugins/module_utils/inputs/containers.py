@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The forms that files are packed in, told by their first bytes and never by their names, as data. Pure.
+"""Formats of archives and compressed files, recognised by their first bytes and never by their names, as data. Pure.
 
-Sources: RFC 1952 (gzip), RFC 1950 (zlib), RFC 8878 (Zstandard), POSIX pax (tar), APPNOTE.TXT of PKWARE (zip),
-"The .xz File Format" and file(1)'s magic numbers.
+Sources: RFC 1952 (gzip), RFC 1950 (zlib), RFC 8878 (Zstandard), POSIX pax (tar), APPNOTE.TXT of PKWARE (zip), "The .xz
+File Format" and the magic numbers of file(1).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import zlib
 from typing import Callable, NamedTuple
 
-# Bytes of a file that tell its form.
+# Bytes of a file that determine its form.
 HEAD = 4096
 COMPRESSED, TAR, ZIP, UNREADABLE = "compressed", "tar", "zip", "unreadable"
 TAR_BLOCK = 512
@@ -21,7 +21,10 @@ _TRIED = 256
 
 
 class Form(NamedTuple):
-    """One form. name: for people. kind: how it is read. magic: what it begins with. test: what else its head has."""
+    """One format.
+
+    name: for people. kind: how it is read. magic: its first bytes. test: further check of its head.
+    """
 
     name: str
     kind: str
@@ -34,7 +37,7 @@ class Form(NamedTuple):
 
 
 def is_tar_header(block: bytes) -> bool:
-    """Whether the checksum of a header of tar is right: the sum of its bytes, its own field taken for blanks."""
+    """Return whether the checksum of a tar header is right: the sum of its bytes, its own field as blanks."""
     if len(block) < TAR_BLOCK or not block[0]:
         return False
     field = block[_CHECKSUM].strip(b" \0")
@@ -42,12 +45,12 @@ def is_tar_header(block: bytes) -> bool:
         return False
     stated = int(field, 8)
     rest = block[: _CHECKSUM.start] + b" " * 8 + block[_CHECKSUM.stop : TAR_BLOCK]
-    # Some old programs took bytes for signed ones.
+    # Some old programs summed signed bytes.
     return stated == sum(rest) or stated == sum(rest) - 256 * sum(each > 127 for each in rest)
 
 
 def _is_bzip2(head: bytes) -> bool:
-    # The digits of pi begin a block, those of its square root the end.
+    # A block begins with digits of pi, the end with digits of its square root.
     block = head[4:10]
     return head[3:4] in b"123456789" and (b"1AY&SY".startswith(block) or b"\x17rE8P\x90".startswith(block))
 
@@ -60,7 +63,10 @@ def _is_zlib(head: bytes) -> bool:
 
 
 def _is_lzma(head: bytes) -> bool:
-    """The old form of xz has no magic number: properties, size of the dictionary, size of the content or -1."""
+    """Return whether this is the old xz format, which has no magic number.
+
+    It begins with properties, size of the dictionary, and size of the content or -1.
+    """
     if len(head) < 13:
         return False
     dictionary, content = int.from_bytes(head[1:5], "little"), head[5:13]
@@ -70,7 +76,7 @@ def _is_lzma(head: bytes) -> bool:
 
 
 GZIP = Form("gzip", COMPRESSED, b"\x1f\x8b", lambda head: head[2:3] in (b"", b"\x08"))
-# The first that matches.
+# The first match applies.
 FORMS: tuple[Form, ...] = (
     GZIP,
     Form("bzip2", COMPRESSED, b"BZh", _is_bzip2),
@@ -101,5 +107,8 @@ FORMS: tuple[Form, ...] = (
 
 
 def detect(head: bytes) -> Form | None:
-    """Return the form of a file that begins so; None for one that is not packed. head: HEAD bytes or the whole file."""
+    """Return the form of a file with this head; None if it is not packed.
+
+    head: HEAD bytes or the whole file.
+    """
     return next((form for form in FORMS if form.matches(head)), None)

@@ -1,17 +1,17 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What decompressors have in common: each reads one member, and is called as those of bz2 and lzma are."""
+"""Common interface of decompressors: each reads one member, like those of bz2 and lzma."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# Of decoders whose dictionary the input asks for: that of xz -9 takes 65 MiB.
+# Memory limit of decoders whose dictionary size the input sets; xz -9 takes 65 MiB.
 MAX_MEMORY = 256 << 20
 # Has eof, needs_input, unused_data, and decompress(data, max_length).
 Decoder = Any
 
 
 class MissingCodec(ValueError):
-    """There is no module for this form of compression; the message names it."""
+    """No module for this compression is installed; the message names it."""

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The encodings of texts, told by their byte order mark, or by their zeros. Pure."""
+"""Text encodings, recognised by byte order mark or by zeros. Pure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import codecs
 from typing import NamedTuple
 
 UTF_8_MARK = codecs.BOM_UTF8
-# What a text may hold besides printable characters: tabs, ends of lines, and colours.
+# Characters of text besides printable ones: tabs, line ends, colours.
 _ALLOWED = frozenset("\t\r\n\x1b\ufeff")
-# Units that have to be there before a text without a mark is told by its zeros, their share of ASCII, and how many
-# may be control characters.
+# Recognition by zeros needs this number of units, this share of ASCII (certain, uncertain), and at most this share of
+# control characters.
 _LEAST_UNITS, _SURE, _DOUBTFUL, _MOST_CONTROL = 8, 0.5, 0.1, 0.05
 
 
 class Encoding(NamedTuple):
-    """name: for people, and Python's codec of that name. mark: what a text begins with; b"" where it has none.
+    """A text encoding.
 
-    unit: bytes of the shortest character.
+    name: for people, and of Python's codec. mark: byte order mark, b"" if the text has none. unit: bytes of the
+    shortest character.
     """
 
     name: str
@@ -27,7 +28,7 @@ class Encoding(NamedTuple):
     unit: int
 
 
-# Longer marks first: that of UTF-32 begins with that of UTF-16.
+# Longer marks first: the mark of UTF-32 begins with that of UTF-16.
 MARKED = (
     Encoding("utf-32-le", codecs.BOM_UTF32_LE, 4),
     Encoding("utf-32-be", codecs.BOM_UTF32_BE, 4),
@@ -39,16 +40,16 @@ MARKED = (
 
 
 def encoding_of(head: bytes) -> Encoding | None:
-    """The encoding of a text that begins so, where it is sure and is not plain UTF-8; else None.
+    """Return the encoding of a text with this head if it is certain and not plain UTF-8; else None.
 
-    Sure is a mark; or that half of all characters are ASCII as UTF-16 or UTF-32 write it, with zeros, and that hardly
-    any is a control character.
+    It is certain with a mark. It is also certain if half of all characters are ASCII encoded as UTF-16 or UTF-32, with
+    zeros, and hardly any is a control character.
     """
     return next((each for each in MARKED if head.startswith(each.mark)), None) or _by_zeros(head, _SURE)
 
 
 def possible_encoding_of(head: bytes) -> Encoding | None:
-    """The same, also where it is not sure: a tenth of all characters are ASCII."""
+    """Return the encoding even if it is uncertain: a tenth of all characters are ASCII."""
     return encoding_of(head) or _by_zeros(head, _DOUBTFUL)
 
 

@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Open whatever people send: files and folders of them, packed in any way, in any encoding with a mark.
+"""Open files that people send: files and folders, packed in any way, in any encoding with a mark.
 
-Every content is read as a stream: nothing is extracted, no link, device or path of an archive is ever followed.
+All content is read as a stream: nothing is extracted, and no link, device or path of an archive is ever followed.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from .tar_reader import tar_members
 from .utf8 import Utf8
 from .zip_reader import zip_members
 
-# Between an archive and what is in it.
+# Separator between an archive and a path in it.
 INSIDE = "!"
 EVERYTHING = ("*",)
 LIMITS = InputLimits()
-NOTHING_IN_FOLDER = "there is no file in this folder whose name matches a pattern"
-NOTHING_IN_ARCHIVE = "there is no file in this archive whose name matches a pattern"
+NOTHING_IN_FOLDER = "no file in this folder matches a pattern"
+NOTHING_IN_ARCHIVE = "no file in this archive matches a pattern"
 
 
 class Content:
-    """A content as a binary file: unpacked, and UTF-8 without a mark where it is a text.
+    """Content as a binary file: unpacked, and text as UTF-8 without a byte order mark.
 
-    damage: set when it has ended too early, is damaged or goes over a limit; what was read is valid as far as it goes.
+    damage: set when the content ends early, is damaged or goes over a limit; the bytes before remain valid.
     """
 
     def __init__(self, stream: Readable) -> None:
@@ -44,11 +44,11 @@ class Content:
 
     @property
     def problem(self) -> str:
-        """The message of the damage, "" without."""
+        """Return the message of the damage, "" without."""
         return str(self.damage or "")
 
     def read(self, size: int) -> bytes:
-        """Return this many bytes, fewer only at the end or where there is a problem."""
+        """Return this many bytes, fewer only at the end or after damage."""
         parts: list[bytes] = []
         left = size
         try:
@@ -64,11 +64,11 @@ class Content:
 
 
 class Input(NamedTuple):
-    """Something that was found. To be opened before the next is asked for, and once.
+    """One content that was found. Open it once, before the next one is requested.
 
-    name: its path; in an archive ARCHIVE!PATH. place: the same within what the user named, "" for that itself.
+    name: its path; in an archive ARCHIVE!PATH. place: its path within what the user named, "" for that itself.
     is_named: the user named it, and it is no folder or archive; or it is one with a problem.
-    problem: why it cannot be opened, or "". compressions: what it is packed with itself, the outermost first.
+    problem: the reason why it cannot be opened, or "". compressions: its own compressions, the outermost first.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Input(NamedTuple):
     stream: Readable | None = None
 
     def open(self) -> Content:
-        """Return its content. ValueError where there is a problem."""
+        """Return its content. Raises ValueError if it has a problem."""
         if self.stream is None:
             raise ValueError(self.problem)
         return Content(self.stream)
@@ -88,10 +88,13 @@ class Input(NamedTuple):
 def open_inputs(
     paths: Sequence[str], patterns: Sequence[str] = EVERYTHING, limits: InputLimits = LIMITS, follow_links: bool = True
 ) -> Iterator[Input]:
-    """Everything in these files, folders and archives, sorted by name in folders, in their order in archives.
+    """Yield every content in these files, folders and archives.
 
-    patterns: what is in folders and archives is taken where its name matches one of these shell patterns, archives
-    inside of them, too. follow_links: to files, from folders. Nothing is raised: what cannot be read has a problem.
+    Folders are read in the order of names, archives in their own order. Nothing is raised: unreadable content has a
+    problem.
+
+    patterns: shell patterns for names of files in folders and archives, including inner archives. follow_links: follow
+    links to files in folders.
     """
     search = _Search(patterns, limits)
     for path in paths:
@@ -102,9 +105,9 @@ def open_inputs(
 
 
 def layers_of(path: str) -> tuple[str, ...]:
-    """The forms that a file is packed in, the outermost first, down to an archive: ("gzip", "tar") for .tar.gz.
+    """Return the forms that a file is packed in, the outermost first, down to an archive: ("gzip", "tar") for .tar.gz.
 
-    () for a file that is not packed, or that cannot be read.
+    () for a file that is not packed or cannot be read.
     """
     try:
         with open_regular(path) as file:
@@ -114,17 +117,17 @@ def layers_of(path: str) -> tuple[str, ...]:
 
 
 def is_archive(path: str) -> bool:
-    """Whether a file is an archive, maybe a compressed one. A file that cannot be read is none."""
+    """Return whether a file is an archive, possibly compressed. False for an unreadable file."""
     return layers_of(path)[-1:] in ((TAR,), (ZIP,))
 
 
 def archive_members(path: str) -> Iterator[tuple[str, Content]]:
-    """Every file of an archive of any form as it is in there, by its name. OSError, and ValueError for any damage."""
+    """Yield name and content of every file of an archive. Raises OSError, and ValueError for any damage."""
     with open_regular(path) as file:
         budget = _budget_of(file, LIMITS)
         layers = list(_layers(FileStream(file), budget))
         if not layers or layers[-1][0].kind not in (TAR, ZIP):
-            raise ValueError(f"it is no archive{f', but packed with {layers[-1][0].name}' if layers else ''}")
+            raise ValueError(f"it is no archive{f', only compressed with {layers[-1][0].name}' if layers else ''}")
         form, stream = layers[-1]
         for member in _READERS[form.kind](stream, budget):
             content = Content(Lookahead(member.stream))
@@ -139,7 +142,7 @@ _READERS: dict[str, Callable[[Lookahead, Budget], Iterator[Member]]] = {TAR: tar
 
 
 def _layers(stream: Lookahead, budget: Budget) -> Iterator[tuple[Form, Lookahead]]:
-    """The forms of a stream down to an archive, each with the stream that has it. MissingCodec."""
+    """Yield the forms of a stream down to an archive, each with its stream. Raises MissingCodec."""
     for _depth in range(LIMITS.depth):
         form = detect(stream.peek(HEAD))
         if form is None:
@@ -156,7 +159,7 @@ def _budget_of(file: IO[bytes], limits: InputLimits) -> Budget:
 
 @dataclass
 class _Node:
-    """One layer on the way to contents."""
+    """One layer on the way to content."""
 
     name: str
     place: str
@@ -171,11 +174,13 @@ class _Node:
 
 
 class _Search:
+    """Search for content within one call."""
+
     def __init__(self, patterns: Sequence[str], limits: InputLimits) -> None:
         self._patterns, self._limits = patterns, limits
 
     def folder(self, folder: str, follow_links: bool) -> Iterator[Input]:
-        """Everything in the folder and those below it. Links to folders are not followed."""
+        """Yield the content of the folder and those below it. Links to folders are not followed."""
         unreadable: list[OSError] = []
         paths = sorted(
             os.path.join(base, name)
@@ -191,7 +196,10 @@ class _Search:
             yield Input(folder, "", True, NOTHING_IN_FOLDER)
 
     def file(self, path: str, place: str, is_named: bool) -> Iterator[Input]:
-        """Everything in the file. place: within the folder that the user named."""
+        """Yield the content of the file.
+
+        place: within the folder that the user named.
+        """
         try:
             file = open_regular(path)
         except (OSError, ValueError) as error:  # ValueError: a path with a null byte
@@ -208,9 +216,9 @@ class _Search:
         if form is None:
             yield self._content(node, head)
         elif form.kind == UNREADABLE:
-            yield node.failed(f"it is packed with {form.name}, which cannot be read here: unpack it")
+            yield node.failed(f"it is packed with {form.name}, which is not supported: unpack it")
         elif node.depth == self._limits.depth:
-            yield node.failed(f"it is packed more than {self._limits.depth} times, one in the other: unpack it")
+            yield node.failed(f"it is packed more than {self._limits.depth} times: unpack it")
         elif form.kind == COMPRESSED:
             yield from self._compressed(node, form)
         else:

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What archives hold, as their readers give it."""
+"""Members of archives, as the archive readers return them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from .streams import Readable
 
 
 class Member(NamedTuple):
-    """A regular file in an archive. problem: why its content cannot be read, or "".
+    """A regular file in an archive.
 
-    name: as the archive has it, never used as a path of this machine. The stream is valid until the next is asked for.
+    name: as in the archive, never used as a path on this machine. stream: valid until the next member is requested.
+    problem: the reason why its content cannot be read, or "".
     """
 
     name: str

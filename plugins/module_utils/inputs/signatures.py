@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a content is that a module was not made for, so that its error can say so. Data, and pure."""
+"""Formats that a module does not read, so that its error can name them. Data, and pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Callable, NamedTuple
 
 from .encodings import possible_encoding_of
 
-_AS_TEXT = "take it again without debug, which profile_analysis reads; go tool pprof reads this form, too"
+_AS_TEXT = "request it without debug for profile_analysis; go tool pprof reads this form, too"
 STACKS, PROFILES = "stack_analysis", "profile_analysis"
 _STACKS, _PROFILES = (f"module {each} reads it" for each in (STACKS, PROFILES))
 
 
 class Signature(NamedTuple):
-    """what: for people. next_step: what to do with it. tells: whether a content that begins so is one.
+    """One format.
 
-    reader: the module that is made for it, "" for none.
+    what: for people. next_step: advice. tells: returns whether content with this head has this format. reader: the
+    module that reads it, "" for none.
     """
 
     what: str
@@ -28,23 +29,23 @@ class Signature(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The end of a sentence that begins with "it is"."""
+        """Return the end of a sentence that begins with "it is"."""
         return f"{self.what}: {self.next_step}"
 
 
-# The wire types of the fields of Profile (pprof's profile.proto): 0 numbers, 2 what has a length. Lists of numbers
-# may be either.
+# Wire types of the fields of Profile (pprof's profile.proto): 0 for numbers, 2 for values with a length. Lists of
+# numbers may have either.
 _PROFILE_FIELDS = {
     **dict.fromkeys((1, 2, 3, 4, 5, 6, 11), (2,)),
     **dict.fromkeys((7, 8, 9, 10, 12, 14, 15), (0,)),
     13: (0, 2),
 }
-# Fields that have to be right, and how long the messages are that stand first (types of samples).
+# Number of fields that must be valid.
 _LEAST_FIELDS = 3
 
 
 def is_profile(head: bytes) -> bool:
-    """Whether a content begins as a profile of pprof: some fields as they have to be."""
+    """Return whether content begins like a profile of pprof: its first fields have valid types."""
     place = fields = 0
     while place < len(head) and fields < 16:
         tag = head[place]
@@ -63,7 +64,7 @@ def is_profile(head: bytes) -> bool:
 
 
 def _varint(head: bytes, place: int) -> tuple[int, int]:
-    """A number and the place behind it; -1 where it does not end."""
+    """Return a number and its end; -1 if it does not end."""
     value = 0
     for shift in range(0, 70, 7):
         if place >= len(head):
@@ -84,7 +85,7 @@ def _has(expression: bytes) -> Callable[[bytes], object]:
 
 
 PROFILE = Signature("a profile of pprof (protobuf)", _PROFILES, is_profile, PROFILES)
-# The first that tells. Sources: runtime/pprof (debug=1), runtime/trace, file(1)'s magic numbers.
+# The first match applies. Sources: runtime/pprof (debug=1), runtime/trace, file(1)'s magic numbers.
 SIGNATURES: tuple[Signature, ...] = (
     PROFILE,
     Signature("a heap profile as text (debug=1)", _AS_TEXT, _begins(rb"heap profile: *\d+: \d+ \[")),
@@ -98,15 +99,15 @@ SIGNATURES: tuple[Signature, ...] = (
         "a CPU profile of gperftools", "go tool pprof reads it",
         _begins(rb"\0{8}\x03\0{7}\0{8}|\0{4}\x03\0{3}\0{4}|\0{8}\0{7}\x03\0{8}"),
     ),
-    Signature("a page of HTML", "the server gave a page, not what was asked for", _begins(rb"\s*<(!doctype|html)\b")),
+    Signature("a page of HTML", "the server sent a page instead of the answer", _begins(rb"\s*<(!doctype|html)\b")),
     Signature("a journal of systemd", "write it as text: journalctl --file FILE -o short-iso", _begins(rb"LPKSHHRH")),
     Signature("a picture", "send the text itself", _begins(rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP")),
     Signature("a document of PDF", "send the text itself", _begins(rb"%PDF-")),
     Signature("a program or a core dump (ELF)", "send the text of the dump", _begins(rb"\x7fELF")),
-    Signature("text in UTF-16 without a byte order mark, as it seems", "save it as UTF-8", possible_encoding_of),
+    Signature("probably text in UTF-16 without a byte order mark", "save it as UTF-8", possible_encoding_of),
 )  # fmt: skip
 
 
 def signature_of(head: bytes) -> Signature | None:
-    """What a content is that begins so; None where it is nothing of this table."""
+    """Return the format of content with this head; None if it is not in the table."""
     return next((each for each in SIGNATURES if each.tells(head)), None)

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Forward-only streams of untrusted bytes, and the bounds that hold for everything packed in one file."""
+"""Forward-only streams of untrusted bytes, and the limits for everything packed in one file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ CHUNK = 64 << 10
 
 
 class Damaged(ValueError):
-    """A stream ends too early, is damaged, or goes over a limit; the message says which.
+    """A stream ends early, is damaged, or goes over a limit; the message has the details.
 
-    What was read before is the beginning of the content, or where a checksum is wrong may be.
+    The bytes read before are the beginning of the content. After a wrong checksum that is not certain.
     """
 
 
 class Cut(Damaged):
-    """A stream ends too early."""
+    """A stream ends early."""
 
 
 class TooMuch(Damaged):
@@ -29,19 +29,19 @@ class TooMuch(Damaged):
 
 
 class Readable:
-    """What is read forward."""
+    """A stream that is read forward."""
 
     def read(self, size: int) -> bytes:
-        """Return at most this many bytes, b"" only at the end. Damaged."""
+        """Return at most this many bytes, b"" only at the end. Raises Damaged."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class InputLimits:
-    """Bounds for one file that a user names.
+    """Limits for one file that a user names.
 
-    depth: how many archives and compressions may be inside each other. members: entries of all archives in it.
-    free, ratio: all layers together may unpack to `free` bytes and `ratio` times the size of the file.
+    depth: nesting of archives and compressions. members: entries of all archives in it.
+    free, ratio: all layers together may unpack to `free` bytes plus `ratio` times the size of the file.
     name: bytes of a member's name. header: bytes of one extended header.
     """
 
@@ -54,7 +54,10 @@ class InputLimits:
 
 
 class Budget:
-    """Count what one file unpacks to. size: of the file, in bytes."""
+    """Remaining bytes and entries that one file may unpack to.
+
+    size: of the file, in bytes.
+    """
 
     def __init__(self, limits: InputLimits, size: int) -> None:
         self.limits = limits
@@ -62,20 +65,20 @@ class Budget:
         self._members = limits.members
 
     def spend(self, count: int) -> None:
-        """Count unpacked bytes. Damaged where they are too many."""
+        """Count unpacked bytes. Raises TooMuch above the limit."""
         self._bytes -= count
         if self._bytes < 0:
             raise TooMuch(f"it unpacks to more than {size_text(self._most)}, and no more was read")
 
     def member(self) -> None:
-        """Count an entry of an archive. Damaged where they are too many."""
+        """Count an entry of an archive. Raises TooMuch above the limit."""
         self._members -= 1
         if self._members < 0:
             raise TooMuch(f"it holds more than {self.limits.members} entries, and no more were read")
 
 
 class Lookahead(Readable):
-    """A stream that can be looked into, and that takes back what was read too much. Once damaged, it stays damaged."""
+    """A stream with lookahead and unread(). Once damaged, it stays damaged."""
 
     def __init__(self, raw: Readable) -> None:
         self._raw = raw
@@ -83,8 +86,8 @@ class Lookahead(Readable):
         self._damage: Damaged | None = None
 
     def read(self, size: int) -> bytes:
-        """Return at most this many bytes, b"" only at the end. Damaged."""
-        # To some decoders, nothing means everything.
+        """Return at most this many bytes, b"" only at the end. Raises Damaged."""
+        # Some decoders take size 0 for no limit.
         if self._kept or not size:
             part, self._kept = self._kept[:size], self._kept[size:]
             return part
@@ -96,7 +99,7 @@ class Lookahead(Readable):
         raise self._damage
 
     def peek(self, size: int) -> bytes:
-        """Return the next bytes, fewer only where there are no more, and leave them in the stream."""
+        """Return the next bytes, fewer only at the end, and leave them in the stream."""
         try:
             while len(self._kept) < size and self._damage is None:
                 part = self._raw.read(size - len(self._kept))
@@ -108,7 +111,7 @@ class Lookahead(Readable):
         return self._kept[:size]
 
     def check(self) -> None:
-        """Raise the damage that looking ahead has met."""
+        """Raise the damage that peek() has met."""
         if self._damage:
             raise self._damage
 
@@ -117,7 +120,7 @@ class Lookahead(Readable):
         self._kept = data + self._kept
 
     def exactly(self, size: int) -> bytes:
-        """Return this many bytes, fewer only at the end. Damaged."""
+        """Return this many bytes, fewer only at the end. Raises Damaged."""
         made = self.read(size)
         while len(made) < size:
             part = self.read(size - len(made))
@@ -127,7 +130,7 @@ class Lookahead(Readable):
         return made
 
     def skip(self, size: int) -> int:
-        """Read over this many bytes; return how many there were. Damaged."""
+        """Skip this many bytes and return how many there were. Raises Damaged."""
         left = size
         while left:
             part = self.read(min(left, CHUNK))
@@ -137,7 +140,7 @@ class Lookahead(Readable):
         return size - left
 
     def drain(self) -> int:
-        """Read to the end; return how many bytes there were. Damaged."""
+        """Read to the end and return the number of bytes. Raises Damaged."""
         count = 0
         while True:
             part = self.read(CHUNK)
@@ -147,10 +150,10 @@ class Lookahead(Readable):
 
 
 class FileStream(Lookahead):
-    """A file that can be looked into without a copy of what follows."""
+    """A file with lookahead that copies no data."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        super().__init__(_File(file))
+        super().__init__(_RawFile(file))
         self._file = file
 
     def peek(self, size: int) -> bytes:
@@ -167,7 +170,7 @@ class FileStream(Lookahead):
         return head
 
 
-class _File(Readable):
+class _RawFile(Readable):
     """A file whose errors are Damaged."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -185,7 +188,10 @@ def _unreadable(error: OSError) -> Damaged:
 
 
 class Section(Readable):
-    """The next `size` bytes of a stream. what: its name in messages."""
+    """The next `size` bytes of a stream.
+
+    what: its name in messages.
+    """
 
     def __init__(self, raw: Readable, size: int, what: str) -> None:
         self._raw = raw
@@ -193,7 +199,7 @@ class Section(Readable):
         self._size = self.left = size
 
     def read(self, size: int) -> bytes:
-        """Return at most this many bytes of the section. Damaged where the stream ends before it does."""
+        """Return at most this many bytes of the section. Raises Damaged if the stream ends before it."""
         if not self.left:
             return b""
         part = self._raw.read(min(size, self.left))

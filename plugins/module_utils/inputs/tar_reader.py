@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read a tar as a forward stream, of which nothing is extracted and no link is followed.
+"""Read a tar archive as a forward stream. Nothing is extracted and no link is followed.
 
-Unlike tarfile, it gives what a member that is cut still holds, and reads no header of any size into memory. Takes
-ustar, pax, GNU and V7 archives, several of them one after the other, and the numbers of GNU. Sources: POSIX pax,
+Unlike tarfile, it returns the beginning of a member that is cut, and limits the headers that it reads into memory. It
+takes ustar, pax, GNU and V7 archives, several of them one after the other, and the numbers of GNU. Sources: POSIX pax,
 "Basic Tar Format" of GNU tar.
 """
 
@@ -18,36 +18,39 @@ from .members import Member
 from .streams import Budget, Cut, Damaged, Lookahead, Section, TooMuch
 
 _REGULAR = (b"\0", b"0", b"7")
-# Links, devices, folders and pipes have no content, whatever size their header states.
+# Links, devices, folders and pipes have no content, even if their header states a size.
 _EMPTY = (b"1", b"2", b"3", b"4", b"5", b"6")
 _PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK, _GNU_SPARSE = b"x", b"g", b"L", b"K", b"S"
 _ZEROS = bytes(TAR_BLOCK)
-_SPARSE = "it is a sparse file, which is not read out of an archive: pack it without holes"
+_SPARSE = "it is a sparse file, which is not supported in an archive: pack it without --sparse"
 
 
 def tar_members(stream: Lookahead, budget: Budget) -> Iterator[Member]:
-    """Every regular file. Damaged where the archive is cut, or is none any more."""
-    stated = _Stated()
+    """Yield every regular file. Raises Damaged if the archive is cut or damaged."""
+    extended = _ExtendedHeaders()
     for block in _headers(stream, budget):
         kind, size = block[156:157], _number(block[124:136])
         if kind in (_PAX_GLOBAL, _GNU_LINK):
             _skip(stream, size, -size % TAR_BLOCK)
         elif kind in (_PAX, _GNU_NAME):
-            _read_stated(stated, kind, _header(stream, size, budget), budget)
+            _read_extended(extended, kind, _header(stream, size, budget), budget)
         else:
-            name = stated.name or _text(_name(block), budget)
-            size = 0 if kind in _EMPTY else size if stated.size < 0 else stated.size
+            name = extended.name or _text(_header_name(block), budget)
+            size = 0 if kind in _EMPTY else size if extended.size < 0 else extended.size
             if kind == _GNU_SPARSE:
                 _skip_map(stream, block)
             section = Section(stream, size, f"{name} in the tar archive")
             if kind in (*_REGULAR, _GNU_SPARSE) and not name.endswith("/"):
-                yield Member(name, section, _SPARSE if stated.is_sparse or kind == _GNU_SPARSE else "")
+                yield Member(name, section, _SPARSE if extended.is_sparse or kind == _GNU_SPARSE else "")
             _skip(stream, section.left, -size % TAR_BLOCK)
-            stated = _Stated()
+            extended = _ExtendedHeaders()
 
 
 def _headers(stream: Lookahead, budget: Budget) -> Iterator[bytes]:
-    """Every header up to the end of the last archive in the stream; what follows one has to be read before the next."""
+    """Yield every header up to the end of the last archive in the stream.
+
+    The caller must read the data after a header before it requests the next one.
+    """
     has_ended = False
     while True:
         block = stream.exactly(TAR_BLOCK)
@@ -66,27 +69,30 @@ def _headers(stream: Lookahead, budget: Budget) -> Iterator[bytes]:
 
 
 @dataclass
-class _Stated:
-    """What extended headers state of the file that follows. size: -1 for nothing."""
+class _ExtendedHeaders:
+    """Values that extended headers state for the next file.
+
+    size: -1 for none.
+    """
 
     name: str = ""
     size: int = -1
     is_sparse: bool = False
 
 
-def _read_stated(stated: _Stated, kind: bytes, data: bytes, budget: Budget) -> None:
+def _read_extended(extended: _ExtendedHeaders, kind: bytes, data: bytes, budget: Budget) -> None:
     if kind == _GNU_NAME:
-        stated.name = _text(data.split(b"\0", 1)[0], budget)
+        extended.name = _text(data.split(b"\0", 1)[0], budget)
         return
     records = dict(_records(data))
-    stated.name = _text(records.get(b"GNU.sparse.name") or records.get(b"path", b""), budget) or stated.name
-    stated.size = _decimal(records[b"size"]) if b"size" in records else stated.size
-    stated.is_sparse = any(key.startswith(b"GNU.sparse.") for key in records)
+    extended.name = _text(records.get(b"GNU.sparse.name") or records.get(b"path", b""), budget) or extended.name
+    extended.size = _decimal(records[b"size"]) if b"size" in records else extended.size
+    extended.is_sparse = any(key.startswith(b"GNU.sparse.") for key in records)
 
 
-def _name(block: bytes) -> bytes:
+def _header_name(block: bytes) -> bytes:
     name, prefix = block[:100].split(b"\0", 1)[0], block[345:500].split(b"\0", 1)[0]
-    # GNU has times where POSIX has the prefix, and another magic.
+    # The GNU format has times in place of the POSIX prefix, and another magic.
     return prefix + b"/" + name if prefix and block[257:263] == b"ustar\0" else name
 
 
@@ -95,7 +101,7 @@ def _text(name: bytes, budget: Budget) -> str:
 
 
 def _number(field: bytes) -> int:
-    """Octal digits; a number of more than 8 GiB in base 256 with the first bit set, as GNU writes it. Damaged."""
+    """Parse octal digits, or base 256 with the first bit set, as GNU writes above 8 GiB. Raises Damaged."""
     if field[0] & 0x80:
         return int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big") if field[0] == 0x80 else _no_number()
     digits = field.strip(b" \0")
@@ -109,12 +115,12 @@ def _no_number() -> int:
 
 
 def _decimal(text: bytes) -> int:
-    """A number of a pax header. Damaged."""
+    """Parse a number of a pax header. Raises Damaged."""
     return int(text) if text.isdigit() and len(text) < 20 else _no_number()
 
 
 def _header(stream: Lookahead, size: int, budget: Budget) -> bytes:
-    """The content of an extended header. Damaged where it is too long or cut."""
+    """Return the content of an extended header. Raises Damaged if it is too long or cut."""
     if size > budget.limits.header:
         raise TooMuch(f"the tar archive has a header of {size} bytes, more than {budget.limits.header}")
     data = stream.exactly(size)
@@ -125,7 +131,7 @@ def _header(stream: Lookahead, size: int, budget: Budget) -> bytes:
 
 
 def _records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    r"""The records `LENGTH KEY=VALUE\n` of a pax header, up to the first that is none."""
+    r"""Yield the records `LENGTH KEY=VALUE\n` of a pax header, up to the first malformed one."""
     place = 0
     while place < len(data):
         length, blank, _rest = data[place : place + 20].partition(b" ")
@@ -137,7 +143,7 @@ def _records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _skip_map(stream: Lookahead, block: bytes) -> None:
-    """Read over the blocks of GNU's map of a sparse file; each says whether another follows."""
+    """Skip the blocks of GNU's map of a sparse file. Each has a flag for the next one."""
     more = block[482:483]
     while more not in (b"", b"\0"):
         more = stream.exactly(TAR_BLOCK)[504:505]

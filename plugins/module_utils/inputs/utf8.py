@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Texts of any encoding as UTF-8, while they are read."""
+"""Convert text of any encoding to UTF-8 while it is read."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _MARK = "\ufeff"
 
 
 class Utf8(Readable):
-    """A text as UTF-8 without byte order marks, also those within it, as of files that were joined."""
+    """Text as UTF-8 without byte order marks, also within the text, as in files that were concatenated."""
 
     def __init__(self, raw: Readable, encoding: Encoding) -> None:
         self._raw = raw
-        # What is no character is replaced, since the rest can still be read.
+        # Replace invalid characters, so that the rest can be read.
         self._decoder = codecs.getincrementaldecoder(encoding.name)("replace")
         self._change = self._without_marks if encoding.mark == UTF_8_MARK else self._decoded
         self._held = b""

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read a zip as a forward stream, by its local headers: also one that is cut, or that is inside something packed.
+"""Read a zip archive as a forward stream, by its local headers. It may be cut or inside other packed data.
 
-Every byte is read once, so that members that overlap (bombs) do not exist here. The directory at the end proves that
-none is missing. Source: APPNOTE.TXT 6.3 of PKWARE.
+Every byte is read once, so members that overlap (bombs) have no effect. The directory at the end proves that no member
+is missing. Source: APPNOTE.TXT 6.3 of PKWARE.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _STORED, _LZMA = 0, 14
 _UNKNOWN = 0xFFFFFFFF
 _EXTRA_ZIP64 = 1
 _LONGEST_DESCRIPTOR = 24
-# The last record, without its comment.
+# Size of the last record, without its comment.
 _END_SIZE = 22
-# Compressions that there are, by their numbers. Those without a decoder are named in errors.
+# Compression methods by number. Those without a decoder are named in errors.
 _METHODS: dict[int, tuple[str, Callable[[], Decoder] | None]] = {
     _STORED: ("stored", None),
     8: ("deflate", lambda: Inflate(-zlib.MAX_WBITS)),
@@ -48,8 +48,11 @@ _METHODS: dict[int, tuple[str, Callable[[], Decoder] | None]] = {
 }
 
 
-class _Header(NamedTuple):
-    """A local header. packed, size: -1 where they are stated behind the content only."""
+class _LocalHeader(NamedTuple):
+    """A local header.
+
+    packed, size: -1 if they are stated only after the content.
+    """
 
     name: str
     flags: int
@@ -68,25 +71,28 @@ class _Header(NamedTuple):
 
 
 def zip_members(stream: Lookahead, budget: Budget) -> Iterator[Member]:
-    """Every file. Damaged where the archive is cut or damaged, or where its directory does not list as many files."""
+    """Yield every file. Raises Damaged if the archive is damaged, or its directory has another number of files."""
     if stream.peek(4) == _DESCRIPTOR:
-        stream.skip(4)  # It was made to be divided, and then was not.
+        stream.skip(4)  # The marker of a split archive that was not split in the end.
     count = 0
     while stream.peek(4) == _LOCAL:
         budget.member()
         header = _read_header(stream, budget)
         count += 1
-        content = _Content(stream, header, budget)
+        content = _MemberContent(stream, header, budget)
         if not header.name.endswith("/"):
             yield Member(header.name, content, content.problem)
         content.finish()
     _check_directory(stream, count)
 
 
-class _Content(Readable):
-    """The content of one member. problem: why it cannot be read, or ""."""
+class _MemberContent(Readable):
+    """Content of one member.
 
-    def __init__(self, stream: Lookahead, header: _Header, budget: Budget) -> None:
+    problem: the reason why it cannot be read, or "".
+    """
+
+    def __init__(self, stream: Lookahead, header: _LocalHeader, budget: Budget) -> None:
         self._stream, self._header, self._budget = stream, header, budget
         self._what = f"{header.name} in the zip archive"
         self._section: Section | None = None
@@ -109,19 +115,19 @@ class _Content(Readable):
             return None
         source = Lookahead(self._section) if self._section else self._stream
         if header.method == _STORED:
-            return self._section or _Stored(self._stream, self._what, self._budget)
+            return self._section or _StoredContent(self._stream, self._what, self._budget)
         if header.method == _LZMA and (header.packed >= 0 or header.flags & _HAS_END_MARK):
             make = _lzma_decoder(source)
         if make is None:
-            self.problem = f"it is compressed with {name}, which cannot be read here: unpack the archive"
+            self.problem = f"it is compressed with {name}, which is not supported: unpack the archive"
             return None
         return PackedMember(source, make, self._what, self._budget)
 
     def read(self, size: int) -> bytes:
-        """Return at most this many bytes, b"" only at the end. Damaged, also where size or checksum are wrong."""
+        """Return at most this many bytes, b"" only at the end. Raises Damaged, also for a wrong size or checksum."""
         if self._unpacked is None or self._is_over:
             return b""
-        # Some streams of lzma have no end of their own.
+        # Some streams of lzma have no end mark.
         is_all = self._section is not None and self._size == self._header.size
         part = b"" if is_all else self._unpacked.read(size)
         self._checksum = zlib.crc32(part, self._checksum)
@@ -148,22 +154,23 @@ class _Content(Readable):
         section.left = 0
 
     def finish(self) -> None:
-        """Read over what is left. Damaged where the next member cannot be found."""
+        """Skip the rest. Raises Damaged if the next member cannot be found."""
         if self._section:
             self._skip_rest(self._section)
             if self._header.has_descriptor:
                 _read_descriptor(self._stream)
         elif self._unpacked is None:
-            raise Damaged(f"the zip archive does not say where {self._header.name} ends, and no more was read")
+            raise Damaged(f"the zip archive does not tell where {self._header.name} ends: no more was read")
         else:
             while self.read(CHUNK):
                 pass
 
 
-class _Stored(Readable):
-    """Content without compression and without a stated size. Its end is where what follows it describes it.
+class _StoredContent(Readable):
+    """Content without compression and without a stated size.
 
-    Other bytes that look like the description do not have the right checksum and size.
+    It ends where a descriptor with its checksum and size follows. Other bytes that look like a descriptor have other
+    values.
     """
 
     def __init__(self, stream: Lookahead, what: str, budget: Budget) -> None:
@@ -171,7 +178,7 @@ class _Stored(Readable):
         self._checksum = self._size = 0
 
     def read(self, size: int) -> bytes:
-        """Return at most this many bytes, b"" only at the end. Damaged."""
+        """Return at most this many bytes, b"" only at the end. Raises Damaged."""
         head = self._stream.peek(min(size, CHUNK) + _LONGEST_DESCRIPTOR)
         expected = self._expected()
         if head.startswith(expected):
@@ -180,11 +187,11 @@ class _Stored(Readable):
             self._stream.check()
             raise Cut(f"{self._what} is cut: its end is missing")
         if head.startswith(_DESCRIPTOR):
-            # Each of these signs costs time, also where it is part of the content.
+            # Count each signature within the content: each costs time.
             self._budget.member()
         place = head.find(_DESCRIPTOR, 1)
         if place < 0:
-            # A description may begin in the last bytes.
+            # A descriptor may begin in the last bytes.
             place = max(1, len(head) - len(_DESCRIPTOR) + 1)
         part = self._stream.read(min(place, size))
         self._checksum = zlib.crc32(part, self._checksum)
@@ -192,12 +199,12 @@ class _Stored(Readable):
         return part
 
     def _expected(self) -> tuple[bytes, ...]:
-        """The descriptions that may follow what was read so far."""
+        """Return the descriptors that would end the content here."""
         forms = ("<L2Q",) if self._size > _UNKNOWN else ("<L2L", "<L2Q")
         return tuple(_DESCRIPTOR + struct.pack(form, self._checksum, self._size, self._size) for form in forms)
 
 
-def _read_header(stream: Lookahead, budget: Budget) -> _Header:
+def _read_header(stream: Lookahead, budget: Budget) -> _LocalHeader:
     data = stream.exactly(_HEADER.size)
     if len(data) < _HEADER.size:
         raise Cut("the zip archive is cut within a header")
@@ -210,11 +217,11 @@ def _read_header(stream: Lookahead, budget: Budget) -> _Header:
             size, packed = struct.unpack_from("<2Q", value)
     if flags & _HAS_DESCRIPTOR and not packed:
         packed = size = -1
-    return _Header(_text(raw, flags, budget), flags, method, checksum, packed, size)
+    return _LocalHeader(_text(raw, flags, budget), flags, method, checksum, packed, size)
 
 
 def _text(name: bytes, flags: int, budget: Budget) -> str:
-    """A name. Many programs write UTF-8 and do not say so; the standard's other encoding takes any bytes."""
+    """Decode a name. Many programs write UTF-8 without the flag; the standard's other encoding takes any bytes."""
     name = name[: budget.limits.name].replace(b"\\", b"/")
     try:
         return name.decode("utf-8")
@@ -231,10 +238,10 @@ def _extras(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _read_descriptor(stream: Lookahead, size: int = -1) -> tuple[int, int]:
-    """Read the description behind a content, where there is one: its checksum and size; else -1 for both.
+    """Read the descriptor after content and return checksum and size; -1 for both if there is none.
 
-    size: of the content; -1 for any. A description may have a signature or not, and sizes of 32 or 64 bits; whatever
-    follows it has a signature.
+    size: of the content; -1 for any. A descriptor may have a signature or not, and sizes of 32 or 64 bits. The data
+    after it have a signature.
     """
     head = stream.peek(_LONGEST_DESCRIPTOR + 2)
     start = len(_DESCRIPTOR) if head.startswith(_DESCRIPTOR) else 0
@@ -250,7 +257,10 @@ def _read_descriptor(stream: Lookahead, size: int = -1) -> tuple[int, int]:
 
 
 def _lzma_decoder(source: Lookahead) -> Callable[[], Decoder]:
-    """The decoder for what follows. zip has a header of its own before it: version, size of properties, properties."""
+    """Return the decoder for the following data.
+
+    zip puts a header of its own before them: version, size of properties, properties.
+    """
     head = source.exactly(9)
     if len(head) < 9 or head[2:4] != b"\5\0" or head[4] > 224:
         raise Damaged("the zip archive is damaged: the properties of lzma are wrong")
@@ -263,7 +273,7 @@ def _lzma_decoder(source: Lookahead) -> Callable[[], Decoder]:
 
 
 def _check_directory(stream: Lookahead, count: int) -> None:
-    """Read the directory to the end of the archive. Damaged where it does not list `count` files."""
+    """Read the directory to the end of the archive. Raises Damaged if it does not list `count` files."""
     listed, sign = 0, stream.peek(4)
     while sign in (_ARCHIVE_EXTRA, _CENTRAL, _SIGNATURE, *_ZIP64) and listed <= count:
         listed += sign == _CENTRAL
@@ -273,15 +283,15 @@ def _check_directory(stream: Lookahead, count: int) -> None:
         stream.check()
         raise Cut("the zip archive is cut: the end of its directory is missing")
     if listed != count:
-        raise Damaged(f"the zip archive is not whole: its directory does not list the {count} files that are in it")
+        raise Damaged(f"the zip archive is incomplete: its directory does not list the {count} files in it")
     if sign != _END:
-        raise Damaged("the zip archive is damaged: something else stands where its directory should be")
+        raise Damaged("the zip archive is damaged: other data are in place of its directory")
     end = stream.exactly(_END_SIZE)
     if len(end) < _END_SIZE or stream.drain() < int.from_bytes(end[-2:], "little"):
         raise Cut("the zip archive is cut within its last record")
 
 
-# Of the other records of the directory: bytes up to their size, and how that is written.
+# Other records of the directory: bytes before their size, and its format.
 _RECORDS: dict[bytes, tuple[int, str]] = {_ZIP64[0]: (4, "<Q"), _ARCHIVE_EXTRA: (4, "<L"), _SIGNATURE: (4, "<H")}
 _LOCATOR_SIZE = 20
 

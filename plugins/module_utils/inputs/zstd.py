@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""zstd, by a library where this Python has one: its own (3.14), backports.zstd or zstandard."""
+"""zstd by an installed library: Python's own (3.14), backports.zstd or zstandard."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from .decoders import MAX_MEMORY, Decoder, MissingCodec
 
-# zstd may unpack 4 bytes to 128 KiB (a block of one repeated byte, RFC 8878), so little is given at a time.
+# Feed small pieces: zstd may unpack 4 bytes to 128 KiB (a block of one repeated byte, RFC 8878).
 _PIECE = 256
 
 
 class _Translated:
-    """A decoder that raises ValueError where its library has an error of its own."""
+    """A decoder that raises ValueError instead of its library's own error."""
 
     def __init__(self, decoder: Decoder, error: type[Exception]) -> None:
         self._decoder, self._error = decoder, error
@@ -32,7 +32,7 @@ class _Translated:
         return bytes(self._decoder.unused_data)
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        """Return at most so many bytes of the content. ValueError."""
+        """Return at most max_length bytes of the content. Raises ValueError."""
         try:
             return bytes(self._decoder.decompress(data, max_length))
         except self._error as error:
@@ -40,7 +40,7 @@ class _Translated:
 
 
 class _Zstandard:
-    """The decompressor of the library zstandard, called as those of bz2 and lzma are."""
+    """The decompressor of the library zstandard with the interface of those of bz2 and lzma."""
 
     def __init__(self, library: Any) -> None:
         self._stream = library.ZstdDecompressor(max_window_size=MAX_MEMORY).decompressobj()
@@ -68,7 +68,7 @@ class _Zstandard:
 
 
 def zstd_decoder() -> Decoder:
-    """Return a decoder of one frame, by whichever library this Python has. MissingCodec."""
+    """Return a decoder of one frame, by the library that this Python has. Raises MissingCodec."""
     library = _library()
     decoder = _Zstandard(library) if hasattr(library.ZstdDecompressor, "decompressobj") else library.ZstdDecompressor()
     return _Translated(decoder, library.ZstdError)
@@ -93,6 +93,6 @@ def _library() -> Any:
         return zstandard
     except ImportError:
         raise MissingCodec(
-            "it is compressed with zstd, for which this Python has no module: unpack it (zstd -d), or install the "
+            "it is compressed with zstd, for which this Python has no module: unpack it (zstd -d) or install the "
             "Python library zstandard"
         ) from None

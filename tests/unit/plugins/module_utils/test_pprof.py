@@ -52,7 +52,7 @@ def test_each_kind_has_its_path(kind, options, path):
     ],
 )
 def test_rejects_parameters_that_a_kind_does_not_take(kind, options):
-    with pytest.raises(ValueError, match=r"cannot be asked for|unknown kind"):
+    with pytest.raises(ValueError, match=r"cannot be requested with|unknown kind"):
         pprof.profile_path(kind, **options)
 
 

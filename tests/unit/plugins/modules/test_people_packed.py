@@ -124,7 +124,7 @@ def test_patterns_choose_files_in_archives_and_archives_in_folders(send, tmp_pat
         "/one.tar.gz!run/stack-1.txt", "/two.zip!one.tar.gz!run/stack-1.txt", "/two.zip!stack-2.txt",
     ]  # fmt: skip
     (error,) = stacks(tmp_path / "one.tar.gz", patterns=["*.none"])["errors"]
-    assert error["message"] == "there is no file in this archive whose name matches a pattern"
+    assert error["message"] == "no file in this archive matches a pattern"
 
 
 @pytest.fixture
@@ -269,7 +269,7 @@ def test_a_base_in_any_archive_is_found(send, form):
         (b"goroutineleak profile: total 1\n", "module stack_analysis reads it"),
         (
             b"heap profile: 1: 2 [3: 4] @ heap/1048576\n",
-            "a heap profile as text (debug=1): take it again without debug",
+            "a heap profile as text (debug=1): request it without debug",
         ),
         (b"threadcreate profile: total 9\n", "a threadcreate profile as text"),
         (b"--- contention:\ncycles/second=1\n", "a block profile as text"),

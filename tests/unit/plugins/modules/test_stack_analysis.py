@@ -95,7 +95,7 @@ def test_a_link_to_itself_and_a_path_below_a_file(folder):
 def test_a_folder_without_files_is_said(folder):
     assert run(folder, patterns=["*.none"])["complete"] == "false"
     (error,) = run(folder, patterns=["*.none"])["errors"]
-    assert error["message"] == "there is no file in this folder whose name matches a pattern"
+    assert error["message"] == "no file in this folder matches a pattern"
 
 
 def test_groups_beyond_the_limit_are_counted(folder):

@@ -15,6 +15,8 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.inputs.inputs import open_inputs
+
 ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
     "utf-8": bytes,
     "utf-8 with a mark": lambda data: b"\xef\xbb\xbf" + data,
@@ -123,3 +125,20 @@ INNER = {
     "zip in a tar.gz": "inner.zip!",
     "zip, stored, in a zip to a pipe, stored": "inner.zip!",
 }
+
+
+# Larger than every piece that is read at a time, and not the same all over.
+LONG = b"".join(b"line %d of a long text\n" % number for number in range(40_000))
+TEXT = LONG[:5000] + "\u4e2d\u6587 \U0001f600\n".encode()
+
+
+def read(path: str, size: int = 1 << 30, **options) -> list[tuple[str, bytes, str]]:
+    """Place, content and problem of each input."""
+    found = []
+    for one in open_inputs([path], **options):
+        if one.problem:
+            found.append((one.place, b"", one.problem))
+            continue
+        content = one.open()
+        found.append((one.place, content.read(size), content.problem))
+    return found

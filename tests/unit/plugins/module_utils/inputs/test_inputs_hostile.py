@@ -109,7 +109,7 @@ def bomb(name: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_is_unpacked_to_a_limit(send, name):
+def test_unpacks_bomb_to_the_limit(send, name):
     """All of it is asked for, as far as it goes."""
     began = time.process_time()
     found = read(send(bomb(name)), size=1 << 40)
@@ -118,7 +118,7 @@ def test_a_bomb_is_unpacked_to_a_limit(send, name):
     assert "and no more was read" in found[-1][2]
 
 
-def test_little_memory_is_taken_by_a_large_content(tmp_path):
+def test_large_content_takes_little_memory(tmp_path):
     (tmp_path / "plain").write_bytes(b"x")
     _last, _count, empty = read_apart(str(tmp_path / "plain"), 10)
     for name in ("gzip", "xz", "bzip2", "tar.gz", "zip"):
@@ -130,13 +130,13 @@ def test_little_memory_is_taken_by_a_large_content(tmp_path):
 
 
 @pytest.mark.parametrize("archive", ["tar", "tar.gz", "zip", "zip to a pipe"])
-def test_entries_without_end_are_left(send, archive):
+def test_stops_at_the_limit_of_entries(send, archive):
     found = read(send(ARCHIVES[archive]({str(number): b"" for number in range(500)})))
     assert len(found) == SMALL.members + 1
     assert "more than 100 entries" in found[-1][2]
 
 
-def test_folders_and_headers_are_entries_too(send):
+def test_counts_folders_and_headers_as_entries(send):
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as archive:
         for number in range(500):
@@ -147,7 +147,7 @@ def test_folders_and_headers_are_entries_too(send):
     assert "more than 100 entries" in read(send(b"".join(gzip.compress(b"") for _each in range(500))))[-1][2]
 
 
-def test_real_limit_of_entries_takes_little_time(tmp_path):
+def test_default_limit_of_entries_takes_little_time(tmp_path):
     (tmp_path / "bomb").write_bytes(gzip.compress(header("a", 0) * 60_000, 1))
     began = time.monotonic()
     last, count, peak = read_apart(str(tmp_path / "bomb"), MIB)
@@ -164,14 +164,14 @@ def nested(pack, data: bytes, times: int) -> bytes:
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, lambda data: tar({"a": data}), lambda data: zipped({"a": data})])
-def test_archives_in_archives_end_somewhere(send, pack):
+def test_limits_nesting_of_archives(send, pack):
     depth = inputs.LIMITS.depth
     assert [problem for _place, _size, problem in read(send(nested(pack, b"text", depth)))] == [""]
     (found,) = read(send(nested(pack, b"text", depth + 1)))
     assert f"packed more than {depth} times" in found[2]
 
 
-def test_a_file_that_unpacks_to_itself_ends_somewhere(send):
+def test_stops_at_file_that_unpacks_to_itself(send):
     """As r.gz of Russ Cox: here it is many times the same, which is how it looks from outside."""
     data = nested(gzip.compress, b"text", 400)
     began = time.process_time()
@@ -182,7 +182,7 @@ def test_a_file_that_unpacks_to_itself_ends_somewhere(send):
 
 @pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K", b"S", b"0", b"5", b"1"])
 @pytest.mark.parametrize("size", [0, 1, 2 * MIB, 7 << 30, 1 << 62, (1 << 88) - 1])
-def test_sizes_that_headers_of_tar_state_take_no_memory(send, kind, size):
+def test_stated_tar_sizes_take_no_memory(send, kind, size):
     began = time.process_time()
     found = read(send(header("a", size, kind) + header("b", 5) + b"hello" + bytes(507) + bytes(1024)))
     assert time.process_time() - began < 1
@@ -203,13 +203,13 @@ def test_sizes_that_headers_of_tar_state_take_no_memory(send, kind, size):
         b"11 size=x\n\n",
     ],
 )
-def test_records_of_pax_are_untrusted(send, records):
+def test_pax_records_are_untrusted(send, records):
     data = header("p", len(records), b"x") + records + bytes(-len(records) % 512)
     found = read(send(data + header("b", 5) + b"hello" + bytes(507) + bytes(1024)))
     assert found[0] == ("b", 5, "") or found[0][2]
 
 
-def test_a_negative_number_is_refused(send):
+def test_rejects_negative_number(send):
     block = bytearray(header("a", 5))
     block[124:136] = b"\xff" * 12
     block[148:156] = b" " * 8
@@ -221,7 +221,7 @@ def test_a_negative_number_is_refused(send):
 @pytest.mark.parametrize("packed", [0, 5, 1 << 31, 0xFFFFFFFF])
 @pytest.mark.parametrize("method", [0, 8, 12, 14, 95])
 @pytest.mark.parametrize("flags", [0, 1, 8, 9, 0x41])
-def test_sizes_that_headers_of_zip_state_take_no_memory(send, packed, method, flags):
+def test_stated_zip_sizes_take_no_memory(send, packed, method, flags):
     head = struct.pack("<4sHHHHHLLLHH", b"PK\3\4", 20, flags, method, 0, 0, 0, packed, packed, 1, 0) + b"a"
     began = time.process_time()
     found = read(send(head + b"hello" * 10))
@@ -229,7 +229,7 @@ def test_sizes_that_headers_of_zip_state_take_no_memory(send, packed, method, fl
     assert found[-1][2]
 
 
-def test_lzma_that_asks_for_much_memory_is_refused(send):
+def test_rejects_lzma_with_large_dictionary(send):
     properties = b"\x09\x14\x05\x00\x5d" + b"\xff" * 4
     head = struct.pack("<4sHHHHHLLLHH", b"PK\3\4", 20, 0, 14, 0, 0, 0, len(properties) + 9, 9, 1, 0) + b"a"
     found = read(send(head + properties + bytes(9)))
@@ -239,7 +239,7 @@ def test_lzma_that_asks_for_much_memory_is_refused(send):
     assert peak < 128 * MIB
 
 
-def test_members_that_share_bytes_are_read_once(send):
+def test_reads_overlapping_members_once(send):
     """A zip of David Fifield: its directory has many entries of one content."""
     kernel = zipped({"a": bytes(4 * MIB)})
     directory = kernel[kernel.index(b"PK\1\2") : kernel.index(b"PK\5\6")]
@@ -249,7 +249,7 @@ def test_members_that_share_bytes_are_read_once(send):
     assert "does not list the 1 files" in found[1][2]
 
 
-def test_signs_of_a_description_that_is_none_are_counted(send):
+def test_counts_false_descriptor_signatures(send):
     path = send(zipped_to_pipe({"a": b"x" + b"PK\7\x08" * 80_000}, zipfile.ZIP_STORED))
     began = time.process_time()
     found = read(path, inputs.LIMITS, size=1 << 40)
@@ -275,7 +275,7 @@ def test_any_damage_gives_inputs_or_problems(tmp_path_factory, data):
     assert read(str(path))
 
 
-def test_nothing_is_written_anywhere(send, tmp_path, monkeypatch):
+def test_writes_no_files(send, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     path = send(zipped({"a.tar.gz": tar({"../../x": b"y", "/abs": b"z"}, "w:gz"), "b": os.urandom(MIB)}))
@@ -284,7 +284,7 @@ def test_nothing_is_written_anywhere(send, tmp_path, monkeypatch):
     assert {str(one): one.stat().st_mtime_ns for one in tmp_path.rglob("*")} == before
 
 
-def test_open_files_are_closed(send):
+def test_closes_files(send):
     paths = [send(zipped({"a": b"x" * 99}))] * 50
     before = len(os.listdir("/proc/self/fd"))
     for one in open_inputs(paths):
