@@ -15,6 +15,7 @@ import json
 import os
 import select
 import subprocess
+from dataclasses import dataclass
 from typing import Any, Callable
 
 from ...deadline import Deadline
@@ -27,28 +28,36 @@ from .log_files import CHUNK, LogPosition, describe_sink
 from .procfs import ProcFs, translated
 from .programs import ENVIRONMENT, find_program, run_bounded, stop
 
-# All in seconds. While the journal is silent, the process is checked for life this often.
-LIFE_CHECK_SECONDS = 0.5
-# The log of an ended process is complete after this silence.
-FINAL_SILENCE_SECONDS = 2.0
-# The first entry may be this much older than the start of the process, which is known in clock ticks.
+# The first entry may be this many seconds older than the start of the process, which is known in clock ticks.
 CLOCK_SLACK = 1.0
 
 
-class JournalPosition(LogPosition):
-    """The position after the process's newest entry. Raise CaptureError if the process has no journal.
+@dataclass(frozen=True)
+class JournalTimes:
+    """Times of a journal stream, in seconds.
 
-    life_check: seconds between checks whether the process is alive.
+    life_check: a silent journal is checked this often for the end of the process. final_silence: after its end, the log
+    is complete when nothing came for this long.
     """
 
+    life_check: float = 0.5
+    final_silence: float = 2.0
+
+
+NORMAL_TIMES = JournalTimes()
+
+
+class JournalPosition(LogPosition):
+    """The position after the process's newest entry. Raise CaptureError if the process has no journal."""
+
     def __init__(
-        self, procfs: ProcFs, process: Process, deadline: Deadline, life_check: float = LIFE_CHECK_SECONDS
+        self, procfs: ProcFs, process: Process, deadline: Deadline, times: JournalTimes = NORMAL_TIMES
     ) -> None:
         program = find_program("journalctl")
         if program is None:
             raise CaptureError(Reason.LOG_UNAVAILABLE, "its log is the journal, and journalctl is not installed")
         self._program = program
-        self._life_check = life_check
+        self._times = times
         self._procfs = procfs
         self._process = process
         self._command = [program, "--quiet", "--no-pager", "--output=cat", "--all"]
@@ -98,7 +107,7 @@ class JournalPosition(LogPosition):
     def _follow(self, place: list[str], text: BlankLineRestorer, deadline: Deadline) -> JournalStream:
         command = [*self._command, "--follow", "--no-tail", *place, *self._own]
         with translated(Reason.LOG_UNAVAILABLE):
-            return JournalStream(command, deadline, text, self.has_ended, self._life_check)
+            return JournalStream(command, deadline, text, self.has_ended, self._times)
 
     def has_ended(self) -> bool:
         """Return whether the process has ended."""
@@ -130,12 +139,12 @@ class JournalStream(LogStream):
         deadline: Deadline,
         text: BlankLineRestorer | JournalctlOutput,
         has_ended: Callable[[], bool] | None = None,
-        life_check: float = LIFE_CHECK_SECONDS,
+        times: JournalTimes = NORMAL_TIMES,
     ) -> None:
         self.text = text
         self._deadline = deadline
         self._has_ended = has_ended
-        self._life_check = life_check
+        self._times = times
         self._program = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -153,7 +162,7 @@ class JournalStream(LogStream):
             self._deadline.check()
             # Checked before waiting: the last output of the process arrives within the wait after its end.
             ended = self._has_ended is not None and self._has_ended()
-            wait = FINAL_SILENCE_SECONDS if ended else self._life_check
+            wait = self._times.final_silence if ended else self._times.life_check
             if self._poll.poll(1000 * min(wait, self._deadline.remaining())):
                 data = os.read(self._program.stdout.fileno(), CHUNK)
                 text = self.text.feed(data)

@@ -35,7 +35,7 @@ from ..base import (
 from ..follow import InstanceLookup, LogFollower
 from .containers import Containers, NodePaths, Placement, memory_room, placement_of
 from .follow import HostFollow
-from .journal import JournalPosition
+from .journal import NORMAL_TIMES, JournalPosition, JournalTimes
 from .log_files import ContainerLog, FilePosition, LogFiles, LogPosition, StderrFile, describe_sink
 from .log_tail import read_tail
 from .prefixed_log_files import PrefixedLogFiles
@@ -67,12 +67,14 @@ class HostTransport(Transport):
         node: str = "",
         paths: NodePaths = DEFAULT_PATHS,
         max_untrusted: int = MAX_UNTRUSTED,
+        journal_times: JournalTimes = NORMAL_TIMES,
     ) -> None:
         self.machine = node or os.uname().nodename
         self.cluster = cluster or self.machine
         self._binary_dirs = list(binary_dirs)
         self._node_paths = paths
         self._max_untrusted = max_untrusted
+        self._journal_times = journal_times
         self._procfs = ProcFs(paths.proc)
         self._trust = Trust(self._procfs, paths.cgroups)
         self._own_container: str | None = None
@@ -214,7 +216,7 @@ class HostTransport(Transport):
                 raise CaptureError(Reason.GONE, f"process {process.pid} has ended")
             link = self._procfs.stderr(process.pid)
             if link.startswith("socket:"):
-                return JournalPosition(self._procfs, process, deadline)
+                return JournalPosition(self._procfs, process, deadline, self._journal_times)
             return FilePosition(self._log_files(instance, process, link))
 
     def _log_files(self, instance: Instance, process: Process, link: str) -> LogFiles:
@@ -258,7 +260,7 @@ class HostTransport(Transport):
                 return PrefixedLogFiles(self._procfs, process, prefix)
             link = self._procfs.stderr(process.pid)
             if link.startswith("socket:"):
-                return JournalPosition(self._procfs, process, deadline)
+                return JournalPosition(self._procfs, process, deadline, self._journal_times)
             return self._log_files(instance, process, link)
 
     def _exchange(

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every transport must do, and every fake of one: tests against the interface, transports/base.py.
+"""Conformance tests for every transport and its fakes, against the interface transports/base.py.
 
 A test module makes them its own:
 
@@ -38,7 +38,7 @@ PLENTY = 8 << 20
 
 
 class World(abc.ABC):
-    """Somewhere services run, and the transport that reaches them.
+    """An environment in which services run, and the transport that reaches them.
 
     has_runtime: commands can be run where the services are. gone: what is said of the port of a service that has ended.
     short: a deadline in seconds within which a service can be asked, for what does not answer.
@@ -59,15 +59,15 @@ class World(abc.ABC):
 
     @abc.abstractmethod
     def end(self, service: Any) -> None:
-        """End it (for good: nothing starts it again)."""
+        """End a service for good; nothing restarts it."""
 
     @abc.abstractmethod
     def is_alive(self, service: Any) -> bool:
-        """Whether it still is what was started: not ended, not restarted."""
+        """Return whether the service runs since its start: not ended, not restarted."""
 
     @abc.abstractmethod
     def is_it(self, service: Any, instance: Instance) -> bool:
-        """Whether this instance is that service."""
+        """Return whether this instance is that service."""
 
     def deadline(self, seconds: float = 0.0) -> Deadline:
         return Deadline(seconds or patience(), "test")
@@ -85,14 +85,14 @@ def started(world: World, component: str = "region", behaviour: str = "") -> tup
 
 
 def signal(world: World, instance: Instance, deadline: Deadline):
-    """Signal the one process of the instance; the time."""
+    """Signal the one process of the instance. Return the time."""
     with world.transport.open_process(instance, deadline) as session:
         (process,) = [one for one in session.facts.candidates if one.same_container]
         return session.signal(process)
 
 
 def read_dump(log: LogStream) -> DumpReader:
-    """Read on until the dump is whole, or the log ends."""
+    """Read until the dump is complete or the log ends."""
     reader = DumpReader(skip_first_line=log.old_first_line)
     while not reader.done:
         reader.feed(log.read())
@@ -170,7 +170,7 @@ def test_component_name_contained_in_another(world):
             assert process.executable.rsplit("/", 1)[-1] == name
 
 
-# The look at the process
+# Probing the process
 
 
 def test_probe_finds_one_process_that_catches_the_signal(world):
@@ -216,7 +216,7 @@ def test_log_is_followed_from_now_on(world):
     first = take_dump(world, instance)
     second = take_dump(world, instance)
     assert (first.state, second.state) == (ReaderState.COMPLETE, ReaderState.COMPLETE)
-    # The first dump is not in what was read for the second one.
+    # The second read does not contain the first dump.
     assert second.superseded == 0
 
 

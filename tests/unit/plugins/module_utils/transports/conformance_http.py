@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every transport must do of HTTP, and every fake of one. For use see conformance.py, whose World it needs.
+"""Conformance tests of HTTP for every transport and its fakes. They use the World of conformance.py.
 
 Also for transports that reach nothing but HTTP.
 """
@@ -30,7 +30,7 @@ PLENTY = 1 << 20
 
 
 def target(component="region", endpoint="ping", database=""):
-    """What the catalog says of a component's endpoint."""
+    """Return the catalog's endpoint of a component."""
     offered = component_of(component).http
     return HttpTarget(offered.scheme, offered.port, endpoint_path(endpoint, database))
 
@@ -46,7 +46,7 @@ def reason_of(act):
 
 
 def outcome_of(act):
-    """Why an answer is not whole ("" where it is), or the reason for none."""
+    """Return why an answer is incomplete ("" if it is not), or the reason for none."""
     try:
         return act().cut_by
     except CaptureError as error:
@@ -173,7 +173,7 @@ def test_any_status_is_an_answer(world, fault, status):
 @pytest.mark.parametrize("fault", ["cut", "short"])
 def test_truncated_body_is_incomplete(world, fault):
     _service, instance = started(world, behaviour=f"http_fault={fault}")
-    # Somebody in between may not hand on the beginning.
+    # A proxy may withhold the beginning.
     assert outcome_of(lambda: ask(world, instance, target(endpoint="stats"))) in ("end", Reason.CONNECTION_BROKEN)
 
 
@@ -207,7 +207,7 @@ def test_closed_port_is_refused(world):
 
 def test_tls_request_to_plain_port_fails(world):
     _service, instance = started(world, behaviour="http=plain")
-    # A Go service tells it in plain HTTP, which is not TLS.
+    # A Go service answers in plain HTTP, which is not TLS.
     assert reason_of(lambda: ask(world, instance)) is Reason.TLS_FAILED
 
 

@@ -65,7 +65,7 @@ def test_reads_log_back_no_further_than_requested(world):
     begun = world.transport.read_log(instance, 600, world.deadline(), PLENTY)
 
     def parts():
-        """The last second and all of it, as soon as that second begins after what there was in the beginning."""
+        """Return the log of the last second, once that second begins after the first lines."""
         recent = world.transport.read_log(instance, 1, world.deadline(), PLENTY)
         whole = world.transport.read_log(instance, 600, world.deadline(), PLENTY)
         return (recent, whole) if 0 < len(recent) < len(whole) - len(begun) else None
@@ -148,7 +148,7 @@ def test_sends_no_signal_after_the_deadline(world):
 
 
 def without_timestamps(follower: LogFollower, data: bytes) -> bytes:
-    """What the service wrote of these lines."""
+    """Return those of the lines that the service wrote."""
     return b"".join(
         line.split(b" ", 1)[-1] if follower.timestamped else line for line in data.splitlines(keepends=True)
     )

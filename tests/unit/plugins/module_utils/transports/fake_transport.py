@@ -79,7 +79,7 @@ JSON = {"content-type": "application/json"}
 
 
 def healthy(target: HttpTarget) -> HttpAnswer:
-    """What a service without troubles and without traffic says."""
+    """Return the answers of a healthy idle service."""
     body = BODIES.get("/db_stats" if target.path.startswith("/db_stats/") else target.path)
     if body is None:
         return HttpAnswer(404, JSON, b'{"class":"NotFoundError","code":404,"details":"Handler not found"}')
@@ -87,7 +87,7 @@ def healthy(target: HttpTarget) -> HttpAnswer:
 
 
 class JumpingClock:
-    """A clock for deadlines that stands, and jumps when nothing is left but to wait for one, as trio's MockClock does.
+    """A frozen clock for deadlines that jumps when only waiting is left, like trio's MockClock.
 
     So on a machine of any speed nobody else's time runs out, and a deadline that passes costs no time.
     settled: what has to hold of the ledger's rows before it jumps, such that others have come to their end by then.
@@ -105,7 +105,7 @@ class JumpingClock:
         return self.now
 
     def reach(self, deadline: Deadline) -> None:
-        """Jump to that moment."""
+        """Jump to a moment."""
         wait_until("the work of the others", lambda: self.settled(list(self.rows)))
         with self._lock:
             self.jumps.append(deadline.remaining())
@@ -113,7 +113,7 @@ class JumpingClock:
 
 
 def outlast(deadline: Deadline) -> None:
-    """Wait until it has passed."""
+    """Wait until the moment has passed."""
     if isinstance(deadline._clock, JumpingClock):
         deadline._clock.reach(deadline)
     else:
@@ -122,7 +122,7 @@ def outlast(deadline: Deadline) -> None:
 
 @dataclass
 class Service:
-    """One service in memory: its instance, its log, what it does when signalled, and what it answers over HTTP.
+    """A service in memory: its instance, its log, its reaction to the signal, and its HTTP answers.
 
     faults: name of a call ("open_log", "open_process", "signal", "version", "http_get", "certificate", "read_log", or
     one path such as "/stats") -> what happens instead of it. A fault is called with the deadline and may raise; hang()
@@ -155,7 +155,7 @@ class Service:
             self.changed.notify_all()
 
     def wait(self, holds: Callable[[], bool], deadline: Deadline) -> None:
-        """Until it holds, which only write() and end() can bring about; DeadlineExceeded."""
+        """Wait for a condition that write() or end() brings about. Raise DeadlineExceeded."""
         with self.changed:
             while not holds():
                 deadline.check()
@@ -165,31 +165,31 @@ class Service:
                     self.changed.wait(deadline.remaining())
 
     def restart(self) -> None:
-        """What the cluster shows of a container that went down and came up again."""
+        """Show a container restart as the cluster does."""
         self.instance = replace(
             self.instance, restarts=self.instance.restarts + 1, container_id=self.instance.container_id + "-next"
         )
 
 
 def hang(deadline: Deadline) -> None:
-    """Answers nothing until the deadline, as a hung kubelet does."""
+    """Answer nothing until the deadline, like a hung kubelet."""
     outlast(deadline)
     raise DeadlineExceeded(deadline.scope)
 
 
 def stuck(_deadline: Deadline) -> None:
-    """Does not even mind the deadline."""
+    """Ignore even the deadline."""
     threading.Event().wait()
 
 
 def no_answer(deadline: Deadline) -> None:
-    """Accepts the question and says nothing, as a hung service does."""
+    """Accept the request and answer nothing, like a hung service."""
     outlast(deadline)
     raise CaptureError(Reason.NO_ANSWER)
 
 
 def raises(error: Exception) -> Callable[[Deadline], None]:
-    """A fault that is an error."""
+    """Return a fault that raises an error."""
 
     def fault(_deadline: Deadline) -> None:
         raise error
@@ -198,7 +198,7 @@ def raises(error: Exception) -> Callable[[Deadline], None]:
 
 
 class FakeTransport(Transport):
-    """Every service added is an instance. calls: (call, instance name) in the order in which they came.
+    """A transport whose instances are the added services. calls: (call, instance name) in order.
 
     deployed: the workloads there are, or the error of listing them. asked: (instance name, path) of each http_get.
     """
@@ -216,7 +216,7 @@ class FakeTransport(Transport):
         self._numbers = itertools.count(100)
 
     def add(self, component: str, name: str = "", **fields) -> Service:
-        """A healthy service; fields are those of Service, or of its Instance."""
+        """Add a healthy service; fields are those of Service or of its Instance."""
         pid = next(self._numbers)
         process = Process(
             pid=pid,
@@ -237,7 +237,7 @@ class FakeTransport(Transport):
         return service
 
     def done_to(self, name: str) -> list[str]:
-        """The calls that touched one instance."""
+        """Return the calls that touched one instance."""
         return [call for call, target in self.calls if target == name]
 
     def _begin(self, call: str, name: str, deadline: Deadline) -> Service:
@@ -332,7 +332,7 @@ class FakeLog(LogStream):
 
 
 class FakeFollow(LogFollower):
-    """All of a service's log, and what comes to it. Its lines have no stamps."""
+    """Follower of a service's log from its beginning. Its lines have no timestamps."""
 
     timestamped = False
 
@@ -369,7 +369,7 @@ class FakeFollow(LogFollower):
 
 
 class FakeSession(ProcessSession):
-    """The facts as they were given."""
+    """A session with given facts."""
 
     def __init__(self, transport: FakeTransport, service: Service, deadline: Deadline) -> None:
         self._transport = transport

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real processes that execute nothing: stopped, held by a debugger, in uninterruptible sleep, ended and not reaped."""
+"""Real processes that execute nothing: stopped, traced, in uninterruptible sleep, or zombies."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def await_sleep(pid: int, letter: str) -> str:
 
 @contextlib.contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """Within the block the process is stopped."""
+    """Stop the process within the block."""
     os.kill(pid, signal.SIGSTOP)
     try:
         await_state(pid, "T")
@@ -58,7 +58,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def traced(pid: int) -> Iterator[None]:
-    """Within the block this thread holds the process as a debugger does. It has to be a child of ours."""
+    """Trace the process, a child of ours, within the block as a debugger does."""
     libc = ctypes.CDLL(None, use_errno=True)
 
     def trace(request: int) -> None:
@@ -75,7 +75,7 @@ def traced(pid: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def blocked(binaries: str, name: str = "blocked") -> Iterator[int]:
-    """The pid of a process in uninterruptible sleep that runs a component's file and catches SIGUSR1.
+    """Yield the pid of a process in uninterruptible sleep that runs a component's file and catches SIGUSR1.
 
     Its child runs the same file, and sleeps as others do.
     """
@@ -98,7 +98,7 @@ def blocked(binaries: str, name: str = "blocked") -> Iterator[int]:
 
 @contextlib.contextmanager
 def zombie(binaries: str, name: str) -> Iterator[int]:
-    """The pid of a process of this name that has ended, and whose parent does not ask for it."""
+    """Yield the pid of a zombie with this name."""
     program = Path(binaries) / name
     program.parent.mkdir(exist_ok=True)
     shutil.copy(str(shutil.which("true")), program)

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A journal of the test's own: journald with a /run of its own, and a journalctl that reads there. It takes root."""
+"""A private journald with its own /run, and a journalctl that reads there. Needs root."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOUNTS = f"mount --make-rprivate / && mount -t tmpfs tmpfs /run && mkdir -p /run
 
 @dataclass
 class Journal:
-    """Starts stand-ins whose standard error it is."""
+    """A journal that is the standard error of the stand-ins it starts."""
 
     machine: Machine
 
@@ -70,14 +70,14 @@ class Journal:
         return standin
 
     def of(self, standin: Standin) -> bytes:
-        """All that is in the journal of a stand-in."""
+        """Return all journal text of a stand-in."""
         return subprocess.run(self._reading(f"_PID={standin.pid}"), stdout=subprocess.PIPE, check=True).stdout
 
     def _reading(self, match: str) -> list[str]:
         return [str(self.tools / "journalctl"), "--quiet", "--output=cat", match]
 
     def kill_readers(self) -> None:
-        """As a node without memory does: every journalctl that still runs."""
+        """Kill every running journalctl, as a node without memory does."""
         for pid in map(int, self._readers.read_text().split()):
             with contextlib.suppress(FileNotFoundError):
                 if Path(f"/proc/{pid}/comm").read_text() == "journalctl\n":

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a node's container runtime and kubelet do for a process, as far as the host transport sees it.
+"""Stand-in for a node's container runtime and kubelet, as far as the host transport sees them.
 
 Stand-ins run in real cgroups with the names that a kubelet gives them, and their standard error goes through a pipe
 into a log file in the CRI format, which is rotated as the kubelet does. It takes root, for the cgroups.
@@ -32,7 +32,7 @@ WHY_NOT = "takes root and cgroups that can be written"
 
 
 def cgroup_base() -> Path:
-    """Where cgroups are made: the memory hierarchy of version 1, else the unified one."""
+    """Return the folder for cgroups: the memory hierarchy of version 1, else the unified one."""
     memory = CGROUPS / "memory"
     return memory if (memory / "cgroup.procs").exists() else CGROUPS
 
@@ -48,7 +48,7 @@ def docker_line(text: bytes, whole: bool, stream: bytes = b"stderr") -> bytes:
 
 
 class LogWriter:
-    """Writes what comes through a pipe into a log file, a record a line; rotates it on request."""
+    """Writer of a CRI log file from a pipe, one record per line, with rotation on request."""
 
     def __init__(self, pipe: int, path: Path, record=cri_line) -> None:
         self.path = path
@@ -81,7 +81,7 @@ class LogWriter:
             self._file.write(record)
 
     def rotate(self) -> None:
-        """As the kubelet does: another name for the old file, and a new one for the runtime to go on with."""
+        """Rotate as the kubelet does: rename the old file and create a new one."""
         with self._lock:
             self.path.rename(f"{self.path}.20260102-03040{next(self._numbers)}")
             self._file.close()
@@ -93,7 +93,7 @@ class LogWriter:
 
 @dataclass
 class Contained:
-    """A stand-in in a container, and what the node knows of that."""
+    """A stand-in in a container, with its files on the node."""
 
     standin: Standin
     pod: str
@@ -108,7 +108,7 @@ class Contained:
 
 @dataclass
 class Node:
-    """Starts stand-ins in containers."""
+    """A node that starts stand-ins in containers."""
 
     machine: Machine
     parent: str = field(default_factory=lambda: f"cloudpods-test-{secrets.token_hex(4)}")
@@ -153,7 +153,7 @@ class Node:
             contained.log.wait()
         top = cgroup_base() / self.parent
         for folder, _below, _files in os.walk(top, topdown=False):
-            # The kernel takes a moment to see that the last process has gone.
+            # The kernel needs a moment to notice that the last process has ended.
             wait_until(f"{folder} to be empty", lambda folder=folder: _removed(folder))
 
 

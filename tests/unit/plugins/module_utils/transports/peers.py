@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Servers on this machine that answer one question as no good service would, byte by byte as a test says."""
+"""Servers on this machine that answer one request with given bytes, also malformed ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 @dataclass
 class Peer:
-    """A server on a free port of 127.0.0.1. act gets each connection once the question's head is read, and may write.
+    """A server on a free port of 127.0.0.1. act gets each connection after the request's headers, and may write.
 
     heads: what was asked, as it came; here.head: what is asked in this thread. Every connection is closed when act
     returns. listens: whether the question is waited for at all. listener: a socket to listen on instead, bound already.
@@ -56,7 +56,7 @@ class Peer:
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        # A peer that goes away in the middle is what most of these tests are about.
+        # Most of these tests are about a peer that disconnects early.
         with contextlib.suppress(OSError), connection:
             secured = self.tls.wrap_socket(connection, server_side=True) if self.tls else connection
             with secured:
@@ -86,7 +86,7 @@ def peer(
     listens: bool = True,
     listener: socket.socket | None = None,
 ) -> Iterator[Peer]:
-    """A peer that acts so, or says these bytes, for as long as the block."""
+    """Run a peer that acts so, or sends these bytes, within the block."""
     if isinstance(act, bytes):
         said = act
 
@@ -107,12 +107,12 @@ def with_length(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> byte
 
 
 def never(server: Peer, _connection: socket.socket) -> None:
-    """Answers nothing for as long as the test runs."""
+    """Answer nothing while the test runs."""
     server.over.wait(patience(120))
 
 
 def after(said: bytes) -> Callable[[Peer, socket.socket], None]:
-    """Says this, and then nothing more."""
+    """Return an action that sends these bytes and then stalls."""
 
     def act(server: Peer, connection: socket.socket) -> None:
         connection.sendall(said)
@@ -122,7 +122,7 @@ def after(said: bytes) -> Callable[[Peer, socket.socket], None]:
 
 
 def drip(said: bytes, seconds: float, first: bytes = b"") -> Callable[[Peer, socket.socket], None]:
-    """Says something at once, and then a byte at a time."""
+    """Return an action that sends some bytes at once and the rest one at a time."""
 
     def act(server: Peer, connection: socket.socket) -> None:
         connection.sendall(first)
@@ -135,7 +135,7 @@ def drip(said: bytes, seconds: float, first: bytes = b"") -> Callable[[Peer, soc
 
 
 def reset(said: bytes = b"") -> Callable[[Peer, socket.socket], None]:
-    """Says this, and resets the connection."""
+    """Return an action that sends these bytes and resets the connection."""
 
     def act(_server: Peer, connection: socket.socket) -> None:
         connection.sendall(said)
@@ -145,7 +145,7 @@ def reset(said: bytes = b"") -> Callable[[Peer, socket.socket], None]:
 
 
 def flood(head: bytes, block: bytes, sent: list[int]) -> Callable[[Peer, socket.socket], None]:
-    """Says the block again and again; sent grows by what was taken."""
+    """Return an action that sends the block endlessly; sent counts the accepted bytes."""
 
     def act(server: Peer, connection: socket.socket) -> None:
         connection.sendall(head)
@@ -158,7 +158,7 @@ def flood(head: bytes, block: bytes, sent: list[int]) -> Callable[[Peer, socket.
 
 @functools.cache
 def server_tls(name: str = "somebody-else.example", days: int = 30) -> ssl.SSLContext:
-    """A server's TLS with a certificate of its own in this name."""
+    """Return a server's TLS context with a new certificate of this name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:
         certificate, key = Path(folder) / "crt.pem", Path(folder) / "key.pem"
@@ -172,11 +172,11 @@ def server_tls(name: str = "somebody-else.example", days: int = 30) -> ssl.SSLCo
 
 
 def pem(context: ssl.SSLContext) -> str:
-    """The certificate that server_tls() made."""
+    """Return the certificate that server_tls() made."""
     return context.pem  # type: ignore[attr-defined, no-any-return]
 
 
 def closed_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """Return a closed port of 127.0.0.1."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])

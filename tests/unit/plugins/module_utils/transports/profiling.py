@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A service in memory that has /debug/pprof: the smallest answers of each kind that are what they should be.
+"""A service in memory that has /debug/pprof, with the smallest valid answer of each kind.
 
 Of a trace only the beginning: what makes a whole one is in the tests with real services.
 """
@@ -45,7 +45,7 @@ INDEX = (
 
 
 def number(value: int) -> bytes:
-    """A varint."""
+    """Return a varint."""
     made = bytearray()
     while value > 0x7F:
         made.append(value & 0x7F | 0x80)
@@ -62,7 +62,7 @@ def message(field: int, content: bytes) -> bytes:
 
 
 def profile(path: str, empty: bool = False) -> bytes:
-    """A profile of one sample (or none) in main.work, in the form of pprof's profile.proto."""
+    """Return a profile of one sample (or none) in main.work, in pprof's profile.proto."""
     words = ["", "main.work", "/src/main.go"]
     made = b""
     for name, unit in TYPES[path]:
@@ -78,14 +78,14 @@ def profile(path: str, empty: bool = False) -> bytes:
 
 
 def workers(active: int = 0, queue: int = 0, detached: int = 0, most: int = 8) -> bytes:
-    """What /worker_stats says of the pool that serves GET requests."""
+    """Return the /worker_stats answer for the pool that serves GET requests."""
     pool = {"name": GET_POOL, "backlog": 80, "queue_cnt": queue, "max_worker_cnt": most, "active_worker_cnt": active}
     pool.update(detach_worker_cnt=detached, db_worker=True, allow_overflow=False)
     return json.dumps({"workers": [pool]}).encode()
 
 
 def profiling(target: HttpTarget) -> HttpAnswer:
-    """What a service says that has pprof on and nothing to do."""
+    """Return the answers of an idle service with pprof enabled."""
     if target.path == "/worker_stats":
         return HttpAnswer(200, JSON, workers())
     if not target.path.startswith(ROOT):
@@ -103,6 +103,6 @@ def profiling(target: HttpTarget) -> HttpAnswer:
 
 
 def exact_only(target: HttpTarget) -> HttpAnswer:
-    """One that has only the exact paths."""
+    """Return the answers of a service that has only the exact paths."""
     name = target.path[len(ROOT) :].partition("?")[0]
     return healthy(HttpTarget("", 0, "/nothing")) if name in set(TYPES) - {"profile"} else profiling(target)

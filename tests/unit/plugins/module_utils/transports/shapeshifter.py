@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A process that catches SIGUSR1 when it is looked at, and no longer when it is signalled."""
+"""A process that catches SIGUSR1 when it is probed, but not when it is signalled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCRIPT = "trap : USR1; echo ready; read x; {then}; read x"
 
 
 class Shapeshifter:
-    """A shell under the name of a service. shift: it does what it was started for, and keeps running."""
+    """A shell under the name of a service. shift: let it perform its change and keep running."""
 
     def __init__(self, binaries: str, then: str) -> None:
         program = Path(binaries) / "region"
@@ -52,7 +52,7 @@ class Shapeshifter:
 
 @contextlib.contextmanager
 def shapeshifter(binaries: str, then: str) -> Iterator[Shapeshifter]:
-    """then: what the shell runs when it is told to shift; {} is its own file."""
+    """Start it. then: the script that shift() runs; {} is its own file."""
     made = Shapeshifter(binaries, then)
     try:
         yield made

@@ -17,13 +17,13 @@ from typing import IO, Any
 from patience import wait_until
 
 SERVICES = Path(__file__).resolve().parents[4] / "lab" / "services"
-# The last words of a stand-in's start: from here on it has its signal handlers.
+# The last line of a stand-in's start; from then on it has its signal handlers.
 UP = (b"Start listen on", b"start worker processes", b"Waiting for the metadata lock")
 
 
 @functools.cache
 def build() -> Path:
-    """The stand-ins' binary. A failure to build is an error, never a skipped test."""
+    """Return the stand-ins' binary. A failed build is an error, never a skipped test."""
     done = subprocess.run([sys.executable, SERVICES / "build.py"], stdout=subprocess.PIPE, text=True, check=True)
     return Path(done.stdout.strip())
 
@@ -41,7 +41,7 @@ def await_arguments(process: subprocess.Popen[Any]) -> None:
 
 @dataclass
 class Standin:
-    """One running stand-in, and the file that its standard error goes to (where it is one)."""
+    """A running stand-in, and the file of its standard error, if it is a file."""
 
     component: str
     process: subprocess.Popen[bytes]
@@ -56,7 +56,7 @@ class Standin:
         return self.process.poll() is None
 
     def dumps(self) -> int:
-        """How many dumps are in its log."""
+        """Return the number of dumps in its log."""
         return self.log.read_bytes().count(b"goroutine profile: total ")
 
     def wait_for_dump(self) -> None:
@@ -69,7 +69,7 @@ class Standin:
 
 @dataclass
 class Machine:
-    """Starts stand-ins out of one folder and ends them all."""
+    """A set of stand-ins, started from one folder and ended together."""
 
     folder: Path
     running: list[Standin] = field(default_factory=list)
@@ -79,7 +79,7 @@ class Machine:
         return str(self.folder / "bin")
 
     def install(self, name: str) -> Path:
-        """The stand-ins' binary under a component's name."""
+        """Copy the stand-ins' binary under a component's name. Return its path."""
         target = Path(self.binaries) / name
         if not target.exists():
             target.parent.mkdir(exist_ok=True)

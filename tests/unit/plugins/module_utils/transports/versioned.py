@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Go program whose linker was given a version, as the Makefile of cloudpods does it. It sleeps until it is killed."""
+"""A sleeping Go program with a version set by the linker, as cloudpods' Makefile does."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worlds of this machine that the conformance suites run in: processes, containers, a journal, and memory."""
+"""Worlds for the conformance suites: processes, containers, a journal, and memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host import journal as host_journal
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.journal import JournalTimes
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.transport import HostTransport
 from conformance import World
 from fake_transport import LOG_LINE, USR1, FakeTransport, no_answer, raises
@@ -23,7 +23,7 @@ from standins import Machine
 
 
 def any_port(component):
-    """Their own ports may be taken on this machine, and several of one kind run on it."""
+    """Return arguments for a free port: the default may be taken, and several instances run here."""
     return ("--port", "0") if component_of(component).http else ()
 
 
@@ -97,8 +97,8 @@ HTTP_ANSWERS = {
 class JournalWorld(HostWorld):
     """Stand-in services as processes of this machine, whose standard error is the journal.
 
-    journalctl ends an entry when the next one comes, so they say something often. And nothing here is lost with the
-    last words of a service that was killed, so these are awaited for less long.
+    journalctl ends an entry when the next one comes, so they write often. Here the last lines of a killed service are
+    never lost, so a shorter silence ends its log.
     """
 
     def __init__(self, folder) -> None:
@@ -106,7 +106,9 @@ class JournalWorld(HostWorld):
         self.journal = Journal(self.machine)
         self.path = os.environ["PATH"]
         os.environ["PATH"] = f"{self.journal.tools}{os.pathsep}{self.path}"
-        self.last_words, host_journal.LAST_WORDS_SECONDS = host_journal.LAST_WORDS_SECONDS, 0.5
+        self.transport = HostTransport(
+            binary_dirs=[self.machine.binaries], journal_times=JournalTimes(final_silence=0.5)
+        )
 
     def start(self, component, behaviour=""):
         often = "" if "log_rate=" in behaviour else " log_rate=20"
@@ -116,7 +118,6 @@ class JournalWorld(HostWorld):
         super().close()
         self.journal.close()
         os.environ["PATH"] = self.path
-        host_journal.LAST_WORDS_SECONDS = self.last_words
 
 
 class FakeWorld(World):

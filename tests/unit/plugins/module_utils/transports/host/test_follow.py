@@ -26,7 +26,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
     HostFollow,
     HostFollowLimits,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.journal import JournalPosition
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.journal import (
+    JournalPosition,
+    JournalTimes,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.log_files import (
     ContainerLog,
     StderrFile,
@@ -223,7 +226,7 @@ def made_journal(tmp_path, monkeypatch):
 
 
 def in_journal(instance, deadline):
-    return JournalPosition(PROCFS, instance.process, deadline, life_check=0.05)
+    return JournalPosition(PROCFS, instance.process, deadline, JournalTimes(life_check=0.05))
 
 
 @pytest.mark.slow  # what a process wrote last is awaited for two seconds of silence

@@ -15,10 +15,12 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.journ
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.journal import (
     JournalHistory,
     JournalStream,
+    JournalTimes,
 )
 
 from patience import patience
 
+TIMES = JournalTimes(life_check=0.01, final_silence=0.2)
 PLACE = "--since=@1.000000"
 
 
@@ -59,14 +61,14 @@ def test_interrupted_history_is_an_error():
 
 def test_stream_ends_after_the_process_and_a_silence():
     stream = JournalStream(
-        shell("echo one; exec sleep 600"), Deadline(patience(), "test"), BlankLineRestorer(), lambda: True, 0.01
+        shell("echo one; exec sleep 600"), Deadline(patience(), "test"), BlankLineRestorer(), lambda: True, TIMES
     )
     with stream:
         assert read_all(stream) == b"one\n"
 
 
 def test_silent_stream_ends_with_deadline():
-    stream = JournalStream(shell("exec sleep 600"), Deadline(0.3, "test"), BlankLineRestorer(), lambda: False, 0.01)
+    stream = JournalStream(shell("exec sleep 600"), Deadline(0.3, "test"), BlankLineRestorer(), lambda: False, TIMES)
     with stream, pytest.raises(DeadlineExceeded):
         stream.read()
 
