@@ -89,12 +89,3 @@ def test_missing_component_names_the_machine_that_was_searched():
     assert (missing.reason, "keystone on node1" in missing.message) == ("not_found", True)
     (missing,) = discovery_rows(Discovery(), select(components=["keystone"]), "c1")
     assert "was found here: keystone." in missing.message
-
-
-def test_component_on_another_machine_is_not_missing():
-    has = row(Instance("c1", "keystone", "keystone-1"), "stack", verdict(Reason.PROVEN))
-    lacks = place_row("c1", "", "keystone", "discovery", verdict(Reason.NOT_DEPLOYED, "keystone on node2"))
-    elsewhere = place_row("c2", "", "keystone", "discovery", verdict(Reason.NOT_DEPLOYED, "keystone"))
-    assert place_lines([has, lacks]) == []
-    assert len(place_lines([has, lacks, elsewhere])) == 1
-    assert len(place_lines([lacks])) == 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.capture_entry import Missed, captured, error_of
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.capture_entry import Missed, captured
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.result_text import (
     MOST_NAMES,
     Policy,
@@ -122,30 +122,6 @@ def test_check_mode_fails_where_nothing_would_be_captured(result, failure):
 def test_check_mode_shows_the_errors_of_some_beside_the_plans_of_others():
     entries = [entry("a", "no route"), entry("b", would=[{"reason": "check_mode"}], plan=["plan of b"])]
     assert planned(entries, Policy(True)).lines == ["plan of b", "", "a: no route"]
-
-
-@pytest.mark.parametrize(
-    ("result", "missed"),
-    [
-        ({"changed": True}, None),
-        ({"failed": True, "msg": "wrong\npath"}, Missed("wrong path", "no_result")),
-        ({"unreachable": True, "msg": "no route"}, Missed("no route", "unreachable")),
-        ({"failed": True}, Missed("It failed without a message.", "no_result")),
-        (
-            {"failed": True, "msg": "See stderr.", "module_stdout": "", "module_stderr": "one\nno python\n"},
-            Missed("See stderr: no python", "no_result"),
-        ),
-        ({"failed": True, "msg": "\x1b[2J\u202egone"}, Missed("?[2J?gone", "no_result")),
-    ],
-)
-def test_takes_the_error_of_a_result(result, missed):
-    assert error_of(result) == missed
-
-
-@pytest.mark.parametrize("bad", [{"would": "x", "found": "many", "table": "x"}, {"would": ["x"], "found": -1}])
-def test_takes_nothing_of_another_type_from_a_host(bad):
-    found = captured({"run": "run", "host": "a", "cluster": "a"}, "", None, {**bad, "verdict": "\x1b"}, True)
-    assert (found["would"], found["said"], found["table"], found["verdict"]) == (0, "", [], "?")
 
 
 def test_groups_nothing_where_all_is_well():

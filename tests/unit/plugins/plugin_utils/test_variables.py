@@ -1,12 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which variables of a host are taken for its connection, which facts end a run, and where text may be shown."""
+"""Variables of a host that describe its connection, and facts that end a run."""
 
 from __future__ import annotations
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.text_output import shows_text
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import (
     CONNECTION_OPTIONS,
     Connection,
@@ -59,22 +58,3 @@ def test_refuses_facts_with_names_of_ours(name):
 
 def test_refuses_no_other_facts():
     assert refusal({"node-1": ["distribution"], "node-2": []}) == ""
-
-
-@pytest.mark.parametrize(
-    ("callback", "arguments", "shown"),
-    [
-        ("default", {}, True),
-        ("ansible.builtin.default", {}, True),
-        ("community.general.yaml", {}, True),
-        # An event of ansible-runner, not a line on its standard output.
-        ("awx_display", {}, True),
-        ("json", {}, False),
-        ("ansible.posix.json", {}, False),
-        ("ansible.posix.jsonl", {}, False),
-        ("somebodys.own", {}, False),
-        ("default", {"one_line": True}, False),
-    ],
-)
-def test_text_is_shown_where_it_breaks_nothing(callback, arguments, shown):
-    assert shows_text(callback, arguments) is shown

@@ -1,0 +1,198 @@
+# Copyright: cloudpods.diagnostics contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""No identity in a bundle of the level identity: planted in every kind of artifact, and looked for in the archive."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tarfile
+
+import identity_kinds as kinds
+import pprofs
+import pytest
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.identity_map import (
+    map_of_identities,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import verify
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import seal_bundle
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store, json_bytes
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.limits import RedactionLimits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import Redactor
+
+INSTANCE = Instance(
+    cluster="initrode-cloud-9", component="region", name="acme-region-7d9c5b6f4-q2q4z", node="kvm-node-31",
+    namespace="initrode-ns", container="server",
+)  # fmt: skip
+TEXTS = {name: kinds.planted(name)[0] for name in kinds.KINDS}
+OWN = (INSTANCE.cluster, INSTANCE.name, INSTANCE.node, INSTANCE.namespace)
+IDENTITIES = (*(kinds.planted(name)[1] for name in kinds.KINDS), *OWN)
+LOG = "\n".join([*TEXTS.values(), *OWN]).encode()
+DOCUMENT = json_bytes({"instance": INSTANCE.as_dict(), "texts": list(TEXTS.values()), "own": OWN})
+ARTIFACTS = {
+    "stack-1.log": LOG,
+    "stack-1.txt": b"goroutine profile: total 1\n1 @ 0x1\n# labels: " + DOCUMENT,
+    "stack-1.json": DOCUMENT,
+    "status.json": DOCUMENT,
+    "log.json": DOCUMENT,
+    "log-windows.txt": LOG,
+    "stats-1.json": DOCUMENT,
+    "cmdline.txt": b"\0".join(text.encode() for text in TEXTS.values()),
+    "old.log.gz": gzip.compress(LOG),
+    "certificate.der": b"\x30\x82\x00\x01" + LOG,
+    "trace.out": b"go 1.22 trace\0\0\0" + LOG,
+    "cpu.pb.gz": gzip.compress(pprofs.profile(stacks=[([1, 10], ["main.main"])], labels={0: TEXTS})),
+    "kvm-node-31.txt": LOG,
+    "utf-16.log": LOG.decode().encode("utf-16"),
+    "unmarked.log": LOG.decode().encode("utf-16-be"),
+    "utf-16.log.gz": gzip.compress(LOG.decode().encode("utf-16")),
+}
+REPORTS = {
+    "health.json": DOCUMENT,
+    "health.md": LOG,
+    "junit.xml": b"<testsuite>" + LOG.replace(b"<", b"&lt;").replace(b'"', b"&quot;") + b"</testsuite>",
+    "top.html": b"<pre>" + LOG.replace(b'"', b"&quot;") + b"</pre>",
+}
+
+
+def part(folder, artifacts, instance=INSTANCE, said=""):
+    """A part as a node leaves it. said: the message of its rows."""
+    store = Store(str(folder))
+    message = verdict(Reason.SERVER_ERROR, said)
+    rows = []
+    for name, data in artifacts.items():
+        artifact = store.keep(instance.folders, name, data)
+        details = {"said": said, "parsed": artifact.path} if name.endswith(".json") else {"said": list(OWN)}
+        rows.append(row(instance, name, message, 1, artifact, details=details))
+    store.finish(rows)
+    return store.root
+
+
+def sealed(folder, artifacts, map_path, name="run", redactor=None, **more):
+    given_parts = [part(folder / f"part-{name}", artifacts, said=more.get("said", LOG.decode()))]
+    return seal_bundle(str(folder / name), given_parts, more.get("absent", []), more.get("run", {}),
+                       more.get("reports", []), redactor, identity_map=str(map_path))  # fmt: skip
+
+
+def contents(archive):
+    """Name -> content of every file of the archive, unpacked."""
+    found = {}
+    with tarfile.open(archive) as bundle:
+        for member in bundle:
+            data = bundle.extractfile(member).read()
+            found[member.name] = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+    return found
+
+
+def forms(identity):
+    """An identity as JSON, too."""
+    return {identity.lower().encode(), json.dumps(identity)[1:-1].lower().encode()}
+
+
+def test_nothing_of_them_is_in_the_archive(tmp_path):
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    for name, data in REPORTS.items():
+        (reports / name).write_bytes(data)
+    absent = [{"cluster": "initrode-cloud-8", "error": TEXTS["host in a URL"], "reason": "unreachable"}]
+    run = {"id": "kvm-rack7", "asked": TEXTS["project"], "components": ["region"]}
+    made = sealed(tmp_path, ARTIFACTS, tmp_path / "map", "kvm-rack7", absent=absent, run=run, reports=[str(reports)])
+    found = contents(made.archive)
+    assert len(found) == len(ARTIFACTS) + len(REPORTS) + 3
+    for name, data in found.items():
+        # The name that the user gave the run stays.
+        lower = data.lower().replace(b'"id": "kvm-rack7"', b"").replace(b"- id: kvm-rack7\n", b"")
+        left = [each for each in IDENTITIES for form in forms(each) if form in lower]
+        assert left == [], name
+        assert not [each for each in IDENTITIES if each.lower() in name.partition("/")[2].lower()]
+        assert b"initrode" not in lower
+    # Its user still reads the names that he knows.
+    assert any("initrode-cloud-8" in line for line in made.table)
+    assert {entry.cluster for entry in made.rows} == {INSTANCE.cluster, "initrode-cloud-8"}
+
+
+def test_the_archive_is_intact_and_tells_what_was_done(tmp_path):
+    made = sealed(tmp_path, ARTIFACTS, tmp_path / "map")
+    checked = verify(made.archive)
+    assert checked.intact, checked.problems
+    assert checked.level == "identity"
+    assert checked.replaced["host"] > 100
+    assert {kind for _text, _identity, kind in kinds.KINDS.values()} <= set(checked.replaced)
+    assert verify(made.folder).intact
+
+
+def test_every_path_of_the_ledger_is_in_the_archive(tmp_path):
+    found = contents(sealed(tmp_path, ARTIFACTS, tmp_path / "map").archive)
+    rows = [json.loads(line) for line in found["run/ledger.jsonl"].splitlines()]
+    assert len(rows) == len(ARTIFACTS)
+    for entry in rows:
+        assert f"run/{entry['path']}" in found
+        assert f"run/{entry['details'].get('parsed', entry['path'])}" in found
+        assert entry["path"].startswith("cluster-0001/region/region-pod-0001/")
+        assert (entry["node"], entry["namespace"], entry["component"]) == ("host-0001", "namespace-0001", "region")
+
+
+def test_json_is_still_json_and_profiles_are_still_profiles(tmp_path):
+    found = contents(sealed(tmp_path, ARTIFACTS, tmp_path / "map").archive)
+    for name, data in found.items():
+        if name.endswith(".json"):
+            assert json.loads(data)
+    profile = pprofs.message_class("Profile")()
+    profile.ParseFromString(next(data for name, data in found.items() if name.endswith("cpu.pb.gz")))
+    assert b"main.main" in profile.string_table
+    assert any(b"host-00" in text for text in profile.string_table)
+
+
+def test_the_same_thing_has_the_same_token_in_two_artifacts_and_two_bundles(tmp_path):
+    said = {"a.txt": b"host=athena project=blue-whale", "b.txt": b"it was athena at 10.168.222.17"}
+    first = contents(sealed(tmp_path, said, tmp_path / "map", "one", said="").archive)
+    other = {"a.txt": b"10.168.222.99 10.168.222.17 athena host=hermes"}
+    second = contents(sealed(tmp_path, other, tmp_path / "map", "two", said="").archive)
+    place = "cluster-0001/region/region-pod-0001"
+    assert first[f"one/{place}/a.txt"] == b"host=host-0002 project=project-0001"
+    assert first[f"one/{place}/b.txt"] == b"it was host-0002 at ip-0001"
+    assert second[f"two/{place}/a.txt"].split()[1:] == [b"ip-0001", b"host-0002", b"host=host-0003"]
+
+
+@pytest.mark.parametrize("names", [("Prod", "prod"), ("cluster-0001", "other-9"), ("other-9", "cluster-0001")])
+def test_no_two_files_get_the_same_path(tmp_path, names):
+    """Names that differ in case have one token, and something may really be called like one of an earlier bundle."""
+    with map_of_identities(str(tmp_path / "map"), str(tmp_path / "run")) as tokens:
+        tokens.of(b"other-9", "cluster")
+    parts = []
+    for number, name in enumerate(names):
+        instance = Instance(cluster=name, component="region", name="region-1")
+        parts.append(part(tmp_path / f"part-{number}", {"a.txt": b"%d" % number}, instance))
+    made = seal_bundle(str(tmp_path / "run"), parts, [], {}, identity_map=str(tmp_path / "map"))
+    found = contents(made.archive)
+    assert sorted(data for name, data in found.items() if "/region-1/a" in name) == [b"0", b"1"]
+    rows = [json.loads(line) for line in found["run/ledger.jsonl"].splitlines()]
+    assert [found[f"run/{entry['path']}"] for entry in rows] == [b"0", b"1"]
+    assert verify(made.archive).intact
+
+
+def test_what_cannot_be_looked_through_is_not_sealed_and_its_row_says_so(tmp_path):
+    artifacts = {"cpu.pb.gz": gzip.compress(bytes(4 << 20)), "heap.pb.gz": gzip.compress(b"x")}
+    made = sealed(tmp_path, artifacts, tmp_path / "map", redactor=Redactor(limits=RedactionLimits(unpacked=1 << 20)))
+    rows = {entry.capture: (entry.status, entry.reason, entry.path) for entry in made.rows}
+    assert rows["cpu.pb.gz"] == ("failed", "not_redacted", "")
+    assert rows["heap.pb.gz"][2]
+    assert not [name for name in contents(made.archive) if "cpu.pb.gz" in name]
+    assert verify(made.archive).intact
+
+
+def test_a_part_that_cannot_be_used_is_sealed_without_them_too(tmp_path):
+    run = tmp_path / "run"
+    (run / "parts").mkdir(parents=True)
+    waiting = run / "parts/kvm-node-31-1"
+    waiting.write_bytes(gzip.compress(b"no tar of kvm-node-31 10.168.222.17"))
+    given_parts = [part(tmp_path / "part", {"a.txt": b"x"}), str(waiting)]
+    made = seal_bundle(str(run), given_parts, [], {}, identity_map=str(tmp_path / "map"))
+    for name, data in contents(made.archive).items():
+        assert b"kvm-node-31" not in data
+        assert b"10.168.222.17" not in data
+        assert "kvm-node-31" not in name
+    assert verify(made.archive).intact
