@@ -5,6 +5,6 @@
 
 Everything here is pure and sans-I/O: bytes go in, bytes and findings come out; clocks are passed in as numbers.
 Nothing here knows Kubernetes, a host, a component or a dump. This package imports nothing but itself.
-Start with timestamps.py; then lines.py (cut at line ends), overlap.py (deduplicate), gaps.py (lost parts), tail.py
-(the newest bytes), search.py (find a time in a file) and runtime_formats.py (CRI and Docker log files).
+Start with timestamps.py; then lines.py (cut at line ends), overlap.py (deduplicate), gaps.py (lost parts), lag.py
+(delay of a reader), tail.py (the newest bytes), search.py (find a time in a file), runtime_formats.py (CRI, Docker).
 """

@@ -50,7 +50,7 @@ class HostFollowLimits:
 NORMAL_LIMITS = HostFollowLimits()
 
 
-class HostFollow(LogFollower):
+class HostLogFollower(LogFollower):
     """Log of an instance on this machine. seconds: how far back to begin. find: returns the log of an instance."""
 
     def __init__(

@@ -24,7 +24,7 @@ from ...model import Process
 from ...reasons import CaptureError, Reason, said
 from ...stacks.journal_blank_lines import BlankLineRestorer, JournalctlOutput
 from ..base import LogStream
-from .log_files import CHUNK, LogPosition, describe_sink
+from .log_files import CHUNK, HostLogPosition, describe_sink
 from .procfs import ProcFs, translated
 from .programs import ENVIRONMENT, find_program, run_bounded, stop
 
@@ -47,7 +47,7 @@ class JournalTimes:
 NORMAL_TIMES = JournalTimes()
 
 
-class JournalPosition(LogPosition):
+class JournalPosition(HostLogPosition):
     """The position after the process's newest entry. Raise CaptureError if the process has no journal."""
 
     def __init__(

@@ -199,7 +199,7 @@ class ContainerLog(LogFiles):
         return RuntimeLogUnwrapper(form, stream, with_timestamps).feed
 
 
-class LogPosition(abc.ABC):
+class HostLogPosition(abc.ABC):
     """A position in a log, from which it can be followed more than once."""
 
     @abc.abstractmethod
@@ -211,7 +211,7 @@ class LogPosition(abc.ABC):
         """Release what is held. May be called more than once."""
 
 
-class FilePosition(LogPosition):
+class FilePosition(HostLogPosition):
     """A position in a file. Its open descriptor stays readable after rotation and after the end of the process."""
 
     def __init__(self, files: LogFiles) -> None:

@@ -34,9 +34,9 @@ from ..base import (
 )
 from ..follow import InstanceLookup, LogFollower
 from .containers import Containers, NodePaths, Placement, memory_room, placement_of
-from .follow import HostFollow
+from .follow import HostLogFollower
 from .journal import NORMAL_TIMES, JournalPosition, JournalTimes
-from .log_files import ContainerLog, FilePosition, LogFiles, LogPosition, StderrFile, describe_sink
+from .log_files import ContainerLog, FilePosition, HostLogPosition, LogFiles, StderrFile, describe_sink
 from .log_tail import read_tail
 from .prefixed_log_files import PrefixedLogFiles
 from .procfs import ProcFs, translated, without_deleted
@@ -78,7 +78,7 @@ class HostTransport(Transport):
         self._procfs = ProcFs(paths.proc)
         self._trust = Trust(self._procfs, paths.cgroups)
         self._own_container: str | None = None
-        self._positions: dict[Key, LogPosition] = {}
+        self._positions: dict[Key, HostLogPosition] = {}
 
     def close(self) -> None:
         while self._positions:
@@ -208,7 +208,7 @@ class HostTransport(Transport):
             raise CaptureError(Reason.LOG_UNAVAILABLE, "it was not followed before")
         return position.follow(deadline)
 
-    def _position(self, instance: Instance, deadline: Deadline) -> LogPosition:
+    def _position(self, instance: Instance, deadline: Deadline) -> HostLogPosition:
         deadline.check()
         process = _process_of(instance)
         with translated(Reason.LOG_UNAVAILABLE):
@@ -246,7 +246,7 @@ class HostTransport(Transport):
             return read_tail(source, since, deadline, max_bytes)
 
     def follow_log(self, instance: Instance, seconds: int, look: InstanceLookup, deadline: Deadline) -> LogFollower:
-        return HostFollow(instance, seconds, look, self._source, deadline)
+        return HostLogFollower(instance, seconds, look, self._source, deadline)
 
     def _source(self, instance: Instance, deadline: Deadline) -> LogFiles | JournalPosition:
         """Return the log: its own files, or the target of its standard error. Raise CaptureError."""

@@ -23,8 +23,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import NOT_READABLE, SKIPPED, Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap, Lines, WriterChanged
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.follow import (
-    HostFollow,
     HostFollowLimits,
+    HostLogFollower,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.journal import (
     JournalPosition,
@@ -66,7 +66,7 @@ class Followed:
         self.instance = Instance(
             "c1", "region", "region-a", container_id=container_id, process=process.found, restarts=0
         )
-        self.follower = HostFollow(
+        self.follower = HostLogFollower(
             self.instance, 60, lambda _deadline: self.instance, find, Deadline(patience()), HURRIED
         )
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -236,7 +236,7 @@ def test_follows_journal_into_the_next_process(made_journal):
     processes = [PROCFS.process(service.pid) for service in services]
     shown = Instance("c1", "region", "region-a", process=processes[0])
     following = dataclasses.replace(shown, restarts=1, process=processes[1])
-    follower = HostFollow(shown, 60, lambda _deadline: following, in_journal, Deadline(patience()), HURRIED)
+    follower = HostLogFollower(shown, 60, lambda _deadline: following, in_journal, Deadline(patience()), HURRIED)
     data, changed = [b"", b""], []
     for event in follower.events():
         if isinstance(event, Lines):
@@ -265,7 +265,9 @@ def test_ignores_journal_of_an_earlier_process_with_the_same_pid(made_journal):
     shown = Instance("c1", "region", "region-a", process=PROCFS.process(services[0].pid))
     following = dataclasses.replace(shown, started=started, process=PROCFS.process(services[1].pid))
     data, changed = b"", []
-    for event in HostFollow(shown, 60, lambda _deadline: following, in_journal, Deadline(patience()), HURRIED).events():
+    for event in HostLogFollower(
+        shown, 60, lambda _deadline: following, in_journal, Deadline(patience()), HURRIED
+    ).events():
         services[0].stop()
         changed += [event] if isinstance(event, WriterChanged) else []
         data += event.data if isinstance(event, Lines) and changed else b""
@@ -348,7 +350,7 @@ class Flood:
         """Read until that holds of an event's data. Return the MB read per second of this thread's CPU time."""
         size, begun = 0, time.thread_time()
         deadline = Deadline(patience(120))
-        follower = HostFollow(
+        follower = HostLogFollower(
             self._instance, 60, lambda _deadline: self._instance, lambda *_: self._log, deadline, limits
         )
         with follower:

@@ -16,7 +16,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap, Lines, Opened
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.follow import HostFollow
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.follow import HostLogFollower
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.prefixed_log_files import (
     PrefixedLogFiles,
 )
@@ -129,7 +129,7 @@ def test_loses_and_repeats_nothing_through_rotations(service):
     lines = [f"[info {now} main.main(main.go:1)] line {number}\n" for number in range(500)]
     service.write("".join(lines[:100]))
     instance = Instance(cluster="c", component="region", name="region-1", process=service.process)
-    follower = HostFollow(
+    follower = HostLogFollower(
         instance, 600, lambda _deadline: instance, lambda *_unused: service.files, Deadline(patience())
     )
     seen, gaps = [], []
