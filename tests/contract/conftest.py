@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Modules called in this process, with services in memory where they would reach a cluster."""
+"""Call modules in this process, with fake services instead of a cluster."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MODULES = "ansible_collections.cloudpods.diagnostics.plugins.modules."
 
 
 class Ended(Exception):
-    """The module has returned; what, and whether it failed."""
+    """Result of a module, raised in place of its exit."""
 
     def __init__(self, failed: bool, result: dict[str, Any]) -> None:
         super().__init__(result.get("msg", ""))
@@ -38,7 +38,7 @@ class Ended(Exception):
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
-    """Run a module's main(), with services in memory where it would reach a cluster."""
+    """Run a module's main(), with fake services instead of a cluster."""
 
     def end(failed: bool):
         def ended(_module: AnsibleModule, **result: Any) -> None:
@@ -61,7 +61,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
 
 
 def cloud() -> FakeTransport:
-    """A service that dumps, one that does not, and a node's."""
+    """Return a service that dumps, one that does not, and one of a node."""
     transport = FakeTransport()
     for component in ("region", "scheduler", "host"):
         transport.add(component)

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The EXAMPLES of modules as plays that can be run. Shared by the tests of them here and on the test cluster."""
+"""Run the EXAMPLES of modules as plays. Shared by the tests here and on the test cluster."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def modules() -> list[str]:
 
 
 def examples(module: str) -> list[Task]:
-    """The tasks of a module's EXAMPLES."""
+    """Return the tasks of a module's EXAMPLES."""
     for node in ast.parse((MODULES / f"{module}.py").read_text()).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "EXAMPLES":
             return list(yaml.safe_load(ast.literal_eval(node.value)))
@@ -44,7 +44,7 @@ def examples(module: str) -> list[Task]:
 
 
 def at(place: str, tasks: Iterable[Task]) -> list[Task]:
-    """Those tasks that run at a place. What is not ours goes where the task before it goes."""
+    """Return the tasks that run at a place. A task of another collection runs where the task before it runs."""
     found, here = [], NOWHERE
     for task in tasks:
         for name in task:
@@ -63,7 +63,7 @@ def place_of(name: str, options: Mapping[str, Any]) -> str:
 
 
 def adapted(task: Task, folder: Path) -> Task:
-    """The example in a test's folder, without another user, and without long waits."""
+    """Return the example adapted to a test's folder, without another user, and without long waits."""
     task = json.loads(re.sub(r"(/var)?/tmp/|/etc/cloudpods/", lambda _found: f"{folder}/", json.dumps(task)))
     task.pop("become", None)
     for name in task:
@@ -83,7 +83,7 @@ def run(
     variables: Mapping[str, Any] | None = None,
     **environment: str,
 ) -> list[dict[str, Any]]:
-    """Run examples as one play on this machine; what each task returned. AssertionError with the output if it fails.
+    """Run examples as one play on this machine; return the results. Raises AssertionError with the output if it fails.
 
     defaults: of the options of all modules that reach a cluster.
     """

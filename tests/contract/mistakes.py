@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Mistakes that users make in variables, and the sentences that each playbook has to show about them."""
+"""Mistakes in variables, and the sentences that each playbook must show about them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCENARIOS = "deadlock, kvm_image, kvm_server, other_server, slow_system or vmwar
 
 @dataclass(frozen=True)
 class Mistake:
-    """What a user sets, and the sentence about it; {role}: the playbook. playbooks: those for which it is a mistake."""
+    """Variables and the sentence about them; {role} is the playbook. playbooks: those for which it is a mistake."""
 
     variables: dict[str, Any]
     text: str
@@ -159,7 +159,7 @@ MISTAKES = {
 
 
 def of(playbook: str) -> dict[str, tuple[dict[str, Any], str]]:
-    """Return what is a mistake for a playbook: by name, the variables and the sentence."""
+    """Return the mistakes of a playbook: by name, the variables and the sentence."""
     return {
         name: (
             {key.replace("{role}", playbook): value for key, value in one.variables.items()},

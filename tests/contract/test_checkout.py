@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the checkout promises of itself: licence headers, short files and playbooks, a README that is true."""
+"""Rules for the checkout: license headers, short files and playbooks, a README that matches the code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MOST_README_LINES = 150
 
 
 def files(folder: str = ".") -> list[str]:
-    """The files of the checkout, without what .gitignore names."""
+    """Return the files of the checkout, without those that .gitignore names."""
     ignored = {".git", *(line.strip("/") for line in (ROOT / ".gitignore").read_text().split())}
     found = []
     for path in (ROOT / folder).rglob("*"):
@@ -42,7 +42,7 @@ def files(folder: str = ".") -> list[str]:
     return sorted(found)
 
 
-def test_every_source_has_the_licence_header():
+def test_sources_have_the_license_header():
     bare = []
     for name in files():
         text = (ROOT / name).read_text(errors="replace")
@@ -53,18 +53,18 @@ def test_every_source_has_the_licence_header():
     assert bare == []
 
 
-def test_no_file_of_the_plugins_is_long():
+def test_plugin_files_are_short():
     lengths = {name: len((ROOT / name).read_text().splitlines()) for name in files("plugins")}
     assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
 
 
 @pytest.mark.parametrize("name", files("playbooks"))
-def test_a_playbook_is_short(name):
+def test_playbooks_are_short(name):
     lines = [line for line in (ROOT / name).read_text().splitlines() if line.strip() and not line.startswith("#")]
     assert len(lines) < MOST_PLAYBOOK_LINES
 
 
-def test_the_action_group_is_what_takes_the_options_of_kubernetes():
+def test_action_group_lists_modules_with_kubernetes_options():
     taking = set()
     for path in (ROOT / "plugins" / "modules").glob("*.py"):
         fragments = documentation(path)["extends_documentation_fragment"]
@@ -83,7 +83,7 @@ def documentation(path: Path) -> dict:
 
 
 def rows(*heads: str) -> list[list[str]]:
-    """The cells of each row of the README's tables whose first head is one of these."""
+    """Return the cells of each row of the README's tables whose first heading is one of these."""
     found, table = [], []
     for line in [*(ROOT / "README.md").read_text().splitlines(), ""]:
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
@@ -96,7 +96,7 @@ def rows(*heads: str) -> list[list[str]]:
     return found
 
 
-def test_the_scenarios_are_the_catalogs():
+def test_readme_lists_the_scenarios_of_the_catalog():
     told = {row[0].split("`")[1]: row[1] for row in rows("`cloudpods_scenario`")}
     assert set(told) == set(SCENARIOS)
     assert set(SCENARIOS["deadlock"]) == {name for name, component in COMPONENTS.items() if component.usr1 == DUMPS}
@@ -104,11 +104,11 @@ def test_the_scenarios_are_the_catalogs():
     assert {name: tuple(text.split(", ")) for name, text in told.items()} == {name: SCENARIOS[name] for name in told}
 
 
-def test_the_readme_is_short():
+def test_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) <= MOST_README_LINES
 
 
-def test_the_usage_page_names_every_module():
+def test_usage_page_names_every_module():
     page = (ROOT / "docs" / "usage.md").read_text()
     modules = [path.stem for path in (ROOT / "plugins" / "modules").glob("*.py")]
     assert modules

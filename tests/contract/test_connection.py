@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which variables say how the API server is reached: ours, and a site's own only where the README had them."""
+"""Connection to the API server: only prefixed variables, and deprecated ones of a site."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def play(folder: Path, hosts: dict[str, Any], *arguments: str, playbook: str = "
 
 @pytest.mark.slow
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_variables_of_a_site_do_not_steer_a_run(tmp_path, playbook):
+def test_ignores_variables_without_the_prefix(tmp_path, playbook):
     shown = play(
         tmp_path, inventory({"cloud-a": {**LOCAL, "cloudpods_kubeconfig": OURS}}, OF_A_SITE), playbook=playbook
     )
@@ -80,7 +80,7 @@ def test_variables_of_a_site_do_not_steer_a_run(tmp_path, playbook):
     ],
     ids=["all", "another group", "of the run"],
 )
-def test_what_others_may_have_set_is_not_taken_and_is_named(tmp_path, hosts, arguments):
+def test_warns_about_ignored_connection_variables(tmp_path, hosts, arguments):
     shown = play(tmp_path, hosts, *arguments)
     assert "[WARNING]: kubeconfig of cloud-a: not taken" in shown
     assert "/of-" not in shown
@@ -88,8 +88,8 @@ def test_what_others_may_have_set_is_not_taken_and_is_named(tmp_path, hosts, arg
 
 @pytest.mark.slow
 @pytest.mark.parametrize("prefixed", [True, False])
-def test_the_names_that_the_readme_had_are_taken_with_a_deprecation(tmp_path, prefixed):
-    """In the inventory of the README a host of the group has them."""
+def test_accepts_deprecated_names_with_a_warning(tmp_path, prefixed):
+    """Check the names in the inventory of an older README, where a host of the group has them."""
     host = {**LOCAL, "kubeconfig": "/old-name", **({"cloudpods_kubeconfig": OURS} if prefixed else {})}
     shown = play(tmp_path, inventory({"cloud-a": host, "cloud-b": {**LOCAL, "cloudpods_kubeconfig": OURS}}))
     assert ("no kubeconfig /old-name" in shown) is not prefixed
@@ -98,8 +98,8 @@ def test_the_names_that_the_readme_had_are_taken_with_a_deprecation(tmp_path, pr
 
 
 @pytest.mark.slow
-def test_facts_do_not_say_where_to_connect(tmp_path):
-    """Facts come from the machine that they tell of."""
+def test_ignores_facts_for_the_connection(tmp_path):
+    """Facts come from the machine that they describe."""
     book = tmp_path / "book.yml"
     gathered = {"ansible.builtin.set_fact": {"kubeconfig": "/of-facts", "cacheable": True}}
     roles = [

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The EXAMPLES that need no cluster, run as a user runs them. Those that do: tests/integration/test_examples.py."""
+"""Run the EXAMPLES that need no cluster. Those that need one: tests/integration/test_examples.py."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from workspace import ROOT
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory):
-    """Two services as processes of this machine."""
+    """Start two services as processes of this machine."""
     machine = Machine(tmp_path_factory.mktemp("machine"))
     try:
         for component in ("region", "host"):
@@ -32,7 +32,7 @@ def machine(tmp_path_factory):
 
 
 @pytest.mark.parametrize("module", modules())
-def test_every_example_is_run_somewhere(module):
+def test_every_example_is_run_by_a_test(module):
     tasks = examples(module)
     assert tasks
     assert all(task["name"] for task in tasks)
@@ -43,7 +43,7 @@ def test_every_example_is_run_somewhere(module):
 
 
 @pytest.mark.slow
-def test_stacks_are_captured_on_this_machine_then_sealed_and_verified(machine, tmp_path):
+def test_captures_seals_and_verifies_stacks_of_this_machine(machine, tmp_path):
     tasks = at(HOST, examples("stack_dump"))
     (dumped,) = run(tasks, tmp_path, {"binary_dirs": [machine.binaries], "output": str(tmp_path / "stacks")})
     assert (dumped["signals"], dumped["counts"]["complete"]) == (2, 4)
@@ -62,7 +62,7 @@ def test_stacks_are_captured_on_this_machine_then_sealed_and_verified(machine, t
 
 
 @pytest.mark.slow
-def test_captures_of_a_node_are_brought_home(machine, tmp_path):
+def test_fetches_captures_of_a_node(machine, tmp_path):
     tasks = examples("bundle_start") + examples("bundle_fetch")
     started, dumped, fetched = run(tasks, tmp_path, {"binary_dirs": [machine.binaries]})
     assert dumped["counts"]["complete"] > 0
@@ -72,7 +72,7 @@ def test_captures_of_a_node_are_brought_home(machine, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_runs_on_this_machine_is_found(machine, tmp_path):
+def test_lists_services_of_this_machine(machine, tmp_path):
     tasks = at(HOST, examples("service_info") + examples("status_info"))
     listed, read = run(tasks, tmp_path, {"binary_dirs": [machine.binaries]})
     for instances in (listed["instances"], [document["instance"] for document in read["documents"]]):
@@ -82,7 +82,7 @@ def test_what_runs_on_this_machine_is_found(machine, tmp_path):
 
 
 @pytest.mark.slow
-def test_profiles_are_read_and_compared(tmp_path):
+def test_reads_and_compares_profiles(tmp_path):
     tick = 10_000_000
     stacks = [((75, 75 * tick), ("main.hash", "main.main")), ((25, 25 * tick), ("main.sort", "main.main"))]
     (tmp_path / "region.pb.gz").write_bytes(packed(CPU, stacks))
@@ -101,8 +101,8 @@ def test_profiles_are_read_and_compared(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_was_collected_is_judged(call, tmp_path):
-    """With the rules that docs/rules.md shows as the user's own, compared with an earlier audit."""
+def test_evaluates_rules_on_collected_status(call, tmp_path):
+    """Use the example rules of docs/rules.md, and compare with an earlier audit."""
     (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "rules.md").read_text(), re.DOTALL)
     (tmp_path / "own-rules.yml").write_text(example)
     role = ROOT / "roles" / "audit_health"

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run of each playbook shows to people, and returns to programs."""
+"""Output of each playbook for people and for programs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ROW = re.compile(r"^([a-z-]+) +\d+ ", re.MULTILINE)
 
 @dataclass
 class Shown:
-    """The end of one run. out, errors: standard output and standard error."""
+    """Result of one run. out, errors: standard output and standard error."""
 
     code: int
     out: str
@@ -51,7 +51,7 @@ class Shown:
 
     @property
     def result(self) -> list[str]:
-        """The lines between the heading of the last task and the recap."""
+        """Return the lines between the heading of the last task and the recap."""
         text = self.out.partition("\nPLAY RECAP")[0].rpartition("TASK [")[2]
         return text.strip().splitlines()[1:]
 
@@ -61,7 +61,7 @@ class Shown:
 
     @property
     def tasks(self) -> list[dict[str, Any]]:
-        """The results of the first host, as the callback for programs has them."""
+        """Return the results of the first host in the JSON callback."""
         (play,) = json.loads(self.out)["plays"]
         return [next(iter(task["hosts"].values())) for task in play["tasks"]]
 
@@ -90,7 +90,7 @@ def inventory(folder: Path, **hosts: dict[str, Any]) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory):
-    """Two services that dump, and between them, by their names, none; behind them one that is refused."""
+    """Start two services that dump and one that is refused, so that the refused one is last by name."""
     machine = Machine(tmp_path_factory.mktemp("machine"))
     try:
         for component in ("host", "region", "scheduler"):
@@ -102,7 +102,7 @@ def machine(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def here(machine):
-    """Variables of a run over the services of this machine that passes, whatever it finds."""
+    """Return variables of a run on the services of this machine that passes whatever it finds."""
     return {
         "cloudpods_transport": "host",
         "cloudpods_binary_dir": machine.binaries,
@@ -116,7 +116,7 @@ def here(machine):
 
 @pytest.mark.parametrize("mode", ["--diff", "--check"])
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_a_run_is_one_screen_with_one_table(tmp_path, here, playbook, mode):
+def test_run_shows_one_table_on_one_screen(tmp_path, here, playbook, mode):
     shown = play(playbook, tmp_path, here, mode)
     assert shown.code == 0, shown.out + shown.errors
     assert 0 < len(shown.headings) <= MOST_HEADINGS
@@ -133,7 +133,7 @@ def test_a_run_is_one_screen_with_one_table(tmp_path, here, playbook, mode):
 
 
 @pytest.mark.parametrize("on_critical", ["nothing", "capture_stacks"])
-def test_an_audit_that_captures_has_no_more_headings(tmp_path, here, on_critical):
+def test_audit_with_capture_shows_no_more_headings(tmp_path, here, on_critical):
     shown = play("audit_health", tmp_path, {**here, "cloudpods_on_critical": on_critical})
     assert shown.code == 0, shown.out + shown.errors
     assert len(shown.headings) <= MOST_HEADINGS
@@ -143,12 +143,12 @@ def test_an_audit_that_captures_has_no_more_headings(tmp_path, here, on_critical
     assert not [name for name in names if "findings" in name or "/parts" in name]
 
 
-def test_the_worst_component_stands_first(tmp_path, here):
+def test_lists_worst_component_first(tmp_path, here):
     shown = play("capture_stacks", tmp_path, here)
     assert ROW.findall("\n".join(shown.result)) == ["scheduler", "host", "region"]
 
 
-def test_the_plan_of_profiles_is_text_before_they_are_taken(tmp_path, here):
+def test_shows_plan_of_profiles_before_the_run(tmp_path, here):
     shown = play("capture_profiles", tmp_path, here)
     begin, end = shown.out.index("Take the profiles"), shown.out.index("Read the profiles")
     assert re.search(r"^region: 1 instance: ", shown.out[begin:end], re.MULTILINE), shown.out
@@ -158,7 +158,7 @@ def test_the_plan_of_profiles_is_text_before_they_are_taken(tmp_path, here):
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
 @pytest.mark.parametrize("mode", ["--diff", "--check"])
-def test_an_error_is_shown_once_on_one_screen(tmp_path, playbook, mode):
+def test_shows_an_error_once_on_one_screen(tmp_path, playbook, mode):
     shown = play(playbook, tmp_path, WRONG, mode)
     assert shown.code == 2, shown.out + shown.errors
     assert shown.out.count(WRONG_ERROR) == 1
@@ -174,7 +174,7 @@ def test_an_error_is_shown_once_on_one_screen(tmp_path, playbook, mode):
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_an_api_server_that_cannot_be_reached_is_told_once_and_leaves_no_bundle(tmp_path, playbook):
+def test_unreachable_api_server_is_reported_once_without_bundle(tmp_path, playbook):
     shown = play(playbook, tmp_path, REFUSED)
     assert shown.code == 2, shown.out + shown.errors
     assert shown.out.count(REFUSED_ERROR) == 1
@@ -185,13 +185,13 @@ def test_an_api_server_that_cannot_be_reached_is_told_once_and_leaves_no_bundle(
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_an_error_is_text_where_nothing_may_fail(tmp_path, playbook):
+def test_shows_error_as_text_if_the_play_must_not_fail(tmp_path, playbook):
     shown = play(playbook, tmp_path, {**WRONG, "cloudpods_fail_on": "none", "cloudpods_fail_on_verdict": "none"})
     assert shown.code == 0, shown.out + shown.errors
     assert shown.out.count(WRONG_ERROR) == 1
 
 
-def test_a_fleet_shows_each_error_once_with_its_access_points(tmp_path):
+def test_fleet_shows_each_error_once_with_its_access_points(tmp_path):
     hosts = {f"cloud-{letter}": {**LOCAL, **WRONG} for letter in "abc"}
     hosts["cloud-d"] = {**LOCAL, **WRONG, "cloudpods_kubeconfig": "/elsewhere"}
     hosts["cloud-e"] = {"ansible_host": "127.0.0.1", "ansible_port": 9}
@@ -211,7 +211,7 @@ def test_a_fleet_shows_each_error_once_with_its_access_points(tmp_path):
     assert [len(error["access_points"]) for error in result["errors"]] == [3, 1, 1]
 
 
-def test_an_access_point_that_is_not_reached_stands_first_and_stops_no_other(tmp_path, here):
+def test_unreachable_access_point_is_listed_first_and_stops_no_other(tmp_path, here):
     hosts = {"near": {**LOCAL, **here}, "far": {"ansible_host": "127.0.0.1", "ansible_port": 9}}
     shown = play("capture_stacks", tmp_path, {"cloudpods_fail_on": "failed"}, *inventory(tmp_path, **hosts))
     assert shown.code == 0, shown.out + shown.errors
@@ -219,7 +219,7 @@ def test_an_access_point_that_is_not_reached_stands_first_and_stops_no_other(tmp
     assert ROW.findall("\n".join(shown.result)) == ["scheduler", "host", "region"]
 
 
-def test_several_watches_stand_in_one_text_the_worst_first(tmp_path, here):
+def test_shows_several_watches_in_one_text_worst_first(tmp_path, here):
     # The component is there only at one of them.
     components = {"near": ["region"], "other": ["glance"]}
     hosts = {name: {**LOCAL, "cloudpods_components": names} for name, names in components.items()}
@@ -232,7 +232,7 @@ def test_several_watches_stand_in_one_text_the_worst_first(tmp_path, here):
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
 @pytest.mark.parametrize("kind", ["run", "error"])
-def test_programs_read_json_with_the_whole_result(tmp_path, here, playbook, kind):
+def test_json_callback_has_the_whole_result(tmp_path, here, playbook, kind):
     variables = {"run": here, "error": WRONG}[kind]
     environment = {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_SHOW_CUSTOM_STATS": "1"}
     shown = play(playbook, tmp_path, variables, **environment)
@@ -260,8 +260,8 @@ def test_verbose_output_has_the_whole_result(tmp_path):
     assert said["errors"][0]["access_points"] == ["localhost"]
 
 
-def test_two_captures_of_one_run_are_both_sealed(tmp_path, here):
-    """Roles as users put them together: the same role twice, then the bundle."""
+def test_seals_two_captures_of_one_run(tmp_path, here):
+    """Use the same role twice, then the bundle."""
     names = ("capture_stacks", "capture_stacks", "bundle")
     roles = [{"ansible.builtin.include_role": {"name": f"cloudpods.diagnostics.{name}"}} for name in names]
     for task, component in zip(roles, ("region", "host"), strict=False):
@@ -278,8 +278,8 @@ def test_two_captures_of_one_run_are_both_sealed(tmp_path, here):
     assert {json.loads(row)["component"] for row in rows} == {"host", "region"}
 
 
-def test_batches_leave_a_bundle_each(tmp_path, here):
-    """A play with `serial`: what another batch captured is not in it."""
+def test_each_batch_leaves_a_bundle(tmp_path, here):
+    """Use `serial`: a bundle has no captures of another batch."""
     hosts = {name: {**LOCAL, "capture_stacks_components": [name]} for name in ("region", "host")}
     roles = [{"role": f"cloudpods.diagnostics.{name}"} for name in ("capture_stacks", "bundle")]
     book = tmp_path / "site.yml"
@@ -293,7 +293,7 @@ def test_batches_leave_a_bundle_each(tmp_path, here):
     assert sorted({json.loads(row)["component"] for row in rows}.pop() for rows in ledgers) == ["host", "region"]
 
 
-def test_a_limit_to_nothing_leaves_nothing(tmp_path):
+def test_run_limited_to_no_host_leaves_nothing(tmp_path):
     where = inventory(tmp_path, near=dict(LOCAL))
     shown = play("capture_stacks", tmp_path, {}, *where, "--limit", "nowhere")
     assert shown.code != 0
@@ -308,7 +308,7 @@ def test_a_limit_to_nothing_leaves_nothing(tmp_path):
         ("audit_health", "cloudpods_baseline", "no-bundle.tar.gz"),
     ],
 )
-def test_what_fails_on_the_controller_loses_no_capture_and_fails_the_run(tmp_path, here, playbook, variable, value):
+def test_failure_on_the_controller_keeps_captures_and_fails_the_run(tmp_path, here, playbook, variable, value):
     if isinstance(value, str):
         (tmp_path / value).write_text("It is there, and not what it should be.")
         value = str(tmp_path / value)
@@ -322,6 +322,6 @@ def test_what_fails_on_the_controller_loses_no_capture_and_fails_the_run(tmp_pat
         assert "run/ledger.jsonl" in bundle.getnames()
 
 
-def test_an_empty_variable_is_one_that_is_not_set(tmp_path, here):
+def test_empty_variable_counts_as_not_set(tmp_path, here):
     shown = play("capture_stacks", tmp_path, {**here, "cloudpods_kubeconfig": "", "cloudpods_context": ""})
     assert shown.code == 0, shown.out + shown.errors

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A hostile node adds facts and other keys to the result of every module. They do not steer the controller."""
+"""Attacks by a hostile node that adds facts and other keys to the result of every module."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ PLAYBOOKS = ("capture_stacks", "watch_logs", "audit_health", "capture_profiles")
 
 @dataclass
 class Site:
-    """A controller with a folder of its own, and a node whose modules answer what the node wants."""
+    """A controller with its own folder, and a node whose modules return whatever the node wants."""
 
     home: Path
 
     @property
     def secret(self) -> Path:
-        """A folder of the controller that is nobody's business."""
+        """Return a folder of the controller that no run may touch."""
         return self.home / "secret"
 
     @property
@@ -114,7 +114,7 @@ class Site:
         )
 
     def sealed(self) -> str:
-        """The text of every file of the bundle."""
+        """Return the text of every file of the bundle."""
         with tarfile.open(self.bundle) as archive:
             files = [archive.extractfile(member) for member in archive if member.isfile()]
             return "\n".join(file.read().decode(errors="replace") for file in files if file)
@@ -136,7 +136,7 @@ def site(tmp_path: Path) -> Site:
 
 
 def facts_of(site: Site) -> dict[str, Any]:
-    """Facts that name folders of the controller under every variable that decides where a run reads and writes."""
+    """Return facts that name folders of the controller under every variable for a folder of the run."""
     secret = str(site.secret)
     lists = ("bundle_parts", "bundle_more", "audit_health_rules", "cloudpods_rules")
     texts = ("bundle_id", "bundle_run_id", "bundle_output", "bundle_folder", "cloudpods_output")
@@ -157,7 +157,7 @@ def test_ignores_facts_in_results(site: Site, playbook: str) -> None:
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_takes_no_captures_that_a_result_lists(site: Site, playbook: str) -> None:
+def test_ignores_captures_that_a_result_lists(site: Site, playbook: str) -> None:
     entry = {"run": "run", "host": "x", "cluster": "x", "brought": [str(site.secret)], "missed": []}
     done = site.play(f"cloudpods.diagnostics.{playbook}", captured=[entry], error="", brought=[str(site.secret)])
     assert site.bundle.is_file(), done.stdout + done.stderr
@@ -166,7 +166,7 @@ def test_takes_no_captures_that_a_result_lists(site: Site, playbook: str) -> Non
 
 
 @pytest.mark.parametrize("key", ["output", "archive"])
-def test_takes_no_folder_that_a_result_names(site: Site, key: str) -> None:
+def test_ignores_folder_that_a_result_names(site: Site, key: str) -> None:
     done = site.play("cloudpods.diagnostics.capture_stacks", **{key: str(site.secret)})
     assert "PRIVATE KEY" not in done.stdout + done.stderr
     taken = site.sealed() if site.bundle.exists() else str(list(site.bundle.parent.iterdir()))
@@ -199,8 +199,8 @@ def test_executes_no_template_of_a_failing_connection(site: Site, playbook: str)
 
 
 @pytest.mark.parametrize("playbook", ["capture_stacks", "audit_health"])
-def test_a_node_speaks_for_its_own_cluster_only(site: Site, playbook: str) -> None:
-    """Its archive holds a healthy document of an instance of another cluster."""
+def test_refuses_captures_of_another_cluster(site: Site, playbook: str) -> None:
+    """Send an archive with a healthy document of an instance of another cluster."""
     forged = {"format": "cloudpods.diagnostics/status", "instance": {"cluster": "other", "component": "region"}}
     archive = site.home / "forged.tar.gz"
     with tarfile.open(archive, "w:gz") as made:
@@ -291,8 +291,8 @@ def test_fetches_no_more_than_is_allowed(site: Site, size: int) -> None:
 
 
 @pytest.mark.parametrize("path", ["/srv/a\n!touch here", "relative"])
-def test_refuses_what_is_no_path(site: Site, path: str) -> None:
-    """In a line of its own, `!command` makes sftp run a command on the controller."""
+def test_refuses_archive_path_with_a_command(site: Site, path: str) -> None:
+    """A line `!command` makes sftp run a command on the controller."""
     (site.home / "fetch.yml").write_text(json.dumps(FETCH))
     done = site.play(str(site.home / "fetch.yml"), "-e", json.dumps({"source": path, "folder": str(site.home)}))
     assert done.returncode != 0

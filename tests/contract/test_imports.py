@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every file keeps to the walls of tests/tools/rooms.py; docs/architecture.md tells them to people."""
+"""Every file imports only what tests/tools/rooms.py allows; docs/architecture.md shows the rules."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def files() -> list[str]:
 
 
 @pytest.mark.parametrize("name", files())
-def test_every_file_keeps_to_its_room(name):
+def test_files_import_only_what_rooms_allow(name):
     assert violations(name, (UTILS / name).read_text()) == []
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_every_room_is_there(room):
+def test_every_room_matches_a_file(room):
     assert any(fnmatchcase(name, room) for name in [*files(), "__init__.py"])
 
 
@@ -58,7 +58,7 @@ def test_every_room_is_there(room):
         ("new/__init__.py", "", 0),
     ],
 )  # fmt: skip
-def test_the_check_sees_what_is_against_the_rules(name, source, count):
+def test_finds_forbidden_imports(name, source, count):
     assert len(violations(name, source)) == count
 
 
@@ -66,8 +66,8 @@ MODULES = sorted((ROOT / "plugins" / "modules").glob("*.py"))
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
-def test_a_module_only_wires(module):
-    """It knows Ansible and us; libraries are the transports' and the health room's business."""
+def test_modules_import_only_ansible_and_the_collection(module):
+    """Libraries are imported in transports and health only."""
     for name, _inside in imports("module.py", module.read_text()):
         known = name.startswith(".") or name.partition(".")[0] in sys.stdlib_module_names
         assert known or name == "ansible.module_utils.basic", name

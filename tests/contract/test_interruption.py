@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs that are interrupted by their user, or with their terminal, and sealed afterwards. With real processes."""
+"""Interrupt runs by signals and lost terminals, and seal them afterwards. With real processes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Connection(Local):
 
 @dataclass
 class Site:
-    """A folder for runs, two services, and the environment of everything that is started here."""
+    """A folder for runs, two services, and the environment of all processes of the test."""
 
     home: Path
     services: Path
@@ -97,17 +97,17 @@ class Site:
         }
 
     def play(self, playbook: str, *arguments: str, **variables: Any) -> list[str]:
-        """The command of a playbook."""
+        """Return the command of a playbook."""
         given = json.dumps({**self.variables, **variables})
         return ["ansible-playbook", f"cloudpods.diagnostics.{playbook}", "-e", given, *arguments]
 
     def run(self, command: list[str]) -> tuple[int, str]:
-        """The exit code of a command, and what it says."""
+        """Return the exit code and the output of a command."""
         done = subprocess.run(command, cwd=self.home, env=self.environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
     def processes(self) -> Iterator[Path]:
-        """The folders in /proc of all processes that were started here, but for those of the services."""
+        """Return the folders in /proc of all processes of the test, except those of the services."""
         for folder in Path("/proc").iterdir():
             # It may end at any moment. A zombie has no environment.
             with contextlib.suppress(OSError):
@@ -121,7 +121,7 @@ class Site:
         wait_until("the end of all processes", lambda: not self.alive())
 
     def rows(self, pattern: str = "out/run/parts/*/ledger.jsonl") -> list[dict[str, Any]]:
-        """All whole rows that were captured."""
+        """Return all complete rows that were written."""
         lines = [line for path in self.home.glob(pattern) for line in path.read_text().splitlines(keepends=True)]
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
@@ -129,7 +129,7 @@ class Site:
         return any(entry["capture"] == "stack" for entry in self.rows(pattern))
 
     def is_watching(self) -> bool:
-        """Whether the logs of both services are followed."""
+        """Return whether the logs of both services are followed."""
         logs = {str(self.services / "log" / f"{name}.log") for name in self.variables["cloudpods_components"]}
         opened = set()
         for folder in self.processes():
@@ -139,7 +139,7 @@ class Site:
 
 
 class Terminal:
-    """A command in a terminal of its own, as its user sees it."""
+    """A command in its own terminal, as its user sees it."""
 
     def __init__(self, site: Site, command: list[str]) -> None:
         self.pid, self._master = pty.fork()
@@ -152,7 +152,7 @@ class Terminal:
         self.code: int | None = None
 
     def wait_for(self, what: str, probe: Callable[[], bool]) -> None:
-        """Read what is shown until something is so; fail where the command ends before."""
+        """Read the output until the condition holds; fail if the command ends before."""
 
         def so() -> bool:
             self._read()
@@ -173,7 +173,7 @@ class Terminal:
         self._master = -1
 
     def wait(self) -> int:
-        """The exit code, once the command has ended."""
+        """Return the exit code after the command has ended."""
 
         def ended() -> bool:
             self._read()
@@ -246,12 +246,12 @@ def start(site: Site) -> Iterator[Callable[[list[str]], Terminal]]:
 
 
 def command_in(text: str) -> list[str]:
-    """The last command that a text names after "Next:" or in the line at the start."""
+    """Return the last command that a text names after "Next:" or in the first line."""
     return shlex.split(re.findall(r"(?:Next|interrupted): (ansible[^\n]+)", text)[-1])
 
 
 def sealed_rows(site: Site) -> list[dict[str, Any]]:
-    """The rows of the sealed bundle, which is intact and says that its run was interrupted."""
+    """Return the rows of the sealed bundle, after checking that it is intact and marked as interrupted."""
     assert verify(str(site.output / "run.tar.gz")).intact
     assert json.loads((site.output / "run" / "manifest.json").read_bytes())["run"]["interrupted"] is True
     return [json.loads(line) for line in (site.output / "run" / "ledger.jsonl").read_text().splitlines()]
@@ -261,7 +261,7 @@ def is_run_row(entry: dict[str, Any]) -> bool:
     return (entry["capture"], entry["instance"], entry["reason"]) == ("access", "", "interrupted")
 
 
-def test_after_ctrl_c_the_command_that_is_shown_seals_what_was_captured(site: Site, start) -> None:
+def test_shown_command_seals_captures_after_ctrl_c(site: Site, start) -> None:
     terminal = start(site.play("capture_stacks"))
     terminal.wait_for("the first dump", site.has_dumps)
     code, said = site.run(site.play("seal_bundle"))
@@ -290,7 +290,7 @@ def test_after_ctrl_c_the_command_that_is_shown_seals_what_was_captured(site: Si
     assert "is sealed already" in said
 
 
-def test_a_watch_that_is_interrupted_keeps_what_it_saw(site: Site, start) -> None:
+def test_interrupted_watch_keeps_its_verdicts(site: Site, start) -> None:
     terminal = start(site.play("watch_logs"))
     terminal.wait_for("the watching", site.is_watching)
     terminal.press(CTRL_C)
@@ -305,7 +305,7 @@ def test_a_watch_that_is_interrupted_keeps_what_it_saw(site: Site, start) -> Non
 
 
 @pytest.mark.parametrize("way", ["SIGTERM", "SIGKILL", "terminal"])
-def test_nothing_goes_on_when_the_command_is_killed_or_loses_its_terminal(site: Site, start, way: str) -> None:
+def test_nothing_keeps_running_after_kill_or_lost_terminal(site: Site, start, way: str) -> None:
     terminal = start(site.play("capture_stacks"))
     terminal.wait_for("the first dump", site.has_dumps)
     if way == "terminal":
@@ -320,7 +320,7 @@ def test_nothing_goes_on_when_the_command_is_killed_or_loses_its_terminal(site: 
     assert [entry for entry in sealed_rows(site) if entry["reason"] == "proven"]
 
 
-def test_what_is_left_on_another_machine_is_found_by_the_run_and_fetched(site: Site, start) -> None:
+def test_fetches_captures_left_on_another_machine(site: Site, start) -> None:
     inventory = ["-i", str(site.home / "hosts.yml")]
     terminal = start(site.play("capture_stacks", *inventory))
     terminal.wait_for("the first dump", lambda: site.has_dumps("tmp/cloudpods-run-*/ledger.jsonl"))
@@ -338,7 +338,7 @@ def test_what_is_left_on_another_machine_is_found_by_the_run_and_fetched(site: S
     assert list((site.home / "tmp").glob("cloudpods-*")) == []
 
 
-def test_a_module_alone_names_its_folder_when_it_is_interrupted(site: Site, start) -> None:
+def test_interrupted_module_names_its_folder(site: Site, start) -> None:
     options = {
         "binary_dirs": [site.variables["cloudpods_binary_dir"]],
         "components": ["region"],
@@ -359,8 +359,8 @@ def test_a_module_alone_names_its_folder_when_it_is_interrupted(site: Site, star
     assert verify(f"{folder}-bundle.tar.gz").intact
 
 
-def test_a_run_that_is_interrupted_before_it_captures_leaves_nothing(site: Site, start) -> None:
-    """The folder of the run is made before, and then the module waits for an API server that does not answer."""
+def test_run_interrupted_before_capture_leaves_nothing(site: Site, start) -> None:
+    """The run creates its folder, and then the module waits for an API server that does not answer."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         api = {"cloudpods_host": url, "cloudpods_api_key": "none"}

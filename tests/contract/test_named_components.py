@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A component that the user named and that is not there fails the play, and the others are captured all the same."""
+"""If a named component does not exist, the play fails after the others were captured."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def play(home: Path, services: Path, playbook: str, components: list[str], **more: Any) -> tuple[int, str]:
-    """The exit code of a playbook, and what it shows."""
+    """Return the exit code and the output of a playbook."""
     variables = {
         "cloudpods_binary_dir": str(services / "opt/yunion/bin"),
         "cloudpods_components": components,
@@ -63,7 +63,7 @@ def rows(home: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_a_misspelt_component_fails_the_play_after_the_others_were_captured(
+def test_misspelled_component_fails_the_play_after_other_captures(
     tmp_path: Path, services: Path, playbook: str
 ) -> None:
     code, shown = play(tmp_path, services, playbook, ["region", "regoin"])
@@ -75,7 +75,7 @@ def test_a_misspelt_component_fails_the_play_after_the_others_were_captured(
 
 
 @pytest.mark.parametrize(("fail_on", "code"), [("failed", 2), ("none", 0)])
-def test_a_known_component_that_is_not_there_fails_the_play_unless_that_is_allowed(
+def test_absent_component_fails_the_play_unless_allowed(
     tmp_path: Path, services: Path, fail_on: str, code: int
 ) -> None:
     found, shown = play(tmp_path, services, "capture_stacks", ["region", "glance"], cloudpods_fail_on=fail_on)
@@ -86,14 +86,14 @@ def test_a_known_component_that_is_not_there_fails_the_play_unless_that_is_allow
     ]
 
 
-def test_the_components_of_a_scenario_need_not_be_there(tmp_path: Path, services: Path) -> None:
+def test_absent_component_of_a_scenario_is_accepted(tmp_path: Path, services: Path) -> None:
     code, shown = play(tmp_path, services, "capture_stacks", [], cloudpods_scenario="kvm_server")
     assert code == 0, shown
     assert {entry["reason"] for entry in rows(tmp_path) if entry["capture"] == "discovery"} == {"not_deployed"}
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_a_set_up_that_fails_leaves_nothing(tmp_path: Path, services: Path, playbook: str) -> None:
+def test_failed_setup_leaves_nothing(tmp_path: Path, services: Path, playbook: str) -> None:
     code, shown = play(tmp_path, services, playbook, ["regoin"])
     assert code == 2, shown
     assert "did you mean region" in shown

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""There is one parser of RFC 3339, one redactor's word list and one sanitizer."""
+"""The collection has one RFC 3339 parser, one list of secret names and one sanitizer."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def replaces_unprintable(tree: ast.AST) -> bool:
     return any(isinstance(node, ast.Attribute) and node.attr == "isprintable" for node in nodes)
 
 
-def test_one_module_has_a_pattern_of_rfc3339():
+def test_only_one_module_parses_rfc3339():
     assert files_with(has_literal(PATTERN_OF_RFC3339)) == {"logtext/timestamps.py"}
     assert files_with(parses_dates_by_format) == set()
 
 
-def test_one_module_names_what_is_secret():
+def test_only_one_module_lists_secret_names():
     assert files_with(has_literal(SECRET_NAMES)) == {"redact/secret_fields.py"}
 
 
-def test_one_module_says_what_is_printable():
+def test_only_one_module_decides_what_is_printable():
     found = files_with(lambda tree: has_literal(DIRECTION_OVERRIDE)(tree) or replaces_unprintable(tree))
     assert found == {"text.py"}

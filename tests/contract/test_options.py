@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Credentials among the options: Ansible shows options with -vvv, and masks what it takes for secrets."""
+"""Credentials in options: Ansible shows options with -vvv and masks secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PASSWORD = "s3cret-Qx71"  # noqa: S105 (the same)
 
 
 def kubeconfig(word):
-    """One that reaches nobody. word: stands in it besides the credentials."""
+    """Return a kubeconfig for a closed port. word: a word in it besides the credentials."""
     return {
         "apiVersion": "v1",
         "clusters": [{"name": word, "cluster": {"server": "https://127.0.0.1:1"}}],
@@ -27,7 +27,7 @@ def kubeconfig(word):
 
 
 def run(module, **options):
-    """What ansible prints of one call of a module, with all of its words."""
+    """Return the most verbose output of one call of a module."""
     command = ["ansible", "localhost", "-vvv", "-m", f"cloudpods.diagnostics.{module}", "-a", json.dumps(options)]
     environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "0"}
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -35,7 +35,7 @@ def run(module, **options):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("module", ["stack_dump", "status_info", "log_watch", "profile_dump"])
-def test_the_path_of_what_was_captured_is_told_whatever_a_kubeconfig_holds(tmp_path, module):
+def test_returns_path_of_captures_whatever_a_kubeconfig_contains(tmp_path, module):
     folder = tmp_path / "captures-of-today"
     options = {"kubeconfig": kubeconfig("captures-of-today"), "transport": "host", "components": ["region"]}
     options.update({"duration": 1} if module == "log_watch" else {})
@@ -47,7 +47,7 @@ def test_the_path_of_what_was_captured_is_told_whatever_a_kubeconfig_holds(tmp_p
 
 
 @pytest.mark.slow
-def test_no_credential_is_shown_with_the_options():
+def test_shows_no_credentials_with_the_options():
     keystone = {
         "auth_url": f"https://u:{PASSWORD}@127.0.0.1:1/v3",
         "username": "u",
@@ -68,7 +68,7 @@ CAPTURING = ["stack_dump", "status_info", "log_watch", "profile_dump", "service_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("module", CAPTURING)
-def test_path_of_a_kubeconfig_is_shown_with_any_wrong_option(tmp_path, module):
+def test_shows_path_of_a_kubeconfig_with_any_wrong_option(tmp_path, module):
     path = str(tmp_path / "absent.conf")
     shown = run(module, kubeconfig=path, transport=path).stdout
     assert "value of transport must be one of: kubernetes, host" in shown
@@ -80,7 +80,7 @@ def test_path_of_a_kubeconfig_is_shown_with_any_wrong_option(tmp_path, module):
 @pytest.mark.slow
 @pytest.mark.parametrize("wrong", [{}, {"deadline": "x"}, {"nobody": "x"}], ids=["none", "value", "name"])
 @pytest.mark.parametrize("content", [kubeconfig("x"), f"apiVersion: v1\ntoken: {TOKEN}\n"], ids=["dict", "text"])
-def test_content_of_a_kubeconfig_is_shown_in_no_form(content, wrong):
+def test_hides_content_of_a_kubeconfig_in_every_form(content, wrong):
     shown = run("service_info", kubeconfig=content, **wrong)
     assert '"invocation"' in shown.stdout
     assert TOKEN not in shown.stdout

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What holds for playbooks wherever they are installed."""
+"""Rules for all playbooks, wherever they are installed."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ NOTHING = {"cloudpods_transport": "host", "cloudpods_components": ["region"], "c
 
 @pytest.mark.slow
 @pytest.mark.parametrize("output", ["", "here", "../there", "~/home"])
-def test_a_bundle_is_where_its_user_is(tmp_path, output):
-    """Ansible runs modules in the folder of the playbook, which is nobody's place for a bundle."""
+def test_relative_output_starts_in_the_users_folder(tmp_path, output):
+    """Ansible runs modules in the folder of the playbook, where no bundle belongs."""
     start = tmp_path / "start"
     (start / "empty").mkdir(parents=True)
     variables = {**NOTHING, "cloudpods_binary_dir": str(start / "empty"), "cloudpods_run_id": "run"}
@@ -46,7 +46,7 @@ def test_a_bundle_is_where_its_user_is(tmp_path, output):
 
 
 def play(playbook, folder, variables, *more):
-    """The exit code of a playbook, and what it shows."""
+    """Return the exit code and the output of a playbook."""
     environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collection.link()), "ANSIBLE_FORCE_COLOR": "0"}
     command = ["ansible-playbook", f"cloudpods.diagnostics.{playbook}", "-e", json.dumps(variables), *more]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -55,7 +55,7 @@ def play(playbook, folder, variables, *more):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("playbook", ["capture_stacks", "watch_logs", "audit_health", "capture_profiles"])
-def test_a_bundle_with_tokens_names_nobody_and_its_map_stays_beside_it(tmp_path, playbook):
+def test_identity_redaction_removes_names_and_keeps_map_outside(tmp_path, playbook):
     (tmp_path / "bin").mkdir()
     variables = {
         **NOTHING,
@@ -87,8 +87,8 @@ def test_a_bundle_with_tokens_names_nobody_and_its_map_stays_beside_it(tmp_path,
 @pytest.mark.slow
 @pytest.mark.parametrize("check", [False, True], ids=["run", "check"])
 @pytest.mark.parametrize("playbook", ["capture_stacks", "watch_logs", "audit_health", "capture_profiles"])
-def test_no_task_shows_an_empty_list_or_a_sentence_with_a_hole(tmp_path, playbook, check):
-    """Of a machine with none of the services, by a scenario, so that none of them is missed either."""
+def test_output_has_no_empty_lists_or_incomplete_sentences(tmp_path, playbook, check):
+    """Run on a machine without services, by a scenario, so that no component counts as missing."""
     variables = {
         "cloudpods_transport": "host",
         "cloudpods_binary_dir": str(tmp_path),
@@ -104,7 +104,7 @@ def test_no_task_shows_an_empty_list_or_a_sentence_with_a_hole(tmp_path, playboo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("playbook", ["capture_stacks", "watch_logs", "audit_health", "capture_profiles"])
-def test_a_component_that_there_is_not_ends_a_run_with_the_nearest_name(tmp_path, playbook):
+def test_unknown_component_is_answered_with_the_nearest_name(tmp_path, playbook):
     variables = {**NOTHING, "cloudpods_binary_dir": str(tmp_path), "cloudpods_components": ["identiy"]}
     variables.update(cloudpods_fail_on="failed", cloudpods_output="out", cloudpods_watch_duration=1)
     code, shown = play(playbook, tmp_path, variables)
@@ -114,7 +114,7 @@ def test_a_component_that_there_is_not_ends_a_run_with_the_nearest_name(tmp_path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["link", "readable"])
-def test_a_bad_map_ends_a_run_before_anything_is_captured(tmp_path, kind):
+def test_bad_identity_map_ends_the_run_before_captures(tmp_path, kind):
     tokens = tmp_path / "map"
     if kind == "link":
         tokens.symlink_to(tmp_path / "elsewhere")
@@ -138,7 +138,7 @@ def test_a_bad_map_ends_a_run_before_anything_is_captured(tmp_path, kind):
         ({"cloudpods_kubeconfig": "/nonexistent"}, "/nonexistent"),
     ],
 )
-def test_check_mode_fails_where_a_run_captures_nothing(tmp_path, playbook, options, word):
+def test_check_mode_fails_if_nothing_would_be_captured(tmp_path, playbook, options, word):
     variables = {"cloudpods_components": ["region"], "cloudpods_binary_dir": str(tmp_path), **options}
     environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collection.link()), "ANSIBLE_FORCE_COLOR": "0"}
 

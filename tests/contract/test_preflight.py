@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Mistakes in variables and missing libraries: what each playbook shows before any work, to the letter."""
+"""Exact output of each playbook for mistakes in variables and missing libraries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NOT_MISSING = {"missing": [], "python": "/usr/bin/python3", "managed": False}
 
 
 def written(value):
-    """A value as it is read from an inventory or a playbook: since release 2.19, no other text is a template."""
+    """Return a value as if read from an inventory: since release 2.19, no other text is a template."""
     try:
         from ansible.template import trust_as_template  # noqa: PLC0415
     except ImportError:
@@ -40,7 +40,7 @@ def written(value):
 
 
 class Action(preflight.ActionModule):
-    """The action on a host of an inventory, with the module's answer given."""
+    """Return the action on a host of an inventory, with a given answer of the module."""
 
     def __init__(self, playbook, host, hosts, of_play):
         loader = DataLoader()
@@ -61,7 +61,7 @@ class Action(preflight.ActionModule):
 
 @pytest.fixture
 def told(monkeypatch):
-    """Return the sentences that the action fails with. asked: for which libraries the module looks, where it runs."""
+    """Return the sentences that the action fails with. asked: the libraries that the module checks."""
     monkeypatch.setattr(preflight.libraries, "missing", lambda _names: [])
     monkeypatch.setattr(preflight, "_has_collection", lambda: True)
 
@@ -86,7 +86,7 @@ def told(monkeypatch):
 
 
 @pytest.mark.parametrize(("playbook", "name"), EACH)
-def test_each_mistake_is_told_in_one_sentence(told, playbook, name):
+def test_reports_each_mistake_in_one_sentence(told, playbook, name):
     variables, text = of(playbook)[name]
     assert told(playbook, {"localhost": variables}) == [text]
 
@@ -98,7 +98,7 @@ def test_same_sentence_for_variables_of_the_play(told, playbook, name):
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_mistake_that_all_hosts_share_is_told_once(told, playbook):
+def test_reports_mistake_of_all_hosts_once(told, playbook):
     hosts = {f"cloud-{number}": {"cloudpods_timeout": "abc", "cloudpods_timout": 3} for number in range(100)}
     assert told(playbook, hosts) == [
         "There is no variable cloudpods_timout; did you mean cloudpods_timeout?",
@@ -118,13 +118,13 @@ def test_mistake_of_some_hosts_names_them(told):
     ]
 
 
-def test_template_of_another_host_that_fails_is_told(told):
+def test_reports_failing_template_of_another_host(told):
     (text,) = told(STACKS, {"a": {}, "b": {"cloudpods_cluster": "{{ of_nobody }}"}})
     assert text.startswith("cloudpods_cluster of b cannot be evaluated: ")
     assert "undefined" in text
 
 
-def test_more_mistakes_than_fit_on_a_screen_are_counted(told):
+def test_counts_mistakes_that_do_not_fit_on_a_screen(told):
     names = {f"cloudpods_zzzz{number:02}": 1 for number in range(30)}
     found = told(STACKS, {"localhost": names})
     assert len(found) == 13
@@ -133,13 +133,13 @@ def test_more_mistakes_than_fit_on_a_screen_are_counted(told):
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
 @pytest.mark.parametrize("empty", ["", None])
-def test_empty_variable_is_one_that_is_not_set(told, playbook, empty):
+def test_empty_variable_counts_as_not_set(told, playbook, empty):
     names = [*preflight.VARIABLES, *preflight.options_of(playbook)]
     assert told(playbook, {"localhost": dict.fromkeys(names, empty)}) == []
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_values_in_every_form_that_ansible_takes_are_right(told, playbook, tmp_path):
+def test_accepts_values_in_every_form_of_ansible(told, playbook, tmp_path):
     (tmp_path / "rules").mkdir()
     right = {
         "cloudpods_timeout": "2.5",
@@ -161,18 +161,18 @@ def test_values_in_every_form_that_ansible_takes_are_right(told, playbook, tmp_p
     assert told(playbook, {"localhost": right}) == []
 
 
-def test_known_variable_of_another_playbook_is_no_mistake(told):
+def test_accepts_known_variable_of_another_playbook(told):
     assert told(STACKS, {"localhost": {"cloudpods_samples": "two", "cloudpods_baseline": "/nonexistent"}}) == []
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_statistics_of_a_run_are_no_mistake_in_the_next_one(told, playbook):
-    """AWX gives them to the next job of a workflow as extra variables."""
+def test_accepts_statistics_of_an_earlier_run(told, playbook):
+    """AWX passes them to the next job of a workflow as extra variables."""
     statistics = {"cloudpods_bundle": "/a/run.tar.gz", "cloudpods_counts": {"complete": 1}, "cloudpods_verdict": "ok"}
     assert told(playbook, {"localhost": statistics}) == []
 
 
-def test_no_value_of_a_secret_is_told(told):
+def test_shows_no_value_of_a_secret(told):
     secrets = {"cloudpods_api_key": ["hush"], "cloudpods_kubeconfig": ["hush"], "cloudpods_apikey": "hush"}
     assert told(STACKS, {"localhost": secrets}) == [
         "There is no variable cloudpods_apikey; did you mean cloudpods_api_key?",
@@ -193,13 +193,13 @@ def test_no_value_of_a_secret_is_told(told):
         ({"cloudpods_transport": "host"}, None),
     ],
 )
-def test_module_looks_for_what_the_transport_needs(told, variables, wanted):
+def test_checks_libraries_of_the_transport(told, variables, wanted):
     asked = []
     assert told(AUDIT, {"cloud-a": variables}, asked=asked) == []
     assert [names for _host, names in asked] == ([wanted] if wanted else [])
 
 
-def test_what_this_python_lacks_is_told_with_the_command(told):
+def test_reports_missing_libraries_with_the_command(told):
     answer = {"missing": ["kubernetes", "jmespath"], "python": "/opt/py thon", "managed": True}
     (text,) = told(AUDIT, {"localhost": LOCAL}, answer=answer)
     assert text == (
@@ -209,7 +209,7 @@ def test_what_this_python_lacks_is_told_with_the_command(told):
     )
 
 
-def test_what_controller_and_access_point_lack_is_told_at_once(told, monkeypatch):
+def test_reports_missing_libraries_of_both_machines_at_once(told, monkeypatch):
     monkeypatch.setattr(preflight.libraries, "missing", list)
     monkeypatch.setattr(preflight, "_has_collection", lambda: False)
     answer = {"missing": ["kubernetes"], "python": "/usr/bin/python3", "managed": False}
@@ -233,12 +233,12 @@ def test_what_controller_and_access_point_lack_is_told_at_once(told, monkeypatch
     ],
     ids=["raises", "unreachable", "failed"],
 )
-def test_host_where_nothing_can_be_looked_at_does_not_end_the_run(told, answer):
+def test_host_without_answer_does_not_end_the_run(told, answer):
     assert told(STACKS, {"cloud-a": {}, "cloud-b": {}}, answer=answer) == []
 
 
 @pytest.mark.parametrize("missing", [["kubernetes", "os; rm"], [5], "kubernetes", None])
-def test_hostile_answer_adds_no_word(told, missing):
+def test_hostile_answer_adds_no_text(told, missing):
     answer = {"missing": missing, "python": "py\x1b[31m\nthon", "managed": "yes"}
     found = told(STACKS, {"cloud-a": {}}, answer=answer)
     assert len(found) == (missing == ["kubernetes", "os; rm"])
@@ -252,7 +252,7 @@ def test_hostile_answer_adds_no_word(told, missing):
 
 
 def play(folder, playbook, variables, *more, path=""):
-    """Return the exit code, and the lines that are shown."""
+    """Return the exit code and the lines of the output."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("K8S_AUTH_", "KUBECONFIG"))
     }
@@ -273,7 +273,7 @@ def play(folder, playbook, variables, *more, path=""):
 
 
 def screen(name, texts, host="localhost"):
-    """Return all that a playbook may show of these mistakes."""
+    """Return the only lines that a playbook may show for these mistakes."""
     return [
         f"PLAY [{name}] ".ljust(80, "*"),
         "TASK [cloudpods.diagnostics.preflight : Check the variables and libraries before any work] ***",

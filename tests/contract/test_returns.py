@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a module's RETURN tells is what it returns: the same keys and types on success, on failure and in check mode."""
+"""Modules return the keys and types of RETURN on success, on failure and in check mode."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TYPES = {
 
 
 def differences(documented: dict[str, Any], result: dict[str, Any], place: str = "") -> list[str]:
-    """How a result is not what RETURN, or a `contains` of it, says; null is no value of any type."""
+    """Return how a result differs from RETURN or a `contains` of it. Null has no type."""
     found = [f"{place}{key}: only in one of them" for key in sorted(set(documented) ^ set(result))]
     for key in sorted(set(documented) & set(result)):
         entry, value = documented[key], result[key]
@@ -136,13 +136,13 @@ CALLS: dict[str, list[tuple[str, dict[str, Any], bool]]] = {
 ACTIONS = {"bundle_capture", "bundle_fetch", "show_result"}
 
 
-def test_every_module_is_called_here():
+def test_covers_every_module():
     assert set(CALLS) == {path.stem for path in (ROOT / "plugins" / "modules").glob("*.py")} - ACTIONS
 
 
 @pytest.fixture
 def folders(call: Callable[..., Any], tmp_path: Path) -> dict[str, str]:
-    """What modules leave for others."""
+    """Return the files that modules leave for others."""
     made = {name: str(tmp_path / name) for name in ("new", "dumps", "copy", "sealed", "status", "profiles", "runs")}
     call("stack_dump", output=made["dumps"])
     shutil.copytree(made["dumps"], made["copy"])
@@ -157,7 +157,7 @@ def folders(call: Callable[..., Any], tmp_path: Path) -> dict[str, str]:
 
 
 def filled(value: Any, folders: dict[str, str]) -> Any:
-    """The options, with the folders in their places."""
+    """Return the options with the folders filled in."""
     if isinstance(value, str):
         return value.format_map(folders)
     if isinstance(value, list):
@@ -169,7 +169,7 @@ def filled(value: Any, folders: dict[str, str]) -> Any:
     ("name", "params", "check_mode"),
     [pytest.param(name, *way[1:], id=f"{name}, {way[0]}") for name, ways in CALLS.items() for way in ways],
 )
-def test_a_module_returns_what_it_documents(call, folders, name, params, check_mode):
+def test_modules_return_what_they_document(call, folders, name, params, check_mode):
     ended = call(name, check_mode, **filled(params, folders))
     assert not ended.failed, ended
     result = dict(ended.result)
@@ -180,7 +180,7 @@ def test_a_module_returns_what_it_documents(call, folders, name, params, check_m
         assert ended.result["changed"] is False
 
 
-def test_a_failed_verification_returns_what_is_documented_as_always_returned(call, folders):
+def test_failed_verification_returns_documented_keys(call, folders):
     ended = call("bundle_verify", path=folders["dumps"])
     assert ended.failed
     documented = {key: entry for key, entry in returned("bundle_verify").items() if entry["returned"] == "always"}
@@ -207,13 +207,13 @@ def test_a_failed_verification_returns_what_is_documented_as_always_returned(cal
         ("bundle_verify", {"path": "{new}"}, "not intact"),
     ],
 )
-def test_a_module_fails_with_a_message(call, folders, name, params, words):
+def test_modules_fail_with_a_message(call, folders, name, params, words):
     ended = call(name, **filled(params, folders))
     assert ended.failed
     assert words in ended.result["msg"]
 
 
-def test_where_profiles_cannot_be_read_the_missing_library_is_named(call, folders, monkeypatch):
+def test_names_missing_library_for_profiles(call, folders, monkeypatch):
     monkeypatch.setattr(pprof_proto, "_classes", {})
     monkeypatch.setitem(sys.modules, "google.protobuf", None)
     ended = call("profile_analysis", paths=[folders["profiles"]])
@@ -222,7 +222,7 @@ def test_where_profiles_cannot_be_read_the_missing_library_is_named(call, folder
 
 
 @pytest.mark.parametrize("check_mode", [False, True])
-def test_a_dump_has_changed_something_exactly_when_a_signal_was_sent(call, tmp_path, check_mode):
+def test_changed_is_true_only_if_a_signal_was_sent(call, tmp_path, check_mode):
     refused = call("stack_dump", check_mode, components=["scheduler"], output=str(tmp_path / "a")).result
     sent = call("stack_dump", check_mode, components=["region"], output=str(tmp_path / "b")).result
     assert (refused["changed"], refused["signals"]) == (False, 0)
@@ -246,5 +246,5 @@ DOCUMENTED = {
         ({"name": "x", "items": ["a", {"a": "b"}, {}, {"a": True}]}, 4),
     ],
 )
-def test_the_comparison_sees_what_differs(result, count):
+def test_comparison_finds_differences(result, count):
     assert len(differences(DOCUMENTED, result)) == count

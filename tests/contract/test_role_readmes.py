@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The README of each role has an example that Ansible accepts, of variables that there are."""
+"""The README of each role has an example with known variables that Ansible accepts."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def readme(role: str) -> str:
 
 
 def example(role: str) -> str:
-    """The only example of a README."""
+    """Return the only example of a README."""
     (found,) = re.findall(r"^```yaml\n(.*?)^```$", readme(role), re.MULTILINE | re.DOTALL)
     return found
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_names_the_role_its_files_and_its_documentation(role):
+def test_readme_names_role_files_and_documentation(role):
     text = readme(role)
     assert text.startswith(f"# {OURS}{role}\n\n")
     assert f"`ansible-doc -t role {OURS}{role}`" in text
@@ -41,7 +41,7 @@ def test_names_the_role_its_files_and_its_documentation(role):
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_the_example_uses_the_role_and_variables_that_there_are(role):
+def test_example_uses_the_role_and_known_variables(role):
     plays = yaml.safe_load(example(role))
     assert f"{OURS}{role}" in [name for name, _variables in calls(example(role))]
     used = {name for play in plays for name in play.get("vars", {})}
@@ -50,7 +50,7 @@ def test_the_example_uses_the_role_and_variables_that_there_are(role):
 
 
 @pytest.mark.parametrize("role", [role for role in ROLES if (ROOT / "playbooks" / f"{role}.yml").exists()])
-def test_the_example_has_the_roles_of_the_playbook(role):
+def test_example_has_the_roles_of_the_playbook(role):
     assert calls(example(role)) == calls((ROOT / "playbooks" / f"{role}.yml").read_text())
 
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a role's argument_specs say of its defaults is what its defaults are when no cloudpods_* variable is set."""
+"""The defaults in argument_specs match the roles' defaults if no cloudpods_* variable is set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 
 def differences(defaults: dict, options: dict) -> list[str]:
-    """Names and values in which the two differ."""
+    """Return the names and values that differ."""
     found = [f"only in one of them: {name}" for name in sorted(set(defaults) ^ set(options))]
     for name in sorted(set(defaults) & set(options)):
         value, stated = defaults[name], options[name].get("default")
@@ -47,5 +47,5 @@ def test_defaults_and_argument_specs_agree(role):
         ({"a": "{{ x | default('n') }}"}, {"a": {"type": "list", "default": ["n"]}}, 0),
     ],
 )
-def test_the_comparison_sees_what_differs(defaults, options, count):
+def test_comparison_finds_differences(defaults, options, count):
     assert len(differences(defaults, options)) == count

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tarball holds what a user needs, and nothing that only developers need."""
+"""The tarball has the files for users, and none for developers only."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ FOR_USERS = {
 
 @pytest.fixture(scope="module")
 def names(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Every file in the tarball."""
+    """Return every file in the tarball."""
     with tarfile.open(collection.build(tmp_path_factory.mktemp("tarball"))) as archive:
         return [Path(member.name) for member in archive if member.isfile()]
 
 
-def test_at_its_root_is_what_a_user_needs(names):
+def test_root_has_only_files_for_users(names):
     assert {name.parts[0] for name in names} == FOR_USERS
 
 
-def test_nothing_hidden_or_cached_is_in_it(names):
+def test_has_no_hidden_or_cached_files(names):
     assert not [name for name in names if any(part.startswith((".", "__pycache__")) for part in name.parts)]
 
 
-def test_every_plugin_role_and_page_that_git_knows_is_in_it(names):
+def test_has_every_tracked_plugin_role_and_page(names):
     folders = ["docs", "extensions/eda", "meta", "playbooks", "plugins", "roles"]
     tracked = subprocess.run(["git", "ls-files", *folders], cwd=ROOT, check=True, capture_output=True, text=True)
     there = [name for name in tracked.stdout.splitlines() if (ROOT / name).exists()]
@@ -58,7 +58,7 @@ def test_every_plugin_role_and_page_that_git_knows_is_in_it(names):
     assert {*map(Path, there)} <= {*names}
 
 
-def test_roles_and_collection_ask_for_the_same_ansible():
+def test_roles_and_collection_require_the_same_ansible():
     wanted = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["requires_ansible"]
     assert wanted == ">=2.17.0"
     for path in (ROOT / "roles").glob("*/meta/main.yml"):

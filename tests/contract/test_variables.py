@@ -53,18 +53,18 @@ def read(role, path):
 
 
 def specs(role):
-    """Every entry of a role's argument specs, each with its options."""
+    """Return every entry of a role's argument specs, each with its options."""
     return read(role, "meta/argument_specs.yml")["argument_specs"]
 
 
 @pytest.mark.parametrize("role", EVERYWHERE)
-def test_defaults_of_a_role_are_those_of_the_table(role):
+def test_role_defaults_match_the_table(role):
     of_variables = {name: text for name, text in read(role, "defaults/main.yml").items() if "cloudpods_" in str(text)}
     assert of_variables == {name: variable.expression(role) for name, variable in options_of(role).items()}
 
 
 @pytest.mark.parametrize("role", EVERYWHERE)
-def test_documentation_of_a_role_names_the_variable_of_each_option(role):
+def test_role_documentation_names_the_variable_of_each_option(role):
     known = options_of(role)
     for entry in specs(role).values():
         for name, option in entry["options"].items():
@@ -76,14 +76,14 @@ def test_documentation_of_a_role_names_the_variable_of_each_option(role):
 
 
 @pytest.mark.parametrize("role", CAPTURING)
-def test_documentation_of_a_role_names_the_variables_without_an_option(role):
+def test_role_documentation_names_variables_without_an_option(role):
     text = " ".join(specs(role)["main"]["description"])
     own = {name for name, variable in VARIABLES.items() if not variable.option}
     assert set(re.findall(r"C\((cloudpods_\w+)\)", text)) == own - {"cloudpods_progress_seconds"}
 
 
 @pytest.mark.parametrize("role", EVERYWHERE)
-def test_types_and_choices_of_a_role_are_those_of_the_table(role):
+def test_role_types_and_choices_match_the_table(role):
     options = specs(role)["main"]["options"]
     for name, variable in options_of(role).items():
         option = options[name]
@@ -97,7 +97,7 @@ def test_types_and_choices_of_a_role_are_those_of_the_table(role):
 
 
 @pytest.mark.parametrize("variable", VARIABLES.values(), ids=VARIABLES)
-def test_each_variable_has_what_its_kind_needs(variable):
+def test_variables_have_the_fields_of_their_kind(variable):
     assert (variable.bounds is not None) == (variable.kind == variables.NUMBER)
     assert bool(variable.choices) == (variable.kind in (variables.CHOICE, variables.CHOICES))
     assert (variable.pattern is not None) == (variable.kind in (variables.NAMES, variables.COMPONENTS))
@@ -139,16 +139,16 @@ def test_pages_name_only_known_variables():
         ("redact", "bundle", bundle_seal.ARGUMENTS["redact"]["choices"]),
     ],
 )
-def test_choices_are_those_of_the_modules(name, role, choices):
+def test_choices_match_the_modules(name, role, choices):
     assert sorted(VARIABLES[f"cloudpods_{name}"].choices_for(role)) == sorted(choices)
 
 
-def test_requirements_are_those_of_the_libraries():
+def test_requirements_match_the_libraries():
     listed = re.findall(r"^(?:# )?([\w-]+>=[\d.]+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(one.requirement for one in LIBRARIES.values() if one.requirement != "PyYAML")
 
 
-def test_module_takes_the_roles_and_libraries_of_the_tables():
+def test_preflight_module_accepts_roles_and_libraries_of_the_tables():
     module = importlib.import_module("ansible_collections.cloudpods.diagnostics.plugins.modules.preflight")
     options = yaml.safe_load(module.DOCUMENTATION)["options"]
     assert options["role"]["choices"] == module.ARGUMENTS["role"]["choices"] == list(CAPTURING)
@@ -156,6 +156,6 @@ def test_module_takes_the_roles_and_libraries_of_the_tables():
 
 
 @pytest.mark.parametrize("role", CAPTURING)
-def test_every_capturing_role_begins_with_the_checks(role):
+def test_capturing_roles_depend_on_preflight(role):
     wanted = {"role": "cloudpods.diagnostics.preflight", "vars": {"preflight_for": role}}
     assert read(role, "meta/main.yml")["dependencies"] == [wanted]

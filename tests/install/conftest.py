@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests share: the tarball, the services of the demo, a port on which nothing listens."""
+"""Shared fixtures: the tarball, the services of the demo, a closed port."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ import collection
 
 @pytest.fixture(scope="session")
 def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The collection as it would be published."""
+    """Return the tarball of the collection."""
     return collection.build(tmp_path_factory.mktemp("tarball"))
 
 
 @pytest.fixture(scope="session")
 def closed() -> Iterator[int]:
-    """A port of this machine that is taken and refuses connections."""
+    """Yield a port of this machine that is taken and refuses connections."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
@@ -35,7 +35,7 @@ def closed() -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """The services of the demo, for the tests of one worker."""
+    """Start the services of the demo for the tests of one worker."""
     folder = tmp_path_factory.mktemp("services")
     processes.start(folder)
     yield Services(folder)

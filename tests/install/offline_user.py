@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A user who has some programs and no network, and the services of the demo that they capture."""
+"""A user with some programs and without a network, and the services of the demo that they capture."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class User:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Nothing of the checkout, and every way to the network closed."""
+        """Return an environment without the checkout and with every way to the network closed."""
         nowhere = f"http://127.0.0.1:{self.closed}"
         return {
             "ANSIBLE_FORCE_COLOR": "0",
@@ -57,7 +57,7 @@ class User:
         }
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one of their programs, or one with a path, where they work."""
+        """Run one of the user's programs, or one with a path, in the user's folder."""
         return subprocess.run(
             [*OFFLINE, str(self.programs / program), *arguments],
             cwd=self.folder,
@@ -76,7 +76,7 @@ class User:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def bundle(self) -> Path:
-        """Return the only bundle below the folder where they work."""
+        """Return the only bundle below the user's folder."""
         (archive,) = self.folder.rglob("cloudpods-diagnostics/*.tar.gz")
         return archive
 
@@ -90,7 +90,7 @@ class User:
 
 
 def dumps_of(ledger: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
-    """Return how many rows of goroutine dumps there are of each component and status."""
+    """Return the number of rows of goroutine dumps by component and status."""
     return Counter((row["component"], row["status"]) for row in ledger if row["capture"] == "stack")
 
 
@@ -102,7 +102,7 @@ class Services:
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What the demo's playbook is called with."""
+        """Return the arguments of the demo's playbook."""
         return {
             "cloudpods_transport": "host",
             "cloudpods_components": sorted({each.component for each in processes.DEMO}),
@@ -111,7 +111,7 @@ class Services:
 
     @property
     def dumps(self) -> Counter[tuple[str, str]]:
-        """How many rows of dumps there should be: a complete one of each that dumps into a log, else a refusal."""
+        """Return the expected number of rows: a complete dump of each service that dumps into a log, else a refusal."""
         return Counter(
             (each.component, "complete" if COMPONENTS[each.component].usr1 == DUMPS and not each.lost else "refused")
             for each in processes.DEMO

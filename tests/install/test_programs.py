@@ -22,7 +22,7 @@ SEAL = "cloudpods.diagnostics.bundle_seal"
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory, closed, tarball):
-    """Someone with ansible-navigator and ansible-runner, who has installed the tarball."""
+    """Return a user with ansible-navigator and ansible-runner who has installed the tarball."""
     home = tmp_path_factory.mktemp("home")
     user = User(home, Path(sys.executable).parent, closed, home)
     user.install(tarball)
@@ -31,12 +31,12 @@ def installed(tmp_path_factory, closed, tarball):
 
 @pytest.fixture
 def user(installed, tmp_path):
-    """The same, at work in an empty folder."""
+    """Return the same user in an empty folder."""
     return dataclasses.replace(installed, folder=tmp_path)
 
 
 def navigate(user: User, variables: Mapping[str, Any]) -> tuple[int, str, dict[str, Any]]:
-    """Run the playbook by ansible-navigator; return the exit code, what was shown, and the artifact."""
+    """Run the playbook by ansible-navigator; return the exit code, the output, and the artifact."""
     artifact = user.folder / "artifact.json"
     options = ("--execution-environment", "false", "--mode", "stdout", "--playbook-artifact-save-as", str(artifact))
     done = user.run("ansible-navigator", "run", PLAYBOOK, *options, "-e", json.dumps(variables))
@@ -64,7 +64,7 @@ def result_of(action: str, tasks: Iterable[Mapping[str, Any]]) -> Any:
 
 
 def assert_whole(sealed: Mapping[str, Any], user: User, services: Any) -> None:
-    """Check that the structured result says what the bundle says."""
+    """Check that the structured result matches the bundle."""
     rows = user.ledger()
     assert dumps_of(rows) == services.dumps
     counts = Counter(row["status"] for row in rows)
@@ -92,13 +92,13 @@ def test_ansible_runner_runs_the_playbook(user, services):
 MISSPELT = {"cloudpods_transport": "host", "cloudpods_components": ["regoin"]}
 
 
-def test_ansible_navigator_tells_a_failure(user):
+def test_ansible_navigator_reports_a_failure(user):
     code, shown, artifact = navigate(user, MISSPELT)
     assert (code, artifact["status"]) == (2, "failed"), shown
     assert "did you mean region" in shown
 
 
-def test_ansible_runner_tells_a_failure(user):
+def test_ansible_runner_reports_a_failure(user):
     code, status, events = run(user, MISSPELT)
     assert (code, status) == (2, "failed")
     assert any("did you mean region" in json.dumps(event) for event in events if event["event"] == "runner_on_failed")

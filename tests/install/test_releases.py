@@ -25,7 +25,7 @@ ROLES = sorted(f"cloudpods.diagnostics.{path.parent.parent.name}" for path in RO
 
 @pytest.fixture(scope="module", params=CORES)
 def user(request, tmp_path_factory, closed, tarball):
-    """Someone with one release of ansible-core, who has installed the tarball."""
+    """Return a user with one release of ansible-core who has installed the tarball."""
     try:
         venv = make_venv.ensure(request.param)
     except make_venv.Unfit as unfit:
@@ -53,14 +53,14 @@ def test_documents_every_module(user):
         assert "K8S_AUTH_KUBECONFIG" in str(documented[f"cloudpods.diagnostics.{name}"]["doc"]["options"]["kubeconfig"])
 
 
-def test_no_other_collection_is_there(user):
+def test_no_other_collection_is_installed(user):
     listed = json.loads(user.run("ansible-galaxy", "collection", "list", "--format", "json").stdout)
     found = {name for place in listed.values() for name in place}
     assert {name for name in found if not name.startswith("ansible.")} == {"cloudpods.diagnostics"}
 
 
 @pytest.mark.skipif(not OFFLINE, reason="a network of its own takes root and unshare")
-def test_a_user_without_network_reaches_nobody():
+def test_user_without_network_reaches_no_server():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         script = f"import socket; socket.create_connection(('127.0.0.1', {port}), 5)"
@@ -71,7 +71,7 @@ def test_a_user_without_network_reaches_nobody():
     assert reached == [True, False]
 
 
-def test_supports_what_the_collection_claims():
+def test_supported_releases_match_the_claims():
     first, *_others = CORES.values()
     assert RUNTIME["requires_ansible"] == f">={first.release}.0"
     minors = [int(core.release.split(".")[1]) for core in CORES.values()]
