@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module as Ansible runs it: a process that gets arguments and prints its result."""
+"""Module health_check as Ansible runs it: a process that gets arguments and prints its result."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ STATUS = {
 
 
 def run(*, has_jmespath=True, check_mode=False, **arguments):
-    """(exit code, result)."""
+    """Run the module; return its exit code and result."""
     given = json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check_mode}})
     code = "import runpy, sys\n" + ("" if has_jmespath else "sys.modules['jmespath'] = None\n")
     code += f"runpy.run_module({health_check.__name__!r}, run_name='__main__')"
@@ -68,7 +68,7 @@ def arguments(tmp_path):
     }
 
 
-def test_it_judges_and_writes_and_changes_nothing(arguments, tmp_path):
+def test_writes_the_verdict_and_changes_nothing(arguments, tmp_path):
     code, result = run(**arguments)
     assert code == 0
     assert (result["changed"], result["verdict"]) == (False, "critical")
@@ -80,13 +80,13 @@ def test_it_judges_and_writes_and_changes_nothing(arguments, tmp_path):
     assert json.loads((tmp_path / "out" / "health.json").read_text())["verdict"] == "critical"
 
 
-def test_check_mode_judges_and_writes_nothing(arguments, tmp_path):
+def test_check_mode_writes_nothing(arguments, tmp_path):
     code, result = run(check_mode=True, **arguments)
     assert (code, result["verdict"], result["files"], result["output"]) == (0, "critical", [], "")
     assert not (tmp_path / "out").exists()
 
 
-def test_the_findings_returned_are_bounded(arguments):
+def test_limits_the_returned_findings(arguments):
     _code, result = run(**arguments, max_listed=0, fail_on="none")
     assert (result["findings"], result["findings_left_out"], result["failure"]) == ([], 1, "")
 
@@ -100,27 +100,27 @@ def test_the_findings_returned_are_bounded(arguments):
         ({"output": "/proc/nowhere"}, "The audit cannot be made"),
     ],
 )
-def test_what_cannot_be_used_fails_and_is_named(arguments, more, message):
+def test_fails_and_names_the_unusable_input(arguments, more, message):
     code, result = run(**{**arguments, **more})
     assert code != 0
     assert message in result["msg"]
 
 
-def test_without_jmespath_it_says_what_is_missing(arguments):
+def test_names_missing_jmespath(arguments):
     code, result = run(has_jmespath=False, **arguments)
     assert code != 0
     assert "jmespath" in result["msg"]
     assert sys.executable in result["msg"]
 
 
-def test_what_is_returned_is_what_is_documented(arguments):
+def test_returns_what_is_documented(arguments):
     _code, result = run(**arguments)
     documented = yaml.safe_load(health_check.RETURN)
     assert set(result) - {"changed", "invocation"} == set(documented)
     assert set(result["findings"][0]) == set(documented["findings"]["contains"])
 
 
-def test_the_options_are_those_that_are_documented():
+def test_options_are_those_documented():
     documented = yaml.safe_load(health_check.DOCUMENTATION)["options"]
     assert set(documented) == set(health_check.ARGUMENTS)
     for name, option in health_check.ARGUMENTS.items():

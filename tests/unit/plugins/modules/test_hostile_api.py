@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whole modules against a hostile API server: they end with a result and a ledger, and the token is in neither."""
+"""Modules against a hostile API server: they end with a result and a ledger, and neither contains the token."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from peers import drip, with_length
 
 ECHO = f"you said {TOKEN}\r\n"
 BASIC = base64.b64encode(f"u:{TOKEN}".encode()).decode()
-# Beginnings of the token of more than a few characters must not be left where a text was cut.
+# A cut text must not end in a longer part of the token.
 PIECE = TOKEN[:16]
 WORKLOADS = {"/apis/apps/v1": answer({"items": []})}
 LONGEST_ROW = 4000
@@ -35,12 +35,12 @@ LONGEST_ROW = 4000
 def forgetful():
     yield
     sent_credentials.forget_all()
-    # The client keeps what it read of a kubeconfig for the whole process.
+    # The client keeps a kubeconfig's settings for the whole process.
     kubernetes.client.Configuration.set_default(None)
 
 
 def kubeconfig(folder: Path, server, user) -> str:
-    """A file, so that no option has the token."""
+    """Write a kubeconfig file, so that no option contains the token."""
     document = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -55,7 +55,7 @@ def kubeconfig(folder: Path, server, user) -> str:
 
 
 def ran(module, folder, answers, user=None, **options):
-    """The result of a module run to its end, and what it left; neither may hold the token."""
+    """Run a module to its end; return its result and its ledger. Neither may contain the token."""
     output = folder / "out"
     said = io.StringIO()
     with hostile(answers) as server:
@@ -107,7 +107,7 @@ LISTS = {
 
 @pytest.mark.parametrize("module", [stack_dump, status_info, service_info], ids=lambda module: module.__name__[41:])
 @pytest.mark.parametrize("said", LISTS.values(), ids=LISTS.keys())
-def test_hostile_list_is_a_row(module, said, tmp_path):
+def test_hostile_list_becomes_a_row(module, said, tmp_path):
     result, rows = ran(module, tmp_path, {PODS: said, **WORKLOADS}, deadline=4)
     if module is service_info:
         assert result["problems"] or [one["state"] for one in result["instances"]] == ["terminated"]
@@ -143,7 +143,7 @@ EXECS = {
 
 
 @pytest.mark.parametrize("said", EXECS.values(), ids=EXECS.keys())
-def test_hostile_exec_is_a_row(said, tmp_path):
+def test_hostile_exec_becomes_a_row(said, tmp_path):
     answers = {**GOOD, LOG: OPEN, EXEC: said, f"{PODS}/region-a:": answer({}, b"404 X")}
     _result, rows = ran(stack_dump, tmp_path, answers, method="signal")
     (stack,) = [row for row in rows if row["capture"] == "stack"]
@@ -161,19 +161,19 @@ SERVICES = {
 
 
 @pytest.mark.parametrize("said", SERVICES.values(), ids=SERVICES.keys())
-def test_hostile_service_is_a_row(said, tmp_path):
+def test_hostile_service_becomes_a_row(said, tmp_path):
     answers = {**GOOD, LOG: answer(ECHO.encode() * 1000), f"{PODS}/http": said, f"{PODS}/region-a:": said}
     _result, rows = ran(status_info, tmp_path, answers, log_seconds=60)
     assert [row for row in rows if row["status"] == "failed"]
 
 
-def test_hostile_log_is_a_row(tmp_path):
+def test_hostile_log_becomes_a_row(tmp_path):
     answers = {**GOOD, LOG: refusal(ECHO * 500)}
     _result, rows = ran(log_watch, tmp_path, answers, duration=1)
     assert [row for row in rows if row["reason"] == "forbidden"]
 
 
-def test_password_that_is_sent_is_masked(tmp_path):
+def test_redacts_a_sent_password(tmp_path):
     user = {"username": "u", "password": TOKEN}
     _result, rows = ran(status_info, tmp_path, {PODS: refusal(f"not {TOKEN}, and not {BASIC}")}, user)
     assert "not [redacted:own-credential], and not [redacted:own-credential]" in rows[0]["message"]

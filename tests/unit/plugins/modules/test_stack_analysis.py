@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module's run() on real files, and the module as Ansible calls it."""
+"""Module stack_analysis: run() on real files, and the module as Ansible calls it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_every_dump_with_its_file(folder):
+def test_returns_every_dump_with_its_file(folder):
     result = run(folder / "region.log", folder / "sub" / "region.txt")
     assert [(dump["path"], dump["form"], dump["line"], dump["goroutines"]) for dump in result["dumps"]] == [
         (str(folder / "region.log"), "debug1", 2, 145),
@@ -57,12 +57,12 @@ def test_every_dump_with_its_file(folder):
     assert (result["complete"], result["errors"], result["changed"]) == ("unknown", [], False)
 
 
-def test_a_folder_is_read_with_all_below_it(folder):
+def test_reads_folders_recursively(folder):
     result = run(folder)
     assert [file["path"] for file in result["files"]] == [
         str(folder / name) for name in ("region.log", "sub/notes.md", "sub/region.txt")
     ]
-    # A file that nobody named need not hold a dump, but that it holds none is said.
+    # A file found in a folder need not contain a dump, but a missing dump is reported.
     assert result["complete"] == "unknown"
     assert [(error["path"], error["message"]) for error in result["errors"]] == [
         (str(folder / "sub" / "notes.md"), "no goroutines were found")
@@ -70,11 +70,11 @@ def test_a_folder_is_read_with_all_below_it(folder):
     assert run(folder, patterns=["*.log"])["complete"] == "true"
 
 
-def test_a_named_file_without_goroutines_is_not_complete(folder):
+def test_named_file_without_goroutines_is_not_complete(folder):
     assert run(folder / "region.log", folder / "sub" / "notes.md")["complete"] == "false"
 
 
-def test_what_cannot_be_read_is_an_error(folder):
+def test_reports_unreadable_files(folder):
     os.mkfifo(folder / "fifo")
     result = run(folder / "none", folder / "fifo", "nul\0", folder / "region.log")
     assert [(file["dumps"], file["complete"]) for file in result["files"]] == [(0, "false")] * 3 + [(2, "true")]
@@ -86,26 +86,26 @@ def test_what_cannot_be_read_is_an_error(folder):
     assert result["complete"] == "false"
 
 
-def test_a_link_to_itself_and_a_path_below_a_file(folder):
+def test_reports_link_loops_and_paths_below_a_file(folder):
     (folder / "loop").symlink_to(folder / "loop")
     messages = [error["message"] for error in run(folder / "loop", folder / "region.log" / "x")["errors"]]
     assert messages == ["cannot be read: Too many levels of symbolic links", "cannot be read: Not a directory"]
 
 
-def test_a_folder_without_files_is_said(folder):
+def test_reports_folders_without_matching_files(folder):
     assert run(folder, patterns=["*.none"])["complete"] == "false"
     (error,) = run(folder, patterns=["*.none"])["errors"]
     assert error["message"] == "no file in this folder matches a pattern"
 
 
-def test_groups_beyond_the_limit_are_counted(folder):
+def test_counts_groups_beyond_the_limit(folder):
     every = run(folder / "region.log", max_groups=0)["dumps"][0]
     few = run(folder / "region.log", max_groups=3)["dumps"][0]
     assert (len(few["groups"]), few["groups_left_out"]) == (3, len(every["groups"]) - 3)
     assert few["groups"] == every["groups"][:3]
 
 
-def test_a_file_larger_than_the_limit_is_not_complete(folder):
+def test_file_larger_than_the_limit_is_not_complete(folder):
     result = run(folder / "region.log", max_bytes=4000)
     assert result["complete"] == "false"
     assert [error["message"] for error in result["errors"]] == ["only the first 4000 bytes were read"]
@@ -113,7 +113,7 @@ def test_a_file_larger_than_the_limit_is_not_complete(folder):
     assert run(folder / "region.log", max_bytes=whole)["errors"] == []
 
 
-def test_limits_that_are_none(folder):
+def test_rejects_invalid_limits(folder):
     for options in ({"max_groups": -1}, {"max_bytes": 0}):
         with pytest.raises(ValueError, match="max_"):
             run(folder, **options)
@@ -123,7 +123,7 @@ def described(contains: dict) -> set[str]:
     return set(contains)
 
 
-def test_what_is_returned_is_what_is_documented(folder):
+def test_returns_what_is_documented(folder):
     (folder / "cut.txt").write_bytes(CORPUS["go1.27/debug2"][:-300])
     result = run(folder)
     del result["changed"]
@@ -142,7 +142,7 @@ def test_what_is_returned_is_what_is_documented(folder):
     json.dumps(result, allow_nan=False)
 
 
-def test_as_ansible_calls_it(folder):
+def test_runs_as_ansible_calls_it(folder):
     arguments = {"ANSIBLE_MODULE_ARGS": {"paths": [str(folder)], "_ansible_check_mode": True}}
     name = "ansible_collections.cloudpods.diagnostics.plugins.modules.stack_analysis"
     done = subprocess.run(

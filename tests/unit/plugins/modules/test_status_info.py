@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module's run(), with services in memory in the place of a cluster."""
+"""Module status_info: run() with services in memory instead of a cluster."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def transport(monkeypatch) -> FakeTransport:
 
 
 def run(check_mode: bool = False, **given):
-    """run() with the defaults of the module's own argument spec."""
+    """Run the module with the defaults of its argument spec."""
     names = ("SELECTION", "STATUS_TRANSPORT", "KEYSTONE", "FANOUT", "PART", "STATUS")
     defaults = {name: option.get("default") for group in names for name, option in getattr(status_info, group).items()}
     return status_info.run({**defaults, **given}, check_mode, Progress())
 
 
-def test_everything_is_read_by_default_also_what_does_not_dump(transport, tmp_path):
+def test_reads_every_component_by_default(transport, tmp_path):
     for component in ("region", "scheduler", "etcd"):
         transport.add(component)
     transport.add("monitor", state=State.PENDING)
@@ -55,20 +55,20 @@ def test_everything_is_read_by_default_also_what_does_not_dump(transport, tmp_pa
     json.dumps(result, allow_nan=False)
 
 
-def test_a_selection_is_what_is_read(transport, tmp_path):
+def test_reads_only_the_selection(transport, tmp_path):
     transport.add("region")
     transport.add("keystone")
     assert run(output=str(tmp_path), components=["keystone"])["found"] == 1
 
 
-def test_instances_that_are_given_are_not_looked_for(transport, tmp_path):
+def test_given_instances_are_not_discovered(transport, tmp_path):
     service = transport.add("region")
     transport.add("region")
     assert run(output=str(tmp_path), instances=[service.instance.as_dict()])["found"] == 1
     assert ("discover", "") not in transport.calls
 
 
-def test_check_mode_reads_the_same_and_leaves_no_file(transport, tmp_path, monkeypatch):
+def test_check_mode_reads_the_same_and_writes_no_file(transport, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     transport.add("region")
     result = run(check_mode=True, output=str(tmp_path / "out"), archive=True)
@@ -77,7 +77,7 @@ def test_check_mode_reads_the_same_and_leaves_no_file(transport, tmp_path, monke
     assert os.listdir(tmp_path) == []
 
 
-def test_an_archive_holds_the_part(transport, tmp_path):
+def test_archive_contains_the_part(transport, tmp_path):
     transport.add("region", "r")
     result = run(output=str(tmp_path / "out"), archive=True)
     assert (result["output"], result["archive"]) == ("", str(tmp_path / "out.tar.gz"))
@@ -87,7 +87,7 @@ def test_an_archive_holds_the_part(transport, tmp_path):
 
 
 @pytest.mark.parametrize(("wanted", "count"), [("auto", 50), ("auto", 51), ("always", 51), ("never", 1)])
-def test_how_many_documents_come_back(transport, tmp_path, wanted, count):
+def test_limits_the_returned_documents(transport, tmp_path, wanted, count):
     for _number in range(count):
         transport.add("scheduler")
     result = run(output=str(tmp_path), return_documents=wanted, endpoints=["ping"])
@@ -95,14 +95,14 @@ def test_how_many_documents_come_back(transport, tmp_path, wanted, count):
     assert len(list(tmp_path.rglob("status.json"))) == count
 
 
-def test_another_runs_folder_is_left_alone(transport, tmp_path):
+def test_refuses_the_folder_of_another_run(transport, tmp_path):
     (tmp_path / "ledger.jsonl").touch()
     with pytest.raises(ValueError, match="already holds a ledger"):
         run(output=str(tmp_path))
     assert transport.asked == []
 
 
-def test_the_documentation_states_the_defaults():
+def test_documentation_has_the_defaults():
     options = yaml.safe_load(status_info.DOCUMENTATION)["options"]
     for name, option in status_info.STATUS.items():
         assert (options[name]["default"], options[name].get("choices")) == (option["default"], option.get("choices"))

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files as people send them, given to the modules that read dumps and profiles."""
+"""Encoded, compressed and archived files from users, read by stack_analysis and profile_analysis."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def profiles(*paths: object, **options: object) -> dict:
 
 
 def dumps(result: dict) -> list[dict]:
-    """The dumps without their paths."""
+    """Return the dumps without their paths."""
     return [{key: value for key, value in dump.items() if key != "path"} for dump in result["dumps"]]
 
 
@@ -76,7 +76,7 @@ def expected() -> list[dict]:
         ("packed-debug1.log.gz", "debug1", 69, "true"),
     ],
 )
-def test_dumps_of_people_are_read(name, form, goroutines, complete):
+def test_reads_dumps_from_users(name, form, goroutines, complete):
     found = stacks(FILES / name)
     assert [(dump["form"], dump["goroutines"]) for dump in found["dumps"]] == [(form, goroutines)]
     assert (found["complete"], found["errors"]) == (complete, [])
@@ -87,7 +87,7 @@ def test_dumps_of_people_are_read(name, form, goroutines, complete):
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("compression", ["none", *COMPRESSIONS])
-def test_a_dump_is_the_same_in_every_encoding_and_compression(send, expected, encoding, compression):
+def test_dump_is_the_same_in_every_encoding_and_compression(send, expected, encoding, compression):
     path = send("region.log", COMPRESSIONS.get(compression, bytes)(ENCODINGS[encoding](PLAIN)))
     found = stacks(path)
     assert (dumps(found), found["complete"], found["errors"]) == (expected, "true", [])
@@ -96,7 +96,7 @@ def test_a_dump_is_the_same_in_every_encoding_and_compression(send, expected, en
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
 @pytest.mark.parametrize("archive", ARCHIVES)
-def test_a_dump_is_the_same_in_every_archive(send, expected, archive, encoding):
+def test_dump_is_the_same_in_every_archive(send, expected, archive, encoding):
     files = {"notes/readme.md": b"nothing here\n", "logs/region.log": ENCODINGS[encoding](PLAIN), "logs/empty": b""}
     path = send("sent", ARCHIVES[archive](files))
     found = stacks(path)
@@ -104,16 +104,16 @@ def test_a_dump_is_the_same_in_every_archive(send, expected, archive, encoding):
     assert [file["path"] for file in found["files"]] == [f"{inside}{name}" for name in files]
     assert [dump["path"] for dump in found["dumps"]] == [f"{inside}logs/region.log"]
     assert (dumps(found), found["complete"]) == (expected, "true")
-    # As in a folder, a file that nobody named need not hold a dump, but that it holds none is said.
+    # As in a folder, a member need not contain a dump, but a missing dump is reported.
     assert {error["message"] for error in found["errors"]} == {"no goroutines were found"}
 
 
-def test_names_of_files_tell_nothing(send, expected):
+def test_detects_forms_by_content_not_by_name(send, expected):
     for name, data in (("x.tar.gz", PLAIN), ("x.txt", tar({"a": PLAIN})), ("x.zip", gzip.compress(PLAIN))):
         assert dumps(stacks(send(name, data))) == expected
 
 
-def test_patterns_choose_files_in_archives_and_archives_in_folders(send, tmp_path):
+def test_patterns_select_members_and_archives(send, tmp_path):
     inner = tar({"run/stack-1.txt": PLAIN, "run/other.log": PLAIN}, "w:gz")
     send("one.tar.gz", inner)
     send("two.zip", zipped({"one.tar.gz": inner, "stack-2.txt": PLAIN}))
@@ -129,7 +129,7 @@ def test_patterns_choose_files_in_archives_and_archives_in_folders(send, tmp_pat
 
 @pytest.fixture
 def bundle(tmp_path):
-    """A sealed bundle with a dump and a profile."""
+    """Seal a bundle with a dump and a profile."""
     store = Store(str(tmp_path / "part"))
     instance = Instance(cluster="c", component="region", name="a")
     rows = []
@@ -144,7 +144,7 @@ def bundle(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["folder", "archive", "archive in a zip"])
-def test_our_own_bundles_are_read(send, bundle, expected, form, tmp_path):
+def test_reads_own_bundles(send, bundle, expected, form, tmp_path):
     path = {
         "folder": bundle.folder,
         "archive": bundle.archive,
@@ -175,7 +175,7 @@ def test_our_own_bundles_are_read(send, bundle, expected, form, tmp_path):
         (("\u4e2d\u6587" * 20 + " ok\n" * 3).encode("utf-16-le"), "UTF-16 without a byte order mark"),
     ],
 )
-def test_what_holds_no_dump_is_named(send, data, words):
+def test_names_files_without_a_dump(send, data, words):
     found = stacks(send("x", data))
     assert (found["complete"], found["dumps"]) == ("false", [])
     (error,) = found["errors"]
@@ -194,7 +194,7 @@ def test_what_holds_no_dump_is_named(send, data, words):
         ("cpu.pb", "cpu", "profile_unproven", "main.computeSum"),
     ],
 )
-def test_profiles_of_people_are_read(name, kind, reason, top):
+def test_reads_profiles_from_users(name, kind, reason, top):
     found = profiles(FILES / name)
     (one,) = found["profiles"]
     assert (one["kind"], one["reason"], one["top_function"], found["errors"]) == (kind, reason, top, [])
@@ -203,7 +203,7 @@ def test_profiles_of_people_are_read(name, kind, reason, top):
     assert "take it again" not in one["message"]
 
 
-def test_two_members_have_the_table_of_one(send):
+def test_two_gzip_members_give_the_table_of_one(send):
     whole = gzip.decompress((FILES / "two-gzip-members.pb.gz").read_bytes())
     (two,) = profiles(FILES / "two-gzip-members.pb.gz")["profiles"]
     (one,) = profiles(send("cpu.pb.gz", gzip.compress(whole)))["profiles"]
@@ -211,7 +211,7 @@ def test_two_members_have_the_table_of_one(send):
 
 
 @pytest.mark.parametrize("archive", ARCHIVES)
-def test_a_profile_is_the_same_in_every_archive(send, tmp_path, archive):
+def test_profile_is_the_same_in_every_archive(send, tmp_path, archive):
     data = packed(CPU, STACKS)
     (alone,) = profiles(send("cpu.pb.gz", data))["profiles"]
     path = send(
@@ -223,13 +223,13 @@ def test_a_profile_is_the_same_in_every_archive(send, tmp_path, archive):
     packed_one, raw = found["profiles"]
     assert (packed_one["top"], packed_one["reason"]) == (alone["top"], "profile_whole")
     assert raw["top"] == alone["top"]
-    # What the archive proves is what was put into it.
+    # Only the gzip layer of a member proves that the profile is complete.
     assert raw["reason"] == ("profile_whole" if archive == "gzip in a tar" else "profile_unproven")
     assert found["errors"] == []
     assert all(os.path.exists(name) for one in found["profiles"] for name in one["files"])
 
 
-def test_archives_in_folders_are_read_without_asking_for_them(send, tmp_path):
+def test_reads_archives_in_folders(send, tmp_path):
     send("sent.tar.gz", tar({"cpu.pb.gz": packed(CPU, STACKS)}, "w:gz"))
     send("sent.zip", zipped({"cpu.pb.gz": packed(CPU, STACKS)}))
     found = profiles(tmp_path)
@@ -238,7 +238,7 @@ def test_archives_in_folders_are_read_without_asking_for_them(send, tmp_path):
     ]  # fmt: skip
 
 
-def test_reports_are_not_written_into_archives_of_a_folder(send, tmp_path):
+def test_writes_no_reports_into_archives(send, tmp_path):
     sent = send("sent.zip", zipped({"cpu.pb.gz": packed(CPU, STACKS)}))
     before = sent.read_bytes()
     found = profiles(tmp_path, in_place=True)
@@ -252,7 +252,7 @@ def test_reports_are_not_written_into_archives_of_a_folder(send, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["zip", "tar.xz"])
-def test_a_base_in_any_archive_is_found(send, form):
+def test_finds_the_base_in_any_archive(send, form):
     now = send("now.zip", zipped({"c/region/a/cpu.pb.gz": packed(CPU, STACKS)}))
     base = send("base", ARCHIVES[form]({"top/c/region/b/cpu.pb.gz": packed(CPU, STACKS[1:])}))
     (one,) = profiles(now, base=str(base))["profiles"]
@@ -279,7 +279,7 @@ def test_a_base_in_any_archive_is_found(send, form):
     ],
 )
 @pytest.mark.parametrize("wrap", [bytes, gzip.compress, lambda data: tar({"heap.pb.gz": data})])
-def test_what_is_no_profile_is_named(send, data, words, wrap):
+def test_names_files_that_are_no_profile(send, data, words, wrap):
     found = profiles(send("heap.pb.gz", wrap(data)))
     assert found["profiles"] == []
     (error,) = found["errors"]
@@ -287,7 +287,7 @@ def test_what_is_no_profile_is_named(send, data, words, wrap):
     assert words in error["message"]
 
 
-def test_what_is_no_profile_gets_a_verdict_where_a_ledger_has_a_row_of_it(tmp_path):
+def test_file_that_is_no_profile_gets_a_verdict_if_the_ledger_has_its_row(tmp_path):
     store = Store(str(tmp_path / "part"))
     artifact = store.keep(["c", "region", "a"], "heap.pb.gz", b"<html>404</html>")
     instance = Instance(cluster="c", component="region", name="a")
@@ -308,14 +308,14 @@ def test_what_is_no_profile_gets_a_verdict_where_a_ledger_has_a_row_of_it(tmp_pa
         (b"\x04\x22\x4d\x18" + bytes(20), "packed with lz4"),
     ],
 )
-def test_a_form_that_cannot_be_read_is_named(send, read, data, words):
+def test_names_unreadable_forms(send, read, data, words):
     found = read(send("x", data))
     (error,) = found["errors"]
     assert words in error["message"]
 
 
 def encrypted(files: dict[str, bytes], method: int = 0, flags: int = 1) -> bytes:
-    """A zip whose first member says that it is encrypted, or is compressed by another method."""
+    """Return a zip whose first member is marked as encrypted, or as compressed by another method."""
     data = bytearray(zipped(files, zipfile.ZIP_STORED))
     data[6] |= flags
     data[8:10] = method.to_bytes(2, "little")
@@ -326,7 +326,7 @@ def encrypted(files: dict[str, bytes], method: int = 0, flags: int = 1) -> bytes
     ("method", "flags", "words"),
     [(0, 1, "it is encrypted"), (9, 0, "compressed with deflate64"), (98, 0, "ppmd"), (77, 0, "method 77")],
 )
-def test_a_member_that_cannot_be_read_leaves_the_others(send, expected, method, flags, words):
+def test_unreadable_member_leaves_the_others(send, expected, method, flags, words):
     found = stacks(send("x.zip", encrypted({"a": PLAIN, "b": PLAIN}, method, flags)))
     assert [error["path"].rpartition("!")[2] for error in found["errors"]] == ["a"]
     assert words in found["errors"][0]["message"]
@@ -334,7 +334,7 @@ def test_a_member_that_cannot_be_read_leaves_the_others(send, expected, method, 
     assert found["complete"] == "false"
 
 
-def test_links_and_devices_in_archives_are_not_followed(send, tmp_path):
+def test_ignores_links_and_devices_in_archives(send, tmp_path):
     outside = send("outside.txt", PLAIN)
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as archive:

@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Dumps in the forms in which people send them, as the module reads them.
+"""Dumps in the forms in which users send them, read by module stack_analysis.
 
-tests/unit/fixtures/people has parts of a service's dumps, and shapes of dumps from public issues.
+tests/unit/fixtures/people has parts of a service's dumps, and forms of dumps from public issues.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def analysed(name: str) -> dict:
     return stack_analysis.run({**defaults, "paths": [str(PEOPLE / name)]})
 
 
-def test_every_file_has_its_answer():
+def test_every_file_has_an_expected_result():
     assert {path.name for path in PEOPLE.iterdir()} == {*EXPECTED, "expected.json"}
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_reads_what_people_send(name):
+def test_reads_dumps_from_users(name):
     expected = EXPECTED[name]
     result = analysed(name)
     (dump,) = result["dumps"]
@@ -54,19 +54,19 @@ def test_reads_what_people_send(name):
         assert groups[0]["labels"] == expected["labels"]
 
 
-def test_the_frame_of_a_lost_call_keeps_its_place():
-    """The caller must not look like the function that crashed."""
+def test_keeps_the_position_of_a_frame_without_its_call():
+    # Otherwise the caller looks like the function that crashed.
     crashed = [group for group in analysed("call-line-lost-fatal.log")["dumps"][0]["groups"] if group["ids"] == [5123]]
     assert crashed[0]["functions"][0] == "?"
     assert crashed[0]["locations"][0].endswith("guests.go:2414")
 
 
-def test_c_functions_are_frames():
+def test_reads_c_functions_as_frames():
     (group,) = analysed("cgo-symbolizer-fatal.log")["dumps"][0]["groups"]
     assert group["functions"][:3] == ["librbd_read", "_cgo_0b49d6ed4a0b_Cfunc_rbd_read", "non-Go function"]
 
 
-def test_labels_within_the_brackets_are_no_state():
+def test_labels_in_brackets_are_not_a_state():
     (first, _other) = analysed("labels-inside-debug2.txt")["dumps"][0]["groups"]
     assert (first["state"], first["wait_minutes_min"], first["wait_minutes_max"]) == ("chan receive", 12, 13)
     assert first["ids"] == [5, 6]
