@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run within a run: captures that leave their artifacts and rows in the store of the run that started them."""
+"""Run captures inside another run, and record their artifacts and rows in the store of that run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..model import Artifact, LedgerRow
 from .store import Spool, Store
 
 
-class SharedStore(Store):
-    """A store in the store of another run. number: of the run within it, from 1 on.
+class NestedStore(Store):
+    """A store inside the store of another run. number: of the nested run, from 1 on.
 
-    Rows are recorded in the other one at once; final is what they come to in the end. Their sequence and the places of
-    their artifacts are moved, so that a later run within does not overwrite an earlier one.
+    Rows are recorded in the outer store at once; final holds their final form. Sequence numbers and paths of artifacts
+    are moved, so that a later nested run does not overwrite an earlier one.
     """
 
     def __init__(self, store: Store, number: int, step: int = 1) -> None:
@@ -58,9 +58,9 @@ class SharedStore(Store):
         return [*folders, f"hit-{self._number}"]
 
 
-def settled(rows: Sequence[LedgerRow], within: Sequence[SharedStore]) -> list[LedgerRow]:
-    """The rows of a run, in which those of the runs within it are in their final form."""
-    replaced = {id(entry) for store in within if store.final is not None for entry in store.recorded}
+def final_rows(rows: Sequence[LedgerRow], nested: Sequence[NestedStore]) -> list[LedgerRow]:
+    """Return the rows of a run, with those of its nested runs in their final form."""
+    replaced = {id(entry) for store in nested if store.final is not None for entry in store.recorded}
     return [entry for entry in rows if id(entry) not in replaced] + [
-        entry for store in within for entry in store.final or ()
+        entry for store in nested for entry in store.final or ()
     ]

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..logtext.timestamps import parse_rfc3339
+from ..model import Instance, State, state_words
+
 
 @dataclass(frozen=True)
 class Liveness:
@@ -36,3 +39,25 @@ class Liveness:
 
 # Only the log of the instance is known.
 UNKNOWN_LIVENESS = Liveness()
+
+
+def liveness_of(instance: Instance, since: float, heard: float | None) -> Liveness:
+    """Return the signs of life that an instance list shows.
+
+    since: when the window begins; heard: when a line was last read live. Seconds since 1970.
+    """
+    process = instance.process
+    state = "" if instance.state in (State.RUNNING, State.UNTRUSTED) else instance.state.value
+    ended = parse_rfc3339(instance.last_ended)
+    is_recent = ended is not None and ended >= since
+    return Liveness(
+        # Only Kubernetes knows whether an instance is ready.
+        ready=instance.ready if process is None else None,
+        process=state_words(process) if process is not None else "",
+        state=f"{state}: {instance.state_detail}" if state and instance.state_detail else state,
+        loops=instance.state is State.CRASH_LOOP,
+        heard=heard,
+        started=parse_rfc3339(instance.started),
+        ended=ended if is_recent else None,
+        end=instance.last_end if is_recent else "",
+    )

@@ -129,8 +129,8 @@ _reach_collections()
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import arguments
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.event_stream import (
+    EventStream,
     EventStreamOptions,
-    HitWatch,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
@@ -201,7 +201,7 @@ async def main(queue: asyncio.Queue[dict[str, Any]], args: dict[str, Any]) -> No
 
     def watch() -> None:
         try:
-            HitWatch(transport, selection, patterns, options, deadline, bridge.tell).run()
+            EventStream(transport, selection, patterns, options, deadline, bridge.tell).run()
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
             # Raised below, where ansible-rulebook sees it.
             errors.append(error)

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which instances there are now, while they are watched: one list for all who ask, however many they are."""
+"""Cache the instance list for all followers; one list call serves them all."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ from ...model import Instance, InstanceKey
 from ...reasons import CaptureError, Reason, Verdict
 from ...transports.base import Discovery, Transport
 from ..engine.discovery import discover
-
-# New instances are found by a list every so many seconds. Who asks in between does not bring about more than one a
-# second: when an API server comes back, hundreds ask at once.
-LIST_SECONDS = 10.0
-SHORTEST_SECONDS = 1.0
+from .limits import FollowLimits
 
 
-class Roster:
-    """turn() makes a list; look() waits for one that begins after it was asked for. Safe for several threads."""
+class InstanceCache:
+    """The newest list. refresh() makes one; get() waits for one that begins after the call. For several threads."""
 
-    def __init__(self, transport: Transport, selection: Selection, found: Discovery) -> None:
+    def __init__(self, transport: Transport, selection: Selection, found: Discovery, limits: FollowLimits) -> None:
         self._transport = transport
         self._selection = selection
+        self._limits = limits
         self._condition = threading.Condition()
         self._found = found
         self._begun = self._ended = 0
@@ -34,18 +31,21 @@ class Roster:
 
     @property
     def instances(self) -> list[Instance]:
-        """As they were seen last."""
+        """Return the instances of the newest list."""
         with self._condition:
             return list(self._found.instances)
 
     @property
     def problems(self) -> list[tuple[str, Verdict]]:
-        """What could not be looked at then."""
+        """Return what could not be looked at in the newest list."""
         with self._condition:
             return list(self._found.problems)
 
-    def look(self, key: InstanceKey, deadline: Deadline) -> Instance | None:
-        """The instance as it is now, None when it is gone. CaptureError when that cannot be seen; DeadlineExceeded."""
+    def get(self, key: InstanceKey, deadline: Deadline) -> Instance | None:
+        """Return the instance as it is now; None if it is gone.
+
+        CaptureError if that cannot be seen; DeadlineExceeded.
+        """
         with self._condition:
             wanted = self._begun + 1
             self._wanted = max(self._wanted, wanted)
@@ -60,11 +60,13 @@ class Roster:
             raise CaptureError(problem.reason if problem else Reason.RUN_DEADLINE, problem.message if problem else "")
         return instance
 
-    def turn(self, deadline: Deadline) -> list[Instance]:
-        """Wait until it is time, or somebody asks; then list. The instances, those of before where it fails."""
+    def refresh(self, deadline: Deadline) -> list[Instance]:
+        """Wait for the interval, or until a thread asks, and list; return the instances, or the old ones on failure."""
+        limits = self._limits
         with self._condition:
-            self._condition.wait_for(lambda: self.closed, min(SHORTEST_SECONDS, deadline.remaining()))
-            left = Deadline(LIST_SECONDS - SHORTEST_SECONDS, "list", parent=deadline)
+            shortest = min(limits.shortest_listing, deadline.remaining())
+            self._condition.wait_for(lambda: self.closed, shortest)
+            left = Deadline(limits.listing - limits.shortest_listing, "list", parent=deadline)
             self._condition.wait_for(lambda: self.closed or self._wanted > self._begun, left.remaining())
             if self.closed or deadline.expired:
                 return []
@@ -82,7 +84,7 @@ class Roster:
         return found.instances
 
     def close(self) -> None:
-        """Nobody lists any more: let all who wait go."""
+        """Let all waiting threads go; nothing is listed from now on."""
         with self._condition:
             self.closed = True
             self._condition.notify_all()

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Signs of life of the instances whose logs are watched: what the instance list shows, and what /ping answers."""
+"""Ask watched services for /ping: a service that hangs is as silent as one without work."""
 
 from __future__ import annotations
 
@@ -10,88 +10,66 @@ from typing import Sequence
 
 from ...deadline import Deadline, DeadlineExceeded
 from ...fanout import run
-from ...model import BLOCKED, Instance, Process, State, state_words
+from ...model import BLOCKED, Instance, Process, state_words
 from ...reasons import CaptureError, Reason
 from ...text import clean
 from ...transports.base import HttpTarget, Transport
 from ...watch.liveness import Liveness
-from ..engine.restarts import seconds_of
 from ..status.collector import PING, target_of
+from .limits import FollowLimits
 
-# One question, and all of them together, in seconds. What could not be asked by then shows no sign of life.
-PING_SECONDS, PINGS_SECONDS = 5.0, 10.0
 MAX_AT_ONCE = 100
 MAX_BYTES = 1000
-# No answer of the service: it hangs, it is gone from its port, or it ends connections.
+# The service does not answer: it hangs, is gone from its port, or ends connections.
 _UNANSWERED = {
-    Reason.NO_ANSWER: f"was not answered within {PING_SECONDS:.0f} s",
+    Reason.NO_ANSWER: "was not answered within {:.0f} s",
     Reason.CONNECTION_REFUSED: "was refused: nothing listens on its port",
     Reason.CONNECTION_BROKEN: "was not answered: the connection broke",
 }
 _WAITS_FOR_A_DISK = state_words(Process(0, 0, state=BLOCKED))
-# Answers that say nothing of readiness: who asks is not let in, or there is no such path.
+# Answers that say nothing of readiness: no permission, or no such path.
 _OTHER_ANSWERS = (401, 403, 404)
 
 
-def vitals_of(instance: Instance, since: float, heard: float | None) -> Liveness:
-    """Return what the list of instances shows of this one.
+def ping_all(
+    transport: Transport, known: Sequence[tuple[Instance, Liveness]], deadline: Deadline, limits: FollowLimits
+) -> list[Liveness]:
+    """Ask instances for /ping, all at the same time; return their liveness with the result, in the same order.
 
-    since: when the window begins; heard: when a line was read as it was written. Seconds since 1970.
+    If an instance cannot be asked (no such path, no permission, another way than HTTP), its liveness stays as it is.
     """
-    process = instance.process
-    state = "" if instance.state in (State.RUNNING, State.UNTRUSTED) else instance.state.value
-    ended = seconds_of(instance.last_ended)
-    is_recent = ended is not None and ended >= since
-    return Liveness(
-        # Only Kubernetes knows whether an instance is ready; a process that was found on a machine is just one.
-        ready=instance.ready if process is None else None,
-        process=state_words(process) if process is not None else "",
-        state=f"{state}: {instance.state_detail}" if state and instance.state_detail else state,
-        loops=instance.state is State.CRASH_LOOP,
-        heard=heard,
-        started=seconds_of(instance.started),
-        ended=ended if is_recent else None,
-        end=instance.last_end if is_recent else "",
-    )
-
-
-def ping_all(transport: Transport, known: Sequence[tuple[Instance, Liveness]], deadline: Deadline) -> list[Liveness]:
-    """Ask instances for /ping, all at the same time; return their vitals with what came of it, in the same order.
-
-    One that cannot be asked (no such path, no permission, another way than HTTP) keeps its vitals as they are.
-    """
-    within = deadline.child(PINGS_SECONDS, "ping")
+    within = deadline.child(limits.pings, "ping")
 
     def ask(work: tuple[Instance, Liveness]) -> Liveness:
-        instance, vitals = work
-        return ping(transport, instance, vitals, within)
+        instance, liveness = work
+        return ping(transport, instance, liveness, within, limits.ping)
 
     result = []
     for outcome in run(known, ask, MAX_AT_ONCE, within):
-        _instance, vitals = outcome.target
+        _instance, liveness = outcome.target
         if outcome.result is not None:
-            vitals = outcome.result
+            liveness = outcome.result
         elif outcome.error is not None:
-            vitals = replace(vitals, said=clean(f"could not be asked: {outcome.error}"))
+            liveness = replace(liveness, said=clean(f"could not be asked: {outcome.error}"))
         elif outcome.abandoned:
-            vitals = replace(vitals, ping=False, said=_UNANSWERED[Reason.NO_ANSWER])
-        result.append(vitals)
+            liveness = _unanswered(liveness, Reason.NO_ANSWER, limits.ping)
+        result.append(liveness)
     return result
 
 
-def ping(transport: Transport, instance: Instance, known: Liveness, deadline: Deadline) -> Liveness:
-    """Ask one instance; return its vitals with what came of it."""
+def ping(transport: Transport, instance: Instance, known: Liveness, deadline: Deadline, seconds: float) -> Liveness:
+    """Ask one instance within these seconds; return its liveness with the result."""
     target = target_of(instance, PING)
-    if target is None or deadline.remaining() < PING_SECONDS:
+    if target is None or deadline.remaining() < seconds:
         return known
     try:
-        answer = transport.http_get(instance, target, deadline.child(PING_SECONDS, "ping"), MAX_BYTES)
+        answer = transport.http_get(instance, target, deadline.child(seconds, "ping"), MAX_BYTES)
     except DeadlineExceeded:
-        return replace(known, ping=False, said=_UNANSWERED[Reason.NO_ANSWER])
+        return _unanswered(known, Reason.NO_ANSWER, seconds)
     except CaptureError as error:
-        return _unanswered(instance, known, error.verdict.reason, target)
+        return _failed(instance, known, error.verdict.reason, target, seconds)
     if answer.cut_by == "time":
-        return replace(known, ping=False, said=_UNANSWERED[Reason.NO_ANSWER])
+        return _unanswered(known, Reason.NO_ANSWER, seconds)
     if known.process.startswith(_WAITS_FOR_A_DISK):
         known = replace(known, process="")  # it waited for a moment only
     if 200 <= answer.status < 400 or answer.status in _OTHER_ANSWERS:
@@ -100,9 +78,11 @@ def ping(transport: Transport, instance: Instance, known: Liveness, deadline: De
     return replace(known, ping=True, ready=False, said=f"says HTTP {answer.status}" + (f": {body}" if body else ""))
 
 
-def _unanswered(instance: Instance, known: Liveness, reason: Reason, target: HttpTarget) -> Liveness:
+def _failed(instance: Instance, known: Liveness, reason: Reason, target: HttpTarget, seconds: float) -> Liveness:
     if reason is Reason.CONNECTION_REFUSED and target.port not in instance.ports:
         return known  # it may listen on another port, which is not declared
-    if reason in _UNANSWERED:
-        return replace(known, ping=False, said=_UNANSWERED[reason])
-    return known
+    return _unanswered(known, reason, seconds) if reason in _UNANSWERED else known
+
+
+def _unanswered(known: Liveness, reason: Reason, seconds: float) -> Liveness:
+    return replace(known, ping=False, said=_UNANSWERED[reason].format(seconds))

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a watched log leaves: its artifacts, its row in the ledger, and its verdict."""
+"""One watched log: what was read of it, and the artifacts, ledger row and verdict that it leaves."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from ...capture_names import LOG_WATCH
 from ...model import Instance, LedgerRow, row, utc_now, utc_text
 from ...reasons import Reason, Verdict, verdict
 from ...transports.follow import Ended, Event, Lines, LogFollower, Opened
-from ...watch.liveness import Liveness
+from ...watch.liveness import Liveness, liveness_of
 from ...watch.patterns import PatternSet
 from ...watch.report import windows_text
 from ...watch.timeline_svg import sparkline, timeline_svg
 from ...watch.verdicts import LogVerdict
 from ...watch.watcher import Hit, LogWatcher
 from ..engine.refusals import refuse_by_state
-from . import watcher_events as events
-from .liveness import vitals_of
+from .followers import feed
 
-# How often a log in trouble is judged, in seconds.
+# Seconds between two verdicts on a log in trouble.
 JUDGE_SECONDS = 1.0
 
 
-class Watched:
-    """One instance whose log is followed. lock: of all but the follower. heard: when a line was read as it came.
+class WatchedLog:
+    """One instance whose log is followed. lock: of all but the follower. heard: when a line was last read live.
 
-    unjudged: the newest hit since its log was judged last.
+    unjudged: the newest hit since the last verdict.
     """
 
     def __init__(self, instance: Instance, patterns: PatternSet, follower: LogFollower, since: float) -> None:
@@ -50,7 +49,7 @@ class Watched:
         self._since = since
 
     def take(self, event: Event) -> list[Hit]:
-        """What an event of the log adds to what is known."""
+        """Note an event of the log; return the hits in it."""
         with self.lock:
             if isinstance(event, Opened):
                 self.opened = True
@@ -58,7 +57,7 @@ class Watched:
                 self.outcome = event.outcome
             elif isinstance(event, Lines) and self.follower.caught_up.is_set():
                 self.heard = time.time()
-            hits = events.take(self.watcher, event)
+            hits = feed(self.watcher, event)
             self.unjudged = hits[-1] if hits else self.unjudged
             return hits
 
@@ -71,15 +70,15 @@ class Watched:
             if self.unjudged is None or (not at_once and now - self.judged < JUDGE_SECONDS):
                 return None
             hit, self.unjudged, self.judged = self.unjudged, None, now
-            # At this moment, not at that of the last line: as long as it looks back, what was may be over.
-            return hit if self.watcher.is_certain(time.time(), self.vitals(self.instance)) else None
+            # Judged at this moment, not that of the last line: while history is read, a trouble may be over.
+            return hit if self.watcher.is_certain(time.time(), self.liveness(self.instance)) else None
 
-    def vitals(self, newest: Instance | None) -> Liveness:
-        """Its signs of life without those that have to be asked for.
+    def liveness(self, newest: Instance | None) -> Liveness:
+        """Return the signs of life that need no request.
 
-        newest: as the newest list shows it; None where that does not: then nobody knows whether it is ready.
+        newest: the instance in the newest list; None if it is not there, and then its readiness is unknown.
         """
-        known = vitals_of(newest or self.instance, self._since, self.heard)
+        known = liveness_of(newest or self.instance, self._since, self.heard)
         if newest is None:
             known = replace(known, ready=None)
         if self.outcome is not None and self.outcome.reason is Reason.GONE:
@@ -87,16 +86,16 @@ class Watched:
         return known
 
     def wants_ping(self, now: float, known: Liveness) -> bool:
-        """Whether an answer of /ping matters: where it would be healthy with one, or its trouble would be over."""
+        """Return whether an answer of /ping matters: with one, the log would be healthy, or its trouble over."""
         with self.lock:
             found = self.watcher.verdict(now, liveness=Liveness(ping=True, started=known.started))
         return found.over or found.rule == "quiet"
 
-    def account_for(self, store: Store, now: float, vitals: Liveness) -> tuple[LogVerdict, str]:
-        """Keep its artifacts and record its row; return its verdict, and its minutes as characters."""
+    def account_for(self, store: Store, now: float, liveness: Liveness) -> tuple[LogVerdict, str]:
+        """Keep the artifacts and record the row; return the verdict, and the minutes as characters."""
         instance, watcher = self.instance, self.watcher
-        found = watcher.verdict(now, instance.name, vitals)
-        document: dict[str, Any] = {"instance": instance.as_dict(), **watcher.document(now, vitals)}
+        found = watcher.verdict(now, instance.name, liveness)
+        document: dict[str, Any] = {"instance": instance.as_dict(), **watcher.document(now, liveness)}
         folders = instance.folders
         artifact = store.keep(folders, "log.json", json_bytes(document))
         if watcher.hits:
@@ -121,7 +120,7 @@ class Watched:
         return found, sparkline(document["minutes"])
 
     def _outcome(self) -> Verdict:
-        """What became of the watching of this log."""
+        """Return the verdict on the watching of this log."""
         if self.outcome is not None and self.outcome.reason not in (Reason.GONE,):
             return self.outcome
         if self.watcher.foreign and not self.watcher.lines:
@@ -136,6 +135,6 @@ class Watched:
         return verdict(Reason.RECORDED, "it went while it was watched" if self.outcome else "")
 
 
-def left_out(instance: Instance, outcome: Verdict) -> LedgerRow:
-    """The row of an instance whose log is not followed."""
+def not_followed_row(instance: Instance, outcome: Verdict) -> LedgerRow:
+    """Return the row of an instance whose log is not followed."""
     return row(instance, LOG_WATCH, outcome, started=utc_text(utc_now()))

@@ -8,15 +8,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from dataclasses import replace
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import event_stream as hits
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import instance_cache as roster
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.event_stream import (
+    EventStream,
     EventStreamOptions,
-    HitWatch,
-    Throttle,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.limits import FollowLimits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
@@ -31,17 +30,20 @@ from scripted import BUSY, FULL, WAITS, Cloud, Script
 
 from patience import patience, wait_until
 
+LIMITS = FollowLimits(listing=0.05, shortest_listing=0.01)
+
 
 class Watching:
-    """A HitWatch on a thread, and what it told."""
+    """An EventStream on a thread, and what it told."""
 
-    def __init__(self, cloud: Cloud, **options) -> None:
+    def __init__(self, cloud: Cloud, limits: FollowLimits = LIMITS, **options) -> None:
         self.cloud = cloud
         self.told: queue.Queue = queue.Queue()
         self.deadline = Deadline(3600.0)
         self.before = set(threading.enumerate())
-        watch = HitWatch(
-            cloud, select("", ["region"]), load_patterns(), EventStreamOptions(**options), self.deadline, self.told.put
+        wanted = EventStreamOptions(**options)
+        watch = EventStream(
+            cloud, select("", ["region"]), load_patterns(), wanted, self.deadline, self.told.put, limits
         )
         self.thread = threading.Thread(target=watch.run)
         self.thread.start()
@@ -64,9 +66,7 @@ class Watching:
 
 
 @pytest.fixture
-def cloud(monkeypatch):
-    monkeypatch.setattr(roster, "LIST_SECONDS", 0.05)
-    monkeypatch.setattr(roster, "SHORTEST_SECONDS", 0.01)
+def cloud():
     return Cloud()
 
 
@@ -186,7 +186,7 @@ def test_instances_that_appear_are_followed_from_before_they_were_seen(cloud, wa
     cloud.add("region", "region-2")
     watch.script("region-2").say(FULL.format(pool="A"))
     assert watch.next()["instance"] == "region-2"
-    assert cloud.back == [("region-1", 600), ("region-2", hits.OVERLAP_SECONDS)]
+    assert cloud.back == [("region-1", 600), ("region-2", LIMITS.overlap)]
 
 
 def test_an_instance_that_came_back_is_followed_again(cloud, watching):
@@ -226,10 +226,9 @@ def test_a_follower_may_ask_how_its_instance_is_now(cloud, watching):
     assert script.look().container_id == service.instance.container_id
 
 
-def test_a_count_that_grows_is_told_when_it_adds_up_to_a_verdict(cloud, watching, monkeypatch):
-    monkeypatch.setattr(hits, "ASK_EVERY_SECONDS", 0.0)
+def test_a_count_that_grows_is_told_when_it_adds_up_to_a_verdict(cloud, watching):
     cloud.add("region", "region-1")
-    watch = watching(cooldown=3600)
+    watch = watching(limits=replace(LIMITS, asking=0.0), cooldown=3600)
     script = watch.script("region-1")
     script.say(BUSY.format(pool="A", cycles=2), WAITS.format(pool="B"), ago=540)
     assert watch.next()["pool"] == "B"
@@ -251,11 +250,10 @@ def test_a_restarted_container_begins_anew(cloud, watching):
     assert watch.next()["verdict"] == "busy"
 
 
-def test_more_logs_than_may_be_followed_are_told(cloud, watching, monkeypatch):
-    monkeypatch.setattr(hits, "MAX_FOLLOWED", 2)
+def test_more_logs_than_may_be_followed_are_told(cloud, watching):
     for number in range(5):
         cloud.add("region", f"region-{number}")
-    watch = watching()
+    watch = watching(limits=replace(LIMITS, streams=2))
     event = watch.next()
     assert (event["kind"], event["pattern"]) == ("gap", "left_out")
     assert event["text"] == "3 logs beyond 2 are not followed"
@@ -271,44 +269,6 @@ def test_nothing_runs_on_after_the_end(cloud, watching):
         watch.script(f"region-{number}")
     watch.end()
     wait_until("the end of its threads", lambda: set(threading.enumerate()) <= watch.before)
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_in_a_flood_it_is_asked_once_a_second_how_bad_it_is():
-    clock = Clock()
-    throttle = Throttle(60.0, clock)
-    key = ("region-1", "A")
-    assert throttle.may_pass(key, "full")
-    assert throttle.passes(key, 4, "full") == 0
-    assert [throttle.may_pass(key, "full") for _time in range(1000)] == [False] * 1000
-    clock.now += hits.ASK_EVERY_SECONDS
-    assert throttle.may_pass(key, "full")
-    assert throttle.passes(key, 4, "full") is None
-    assert not throttle.may_pass(key, "full")
-    clock.now += 60.0
-    assert throttle.may_pass(key, "full")
-    assert throttle.passes(key, 1, "full") == 1002
-
-
-def test_who_is_forgotten_is_told_of_again():
-    throttle = Throttle(60.0, Clock())
-    assert throttle.passes(("region-1", "A"), 4) == throttle.passes(("region-2", "A"), 4) == 0
-    throttle.forget("region-1")
-    assert throttle.passes(("region-1", "A"), 4) == 0
-    assert throttle.passes(("region-2", "A"), 4) is None
-
-
-def test_what_does_not_matter_is_counted_until_something_does():
-    throttle = Throttle(60.0, Clock())
-    assert throttle.passes(("region-1", "A"), 0, "busy_cycles") is None
-    assert not throttle.may_pass(("region-1", "A"), "busy_cycles")
-    assert throttle.passes(("region-1", "A"), 1, "busy") == 2
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import instance_cache as roster
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import liveness as life
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import log_watch as logs
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.limits import FollowLimits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.liveness import ping, ping_all
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (
     LogWatch,
     LogWatchOptions,
@@ -26,7 +25,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Lines, Opened
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.liveness import Liveness
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.liveness import Liveness, liveness_of
 from capturing import stuck
 from fake_transport import FakeTransport, hang, no_answer, raises
 from scripted import FULL, Cloud
@@ -36,11 +35,7 @@ from patience import patience, wait_until
 SHORT = 0.2
 
 
-@pytest.fixture(autouse=True)
-def _short(monkeypatch):
-    monkeypatch.setattr(life, "PING_SECONDS", SHORT)
-    monkeypatch.setattr(roster, "LIST_SECONDS", 0.05)
-    monkeypatch.setattr(roster, "SHORTEST_SECONDS", 0.01)
+LIMITS = FollowLimits(listing=0.05, shortest_listing=0.01, ping=SHORT)
 
 
 def answers(status: int, body: bytes = b"pong"):
@@ -53,7 +48,7 @@ def refused(reason: Reason):
 
 def asked(transport: FakeTransport, **known) -> Liveness:
     (service,) = transport.services
-    return life.ping(transport, service.instance, Liveness(**known), Deadline(patience()))
+    return ping(transport, service.instance, Liveness(**known), Deadline(patience()), SHORT)
 
 
 @pytest.mark.parametrize(
@@ -94,14 +89,12 @@ def test_without_the_time_for_an_answer_nothing_is_asked():
     """A question that is cut off early would say of a service that it hangs."""
     transport = FakeTransport()
     service = transport.add("region")
-    assert life.ping(transport, service.instance, Liveness(), Deadline(SHORT / 2)) == Liveness()
+    assert ping(transport, service.instance, Liveness(), Deadline(SHORT / 2), SHORT) == Liveness()
     assert transport.asked == []
 
 
-def test_all_are_asked_at_once(monkeypatch):
+def test_all_are_asked_at_once():
     """No question returns before all of them were put."""
-    monkeypatch.setattr(life, "PING_SECONDS", patience())
-    monkeypatch.setattr(life, "PINGS_SECONDS", 2 * patience())
     everybody = threading.Barrier(41)
 
     def meet(_deadline: Deadline) -> None:
@@ -112,23 +105,24 @@ def test_all_are_asked_at_once(monkeypatch):
     for number in range(everybody.parties):
         transport.add("region", f"frozen-{number}", faults={"/ping": meet})
     known = [(service.instance, Liveness()) for service in transport.services]
-    found = life.ping_all(transport, known, Deadline(2 * patience()))
+    limits = FollowLimits(ping=patience(), pings=2 * patience())
+    found = ping_all(transport, known, Deadline(2 * patience()), limits)
     assert [each.ping for each in found] == [False] * everybody.parties
 
 
-def test_who_minds_no_deadline_is_left_behind(monkeypatch):
-    monkeypatch.setattr(life, "PINGS_SECONDS", 2 * SHORT)
+def test_who_minds_no_deadline_is_left_behind():
+    limits = replace(LIMITS, pings=2 * SHORT)
     transport = FakeTransport()
     with stuck() as fault:
         service = transport.add("region", faults={"/ping": fault})
-        (found,) = life.ping_all(transport, [(service.instance, Liveness())], Deadline(patience()))
+        (found,) = ping_all(transport, [(service.instance, Liveness())], Deadline(patience()), limits)
         assert found.ping is False
 
 
 def test_an_error_of_ours_is_said_and_is_no_answer():
     transport = FakeTransport()
     service = transport.add("region", faults={"/ping": raises(KeyError("x"))})
-    (found,) = life.ping_all(transport, [(service.instance, Liveness())], Deadline(patience()))
+    (found,) = ping_all(transport, [(service.instance, Liveness())], Deadline(patience()), LIMITS)
     assert (found.ping, found.said) == (None, "could not be asked: 'x'")
 
 
@@ -145,13 +139,13 @@ def test_what_the_list_of_instances_shows():
     state = {"state": State.CRASH_LOOP, "state_detail": "back-off", "last_end": "OOMKilled"}
     pod = transport.add("region", ready=False, **times, **state).instance
     second = 1795392000.0  # 2026-11-23T00:00:00Z
-    found = life.vitals_of(pod, second, None)
+    found = liveness_of(pod, second, None)
     assert (found.ready, found.started, found.ended, found.end) == (False, second + 10, second + 5, "OOMKilled")
     assert (found.state, found.loops) == ("crash_loop: back-off", True)
-    assert life.vitals_of(pod, second + 6, None).ended is None  # before the window
-    frozen = dataclasses.replace(transport.services[0].facts.candidates[0], state="T")
-    process = dataclasses.replace(pod, process=frozen, state=State.RUNNING)
-    found = life.vitals_of(process, second, 7.0)
+    assert liveness_of(pod, second + 6, None).ended is None  # before the window
+    frozen = replace(transport.services[0].facts.candidates[0], state="T")
+    process = replace(pod, process=frozen, state=State.RUNNING)
+    found = liveness_of(process, second, 7.0)
     # Nobody knows of a process on a machine whether it is ready.
     assert (found.ready, found.process, found.state, found.heard) == (None, "stopped (SIGSTOP)", "", 7.0)
 
@@ -165,7 +159,7 @@ class Watched:
         self.folder = tmp_path / "c1" / component / self.name
         deadline, selection = Deadline(patience()), select("", [component])
         found = discover(self.cloud, selection, deadline)
-        options = LogWatchOptions(duration=patience(), until="duration")
+        options = LogWatchOptions(duration=patience(), until="duration", limits=LIMITS)
         self.watch = LogWatch(self.cloud, found, selection, Store(str(tmp_path)), options, deadline)
         self.reports: list = []
         self.thread = threading.Thread(target=lambda: self.reports.append(self.watch.run()))
@@ -233,8 +227,8 @@ def test_a_line_that_comes_while_it_is_watched_is_a_sign_of_life(tmp_path):
 def test_readiness_is_that_of_the_newest_list(tmp_path):
     watched = Watched(tmp_path)
     (service,) = watched.cloud.services
-    service.instance = dataclasses.replace(service.instance, ready=False)
-    wait_until("a list", lambda: any(not one.ready for one in watched.watch._roster.instances))
+    service.instance = replace(service.instance, ready=False)
+    wait_until("a list", lambda: any(not one.ready for one in watched.watch._cache.instances))
     assert watched.judged()[:2] == ("unknown", "not_ready")
 
 
@@ -250,9 +244,14 @@ def test_text_that_is_no_log_makes_it_unavailable(tmp_path):
     cloud = Cloud()
     name = cloud.add("region").instance.name
     deadline, selection = Deadline(patience()), select("", ["region"])
-    store = Store(str(tmp_path))
+    store, found = Store(str(tmp_path)), discover(cloud, selection, deadline)
     watch = LogWatch(
-        cloud, discover(cloud, selection, deadline), selection, store, LogWatchOptions(duration=60.0), deadline
+        cloud,
+        found,
+        selection,
+        store,
+        LogWatchOptions(duration=60.0, limits=LIMITS),
+        deadline,
     )
     reports: list = []
     thread = threading.Thread(target=lambda: reports.append(watch.run()))
@@ -268,22 +267,20 @@ def test_text_that_is_no_log_makes_it_unavailable(tmp_path):
     assert "failed to try resolving symlinks" in row.message
 
 
-def unreachable(tmp_path, monkeypatch, problems, *components: str):
-    monkeypatch.setattr(logs, "RETRY_SECONDS", SHORT)
-    monkeypatch.setattr(logs, "REPORT_SECONDS", 0.01)
+def unreachable(tmp_path, problems, *components: str, retrying: float = SHORT):
     cloud = Cloud()
     cloud.problems = problems
     for component in components:
         cloud.add(component)
     deadline, selection = Deadline(3600.0), select("", ["region"])
-    options = LogWatchOptions(duration=3000.0)
+    options = LogWatchOptions(duration=3000.0, limits=replace(LIMITS, retrying=retrying, reporting=0.01))
     watch = LogWatch(cloud, discover(cloud, selection, deadline), selection, Store(str(tmp_path)), options, deadline)
     return cloud, watch
 
 
-def test_a_watch_of_what_cannot_be_reached_ends_at_once(tmp_path, monkeypatch):
+def test_a_watch_of_what_cannot_be_reached_ends_at_once(tmp_path):
     problem = ("onecloud", verdict(Reason.UNREACHABLE, "connection refused"))
-    _cloud, watch = unreachable(tmp_path, monkeypatch, [problem])
+    _cloud, watch = unreachable(tmp_path, [problem])
     reports: list = []
     thread = threading.Thread(target=lambda: reports.append(watch.run()))
     thread.start()
@@ -294,9 +291,8 @@ def test_a_watch_of_what_cannot_be_reached_ends_at_once(tmp_path, monkeypatch):
     assert [row.reason for row in report.rows] == ["unreachable"]
 
 
-def test_what_comes_back_within_seconds_is_watched(tmp_path, monkeypatch):
-    cloud, watch = unreachable(tmp_path, monkeypatch, [("", verdict(Reason.UNREACHABLE))])
-    monkeypatch.setattr(logs, "RETRY_SECONDS", patience())
+def test_what_comes_back_within_seconds_is_watched(tmp_path):
+    cloud, watch = unreachable(tmp_path, [("", verdict(Reason.UNREACHABLE))], retrying=patience())
     reports: list = []
     thread = threading.Thread(target=lambda: reports.append(watch.run()))
     thread.start()
@@ -308,8 +304,8 @@ def test_what_comes_back_within_seconds_is_watched(tmp_path, monkeypatch):
     assert reports[0].ended == "duration"
 
 
-def test_what_is_not_deployed_is_said(tmp_path, monkeypatch):
-    _cloud, watch = unreachable(tmp_path, monkeypatch, [])
+def test_what_is_not_deployed_is_said(tmp_path):
+    _cloud, watch = unreachable(tmp_path, [])
     watch.stop()
     assert watch.run().table == ["No log was watched: there is no instance of region."]
 
@@ -322,4 +318,4 @@ def test_no_exception_of_a_deadline_gets_out(monkeypatch):
         raise DeadlineExceeded("ping")
 
     monkeypatch.setattr(transport, "http_get", late)
-    assert life.ping(transport, service.instance, Liveness(), Deadline(patience())).ping is False
+    assert ping(transport, service.instance, Liveness(), Deadline(patience()), SHORT).ping is False

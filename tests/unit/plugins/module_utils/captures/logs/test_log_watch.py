@@ -9,14 +9,14 @@ import datetime
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import instance_cache as roster
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs import log_watch as logs
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.instance_cache import Roster
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.instance_cache import InstanceCache
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.limits import FollowLimits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (
     LogWatch,
     LogWatchOptions,
@@ -32,6 +32,8 @@ from fake_transport import FakeFollow, FakeTransport, Service, raises
 
 from patience import patience, wait_until
 
+# Instances are listed again at once.
+LIMITS = FollowLimits(listing=0.05, shortest_listing=0.01)
 STACKS = TriggerOptions(("capture_stacks",), timeout=patience())
 
 
@@ -48,7 +50,7 @@ class Watch:
     """A watch on a thread."""
 
     def __init__(self, transport: FakeTransport, folder: Path, scenario: str = "", **options) -> None:
-        options = {"since": 0, "duration": 10.0, "until": "duration", **options}
+        options = {"since": 0, "duration": 10.0, "until": "duration", "limits": LIMITS, **options}
         named = {"scenario": scenario} if scenario else {"components": ["region", "keystone"]}
         selection, deadline = select(**named), Deadline(patience())
         self.store = Store(str(folder / "part"))
@@ -86,10 +88,7 @@ class Watch:
 
 
 @pytest.fixture
-def transport(monkeypatch) -> FakeTransport:
-    """Nobody waits for seconds here until the instances are listed again."""
-    monkeypatch.setattr(roster, "LIST_SECONDS", 0.05)
-    monkeypatch.setattr(roster, "SHORTEST_SECONDS", 0.01)
+def transport() -> FakeTransport:
     return FakeTransport()
 
 
@@ -122,15 +121,15 @@ def test_an_instance_whose_turn_does_not_come_has_a_row(transport, tmp_path):
     assert {"ended before its turn" in row.message for row in report.rows if row.instance} == {True}
 
 
-def test_followers_end_before_the_roster_does(transport, tmp_path, monkeypatch):
-    """So that who looks for its container in vain knows why."""
-    seen, close = [], Roster.close
+def test_stops_followers_before_the_instance_cache_closes(transport, tmp_path, monkeypatch):
+    """A follower whose look at its container fails then knows why."""
+    seen, close = [], InstanceCache.close
 
-    def closed(roster: Roster) -> None:
+    def closed(cache: InstanceCache) -> None:
         seen.extend(each.follower._is_over for each in watch.watch._watched.values())
-        close(roster)
+        close(cache)
 
-    monkeypatch.setattr(Roster, "close", closed)
+    monkeypatch.setattr(InstanceCache, "close", closed)
     region = transport.add("region")
     watch = Watch(transport, tmp_path)
     watch.until_followed(region)
@@ -320,7 +319,7 @@ def test_nobody_is_followed_once_the_watch_has_ended(transport, tmp_path, monkey
     transport.add("region")
     assert asked.wait(patience())
     watch.watch.stop()
-    wait_until("its end", lambda: watch.watch._roster.closed)
+    wait_until("its end", lambda: watch.watch._cache.closed)
     go_on.set()
     assert rows(watch.join()) == {first.instance.name: "recorded"}
     assert [each.instance.name for each in watch.watch._watched.values()] == [first.instance.name]
@@ -346,8 +345,7 @@ def test_what_was_not_read_to_the_end_is_not_called_healthy(transport, tmp_path,
     region = transport.add("region")
     reached = property(lambda _self: threading.Event(), lambda _self, _event: None)
     monkeypatch.setattr(FakeFollow, "caught_up", reached, raising=False)
-    monkeypatch.setattr(logs, "LOOK_BACK_SECONDS", 0.1)
-    watch = Watch(transport, tmp_path)
+    watch = Watch(transport, tmp_path, limits=replace(LIMITS, look_back=0.1))
     watch.until_followed(region)
     report = watch.end()
     (row,) = [row for row in report.rows if row.capture == "log_watch"]
