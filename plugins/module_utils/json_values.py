@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from .text import clean
+from .sanitize import clean
 
 # Counters of the services are int64. Go may write a float without a fraction; a float64 has at most 309 digits.
 MAX_INTEGER = (1 << 63) - 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .reason_texts import MEANINGS, ReasonText
 from .redact.redactor import Redactor
-from .text import MAX_DETAIL, shortened
+from .sanitize import MAX_DETAIL, shortened
 from .vocabulary import Reason, Status
 
 __all__ = ("MEANINGS", "CaptureError", "Reason", "ReasonText", "Status", "Verdict", "detail_of", "said", "verdict")
@@ -52,7 +52,7 @@ class Verdict:
 def verdict(reason: Reason, detail: str = "") -> Verdict:
     """Return a verdict whose message has the text of the reason, the detail and the next step.
 
-    The detail is often a peer's text, so it becomes one line of at most about text.MAX_DETAIL characters.
+    The detail is often a peer's text, so it becomes one line of at most about sanitize.MAX_DETAIL characters.
     """
     meaning = MEANINGS[reason]
     text = meaning.what[:1].upper() + meaning.what[1:]

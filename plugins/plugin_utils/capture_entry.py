@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import printable
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.sanitize import printable
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import Reason
 
 # If a module does not start, Ansible puts the message of the interpreter or shell into these keys.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import printable
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.sanitize import printable
 
 # Verdicts of log watches and audits, the worst first. Other verdicts come last.
 WORST_FIRST = ("dropping", "critical", "stuck", "warning", "busy", "unknown", "healthy", "ok")

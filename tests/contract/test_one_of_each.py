@@ -60,4 +60,4 @@ def test_only_one_module_lists_secret_names():
 
 def test_only_one_module_decides_what_is_printable():
     found = files_with(lambda tree: has_literal(DIRECTION_OVERRIDE)(tree) or replaces_unprintable(tree))
-    assert found == {"text.py"}
+    assert found == {"sanitize.py"}

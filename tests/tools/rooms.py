@@ -47,6 +47,8 @@ class Room:
 
 WORDS = ("reasons", "model", "catalog", "deadline", "pprof")
 CAPTURES = (*WORDS, "capture_names", "json_values", "bounds", "fanout", "progress", "transports.base")
+# Text for people: untrusted text sanitized, numbers and tables formatted.
+TEXT = ("sanitize", "text")
 # Log bytes and their timestamps.
 LOGTEXT = ("logtext", "logtext.*")
 TRANSPORT = (
@@ -59,24 +61,25 @@ TRANSPORT = (
 
 # The first pattern that matches a file's name below module_utils is its room.
 ROOMS: dict[str, Room] = {
-    "catalog.py": Room(ours=("text",)),
+    "catalog.py": Room(ours=TEXT),
     "log_patterns.py": Room(),
     "capture_names.py": Room(),
-    "pprof.py": Room(ours=("capture_names", "text")),
+    "pprof.py": Room(ours=("capture_names", *TEXT)),
     "bounds.py": Room(ours=("pprof",)),
-    "json_values.py": Room(ours=("text",)),
+    "json_values.py": Room(ours=TEXT),
     # It looks for libraries, and imports none.
     "libraries.py": Room(system=frozenset(("importlib", "os"))),
     # What users may set is what the modules take, from the same tables. On the controller only.
     "preflight/*": Room(
         ours=("preflight.*", "arguments", "bounds", "captures.logs.*", "captures.profiles.*",
-              "catalog", "pprof", "text", "transports.base", "watch.patterns"),
+              "catalog", "pprof", *TEXT, "transports.base", "watch.patterns"),
         system=frozenset(("os",)),
     ),
     "vocabulary.py": Room(),
     "reason_texts.py": Room(ours=("vocabulary",)),
-    "reasons.py": Room(ours=("reason_texts", "redact.redactor", "text", "vocabulary")),
+    "reasons.py": Room(ours=("reason_texts", "redact.redactor", *TEXT, "vocabulary")),
     "model.py": Room(ours=(*LOGTEXT, "reasons")),
+    "sanitize.py": Room(),
     "text.py": Room(),
     "deadline.py": Room(system=THREADS),
     "interruption.py": Room(ours=("deadline", "model"), system=frozenset(("os", "select", "signal", "threading"))),
@@ -85,40 +88,40 @@ ROOMS: dict[str, Room] = {
     "regular_file.py": Room(system=frozenset(("os",))),
     # The words of the product itself are no identities.
     "redact/identity_words.py": Room(ours=("redact.*", "catalog", "model", "vocabulary")),
-    "redact/*": Room(ours=("redact.*", "inputs.encodings", "text")),
+    "redact/*": Room(ours=("redact.*", "inputs.encodings", *TEXT)),
     # zstd is there from Python 3.14 on; before, one of two libraries may be.
     "inputs/zstd.py": Room(ours=("inputs.*",), lazily=frozenset(("backports", "compression", "zstandard"))),
     "inputs/encodings.py": Room(),
     "inputs/inputs.py": Room(ours=("inputs.*", "regular_file"), system=frozenset(("os",))),
-    "inputs/*": Room(ours=("inputs.*", "text")),
+    "inputs/*": Room(ours=("inputs.*", *TEXT)),
     "logtext/*": Room(ours=("logtext.*",)),
-    "stacks/analysis.py": Room(ours=("stacks.*", "text", "inputs.*")),
+    "stacks/analysis.py": Room(ours=("stacks.*", *TEXT, "inputs.*")),
     "stacks/*": Room(ours=("stacks.*",)),
     "status/*": Room(
-        ours=("status.*", "redact.*", "capture_names", "json_values", *LOGTEXT, "reasons", "model", "text", "watch.*")
+        ours=("status.*", "redact.*", "capture_names", "json_values", *LOGTEXT, "reasons", "model", *TEXT, "watch.*")
     ),
-    "watch/*": Room(ours=("watch.*", *LOGTEXT, "reasons", "model", "text", "log_patterns", "redact.*")),
+    "watch/*": Room(ours=("watch.*", *LOGTEXT, "reasons", "model", *TEXT, "log_patterns", "redact.*")),
     # Bytes are judged on a node, too: without the library, less is proven.
     "profiles/pprof_proto.py": Room(lazily=frozenset(("google.protobuf",))),
     "profiles/analysis.py": Room(
-        ours=("profiles.*", "reasons", "model", "text", "bundle.*", "inputs.*", "regular_file"), system=FILES
+        ours=("profiles.*", "reasons", "model", *TEXT, "bundle.*", "inputs.*", "regular_file"), system=FILES
     ),
     "profiles/profile_inputs.py": Room(ours=("profiles.*", "model", "bundle.*", "inputs.*"), system=frozenset(("os",))),
-    "profiles/*": Room(ours=("profiles.*", "reasons", "model", "text", "stacks.*", "inputs.*")),
+    "profiles/*": Room(ours=("profiles.*", "reasons", "model", *TEXT, "stacks.*", "inputs.*")),
     # On the controller only, so with libraries.
     "health/*": Room(
-        ours=("health.*", "reasons", "model", "text", "catalog", "log_patterns", "logtext.timestamps", "bundle.*",
+        ours=("health.*", "reasons", "model", *TEXT, "catalog", "log_patterns", "logtext.timestamps", "bundle.*",
               "inputs.*", "regular_file"),
         libraries=frozenset(("jmespath", "yaml")),
         system=FILES,
     ),
     "bundle/*": Room(
-        ours=("bundle.*", "capture_names", "reasons", "model", "text", "redact.*", "inputs.*", "regular_file"),
+        ours=("bundle.*", "capture_names", "reasons", "model", *TEXT, "redact.*", "inputs.*", "regular_file"),
         system=FILES | THREADS,
     ),
     # The engine knows no collector, and collectors know no other one. Only a watched log starts those of the others.
     "captures/engine/*": Room(
-        ours=("captures.engine.*", *CAPTURES, *LOGTEXT, "bundle.*", "text"), system=THREADS
+        ours=("captures.engine.*", *CAPTURES, *LOGTEXT, "bundle.*", *TEXT), system=THREADS
     ),
     "captures/stacks/signal_policy.py": Room(
         ours=("captures.engine.refusals", "reasons", "model", "catalog", "transports.base"),
@@ -127,19 +130,19 @@ ROOMS: dict[str, Room] = {
         ours=("captures.engine.*", "captures.stacks.*", "captures.profiles.*", "transports.base"),
     ),
     "captures/stacks/*": Room(
-        ours=("captures.engine.*", "captures.stacks.*", *CAPTURES, "bundle.*", "text", "stacks.*"), system=THREADS
+        ours=("captures.engine.*", "captures.stacks.*", *CAPTURES, "bundle.*", *TEXT, "stacks.*"), system=THREADS
     ),
     "captures/status/*": Room(
         ours=("captures.engine.*", "captures.status.*", *CAPTURES, "bundle.*", "status.*"), system=THREADS
     ),
     "captures/profiles/*": Room(
-        ours=("captures.engine.*", "captures.profiles.*", *CAPTURES, "bundle.*", "text",
+        ours=("captures.engine.*", "captures.profiles.*", *CAPTURES, "bundle.*", *TEXT,
               "redact.*", "stacks.parse",
               "status.responses", "profiles.model", "profiles.validation", "profiles.symbols"),
         system=THREADS,
     ),
     "captures/logs/*": Room(
-        ours=("captures.*", *CAPTURES, *LOGTEXT, "bundle.*", "text", "transports.follow", "watch.*", "log_patterns",
+        ours=("captures.*", *CAPTURES, *LOGTEXT, "bundle.*", *TEXT, "transports.follow", "watch.*", "log_patterns",
               "redact.*"),
         system=THREADS,
     ),
@@ -162,13 +165,13 @@ ROOMS: dict[str, Room] = {
     ),
     "transports/host/*": Room(ours=(*TRANSPORT, "transports.host.*"), system=EVERYTHING),
     "transports/kubernetes/*": Room(
-        ours=(*TRANSPORT, "transports.kubernetes.*", "json_values", "text", "redact",
+        ours=(*TRANSPORT, "transports.kubernetes.*", "json_values", *TEXT, "redact",
               "libraries"),
         lazily=KUBERNETES,
         system=EVERYTHING,
     ),
     "transports/keystone/*": Room(
-        ours=(*TRANSPORT, "transports.keystone.*", "transports.url", "redact", "text", "libraries"),
+        ours=(*TRANSPORT, "transports.keystone.*", "transports.url", "redact", *TEXT, "libraries"),
         lazily=frozenset(("keystoneauth1", "requests")),
         system=EVERYTHING,
     ),
@@ -176,12 +179,12 @@ ROOMS: dict[str, Room] = {
     "auth_options.py": Room(),
     # Its transports are imported when they are asked for.
     "arguments.py": Room(
-        ours=("reasons", "model", "catalog", "transports.*", "redact.*", "auth_options", "text"),
+        ours=("reasons", "model", "catalog", "transports.*", "redact.*", "auth_options", *TEXT),
         system=FILES,
     ),
     "running.py": Room(
         ours=("arguments", "bounds", "bundle.*", "captures.engine.*", "catalog", "deadline",
-              "interruption", "progress", "reasons", "redact.*", "text", "transports.base"),
+              "interruption", "progress", "reasons", "redact.*", *TEXT, "transports.base"),
         system=FILES,
     ),
     "__init__.py": Room(),

@@ -11,7 +11,8 @@ from typing import Any, Callable, Dict, Optional, Sequence
 from ..capture_names import LOG_WATCH, PROFILE_PREFIX, STACK, STACK_PPROF, STATUS_PREFIX, VERSION
 from ..model import LedgerRow
 from ..reasons import Status
-from ..text import counted, inline, printable
+from ..sanitize import inline, printable
+from ..text import counted
 from .log_report import log_section
 from .profile_report import profile_lines
 from .stack_groups import StackGroup, groups_of, innermost_own, merge_groups, rank_groups, shown_frames

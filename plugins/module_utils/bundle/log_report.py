@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 from ..model import LedgerRow
-from ..text import counted, elided, inline
+from ..sanitize import inline
+from ..text import counted, elided
 
 # The verdicts of watch/verdicts.py, the worst first.
 VERDICTS = ("dropping", "stuck", "busy", "unknown", "healthy")

@@ -10,7 +10,8 @@ from typing import Callable, Sequence
 
 from ..model import LedgerRow
 from ..reasons import MEANINGS, Reason, Status
-from ..text import columns, elided, printable
+from ..sanitize import printable
+from ..text import columns, elided
 
 LONGEST_WORDS = 120  # characters of the description of a reason
 MOST_PLACES = 5  # named for one message

@@ -18,7 +18,7 @@ from typing import Any, Iterable, Iterator
 from xml.etree import ElementTree
 
 from ..model import utc_moment
-from ..text import printable
+from ..sanitize import printable
 from .audit import Audit
 from .evaluate import FOUND, OK, OUTCOMES, UNKNOWN, VERDICTS
 from .health_document import FAIL_ON

@@ -9,7 +9,8 @@ import sys
 from collections import Counter
 from typing import Any, Iterable, Sequence
 
-from ..text import columns, counted, inline, printable
+from ..sanitize import inline, printable
+from ..text import columns, counted
 from .compare import GONE, NOT_SEEN, SAME
 from .evaluate import OK, VERDICTS
 from .rule_messages import format_quantity, shorten

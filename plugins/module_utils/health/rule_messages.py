@@ -16,7 +16,8 @@ import string
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator
 
-from ..text import duration, printable
+from ..sanitize import printable
+from ..text import duration
 
 # A longer text loses its middle. The end matters: a database error ends with its code, after the statement.
 LONGEST = 400

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable
 
-from ..text import shortened
+from ..sanitize import shortened
 from .validation import Effective, Values
 from .variables import AUDIT, PROFILES
 

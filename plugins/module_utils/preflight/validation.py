@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from ..arguments import urls_of
 from ..captures.profiles.collector import LONGEST
-from ..text import shortened
+from ..sanitize import shortened
 from ..transports.base import SetupError
 from ..watch.patterns import load_patterns
 from .value_checks import as_dict, as_list, is_set, is_true, wrong_value

@@ -14,7 +14,8 @@ import os
 from typing import Any, Callable, Mapping, Sequence
 
 from ..bounds import wrong_number
-from ..text import did_you_mean, is_path, shortened
+from ..sanitize import shortened
+from ..text import did_you_mean, is_path
 from . import variables
 from .variables import Variable
 

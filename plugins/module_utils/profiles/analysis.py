@@ -25,7 +25,7 @@ from ..inputs.signatures import PROFILE, signature_of
 from ..model import LedgerRow
 from ..reasons import Reason
 from ..regular_file import open_regular, read_at_most
-from ..text import escaped, path_text
+from ..sanitize import escaped, path_text
 from .profile_inputs import MOST_LEDGER, BaseProfiles, FoundProfile, profiles_in
 from .report import TOP_JSON, ProfileReading, ReportSettings, read_unpacked, stem
 from .validation import COUNTS

@@ -9,7 +9,7 @@ import math
 from dataclasses import replace
 from typing import NamedTuple, Sequence, cast
 
-from ..text import escaped
+from ..sanitize import escaped
 from .call_tree import CallTree
 from .frames import Frames
 from .model import Profile, SourceLine

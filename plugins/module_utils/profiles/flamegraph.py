@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from ..text import escaped
+from ..sanitize import escaped
 from .call_tree import CallTree
 from .flamegraph_page import PAGE
 from .model import ValueType

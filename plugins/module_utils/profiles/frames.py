@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ..text import escaped
+from ..sanitize import escaped
 from .model import Location, Profile
 
 UNKNOWN = "<unknown>"

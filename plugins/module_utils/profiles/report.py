@@ -9,7 +9,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Sequence
 
-from ..text import columns, escaped
+from ..sanitize import escaped
+from ..text import columns
 from .call_tree import CallTree
 from .diff import diff
 from .flamegraph import MOST_FRAMES, diff_flamegraph, flamegraph

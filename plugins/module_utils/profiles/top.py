@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple, Sequence
 
-from ..text import escaped
+from ..sanitize import escaped
 from .frames import Frames
 from .model import Profile, ValueType
 from .units import Scale, percent, percent_text, scale_of_table

@@ -18,8 +18,9 @@ from typing import Any, Callable
 from ..inputs.containers import HEAD
 from ..inputs.signatures import is_profile, signature_of
 from ..reasons import Reason, Status, Verdict, verdict
+from ..sanitize import escaped
 from ..stacks.parse import parse
-from ..text import counted, escaped, size
+from ..text import counted, size
 from . import execution_trace
 from .model import Profile, ProfileError, ProfileLimits, ProfileTooLarge
 from .pprof_proto import ProtobufMissing

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Sequence
 
-from ..text import clean
+from ..sanitize import clean
 from .redactor import Redactor
 
 MAX_SHOWN = 240

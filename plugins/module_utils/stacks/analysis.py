@@ -11,7 +11,7 @@ from typing import Any, Iterator, NamedTuple
 from ..inputs.containers import HEAD
 from ..inputs.inputs import Input, open_inputs
 from ..inputs.signatures import STACKS, signature_of
-from ..text import path_text
+from ..sanitize import path_text
 from .model import ParseError, ParseResult, verdict
 from .parse import parse
 

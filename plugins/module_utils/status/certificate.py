@@ -15,7 +15,7 @@ from typing import Any, Iterator
 
 from ..json_values import BadValue
 from ..logtext.timestamps import utc
-from ..text import clean
+from ..sanitize import clean
 
 _SEQUENCE, _OID, _UTC_TIME, _GENERALIZED_TIME, _EXPLICIT_0 = 0x30, 0x06, 0x17, 0x18, 0xA0
 _NAMES = {b"\x55\x04\x03": "CN", b"\x55\x04\x0a": "O", b"\x55\x04\x0b": "OU", b"\x55\x04\x06": "C"}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..redact.redacted_line import redacted_line
-from ..text import clean
+from ..sanitize import clean
 from ..watch.hit_context import ContextCollector, PatternCount
 from ..watch.log_line import LineMatch, find, last_time
 from ..watch.patterns import load_patterns

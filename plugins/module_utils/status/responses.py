@@ -15,7 +15,7 @@ from typing import Any, Callable
 
 from ..json_values import BadValue, Fields, json_object, text_of
 from ..reasons import Reason, Verdict, said, verdict
-from ..text import clean
+from ..sanitize import clean
 
 CLASSES = ("2xx", "4xx", "5xx")
 

@@ -11,7 +11,8 @@ from typing import Sequence
 from ..capture_names import STATUS_PREFIX
 from ..model import LedgerRow
 from ..reasons import Status
-from ..text import columns, printable
+from ..sanitize import printable
+from ..text import columns
 
 _NOT_ASKED = Status.SKIPPED.value
 

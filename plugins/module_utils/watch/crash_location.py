@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from ..text import clean
+from ..sanitize import clean
 
 MAX_LINES = 80
 _LONGEST = 2000

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from ..text import columns, printable
+from ..sanitize import printable
+from ..text import columns
 from .verdicts import HEALTHY, LogVerdict
 
 MAX_EVIDENCE = 200

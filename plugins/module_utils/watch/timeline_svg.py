@@ -15,7 +15,7 @@ from typing import Any, Sequence
 
 from ..log_patterns import CRITICAL, INFO, WARNING
 from ..logtext import timestamps
-from ..text import clean
+from ..sanitize import clean
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 MAX_BARS = 240

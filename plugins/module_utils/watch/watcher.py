@@ -18,7 +18,8 @@ from typing import Any
 from ..logtext import timestamps
 from ..model import GAPS, NOT_READABLE
 from ..redact.redacted_line import redacted_line
-from ..text import clean, counted, duration
+from ..sanitize import clean
+from ..text import counted, duration
 from . import instance_rules as rules
 from . import log_line
 from .hit_context import ContextCollector, PatternCount

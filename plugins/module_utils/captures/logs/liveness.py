@@ -12,7 +12,7 @@ from ...deadline import Deadline, DeadlineExceeded
 from ...fanout import run
 from ...model import BLOCKED, Instance, Process, state_words
 from ...reasons import CaptureError, Reason
-from ...text import clean
+from ...sanitize import clean
 from ...transports.base import HttpTarget, Transport
 from ...watch.liveness import Liveness
 from ..status.collector import PING, target_of

@@ -21,9 +21,10 @@ from ...profiles.symbols import batches, parse_symbol_answer
 from ...profiles.validation import index_text, listed, validate
 from ...reasons import CaptureError, Reason, Verdict, verdict
 from ...redact.redactor import count_markers
+from ...sanitize import printable
 from ...stacks.parse import parse
 from ...status.responses import error_verdict, truncated_verdict
-from ...text import printable, size
+from ...text import size
 from ...transports.base import HttpAnswer, Transport
 from .job import NAMES, ProfileJob, ProfileTarget
 from .load_guard import SMALL_BYTES

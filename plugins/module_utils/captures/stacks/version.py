@@ -10,7 +10,7 @@ import threading
 
 from ...model import Instance
 from ...reasons import CaptureError, Reason
-from ...text import clean
+from ...sanitize import clean
 
 # Services print about ten short values.
 MAX_VALUES = 30

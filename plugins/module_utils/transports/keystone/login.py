@@ -17,7 +17,7 @@ from ...deadline import Deadline, DeadlineExceeded, in_time
 from ...libraries import lacks_here
 from ...reasons import CaptureError, Reason
 from ...redact import sent_credentials
-from ...text import clean
+from ...sanitize import clean
 from ..base import SetupError
 from ..http_client import error_text
 from .signing import login_body

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Iterable, Mapping
 
 from ...libraries import COLLECTION, lacks_collection, lacks_here
-from ...text import did_you_mean, is_path, shortened
+from ...sanitize import shortened
+from ...text import did_you_mean, is_path
 from ..base import SetupError
 
 # Where kubeadm and k3s put the kubeconfig of the administrator:

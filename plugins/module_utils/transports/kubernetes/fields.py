@@ -16,7 +16,7 @@ from urllib.parse import quote
 from ...json_values import MAX_INTEGER, BadValue, Fields, json_object
 from ...model import Instance
 from ...reasons import CaptureError, Reason, said
-from ...text import clean
+from ...sanitize import clean
 
 # DNS-1123: kubernetes staging/src/k8s.io/apimachinery/pkg/util/validation. Pods and nodes have names of the first form,
 # namespaces and containers of the second.

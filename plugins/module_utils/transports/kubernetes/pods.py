@@ -14,7 +14,7 @@ from ...catalog import COMPONENT_LABELS, SLAVE_SUFFIX, Component, Selection
 from ...json_values import BadValue
 from ...model import Instance, State, Workload
 from ...reasons import Reason, Verdict, verdict
-from ...text import clean
+from ...sanitize import clean
 from .fields import LABEL, KubernetesFields
 
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"

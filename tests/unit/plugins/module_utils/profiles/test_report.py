@@ -14,7 +14,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.rep
     stem,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import printable
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.sanitize import printable
 from hypothesis import given
 from hypothesis import strategies as st
 from pprofs import ANY_STACKS, CPU, make, packed

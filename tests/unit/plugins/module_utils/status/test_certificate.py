@@ -9,8 +9,8 @@ import datetime
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.json_values import BadValue
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.sanitize import clean
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.certificate import certificate_document
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import clean
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa

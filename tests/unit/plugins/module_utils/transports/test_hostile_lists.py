@@ -15,7 +15,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.eng
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import MAX_DETAIL
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.sanitize import MAX_DETAIL
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import api as kubernetes_api
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import MAX_ERROR_BYTES
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.pods import MAX_REFUSED

@@ -17,7 +17,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.sta
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.text import MAX_TEXT
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.sanitize import MAX_TEXT
 from fake_transport import VERSION
 from hypothesis import given
 from hypothesis import strategies as st
