@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The probe script in real shells against real processes, and the reader of what it says."""
+"""The probe script in real shells with real processes, and the parser of its output."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
 
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory):
-    """A PATH with nothing but the applets of busybox, as in the images of the services."""
+    """Return a PATH with only the applets of busybox, as in the images of the services."""
     folder = tmp_path_factory.mktemp("applets")
     if shutil.which("busybox"):
         subprocess.run([shutil.which("busybox"), "--install", "-s", str(folder)], check=True)
@@ -42,7 +42,7 @@ def tools(tmp_path_factory):
 
 @pytest.fixture(params=["dash", "bash", "busybox", "dash without readlink"])
 def shell(request, tools, tmp_path):
-    """How the script is started in this shell: the beginning of the command, and the PATH.
+    """Return the beginning of the command that starts the script in this shell, and the PATH.
 
     Debian's busybox takes its own applets first, whatever is in the PATH.
     """
@@ -66,7 +66,7 @@ def machine(tmp_path):
 
 
 class Conversation:
-    """The script at work, as a transport talks to it."""
+    """A running script, with the dialogue of a transport."""
 
     def __init__(self, shell, paths, configs=(), seconds=60, version_seconds=60, standin=""):
         program, path = shell
@@ -112,7 +112,7 @@ class Conversation:
         return self.reader.facts
 
     def complaints(self):
-        """What it wrote to its standard error, once it has ended."""
+        """Close its input and return its standard error."""
         self.program.stdin.close()
         assert self.program.wait(patience()) == 0
         return self.program.stderr.read()
@@ -127,7 +127,7 @@ def the_one(facts):
     return process
 
 
-def test_one_service(shell, machine):
+def test_reports_the_service_and_signals_it(shell, machine):
     service = machine.start("region")
     machine.start("region-dns")
     with converse(shell, machine) as talk:
@@ -148,8 +148,8 @@ def test_one_service(shell, machine):
     assert service.alive
 
 
-def test_it_reads_what_the_host_transport_reads(shell, machine):
-    """Two implementations, one truth."""
+def test_reads_the_same_facts_as_the_host_transport(shell, machine):
+    """Compare the two implementations."""
     service = machine.start("region", "usr1=ignore", ("--log-file-prefix", str(machine.folder / "x")), wait=False)
     wait_until("the handlers", lambda: PROCFS.process(service.pid).ignored & USR1)
     with converse(shell, machine) as talk:
@@ -175,7 +175,7 @@ esac
 """
 
 
-def test_a_process_that_ends_while_it_is_looked_at_is_none(shell, machine, tmp_path):
+def test_ignores_a_process_that_ends_during_the_probe(shell, machine, tmp_path):
     (program, path), folder = shell, tmp_path / "first in the PATH"
     if program[0].endswith("busybox"):
         pytest.skip("it does not take another readlink")
@@ -192,7 +192,7 @@ def test_a_process_that_ends_while_it_is_looked_at_is_none(shell, machine, tmp_p
     assert victim.wait(patience()) == -signal.SIGKILL
 
 
-def test_two_matches_are_both_told(shell, machine):
+def test_reports_all_matching_processes(shell, machine):
     services = [machine.start("region"), machine.start("region")]
     with converse(shell, machine) as talk:
         assert sorted(one.pid for one in talk.facts.candidates) == sorted(one.pid for one in services)
@@ -201,7 +201,7 @@ def test_two_matches_are_both_told(shell, machine):
     assert refused.value.verdict.reason is Reason.SEVERAL_PROCESSES
 
 
-def test_nobody(shell, machine):
+def test_reports_no_process_without_a_match(shell, machine):
     machine.start("host-deployer")
     with converse(shell, machine, "host") as talk:
         assert talk.facts.candidates == ()
@@ -210,14 +210,14 @@ def test_nobody(shell, machine):
     assert refused.value.verdict.reason is Reason.NO_PROCESS
 
 
-def test_an_ignored_signal(shell, machine):
+def test_does_not_signal_a_process_that_ignores_it(shell, machine):
     machine.start("region", "usr1=ignore")
     with converse(shell, machine) as talk, pytest.raises(CaptureError) as refused:
         choose_process(talk.facts, follows_files=True)
     assert refused.value.verdict.reason is Reason.USR1_IGNORED
 
 
-def test_a_signal_that_would_kill(shell, machine):
+def test_does_not_signal_a_process_without_a_handler(shell, machine):
     (machine.folder / "bin").mkdir()
     program = machine.folder / "bin" / "nginx"
     shutil.copy(shutil.which("sleep"), program)
@@ -235,7 +235,7 @@ def test_a_signal_that_would_kill(shell, machine):
 # Processes that execute nothing
 
 
-def test_a_stopped_process_is_not_signalled(shell, machine):
+def test_stopped_process_is_not_signalled(shell, machine):
     service = machine.start("region")
     with frozen.stopped(service.pid), converse(shell, machine) as talk:
         process = the_one(talk.facts)
@@ -247,7 +247,7 @@ def test_a_stopped_process_is_not_signalled(shell, machine):
     assert "is stopped (SIGSTOP)" in refused.value.verdict.message
 
 
-def test_a_process_under_a_debugger_is_not_signalled(shell, machine):
+def test_process_under_a_debugger_is_not_signalled(shell, machine):
     service = machine.start("region")
     with frozen.traced(service.pid), converse(shell, machine) as talk:
         assert (the_one(talk.facts).state, PROCFS.process(service.pid).state) == ("t", "t")
@@ -256,7 +256,7 @@ def test_a_process_under_a_debugger_is_not_signalled(shell, machine):
     assert refused.value.verdict.reason is Reason.PROCESS_STOPPED
 
 
-def test_uninterruptible_sleep_is_told_with_its_place_and_allowed(shell, machine):
+def test_reports_uninterruptible_sleep_and_allows_the_signal(shell, machine):
     with frozen.blocked(machine.binaries) as pid, converse(shell, machine, "blocked") as talk:
         (process,) = (one for one in talk.facts.candidates if one.pid == pid)
         own = PROCFS.process(pid)
@@ -267,8 +267,8 @@ def test_uninterruptible_sleep_is_told_with_its_place_and_allowed(shell, machine
         assert talk.complaints() == b""
 
 
-def test_what_was_seen_of_a_blocked_process_is_said_before_its_command_line_is_read(shell, machine, tmp_path):
-    """Reading that may hang for as long as the process does."""
+def test_reports_a_blocked_process_before_reading_its_command_line(shell, machine, tmp_path):
+    """Reading the command line may hang as long as the process does."""
     (program, path), folder = shell, tmp_path / "first in the PATH"
     if program[0].endswith("busybox"):
         pytest.skip("it does not take another tr")
@@ -290,7 +290,7 @@ def test_what_was_seen_of_a_blocked_process_is_said_before_its_command_line_is_r
 
 
 @pytest.mark.parametrize("name", ["ended", "a-component-of-a-long-name"])
-def test_a_zombie_is_no_process(shell, machine, name):
+def test_reports_a_zombie_apart_from_processes(shell, machine, name):
     with frozen.zombie(machine.binaries, name) as pid, converse(shell, machine, name) as talk:
         assert talk.facts.candidates == ()
         assert pid in talk.facts.zombies
@@ -301,12 +301,12 @@ def test_a_zombie_is_no_process(shell, machine, name):
     assert "has the name and is a zombie" in refused.value.verdict.message
 
 
-def test_a_zombie_of_another_name_is_nobody(shell, machine):
+def test_ignores_a_zombie_of_another_name(shell, machine):
     with frozen.zombie(machine.binaries, "ended-before") as pid, converse(shell, machine, "ended") as talk:
         assert pid not in talk.facts.zombies
 
 
-def test_a_process_that_ends_before_the_signal_gets_none_also_as_a_zombie(shell, machine):
+def test_does_not_signal_a_process_that_became_a_zombie(shell, machine):
     service = machine.start("region")
     with converse(shell, machine) as talk:
         process = the_one(talk.facts)
@@ -316,7 +316,7 @@ def test_a_process_that_ends_before_the_signal_gets_none_also_as_a_zombie(shell,
         assert talk.wait_for(*ANSWERS) == "changed"
 
 
-def test_an_impostor_is_no_candidate(shell, machine):
+def test_reports_an_impostor_apart_from_processes(shell, machine):
     name = f"{machine.binaries}/region"
     impostor = subprocess.Popen(["bash", "-c", f"exec -a {name} sleep 1000"])
     try:
@@ -329,7 +329,7 @@ def test_an_impostor_is_no_candidate(shell, machine):
         impostor.wait()
 
 
-def test_a_deleted_executable(shell, machine):
+def test_accepts_a_deleted_executable(shell, machine):
     service = machine.start("region")
     os.unlink(f"{machine.binaries}/region")
     with converse(shell, machine) as talk:
@@ -337,7 +337,7 @@ def test_a_deleted_executable(shell, machine):
 
 
 @pytest.mark.parametrize("form", ["--log-file-prefix {}", "--log-file-prefix={}", "-log-file-prefix {}"])
-def test_a_log_file_by_option(shell, machine, form):
+def test_finds_a_log_file_set_by_an_option(shell, machine, form):
     machine.start("region", arguments=tuple(form.format(machine.folder / "to-file").split()), wait=False)
     with converse(shell, machine) as talk:
         assert the_one(talk.facts).log_file.startswith("option -")
@@ -351,7 +351,7 @@ def test_a_log_file_by_option(shell, machine, form):
     ("text", "lost"),
     [("log_file_prefix: /x", True), ("  log_file_prefix : '/x'", True), ("log_file_prefix: ''", False)],
 )
-def test_a_log_file_by_configuration_file(shell, machine, how, text, lost):
+def test_finds_a_log_file_set_in_a_configuration_file(shell, machine, how, text, lost):
     config = machine.folder / "region with blank.conf"
     config.write_text(f"a: b\n{text}\n")
     arguments = tuple(word.replace("{}", str(config)) for word in how.split())
@@ -360,7 +360,7 @@ def test_a_log_file_by_configuration_file(shell, machine, how, text, lost):
         assert the_one(talk.facts).log_file == (f"file {config}" if lost else "")
 
 
-def test_the_version(shell, machine):
+def test_returns_the_version(shell, machine):
     machine.start("region")
     with converse(shell, machine) as talk:
         talk.say(f"version {the_one(talk.facts).pid}")
@@ -371,7 +371,7 @@ def test_the_version(shell, machine):
 
 
 def hung_versions(machine):
-    """Processes that print their version and do not come to an end."""
+    """Return the processes that print their version and do not end."""
     found = []
     for pid in PROCFS.pids():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # others come and go
@@ -385,7 +385,7 @@ def wait_for_the_hung_one(machine, service):
     assert service.alive
 
 
-def test_a_version_that_hangs_does_not_outlive_us(shell, machine):
+def test_hanging_version_command_does_not_outlive_the_script(shell, machine):
     service = machine.start("region")
     with converse(shell, machine, standin="version_sleep=forever") as talk:
         talk.say(f"version {the_one(talk.facts).pid}")
@@ -396,7 +396,7 @@ def test_a_version_that_hangs_does_not_outlive_us(shell, machine):
         assert service.alive
 
 
-def test_a_version_that_hangs_costs_its_own_time_only(shell, machine):
+def test_hanging_version_command_costs_only_its_own_timeout(shell, machine):
     if shell[0][0].endswith("dash"):
         pytest.skip("dash's read has no timeout: there the end of standard input is what ends it")
     service = machine.start("region")
@@ -411,7 +411,7 @@ def test_a_version_that_hangs_costs_its_own_time_only(shell, machine):
     service.wait_for_dump()
 
 
-def test_another_start_time_gets_nothing(shell, machine):
+def test_does_not_signal_a_process_with_another_start_time(shell, machine):
     service = machine.start("region")
     with converse(shell, machine) as talk:
         process = the_one(talk.facts)
@@ -426,8 +426,8 @@ def test_another_start_time_gets_nothing(shell, machine):
 @pytest.mark.parametrize(
     ("then", "answer"), [("trap - USR1", "uncaught"), ("trap '' USR1", "ignores"), ("exec {} -c 'read x'", "uncaught")]
 )
-def test_a_process_that_catches_no_longer_gets_nothing(shell, machine, then, answer):
-    """A signal would kill the first and the last one. The last one has the number, start time and file that it had."""
+def test_does_not_signal_a_process_that_lost_its_handler(shell, machine, then, answer):
+    """A signal would kill the first and the last one. The last one still has its PID, start time and file."""
     with shapeshifter(machine.binaries, then) as shifter, converse(shell, machine) as talk:
         process = the_one(talk.facts)
         assert process.caught & USR1
@@ -437,7 +437,7 @@ def test_a_process_that_catches_no_longer_gets_nothing(shell, machine, then, ans
         assert shifter.alive
 
 
-def test_a_process_that_has_ended_gets_nothing(shell, machine):
+def test_does_not_signal_a_process_that_has_ended(shell, machine):
     service = machine.start("region")
     with converse(shell, machine) as talk:
         process = the_one(talk.facts)
@@ -447,7 +447,7 @@ def test_a_process_that_has_ended_gets_nothing(shell, machine):
 
 
 @pytest.mark.parametrize("last_words", ["", "exit", "signal", "kill 1", "signal 0", "\x00\xff", "x" * 100_000])
-def test_it_goes_without_a_signal(shell, machine, last_words):
+def test_exits_without_a_signal_when_input_ends(shell, machine, last_words):
     service = machine.start("region")
     with converse(shell, machine) as talk:
         if last_words:
@@ -459,7 +459,7 @@ def test_it_goes_without_a_signal(shell, machine, last_words):
     assert service.dumps() == 1
 
 
-def test_it_loses_patience(shell, machine):
+def test_exits_after_the_timeout(shell, machine):
     if shell[0][0].endswith("dash"):
         pytest.skip("dash's read has no timeout: there the end of standard input is what ends it")
     begun = time.monotonic()
@@ -469,8 +469,8 @@ def test_it_loses_patience(shell, machine):
 
 
 @needs_root
-def test_the_same_binary_in_another_container(shell, machine):
-    """Seen from a container that shares the node's processes, as those of the DaemonSets do."""
+def test_process_of_another_container_is_not_a_candidate(shell, machine):
+    """The containers of DaemonSets share the processes of the node."""
     own = machine.start("region")
     other = machine.start("region", wait=False, launcher=["unshare", "--mount"])
     wait_until("exec", lambda: PROCFS.arguments(other.pid)[:1] == [f"{machine.binaries}/region"])
@@ -479,8 +479,8 @@ def test_the_same_binary_in_another_container(shell, machine):
         assert choose_process(talk.facts, follows_files=True).pid == own.pid
 
 
-def test_output_of_the_binary_cannot_pass_for_the_scripts(shell, machine):
-    """A hostile image: what it prints for its version looks like the protocol, and there is a lot of it."""
+def test_output_of_the_binary_cannot_pass_for_the_script(shell, machine):
+    """The version of an untrusted image may look like the protocol, and be long."""
     service = machine.start("region")
     script = f"#!/bin/sh\necho sent\necho 'fedcba9876543210 sent'\nprintf '{WORD}'\nhead -c 3000000 /dev/zero\necho\n"
     (machine.folder / "liar").write_text(script)
@@ -498,8 +498,8 @@ def test_output_of_the_binary_cannot_pass_for_the_scripts(shell, machine):
     service.wait_for_dump()
 
 
-def test_what_is_said_after_the_version_is_heard_whole(shell, machine):
-    """Whoever watches over the binary that prints its version listens to the same standard input."""
+def test_reads_commands_after_the_version_completely(shell, machine):
+    """The watcher of the version command reads the same standard input."""
     machine.start("region")
     with converse(shell, machine) as talk:
         process = the_one(talk.facts)
@@ -543,7 +543,7 @@ def read_all(chunks):
     return reader.facts, reader.events(), reader.version
 
 
-def test_every_split_is_read_the_same():
+def test_parses_every_split_alike():
     stream = STREAM.encode()
     facts, events, version = read_all([stream])
     assert (facts.candidates[0].pid, facts.candidates[0].start_time, facts.impostors) == (12, 3456, (99,))
@@ -575,17 +575,17 @@ def test_every_split_is_read_the_same():
         ["memory " + "9" * 5000 + " 1 1"],
     ],
 )
-def test_what_is_not_understood_is_left_out(lines):
+def test_drops_malformed_blocks(lines):
     facts, _events, _version = read_all([f"{WORD} {line}\n".encode() for line in lines])
     assert facts == probe.ProbeFacts()
 
 
-def test_a_place_in_the_kernel_that_is_none_is_left_out():
+def test_drops_a_malformed_kernel_function():
     said = f"{WORD} pid 7\n{WORD} start 1\n{WORD} state D\n{WORD} waits_in \x1b[2J of |hostile| origin\n"
     assert the_one(read_all([said.encode()])[0]).waits_in == ""
 
 
-def test_endless_talk_does_not_fill_the_memory():
+def test_bounds_the_memory_of_endless_output():
     reader = probe.ProbeReader(WORD, limit=1000)
     reader.feed(f"{WORD} version_begins\n".encode())
     for _round in range(5000):
