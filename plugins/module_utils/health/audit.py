@@ -78,7 +78,7 @@ class Audit:
         self.instances: dict[tuple[str, str], list[AuditedInstance]] = defaultdict(list)
         self.tally: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(dict)
         self.gaps: dict[tuple[str, str], dict[tuple[str, str], CoverageGap]] = defaultdict(dict)
-        self.looked_at: list[str] = []
+        self.sample_times: list[str] = []
         self._bound = {rule.id: rule.expression.bind(thresholds) for rule in rules.rules}
         self._seen: dict[tuple[str, ...], bytes] = {}
         self._of_instance = rules.of_scope(INSTANCE)
@@ -163,7 +163,7 @@ class Audit:
             return
         self._seen[key] = digest
         self.problems += [(path, f"{section} is malformed: {what}") for section, what in sorted(status.broken.items())]
-        self.looked_at += [*status.moments[:1], *status.moments[-1:]]
+        self.sample_times += [*status.timestamps[:1], *status.timestamps[-1:]]
         for rule in self._of_instance:
             self._count(rule, place, self._evaluate(rule, document, availability(status, rule.needs)), instance["name"])
         if seen is not None:

@@ -40,13 +40,13 @@ from .schema_checks import Schema, SchemaError, each, text
 class InstanceStatus:
     """Document of one instance, as rules see it, and the sections that are malformed.
 
-    broken: section -> error. moments: RFC 3339 times of the samples, sorted; empty if the document has none. windowed:
-    whether a second sample was requested. times_read: endpoint -> the number of samples that have it.
+    broken: section -> error. timestamps: RFC 3339 times of the samples, sorted; empty if the document has none.
+    windowed: whether a second sample was requested. times_read: endpoint -> the number of samples that have it.
     """
 
     document: dict[str, Any]
     broken: dict[str, str] = field(default_factory=dict)
-    moments: list[str] = field(default_factory=list)
+    timestamps: list[str] = field(default_factory=list)
     windowed: bool = False
     times_read: dict[str, int] = field(default_factory=dict)
 
@@ -92,13 +92,13 @@ def instance_status(raw: Any, path: str, transport: str = "", now: str = "") -> 
     # If an endpoint is malformed in one sample, do not evaluate it from the others.
     made["latest"].update({endpoint: None for endpoint in SAMPLED if endpoint in status.broken})
     times = [*(sample.get("at") for sample in samples), raw.get("collected")]
-    status.moments = sorted(moment for moment in times if is_utc_timestamp(moment))
+    status.timestamps = sorted(time for time in times if is_utc_timestamp(time))
     _mark_newest(made, len(samples), status)
-    _add_ages(made, status.moments[-1] if status.moments else now)
+    _add_ages(made, status.timestamps[-1] if status.timestamps else now)
     _add_minima(made["latest"], samples)
     if made["log"] is not None:
         # The log is read together with the first sample.
-        read_at = status.moments[0] if status.moments and status.answers else ""
+        read_at = status.timestamps[0] if status.timestamps and status.answers else ""
         add_log_facts(made["log"], made["latest"]["worker_stats"], read_at)
     _drop_uneventful(made)
     _add_start(made)

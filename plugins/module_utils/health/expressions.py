@@ -38,14 +38,14 @@ class EvaluationError(ValueError):
 class Expression:
     """Checked expression.
 
-    fields: of the items that it returns. thresholds: names that it uses. words: all names of fields that it reads.
+    fields: of the items that it returns. thresholds: names that it uses. names_read: of all fields in it.
     """
 
     source: str
     parsed: Any
     fields: frozenset[str]
     thresholds: frozenset[str]
-    words: frozenset[str]
+    names_read: frozenset[str]
 
     def bind(self, thresholds: dict[str, Any]) -> Bound:
         """Return the expression with the values of the thresholds, which are the same for every document."""
@@ -170,11 +170,11 @@ def _compiled(source: str) -> Expression:
             _check_call(node)
             if node["value"] == "threshold":
                 thresholds.add(_literal_name(node["children"][0]))
-    words = frozenset(node["value"] for node in nodes if node["type"] == "field")
+    names_read = frozenset(node["value"] for node in nodes if node["type"] == "field")
     fields = _fields(parsed.parsed)
     if fields is None:
         raise ExpressionError("it has to end in named fields, as in […].{subject: name, value: count}")
-    return Expression(source.strip(), parsed, fields, frozenset(thresholds), words)
+    return Expression(source.strip(), parsed, fields, frozenset(thresholds), names_read)
 
 
 def _walk(node: Any) -> Iterator[dict[str, Any]]:

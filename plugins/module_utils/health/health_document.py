@@ -44,7 +44,7 @@ def health_document(audit: Audit) -> dict[str, Any]:
         "format": FORMAT,
         "version": VERSION,
         "evaluated": audit.now,
-        "collected": {"first": min(audit.looked_at, default=""), "last": max(audit.looked_at, default="")},
+        "collected": {"first": min(audit.sample_times, default=""), "last": max(audit.sample_times, default="")},
         "verdict": worst([*fleet, *(entry["verdict"] for entry in clusters)]),
         "counts": _counts(clusters, findings, unknown),
         "clusters": clusters,

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Inhibition of findings by more telling findings about the same trouble. Pure.
+"""Inhibition of findings by more specific findings about the same problem. Pure.
 
 The rule key `covers` says which rules a rule inhibits. Prometheus Alertmanager uses the term in the same sense.
 """

@@ -50,10 +50,10 @@ def _failure(rules: RuleSet, rule: Rule, example: Any) -> str:
         return f"it cannot be made into documents: {error}"
     if audit.problems:
         return "it makes no documents: {}: {}".format(*audit.problems[0])
-    came = _outcome(audit, rule)
-    if came != example["expect"]:
-        said = f" ({audit.findings[0].message})" if audit.findings else ""
-        return f"expected {example['expect']}, came {came}{said}"
+    result = _outcome(audit, rule)
+    if result != example["expect"]:
+        message = f" ({audit.findings[0].message})" if audit.findings else ""
+        return f"expected {example['expect']}, got {result}{message}"
     if "message" in example and (not audit.findings or audit.findings[0].message != example["message"]):
         return f"the message is {audit.findings[0].message if audit.findings else None!r}"
     return ""

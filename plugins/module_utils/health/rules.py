@@ -299,7 +299,7 @@ class _RuleReader:
     def _needs(self, expression: Expression) -> tuple[str, ...]:
         known = OF_INSTANCE if self._given["scope"] == INSTANCE else (*OF_INSTANCE, *OF_CLUSTER)
         needs = self._names("needs", self._given.get("needs", []), known)
-        unstated = sorted({_WORDS[word] for word in expression.words if word in _WORDS} - set(needs))
+        unstated = sorted({_WORDS[word] for word in expression.names_read if word in _WORDS} - set(needs))
         if unstated:
             raise self._error(f"'expression' reads {', '.join(unstated)}, which 'needs' does not name")
         return tuple(needs)

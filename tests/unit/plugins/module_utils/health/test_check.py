@@ -232,7 +232,7 @@ def test_reads_rules_from_files_and_folders_in_order(tmp_path, rules):
         (file_of(rule(severity="bad"))[1], "some_rule: 'severity' is 'bad'"),
         (
             file_of(rule(examples=[{"expect": "warning", "status": {}}]))[1],
-            "some_rule: example 1: expected warning, came silent",
+            "some_rule: example 1: expected warning, got silent",
         ),
     ],
 )
