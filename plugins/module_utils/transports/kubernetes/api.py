@@ -1,11 +1,18 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The API server itself: one configured client, its errors translated once, every call under a deadline.
+"""Client of an API server: one connection pool, errors translated in one place, a deadline for every call.
 
-Requests go straight to the client's connection pool: the generated API methods would build model objects for
-every pod, and kubernetes.stream patches the shared client, which is not safe with threads.
-The libraries are imported when a cluster is reached for, so that other transports do not need them.
+Requests go to the client's connection pool directly. The generated API methods would build model objects for every pod,
+and kubernetes.stream patches the shared client, which is not thread-safe.
+The libraries are imported when a cluster is used, so other transports do not need them.
+
+Two places use private parts of libraries, because there is no public way:
+- Stream needs the socket of a response that is still being read, to set its timeout and to shut it down from another
+  thread: `_fp` of urllib3's response, `fp.raw._sock` of http.client's.
+- config.py makes the configuration as kubernetes.core does, without the discovery of all API groups that its public
+  function begins with: `_create_auth_spec`, `_create_configuration`, `_create_headers`.
+tests/unit/plugins/module_utils/transports/kubernetes/test_api.py fails when a release no longer has them.
 """
 
 from __future__ import annotations
@@ -24,27 +31,27 @@ from urllib.parse import urlencode, urlsplit
 from ...deadline import Deadline, DeadlineExceeded, in_time
 from ...json_values import BadValue
 from ...redact import sent_credentials
-from .cause import cause, server_of
 from .config import configure
+from .connection_errors import connection_error, server_of
 from .fields import document_of, page_of
 from .problem import ApiProblem, BadAnswer, problem_of
 
 CONNECT_SECONDS = 10.0
 CHUNK = 1 << 16
-# Of one answer so much is read: a page of 500 pods of 64 KiB each. Of an error, a Status object and more.
+# Most bytes read of an answer (a page of 500 pods of 64 KiB each) and of an error (more than a Status object).
 MAX_ANSWER_BYTES, MAX_ERROR_BYTES = 32 << 20, 64 << 10
 PAGE = 500
-# Kubernetes supports 150,000 pods in a cluster. A page may have fewer items than were asked for.
+# Kubernetes supports 150,000 pods in a cluster. A page may have fewer items than were requested.
 MAX_ITEMS, MAX_PAGES = 150_000, 1000
-# What may be over in a moment (0: no answer, or a broken one), and how many seconds to wait before each further try.
-PASSING = (0, 429, 502, 503, 504)
+# HTTP statuses that are worth another try (0: no answer, or a broken one), and the pauses before each, in seconds.
+TRANSIENT = (0, 429, 502, 503, 504)
 PAUSES = (0.3, 0.6, 1.2)
 
 
 class Api:
-    """One API server. params are the authentication options of kubernetes.core; connections: how many at a time.
+    """Client of one API server. params: the authentication options of kubernetes.core. connections: most at a time.
 
-    SetupError when a library is missing or no configuration is found.
+    Raises SetupError if a library is missing or no configuration is found.
     """
 
     def __init__(self, params: dict[str, Any], connections: int) -> None:
@@ -55,8 +62,8 @@ class Api:
         import urllib3
 
         self._configuration = configuration
-        # The client sets what a kubeconfig says anew whenever it renews a token (refresh_api_key_hook): an option such
-        # as host would be lost.
+        # When the client renews a token (refresh_api_key_hook), it sets all values of the kubeconfig again. An option
+        # such as host would be lost.
         self._settings = copy.copy(configuration)
         self._errors = (urllib3.exceptions.HTTPError, OSError)
         self._urllib3 = urllib3
@@ -70,26 +77,26 @@ class Api:
 
     def _request_headers(self) -> dict[str, Any]:
         headers = {"Accept": "application/json, */*"}
-        # Reading the settings anew renews a token that is about to end.
+        # Reading the settings again renews a token that is about to expire.
         for setting in self._configuration.auth_settings().values():
             if setting["in"] == "header" and setting["value"]:
                 headers[setting["key"].lower()] = setting["value"]
         if self._configuration.username and "authorization" not in headers:
             headers["authorization"] = self._configuration.get_basic_auth_token()
-        _note(str(headers.get("authorization", "")))
+        _note_credentials(str(headers.get("authorization", "")))
         headers.update(self._headers)
         return headers
 
     def get_json(self, path: str, query: dict[str, str], deadline: Deadline) -> dict[str, Any]:
-        """One GET. Busy answers and broken connections are tried again, within the deadline.
+        """Return the JSON object of one GET. Retry after busy answers and broken connections, within the deadline.
 
-        ApiProblem, DeadlineExceeded.
+        Raise ApiProblem or DeadlineExceeded.
         """
         for pause in PAUSES:
             try:
                 return self._get_json(path, query, deadline)
             except ApiProblem as problem:
-                if problem.code not in PASSING:
+                if problem.code not in TRANSIENT:
                     raise
             threading.Event().wait(min(pause, deadline.remaining()))
         return self._get_json(path, query, deadline)
@@ -109,7 +116,10 @@ class Api:
             raise BadAnswer(str(error)) from error
 
     def items(self, path: str, query: dict[str, str], deadline: Deadline) -> Iterator[Any]:
-        """The items of a list, page by page. ApiProblem, also where the list does not end; DeadlineExceeded."""
+        """Yield the items of a list, page by page.
+
+        Raise ApiProblem, also if the list does not end, or DeadlineExceeded.
+        """
         query = dict(query, limit=str(PAGE))
         known: set[str] = set()
         count = 0
@@ -125,19 +135,19 @@ class Api:
             if not token:
                 return
             if token in known:
-                raise BadAnswer("the list goes round in circles: a page names one of before as the next")
+                raise BadAnswer("the list has a loop: a page continues with an earlier one")
             known.add(token)
             if len(known) == MAX_PAGES:
                 raise BadAnswer(f"the list has more than {MAX_PAGES} pages")
             query["continue"] = token
 
-    def open_stream(self, path: str, query: dict[str, str], deadline: Deadline, patience: float) -> Stream | None:
-        """One GET whose body is read as it comes; None when no byte of an answer came within patience seconds.
+    def open_stream(self, path: str, query: dict[str, str], deadline: Deadline, timeout: float) -> Stream | None:
+        """Send a GET and return its body as a stream, or None if no byte came within `timeout` seconds.
 
-        ApiProblem, DeadlineExceeded.
+        Raise ApiProblem or DeadlineExceeded.
         """
         try:
-            stream = self._send(f"{path}?{urlencode(query)}", {}, deadline, min(patience, deadline.remaining()))
+            stream = self._send(f"{path}?{urlencode(query)}", {}, deadline, min(timeout, deadline.remaining()))
         except _NoAnswerYet:
             return None
         if stream.status != 200:
@@ -145,9 +155,9 @@ class Api:
         return stream
 
     def open_any(self, path: str, headers: dict[str, str], deadline: Deadline, posted: bytes = b"") -> Stream:
-        """One GET with these headers besides, or a POST of these bytes, whatever its status; tried once.
+        """Send a GET with these additional headers, or POST these bytes, once. Return the answer, whatever its status.
 
-        ApiProblem, DeadlineExceeded.
+        Raise ApiProblem or DeadlineExceeded.
         """
         try:
             return self._send(path, headers, deadline, deadline.remaining(), posted)
@@ -155,11 +165,11 @@ class Api:
             raise DeadlineExceeded(deadline.scope) from error
 
     def _send(
-        self, path: str, headers: dict[str, str], deadline: Deadline, patience: float, posted: bytes = b""
+        self, path: str, headers: dict[str, str], deadline: Deadline, timeout: float, posted: bytes = b""
     ) -> Stream:
-        """Send a GET or POST once, and wait so many seconds for the beginning of the answer."""
+        """Send a GET or POST once and wait `timeout` seconds for the beginning of the answer."""
         deadline.check()
-        timeout = self._urllib3.Timeout(connect=min(CONNECT_SECONDS, deadline.remaining()), read=max(patience, 0.001))
+        limits = self._urllib3.Timeout(connect=min(CONNECT_SECONDS, deadline.remaining()), read=max(timeout, 0.001))
 
         def ask() -> Any:
             response = self._pool.request(
@@ -169,26 +179,28 @@ class Api:
                 headers=dict(self._request_headers(), **headers),
                 retries=False,
                 redirect=False,
-                timeout=timeout,
+                timeout=limits,
                 preload_content=False,
             )
             if deadline.expired:
-                # Nobody waits for it any more.
+                # The caller has given up waiting.
                 response.close()
             return response
 
         try:
-            # The timeout is that of each read, and the head of an answer may come a byte at a time.
+            # The timeout applies to each read, and the head of an answer may come a byte at a time.
             response = in_time(deadline, ask, "request")
         except self._urllib3.exceptions.ReadTimeoutError as error:
-            raise _NoAnswerYet(0, f"no answer within {patience:.0f} s") from error
+            raise _NoAnswerYet(0, f"no answer within {timeout:.0f} s") from error
         except self._errors as error:
             broken = isinstance(error, self._urllib3.exceptions.ProtocolError)
-            raise ApiProblem(0, f"API server {server_of(self._settings.host)}: {cause(error)}", broken) from error
+            raise ApiProblem(
+                0, f"API server {server_of(self._settings.host)}: {connection_error(error)}", broken
+            ) from error
         return Stream(response, self._errors)
 
     def websocket_options(self, path: str, query: Sequence[tuple[str, str]]) -> dict[str, Any]:
-        """What a WebSocket client needs to connect to a path: url, sslopt, and keyword arguments of its connect()."""
+        """Return a WebSocket client's options for a path: url, sslopt, and the keyword arguments of its connect()."""
         configuration = self._settings
         scheme, _colon, rest = configuration.host.rstrip("/").partition("://")
         header: list[str] = []
@@ -225,8 +237,8 @@ class Api:
         return self._ssl_context
 
 
-def _note(authorization: str) -> None:
-    """Remember the credentials in a header that is sent: a peer may echo it, or the password that it is made of."""
+def _note_credentials(authorization: str) -> None:
+    """Note the credentials of a request header for redaction: a peer may echo the header, or the password in it."""
     scheme, _blank, value = authorization.rpartition(" ")
     sent_credentials.remember(value)
     if scheme.lower() == "basic":
@@ -235,13 +247,13 @@ def _note(authorization: str) -> None:
 
 
 class _NoAnswerYet(ApiProblem):
-    """The connection stands, and nothing came."""
+    """A connection on which no byte of an answer came in time."""
 
 
 class Stream:
-    """A response body that is read as it comes, and that another thread may cut off.
+    """Response body, read as it arrives. Another thread may cut it off.
 
-    broken: the bytes ended before the body did.
+    broken: the connection ended before the body did.
     """
 
     def __init__(self, response: Any, errors: tuple[Any, ...]) -> None:
@@ -252,18 +264,20 @@ class Stream:
         self.broken = False
 
     def chunks(self, size: int = CHUNK, silence: float | None = None) -> Iterator[bytes]:
-        """The bytes; ends at the end of the body, and also when the connection breaks or is cut off, or when nothing
-        has come for so many seconds of silence."""
+        """Yield the bytes until the body ends or the connection breaks or is cut off.
+
+        They end as well after `silence` seconds without a byte; then the stream is broken.
+        """
         try:
-            # The read timeout of the request was meant for the headers; from here on the deadline's guard rules.
+            # The request's read timeout was for the headers. From here on the deadline's guard applies.
             self._socket().settimeout(silence)
             yield from self._pieces(size)
         except (*self._errors, http.client.HTTPException, AttributeError, ValueError):
-            # The libraries trip over attributes that the cut-off took away from under them.
+            # After a cut-off the libraries fail on attributes that are None by then.
             self.broken = True
 
     def _pieces(self, size: int) -> Iterator[bytes]:
-        """The bytes as they come. Not by urllib3, which reads a chunk of the size -1 whole: that is all that comes."""
+        """Yield the bytes as they arrive. urllib3 would read a chunk of size -1 whole, that is, all that ever comes."""
         reader = self._response._fp
         left = None if reader.chunked else reader.length
         while left != 0:
@@ -274,18 +288,18 @@ class Stream:
             yield data
         self.broken = bool(left)
         if not self.broken:
-            # The connection is good for the next question.
+            # The connection can serve the next request.
             reader.close()
             self._response.release_conn()
 
     def _socket(self) -> Any:
         held = self._response.connection.sock
-        # Where the server says that it closes the connection after this answer, http.client lets go of it at once, and
-        # only the answer still reads from it.
+        # If the server announces that it closes the connection after this answer, http.client drops the socket at
+        # once, and only the answer still reads from it.
         return self._response._fp.fp.raw._sock if held is None else held
 
     def cut_off(self) -> None:
-        """End a blocked read. May race with the end of the body: then there is nothing left to end."""
+        """End a blocked read. If the body ends at the same time, nothing is left to do."""
         with contextlib.suppress(AttributeError, OSError):
             self._socket().shutdown(socket.SHUT_RDWR)
 
@@ -294,7 +308,7 @@ class Stream:
 
 
 def _beginning(stream: Stream, deadline: Deadline, most: int) -> bytes:
-    """So many of the bytes that come. DeadlineExceeded when they take too long, however they come."""
+    """Return the first bytes of a body, `most` at most. Raise DeadlineExceeded if they take too long."""
     body = bytearray()
     with contextlib.closing(stream), deadline.guard(stream.cut_off):
         for data in stream.chunks():

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find the kubeconfig and make the client's configuration of it, or say what is wrong and what to do.
+"""Find the kubeconfig and make the client's configuration, or explain what is wrong and what to do.
 
 kubernetes.core makes the configuration from options, variables K8S_AUTH_*, the service account of a pod, or a
-kubeconfig. Where none of them is given, the kubeconfig is used that kubeadm and k3s leave on a control node.
+kubeconfig. If none of them is given, the kubeconfig that kubeadm or k3s leaves on a control node is used.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ MOST_CONTEXTS = 10
 
 
 @dataclass(frozen=True)
-class Found:
-    """A configuration of the client, the headers to send, and the name of the cluster ("" where none is known)."""
+class FoundConfig:
+    """Configuration of the client, the headers to send, and the name of the cluster ("" if unknown)."""
 
     configuration: Any
     headers: dict[str, Any]
     cluster: str
 
 
-def configure(given: Mapping[str, Any], environment: Mapping[str, str]) -> Found:
-    """Return the configuration that the options describe. SetupError says what is wrong, and what to do.
+def configure(given: Mapping[str, Any], environment: Mapping[str, str]) -> FoundConfig:
+    """Return the configuration that the options describe. Raise SetupError with what is wrong and what to do.
 
-    Its get_api_client() would also discover all API groups, without a timeout; so the steps before that are used.
+    get_api_client() of kubernetes.core would also discover all API groups, without a timeout, so it is not used.
     """
     kubernetes, core_client = _libraries()
     params = {name: value for name, value in given.items() if value is not None and value != ""}
@@ -62,11 +62,11 @@ def configure(given: Mapping[str, Any], environment: Mapping[str, str]) -> Found
     except (kubernetes.config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         what = named(kubeconfig) if kubeconfig is not None else "The configuration of this pod's service account"
         raise SetupError(f"{what} cannot be used: {shortened(str(error))}.") from None
-    return Found(configuration, headers, "" if params.get("host") else cluster)
+    return FoundConfig(configuration, headers, "" if params.get("host") else cluster)
 
 
 def _libraries() -> tuple[Any, Any]:
-    """The client, and what kubernetes.core has for it. SetupError."""
+    """Return the Python client and the client module of kubernetes.core. Raise SetupError if one is missing."""
     try:
         import kubernetes
         import websocket
@@ -90,22 +90,22 @@ def _wanted(params: Mapping[str, Any], environment: Mapping[str, str]) -> str:
 
 
 def needs_kubeconfig(params: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
-    """Whether the options do not say by themselves which API server to ask, and as whom (as kubernetes.core has it)."""
+    """Return True unless the options name the API server and the credentials, by the rules of kubernetes.core."""
     ways = (("username", "password"), ("api_key",), ("client_cert", "client_key"))
     has_host = bool(_setting(params, environment, "host"))
     return not (has_host and any(all(_setting(params, environment, each) for each in way) for way in ways))
 
 
 def _in_pod(params: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
-    """Whether kubernetes.core takes the service account of this pod: where neither kubeconfig nor context is named."""
+    """Return True if kubernetes.core uses this pod's service account: neither kubeconfig nor context is named."""
     named_one = any(_setting(params, environment, name) for name in ("kubeconfig", "context"))
     return not named_one and bool(environment.get(IN_CLUSTER_VARIABLE)) and os.path.exists(SERVICE_ACCOUNT)
 
 
 def find_kubeconfig(params: Mapping[str, Any], environment: Mapping[str, str]) -> Any:
-    """Return the kubeconfig to use: the one that is named, else the first of the usual ones that can be read.
+    """Return the kubeconfig to use: the named one, else the first readable one at the usual places.
 
-    Several paths may be named, with colons between them, as in KUBECONFIG. SetupError where there is none.
+    Several paths may be named, separated by colons, as in KUBECONFIG. Raise SetupError if there is none.
     """
     option, variable = params.get("kubeconfig"), environment.get("K8S_AUTH_KUBECONFIG")
     if isinstance(option, Mapping):
@@ -122,7 +122,7 @@ def find_kubeconfig(params: Mapping[str, Any], environment: Mapping[str, str]) -
         if path:
             return _named_by_user(str(path), by)
     if params.get("host") or environment.get("K8S_AUTH_HOST"):
-        # The credentials of an administrator are for their own API server only.
+        # An administrator's credentials must not be sent to another API server.
         places: tuple[str, ...] = (DEFAULT_PATH,)
     else:
         places = (DEFAULT_PATH, *ON_CONTROL_NODES)
@@ -148,7 +148,7 @@ def _named_by_user(text: str, by: str) -> str:
 
 
 def _may_be_there(path: str) -> bool:
-    """Whether a path exists, or lies in a folder that may not be looked into."""
+    """Return True if a path exists, or lies in a folder that cannot be searched."""
     try:
         os.stat(path)
     except PermissionError:
@@ -178,7 +178,7 @@ def _become(path: str) -> str:
 
 
 def _nothing_found(places: Iterable[str], has_host: bool) -> str:
-    """The sentences that say what was looked at, and what to do."""
+    """Return the message that lists the places that were tried, and the next step."""
     looked = ["cloudpods_kubeconfig, K8S_AUTH_KUBECONFIG and KUBECONFIG (not set)"]
     unreadable = []
     for place in places:
@@ -190,7 +190,7 @@ def _nothing_found(places: Iterable[str], has_host: bool) -> str:
     text = f"No kubeconfig was found {_here()}. Looked at: {', '.join(looked)}. "
     if has_host:
         text += (
-            "cloudpods_host alone does not say who asks. Next: give cloudpods_api_key, or cloudpods_client_cert and "
+            "cloudpods_host alone gives no credentials. Next: give cloudpods_api_key, or cloudpods_client_cert and "
             "cloudpods_client_key, too."
         )
     elif unreadable:
@@ -201,7 +201,7 @@ def _nothing_found(places: Iterable[str], has_host: bool) -> str:
 
 
 def _check_files(params: Mapping[str, Any]) -> None:
-    """Raise SetupError for a certificate or key that is named and cannot be read."""
+    """Raise SetupError if a named certificate or key cannot be read."""
     for name in _FILES:
         path = params.get(name)
         if path and not os.access(path, os.R_OK):
@@ -210,12 +210,12 @@ def _check_files(params: Mapping[str, Any]) -> None:
 
 
 def named(kubeconfig: Any) -> str:
-    """A kubeconfig as the subject of a sentence: its path, or that it was given as a dictionary."""
+    """Return a kubeconfig as the subject of a sentence: its path, or that it was given as a dictionary."""
     return f"The kubeconfig {kubeconfig}" if isinstance(kubeconfig, str) else "The kubeconfig given as a dictionary"
 
 
 def _content(kubeconfig: Any, kubernetes: Any) -> Mapping[str, Any]:
-    """What is in a kubeconfig, of several files merged. SetupError without a word of its content, which is secret."""
+    """Return the content of a kubeconfig, merged from several files. Raise SetupError that quotes no secret content."""
     if isinstance(kubeconfig, Mapping):
         return kubeconfig
     try:
@@ -223,7 +223,7 @@ def _content(kubeconfig: Any, kubernetes: Any) -> Mapping[str, Any]:
     except OSError as error:
         raise SetupError(f"{named(kubeconfig)} cannot be read: {error.strerror}.") from None
     except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
-        # The YAML library's errors quote the text, and a text that is no dictionary makes the client trip anywhere.
+        # Errors of the YAML library quote the text. For text that is no dictionary the client may raise anything.
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = f": line {line + 1} is not YAML" if isinstance(line, int) else ""
         raise SetupError(f"{named(kubeconfig)} is no kubeconfig{where}. {_OTHER_FILE}") from None
@@ -234,7 +234,7 @@ def _content(kubeconfig: Any, kubernetes: Any) -> Mapping[str, Any]:
 
 
 def _cluster_of(content: Mapping[str, Any], kubeconfig: Any, wanted: str) -> str:
-    """The name of the cluster of the context that is wanted, or of the current one. SetupError names the contexts."""
+    """Return the cluster name of the wanted or the current context. Raise SetupError that lists the contexts."""
     # The client wraps the entries of merged files.
     entries = [getattr(entry, "value", entry) for entry in content.get("contexts") or ()]
     contexts = {

@@ -100,7 +100,7 @@ class FindInstance:
 
 @dataclass(frozen=True)
 class Wait:
-    """Wait for so long. Reply: None."""
+    """Wait. Reply: None."""
 
     seconds: float
 

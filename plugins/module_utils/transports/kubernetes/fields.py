@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Checked access to the JSON documents of an API server. Pure.
 
-An API server, or a proxy before it, may answer anything. Every field is checked for its type here, and every name for
-the rules of Kubernetes, so that no other code has to.
+An API server, or a proxy in front of it, may answer anything. Here the type of every field is checked, and every name
+by the rules of Kubernetes, so that no other code has to.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from ...sanitize import clean
 SUBDOMAIN, LABEL = 253, 63
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-# An image id is the longest text of use: a repository of 255 characters, a digest of 71, and a prefix.
+# The longest useful text is an image id: a repository of 255 characters, a digest of 71, and a prefix.
 MAX_FIELD = 1000
-# Real tokens have some 200 characters. They go into a URL.
+# A token is put into a URL. Real ones have some 200 characters.
 MAX_TOKEN = 4096
 # A page of 500 pods has some 250,000 values. An empty list of three bytes takes 20 times as much memory.
 MAX_VALUES = 2_000_000
 
 
 def is_name(text: str, longest: int = SUBDOMAIN) -> bool:
-    """Tell whether Kubernetes allows this name. longest: SUBDOMAIN or LABEL."""
+    """Return True if Kubernetes allows this name. longest: SUBDOMAIN or LABEL."""
     form = _SUBDOMAIN if longest == SUBDOMAIN else _LABEL
     return len(text) <= longest and form.fullmatch(text) is not None
 
 
 def pod_path(instance: Instance, pod: str = "") -> str:
-    """Return the path of an instance's pod at the API server. pod: its name with what belongs to it besides.
+    """Return the path of an instance's pod at the API server. pod: its name with scheme and port.
 
-    CaptureError for names that no pod can have: these would make another path.
+    Raise CaptureError for a name that no pod can have: it would make another path.
     """
     if not is_name(instance.name) or not is_name(instance.namespace, LABEL):
         shown = f"{instance.namespace}/{instance.name}"
@@ -49,14 +49,14 @@ def pod_path(instance: Instance, pod: str = "") -> str:
 
 
 def document_of(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in the body of an answer. BadValue."""
+    """Return the JSON object in the body of an answer. Raise BadValue."""
     if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MAX_VALUES:
         raise BadValue(f"JSON of more than {MAX_VALUES} values")
     return json_object(body)
 
 
 def page_of(document: dict[str, Any]) -> tuple[list[Any], str]:
-    """Return the items of one page of a list, and the token of the next page ("" after the last one). BadValue."""
+    """Return the items of a page of a list and the token of the next page, "" after the last. Raise BadValue."""
     page = KubernetesFields(document, "the list")
     token = page.inner("metadata").raw_text("continue")
     if len(token) > MAX_TOKEN or not token.isprintable():
@@ -65,7 +65,7 @@ def page_of(document: dict[str, Any]) -> tuple[list[Any], str]:
 
 
 class KubernetesFields(Fields):
-    """The fields of one object, in which null and a missing field are the same: empty. All methods raise BadValue."""
+    """Fields of one object. A null field counts as missing, and a missing one as empty. All methods raise BadValue."""
 
     def __contains__(self, name: str) -> bool:
         return self._data.get(name) is not None
@@ -74,7 +74,7 @@ class KubernetesFields(Fields):
         return bool(self._data)
 
     def called(self, where: str) -> KubernetesFields:
-        """Return the same fields, named otherwise in messages."""
+        """Return the same fields with another name in messages."""
         return KubernetesFields(self._data, where)
 
     def items(self, name: str) -> list[Any]:
@@ -88,7 +88,7 @@ class KubernetesFields(Fields):
         return KubernetesFields(self._data[name] if name in self else {}, f"{self._where}.{name}")
 
     def raw_text(self, name: str) -> str:
-        """Return a text as it came, however long."""
+        """Return a text unchanged, of any length."""
         value = self._data.get(name)
         if value is None:
             return ""
@@ -107,7 +107,7 @@ class KubernetesFields(Fields):
         return text
 
     def integer(self, name: str) -> int | None:
-        """Return a whole number of 64 bits, None where there is none."""
+        """Return a whole number of 64 bits, None if it is missing."""
         value = self._data.get(name)
         if value is None:
             return None

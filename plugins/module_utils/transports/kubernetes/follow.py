@@ -29,7 +29,7 @@ from .continuity_steps import (
     StreamEnd,
     Wait,
 )
-from .log_stream import PodLogRequests
+from .log_requests import PodLogRequests
 from .problem import ApiProblem
 
 Clock = Callable[[], Now]

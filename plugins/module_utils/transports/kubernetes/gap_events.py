@@ -37,7 +37,7 @@ def skipped(since: float | None, until: float | None) -> Gap:
 
 
 def previous_end_missing(since: float | None, until: float) -> Gap:
-    """Return the gap of a previous container's log that was read, but not to its end or not from the last line seen."""
+    """Return the gap of a previous container's log whose end or beginning is missing."""
     return Gap(STREAM_LOST, "the end of the log of the container before is missing", since, until)
 
 

@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The HTTP port of a pod by way of the API server (pods/proxy): whose answer is it, and what does it mean?
+"""HTTP requests to a pod through the API server (pods/proxy). Tells answers of the pod from those of the API server.
 
-The API server hands the question and the answer on, and says what it has to say itself in a Status object. Sources:
+The API server passes on request and answer, and reports its own errors in a Status object. Sources:
 kubernetes staging/src/k8s.io/apimachinery/pkg/util/proxy (upgradeaware.go), apiserver pkg/server/filters.
 """
 
@@ -20,11 +20,11 @@ from .api import Api
 from .fields import pod_path
 from .problem import REASONS, ApiProblem, status_object
 
-# Where the API server throttles its users it says this, not a Status object (priority-and-fairness.go).
+# A throttling API server answers this text, without a Status object (priority-and-fairness.go).
 _BUSY = b"Too many requests, please try again later."
 
-# What the API server says about a pod that it could not talk to -> reason. First match wins. The texts are those of
-# Go's net, net/http and crypto/tls. The same words in any other text are not about the pod's port.
+# Text of the API server about a pod that it could not reach -> reason. The first match counts. The texts are those of
+# Go's net, net/http and crypto/tls. In any other text the same words are not about the pod's port.
 _TEXTS = (
     ("connection refused", Reason.CONNECTION_REFUSED),
     ("tls handshake timeout", Reason.NO_ANSWER),
@@ -40,26 +40,26 @@ _TEXTS = (
     ("eof", Reason.CONNECTION_BROKEN),
 )
 _UNREACHED = "error trying to reach service: "
-# The second is how it was said before Kubernetes 1.20.
+# The second is the text before Kubernetes 1.20.
 _ABOUT_THE_PORT = (_UNREACHED.strip(), "trying to reach: ")
-# What a proxy or load balancer in between answers in HTML, which no service does (appsrv answers errors in JSON).
+# HTTP status of an HTML page -> reason. It is of a proxy or load balancer: appsrv answers errors in JSON.
 _PAGES = {401: Reason.BAD_ANSWER, 403: Reason.BAD_ANSWER, 404: Reason.BAD_ANSWER}
 _PAGES.update(dict.fromkeys((502, 503, 504), Reason.UNREACHABLE))
 _BUSY_PAUSE_SECONDS = 1.0
-# Small, for what does not fill one is lost when the connection breaks.
+# Small, since a partly filled chunk is lost if the connection breaks.
 _CHUNK = 1 << 12
 
 
 def proxy_path(instance: Instance, target: HttpTarget) -> str:
-    """The path that stands for a pod's port at the API server."""
+    """Return the path of a pod's port at the API server."""
     scheme = "https:" if target.scheme == "https" else ""
     return f"{pod_path(instance, f'{scheme}{instance.name}:{target.port}')}/proxy{target.path}"
 
 
 def ask(api: Api, path: str, deadline: Deadline, max_bytes: int, posted: bytes = b"", sink: Sink = None) -> HttpAnswer:
-    """One GET of a pod's path, or a POST of these bytes. sink: as of Transport.http_get().
+    """GET a pod's path, or POST these bytes, and return the answer. sink: as of Transport.http_get().
 
-    CaptureError when the pod does not answer, or the API server does not let us ask it.
+    Raise CaptureError if the pod does not answer, or the API server refuses the request.
     """
     headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
     try:
@@ -68,14 +68,14 @@ def ask(api: Api, path: str, deadline: Deadline, max_bytes: int, posted: bytes =
             threading.Event().wait(_BUSY_PAUSE_SECONDS)
             reply = _read(api, path, headers, deadline, max_bytes, posted, sink)
     except ApiProblem as problem:
-        # That is how it hands on an answer that breaks off before it is worth a packet.
+        # The API server passes on an answer that breaks off within its first packet as a broken connection.
         reason = Reason.CONNECTION_BROKEN if problem.broken else problem.reason
         raise CaptureError(reason, "by way of the API server: " + error_text(problem.text)) from problem
-    except DeadlineExceeded as error:
-        raise CaptureError(Reason.NO_ANSWER, "by way of the API server") from error
-    problem_seen = problem_of(reply)
-    if problem_seen is not None:
-        raise problem_seen
+    except DeadlineExceeded as passed:
+        raise CaptureError(Reason.NO_ANSWER, "by way of the API server") from passed
+    error = error_of(reply)
+    if error is not None:
+        raise error
     return reply
 
 
@@ -104,12 +104,12 @@ def _read(
 
 
 def _is_busy(reply: HttpAnswer) -> bool:
-    """Whether the API server has not even looked at the question, for it has too many."""
+    """Return True if the API server rejected the request because it has too many."""
     return reply.status == 429 and reply.body.startswith(_BUSY)
 
 
-def problem_of(reply: HttpAnswer) -> CaptureError | None:
-    """What the API server itself says, or somebody before it; None for an answer of the pod."""
+def error_of(reply: HttpAnswer) -> CaptureError | None:
+    """Return the error that the API server, or a proxy in front of it, reports. None for an answer of the pod."""
     if _is_busy(reply):
         return CaptureError(Reason.UNREACHABLE, "the API server has too many requests")
     if reply.status in _PAGES and reply.body.lstrip()[:1] == b"<":

@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From pods and what makes them, as the API server's JSON has them, to instances and workloads. Pure.
+"""Read instances and workloads from the API server's JSON of pods, Deployments and DaemonSets. Pure.
 
-No document raises anything but BadValue, which says what is wrong with it.
+A malformed document raises BadValue, which names its error, and nothing else.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from .fields import LABEL, KubernetesFields
 
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 Pod = Dict[str, Any]
-# Kind -> resource. The operator makes nothing else out of the components.
+# Kind -> resource. The operator creates no other kinds for the components.
 WORKLOAD_KINDS = {"Deployment": "deployments", "DaemonSet": "daemonsets"}
-# So many pods of a namespace that cannot be read are described; the others are counted.
+# Malformed pods of a namespace that are described; further ones are counted.
 MAX_REFUSED = 10
 MAX_PORT = 65535
 
 
 class PodReader:
-    """The instances of the selection in one namespace, out of any number of lists of its pods."""
+    """Instances of the selection in one namespace, read from any number of lists of its pods."""
 
     def __init__(self, namespace: str, cluster: str, selection: Selection) -> None:
         self._namespace = namespace
         self._cluster = cluster
         self._selection = selection
         self._by_pod: dict[tuple[str, str], list[Instance]] = {}
-        # Text -> None: a set in order. A pod that is in two lists is described once.
+        # Text -> None: an ordered set. A pod that is in two lists is described once.
         self._refused: dict[str, None] = {}
         self._left_out = 0
 
     def take(self, pods: Iterable[Any]) -> None:
-        """Read pods; of one that was read before, the later state counts."""
+        """Read pods. If a pod was read before, its later state counts."""
         left_out = 0
         for pod in pods:
             try:
                 key, instances = self._read(pod)
             except BadValue as error:
                 left_out += not self._refuse(str(error))
-                # The same pods may be in the next list.
+                # The next list may hold the same pods.
                 self._left_out = max(self._left_out, left_out)
                 continue
             self._by_pod.pop(key, None)
@@ -61,19 +61,19 @@ class PodReader:
         return (metadata.text("uid"), metadata.text("name")), found
 
     def _refuse(self, text: str) -> bool:
-        """Remember why a pod cannot be read; whether it is described."""
+        """Note why a pod cannot be read. Return True if it is described, False if it is only counted."""
         if len(self._refused) < MAX_REFUSED:
             self._refused[text] = None
         return text in self._refused
 
     @property
     def instances(self) -> list[Instance]:
-        """What was read, without order."""
+        """Instances that were read, unsorted."""
         return [instance for instances in self._by_pod.values() for instance in instances]
 
     @property
     def problems(self) -> list[tuple[str, Verdict]]:
-        """Why pods could not be read, as of Discovery."""
+        """Reasons why pods could not be read, in the form of Discovery.problems."""
         texts = list(self._refused)
         if self._left_out:
             texts.append(f"{self._left_out} more pods of {self._namespace} that cannot be read")
@@ -81,7 +81,7 @@ class PodReader:
 
 
 def instances_of(pod: Any, cluster: str, selection: Selection) -> list[Instance]:
-    """The instances of the selection that this pod is: none, one, or several (older operators share a pod)."""
+    """Return the instances of the selection in this pod: none, one, or several (older operators share a pod)."""
     fields = KubernetesFields(pod, "a pod")
     label = _component_label(fields.inner("metadata"))
     base = _without_slave(label)
@@ -98,7 +98,7 @@ def instances_of(pod: Any, cluster: str, selection: Selection) -> list[Instance]
 
 
 def workload_of(kind: str, item: Any, cluster: str, selection: Selection) -> Workload | None:
-    """The workload that this Deployment or DaemonSet is; None when its pods are not of the selection."""
+    """Return the workload of a Deployment or DaemonSet, None if its pods are not of the selection."""
     fields = KubernetesFields(item, f"a {kind}")
     spec, status = fields.inner("spec"), fields.inner("status")
     label = _component_label(spec.inner("template").inner("metadata"))
@@ -141,10 +141,10 @@ def _named_container(pod: KubernetesFields, names: tuple[str, ...]) -> str:
 
 
 def _container_name(pod: KubernetesFields, component: Component) -> str:
-    """The component's container, "" when none can be told to be it.
+    """Return the name of the component's container, "" if it is not known.
 
-    By the catalog's names; else what the pod itself declares as default; else the only one there is, but only for
-    a component that the catalog does not know.
+    It is the one with a name of the catalog, else the default that the pod declares. For a component that the catalog
+    does not know, it is the only container of the pod.
     """
     name = _named_container(pod, component.container_names)
     if name:
@@ -161,7 +161,7 @@ def _container_name(pod: KubernetesFields, component: Component) -> str:
 def _instance(pod: KubernetesFields, cluster: str, component: Component, container: str, read_only: bool) -> Instance:
     metadata = pod.inner("metadata")
     name = metadata.name("name")
-    # From here on messages say which pod it is.
+    # From here on messages name the pod.
     pod = pod.called(f"pod {name}")
     spec, status = pod.inner("spec"), pod.inner("status")
     entry = _by_name(status.objects("containerStatuses"), container)
@@ -209,12 +209,12 @@ def _ports(container: KubernetesFields) -> tuple[int, ...]:
 
 
 def _by_name(items: Iterable[KubernetesFields], name: str) -> KubernetesFields:
-    """The object of this name, an empty one where there is none."""
+    """Return the object of this name, or an empty one."""
     return next((item for item in items if item.text("name") == name), KubernetesFields({}, name))
 
 
 def _state(pod: KubernetesFields, container: str, entry: KubernetesFields) -> tuple[State, str]:
-    """The container's state in one word, and what the cluster says about it."""
+    """Return the container's state, and what the cluster reports about it."""
     status = pod.inner("status")
     if not container:
         return State.NO_CONTAINER, f"the pod has: {', '.join(_containers(pod))}"
@@ -233,7 +233,7 @@ def _container_state(status: KubernetesFields, entry: KubernetesFields) -> tuple
     if "running" in current:
         return State.RUNNING, ""
     if "terminated" in current:
-        # Between two crashes the cluster shows the end of the last one for a moment.
+        # Between two crashes the cluster shows the container as terminated for a moment.
         again = entry.count("restartCount") > 0
         return State.CRASH_LOOP if again else State.TERMINATED, _terminated_text(current.inner("terminated"))
     if status.text("phase") in ("Failed", "Succeeded"):

@@ -1,11 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an API server says when it does not do what it was asked, and the reason that follows from it. Pure.
+"""Errors of an API server, and the reasons that follow from them. Pure.
 
 The API server explains itself in a Status object (kubernetes staging/src/k8s.io/apimachinery/pkg/apis/meta/v1).
-Whatever else comes with an error code is of somebody in between: the page of a proxy or load balancer, or the plain
-text of a kubelet. Such a 403 is no missing right, and such a 404 no pod that is gone.
+Any other body of an error comes from elsewhere: a page of a proxy or load balancer, or the plain text of a kubelet.
+Such a 403 is no missing permission, and such a 404 no deleted pod.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Any
 from ...json_values import BadValue, json_object
 from ...reasons import Reason, Verdict, said, verdict
 
-# HTTP status of the API server -> reason. What is not listed is the target not answering.
+# HTTP status of the API server -> reason. For all others the target does not answer.
 REASONS = {401: Reason.FORBIDDEN, 403: Reason.FORBIDDEN, 404: Reason.GONE, 410: Reason.GONE}
-# An API server says this of a 404 by the kubelet, which has no such page: the pod may well be there
+# The API server writes this for a 404 of the kubelet, which has no such page. The pod may exist
 # (NewGenericServerResponse in apimachinery/pkg/api/errors).
 _NO_SUCH_PAGE = "the server could not find the requested resource"
-# Its reason for a 410 over the page of a list that it has forgotten: no pod is gone.
+# Reason of a 410 for a page of a list that expired: no pod is gone.
 _EXPIRED = "Expired"
 
 
 class ApiProblem(Exception):
-    """The API server did not do what it was asked: its HTTP status (0: no answer), reason and text.
+    """Failed request to the API server: its HTTP status (0: no answer), reason and text.
 
-    broken: it had taken the question, and closed the connection over it.
+    broken: the server had received the request and closed the connection.
     """
 
     def __init__(self, code: int, text: str, broken: bool = False) -> None:
@@ -43,7 +43,7 @@ class ApiProblem(Exception):
 
 
 class BadAnswer(ApiProblem):
-    """The API server answered, and the answer cannot be used."""
+    """Answer of the API server that cannot be used."""
 
     def __init__(self, text: str, code: int = 200) -> None:
         super().__init__(code, text)
@@ -51,7 +51,7 @@ class BadAnswer(ApiProblem):
 
 
 def status_object(body: bytes) -> dict[str, Any] | None:
-    """Return the Status object that a body is; None for anything else."""
+    """Return the Status object in a body, None for any other body."""
     try:
         document = json_object(body)
     except BadValue:
@@ -61,7 +61,7 @@ def status_object(body: bytes) -> dict[str, Any] | None:
 
 
 def status_text(body: bytes) -> str:
-    """Return the message of a Status object, or the beginning of whatever came instead."""
+    """Return the message of a Status object, or the beginning of another body."""
     try:
         message = json_object(body).get("message")
     except BadValue:
@@ -70,7 +70,7 @@ def status_text(body: bytes) -> str:
 
 
 def problem_of(code: int, body: bytes) -> ApiProblem:
-    """Return the problem that an answer with this HTTP status is."""
+    """Return the problem of an answer with this HTTP status."""
     status, text = status_object(body), status_text(body) or f"HTTP status {code}"
     if code not in REASONS:
         return ApiProblem(code, text)

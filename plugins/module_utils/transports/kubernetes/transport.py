@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Instances reached through the API server of a Kubernetes cluster.
+"""Transport to instances through the API server of a Kubernetes cluster.
 
-Only API features that Kubernetes has had since 1.15 are used: core/v1 pods, pods/log, pods/proxy, and pods/exec over
+It uses only API features that Kubernetes has had since 1.15: core/v1 pods, pods/log, pods/proxy, and pods/exec over
 WebSocket (v4.channel.k8s.io); apps/v1 Deployments and DaemonSets. The configured client comes from kubernetes.core
 (its options, its K8S_AUTH_* variables).
 """
@@ -29,29 +29,29 @@ from ..follow import InstanceLookup, LogFollower
 from . import probe
 from .api import Api, Stream
 from .continuity_steps import NORMAL_LIMITS, FollowLimits
-from .exec import ExecSession
+from .exec_session import ExecSession
 from .fields import pod_path
 from .follow import PodLogFollower
 from .http_proxy import ask, proxy_path
-from .log_stream import PodLogRequests
+from .log_requests import PodLogRequests
 from .pods import WORKLOAD_KINDS, PodReader, workload_of
 from .problem import ApiProblem
 
-# How long a log stream may take to show its first old line before the log is taken to be empty. The API server
-# answers a followed log only with its first byte, so an empty log cannot be told from a slow one.
+# Longest wait for the first line of a log stream; then the log counts as empty. The API server answers a followed log
+# only with its first byte, so an empty log looks like a slow one.
 FIRST_LINE_SECONDS = 3.0
-# A shell that waits in a container goes by itself when nothing is asked of it for so long.
-SHELL_PATIENCE_SECONDS = 120
-# A pod's own address is often not reachable from where this runs; then its certificate stays unseen.
+# A shell that waits in a container exits by itself after this long without a command.
+SHELL_TIMEOUT_SECONDS = 120
+# A pod's own address is often not reachable from here. Then its certificate is not read.
 HANDSHAKE_SECONDS = 2.0
-# To get the newest bytes of a log, so many lines are asked for that there are probably enough: a line of a service has
-# a head of some 80 bytes. Where lines are so long that they exceed several times what is wanted, fewer are asked for.
+# The API limits the newest part of a log by lines only. A line of a service has a head of some 80 bytes, so a request
+# for bytes / LINE_BYTES lines returns enough. If it returns LOG_EXCESS times the bytes, fewer lines are requested.
 LINE_BYTES = 80
 LOG_EXCESS = 4
 
 
 class KubernetesTransport(Transport):
-    """One cluster. namespaces are looked at one after the other; a forbidden one is a problem, not the end."""
+    """Transport of one cluster. A namespace that cannot be listed is reported as a problem; the others are used."""
 
     name = "kubernetes"
     lists_workloads = True
@@ -82,7 +82,7 @@ class KubernetesTransport(Transport):
                 present = {instance.component for instance in pods.instances}
                 missing = [name for name in selection.names if name not in present]
                 if selection.named and missing:
-                    # Not every pod of other origin carries the short label.
+                    # Pods that the operator did not create may lack the short label.
                     pods.take(self._pods(namespace, "app.kubernetes.io/component", missing, deadline))
             except ApiProblem as problem:
                 found.problems.append((namespace, problem.verdict))
@@ -101,7 +101,7 @@ class KubernetesTransport(Transport):
         for namespace in self._namespaces:
             for kind, resource in WORKLOAD_KINDS.items():
                 try:
-                    # Their own labels are not the pods', so what they are is told by their pods' template.
+                    # A workload's own labels differ from its pods', so its pod template tells the component.
                     path = _workload_path(namespace, resource)
                     items = self._api.items(path, {}, deadline)
                     made = (workload_of(kind, item, self.cluster, selection) for item in items)
@@ -140,19 +140,19 @@ class KubernetesTransport(Transport):
     def _prove_log(self, instance: Instance, deadline: Deadline) -> None:
         """Raise CaptureError unless the log can be read, or is empty.
 
-        A kubelet that cannot open it answers 200 and its error text. That can be told from the log by its stamps only.
-        The dump is read without stamps, so another small question is asked.
+        A kubelet that cannot open the log answers 200 and its error text. Only the missing timestamp tells it from the
+        log. The dump is read without timestamps, so one more small request is needed.
         """
         try:
             PodLogRequests(self._api, deadline).prove(instance)
         except ApiProblem as problem:
             raise CaptureError(_log_reason(problem), problem.text) from problem
 
-    def _log(self, instance: Instance, window: dict[str, str], deadline: Deadline, patience: float) -> LogStream | None:
+    def _log(self, instance: Instance, window: dict[str, str], deadline: Deadline, timeout: float) -> LogStream | None:
         path = f"{pod_path(instance)}/log"
         query = dict(window, container=instance.container, follow="true")
         try:
-            response = self._api.open_stream(path, query, deadline, patience)
+            response = self._api.open_stream(path, query, deadline, timeout)
         except ApiProblem as problem:
             raise CaptureError(_log_reason(problem), problem.text) from problem
         if response is None:
@@ -160,18 +160,18 @@ class KubernetesTransport(Transport):
         return PodLogStream(response, deadline, old_first_line="tailLines" in window)
 
     def open_process(self, instance: Instance, deadline: Deadline) -> ProcessSession:
-        word = secrets.token_hex(8)
+        nonce = secrets.token_hex(8)
         component = component_of(instance.component)
         arguments = probe.command(
-            word,
-            SHELL_PATIENCE_SECONDS,
+            nonce,
+            SHELL_TIMEOUT_SECONDS,
             [component.config] if component.config else [],
             binary_paths(component, self._binary_dirs),
         )
         path = f"{pod_path(instance)}/exec"
         query = [("container", instance.container), ("stdin", "true"), ("stdout", "true"), ("stderr", "true")]
         query += [("command", argument) for argument in arguments]
-        return ExecSession(self._api.websocket_options(path, query), word, deadline)
+        return ExecSession(self._api.websocket_options(path, query), nonce, deadline)
 
     def _exchange(
         self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int, sink: Sink
@@ -233,14 +233,14 @@ def _workload_paths(namespace: str) -> list[str]:
 
 
 def _log_reason(problem: ApiProblem) -> Reason:
-    # 400: there is no container whose log that would be. An unreachable page of the kubelet is no dead node.
+    # 400: the container has no log. 404 of a kubelet page: the node is alive.
     if problem.code in (400, 404) and problem.reason is not Reason.GONE:
         return Reason.LOG_UNAVAILABLE
     return problem.reason
 
 
 class PodLogStream(LogStream):
-    """A followed log as the API server streams it."""
+    """Log as the API server streams it."""
 
     def __init__(self, response: Stream, deadline: Deadline, old_first_line: bool) -> None:
         self.old_first_line = old_first_line

@@ -37,7 +37,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.k
     StreamEnd,
     Wait,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.log_stream import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.log_requests import (
     PodLogRequests,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.problem import (

@@ -14,7 +14,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget, as_details
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.exec import MAX_SESSION
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.exec_session import (
+    MAX_SESSION,
+)
 from hostile import (
     CONTINUED,
     DEEP,

@@ -16,10 +16,12 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.k
     config as kubernetes_config,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.cause import server_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.config import (
     configure,
     find_kubeconfig,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.connection_errors import (
+    server_of,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.problem import ApiProblem
 from peers import OK, peer, server_tls
@@ -109,7 +111,7 @@ def test_kubeconfig_of_a_control_node_makes_the_configuration(node):
 def test_credentials_of_an_administrator_go_to_no_other_server(node):
     node(admin=kubeconfig(), k3s=kubeconfig())
     text = refused({"host": "https://other.example:6443"})
-    assert "cloudpods_host alone does not say who asks. Next: give cloudpods_api_key" in text
+    assert "cloudpods_host alone gives no credentials. Next: give cloudpods_api_key" in text
     assert (
         configure({"host": "https://other.example", "api_key": "k"}, {}).configuration.host == "https://other.example"
     )

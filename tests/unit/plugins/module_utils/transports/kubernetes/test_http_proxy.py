@@ -13,7 +13,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer, HttpTarget
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.http_proxy import (
-    problem_of,
+    error_of,
     proxy_path,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.pods import workload_of
@@ -93,7 +93,7 @@ def test_the_path_of_a_pods_port(scheme, path):
     ],
 )
 def test_what_the_api_server_says_itself(answer, reason, words):
-    problem = problem_of(answer)
+    problem = error_of(answer)
     assert problem.verdict.reason is reason
     assert words in problem.verdict.message
     assert problem.verdict.message.isprintable()
@@ -118,7 +118,7 @@ def test_what_the_api_server_says_itself(answer, reason, words):
     ],
 )
 def test_what_a_service_says(answer):
-    assert problem_of(answer) is None
+    assert error_of(answer) is None
 
 
 # Workloads

@@ -34,19 +34,19 @@ class PodLogRequests:
         self._is_cut = False
 
     def oldest(self, instance: Instance) -> Timestamp | None:
-        """The stamp of the first line of the newest file; None where there is none.
+        """Return the timestamp of the first line of the newest file, None if it is empty.
 
-        ApiProblem (NotALog where something else came), DeadlineExceeded.
+        Raise ApiProblem (NotALog for text in place of the log) or DeadlineExceeded.
         """
         return timestamp_of(self._short(instance, {"limitBytes": str(FIRST_BYTES)}))
 
     def newest(self, instance: Instance) -> bytes:
-        """The newest line, with its end; nothing where there is none. ApiProblem as oldest(), DeadlineExceeded."""
+        """Return the newest line with its newline, b"" for an empty log. Raise as oldest() does."""
         last = self._short(instance, {"tailLines": "1", "limitBytes": str(LAST_BYTES)})
         return last.rstrip(b"\n") + b"\n" if last else b""
 
     def prove(self, instance: Instance) -> None:
-        """Return if the log can be read, or is empty. ApiProblem as oldest(), DeadlineExceeded."""
+        """Return if the log can be read, or is empty. Raise as oldest() does."""
         self._short(instance, {"tailLines": "1", "limitBytes": str(FOREIGN_BYTES)})
 
     def _short(self, instance: Instance, query: dict[str, str]) -> bytes:
@@ -55,7 +55,7 @@ class PodLogRequests:
             for piece in stream.chunks(silence=self._timeout):
                 data += piece
                 if len(data) > LAST_BYTES:
-                    # More than was asked for.
+                    # More than requested.
                     break
             self._deadline.check()
             if stream.broken:
@@ -65,13 +65,13 @@ class PodLogRequests:
             return bytes(data[:LAST_BYTES])
 
     @contextlib.contextmanager
-    def opening(self, instance: Instance, query: dict[str, str], patience: float) -> Iterator[Stream]:
-        """A stream of the log. ApiProblem (NoBytes where nothing came in time), DeadlineExceeded."""
+    def opening(self, instance: Instance, query: dict[str, str], timeout: float) -> Iterator[Stream]:
+        """Open a stream of the log for a while. Raise ApiProblem (NoBytes if none came in time) or DeadlineExceeded."""
         path = f"{pod_path(instance)}/log"
         query = dict(query, container=instance.container, timestamps="true")
-        stream = self._api.open_stream(path, query, self._deadline, patience)
+        stream = self._api.open_stream(path, query, self._deadline, timeout)
         if stream is None:
-            raise NoBytes(0, f"no answer within {patience:.0f} s")
+            raise NoBytes(0, f"no answer within {timeout:.0f} s")
         outer, self._stream = self._stream, stream
         try:
             with self._deadline.guard(stream.cut_off):
@@ -83,7 +83,7 @@ class PodLogRequests:
             stream.close()
 
     def cut_off(self) -> None:
-        """End what is read, and all that is opened from now on. From any thread."""
+        """End the current read and all streams opened later. Any thread may call it."""
         self._is_cut = True
         stream = self._stream
         if stream is not None:

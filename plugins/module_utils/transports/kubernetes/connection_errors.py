@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why an API server was not reached, in words for people instead of those of the HTTP library."""
+"""Text for users about a failed connection to an API server, made from the HTTP library's exception."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 
 def server_of(url: str) -> str:
-    """The URL of an API server without a user's name and password, and without a path."""
+    """Return the URL of an API server without user name, password and path."""
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname or ""
     try:
@@ -22,8 +22,8 @@ def server_of(url: str) -> str:
     return f"{parts.scheme}://{host}{port}"
 
 
-def cause(error: BaseException) -> str:
-    """Return why a request failed: the cause that says most, without the addresses of objects."""
+def connection_error(error: BaseException) -> str:
+    """Return why a request failed: the most specific cause, without addresses of objects."""
     chain = list(_chain(error))
     for found in chain:
         if isinstance(found, ssl.SSLCertVerificationError):
@@ -33,13 +33,13 @@ def cause(error: BaseException) -> str:
             )
     for found in chain:
         if isinstance(found, ssl.SSLError):
-            return f"no TLS connection came about ({found.reason or found.strerror or found})"
+            return f"the TLS handshake failed ({found.reason or found.strerror or found})"
         if isinstance(found, socket.gaierror):
             return f"its name cannot be resolved ({found.strerror})"
         if isinstance(found, ConnectionRefusedError):
             return "the connection was refused"
         if isinstance(found, socket.timeout):
-            return "no connection came about in time"
+            return "connecting timed out"
         if isinstance(found, OSError) and found.strerror and type(found).__module__ == "builtins":
             return f"{found.strerror}"
     text = str(chain[-1])
@@ -47,7 +47,7 @@ def cause(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was made of, from the outside to the inside."""
+    """Yield an error and its causes, the outermost first."""
     seen: set[int] = set()
     while id(error) not in seen:
         seen.add(id(error))

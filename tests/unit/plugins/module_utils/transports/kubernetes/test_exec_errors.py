@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.exec_texts import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.exec_errors import (
     reason_of,
     refused,
 )

@@ -1,11 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What API servers, kubelets and container runtimes say when a command cannot be run, as data. Pure.
+"""Error texts of API servers, kubelets and container runtimes for commands that cannot be run, as data. Pure.
 
-The same words stand for different things: "no such file or directory" is said of a missing shell, of the socket of a
-runtime that is down, and of a cgroup. So each entry names the thing that is missing, and a text that no entry matches
-says nothing but that the command was not run.
+One text has several meanings: "no such file or directory" may be about a missing shell, the socket of a runtime that is
+down, or a cgroup. So each entry names the missing thing. A text without a matching entry only means that the command
+was not run.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import re
 from ...reasons import Reason
 from .problem import status_object, status_text
 
-# The shell as the runtimes write it: alone, or within quotes of some kind, which may be escaped themselves.
+# The shell as runtimes write it: plain, or in quotes of some kind, which may be escaped.
 _SHELL = r"[\\\"'`]*/bin/sh[\\\"'`]*"
 
-# Reason -> what is said in that case (regular expressions, matched without regard to case). The first reason that has
-# a match counts: of two that match, the one is the cause of the other.
-EXEC_TEXTS: dict[Reason, tuple[str, ...]] = {
+# Reason -> regular expressions of its texts, matched case-insensitively. The first reason that matches counts: if two
+# match, the first is the cause of the second.
+EXEC_ERRORS: dict[Reason, tuple[str, ...]] = {
     # containerd and runc: has stopped, in a stopped container, in a stopped state. docker: has run and stopped, is not
     # running, no such container. CRI-O: not created or running, could not find container. The kubelet: container not
     # found ("name"), pod does not exist. The API server: in a completed pod, pods "name" not found.
@@ -38,8 +38,8 @@ EXEC_TEXTS: dict[Reason, tuple[str, ...]] = {
         r"pods? [\\\"']*[a-z0-9][-a-z0-9._/]*[\\\"']* not found",
         r"container [\\\"']*[a-z0-9][-a-z0-9]*[\\\"']* not found in pod",
     ),
-    # The node or its runtime does not answer. The API server says "error dialing backend" of all its ways to a kubelet:
-    # directly, by konnectivity, and by the tunnel of k3s and RKE2 ("proxy error from").
+    # The node or its runtime does not answer. The API server writes "error dialing backend" for all connections to a
+    # kubelet: direct, by konnectivity, and by the tunnel of k3s and RKE2 ("proxy error from").
     Reason.UNREACHABLE: (
         r"error dialing backend",
         r"proxy error from .* while dialing",
@@ -56,7 +56,7 @@ EXEC_TEXTS: dict[Reason, tuple[str, ...]] = {
     ),
     # runc: exec: "/bin/sh": stat /bin/sh: no such file or directory; executable file not found in $PATH. crun:
     # executable file `/bin/sh` not found in $PATH. kata: the file /bin/sh was not found. gVisor: error finding
-    # executable "/bin/sh". docker writes such a text to the output, and ends with 126 or 127.
+    # executable "/bin/sh". docker writes such a text to the output and exits with 126 or 127.
     Reason.NO_SHELL: (
         rf"{_SHELL}:? (was )?not found",
         rf"{_SHELL}: (no such file or directory|permission denied|is a directory|not a directory|exec format error)",
@@ -66,21 +66,21 @@ EXEC_TEXTS: dict[Reason, tuple[str, ...]] = {
     ),
     Reason.FORBIDDEN: (r"admission webhook .* denied the request",),
 }
-_COMPILED = [(reason, re.compile("|".join(parts), re.IGNORECASE)) for reason, parts in EXEC_TEXTS.items()]
-# So much of a text is looked through.
-MOST = 4000
+_COMPILED = [(reason, re.compile("|".join(parts), re.IGNORECASE)) for reason, parts in EXEC_ERRORS.items()]
+# Characters of a text that are searched.
+SEARCHED = 4000
 
 
 def reason_of(text: str) -> Reason:
-    """Return the reason behind a failed exec, from what the cluster says about it."""
-    return next((reason for reason, pattern in _COMPILED if pattern.search(text[:MOST])), Reason.EXEC_FAILED)
+    """Return the reason of a failed exec from the text of the error."""
+    return next((reason for reason, pattern in _COMPILED if pattern.search(text[:SEARCHED])), Reason.EXEC_FAILED)
 
 
 def refused(code: int, body: bytes) -> tuple[Reason, str]:
-    """Return the reason and the text of an exec that was answered with this HTTP status instead of a connection.
+    """Return the reason and the text of an exec that was refused with this HTTP status.
 
-    Only a Status object is the API server's own word. A kubelet answers in plain text, which the API server hands on as
-    it is, and so may any proxy: their codes say nothing of the pod.
+    Only a Status object comes from the API server itself. It passes on the plain text of a kubelet, and a proxy may
+    answer as well: their status codes do not describe the pod.
     """
     status, text = status_object(body), status_text(body) or f"HTTP status {code}"
     if status is not None and code in (401, 403):

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The probe script at work in a container, over one WebSocket to pods/exec.
+"""Session with the probe script in a container, over one WebSocket to pods/exec.
 
 The protocol v4.channel.k8s.io puts a channel number before each message: 0 stdin, 1 stdout, 2 stderr, and 3 for the
 Status object at the end.
@@ -21,29 +21,29 @@ from ...json_values import BadValue, json_object
 from ...model import BLOCKED, Process, state_words, utc_now
 from ...reasons import CaptureError, Reason, said
 from ..base import ProcessSession
-from .exec_texts import reason_of, refused
+from .exec_errors import reason_of, refused
 from .probe import ProbeReader
 from .problem import status_text
 
 STDIN, STDOUT, STDERR, STATUS = b"\x00", 1, 2, 3
 STDERR_KEPT = 500
-# The API server's head and, where it refuses, its Status object; one message, which the kubelet makes of 32 KiB; and
-# all messages of a session, whose script says some KiB and a version.
+# Most bytes of: the API server's response head with a Status object, if it refuses; one message, of which the kubelet
+# sends 32 KiB; all messages of a session, in which the script sends some KiB and a version.
 MAX_HEAD, MAX_MESSAGE, MAX_SESSION = 256 << 10, 1 << 20, 16 << 20
 
-# The script's answer when it sent no signal -> reason.
+# Answer of the script that sent no signal -> reason.
 _NOT_SENT = {
     "changed": Reason.PROCESS_CHANGED,
     "ignores": Reason.USR1_IGNORED,
     "uncaught": Reason.USR1_NOT_CAUGHT,
     "unsent": Reason.SIGNAL_FAILED,
 }
-# The API server repeats the whole command, which is no use to anybody.
+# The API server repeats the whole command, which is left out of messages.
 _COMMAND = "error executing command"
 
 
 def _buffered(connection: Any) -> int:
-    """Bytes that TLS has read and nobody has asked for: select() does not see them."""
+    """Return the number of bytes that TLS has read and holds back. select() does not see them."""
     return int(connection.pending()) if hasattr(connection, "pending") else 0
 
 
@@ -52,14 +52,14 @@ def _without_command(text: str) -> str:
     return begin + _COMMAND + rest.rpartition("]")[2] if found else text
 
 
-class TooMuch(OSError):
-    """The peer says more than anybody needs."""
+class SessionTooLarge(OSError):
+    """The peer sent more than the limit."""
 
 
 class MeteredSocket:
-    """A connected socket that takes no more than so many bytes, until it may take as many again.
+    """Connected socket with a limit on the bytes that are received; allow() sets the limit anew.
 
-    websocket-client takes heads, messages and bodies of any size.
+    websocket-client accepts heads, messages and bodies of any size.
     """
 
     def __init__(self, sock: Any, most: int) -> None:
@@ -73,7 +73,7 @@ class MeteredSocket:
         data: bytes = self._sock.recv(size)
         self._left -= len(data)
         if self._left < 0:
-            raise TooMuch("it says more than is read of it")
+            raise SessionTooLarge("the peer sent more than the limit")
         return data
 
     def __getattr__(self, name: str) -> Any:
@@ -81,14 +81,14 @@ class MeteredSocket:
 
 
 class ExecSession(ProcessSession):
-    """Opened when the script has said all it sees and waits for a command."""
+    """Session whose script has reported what it sees and waits for a command."""
 
-    def __init__(self, options: dict[str, Any], word: str, deadline: Deadline) -> None:
+    def __init__(self, options: dict[str, Any], nonce: str, deadline: Deadline) -> None:
         import websocket
 
         self._websocket = websocket
         self._deadline = deadline
-        self._reader = ProbeReader(word)
+        self._reader = ProbeReader(nonce)
         self._events: list[list[str]] = []
         self._stderr = b""
         self._size = 0
@@ -103,7 +103,7 @@ class ExecSession(ProcessSession):
             self.close()
             blocked = [state_words(one) for one in self._reader.facts.candidates if one.state == BLOCKED]
             if isinstance(error, DeadlineExceeded) and blocked:
-                # Reading its command line may hang for as long as it does.
+                # Reading the command line of a blocked process may hang as well.
                 words = f"the deadline of the {error.scope}; the process is {blocked[0]}, and looking at it did not end"
                 raise CaptureError(Reason.TIMEOUT, words) from error
             raise
@@ -115,7 +115,7 @@ class ExecSession(ProcessSession):
         connection = self._websocket.WebSocket(sslopt=options.pop("sslopt", None), skip_utf8_validation=True)
         connection.settimeout(self._deadline.remaining())
         try:
-            # The timeout is that of each read, and a head may come a byte at a time.
+            # The timeout applies to each read, and a head may come a byte at a time.
             in_time(self._deadline, lambda: self._shake_hands(connection, url, options), "exec")
         except self._websocket.WebSocketBadStatusException as error:
             raise CaptureError(*refused(error.status_code, error.resp_body or b"")) from error
@@ -127,7 +127,7 @@ class ExecSession(ProcessSession):
         return connection
 
     def _shake_hands(self, connection: Any, url: str, options: dict[str, Any]) -> None:
-        """Connect, and ask for the upgrade. A redirect would take our credentials elsewhere, so none is followed."""
+        """Connect and request the upgrade. Follow no redirect: it would send the credentials to another host."""
         from websocket import _http
 
         sock, _address = _http.connect(url, connection.sock_opt, _http.proxy_info(**options), None)
@@ -145,17 +145,17 @@ class ExecSession(ProcessSession):
             transport.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        # Closing without a word ends the script's standard input, and so the script.
+        # Closing the connection ends the script's standard input, and so the script.
         self._cleanup.close()
 
     def signal(self, process: Process) -> datetime.datetime:
-        self._take_what_came()
+        self._drain()
         self._say(f"signal {process.pid} {process.start_time}")
         sent_at = utc_now()
         try:
             event = self._wait_for("sent", *_NOT_SENT)
         except CaptureError:
-            # A service that dies of the signal takes the container and its last word along.
+            # If the signal ends the service, its container ends, too, before the script can answer.
             self.confirmed = False
             return sent_at
         if event in _NOT_SENT:
@@ -167,8 +167,8 @@ class ExecSession(ProcessSession):
         self._wait_for("version_ends")
         return self._reader.version
 
-    def _take_what_came(self) -> None:
-        """Whoever has ended already is not given an order. CaptureError says how it ended."""
+    def _drain(self) -> None:
+        """Receive what has arrived. Raise CaptureError if the session has ended."""
         connection = self._connection.sock
         while connection is not None and (_buffered(connection) or select.select([connection], [], [], 0)[0]):
             self._receive()
@@ -182,7 +182,7 @@ class ExecSession(ProcessSession):
             raise CaptureError(Reason.EXEC_FAILED, f"the connection broke: {error}") from error
 
     def _wait_for(self, *wanted: str) -> str:
-        """Read on until the script says one of the wanted words."""
+        """Read until the script reports one of the wanted events, and return its name."""
         while True:
             while self._events:
                 event = self._events.pop(0)
@@ -194,7 +194,7 @@ class ExecSession(ProcessSession):
         try:
             opcode, data = self._connection.recv_data(control_frame=True)
         except (self._websocket.WebSocketException, OSError, AttributeError) as error:
-            # websocket-client trips over the socket that the cut-off took away (AttributeError).
+            # After a cut-off websocket-client has no socket (AttributeError).
             self._deadline.check()
             raise CaptureError(Reason.EXEC_FAILED, f"the connection broke: {error}") from error
         if opcode == self._websocket.ABNF.OPCODE_CLOSE:
@@ -208,10 +208,10 @@ class ExecSession(ProcessSession):
             self._take(data[0], data[1:])
 
     def _take(self, channel: int, payload: bytes) -> None:
-        """One message."""
+        """Process one message of a channel."""
         self._size += len(payload)
         if self._size > MAX_SESSION:
-            raise CaptureError(Reason.EXEC_FAILED, f"the container said more than {MAX_SESSION} bytes")
+            raise CaptureError(Reason.EXEC_FAILED, f"the container sent more than {MAX_SESSION} bytes")
         if channel == STDOUT:
             self._reader.feed(payload)
             self._began = self._began or self._reader.began
@@ -222,7 +222,7 @@ class ExecSession(ProcessSession):
             raise self._failure(payload)
 
     def _failure(self, status: bytes) -> CaptureError:
-        """The script has ended although it was still needed."""
+        """Return the error of a script that ended while it was still needed. status: the Status object, or b""."""
         text = said(_without_command(status_text(status))) if status else "the connection closed"
         try:
             succeeded = json_object(status).get("status") == "Success"
@@ -230,12 +230,12 @@ class ExecSession(ProcessSession):
             succeeded = False
         if succeeded:
             text = "the shell in the container ended early"
-        reason, complaint = reason_of(text), self._stderr.decode("utf-8", "replace").strip()
+        reason, stderr = reason_of(text), self._stderr.decode("utf-8", "replace").strip()
         if self._began:
             reason = Reason.EXEC_FAILED if reason is Reason.NO_SHELL else reason
-        elif reason is Reason.EXEC_FAILED and reason_of(complaint) is Reason.NO_SHELL:
-            # CRI-O hands on in this way what its runtime says.
+        elif reason is Reason.EXEC_FAILED and reason_of(stderr) is Reason.NO_SHELL:
+            # CRI-O passes on its runtime's message in this way.
             reason = Reason.NO_SHELL
-        if complaint:
-            text += f" ({complaint})"
+        if stderr:
+            text += f" ({stderr})"
         return CaptureError(reason, text)
