@@ -125,11 +125,11 @@ def _repacked_files(path: str) -> Iterator[tuple[str, IO[bytes]]]:
     """Yield (name, stream) of every file of parts that were repacked in another format, or together in one archive."""
     seen = set()
     for found in open_inputs([path]):
-        if found.problem or found.place in seen:
+        if found.problem or found.inner_path in seen:
             raise ValueError(f"{found.name}: {found.problem or 'it is there twice'}")
-        seen.add(found.place)
+        seen.add(found.inner_path)
         content = found.open()
-        top, _slash, rest = found.place.rpartition(INSIDE)[2].partition("/")
+        top, _slash, rest = found.inner_path.rpartition(INSIDE)[2].partition("/")
         yield rest or top, cast("IO[bytes]", content)
         if content.damage:
             raise ValueError(f"{found.name}: {content.problem}")

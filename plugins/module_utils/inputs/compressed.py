@@ -127,8 +127,8 @@ def _salvaged(decoder: Decoder, data: bytes, size: int) -> bytes:
     """Return at most `size` bytes of the content before the damage."""
     made = b""
     with contextlib.suppress(*_ERRORS):
-        for place in range(len(data)):
-            made += decoder.decompress(data[place : place + 1], size)
+        for offset in range(len(data)):
+            made += decoder.decompress(data[offset : offset + 1], size)
             if len(made) >= size:
                 break
     return made[:size]

@@ -66,13 +66,13 @@ class Content:
 class Input(NamedTuple):
     """One content that was found. Open it once, before the next one is requested.
 
-    name: its path; in an archive ARCHIVE!PATH. place: its path within what the user named, "" for that itself.
+    name: its path; in an archive ARCHIVE!PATH. inner_path: its path within what the user named, "" for that itself.
     is_named: the user named it, and it is no folder or archive; or it is one with a problem.
     problem: the reason why it cannot be opened, or "". compressions: its own compressions, the outermost first.
     """
 
     name: str
-    place: str
+    inner_path: str
     is_named: bool
     problem: str = ""
     compressions: tuple[str, ...] = ()
@@ -162,7 +162,7 @@ class _Node:
     """One layer on the way to content."""
 
     name: str
-    place: str
+    inner_path: str
     stream: Lookahead
     budget: Budget
     is_named: bool
@@ -170,7 +170,7 @@ class _Node:
     compressions: tuple[str, ...] = ()
 
     def failed(self, problem: str) -> Input:
-        return Input(self.name, self.place, True, problem)
+        return Input(self.name, self.inner_path, True, problem)
 
 
 class _Search:
@@ -195,20 +195,20 @@ class _Search:
         if not paths and not unreadable:
             yield Input(folder, "", True, NOTHING_IN_FOLDER)
 
-    def file(self, path: str, place: str, is_named: bool) -> Iterator[Input]:
+    def file(self, path: str, inner_path: str, is_named: bool) -> Iterator[Input]:
         """Yield the content of the file.
 
-        place: within the folder that the user named.
+        inner_path: within the folder that the user named.
         """
         try:
             file = open_regular(path)
         except (OSError, ValueError) as error:  # ValueError: a path with a null byte
             why = error.strerror if isinstance(error, OSError) else error
-            yield Input(path, place, True, f"cannot be read: {why}")
+            yield Input(path, inner_path, True, f"cannot be read: {why}")
             return
         with file:
             budget = _budget_of(file, self._limits)
-            yield from self._open(_Node(path, place, FileStream(file), budget, is_named))
+            yield from self._open(_Node(path, inner_path, FileStream(file), budget, is_named))
 
     def _open(self, node: _Node) -> Iterator[Input]:
         head = node.stream.peek(HEAD)
@@ -228,7 +228,7 @@ class _Search:
     def _content(node: _Node, head: bytes) -> Input:
         encoding = encoding_of(head)
         stream: Readable = Lookahead(Utf8(node.stream, encoding)) if encoding else node.stream
-        return Input(node.name, node.place, node.is_named, "", node.compressions, stream)
+        return Input(node.name, node.inner_path, node.is_named, "", node.compressions, stream)
 
     def _compressed(self, node: _Node, form: Form) -> Iterator[Input]:
         try:
@@ -249,7 +249,7 @@ class _Search:
                 is_empty = False
                 inner = _Node(
                     f"{node.name}{INSIDE}{path}",
-                    f"{node.place}{INSIDE}{path}" if node.place else path,
+                    f"{node.inner_path}{INSIDE}{path}" if node.inner_path else path,
                     Lookahead(member.stream),
                     node.budget,
                     False,

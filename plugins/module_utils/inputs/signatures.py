@@ -46,33 +46,33 @@ _LEAST_FIELDS = 3
 
 def is_profile(head: bytes) -> bool:
     """Return whether content begins like a profile of pprof: its first fields have valid types."""
-    place = fields = 0
-    while place < len(head) and fields < 16:
-        tag = head[place]
+    offset = fields = 0
+    while offset < len(head) and fields < 16:
+        tag = head[offset]
         if tag & 7 not in _PROFILE_FIELDS.get(tag >> 3, ()) or tag & 0x80:
             return False
-        size, place = _varint(head, place + 1)
-        if place < 0:
+        size, offset = _varint(head, offset + 1)
+        if offset < 0:
             break
         if tag & 7 == 2:
             # The message of a sample type begins with a number.
-            if tag >> 3 == 1 and size and head[place : place + 1] not in (b"", b"\x08", b"\x10"):
+            if tag >> 3 == 1 and size and head[offset : offset + 1] not in (b"", b"\x08", b"\x10"):
                 return False
-            place += size
+            offset += size
         fields += 1
     return fields >= _LEAST_FIELDS
 
 
-def _varint(head: bytes, place: int) -> tuple[int, int]:
+def _varint(head: bytes, offset: int) -> tuple[int, int]:
     """Return a number and its end; -1 if it does not end."""
     value = 0
     for shift in range(0, 70, 7):
-        if place >= len(head):
+        if offset >= len(head):
             break
-        value |= (head[place] & 0x7F) << shift
-        place += 1
-        if not head[place - 1] & 0x80:
-            return value, place
+        value |= (head[offset] & 0x7F) << shift
+        offset += 1
+        if not head[offset - 1] & 0x80:
+            return value, offset
     return 0, -1
 
 

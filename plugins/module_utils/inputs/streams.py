@@ -161,9 +161,9 @@ class FileStream(Lookahead):
         if self._kept or self._damage:
             return super().peek(size)
         try:
-            place = self._file.tell()
+            offset = self._file.tell()
             head = self._file.read(size)
-            self._file.seek(place)
+            self._file.seek(offset)
         except OSError as error:
             self._damage = _unreadable(error)
             return b""

@@ -132,14 +132,14 @@ def _header(stream: Lookahead, size: int, budget: Budget) -> bytes:
 
 def _records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     r"""Yield the records `LENGTH KEY=VALUE\n` of a pax header, up to the first malformed one."""
-    place = 0
-    while place < len(data):
-        length, blank, _rest = data[place : place + 20].partition(b" ")
-        if not blank or not length.isdigit() or not len(length) + 2 < int(length) <= len(data) - place:
+    offset = 0
+    while offset < len(data):
+        length, blank, _rest = data[offset : offset + 20].partition(b" ")
+        if not blank or not length.isdigit() or not len(length) + 2 < int(length) <= len(data) - offset:
             return
-        key, _sign, value = data[place + len(length) + 1 : place + int(length) - 1].partition(b"=")
+        key, _sign, value = data[offset + len(length) + 1 : offset + int(length) - 1].partition(b"=")
         yield key, value
-        place += int(length)
+        offset += int(length)
 
 
 def _skip_map(stream: Lookahead, block: bytes) -> None:

@@ -189,11 +189,11 @@ class _StoredContent(Readable):
         if head.startswith(_DESCRIPTOR):
             # Count each signature within the content: each costs time.
             self._budget.member()
-        place = head.find(_DESCRIPTOR, 1)
-        if place < 0:
+        offset = head.find(_DESCRIPTOR, 1)
+        if offset < 0:
             # A descriptor may begin in the last bytes.
-            place = max(1, len(head) - len(_DESCRIPTOR) + 1)
-        part = self._stream.read(min(place, size))
+            offset = max(1, len(head) - len(_DESCRIPTOR) + 1)
+        part = self._stream.read(min(offset, size))
         self._checksum = zlib.crc32(part, self._checksum)
         self._size += len(part)
         return part
@@ -230,11 +230,11 @@ def _text(name: bytes, flags: int, budget: Budget) -> str:
 
 
 def _extras(data: bytes) -> Iterator[tuple[int, bytes]]:
-    place = 0
-    while place + 4 <= len(data):
-        number, size = struct.unpack_from("<2H", data, place)
-        yield number, data[place + 4 : place + 4 + size]
-        place += 4 + size
+    offset = 0
+    while offset + 4 <= len(data):
+        number, size = struct.unpack_from("<2H", data, offset)
+        yield number, data[offset + 4 : offset + 4 + size]
+        offset += 4 + size
 
 
 def _read_descriptor(stream: Lookahead, size: int = -1) -> tuple[int, int]:

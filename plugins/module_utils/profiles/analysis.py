@@ -134,12 +134,12 @@ class _PathAnalysis:
         request = self.request
         readings: dict[str, ProfileReading] = {}
         for found in profiles_in(folder, request.patterns, request.max_bytes, shown):
-            if request.in_place and INSIDE in found.place:
+            if request.in_place and INSIDE in found.inner_path:
                 self.results.failed(found.name, "it is in an archive: set an output folder for its reports")
                 continue
             reading = self.one(found, output)
             if reading:
-                readings[found.place] = reading
+                readings[found.inner_path] = reading
         if shown:
             start = path_text(folder) + "/"
             for entry in self.results.profiles:
@@ -177,8 +177,8 @@ class _PathAnalysis:
         if not self.is_readable(found):
             return None
         row = found.row
-        title = f"{row.component} {row.instance} {stem(os.path.basename(row.path))}" if row else found.place
-        reading = self.read(found, title, found.within)
+        title = f"{row.component} {row.instance} {stem(os.path.basename(row.path))}" if row else found.inner_path
+        reading = self.read(found, title, found.ledger_path)
         if not self.is_profile(found, reading):
             return None
         parts = [safe_name(part) for part in found.output.replace(INSIDE, "/").split("/")]

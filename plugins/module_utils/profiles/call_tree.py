@@ -31,7 +31,7 @@ class CallTree:
         self.cut = 0
         stacks, columns = by_stack(profile)
         ends = self._grow(stacks, frames.of, most)
-        self.own = [self._place(ends, column) for column in columns]
+        self.own = [self._own_values(ends, column) for column in columns]
 
     def _grow(self, stacks: list[tuple[int, ...]], functions_of: list[tuple[int, ...]], most: int) -> list[int]:
         """Add the stacks and return the node at which each ends."""
@@ -57,7 +57,7 @@ class CallTree:
             ends.append(node)
         return ends
 
-    def _place(self, ends: list[int], column: Sequence[int]) -> list[int]:
+    def _own_values(self, ends: list[int], column: Sequence[int]) -> list[int]:
         own = [0] * len(self.function)
         for node, value in zip(ends, column):
             own[node] += value

@@ -100,20 +100,21 @@ def _joined(profile: Profile, base: Profile) -> Profile:
 
     The locations and functions of base come after those of the profile.
     """
-    functions, places = len(profile.functions), len(profile.locations)
+    function_offset, location_offset = len(profile.functions), len(profile.locations)
     moved = [
-        place._replace(
+        location._replace(
             lines=tuple(
-                SourceLine(line.function + functions if line.function >= 0 else -1, line.line) for line in place.lines
+                SourceLine(line.function + function_offset if line.function >= 0 else -1, line.line)
+                for line in location.lines
             )
         )
-        for place in base.locations
+        for location in base.locations
     ]
     return replace(
         profile,
         functions=profile.functions + base.functions,
         locations=profile.locations + moved,
-        stacks=profile.stacks + [tuple([place + places for place in stack]) for stack in base.stacks],
+        stacks=profile.stacks + [tuple([location + location_offset for location in stack]) for stack in base.stacks],
         values=[],
         labels={},
     )

@@ -23,13 +23,14 @@ MOST_LEDGER = 256 << 20
 class FoundProfile:
     """A profile, or the reason why it cannot be read.
 
-    name: its path, in an archive ARCHIVE!PATH. place: its path within what the user named, "" for that itself. within:
-    its path below its ledger. output: path of its reports, relative to the output folder. row: its ledger row, if any.
+    name: its path, in an archive ARCHIVE!PATH. inner_path: its path within what the user named, "" for that itself.
+    ledger_path: its path below its ledger. output: path of its reports, relative to the output folder. row: its ledger
+    row, if any.
     """
 
     name: str
-    place: str
-    within: str
+    inner_path: str
+    ledger_path: str
     output: str
     row: LedgerRow | None
     unpacked: Unpacked
@@ -46,12 +47,12 @@ def profiles_in(path: str, patterns: Sequence[str], max_bytes: int, shown: str =
     for found in open_inputs([path], patterns, follow_links=False):
         if found.problem in (NOTHING_IN_FOLDER, NOTHING_IN_ARCHIVE) and ledgers.are_there:
             continue
-        row, within = ledgers.find(found.place)
-        name = shown + found.place if shown else found.name
+        row, ledger_path = ledgers.find(found.inner_path)
+        name = shown + found.inner_path if shown else found.name
         # Leave out the top folder of a bundle's archive.
-        output = within if ledgers.is_one and not is_folder else found.place
+        output = ledger_path if ledgers.is_one and not is_folder else found.inner_path
         unpacked = Unpacked(b"") if found.problem else _read(found, max_bytes)
-        yield FoundProfile(name, found.place, within, output, row, unpacked, found.problem)
+        yield FoundProfile(name, found.inner_path, ledger_path, output, row, unpacked, found.problem)
 
 
 def _read(found: Input, max_bytes: int) -> Unpacked:
@@ -64,9 +65,9 @@ class _Ledgers:
     def __init__(self, path: str, patterns: Sequence[str]) -> None:
         rows: dict[str, dict[str, LedgerRow]] = {}
         for found in open_inputs([path], [LEDGER, *patterns], follow_links=False):
-            if found.problem or found.place.replace(INSIDE, "/").rpartition("/")[2] != LEDGER:
+            if found.problem or found.inner_path.replace(INSIDE, "/").rpartition("/")[2] != LEDGER:
                 continue
-            prefix = found.place[: -len(LEDGER)]
+            prefix = found.inner_path[: -len(LEDGER)]
             rows[prefix] = {row.path: row for row in read_ledger(found.open().read(MOST_LEDGER)) if row.path}
         self._rows = {
             prefix: rows[prefix]
@@ -82,13 +83,13 @@ class _Ledgers:
     def is_one(self) -> bool:
         return len(self._rows) == 1
 
-    def find(self, place: str) -> tuple[LedgerRow | None, str]:
-        """Return the row of a profile and its path below the ledger; without a row, None and its place."""
+    def find(self, inner_path: str) -> tuple[LedgerRow | None, str]:
+        """Return the row of a profile and its path below the ledger; without a row, None and its inner path."""
         for prefix, rows in self._rows.items():
-            if place.startswith(prefix):
-                within = place[len(prefix) :]
-                return rows.get(within), within
-        return None, place
+            if inner_path.startswith(prefix):
+                ledger_path = inner_path[len(prefix) :]
+                return rows.get(ledger_path), ledger_path
+        return None, inner_path
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class BaseProfiles:
 
     _only: _PackedProfile | None = None
     _by_path: dict[str, _PackedProfile] = field(default_factory=dict)
-    _by_place: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    _by_component: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: str, patterns: Sequence[str], max_bytes: int) -> BaseProfiles:
@@ -121,22 +122,22 @@ class BaseProfiles:
             if found.problem:
                 raise ValueError(found.problem if found.name == path else f"{found.name}: {found.problem}")
             kept = _PackedProfile(zlib.compress(found.unpacked.content, 1), found.unpacked._replace(content=b""))
-            if not found.place:
+            if not found.inner_path:
                 base._only = kept
-            base._by_path[found.within] = kept
+            base._by_path[found.ledger_path] = kept
         for name in base._by_path:
-            base._by_place.setdefault(_place(name), []).append(name)
+            base._by_component.setdefault(_component_and_file(name), []).append(name)
         return base
 
     def find(self, path: str) -> Unpacked | None:
         """Return the profile of the same instance; else that of the only instance of the component."""
-        others = self._by_place.get(_place(path), [])
+        others = self._by_component.get(_component_and_file(path), [])
         only = self._by_path[others[0]] if len(others) == 1 else None
         kept = self._only or self._by_path.get(path) or only
         return kept.unpacked() if kept else None
 
 
-def _place(path: str) -> tuple[str, str]:
+def _component_and_file(path: str) -> tuple[str, str]:
     """Return cluster and component, and the file name, of [...]<cluster>/<component>/<instance>/<file>."""
     parts = path.replace(INSIDE, "/").split("/")
     return "/".join(parts[-4:-2]), parts[-1]

@@ -18,7 +18,7 @@ from .folded import folded
 from .frames import Frames
 from .model import Profile, ProfileLimits
 from .speedscope import speedscope
-from .top import Top, tops, waiting_in
+from .top import Top, top_wait, tops
 from .units import percent
 from .unpack import Unpacked, unpack
 from .usage import Usage, usage_of
@@ -161,7 +161,7 @@ def _make(reading: ProfileReading, name: str, profile: Profile, settings: Report
 
 def _busiest(reading: ProfileReading, profile: Profile, frames: Frames) -> tuple[str, int]:
     if reading.kind in ("goroutine", "goroutineleak"):
-        return waiting_in(profile, frames, reading.first)
+        return top_wait(profile, frames, reading.first)
     rows = reading.tops[reading.first].rows if reading.usage and reading.usage.names_functions else []
     return (rows[0].function, rows[0].flat) if rows and rows[0].flat else ("", 0)
 

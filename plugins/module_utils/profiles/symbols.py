@@ -50,11 +50,11 @@ def _begins_line(data: bytes, at: int) -> bool:
 def addresses_of_profile(profile: Profile) -> list[int]:
     """Return the addresses in its stacks that have no function, each once."""
     used = set(chain.from_iterable(set(profile.stacks)))
-    return sorted({profile.locations[place].address for place in used if _is_nameless(profile, place)} - {0})
+    return sorted({profile.locations[location].address for location in used if _is_nameless(profile, location)} - {0})
 
 
-def _is_nameless(profile: Profile, place: int) -> bool:
-    lines = profile.locations[place].lines
+def _is_nameless(profile: Profile, location: int) -> bool:
+    lines = profile.locations[location].lines
     return not any(line.function >= 0 and profile.functions[line.function].name for line in lines)
 
 

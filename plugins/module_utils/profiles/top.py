@@ -117,7 +117,7 @@ def tops(profile: Profile, frames: Frames, totals: Sequence[int] | None = None) 
     ]
 
 
-def waiting_in(profile: Profile, frames: Frames, index: int) -> tuple[str, int]:
+def top_wait(profile: Profile, frames: Frames, index: int) -> tuple[str, int]:
     """Return where most goroutines wait: the innermost function that is not Go's own, and their number.
 
     Their innermost function itself is nearly always runtime.gopark.
@@ -125,7 +125,7 @@ def waiting_in(profile: Profile, frames: Frames, index: int) -> tuple[str, int]:
     counts: dict[str, int] = {}
     stacks, columns = by_stack(profile)
     for stack, value in zip(stacks, columns[index]):
-        inwards = (frames.names[function] for place in stack for function in reversed(frames.of[place]))
+        inwards = (frames.names[function] for location in stack for function in reversed(frames.of[location]))
         function = next((name for name in inwards if not name.startswith(_GO)), "")
         counts[function] = counts.get(function, 0) + value
     counts.pop("", None)
@@ -135,14 +135,14 @@ def waiting_in(profile: Profile, frames: Frames, index: int) -> tuple[str, int]:
 def by_stack(profile: Profile) -> tuple[list[tuple[int, ...]], Sequence[Sequence[int]]]:
     """Return the distinct stacks, and for each sample type the sum of each stack's values."""
     indices: dict[tuple[int, ...], int] = {}
-    places = [indices.setdefault(stack, len(indices)) for stack in profile.stacks]
-    if len(indices) == len(places):
+    rows_of_stacks = [indices.setdefault(stack, len(indices)) for stack in profile.stacks]
+    if len(indices) == len(rows_of_stacks):
         return profile.stacks, profile.values
     columns = []
     for values in profile.values:
         column = [0] * len(indices)
-        for place, value in zip(places, values):
-            column[place] += value
+        for row, value in zip(rows_of_stacks, values):
+            column[row] += value
         columns.append(column)
     return list(indices), columns
 

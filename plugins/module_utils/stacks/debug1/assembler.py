@@ -19,8 +19,8 @@ from .grammar import DONE, EMPTY, HASH, HEAD, HEADER, PAD1, ROW_END, ParseState,
 
 _MAX_STATES = 32
 _BROKEN = "a line may be broken within a frame"
-_STRANGE = "a frame that comes after the block's head has none of its addresses"
-_REMAINDER = "what comes after a frame could belong to it"
+_STRANGE = "a frame after the block's head is not among its addresses"
+_REMAINDER = "text after a frame may belong to it"
 
 
 def _rivals(before: ParseState, after: ParseState) -> bool:
@@ -104,7 +104,7 @@ class Assembler:
         self._pending.append(data)
         finished, grown = self._advance(data, offset, number, block)
         if not finished and not grown and self._is_rival(data, number):
-            self.blocks[-1].problems.append("two different lines go on with one frame")
+            self.blocks[-1].problems.append("two different lines continue one frame")
             self._rivals = []
         if finished:
             self._settle(max(finished, key=self._likelihood))
@@ -233,7 +233,7 @@ class Assembler:
             for number, line in enumerate(self._pending)
             if number > min(state.taken) and number not in state.taken and line.startswith(b"#")
         )
-        return ["what could be its first frame cannot be read"] if any(lost) else []
+        return ["a line that may be its first frame cannot be read"] if any(lost) else []
 
     def _broken_cells(self, state: ParseState) -> list[str]:
         """Return the problem that a line break may have cut a function or file in two, if there is one."""
@@ -256,7 +256,7 @@ class Assembler:
             and self.blocks[-1].whole
             and self.blocks[-1].order < state.block.order
         ):
-            doubts.append("a second header came where the dump before it could have gone on")
+            doubts.append("a second header came while the previous dump could continue")
         if self._total is not None:
             self.superseded += 1
         self._total, self.start = state.total, state.start

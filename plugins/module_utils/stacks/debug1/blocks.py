@@ -225,7 +225,7 @@ def contradictions(blocks: list[Block]) -> list[str]:
         for row in block.rows:
             if row.function is not None and not row.function.startswith((b"runtime.", b"internal/runtime/")):
                 named.add(row.pc + 1)
-    found.extend(f"the frame at 0x{pc:x} reads in two ways" for pc in _told_in_two_ways(blocks))
+    found.extend(f"the frame at 0x{pc:x} has two different texts" for pc in _ambiguous_frames(blocks))
     if len(ends) > 1:
         usual = max(ends, key=lambda end: ends[end])
         found.extend(f"the last frame, 0x{end - 1:x}, of a block is missing" for end in ends if end != usual)
@@ -241,7 +241,7 @@ def contradictions(blocks: list[Block]) -> list[str]:
     return found
 
 
-def _told_in_two_ways(blocks: list[Block]) -> list[int]:
+def _ambiguous_frames(blocks: list[Block]) -> list[int]:
     """Return the addresses whose frame has different texts in different blocks."""
     texts: dict[int, tuple[bytes | None, bytes, int]] = {}
     rows = [(row.pc, (row.function, row.file, row.line)) for block in blocks for row in block.rows]

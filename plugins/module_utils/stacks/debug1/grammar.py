@@ -10,7 +10,7 @@ from typing import Callable, NamedTuple, Optional, Tuple
 from . import blocks
 from .blocks import Block, FrameRow
 
-# What a thread expects next.
+# What a state expects next.
 (
     HEADER,
     HEADER_END,

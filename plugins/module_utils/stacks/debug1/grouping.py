@@ -73,7 +73,7 @@ def dump_of(reader: DumpReader, line: int = 1, source: str | None = None, needs_
     """
     problems = reader.problems
     if not problems and needs_writer and not has_writer(reader):
-        problems = ["the goroutine that wrote it is not in it"]
+        problems = ["the goroutine that wrote the dump is missing"]
     return Dump(
         form="debug1",
         total=reader.total,

@@ -137,8 +137,8 @@ def read(path: str, size: int = 1 << 30, **options) -> list[tuple[str, bytes, st
     found = []
     for one in open_inputs([path], **options):
         if one.problem:
-            found.append((one.place, b"", one.problem))
+            found.append((one.inner_path, b"", one.problem))
             continue
         content = one.open()
-        found.append((one.place, content.read(size), content.problem))
+        found.append((one.inner_path, content.read(size), content.problem))
     return found

@@ -43,7 +43,8 @@ from module_utils.inputs.inputs import open_inputs
 found = []
 for one in open_inputs([sys.argv[2]]):
     content = None if one.problem else one.open()
-    found.append([one.place, len(content.read(int(sys.argv[3]))) if content else 0, one.problem or content.problem])
+    size = len(content.read(int(sys.argv[3]))) if content else 0
+    found.append([one.inner_path, size, one.problem or content.problem])
     if len(found) > 100000: break
 peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read()).group(1)) * 1024
 print(json.dumps([found[-3:], len(found), peak]))
@@ -63,7 +64,7 @@ def read(path: str, limits: InputLimits = SMALL, size: int = MIB) -> list[tuple[
     found = []
     for one in open_inputs([path], limits=limits):
         content = None if one.problem else one.open()
-        found.append((one.place, len(content.read(size)) if content else 0, one.problem or content.problem))
+        found.append((one.inner_path, len(content.read(size)) if content else 0, one.problem or content.problem))
     return found
 
 

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.frames import Frames
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.model import ProfileLimits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_reader import read
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.top import tops, waiting_in
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.top import top_wait, tops
 from pprofs import profile
 
 FROM_PROGRAM = ("cpu", "heap", "allocs", "goroutine", "threadcreate", "block", "mutex")
@@ -74,8 +74,8 @@ def test_finds_wait_below_functions_of_go():
         ((9,), ("runtime.gopark", "runtime.bgsweep")),
     ]
     found = made((("goroutine", "count"),), stacks)
-    assert waiting_in(found, Frames(found), 0) == ("main.(*lock).take", 3)
-    assert waiting_in(made(), Frames(made()), 0) == ("", 0)
+    assert top_wait(found, Frames(found), 0) == ("main.(*lock).take", 3)
+    assert top_wait(made(), Frames(made()), 0) == ("", 0)
 
 
 def test_reads_labels_of_samples(profiled):

@@ -48,7 +48,7 @@ def test_reports_ambiguous_file_between_log_entries():
     before, file, after = REGION1.partition(b"/usr/local/go/src/runtime/pprof/pprof.go:851")
     assert file
     reader = read(before + b"/x.go:5\n" + file + LOG.splitlines(keepends=True)[0] + after + LOG)
-    assert reader.problems == ["block 17: what comes after a frame could belong to it"]
+    assert reader.problems == ["block 17: text after a frame may belong to it"]
 
 
 # The second block's stack is cut at the depth that Go records, so that its last frame is no goexit.

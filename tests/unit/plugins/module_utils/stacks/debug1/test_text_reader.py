@@ -50,7 +50,7 @@ def test_dump_without_its_writer_is_not_complete():
     data = b"goroutine profile: total 1\n1 @ 0x10 0x99\n#\t0xf\tmain.main+0x1\t/p.go:1\n\n"
     (dump,) = parse(data).dumps
     assert (dump.goroutines, dump.complete) == (1, False)
-    assert [error.message for error in dump.errors] == ["the goroutine that wrote it is not in it"]
+    assert [error.message for error in dump.errors] == ["the goroutine that wrote the dump is missing"]
 
 
 @pytest.mark.parametrize("cut", [MIDDLE, len(LINES) - 3])
