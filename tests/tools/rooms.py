@@ -61,12 +61,12 @@ TRANSPORT = (
 
 # The first pattern that matches a file's name below module_utils is its room.
 ROOMS: dict[str, Room] = {
-    "catalog.py": Room(ours=TEXT),
+    "catalog.py": Room(ours=("text",)),
     "log_patterns.py": Room(),
     "capture_names.py": Room(),
-    "pprof.py": Room(ours=("capture_names", *TEXT)),
+    "pprof.py": Room(ours=("capture_names", "text")),
     "bounds.py": Room(ours=("pprof",)),
-    "json_values.py": Room(ours=TEXT),
+    "json_values.py": Room(ours=("sanitize",)),
     # It looks for libraries, and imports none.
     "libraries.py": Room(system=frozenset(("importlib", "os"))),
     # What users may set is what the modules take, from the same tables. On the controller only.
@@ -77,7 +77,7 @@ ROOMS: dict[str, Room] = {
     ),
     "vocabulary.py": Room(),
     "reason_texts.py": Room(ours=("vocabulary",)),
-    "reasons.py": Room(ours=("reason_texts", "redact.redactor", *TEXT, "vocabulary")),
+    "reasons.py": Room(ours=("reason_texts", "redact.redactor", "sanitize", "vocabulary")),
     "model.py": Room(ours=(*LOGTEXT, "reasons")),
     "sanitize.py": Room(),
     "text.py": Room(),
@@ -88,7 +88,7 @@ ROOMS: dict[str, Room] = {
     "regular_file.py": Room(system=frozenset(("os",))),
     # The words of the product itself are no identities.
     "redact/identity_words.py": Room(ours=("redact.*", "catalog", "model", "vocabulary")),
-    "redact/*": Room(ours=("redact.*", "inputs.encodings", *TEXT)),
+    "redact/*": Room(ours=("redact.*", "inputs.encodings", "sanitize")),
     # zstd is there from Python 3.14 on; before, one of two libraries may be.
     "inputs/zstd.py": Room(ours=("inputs.*",), lazily=frozenset(("backports", "compression", "zstandard"))),
     "inputs/encodings.py": Room(),
@@ -171,7 +171,7 @@ ROOMS: dict[str, Room] = {
         system=EVERYTHING,
     ),
     "transports/keystone/*": Room(
-        ours=(*TRANSPORT, "transports.keystone.*", "transports.url", "redact", *TEXT, "libraries"),
+        ours=(*TRANSPORT, "transports.keystone.*", "transports.url", "redact", "sanitize", "libraries"),
         lazily=frozenset(("keystoneauth1", "requests")),
         system=EVERYTHING,
     ),

@@ -40,7 +40,7 @@ def entry(kind, url, interface="internal", region="region0"):
 
 
 def logins(service):
-    """How many tokens were asked for, as the access log has it."""
+    """Return the number of token requests in the access log."""
     return service.log.read_bytes().count(b"POST /v3/auth/tokens")
 
 

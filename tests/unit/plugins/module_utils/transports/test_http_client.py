@@ -32,7 +32,7 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 @dataclass
 class Nobody:
-    """Where no peer is."""
+    """A port without a peer."""
 
     port: int
     tls: None = None

@@ -124,7 +124,7 @@ def test_does_not_read_what_the_process_may_not_read(public_path, mode):
 
 
 def test_loses_and_repeats_nothing_through_rotations(service):
-    """What a follower hands on is what was written."""
+    """The follower passes on exactly what was written."""
     now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
     lines = [f"[info {now} main.main(main.go:1)] line {number}\n" for number in range(500)]
     service.write("".join(lines[:100]))
