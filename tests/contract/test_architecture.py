@@ -17,3 +17,12 @@ def test_architecture_page_has_the_rooms_and_the_imports_of_today():
 def test_picture_leaves_out_only_arrows_that_longer_ways_imply():
     arrows = {"a": {"b", "c"}, "b": {"c"}, "d": {"e"}, "e": {"d"}}
     assert architecture_page.reduced(arrows) == {"a": {"b"}, "b": {"c"}, "d": {"e"}, "e": {"d"}}
+
+
+def test_picture_merges_nodes_and_keeps_their_arrows():
+    arrows = {"a": {"b", "c"}, "b": {"d"}, "c": {"d"}}
+    assert architecture_page.merged(arrows, {"b", "d"}) == {
+        "a": {architecture_page.BASICS, "c"},
+        architecture_page.BASICS: set(),
+        "c": {architecture_page.BASICS},
+    }

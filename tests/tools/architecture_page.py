@@ -22,6 +22,8 @@ DECISIONS = ROOT / "docs" / "decisions"
 CALLERS = {"modules": "modules", "action": "action", "plugin_utils": "plugin_utils"}
 # Packages that are drawn as the packages in them.
 OPENED = ("captures", "transports")
+# The node of all files that import no package.
+BASICS = "basics"
 OF_UTILS = re.compile(r"\bmodule_utils\.([\w.]+)")
 
 Graph = dict[str, set[str]]
@@ -37,13 +39,32 @@ def page() -> str:
 
 def picture() -> str:
     """Return a Mermaid diagram: each package with those it imports, without the arrows that others imply."""
-    arrows = reduced(graph())
-    names = sorted(set(arrows) | {each for found in arrows.values() for each in found})
+    arrows = graph()
+    alone = basics(arrows)
+    arrows = reduced(merged(arrows, alone))
+    names = sorted({*arrows, *(each for found in arrows.values() for each in found)} - {BASICS})
     lines = ["```mermaid", "flowchart TD"]
     lines += [f'    {name.replace(".", "_")}["{name.replace(".", "/")}"]' for name in names]
+    lines.append(f'    {BASICS}["{"<br>".join(sorted(alone))}"]')
     for name in sorted(arrows):
         lines += [f"    {name.replace('.', '_')} --> {each.replace('.', '_')}" for each in sorted(arrows[name])]
     return "\n".join([*lines, "```"])
+
+
+def basics(arrows: Graph) -> set[str]:
+    """Return the files at the top of module_utils that import no package, neither by themselves nor by others."""
+    names = {*arrows, *(each for found in arrows.values() for each in found)}
+    files = {name for name in names if (UTILS / f"{name}.py").is_file()}
+    return {name for name in files if _reached(arrows, name, without="") <= files}
+
+
+def merged(arrows: Graph, alone: set[str]) -> Graph:
+    """Return the graph with these nodes as one."""
+    found: Graph = {}
+    for name, ends in arrows.items():
+        start = BASICS if name in alone else name
+        found.setdefault(start, set()).update(({BASICS} if ends & alone else set()) | (ends - alone))
+    return {name: ends - {name} for name, ends in found.items()}
 
 
 def graph() -> Graph:
