@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Signs of life on a real terminal: the real ansible-playbook, a service that answers when it is told to."""
+"""Progress lines on a real terminal, of the real ansible-playbook and a service with controlled answers."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ LINE = re.compile(r"^(\S+)  (\w+)  (\d+) s(?: of at most (\d+) s)?(?:: (.+))?$",
 
 @dataclass
 class Gate:
-    """What the tasks of one name ask for. asked: set with the first request; let_go: answers wait until it is set."""
+    """Requests of the tasks of one name. asked: set by the first request. let_go: answers wait until it is set."""
 
     asked: threading.Event = field(default_factory=threading.Event)
     let_go: threading.Event = field(default_factory=threading.Event)
 
 
 class Service(ThreadingHTTPServer):
-    """A service whose answers wait at the gate that the first part of the path names. /prompt/ has none."""
+    """Service whose answers wait for the gate that the first part of the path names. /prompt/ has none."""
 
     daemon_threads = True
 
@@ -86,7 +86,7 @@ def service() -> Iterator[Service]:
 
 @dataclass
 class Terminal:
-    """What a program shows on a terminal. Its end is the program's."""
+    """Output of a program on a terminal, up to its end."""
 
     process: subprocess.Popen[bytes]
     master: int
@@ -115,7 +115,7 @@ class Terminal:
 
 
 class Where:
-    """Runs playbooks below a folder, with standard error on a terminal."""
+    """Runner of playbooks below a folder, with standard error on a terminal."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -176,12 +176,12 @@ def arguments(inventory: str = "cluster-a,", seconds: float = 0.1) -> list[str]:
 
 
 def pause() -> None:
-    """Give lines that must not come the time to come: that of five. Nothing happens, so there is no event to await."""
+    """Wait for the time of five lines that must not come. There is no event to wait for."""
     threading.Event().wait(0.5)
 
 
-def test_on_a_terminal_each_host_has_lines_while_its_module_runs(where, service):
-    """One run for all that a terminal shows. That the interval is ten seconds: see test_action.py."""
+def test_shows_lines_of_each_host_on_a_terminal(where, service):
+    """One run for everything that a terminal shows. test_progress_action.py checks the interval of ten seconds."""
     once = {"run_once": True}
     tasks = [
         ask(service, "shown"),
@@ -225,7 +225,7 @@ def test_on_a_terminal_each_host_has_lines_while_its_module_runs(where, service)
     [(True, {}), (False, {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"})],
     ids=["a file", "JSON on the terminal"],
 )
-def test_quiet(where, service, redirected, environment):
+def test_shows_nothing_where_lines_would_disturb(where, service, redirected, environment):
     errors = where.folder / "errors"
     command = ["ansible-playbook", where.playbook(ask(service, "asked")), *arguments()]
     with (
@@ -279,7 +279,7 @@ OUTCOMES = {
 
 
 def outcomes(service: Service, crash: Path) -> list[dict[str, Any]]:
-    """Tasks that come to every end a task can come to. What they ask is answered at once, but for the late one's."""
+    """Return tasks with every possible end. Requests are answered at once, except for the late one."""
     ping = ask(service, "prompt")
     nobody = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 9}
     by_defaults = ask(service, "prompt")
@@ -304,7 +304,7 @@ VOLATILE = {"start", "end", "delta", "ansible_job_id", "results_file", "at", "el
 
 
 def comparable(value: Any) -> Any:
-    """A result without what differs from run to run."""
+    """Return a result without the parts that differ from run to run."""
     if isinstance(value, dict):
         return {key: comparable(item) for key, item in value.items() if key not in VOLATILE}
     if isinstance(value, list):
@@ -336,7 +336,7 @@ def results(where: Where, service: Service, crash: Path) -> tuple[dict[str, Any]
     return found, terminal.process.returncode, len(terminal.lines)
 
 
-def test_results_are_what_they_are_without_the_action_plugins(where, service, tmp_path):
+def test_leaves_results_of_modules_unchanged(where, service, tmp_path):
     crash = tmp_path / "crash"
     crash.write_text("#!/bin/sh\necho half a result\nexec sh -c 'kill -9 $$'\n")
     crash.chmod(0o755)

@@ -23,19 +23,19 @@ def transport(**options):
     return arguments.transport_of({**OPTIONS, **options}, 4)
 
 
-def test_only_what_reads_status_may_use_urls():
+def test_only_status_options_have_urls():
     assert arguments.TRANSPORT["transport"]["choices"] == ["kubernetes", "host"]
     assert arguments.STATUS_TRANSPORT["transport"]["choices"] == ["kubernetes", "host", "keystone", "url"]
     assert arguments.TRANSPORT.keys() == arguments.STATUS_TRANSPORT.keys()
 
 
-def test_every_setting_of_keystone_is_an_option_and_secrets_are_not_logged():
+def test_keystone_settings_are_options():
     options = arguments.KEYSTONE["keystone"]["options"]
     assert options.keys() == VARIABLES.keys()
     assert {name for name, option in options.items() if option.get("no_log")} == {"password", "token", "secret_key"}
 
 
-def test_keystone_by_options_and_variables(monkeypatch):
+def test_makes_keystone_transport(monkeypatch):
     for variable in itertools.chain(*VARIABLES.values()):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("OS_AUTH_URL", "https://keystone.example:30500/v3")
@@ -47,19 +47,19 @@ def test_keystone_by_options_and_variables(monkeypatch):
         transport(transport="keystone")
 
 
-def test_urls_are_one_or_several():
+def test_accepts_one_or_several_urls():
     made = transport(transport="url", urls={"region": "https://a:1", "glance": ["https://b:1", "https://c:1"]})
     found = made.discover(select(components=["region", "glance"]), Deadline(patience(), "test")).instances
     assert [one.name for one in found] == ["glance-b", "glance-c", "region-a"]
 
 
-def test_urls_may_go_by_the_names_of_the_catalog():
+def test_accepts_other_names_of_components_in_urls():
     made = transport(transport="url", urls={"identity": "https://a:1", "keystone": "https://b:1"})
     found = made.discover(select(components=["identity"]), Deadline(patience(), "test")).instances
     assert [(one.component, one.name) for one in found] == [("keystone", "keystone-a"), ("keystone", "keystone-b")]
 
 
-def test_a_url_of_an_unknown_component_is_an_error_unless_it_was_named():
+def test_refuses_url_of_unknown_component_unless_selected():
     with pytest.raises(SetupError, match=r"urls: there is no component 'regoin'; did you mean region"):
         transport(transport="url", urls={"regoin": "https://a:1"})
     made = transport(transport="url", urls={"newone": "https://a:1"}, components=["newone"])
@@ -68,10 +68,10 @@ def test_a_url_of_an_unknown_component_is_an_error_unless_it_was_named():
 
 
 @pytest.mark.parametrize("urls", [{}, {"region": 5}, {"region": ["https://a:1", 5]}, {"region": {"a": "b"}}])
-def test_urls_that_are_none(urls):
+def test_refuses_other_values_as_urls(urls):
     with pytest.raises(SetupError, match="urls"):
         transport(transport="url", urls=urls)
 
 
-def test_the_host_transport_is_of_this_machine():
+def test_makes_host_transport():
     assert transport(transport="host").machine

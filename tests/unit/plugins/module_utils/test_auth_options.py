@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The authentication options are those of kubernetes.core, and are all documented."""
+"""Authentication options equal those of kubernetes.core, and all are documented."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def explicit(spec: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def from_documentation(options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return what a documentation says of types, aliases and elements, in the form of an argument spec."""
+    """Return documented types, aliases and elements in the form of an argument spec."""
     found = {}
     for name, option in options.items():
         found[name] = {key: option[key] for key in ("type", "aliases", "elements") if key in option}
@@ -57,7 +57,7 @@ def test_documents_every_option():
 
 
 def variables(name: str, option: dict[str, Any]) -> set[str]:
-    """Return the environment variables that kubernetes.core reads for an option, of which it prefers its own name."""
+    """Return the environment variables that kubernetes.core reads for an option, the preferred one first."""
     if "options" in option:
         return {f"K8S_AUTH_{name}_{part}".upper() for part in option["options"]}
     return {f"K8S_AUTH_{each}".upper() for each in [name, *option.get("aliases", [])]}

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bounds of numbers, and the sentence about a value that is beyond them."""
+"""Bounds of numbers, and the error message for values out of bounds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.modules import (
 
 
 @pytest.mark.parametrize("name", BOUNDS)
-def test_value_beyond_its_bounds_is_an_error_that_names_the_option(name):
+def test_refuses_value_out_of_bounds(name):
     bounds = BOUNDS[name]
     for value in (bounds.least, bounds.greatest):
         check_bounds({name: value})
@@ -70,7 +70,7 @@ def test_names_every_option_that_is_out_of_bounds():
 
 
 @pytest.mark.parametrize("module", [log_watch, profile_dump, service_info, stack_dump, status_info])
-def test_every_number_of_a_module_that_captures_has_bounds_and_a_default_within(module):
+def test_every_number_has_bounds_and_a_default_within(module):
     spec = {
         name: option for group in vars(module).values() if isinstance(group, dict) for name, option in group.items()
     }
@@ -86,7 +86,7 @@ def test_every_number_of_a_module_that_captures_has_bounds_and_a_default_within(
     "options",
     [EventStreamOptions, LogWatchOptions, ProfileOptions, StackOptions, StatusOptions, TriggerOptions],
 )
-def test_options_of_captures_keep_to_the_same_bounds(options):
+def test_captures_check_the_same_bounds(options):
     required = {"kinds": ()} if options is ProfileOptions else {}
     fields = {field.name for field in dataclasses.fields(options)} & set(BOUNDS)
     checked = 0

@@ -23,11 +23,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.capture_entr
         ({"failed": True, "msg": "\x1b[2J\u202egone"}, Missed("?[2J?gone", "no_result")),
     ],
 )
-def test_takes_the_error_of_a_result(result, missed):
+def test_returns_the_error_of_a_result(result, missed):
     assert error_of(result) == missed
 
 
 @pytest.mark.parametrize("bad", [{"would": "x", "found": "many", "table": "x"}, {"would": ["x"], "found": -1}])
-def test_takes_nothing_of_another_type_from_a_host(bad):
+def test_ignores_values_of_other_types(bad):
     found = captured({"run": "run", "host": "a", "cluster": "a"}, "", None, {**bad, "verdict": "\x1b"}, True)
     assert (found["would"], found["said"], found["table"], found["verdict"]) == (0, "", [], "?")

@@ -20,14 +20,14 @@ def result_of(call, argument):
     return raised.value.result
 
 
-def test_the_result_has_failed_and_has_no_exception():
+def test_result_has_failed_without_an_exception():
     found = result_of(failed_result, {"changed": True, "msg": "why", "exception": "trace"})
     assert found["failed"] is True
     assert (found["changed"], found["msg"]) == (True, "why")
     assert "exception" not in found
 
 
-def test_each_sentence_has_a_line_of_its_own():
+def test_keeps_each_sentence_separate():
     found = result_of(failed_once, ["One.", "Two."])
     assert found["msg"] == ["One.", "Two."]
     assert found["_ansible_verbose_always"] is True

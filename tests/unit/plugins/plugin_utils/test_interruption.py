@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a worker of ansible-core does when the process that started it has gone, with real processes."""
+"""Behaviour of a worker of ansible-core without its main process, with real processes."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ with ending_with_parent():
 
 
 def mask_of(thread: threading.Thread) -> int:
-    """The signals that a thread blocks."""
+    """Return the mask of signals that a thread blocks."""
     status = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
     (mask,) = re.findall(r"^SigBlk:\t([0-9a-f]+)$", status, re.MULTILINE)
     return int(mask, 16)
 
 
-def test_threads_of_a_worker_are_never_given_a_signal():
+def test_threads_of_a_worker_block_signals():
     ended = threading.Event()
     threads = [threading.Thread(target=ended.wait, args=(patience(),)) for _number in range(2)]
     with interruption.without_signals():
@@ -55,7 +55,7 @@ def test_threads_of_a_worker_are_never_given_a_signal():
         ended.set()
 
 
-def test_a_worker_ends_when_its_main_process_is_killed():
+def test_worker_ends_with_its_main_process():
     program = WORKER.format(path=str(collection.link()), seconds=patience(600))
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
@@ -67,7 +67,7 @@ def test_a_worker_ends_when_its_main_process_is_killed():
     wait_until("the end of the worker", lambda: not Path(f"/proc/{worker}/exe").exists())
 
 
-def test_a_worker_whose_main_process_lives_goes_on(monkeypatch):
+def test_worker_continues_with_its_main_process(monkeypatch):
     looked = []
     monkeypatch.setattr(os, "getppid", lambda: looked.append(1) or 4711)
     monkeypatch.setattr(os, "kill", lambda *_given: looked.clear())

@@ -31,12 +31,12 @@ def test_keeps_documented_keys_and_those_of_ansible():
 
 
 @pytest.mark.parametrize("key", ["ansible_facts", "add_host", "add_group", "ansible_stats", "include", "bundle_run"])
-def test_drops_what_steers_the_controller(key):
+def test_drops_keys_that_control_ansible(key):
     assert reduced({"changed": True, key: {"a": 1}}, frozenset(["table"])) == {"changed": True}
 
 
 @pytest.mark.parametrize(("error", "key"), [(AnsibleConnectionFailure, "unreachable"), (AnsibleActionFail, "failed")])
-def test_ends_with_a_result_where_ansible_trusts_the_texts_of_exceptions(error, key):
+def test_returns_result_where_ansible_trusts_exceptions(error, key):
     """ansible-core 2.17 and 2.18 execute templates in them."""
 
     def ends():

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Signs of life: when a line may be shown, whose turn it is, and what it says."""
+"""Progress lines: when they are shown, for which hosts, and with what text."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ A, B = 34816, 34817  # two terminals
         (None, A, "default", {"one_line": True}, True),
     ],
 )
-def test_lines_reach_people_only(stdout, stderr, callback, arguments, shown):
+def test_shows_lines_only_to_people(stdout, stderr, callback, arguments, shown):
     assert progress.may_show(stdout, stderr, callback, arguments) is shown
 
 
-def test_what_is_no_terminal(tmp_path):
+def test_recognizes_what_is_not_a_terminal(tmp_path):
     with (tmp_path / "file").open("w") as file:
         assert progress.terminal_of(file.fileno()) is None
     assert progress.terminal_of(10**6) is None
 
 
 @pytest.mark.parametrize(("hosts", "forks", "rounds"), [(1, 5, 1), (10, 50, 1), (11, 50, 2), (200, 50, 5), (200, 5, 1)])
-def test_hosts_take_turns_so_that_few_lines_come_at_once(hosts, forks, rounds):
+def test_hosts_take_turns(hosts, forks, rounds):
     names = [f"cluster-{number}" for number in range(hosts)]
     running = [progress.turns(name, names, forks, 10.0) for name in names[:forks]]
     assert {every for _first, every in running} == {10.0 * rounds}
@@ -54,7 +54,7 @@ def test_hosts_take_turns_so_that_few_lines_come_at_once(hosts, forks, rounds):
     assert max(firsts.count(first) for first in firsts) <= progress.HOSTS_AT_ONCE
 
 
-def test_a_host_of_no_batch_has_its_turn():
+def test_host_without_a_batch_has_a_turn():
     assert progress.turns("x", [], 5, 10.0) == (10.0, 10.0)
 
 
@@ -69,11 +69,11 @@ def test_a_host_of_no_batch_has_its_turn():
         ({}, "a  log_watch  40 s"),
     ],
 )
-def test_the_line(document, said):
+def test_formats_the_line(document, said):
     assert progress.line("a", "log_watch", 40.2, document) == said
 
 
-def test_what_the_module_wrote_is_read(tmp_path):
+def test_reads_the_progress_file(tmp_path):
     path = tmp_path / "progress.json"
     document = {"seconds": 600.0, "counts": {"streams": 12, "dumps": [3, 40]}}
     path.write_text(json.dumps(document))
@@ -105,13 +105,13 @@ def test_what_the_module_wrote_is_read(tmp_path):
         json.dumps({"seconds": 1, "counts": {}, "more": "x" * 5000}).encode(),
     ],
 )
-def test_what_no_module_of_ours_writes_is_not_shown(tmp_path, content):
+def test_ignores_other_content(tmp_path, content):
     path = tmp_path / "progress.json"
     path.write_bytes(content)
     assert progress.read_document(path) == {}
 
 
-def test_the_module_runs_also_where_no_folder_can_be_made(monkeypatch, tmp_path):
+def test_runs_module_without_a_folder(monkeypatch, tmp_path):
     monkeypatch.setattr(progress.constants, "DEFAULT_LOCAL_TMP", str(tmp_path / "missing"))
     monkeypatch.setenv(progress.FILE_VARIABLE, "before")
     with progress.file_for_module() as path:
@@ -120,7 +120,7 @@ def test_the_module_runs_also_where_no_folder_can_be_made(monkeypatch, tmp_path)
     assert progress.os.environ[progress.FILE_VARIABLE] == "before"
 
 
-def test_the_folder_is_private_and_goes(monkeypatch, tmp_path):
+def test_folder_is_private_and_removed(monkeypatch, tmp_path):
     monkeypatch.setattr(progress.constants, "DEFAULT_LOCAL_TMP", str(tmp_path))
     monkeypatch.delenv(progress.FILE_VARIABLE, raising=False)
     with progress.file_for_module() as path:

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The action plugin on a fake clock: when it shows its lines, and that it shows none after the module's end."""
+"""Progress action on a fake clock: interval of its lines, and none after the end of the module."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LINES = 3
 
 
 class Clock:
-    """Passes without waiting until LINES lines are shown. After that, only the module's end wakes up who waits."""
+    """Clock that advances without waiting until LINES lines are shown. Then waits end with the module."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -65,7 +65,7 @@ class Action(progress.ProgressAction):
         return self.module()
 
 
-def test_a_line_every_ten_seconds_without_any_configuration(clock):
+def test_shows_a_line_every_ten_seconds_by_default(clock):
     def module() -> dict[str, bool]:
         assert clock.enough.wait(patience())
         return {"changed": False}
@@ -76,7 +76,7 @@ def test_a_line_every_ten_seconds_without_any_configuration(clock):
     assert clock.lines == [f"cluster-a  status_info  {seconds} s" for seconds in (10, 20, 30)]
 
 
-def test_no_line_after_a_module_that_fails(clock):
+def test_shows_no_line_after_a_failed_module(clock):
     def module() -> None:
         assert clock.enough.wait(patience())
         raise AnsibleActionFail("failed")
@@ -89,13 +89,13 @@ def test_no_line_after_a_module_that_fails(clock):
 
 
 @pytest.mark.parametrize("seconds", [0, "0"])
-def test_no_line_where_they_are_switched_off(clock, seconds):
+def test_shows_no_line_for_zero_seconds(clock, seconds):
     assert Action(dict, clock).run(task_vars={progress.EVERY_VARIABLE: seconds}) == {}
     assert clock.now == 1000.0
 
 
 @pytest.mark.parametrize("seconds", ["", None])
-def test_an_empty_interval_is_the_default(clock, seconds):
+def test_empty_interval_is_the_default(clock, seconds):
     def module() -> dict[str, bool]:
         assert clock.enough.wait(patience())
         return {"changed": False}
@@ -105,7 +105,7 @@ def test_an_empty_interval_is_the_default(clock, seconds):
 
 
 @pytest.mark.parametrize("seconds", ["often", [], -1, "inf", "nan"])
-def test_an_interval_that_is_none_is_named(clock, seconds):
+def test_refuses_invalid_interval(clock, seconds):
     with pytest.raises(AnsibleActionFail) as failed:
         Action(dict, clock).run(task_vars={progress.EVERY_VARIABLE: seconds})
     assert f"cloudpods_progress_seconds has to be a number of seconds, or 0, not {seconds!r}" in str(failed.value)

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The text at the end of a run, and when the run counts as failed."""
+"""Text and failure message at the end of a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAILS, PASSES = Policy(True, ["it failed"]), Policy(False)
 
 
 def entry(cluster: str = "a", error: str = "", **result: Any) -> dict[str, Any]:
-    """What bundle_capture returns of an access point: it brought a part, or has an error."""
+    """Return the entry of bundle_capture for an access point with a part or an error."""
     about = {"run": "run", "host": cluster, "cluster": cluster}
     missed = Missed(error, "no_result") if error else None
     return captured(about, "" if error else f"/parts/{cluster}-1", missed, result, shows_table=True)
@@ -43,23 +43,23 @@ def test_separates_tables_by_an_empty_line(tables, lines):
 
 
 @pytest.mark.parametrize("table", [["head", "row", "", "bundle: /x.tar.gz"], ["head", "row"]])
-def test_leaves_the_path_of_the_bundle_to_the_end(table):
+def test_removes_the_path_of_the_bundle(table):
     assert without_bundle(table) == ["head", "row"]
 
 
-def test_the_first_failure_counts():
+def test_first_failure_counts():
     assert outcome([entry()], [], Policy(True, ["", "b", "c"])).failure == "b"
     assert outcome([entry()], [], Policy(True, ["", ""])).failure == ""
 
 
-def test_the_short_message_leaves_out_what_the_table_has():
+def test_short_message_omits_the_first_row():
     ended = outcome([entry()], [], Policy(True, ["Nothing was captured: 1 refused. The first: region-1: no."]))
     assert ended.short == "Nothing was captured: 1 refused."
     assert ended.failure.endswith("no.")
 
 
 @pytest.mark.parametrize("end", [outcome, planned])
-def test_each_error_stands_once_with_its_access_points(end):
+def test_groups_errors_by_access_points(end):
     entries = [entry("a", "no route"), entry("b", "wrong path"), entry("c", "no route")]
     ended = end(entries, [["head"]], FAILS) if end is outcome else end(entries, FAILS)
     assert ended.lines == ["a, c: no route", "b: wrong path"]
@@ -72,13 +72,13 @@ def test_each_error_stands_once_with_its_access_points(end):
     ]
 
 
-def test_the_only_access_point_is_not_named():
+def test_does_not_name_the_only_access_point():
     ended = outcome([entry("localhost", "wrong path")], [["head"]], FAILS)
     assert (ended.lines, ended.short) == (["wrong path"], "Nothing was captured: see the error above.")
     assert ended.failure == "Nothing was captured: wrong path"
 
 
-def test_an_error_fails_nothing_where_the_policy_says_so():
+def test_error_does_not_fail_with_policy_none():
     ended = outcome([entry("a", "wrong path")], [], PASSES)
     assert (ended.lines, ended.failure, ended.short) == (["wrong path"], "", "")
 
@@ -90,7 +90,7 @@ def test_names_only_some_of_many_access_points():
     assert line.count("c") == MOST_NAMES
 
 
-def test_the_worst_watch_stands_first_and_good_ones_are_a_line_each():
+def test_worst_watch_comes_first():
     entries = [
         entry("a", verdict="healthy", table=["table of a"]),
         entry("b", verdict="busy", table=["table of b"]),
@@ -112,17 +112,17 @@ def test_the_worst_watch_stands_first_and_good_ones_are_a_line_each():
         ({"found": 0, "table": ["none"]}, "No instance was found."),
     ],
 )
-def test_check_mode_fails_where_nothing_would_be_captured(result, failure):
+def test_check_mode_fails_without_captures(result, failure):
     ended = planned([entry(**result)], Policy(True))
     assert ended.failure == (f"Nothing would be captured: {failure}" if failure else "")
     assert len([line for line in ended.lines if failure and line.endswith(failure)]) == bool(failure)
     assert planned([entry(**result)], PASSES).failure == ""
 
 
-def test_check_mode_shows_the_errors_of_some_beside_the_plans_of_others():
+def test_check_mode_shows_errors_beside_plans():
     entries = [entry("a", "no route"), entry("b", would=[{"reason": "check_mode"}], plan=["plan of b"])]
     assert planned(entries, Policy(True)).lines == ["plan of b", "", "a: no route"]
 
 
-def test_groups_nothing_where_all_is_well():
+def test_groups_nothing_without_errors():
     assert grouped([entry("a"), entry("b")]) == []

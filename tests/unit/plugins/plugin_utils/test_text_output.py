@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where plain text is shown on standard output."""
+"""Conditions for plain text on standard output."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.text_output 
         ("default", {"one_line": True}, False),
     ],
 )
-def test_text_is_shown_where_it_breaks_nothing(callback, arguments, shown):
+def test_shows_text_where_it_is_harmless(callback, arguments, shown):
     assert shows_text(callback, arguments) is shown

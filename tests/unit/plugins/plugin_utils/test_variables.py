@@ -35,12 +35,12 @@ OURS = ["cloudpods"]
         ),
     ],
 )
-def test_takes_only_what_is_meant(names, facts, common, groups, found):
+def test_uses_only_variables_meant_for_the_collection(names, facts, common, groups, found):
     assert connection_variables(names, facts, common, groups) == found
 
 
 @pytest.mark.parametrize("option", CONNECTION_OPTIONS)
-def test_takes_each_option(option):
+def test_uses_each_option(option):
     assert connection_variables({f"cloudpods_{option}"}, (), (), ()).taken == {option: f"cloudpods_{option}"}
 
 
@@ -49,12 +49,12 @@ def test_takes_each_option(option):
     ["cloudpods_output", "bundle_run", "audit_health_read", "capture_stacks_result", "capture_profiles_x",
      "watch_logs_result", "preflight_for"],
 )  # fmt: skip
-def test_refuses_facts_with_names_of_ours(name):
+def test_refuses_facts_with_names_of_the_collection(name):
     assert own_facts({name: 1, "distribution": 2, f"my_{name}": 3}) == [name]
     said = refusal({"node-1": [name], "node-2": ["distribution"]})
     assert f"node-1 set {name}." in said
     assert "node-2" not in said
 
 
-def test_refuses_no_other_facts():
+def test_accepts_other_facts():
     assert refusal({"node-1": ["distribution"], "node-2": []}) == ""

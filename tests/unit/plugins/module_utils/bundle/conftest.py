@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A sealed bundle; the shared part is importable by name: `parts`."""
+"""Fixture of a sealed bundle. The helper module `parts` is importable by name."""
 
 from __future__ import annotations
 

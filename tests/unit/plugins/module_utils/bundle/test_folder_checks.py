@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Another user of the machine, who sees every name in the folder for temporary files, and wants what we write there.
+"""Attacks by another user of the machine, who sees every name in the folder for temporary files.
 
-The settings fs.protected_* of the kernel stand in his way where names can be foreseen. Ours cannot, so the tests hold
-whether they are on or off.
+The kernel settings fs.protected_* only matter for predictable names. The names of parts are not predictable, so the
+tests pass with any setting.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store
 USER = 4711
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="takes root: there have to be two users")
 
-# Puts something of his own under each name that could come next, and tries to get or replace what is not his.
+# Create something under each name that may come next, and try to read or replace files of others.
 SPY = """
 import os, sys
 shared, own, user = sys.argv[1], sys.argv[2], int(sys.argv[3])
-# Only now: the interpreter may lie where he may not go.
+# Not earlier: the user may have no access to the interpreter.
 os.setgroups([])
 os.setgid(user)
 os.setuid(user)
@@ -71,7 +71,7 @@ for turn in iter(int, 1):
 
 
 class Spy:
-    """The other user's process. seen: what it has told so far."""
+    """Process of the other user. seen: its output so far."""
 
     def __init__(self, shared: Path) -> None:
         self.own = shared / "own"
@@ -83,7 +83,7 @@ class Spy:
         self.until("ready")
 
     def until(self, line: str) -> None:
-        """Wait until it tells that."""
+        """Wait until the process prints this line."""
         assert self._process.stdout is not None
         while line not in self.seen:
             told = self._process.stdout.readline()
@@ -97,14 +97,14 @@ class Spy:
 
 @pytest.fixture
 def shared(monkeypatch) -> Iterator[Path]:
-    """The machine's folder for temporary files, which everybody can reach; pytest's own are private."""
+    """Provide a folder for temporary files that any user can reach; those of pytest are private."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder).chmod(0o1777)
         monkeypatch.setattr(tempfile, "tempdir", folder)
         yield Path(folder)
 
 
-def test_nobody_else_gets_at_a_part_or_takes_its_place(shared):
+def test_keeps_parts_from_other_users(shared):
     spy = Spy(shared)
     try:
         for _turn in range(5):
@@ -138,7 +138,7 @@ def test_writes_nothing_into_a_folder_of_another_user(shared, mode):
 
 
 def test_follows_no_link_of_another_user(shared):
-    """The folder that it leads to is root's, such as the one for the jobs of cron."""
+    """The target of the link belongs to root, such as the folder of cron jobs."""
     store = new_part(None, archive=False)
     for link, target in ((shared / "output", store.root), (Path(store.root, "c"), shared)):
         link.symlink_to(target)

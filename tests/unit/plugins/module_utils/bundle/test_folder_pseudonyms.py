@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""No identity in a bundle of the level identity: planted in every kind of artifact, and looked for in the archive."""
+"""Identities planted in every kind of artifact are absent from a sealed bundle with tokens."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ REPORTS = {
 
 
 def part(folder, artifacts, instance=INSTANCE, said=""):
-    """A part as a node leaves it. said: the message of its rows."""
+    """Make a part as a node leaves it. said: detail of its rows."""
     store = Store(str(folder))
     message = verdict(Reason.SERVER_ERROR, said)
     rows = []
@@ -78,7 +78,7 @@ def sealed(folder, artifacts, map_path, name="run", redactor=None, **more):
 
 
 def contents(archive):
-    """Name -> content of every file of the archive, unpacked."""
+    """Return the decompressed content of every file of the archive, by name."""
     found = {}
     with tarfile.open(archive) as bundle:
         for member in bundle:
@@ -88,11 +88,11 @@ def contents(archive):
 
 
 def forms(identity):
-    """An identity as JSON, too."""
+    """Return the identity in plain text and as JSON."""
     return {identity.lower().encode(), json.dumps(identity)[1:-1].lower().encode()}
 
 
-def test_nothing_of_them_is_in_the_archive(tmp_path):
+def test_archive_contains_no_identity(tmp_path):
     reports = tmp_path / "reports"
     reports.mkdir()
     for name, data in REPORTS.items():
@@ -114,7 +114,7 @@ def test_nothing_of_them_is_in_the_archive(tmp_path):
     assert {entry.cluster for entry in made.rows} == {INSTANCE.cluster, "initrode-cloud-8"}
 
 
-def test_the_archive_is_intact_and_tells_what_was_done(tmp_path):
+def test_archive_is_intact_and_counts_replacements(tmp_path):
     made = sealed(tmp_path, ARTIFACTS, tmp_path / "map")
     checked = verify(made.archive)
     assert checked.intact, checked.problems
@@ -124,7 +124,7 @@ def test_the_archive_is_intact_and_tells_what_was_done(tmp_path):
     assert verify(made.folder).intact
 
 
-def test_every_path_of_the_ledger_is_in_the_archive(tmp_path):
+def test_ledger_paths_are_in_the_archive(tmp_path):
     found = contents(sealed(tmp_path, ARTIFACTS, tmp_path / "map").archive)
     rows = [json.loads(line) for line in found["run/ledger.jsonl"].splitlines()]
     assert len(rows) == len(ARTIFACTS)
@@ -135,7 +135,7 @@ def test_every_path_of_the_ledger_is_in_the_archive(tmp_path):
         assert (entry["node"], entry["namespace"], entry["component"]) == ("host-0001", "namespace-0001", "region")
 
 
-def test_json_is_still_json_and_profiles_are_still_profiles(tmp_path):
+def test_json_and_profiles_stay_valid(tmp_path):
     found = contents(sealed(tmp_path, ARTIFACTS, tmp_path / "map").archive)
     for name, data in found.items():
         if name.endswith(".json"):
@@ -146,7 +146,7 @@ def test_json_is_still_json_and_profiles_are_still_profiles(tmp_path):
     assert any(b"host-00" in text for text in profile.string_table)
 
 
-def test_the_same_thing_has_the_same_token_in_two_artifacts_and_two_bundles(tmp_path):
+def test_identity_keeps_its_token_across_bundles(tmp_path):
     said = {"a.txt": b"host=athena project=blue-whale", "b.txt": b"it was athena at 10.168.222.17"}
     first = contents(sealed(tmp_path, said, tmp_path / "map", "one", said="").archive)
     other = {"a.txt": b"10.168.222.99 10.168.222.17 athena host=hermes"}
@@ -158,8 +158,8 @@ def test_the_same_thing_has_the_same_token_in_two_artifacts_and_two_bundles(tmp_
 
 
 @pytest.mark.parametrize("names", [("Prod", "prod"), ("cluster-0001", "other-9"), ("other-9", "cluster-0001")])
-def test_no_two_files_get_the_same_path(tmp_path, names):
-    """Names that differ in case have one token, and something may really be called like one of an earlier bundle."""
+def test_files_get_distinct_paths(tmp_path, names):
+    """Names that differ only in case share a token, and a real name may equal a token of an earlier bundle."""
     with map_of_identities(str(tmp_path / "map"), str(tmp_path / "run")) as tokens:
         tokens.of(b"other-9", "cluster")
     parts = []
@@ -174,7 +174,7 @@ def test_no_two_files_get_the_same_path(tmp_path, names):
     assert verify(made.archive).intact
 
 
-def test_what_cannot_be_looked_through_is_not_sealed_and_its_row_says_so(tmp_path):
+def test_leaves_out_files_that_cannot_be_searched(tmp_path):
     artifacts = {"cpu.pb.gz": gzip.compress(bytes(4 << 20)), "heap.pb.gz": gzip.compress(b"x")}
     made = sealed(tmp_path, artifacts, tmp_path / "map", redactor=Redactor(limits=RedactionLimits(unpacked=1 << 20)))
     rows = {entry.capture: (entry.status, entry.reason, entry.path) for entry in made.rows}
@@ -184,7 +184,7 @@ def test_what_cannot_be_looked_through_is_not_sealed_and_its_row_says_so(tmp_pat
     assert verify(made.archive).intact
 
 
-def test_a_part_that_cannot_be_used_is_sealed_without_them_too(tmp_path):
+def test_replaces_identities_in_unusable_parts(tmp_path):
     run = tmp_path / "run"
     (run / "parts").mkdir(parents=True)
     waiting = run / "parts/kvm-node-31-1"

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""No secret in what is written: planted in every kind of artifact, and looked for in the sealed archive."""
+"""Secrets planted in every kind of artifact are absent from parts and sealed archives."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ REPORTS = {
 
 
 def contents(archive):
-    """Every file of the archive, unpacked as far as it goes."""
+    """Yield every file of the archive, decompressed as far as possible."""
     with tarfile.open(archive) as bundle:
         for member in bundle:
             data = bundle.extractfile(member).read() if member.isfile() else b""
@@ -66,7 +66,7 @@ def contents(archive):
 
 
 def left(data):
-    """The kinds of which something is there. In JSON they stand with its escapes, too; in UTF-16 with zeros."""
+    """Return the kinds that occur in the data, in plain text, as JSON or in UTF-16."""
     data += data.replace(b"\0", b"")
     found = []
     for name, secret in SECRETS.items():
@@ -83,7 +83,7 @@ def rows_of(store):
         yield row(INSTANCE, name, message, 1, artifact, details={"labels": TEXTS, "said": list(TEXTS.values())})
 
 
-def test_nothing_of_them_is_in_the_part(tmp_path):
+def test_part_contains_no_secret(tmp_path):
     store = Store(str(tmp_path / "part"))
     store.record(rows_of(store))
     for path in (tmp_path / "part").rglob("*"):
@@ -92,8 +92,8 @@ def test_nothing_of_them_is_in_the_part(tmp_path):
             assert left(gzip.decompress(data) if path.suffix == ".gz" else data) == [], path.name
 
 
-def test_nothing_of_them_is_in_the_sealed_archive_whatever_the_parts_hold(tmp_path):
-    """As of a node with an older release: nothing was redacted there."""
+def test_archive_contains_no_secret_of_any_part(tmp_path):
+    """Parts of a node with an older release, which redacted nothing."""
     store = Store(str(tmp_path / "part"), Redactor(NONE))
     store.finish(list(rows_of(store)))
     reports = tmp_path / "reports"
@@ -113,14 +113,14 @@ def test_nothing_of_them_is_in_the_sealed_archive_whatever_the_parts_hold(tmp_pa
     assert not left("\n".join(sealed.table).encode())
 
 
-def test_json_is_still_json(tmp_path):
+def test_json_stays_valid(tmp_path):
     store = Store(str(tmp_path))
     for name in ("status.json", "stack-1.json"):
         document = json.loads((tmp_path / store.keep(INSTANCE.folders, name, DOCUMENT).path).read_bytes())
         assert set(document["labels"]) == set(TEXTS)
 
 
-def test_with_the_level_none_everything_stays_and_the_manifest_says_so(tmp_path):
+def test_level_none_keeps_everything(tmp_path):
     store = Store(str(tmp_path / "part"), Redactor(NONE))
     # Messages of several lines have no secrets at any level, see reasons.said().
     store.finish([replace(entry, message="") for entry in rows_of(store)])
@@ -131,7 +131,7 @@ def test_with_the_level_none_everything_stays_and_the_manifest_says_so(tmp_path)
 
 
 @pytest.mark.parametrize("where", ["node", "controller"])
-def test_what_cannot_be_looked_through_is_not_kept_and_its_row_says_so(tmp_path, where):
+def test_drops_files_that_cannot_be_searched(tmp_path, where):
     bomb = gzip.compress(bytes(4 << 20))
     redactor = Redactor(limits=RedactionLimits(unpacked=1 << 20))
     store = Store(str(tmp_path / "part"), redactor if where == "node" else Redactor(NONE))
@@ -148,7 +148,7 @@ def test_what_cannot_be_looked_through_is_not_kept_and_its_row_says_so(tmp_path,
     assert verify(sealed.archive).intact
 
 
-def test_a_row_that_was_redacted_still_is_a_row(tmp_path):
+def test_redacted_row_is_a_valid_row(tmp_path):
     store = Store(str(tmp_path / "part"))
     rows = list(rows_of(store))
     store.finish(rows)

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The file with the tokens of identities: private, locked, and refused if it is unsafe."""
+"""Identity map: private, locked, and refused if it is unsafe."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ ARTIFACTS = {
 
 
 def part(folder, artifacts, instance=INSTANCE, said=""):
-    """A part as a node leaves it. said: the message of its rows."""
+    """Make a part as a node leaves it. said: detail of its rows."""
     store = Store(str(folder))
     message = verdict(Reason.SERVER_ERROR, said)
     rows = []
@@ -82,7 +82,7 @@ def sealed(folder, artifacts, map_path, name="run", redactor=None, **more):
 
 
 def contents(archive):
-    """Name -> content of every file of the archive, unpacked."""
+    """Return the decompressed content of every file of the archive, by name."""
     found = {}
     with tarfile.open(archive) as bundle:
         for member in bundle:
@@ -91,7 +91,7 @@ def contents(archive):
     return found
 
 
-def test_the_map_is_private_and_outside_of_the_bundle(tmp_path):
+def test_map_is_private_and_outside_of_the_bundle(tmp_path):
     made = sealed(tmp_path, ARTIFACTS, tmp_path / "sub/map")
     status = os.stat(tmp_path / "sub/map")
     assert stat.S_IMODE(status.st_mode) == 0o600
@@ -132,7 +132,7 @@ def bad_map(kind, path, outside):
     "kind",
     ["link", "link to nothing", "FIFO", "folder", "readable", "cut", "empty", "deep", "other", "twice", "no token"],
 )
-def test_a_bad_map_is_refused_before_anything_is_done(tmp_path, kind):
+def test_refuses_bad_map_before_sealing(tmp_path, kind):
     path = tmp_path / "map"
     bad_map(kind, path, tmp_path / "outside")
     with pytest.raises(ValueError, match=str(path)):
@@ -144,7 +144,7 @@ def test_a_bad_map_is_refused_before_anything_is_done(tmp_path, kind):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_a_map_of_another_user_is_refused(tmp_path):
+def test_refuses_map_of_another_user(tmp_path):
     path = tmp_path / "map"
     path.write_text("{}")
     path.chmod(0o600)
@@ -153,7 +153,7 @@ def test_a_map_of_another_user_is_refused(tmp_path):
         check_map(str(path))
 
 
-def test_a_map_in_a_place_of_others_is_refused(tmp_path):
+def test_refuses_map_in_a_writable_folder(tmp_path):
     place = tmp_path / "open"
     place.mkdir()
     place.chmod(0o777)
@@ -161,8 +161,8 @@ def test_a_map_in_a_place_of_others_is_refused(tmp_path):
         check_map(str(place / "map"))
 
 
-def test_two_at_once_lose_no_token(tmp_path):
-    """Both take the map while the other one has it; so each has to see what the other one has left."""
+def test_concurrent_seals_lose_no_token(tmp_path):
+    """All threads wait for the map, so each must see the tokens of the others."""
     path, folder = str(tmp_path / "map"), str(tmp_path / "bundle")
     together = threading.Barrier(8)
 
@@ -181,7 +181,7 @@ def test_two_at_once_lose_no_token(tmp_path):
     assert len(tokens) == len(set(tokens.values())) == 40
 
 
-def test_tokens_are_kept_when_the_seal_fails(tmp_path):
+def test_keeps_tokens_if_sealing_fails(tmp_path):
     def fail():
         with map_of_identities(str(tmp_path / "map"), str(tmp_path / "bundle")) as tokens:
             tokens.of(b"athena", "host")

@@ -32,7 +32,7 @@ def rows():
     ]
 
 
-def test_the_table_counts_each_component():
+def test_table_counts_instances_by_component():
     lines = table(rows())
     assert lines[0].split() == [
         "component",
@@ -53,7 +53,7 @@ def of_component(name, reason, **details):
     return row(Instance(cluster="c", component=name, name=f"{name}-1"), "stack", verdict(reason), details=details)
 
 
-def test_the_worst_component_stands_first():
+def test_table_begins_with_the_worst_component():
     entries = [
         of_component("a", Reason.PROVEN),
         of_component("b", Reason.NEVER_DUMPS),
@@ -67,7 +67,7 @@ def test_the_worst_component_stands_first():
     assert [line.split()[0] for line in table(entries)[1:]] == ["f", "d", "g", "c", "b", "e", "a"]
 
 
-def test_places_that_failed_stand_above_the_table_and_each_message_once():
+def test_failed_places_come_above_the_table():
     lost = [
         row(Instance(cluster=f"c{number}", component="", name=""), "access", verdict(Reason.UNREACHABLE, "no route"))
         for number in range(8)
@@ -81,7 +81,7 @@ def test_places_that_failed_stand_above_the_table_and_each_message_once():
     assert len(lines) == 5
 
 
-def test_a_restart_is_what_is_said_first():
+def test_restart_is_the_first_finding():
     entry = row(
         Instance(cluster="c", component="region", name="p"),
         "stack",
@@ -91,7 +91,7 @@ def test_a_restart_is_what_is_said_first():
     assert "p restarted after the signal!" in table([entry])[1]
 
 
-def test_the_issue_has_versions_groups_files_and_what_is_missing():
+def test_issue_has_versions_groups_files_and_missing_captures():
     text = issue({"id": "r"}, rows(), lambda _path: {"groups": [GROUP]})
     assert "- version: v4.0.1 x 2" in text
     assert "- instances: 2" in text
@@ -101,7 +101,7 @@ def test_the_issue_has_versions_groups_files_and_what_is_missing():
     assert "no\\_shell" in text
 
 
-def test_hostile_text_neither_steers_the_terminal_nor_breaks_the_table():
+def test_sanitizes_untrusted_text():
     text = issue({}, rows(), lambda _path: {"groups": [dict(GROUP, functions=["```\n# evil"])]})
     assert "\x1b" not in text
     assert "\n# evil" not in text
@@ -116,14 +116,14 @@ def nothing(_path):
     return None
 
 
-def test_two_instances_with_one_trouble_are_counted_and_told_why():
+def test_counts_instances_with_the_same_reason():
     rows_ = [one("stack", Reason.NO_SHELL, name) for name in ("a", "b")]
     assert table(rows_)[1].endswith("2 no_shell: the image has no working /bin/sh")
     several = [one("stack", Reason.GONE, "a"), one("stack", Reason.NO_SHELL, "b"), one("stack", Reason.NO_SHELL, "c")]
     assert table(several)[1].endswith("2 no_shell, 1 gone")
 
 
-def test_a_place_without_a_name_leaves_no_hole():
+def test_place_without_a_name_leaves_no_gap():
     entry = row(Instance("", "", ""), "discovery", verdict(Reason.UNREACHABLE, "no route"))
     (line,) = table([entry])
     assert line == entry.message
@@ -142,7 +142,7 @@ def test_a_place_without_a_name_leaves_no_hole():
         (("stack", "status:ping"), "# Goroutine dumps and status of Cloudpods services"),
     ],
 )
-def test_the_issue_has_what_the_run_captured(captures, title):
+def test_title_names_the_kinds_of_captures(captures, title):
     text = issue({}, [one(capture) for capture in captures], nothing)
     assert text.splitlines()[0] == title
     heads = {
@@ -155,7 +155,7 @@ def test_the_issue_has_what_the_run_captured(captures, title):
 
 
 @pytest.mark.parametrize("captures", [(), ("log_watch",), ("profile:cpu",), ("stack", "log_watch")])
-def test_no_table_of_the_issue_is_empty(captures):
+def test_issue_has_no_empty_table(captures):
     lines = issue({}, [one(capture) for capture in captures], nothing).splitlines()
     for number, line in enumerate(lines):
         if line == "```text":
@@ -164,6 +164,6 @@ def test_no_table_of_the_issue_is_empty(captures):
             assert lines[number + 1].startswith("| ")
 
 
-def test_what_is_known_of_the_run_is_in_plain_words():
+def test_formats_facts_about_the_run():
     text = issue({"components": ["region", "host"], "scenario": "", "transport": "host"}, [], nothing)
     assert text.splitlines()[2:] == ["- components: region, host", "- transport: host"]

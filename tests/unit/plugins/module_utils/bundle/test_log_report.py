@@ -28,7 +28,7 @@ def nothing(_path):
     return None
 
 
-def test_log_verdicts_are_in_the_issue_the_worst_first():
+def test_lists_the_worst_verdict_first():
     rows_ = [
         watched("healthy", "pod-3", ()),
         watched("stuck", "pod-2", over=True),
@@ -44,15 +44,15 @@ def test_log_verdicts_are_in_the_issue_the_worst_first():
     assert cells[3][4] == "-"
 
 
-def test_log_verdicts_say_what_was_not_seen():
+def test_lists_unseen_parts_of_a_log():
     gap = one("log_watch", Reason.LOG_GAP, verdict="unknown", rule="blind", evidence=[], gaps=2)
     assert "log\\_gap, 2 gaps |" in issue({}, [gap], nothing)
 
 
-def test_verdicts_of_logs_are_those_of_the_watching():
+def test_knows_every_verdict_of_the_log_watch():
     assert tuple(reversed(verdicts.VERDICTS)) == VERDICTS
 
 
 @pytest.mark.parametrize("details", [{}, {"verdict": 5, "evidence": "x", "gaps": "y"}, {"evidence": [None]}])
-def test_details_of_a_log_of_any_kind_do_no_harm(details):
+def test_accepts_details_of_any_type(details):
     assert "## Log verdicts" in issue({}, [one("log_watch", **details)], nothing)

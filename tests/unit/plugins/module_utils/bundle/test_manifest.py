@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Verification of bundles: each way to damage one."""
+"""Manifest of a bundle, and verification of damaged bundles."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def repack(archive: str, change) -> None:
             target.addfile(member, io.BytesIO(data))
 
 
-def test_the_manifest_states_the_run(sealed):
+def test_manifest_states_the_run(sealed):
     run = json.loads((Path(sealed.folder) / MANIFEST).read_text())["run"]
     assert (run["id"], run["scenario"], run["rows"], run["complete"], run["failed"]) == ("run-1", "deadlock", 3, 2, 1)
 
@@ -55,7 +55,7 @@ def test_verification_names_each_damage(sealed, shape):
     assert found.added == ["new.txt"]
 
 
-def test_a_tampered_file_with_a_matching_manifest_is_still_seen_by_the_ledger(sealed):
+def test_ledger_detects_a_file_changed_with_its_manifest(sealed):
     def change(content):
         name = "run-1/a/region/pod-1/stack-1.txt"
         content[name] = content[name].replace(b"0", b"9")
@@ -81,36 +81,36 @@ def test_a_tampered_file_with_a_matching_manifest_is_still_seen_by_the_ledger(se
         lambda data: data[:100] + bytes([data[100] ^ 0xFF]) + data[101:],
     ],
 )
-def test_a_broken_archive_is_a_finding_not_a_crash(sealed, damage):
+def test_reports_broken_archive(sealed, damage):
     path = Path(sealed.archive)
     path.write_bytes(damage(path.read_bytes()))
     assert not verify(str(path)).intact
 
 
-def test_a_bundle_that_is_not_there_is_a_finding(tmp_path):
+def test_reports_missing_bundle(tmp_path):
     assert verify(str(tmp_path / "nothing.tar.gz")).problems
 
 
 @pytest.mark.parametrize("name", [MANIFEST, LEDGER])
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "5", '"a"', "null", "\ud800"])
-def test_a_bundle_that_somebody_made_by_hand_is_a_finding(sealed, name, text):
+def test_reports_malformed_manifest_or_ledger(sealed, name, text):
     Path(sealed.folder, name).write_bytes(text.encode("utf-8", "surrogatepass"))
     assert not verify(sealed.folder).intact
 
 
 @pytest.mark.parametrize("name", [MANIFEST, LEDGER])
-def test_a_bundle_that_would_fill_the_memory_is_a_finding(sealed, name):
+def test_reports_oversized_manifest_or_ledger(sealed, name):
     Path(sealed.folder, name).write_bytes(b" " * 2001)
     assert verify(sealed.folder, most_kept=2000).problems == [
         f"the bundle cannot be read: ValueError: {name} is larger than 2000 bytes"
     ]
 
 
-def test_a_fifo_is_not_waited_for(tmp_path):
+def test_does_not_wait_for_a_fifo(tmp_path):
     os.mkfifo(tmp_path / "bundle.tar.gz")
     assert verify(str(tmp_path / "bundle.tar.gz")).problems
 
 
-def test_a_link_in_a_folder_is_a_finding(sealed):
+def test_reports_link_in_folder(sealed):
     os.symlink("/etc/passwd", os.path.join(sealed.folder, "link"))
     assert "link" in verify(sealed.folder).problems[0]

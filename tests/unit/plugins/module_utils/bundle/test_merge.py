@@ -69,7 +69,7 @@ def special(name: str, kind: bytes, **more) -> tarfile.TarInfo:
         [(tarfile.TarInfo("part/ledger.jsonl"), b'{"unknown": 1}\n')],
     ],
 )
-def test_a_hostile_part_becomes_a_row_and_writes_nothing_outside(tmp_path, members):
+def test_hostile_part_becomes_a_row(tmp_path, members):
     bad = hostile_part(tmp_path / "bad.tar.gz", members)
     good = part(tmp_path / "good", "a")
     result = seal_bundle(str(tmp_path / "out" / "run"), [bad, good], [], {})
@@ -81,8 +81,8 @@ def test_a_hostile_part_becomes_a_row_and_writes_nothing_outside(tmp_path, membe
     assert not (tmp_path / "out" / "evil").exists()
 
 
-def test_nobody_gains_rights_by_a_file_of_a_part(tmp_path):
-    """Its first folder is cut off, whatever it is: a path that begins at the root, too, ends in the bundle."""
+def test_ignores_modes_and_owners_of_a_part(tmp_path):
+    """The first folder of each path is removed, so that even an absolute path ends inside the bundle."""
     tool = special("/a/tool", tarfile.REGTYPE, mode=0o6777, uid=0, uname="root")
     sealed = seal_bundle(str(tmp_path / "run"), [hostile_part(tmp_path / "bad.tar.gz", [(tool, b"x")])], [], {})
     assert Path(sealed.folder, "a", "tool").stat().st_mode & 0o7777 == 0o600
@@ -100,7 +100,7 @@ SMALL = merge.MergeLimits(bytes=1000, files=3, depth=4, ledger=100)
         ([("part/a/1", 1), ("part/ledger.jsonl", 101)], "larger than 100 bytes"),
     ],
 )
-def test_nothing_is_left_of_a_part_over_the_limits(tmp_path, members, said):
+def test_removes_files_of_a_part_over_the_limits(tmp_path, members, said):
     bad = hostile_part(tmp_path / "bad.tar.gz", [(tarfile.TarInfo(name), b"x" * size) for name, size in members])
     with pytest.raises(ValueError, match=said):
         merge.merge_part(str(tmp_path / "run"), bad, SMALL)
@@ -108,15 +108,15 @@ def test_nothing_is_left_of_a_part_over_the_limits(tmp_path, members, said):
     assert os.path.exists(bad)
 
 
-def test_a_part_at_the_limits_is_taken(tmp_path):
+def test_accepts_part_at_the_limits(tmp_path):
     members = [("part/a/b/c/1", 998), ("part/a/2", 1), ("part/a/3", 1)]
     good = hostile_part(tmp_path / "good.tar.gz", [(tarfile.TarInfo(name), b"x" * size) for name, size in members])
     assert merge.merge_part(str(tmp_path / "run"), good, SMALL) == []
     assert sum(path.stat().st_size for path in (tmp_path / "run").rglob("*") if path.is_file()) == 1000
 
 
-def test_a_sparse_file_of_a_terabyte_is_refused(tmp_path):
-    """226 bytes that fill the disk."""
+def test_refuses_sparse_file_of_a_terabyte(tmp_path):
+    """An archive of 226 bytes could fill the disk."""
     source = tmp_path / "sparse"
     source.touch()
     os.truncate(source, 1 << 40)
@@ -127,7 +127,7 @@ def test_a_sparse_file_of_a_terabyte_is_refused(tmp_path):
         merge.merge_part(str(tmp_path / "run"), str(packed))
 
 
-def test_reports_of_the_controller_lie_at_the_top(tmp_path):
+def test_only_reports_of_the_controller_are_at_the_top(tmp_path):
     (tmp_path / "findings").mkdir()
     (tmp_path / "findings" / "health.json").write_text("{}")
     evil = hostile_part(tmp_path / "evil.tar.gz", [(tarfile.TarInfo("part/health.json"), b"evil")])

@@ -16,20 +16,20 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store
 
 @pytest.fixture
 def tmp(tmp_path, monkeypatch):
-    """The machine's folder for temporary files."""
+    """Provide the folder for temporary files."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
 
 def others(folder: Path, names: list[str]) -> dict[str, os.stat_result]:
-    """Files that another user made before, which everybody can read."""
+    """Create world-readable files of another user."""
     for name in names:
         (folder / name).write_text("")
         (folder / name).chmod(0o666)
     return {name: (folder / name).stat() for name in names}
 
 
-def test_writes_the_archive_to_no_file_that_another_user_made(tmp):
+def test_does_not_write_into_a_file_of_another_user(tmp):
     store = new_part(None, archive=True)
     store.finish([])
     name = os.path.basename(store.root)
@@ -43,8 +43,8 @@ def test_writes_the_archive_to_no_file_that_another_user_made(tmp):
 
 @pytest.mark.usefixtures("tmp")
 @pytest.mark.parametrize("suffix", [".tar.gz", ".tar.gz.part"])
-def test_packs_beside_a_folder_of_the_archives_name(suffix):
-    """Such a folder, made by another user, must not lose a capture."""
+def test_packs_beside_a_folder_with_the_name_of_the_archive(suffix):
+    """A folder of another user must not make a capture fail."""
     store = new_part(None, archive=True)
     store.finish([])
     Path(store.root + suffix).mkdir()
@@ -52,14 +52,14 @@ def test_packs_beside_a_folder_of_the_archives_name(suffix):
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch])
-def test_refuses_a_name_that_is_taken_before_anything_is_captured(tmp_path, make):
+def test_refuses_taken_name_before_the_capture(tmp_path, make):
     make(tmp_path / "part.tar.gz")
     with pytest.raises(ValueError, match="is there already"):
         new_part(str(tmp_path / "part"), archive=True)
     assert new_part(str(tmp_path / "part"), archive=False).root == str(tmp_path / "part")
 
 
-def test_says_where_the_captures_are_when_they_cannot_be_packed(tmp_path):
+def test_names_the_folder_if_packing_fails(tmp_path):
     store = new_part(str(tmp_path / "part"), archive=True)
     store.finish([])
     (tmp_path / "part.tar.gz").mkdir()

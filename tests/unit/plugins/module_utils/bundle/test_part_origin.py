@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A part tells of its own cluster only, and what two access points tell of one instance is kept of both."""
+"""Parts contain data of their own cluster only, and conflicting reports on an instance are kept."""
 
 from __future__ import annotations
 
@@ -57,36 +57,36 @@ FOREIGN = {
 }
 
 
-def test_a_part_of_its_own_cluster_is_taken(tmp_path):
+def test_accepts_part_of_its_own_cluster(tmp_path):
     check_origin(packed(tmp_path, GOOD), "b/1")
 
 
 @pytest.mark.parametrize("files", FOREIGN.values(), ids=FOREIGN)
-def test_a_part_that_speaks_for_another_cluster_is_refused(tmp_path, files):
+def test_refuses_data_of_another_cluster(tmp_path, files):
     with pytest.raises(ValueError, match=r"the part of b/1|Expecting|nested"):
         check_origin(packed(tmp_path, {**GOOD, **files}), "b/1")
 
 
 @pytest.mark.parametrize("document", [b"{", b"[" * 100_000, b"[]", b"{}", b'{"instance": 5}', b"\xff"])
-def test_a_document_that_cannot_be_read_names_nobody(tmp_path, document):
+def test_accepts_unreadable_document(tmp_path, document):
     check_origin(packed(tmp_path, {**GOOD, "b_1/region/r/status.json": document}), "b/1")
 
 
 @pytest.mark.parametrize("limits", [MergeLimits(bytes=200), MergeLimits(files=3), MergeLimits(ledger=10)], ids=repr)
-def test_looking_is_bounded(tmp_path, limits):
+def test_limits_what_is_read(tmp_path, limits):
     with pytest.raises(ValueError, match=r"larger than"):
         check_origin(packed(tmp_path, GOOD), "b/1", limits)
 
 
 @pytest.mark.parametrize("data", [b"", b"no archive", b"\x1f\x8b\x08" + b"\0" * 30])
-def test_what_is_no_part_is_refused(tmp_path, data):
+def test_refuses_what_is_not_a_part(tmp_path, data):
     (tmp_path / "part.tar.gz").write_bytes(data)
     with pytest.raises(ValueError, match="cannot be read"):
         check_origin(str(tmp_path / "part.tar.gz"), "b")
 
 
 def part(folder: Path, text: bytes, instance: Instance = REGION, sequence: int = 1) -> str:
-    """A part with one dump and its parsed form."""
+    """Make a part with one dump and its parsed form."""
     store = Store(str(folder))
     artifact = store.keep(instance.folders, f"stack-{sequence}.txt", text)
     parsed = store.keep(instance.folders, f"stack-{sequence}.json", b'{"groups": []}').path
@@ -94,8 +94,8 @@ def part(folder: Path, text: bytes, instance: Instance = REGION, sequence: int =
     return str(folder)
 
 
-def test_what_two_machines_tell_of_one_instance_is_kept_of_both(tmp_path):
-    """The machine that is merged first cannot hide what another one captured."""
+def test_keeps_both_reports_on_one_instance(tmp_path):
+    """The part that is merged first cannot hide captures of another machine."""
     parts = [part(tmp_path / "node-01-1", b"forged"), pack_part(part(tmp_path / "node-02-1", b"real"))]
     sealed = seal_bundle(str(tmp_path / "run"), parts, [], {"id": "run"})
     assert [Path(sealed.folder, entry.path).read_bytes() for entry in sealed.rows if entry.path] == [b"forged", b"real"]
@@ -109,7 +109,7 @@ def test_what_two_machines_tell_of_one_instance_is_kept_of_both(tmp_path):
     assert verify(sealed.archive).intact
 
 
-def test_rows_without_files_are_disputed_too(tmp_path):
+def test_reports_conflict_of_rows_without_files(tmp_path):
     forged = Store(str(tmp_path / "node-02-1"))
     forged.record([row(REGION, "stack", verdict(Reason.USR1_NOT_CAUGHT), number) for number in (1, 2)])
     parts = [part(tmp_path / "node-01-1", b"real"), part(tmp_path / "node-01-2", b"later", sequence=2), forged.root]
@@ -118,7 +118,7 @@ def test_rows_without_files_are_disputed_too(tmp_path):
     assert "node-01 and node-02 both report region/region-1, stack and 1 more captures" in rows[-1].message
 
 
-def test_two_captures_of_one_access_point_are_no_dispute(tmp_path):
+def test_two_parts_of_one_access_point_do_not_conflict(tmp_path):
     """A play may capture twice."""
     parts = [part(tmp_path / "cloud-a-1", b"first"), part(tmp_path / "cloud-a-2", b"second")]
     parts.append(part(tmp_path / "cloud-a-3", b"third"))

@@ -19,7 +19,7 @@ def finding(*rows) -> str:
     return line.split(maxsplit=7)[7] if len(line.split(maxsplit=7)) > 7 else ""
 
 
-def test_what_became_of_the_profiles_of_each_component():
+def test_counts_profiles_by_component():
     rows = [
         profile("cpu", top_function="main.hot", top_percent=70.0),
         profile("cpu", name="r2", reason=Reason.POOL_SATURATED),
@@ -39,7 +39,7 @@ def test_what_became_of_the_profiles_of_each_component():
     assert place.startswith("c1/host: ")
 
 
-def test_the_function_is_that_of_all_instances_and_of_the_most_telling_profile():
+def test_names_the_most_expensive_function_of_all_instances():
     one = profile("cpu", top_function="main.once", top_percent=90.0)
     others = [profile("cpu", name=f"r{n}", top_function="main.hot", top_percent=50.0 + n) for n in (2, 3)]
     heap = profile("heap", top_function="main.cache", top_percent=99.0)
@@ -52,20 +52,20 @@ def busy(text, value, name="r1", top=("main.hot", 70.0)):
     return profile("cpu", name=name, load=text, load_value=value, top_function=top[0], top_percent=top[1])
 
 
-def test_the_load_comes_first():
+def test_load_comes_first():
     assert finding(busy("3.2 s of 10 s on 0.32 cores", 3.2)) == "cpu 3.2 s of 10 s on 0.32 cores, main.hot 70% of cpu"
     two = finding(busy("3.2 s of 10 s on 0.32 cores", 3.2), busy("12 s of 10 s on 1.2 cores", 12.0, "r2"))
     assert two == "cpu at most 12 s of 10 s on 1.2 cores, main.hot 70% of cpu"
 
 
-def test_an_idle_service_is_called_idle_and_another_profile_tells_of_a_function():
+def test_idle_service_shows_function_of_another_profile():
     idle = busy("0.01 s of 10 s: idle", 0.01, top=("", 0.0))
     assert finding(idle) == "cpu 0.01 s of 10 s: idle"
     heap = profile("heap", load="85MB in use", load_value=85.0, top_function="main.cache", top_percent=50.0)
     assert finding(idle, heap) == "cpu 0.01 s of 10 s: idle; heap 85MB in use, main.cache 50% of heap"
 
 
-def test_a_profile_of_too_few_samples_says_so():
+def test_reports_too_few_samples():
     text = "1MB in use; too few to name a function (2 samples)"
     assert finding(profile("heap", load=text, load_value=1.0, top_function="", top_percent=0.0)) == f"heap {text}"
 
@@ -81,11 +81,11 @@ def test_a_profile_of_too_few_samples_says_so():
         {"load": "x", "load_value": "y"},
     ],
 )
-def test_details_of_any_kind_do_no_harm(details):
+def test_accepts_details_of_any_type(details):
     assert finding(profile("cpu", **details)) == ""
 
 
-def test_names_can_neither_steer_a_terminal_nor_fill_a_page():
+def test_sanitizes_and_shortens_names():
     shown = finding(profile("cpu", top_function="\x1b[31m" + "x" * 500, top_percent=1.0))
     assert shown.isprintable()
     assert len(shown) < 100

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An interrupted run is found and taken up again, but never one that still runs, or somebody else's."""
+"""Resuming of interrupted runs, but not of running ones or those of other users."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
 
 
 def captured(folder: Path) -> Path:
-    """A part with one artifact and its row."""
+    """Make a part with one artifact and its row."""
     store = Store(str(folder))
     instance = Instance("c", "region", "region-1")
     artifact = store.keep(instance.folders, "stack-1.txt", b"a dump")
@@ -48,32 +48,32 @@ def captured(folder: Path) -> Path:
 
 @pytest.fixture
 def run(tmp_path):
-    """A run in whose folder something was captured."""
+    """Provide a run with one part."""
     run = start_run(str(tmp_path), "incident-4711")
     captured(Path(run.parts, "localhost-1"))
     return run
 
 
 def ended_process() -> int:
-    """The pid of a process that has ended."""
+    """Return the pid of a process that has ended."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return process.pid
 
 
-def test_a_run_whose_process_has_ended_is_found(run, tmp_path):
+def test_resumes_run_whose_process_has_ended(run, tmp_path):
     mark_running(run, ended_process())
     assert resume_run(str(tmp_path), run.id, patience=0) == run
     assert parts_in(run.parts) == [f"{run.parts}/localhost-1"]
 
 
-def test_a_run_is_not_taken_from_the_process_that_owns_it(run, tmp_path):
+def test_refuses_run_of_a_live_process(run, tmp_path):
     mark_running(run, os.getpid())
     with pytest.raises(ValueError, match=rf"incident-4711 is still running \(process {os.getpid()}\)"):
         resume_run(str(tmp_path), run.id, patience=0)
 
 
-def test_another_process_with_the_pid_of_the_one_that_has_ended_is_not_taken_for_it(run, tmp_path):
+def test_recognizes_reused_pid(run, tmp_path):
     mark_running(run, os.getpid())
     path = Path(run.folder, RUNNING)
     mark = json.loads(path.read_text())
@@ -83,7 +83,7 @@ def test_another_process_with_the_pid_of_the_one_that_has_ended_is_not_taken_for
     assert resume_run(str(tmp_path), run.id, patience=0) == run
 
 
-def test_of_a_run_of_another_machine_nothing_is_claimed(run, tmp_path):
+def test_refuses_run_of_another_machine(run, tmp_path):
     mark_running(run, os.getpid())
     path = Path(run.folder, RUNNING)
     path.write_text(json.dumps({**json.loads(path.read_text()), "host": "elsewhere"}))
@@ -92,13 +92,13 @@ def test_of_a_run_of_another_machine_nothing_is_claimed(run, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"host": "a"}'])
-def test_a_mark_that_cannot_be_read_is_named(run, tmp_path, text):
+def test_names_unreadable_owner_file(run, tmp_path, text):
     Path(run.folder, RUNNING).write_text(text)
     with pytest.raises(ValueError, match=f"{RUNNING} cannot be read"):
         resume_run(str(tmp_path), run.id, patience=0)
 
 
-def test_a_part_is_held_as_long_as_its_process_lives(run, tmp_path):
+def test_part_is_locked_while_its_process_lives(run, tmp_path):
     part = f"{run.parts}/localhost-1"
     program = (
         "import sys\n"
@@ -123,7 +123,7 @@ def test_a_part_is_held_as_long_as_its_process_lives(run, tmp_path):
     assert resume_run(str(tmp_path), run.id, patience=0) == run
 
 
-def test_what_is_no_unsealed_run_is_refused_with_those_that_are(run, tmp_path):
+def test_lists_unsealed_runs_for_a_wrong_id(run, tmp_path):
     other = start_run(str(tmp_path), "other")
     (tmp_path / "notes").mkdir()
     os.utime(other.folder, (0, 0))
@@ -141,7 +141,7 @@ def test_what_is_no_unsealed_run_is_refused_with_those_that_are(run, tmp_path):
         resume_run(str(tmp_path), run.id, patience=0)
 
 
-def test_what_was_being_written_when_the_process_was_killed_is_left_out(run):
+def test_removes_unfinished_files(run):
     part = Path(run.parts, "localhost-1")
     place = part / "c" / "region" / "region-1"
     (place / "heap.pb.gz.4711-140001.spool").write_bytes(b"password=hunter2")
@@ -154,7 +154,7 @@ def test_what_was_being_written_when_the_process_was_killed_is_left_out(run):
     assert [path.name for path in place.iterdir()] == ["stack-1.txt"]
 
 
-def test_a_sealed_bundle_of_an_interrupted_run_says_that_it_is_not_whole(run):
+def test_sealed_interrupted_run_states_the_interruption(run):
     part = Path(run.parts, "localhost-1")
     with (part / "ledger.jsonl").open("ab") as ledger:
         ledger.write(b'{"cluster": "c", "capt')
@@ -168,7 +168,7 @@ def test_a_sealed_bundle_of_an_interrupted_run_says_that_it_is_not_whole(run):
     assert any("interrupted" in line for line in sealed.table)
 
 
-def test_a_part_that_says_so_itself_needs_no_second_row(run):
+def test_adds_no_second_interruption_row(run):
     part = Path(run.parts, "localhost-1")
     store = Store(str(part))
     store.record([row(Instance("c", "", ""), "access", verdict(Reason.INTERRUPTED, "by SIGTERM"))])
@@ -176,7 +176,7 @@ def test_a_part_that_says_so_itself_needs_no_second_row(run):
     assert [entry.reason for entry in sealed.rows] == ["proven", "interrupted"]
 
 
-def test_an_interrupted_run_without_any_capture_is_removed(tmp_path):
+def test_removes_interrupted_run_without_captures(tmp_path):
     run = start_run(str(tmp_path), "run")
     empty = Path(run.parts, "localhost-1")
     Store(str(empty)).finish([])
@@ -188,7 +188,7 @@ def test_an_interrupted_run_without_any_capture_is_removed(tmp_path):
 # On another machine
 
 
-def test_only_what_the_run_left_is_packed(tmp_path):
+def test_packs_only_parts_of_the_run(tmp_path):
     captured(tmp_path / "cloudpods-run-1-aaaa")
     Store(str(tmp_path / "cloudpods-run-1-empty"))
     captured(tmp_path / "cloudpods-run-1-packed")
@@ -204,7 +204,7 @@ def test_only_what_the_run_left_is_packed(tmp_path):
         assert "part/ledger.jsonl" in archive.getnames()
 
 
-def test_what_is_still_captured_is_not_packed(tmp_path):
+def test_refuses_to_pack_a_running_capture(tmp_path):
     part = captured(tmp_path / "cloudpods-run-1-aaaa")
     with lock_part(str(part)), pytest.raises(ValueError, match=f"is still running here, into {part}"):
         pack_leftovers("run-1", str(tmp_path), patience=0)
@@ -212,7 +212,7 @@ def test_what_is_still_captured_is_not_packed(tmp_path):
 
 
 @needs_root
-def test_folders_of_other_users_are_left_alone(tmp_path):
+def test_ignores_folders_of_other_users(tmp_path):
     part = captured(tmp_path / "cloudpods-run-1-aaaa")
     os.chown(part, 12345, 12345)
     assert pack_leftovers("run-1", str(tmp_path), patience=0) == []
@@ -220,6 +220,6 @@ def test_folders_of_other_users_are_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["", "../x", "*"])
-def test_only_a_run_has_left_something(tmp_path, name):
+def test_refuses_invalid_run_id(tmp_path, name):
     with pytest.raises(ValueError, match="is not the name of a run"):
         pack_leftovers(name, str(tmp_path))

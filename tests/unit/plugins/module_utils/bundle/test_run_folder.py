@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The folder of a run: which ids and places are refused before anything is captured."""
+"""Folder of a run: ids and places that are refused before the capture."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def test_refuses_what_is_no_plain_name(tmp_path, name, check_mode):
 
 
 @pytest.mark.parametrize("name", ["a", "_", "run-1", "x" * 64, "2026.01.02"])
-def test_takes_plain_names(tmp_path, name):
+def test_accepts_plain_names(tmp_path, name):
     assert start_run(str(tmp_path), name).id == name
 
 
-def test_its_own_ids_are_plain_names(tmp_path):
+def test_generated_ids_are_valid(tmp_path):
     made = new_run_id(datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc))
     assert made.startswith("20260102T030405Z-")
     start_run(str(tmp_path), made)
@@ -133,7 +133,7 @@ def test_removes_only_a_run_without_captures(tmp_path):
 
 
 @pytest.mark.parametrize("output", ["/srv/bundles", "/srv/a b", "/srv/it's", '/x/"y"', "/x/{{ y }}", "/x/a=b"])
-def test_the_command_that_seals_means_the_same_folder_for_shell_and_ansible(output):
+def test_seal_command_survives_shell_and_ansible(output):
     words = shlex.split(seal_command("run-1", output, ["my hosts.yml"]))
     assert words[:4] == ["ansible-playbook", "cloudpods.diagnostics.seal_bundle", "-i", "my hosts.yml"]
     given = {}
@@ -143,7 +143,7 @@ def test_the_command_that_seals_means_the_same_folder_for_shell_and_ansible(outp
     assert given == {"cloudpods_run_id": "run-1", "cloudpods_output": output}
 
 
-def test_the_line_at_the_start_names_the_folder_and_the_command():
+def test_location_line_names_folder_and_command():
     line = location_line("/out/run-1", "run-1", "/out")
     assert line.startswith("Captures go to /out/run-1. ")
     assert line.endswith(seal_command("run-1", "/out"))

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is written is what the published schemas say, and the schemas refuse what is not."""
+"""Rows and manifest match the published schemas."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ def bundle(tmp_path):
     return Path(seal_bundle(str(tmp_path / "run"), [str(tmp_path / "part")], absent, {"id": "run"}).folder)
 
 
-def test_every_row_is_as_the_schema_says(bundle):
+def test_rows_match_the_schema(bundle):
     lines = (bundle / "ledger.jsonl").read_text().splitlines()
     assert len(lines) == len(Reason) + 1
     for line in lines:
         schema("ledger-row").validate(json.loads(line))
 
 
-def test_the_manifest_is_as_the_schema_says(bundle):
+def test_manifest_matches_the_schema(bundle):
     schema("manifest").validate(json.loads((bundle / "manifest.json").read_text()))
 
 
 @pytest.mark.parametrize("change", [{"status": "ok"}, {"sequence": 0}, {"extra": 1}, {"sha256": "zz"}])
-def test_the_schema_of_rows_refuses_what_is_not_one(change):
+def test_row_schema_refuses_other_documents(change):
     good = row(Instance(cluster="c", component="r", name="p"), "stack", verdict(Reason.PROVEN)).as_dict()
     schema("ledger-row").validate(good)
     with pytest.raises(jsonschema.ValidationError):
         schema("ledger-row").validate(dict(good, **change))
 
 
-def test_every_reason_has_a_meaning_and_what_is_not_complete_says_what_to_do():
+def test_every_reason_has_a_text_and_a_next_step():
     assert set(MEANINGS) == set(Reason)
     silent = {Reason.PROVEN, Reason.RECORDED, Reason.SAME_IMAGE, Reason.PROFILE_WHOLE, Reason.PROFILE_EMPTY}
     by_nature = {Reason.NEVER_DUMPS, Reason.RELOADS, Reason.MAY_DIE}  # the catalog says what to use instead

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A bundle from parts to verification, with each way to damage it."""
+"""Sealing of parts into a bundle, and the policy for failed runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons impo
 from parts import part
 
 
-def test_parts_become_one_bundle_with_one_ledger(sealed, tmp_path):
+def test_merges_parts_into_one_ledger(sealed, tmp_path):
     folder = Path(sealed.folder)
     rows = [json.loads(line) for line in (folder / LEDGER).read_text().splitlines()]
     assert [(entry["cluster"], entry["status"]) for entry in rows] == [
@@ -39,7 +39,7 @@ def test_parts_become_one_bundle_with_one_ledger(sealed, tmp_path):
 
 
 @pytest.mark.parametrize("also", [(), ("profile:cpu",), ("status:ping",)], ids=["alone", "profiles", "status"])
-def test_the_verdicts_on_logs_are_in_the_bundle(tmp_path, also):
+def test_bundle_contains_log_verdicts(tmp_path, also):
     store = Store(str(tmp_path / "part"))
     instance = Instance(cluster="c", component="region", name="pod-1", namespace="onecloud")
     details = {"verdict": "dropping", "rule": "tasks_lost", "evidence": ["640 tasks lost"]}
@@ -51,7 +51,7 @@ def test_the_verdicts_on_logs_are_in_the_bundle(tmp_path, also):
 
 
 @pytest.mark.parametrize("reason", [Reason.UNREACHABLE, Reason.NO_RESULT])
-def test_who_brought_nothing_has_a_row_that_says_why_and_no_more(tmp_path, reason):
+def test_absent_access_point_has_a_row(tmp_path, reason):
     absent = [{"cluster": "c", "error": "pattern 'own' is wrong", "reason": reason.value}]
     (found,) = seal_bundle(str(tmp_path / "run"), [], absent, {"id": "run"}).rows
     assert (found.cluster, found.status, found.reason) == ("c", "failed", reason.value)
@@ -59,7 +59,7 @@ def test_who_brought_nothing_has_a_row_that_says_why_and_no_more(tmp_path, reaso
     assert ("answer" in found.message) == (reason is Reason.UNREACHABLE)
 
 
-def test_two_reports_of_the_same_name_do_not_overwrite_each_other(tmp_path):
+def test_second_report_of_the_same_name_is_refused(tmp_path):
     reports = [part(tmp_path / "r1", "a"), part(tmp_path / "r2", "a")]
     result = seal_bundle(str(tmp_path / "run"), [], [], {}, reports)
     assert sorted(entry.reason for entry in result.rows) == ["error", "proven"]
@@ -79,13 +79,13 @@ def test_two_reports_of_the_same_name_do_not_overwrite_each_other(tmp_path):
         ([], {"failed", "partial", "any"}),
     ],
 )
-def test_when_a_run_counts_as_failed(reasons, fails):
+def test_failure_depends_on_the_policy(reasons, fails):
     instance = Instance(cluster="c", component="region", name="p")
     rows = [row(instance, "stack", verdict(reason)) for reason in reasons]
     assert {policy for policy in ("none", "failed", "partial", "any") if failure_message(rows, policy)} == fails
 
 
-def test_a_sealed_bundle_is_not_sealed_again(sealed, tmp_path):
+def test_refuses_to_seal_twice(sealed, tmp_path):
     before = Path(sealed.archive).read_bytes()
     again = part(tmp_path / "again", "d")
     with pytest.raises(ValueError, match="is a sealed bundle already"):
@@ -95,7 +95,7 @@ def test_a_sealed_bundle_is_not_sealed_again(sealed, tmp_path):
     assert Path(again, LEDGER).is_file()
 
 
-def test_the_reason_why_a_run_failed_has_no_holes():
+def test_failure_message_is_complete():
     gone = row(Instance("c", "region", "r1"), "stack", verdict(Reason.GONE))
     nowhere = row(Instance("", "", ""), "access", verdict(Reason.UNREACHABLE, "no route to host"))
     assert failure_message([], "failed") == "Nothing was captured: no instance was found."
@@ -104,7 +104,7 @@ def test_the_reason_why_a_run_failed_has_no_holes():
     assert "The first: The target does not answer: no route to host" in failure_message([nowhere], "failed")
 
 
-def test_a_failed_capture_is_told_before_one_that_was_skipped():
+def test_failure_message_begins_with_a_failed_capture():
     of = Instance("c", "region", "r1")
     rows = [row(of, "status:db_stats", verdict(Reason.NOT_OFFERED)), row(of, "status:ping", verdict(Reason.NO_ANSWER))]
     assert "The first: r1: No answer arrived" in failure_message(rows, "failed")
@@ -118,7 +118,7 @@ def nothing(cluster: str, reason: str = "no_result") -> dict[str, str]:
 
 
 @pytest.mark.parametrize("reason", ["no_result", "unreachable"])
-def test_a_failed_set_up_leaves_no_bundle(tmp_path, reason):
+def test_failed_setup_leaves_no_bundle(tmp_path, reason):
     folder = tmp_path / "out" / "run"
     empty = folder / "parts" / "a-1"
     Store(str(empty)).finish([])
@@ -137,7 +137,7 @@ def test_a_failed_set_up_leaves_no_bundle(tmp_path, reason):
 
 
 def not_listed(folder: Path, cluster: str, more: tuple[LedgerRow, ...] = ()) -> str:
-    """A part that says that the API server could not be reached, with a document as an audit writes it."""
+    """Make a part whose API server was unreachable, with a document as an audit writes it."""
     store = Store(str(folder))
     store.keep([cluster], "status.json", b"{}")
     place = Instance(cluster=cluster, component="", name="", namespace="onecloud")
@@ -145,7 +145,7 @@ def not_listed(folder: Path, cluster: str, more: tuple[LedgerRow, ...] = ()) -> 
     return str(folder)
 
 
-def test_an_api_server_that_cannot_be_reached_leaves_no_bundle(tmp_path):
+def test_unreachable_api_server_leaves_no_bundle(tmp_path):
     folder = tmp_path / "out" / "run"
     parts = [not_listed(folder / "parts" / f"{name}-1", name) for name in ("a", "b")]
     sealed = seal_bundle(str(folder), parts, [], {})
@@ -157,7 +157,7 @@ def test_an_api_server_that_cannot_be_reached_leaves_no_bundle(tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_whatever_else_was_seen_is_sealed_beside_a_failed_list(tmp_path):
+def test_seals_other_rows_beside_a_failed_discovery(tmp_path):
     of = Instance(cluster="a", component="region", name="pod-1", namespace="onecloud")
     entry = row(of, "stack", verdict(Reason.NO_DUMP))
     sealed = seal_bundle(str(tmp_path / "run"), [not_listed(tmp_path / "part", "a", (entry,))], [], {})
@@ -165,14 +165,14 @@ def test_whatever_else_was_seen_is_sealed_beside_a_failed_list(tmp_path):
     assert {entry.reason for entry in sealed.rows} == {"unreachable", "no_dump"}
 
 
-def test_what_one_access_point_brought_is_sealed_whatever_the_others_lack(tmp_path):
+def test_seals_one_access_point_without_the_others(tmp_path):
     brought = part(tmp_path / "part", "a")
     sealed = seal_bundle(str(tmp_path / "run"), [brought], [nothing("b")], {})
     assert verify(sealed.archive).intact
     assert {entry.reason for entry in sealed.rows} == {"proven", "no_result"}
 
 
-def test_a_part_that_cannot_be_read_is_kept_after_a_failed_set_up(tmp_path):
+def test_keeps_unreadable_part_after_failed_setup(tmp_path):
     run = tmp_path / "run"
     (run / "parts").mkdir(parents=True)
     bad = run / "parts" / "a-1.tar.gz"
@@ -182,7 +182,7 @@ def test_a_part_that_cannot_be_read_is_kept_after_a_failed_set_up(tmp_path):
     assert bad.exists()
 
 
-def test_a_run_that_found_no_instance_is_sealed_as_before(tmp_path):
+def test_seals_run_without_instances(tmp_path):
     assert seal_bundle(str(tmp_path / "run"), [], [], {}).archive
 
 
@@ -190,7 +190,7 @@ def lacks(cluster: str, component: str, detail: str = "") -> LedgerRow:
     return row(Instance(cluster, component, ""), "discovery", verdict(Reason.NOT_FOUND, detail or component))
 
 
-def test_a_named_component_is_missing_only_where_no_machine_of_its_cluster_has_it():
+def test_component_is_missing_only_if_no_machine_has_it():
     has = row(Instance("a", "region", "region-1"), "stack", verdict(Reason.PROVEN))
     rows = mark_not_deployed(
         [has, lacks("a", "region", "region on node-2"), lacks("b", "region"), lacks("a", "glance")]
@@ -199,7 +199,7 @@ def test_a_named_component_is_missing_only_where_no_machine_of_its_cluster_has_i
     assert "region on node-2" in rows[1].message
 
 
-def test_a_named_component_that_is_not_there_fails_a_run_unless_that_is_allowed():
+def test_missing_named_component_fails_the_run():
     has = row(Instance("a", "region", "region-1"), "stack", verdict(Reason.PROVEN))
     told = lacks("a", "regoin", "there is no component 'regoin'; did you mean region?")
     for policy in ("failed", "partial", "any"):

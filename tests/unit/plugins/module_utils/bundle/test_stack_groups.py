@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who holds a worker stands before who waits for one, and of a stack the frames that matter are shown."""
+"""Ranking of stack groups, and folding of frames."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def document(path):
 
 
 def issue_of(path):
-    """The issue of a run that captured this dump."""
+    """Return the issue of a run with this dump."""
     found = document(path)
     goroutines = sum(group["count"] for group in found["groups"])
     details = {"total": goroutines, "goroutines": goroutines, "parsed": "x.json"}
@@ -48,13 +48,13 @@ def issue_of(path):
 
 
 def blocks(text):
-    """(line before a block, the block) of all stacks in an issue."""
+    """Return (line before the block, block) for each stack in an issue."""
     parts = text.split("```text\n")[2:]
     heads = [part.rstrip("\n").rpartition("\n")[2] for part in text.split("```text\n")[1:]]
     return list(zip(heads, (part.partition("\n```")[0] for part in parts), strict=False))
 
 
-def test_the_workers_that_a_locked_table_blocks_stand_first():
+def test_blocked_pool_workers_come_first():
     head, stack = blocks(issue_of(LOCKED))[0]
     assert head == "8 goroutines in 1 dump, in pool workers"
     lines = [line.split("  ")[0] for line in stack.splitlines()]
@@ -73,7 +73,7 @@ def test_the_workers_that_a_locked_table_blocks_stand_first():
     assert "database/sql.(*DB).retry" not in lines
 
 
-def test_those_who_wait_for_a_worker_are_counted_and_not_shown():
+def test_counts_goroutines_that_wait_for_a_worker():
     text = issue_of(LOCKED)
     assert "- 648: requests that wait for a worker or for its answer" in text
     assert "- 648: background reads of requests in progress" in text
@@ -81,7 +81,7 @@ def test_those_who_wait_for_a_worker_are_counted_and_not_shown():
     assert "backgroundRead" not in text
 
 
-def test_those_who_wait_for_a_connection_come_after_those_who_have_one():
+def test_waits_for_a_connection_come_after_its_holders():
     found = rank_groups(merge_groups([document(EXHAUSTED)]))
     innermost = [group.functions[0] for group in found if group.in_worker]
     waits = [function == "database/sql.(*DB).conn" for function in innermost]
@@ -92,7 +92,7 @@ def test_those_who_wait_for_a_connection_come_after_those_who_have_one():
 
 
 @pytest.mark.parametrize("path", [HEALTHY, HEALTHY_STATES], ids=["debug=1", "debug=2"])
-def test_an_idle_service_has_nothing_to_show(path):
+def test_idle_service_has_no_groups(path):
     found = rank_groups(merge_groups([document(path)]))
     assert [group.functions for group in found if any("onecloud" in function for function in group.functions)] == []
     assert sum(group.count for group in found) <= 2
@@ -103,7 +103,7 @@ def group(*functions, count=1, state=""):
     return StackGroup(count, 1, state, functions, tuple(f"/src/{n}.go:1" for n in range(len(functions))))
 
 
-def test_what_looks_idle_and_does_something_is_shown():
+def test_shows_busy_stacks_that_resemble_idle_ones():
     lock = "sync.runtime_SemacquireMutex"
     cron = "yunion.io/x/onecloud/pkg/cloudcommon/cronman.(*SCronJobManager).run"
     assert rank_groups([group(cron)]) == []
@@ -115,7 +115,7 @@ def test_what_looks_idle_and_does_something_is_shown():
     assert not group("yunion.io/x/onecloud/pkg/appsrv.(*SWorker).run").in_worker
 
 
-def test_the_services_own_work_comes_before_that_of_libraries():
+def test_own_code_comes_before_libraries():
     own, library = group("chan.x", "yunion.io/x/onecloud/pkg/compute.Sync"), group("net.x", "syscall.y", count=9)
     worker = group("net.x", "lab.example/pkg/appsrv.(*SWorker).run")
     assert rank_groups([library, own, worker]) == [worker, own, library]
@@ -137,7 +137,7 @@ def test_the_services_own_work_comes_before_that_of_libraries():
         ("yunion.io/x/onecloud/vendor/github.com/x/y.F", f"{SRC}/vendor/github.com/x/y/f.go:1", False),
     ],
 )
-def test_what_is_the_services_own(function, location, own):
+def test_recognizes_own_code(function, location, own):
     assert is_own(function, location) is own
 
 
@@ -151,7 +151,7 @@ def test_what_is_the_services_own(function, location, own):
         ("", ""),
     ],
 )
-def test_packages(function, package):
+def test_extracts_import_paths(function, package):
     assert package_of(function) == package
 
 
@@ -159,7 +159,7 @@ FRAMES = st.lists(st.sampled_from(["net.a", "net.b", "x.org/y.f", "yunion.io/x/z
 
 
 @given(FRAMES)
-def test_no_frame_is_lost_without_a_word(functions):
+def test_folded_frames_are_counted(functions):
     locations = [f"/src/vendor/{number}" for number in range(len(functions))]
     lines = shown_frames(functions, locations)
     whole = [f"{function}  {location}" for function, location in zip(functions, locations, strict=True)]

@@ -30,7 +30,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.usefixtures("umask")
-def test_everything_is_private_whatever_the_umask(tmp_path):
+def test_files_are_private_whatever_the_umask(tmp_path):
     kept = store.Store(str(tmp_path / "a" / "b"))
     kept.keep(["cluster", "region", "pod"], "stack-1.txt", b"x")
     kept.record([row(INSTANCE, "stack", verdict(Reason.PROVEN))])
@@ -42,7 +42,7 @@ def test_everything_is_private_whatever_the_umask(tmp_path):
     assert len(files) == 2
 
 
-def test_an_artifact_tells_size_and_digest_of_what_is_on_disk(tmp_path):
+def test_artifact_has_size_and_digest_of_its_file(tmp_path):
     artifact = store.Store(str(tmp_path)).keep(["c", "r"], "f", b"data")
     on_disk = (tmp_path / artifact.path).read_bytes()
     assert (artifact.size, artifact.sha256) == (len(on_disk), hashlib.sha256(on_disk).hexdigest())
@@ -51,14 +51,14 @@ def test_an_artifact_tells_size_and_digest_of_what_is_on_disk(tmp_path):
 @pytest.mark.parametrize(
     "hostile", ["..", ".", "", "../../etc/passwd", "/etc", "a/b", ".hidden", "a\x00b", "a\nb", "é"]
 )
-def test_names_from_a_cluster_stay_inside(tmp_path, hostile):
+def test_untrusted_names_stay_inside(tmp_path, hostile):
     artifact = store.Store(str(tmp_path / "root")).keep([hostile, hostile], hostile, b"x")
     written = (tmp_path / "root" / artifact.path).resolve()
     assert (tmp_path / "root").resolve() in written.parents
     assert artifact.path.count("/") == 2
 
 
-def test_a_failed_write_leaves_neither_the_file_nor_the_temporary_one(tmp_path):
+def test_failed_write_leaves_no_file(tmp_path):
     target = tmp_path / "is-a-folder"
     target.mkdir()
     with pytest.raises(IsADirectoryError):
@@ -66,7 +66,7 @@ def test_a_failed_write_leaves_neither_the_file_nor_the_temporary_one(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["is-a-folder"]
 
 
-def test_rows_are_on_disk_at_once_and_none_is_lost_between_threads(tmp_path):
+def test_rows_reach_the_disk_at_once(tmp_path):
     kept = store.Store(str(tmp_path))
     rows = [row(INSTANCE, "stack", verdict(Reason.PROVEN), sequence=number) for number in range(1, 201)]
     threads = [threading.Thread(target=kept.record, args=([entry],)) for entry in rows]
@@ -78,7 +78,7 @@ def test_rows_are_on_disk_at_once_and_none_is_lost_between_threads(tmp_path):
     assert sorted(json.loads(line)["sequence"] for line in lines) == list(range(1, 201))
 
 
-def test_nothing_is_written_after_the_end(tmp_path):
+def test_refuses_writes_after_the_end(tmp_path):
     kept = store.Store(str(tmp_path))
     kept.finish([row(INSTANCE, "stack", verdict(Reason.PROVEN))])
     with pytest.raises(RuntimeError):
@@ -88,7 +88,7 @@ def test_nothing_is_written_after_the_end(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [store.LEDGER]
 
 
-def test_what_is_spooled_is_there_when_it_is_kept_and_private(tmp_path):
+def test_kept_spool_is_private(tmp_path):
     kept = store.Store(str(tmp_path))
     with kept.spool(["c", "region", "pod"], "cpu.pb.gz") as spool:
         spool.write(b"first ")
@@ -105,7 +105,7 @@ def test_what_is_spooled_is_there_when_it_is_kept_and_private(tmp_path):
     assert [each.name for each in path.parent.iterdir()] == ["cpu.pb.gz"]
 
 
-def test_what_is_spooled_and_not_kept_leaves_nothing(tmp_path):
+def test_unkept_spool_is_removed(tmp_path):
     kept = store.Store(str(tmp_path))
     with kept.spool(["c"], "x") as spool:
         spool.write(b"first")
@@ -113,7 +113,7 @@ def test_what_is_spooled_and_not_kept_leaves_nothing(tmp_path):
     assert list((tmp_path / "c").iterdir()) == []
 
 
-def test_nothing_spooled_comes_into_a_store_that_is_closed(tmp_path):
+def test_refuses_spool_after_the_end(tmp_path):
     kept = store.Store(str(tmp_path))
     with kept.spool(["c"], "x") as spool:
         kept.finish([])

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A part with a ledger or documents that nobody of us wrote: it is said, and the other parts are sealed."""
+"""Parts with a malformed ledger or malformed documents: reported, and the other parts are sealed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ LINES = {
 
 
 @pytest.mark.parametrize("line", LINES.values(), ids=LINES)
-def test_a_row_that_is_none_spoils_its_own_part_only(tmp_path, line):
+def test_malformed_row_spoils_only_its_part(tmp_path, line):
     parts = [part(tmp_path / "bad", [line], {}), good(tmp_path / "good")]
     sealed = seal_bundle(str(tmp_path / "run"), parts, [], {})
     assert [(entry.cluster, entry.reason) for entry in sealed.rows] == [("bad", "error"), ("good", "proven")]
@@ -74,7 +74,7 @@ DOCUMENTS = {
 
 
 @pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
-def test_a_document_that_is_none_is_left_out_of_the_report(tmp_path, document):
+def test_leaves_malformed_document_out_of_the_report(tmp_path, document):
     whole = json.dumps({"groups": [{"count": 7, "state": None, **FRAMES}]})
     lines = [with_details(parsed=name, total=7, goroutines=7) for name in ("c/bad.json", "c/good.json")]
     made = part(tmp_path / "part", lines, {"c/bad.json": document, "c/good.json": whole})

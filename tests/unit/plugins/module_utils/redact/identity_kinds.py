@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Identities as they stand in logs, answers, documents and configuration. Nobody has them.
+"""Samples of identities in logs, responses, documents and configuration. None is real.
 
 KINDS: name -> (text, identity, kind). The text holds the identity once, as {}.
 """
@@ -93,6 +93,6 @@ KINDS: dict[str, tuple[str, str, str]] = {
 
 
 def planted(name: str) -> tuple[str, str]:
-    """A kind's text and its identity."""
+    """Return the text of a kind and its identity."""
     text, identity, _kind = KINDS[name]
     return text.format(identity), identity

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kinds of secrets as they stand in logs, dumps, answers and configuration. None of them was ever valid.
+"""Samples of secrets in logs, dumps, responses and configuration. None was ever valid.
 
 KINDS: name -> (text, secret). The text holds the secret once, as {}.
 """
@@ -23,7 +23,7 @@ BODY = (
 
 
 def key_of(kind: str) -> str:
-    """The text of a private key, whose lines are the secret."""
+    """Return the text of a private key, whose lines are the secret."""
     return f"-----BEGIN {kind}PRIVATE KEY-----\n{{}}\n-----END {kind}PRIVATE KEY-----"
 
 
@@ -207,6 +207,6 @@ KINDS: dict[str, tuple[str, str]] = {
 
 
 def planted(name: str) -> tuple[bytes, bytes]:
-    """A kind's text and its secret, as bytes."""
+    """Return the text of a kind and its secret, as bytes."""
     text, secret = KINDS[name]
     return text.format(secret).encode(), secret.encode()

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Identities are replaced by tokens, of every kind and in every notation; what is the same in every cloud stays."""
+"""Replacement of identities of every kind in every notation; words of every cloud stay."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LINE = "[info 2026-01-02 03:04:05 appsrv.(*Application).ServeHTTP(appsrv.go:300)
 
 
 def replaced(data, tokens=None, stated=(), name="x.log", **limits):
-    """What becomes of a text or of bytes, and how often something of each kind was replaced."""
+    """Return the text or bytes with tokens, and the replacements of each kind."""
     tokens = tokens or PseudonymTable()
     gatherer = IdentityFinder(tokens, RedactionLimits(**limits))
     for word, kind in stated:
@@ -58,7 +58,7 @@ def test_every_kind_is_replaced_in_a_log(name):
     assert token in made.splitlines()[1]
 
 
-def test_different_things_have_different_tokens():
+def test_identities_have_distinct_tokens():
     text = "\n".join(kinds.planted(name)[0] for name in kinds.KINDS)
     tokens = PseudonymTable()
     replaced(text, tokens)
@@ -82,12 +82,12 @@ def test_different_things_have_different_tokens():
         "[redacted:password] user=[redacted:jwt]",
     ],
 )
-def test_what_is_the_same_in_every_cloud_stays(text):
+def test_keeps_words_of_every_cloud(text):
     assert replaced(text) == (text, {})
 
 
 @pytest.mark.parametrize("path", [path for path in (UNIT / "fixtures").rglob("*") if path.is_file()])
-def test_samples_change_in_addresses_and_hashes_of_hosts_only(path):
+def test_changes_only_addresses_and_host_hashes_in_samples(path):
     data = path.read_bytes()
     data = gzip.decompress(data) if path.suffix == ".gz" else data
     made, counts = replaced(data)
@@ -96,7 +96,7 @@ def test_samples_change_in_addresses_and_hashes_of_hosts_only(path):
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_dumps_are_read_as_before_whatever_things_are_called(path):
+def test_dumps_stay_readable(path):
     data = path.read_bytes()
     names = ("goroutine", "running", "select", "main", "runtime", "gopark", "http", "models", "chan", "created")
     # Things are called like everything in a dump, and are talked about around it.
@@ -110,7 +110,7 @@ def test_dumps_are_read_as_before_whatever_things_are_called(path):
     ]
 
 
-def test_tokens_are_no_identities():
+def test_tokens_are_not_replaced():
     text = "\n".join(kinds.planted(name)[0] for name in kinds.KINDS)
     tokens = PseudonymTable()
     once = replaced(text, tokens)[0]
@@ -119,23 +119,23 @@ def test_tokens_are_no_identities():
     assert again.document() == tokens.document()
 
 
-def test_no_token_is_given_that_something_is_really_called():
+def test_avoids_tokens_that_are_real_names():
     made, _counts = replaced("host=host-0001\nhost=athena\n")
     assert sorted(line.partition("=")[2] for line in made.split()) == ["host-0002", "host-0003"]
 
 
-def test_a_name_is_replaced_in_whole_words_only():
+def test_replaces_whole_words_only():
     text = "athena and pantheon, athena-1, /athena/, athenaeum, ATHENA, (athena)"
     made, _counts = replaced(text, stated=[("athena", HOST)])
     assert made == "host-0001 and pantheon, host-0001-1, /host-0001/, athenaeum, host-0001, (host-0001)"
 
 
-def test_the_longest_name_counts():
+def test_prefers_the_longest_name():
     made, _counts = replaced("node-7 node-7-b node-71 node-7.x", stated=[("node-7", HOST), ("node-7-b", HOST)])
     assert made == "host-0001 host-0002 node-71 host-0001.x"
 
 
-def test_a_short_name_and_a_number_are_replaced_only_where_nothing_else_can_stand():
+def test_replaces_short_names_only_in_their_fields():
     tokens = PseudonymTable()
     gatherer = IdentityFinder(tokens)
     for name in ("c", "42"):
@@ -145,25 +145,25 @@ def test_a_short_name_and_a_number_are_replaced_only_where_nothing_else_can_stan
     assert [pseudonymizer.name(name) for name in ("c", "42")] == ["cluster-0001", "cluster-0002"]
 
 
-def test_a_full_name_has_the_token_of_its_host():
+def test_full_name_has_the_token_of_its_host():
     made, _counts = replaced("host=kvm-7\npost https://kvm-7.dc.example:443/ and https://kvm-8.dc.example/\n")
     assert made == "host=host-0001\npost https://host-0001.dns-0001:443/ and https://host-0002.dns-0001/\n"
 
 
-def test_the_component_of_a_pod_stays():
+def test_keeps_the_component_of_a_pod():
     tokens = PseudonymTable()
     gatherer = IdentityFinder(tokens)
     gatherer.stated("acme-region-7d9c5b6f4-x2x4z", POD, "region")
     assert Pseudonymizer(tokens, gatherer).text("acme-region-7d9c5b6f4-x2x4z") == "region-pod-0001"
 
 
-def test_names_of_an_earlier_bundle_are_known():
+def test_knows_names_of_an_earlier_bundle():
     tokens = PseudonymTable()
     replaced("host=athena", tokens)
     assert replaced("it said athena", tokens)[0] == "it said host-0001"
 
 
-def test_a_profile_has_tokens_of_any_length_and_is_still_one():
+def test_replaces_names_in_profiles():
     calls = ["main.work", "runtime.gopark"]
     labels = {0: {"host": "kvm-7.dc2.initrode.example", "peer": "10.168.222.17"}, 1: {"host": "gopark"}}
     data = gzip.compress(pprofs.profile(stacks=[([1, 10], calls), ([2, 20], calls[1:])], labels=labels))
@@ -179,7 +179,7 @@ def test_a_profile_has_tokens_of_any_length_and_is_still_one():
     assert (after.values, after.stacks, after.locations) == (before.values, before.stacks, before.locations)
 
 
-def test_something_binary_keeps_its_lengths():
+def test_binary_data_keeps_its_lengths():
     data = b"go 1.22 trace\0\x01\x06kvm-77\x017kvm-77 \x0010.168.222.17\0\xff\xfe" + bytes(range(256))
     made, counts = replaced(data, stated=[("kvm-77", HOST)], name="trace.out")
     assert len(made) == len(data)
@@ -190,14 +190,14 @@ def test_something_binary_keeps_its_lengths():
     assert made.endswith(bytes(range(256)))
 
 
-def test_a_packed_log_is_looked_through():
+def test_searches_packed_log():
     data = gzip.compress(b"host=kvm-777\n" * 3)
     made, _counts = replaced(data, name="old.log.gz")
     assert gzip.decompress(made) == b"host=host-0001\n" * 3
 
 
 @pytest.mark.parametrize("name", ["cpu.pb.gz", "x.gz"])
-def test_a_large_packed_file_is_looked_through_piece_by_piece(name):
+def test_searches_large_packed_file_in_pieces(name):
     rng = random.Random(7)
     filler = bytes(rng.choices(range(97, 123), k=1 << 20))
     content = (filler + b" kvm-777 " + filler[::-1]) * 4
@@ -211,13 +211,13 @@ def test_a_large_packed_file_is_looked_through_piece_by_piece(name):
     assert b"kvm-777" not in made
 
 
-def test_what_unpacks_without_end_is_refused():
+def test_refuses_decompression_bomb():
     with pytest.raises(RedactionError):
         replaced(gzip.compress(bytes(4 << 20)), name="cpu.pb.gz", unpacked=1 << 20)
 
 
 @pytest.mark.parametrize("size", [7, 64, 4096])
-def test_a_name_is_found_wherever_a_window_ends(size):
+def test_finds_names_across_windows(size):
     text = "x" * 40 + '\n{"host": "kvm-777"}\n' + "it is kvm-777 and 10.168.222.17 once more\n" * 60
     made, counts = replaced(text, window=size * 16)
     assert "kvm-777" not in made
@@ -225,13 +225,13 @@ def test_a_name_is_found_wherever_a_window_ends(size):
     assert counts == {"host": 61, "ip": 60}
 
 
-def test_what_is_forgotten_is_looked_at_again():
+def test_examines_forgotten_words_again():
     text = "host=kvm-777\n" * 40 + "q=x%20kvm-777%20y z%3Dkvm-777 kvm-777\n" * 40
     made, _counts = replaced(text, remembered=10, window=64)
     assert "kvm-777" not in made
 
 
 @given(st.text(alphabet="host=:\"'\\{}[], kvm-7%3Dn.\n", max_size=80), st.text(max_size=20))
-def test_whatever_stands_around_it_nothing_fails(before, after):
+def test_accepts_any_surrounding_text(before, after):
     made, _counts = replaced(f"{before}{after} kvm-777 {after}", stated=[("kvm-777", HOST)])
     assert "kvm-777" not in made.split()

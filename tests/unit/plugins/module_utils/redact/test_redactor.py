@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Secrets are taken out, of every kind and in every form of file; what is none stays byte by byte."""
+"""Redaction of secrets of every kind in every file format; all other bytes stay the same."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ LINE = b"[info 2026-01-02 03:04:05 appsrv.(*Application).ServeHTTP(appsrv.go:300
 
 
 def assert_gone(secret: bytes, made: bytes) -> None:
-    """Nothing of it is left, nor of one of its lines."""
+    """Check that neither the secret nor one of its lines is left."""
     lines = [line for line in secret.replace(b"\\n", b"\n").split(b"\n") if line]
     assert not [line for line in lines if line in made]
 
 
 @pytest.mark.parametrize("name", kinds.KINDS)
-def test_every_kind_is_taken_out_of_a_log(name):
+def test_redacts_every_kind_in_a_log(name):
     text, secret = kinds.planted(name)
     made = REDACTOR.data(LINE + text + b"\n" + LINE)
     assert_gone(secret, made)
@@ -60,7 +60,7 @@ def test_every_kind_is_taken_out_of_a_log(name):
 
 
 @pytest.mark.parametrize("name", kinds.KINDS)
-def test_every_kind_is_taken_out_of_a_string_of_json(name):
+def test_redacts_every_kind_in_json(name):
     text, secret = kinds.planted(name)
     data = json.dumps({"message": text.decode(), "more": ["x", text.decode()], "n": 1}).encode()
     made = REDACTOR.data(data, "x.json")
@@ -71,7 +71,7 @@ def test_every_kind_is_taken_out_of_a_string_of_json(name):
 
 
 @pytest.mark.parametrize("name", kinds.KINDS)
-def test_every_kind_is_taken_out_of_a_packed_binary_whose_lengths_stay(name):
+def test_redacts_every_kind_in_packed_binary_data(name):
     text, secret = kinds.planted(name)
     content = b"\x0a\x05" + LINE + b"\n" + text + b"\n\x12\x00"
     made = gzip.decompress(REDACTOR.data(gzip.compress(content), "cpu.pb.gz"))
@@ -87,8 +87,8 @@ UNMARKED = {"utf-16-le": "", "utf-16-be": "", "utf-32-le": "", "utf-32-be": ""}
 
 @pytest.mark.parametrize("is_packed", [False, True])
 @pytest.mark.parametrize(("encoding", "mark"), [*ENCODINGS.items(), *UNMARKED.items()])
-def test_every_kind_is_taken_out_of_a_text_in_another_encoding(encoding, mark, is_packed):
-    """Several files are as one: each kind is in a line of its own."""
+def test_redacts_every_kind_in_other_encodings(encoding, mark, is_packed):
+    """One file has several kinds, each in a line of its own."""
     texts = [kinds.planted(name) for name in kinds.KINDS]
     plain = LINE + b"\n".join(text for text, _secret in texts) + b"\n" + LINE + "\u4e2d\u6587\n".encode()
     data = (mark + plain.decode()).encode(encoding)
@@ -103,44 +103,44 @@ def test_every_kind_is_taken_out_of_a_text_in_another_encoding(encoding, mark, i
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_a_text_in_another_encoding_without_secrets_is_the_same_file(encoding):
+def test_keeps_harmless_text_in_other_encodings(encoding):
     data = ("\ufeff" + LINE.decode() * 9 + "\u4e2d").encode(encoding) + b"\0"
     assert REDACTOR.data(data, "x.log") is data
     packed = gzip.compress(data)
     assert REDACTOR.data(packed, "x.log.gz") is packed
 
 
-def test_json_in_another_encoding_stays_json():
+def test_json_in_other_encodings_stays_valid():
     data = json.dumps({"password": kinds.planted("assigned")[1].decode(), "x": 1}).encode("utf-16")
     assert json.loads(REDACTOR.data(data, "x.json")) == {"password": "[redacted:password]", "x": 1}
 
 
-def test_a_secret_that_was_written_behind_a_text_in_another_encoding():
-    """As PowerShell's Add-Content does."""
+def test_redacts_utf8_after_text_in_another_encoding():
+    """PowerShell's Add-Content writes such files."""
     text, secret = kinds.planted("assigned")
     for data in (("\ufeff" + LINE.decode()).encode("utf-16-le") + text, b"\xff\xfe" + text):
         assert_gone(secret, REDACTOR.data(data, "x.log"))
         assert_gone(secret, gzip.decompress(REDACTOR.data(gzip.compress(data), "x.log.gz")))
 
 
-def test_a_text_that_is_not_what_its_mark_says_is_refused():
+def test_refuses_text_with_a_wrong_byte_order_mark():
     with pytest.raises(RedactionError):
         REDACTOR.data(b"\xff\xfe\0\0" + b"password=hunter2hunter2" * 9, "x.log")
 
 
-def test_a_packed_text_in_another_encoding_that_is_not_held_whole_is_refused():
+def test_refuses_large_packed_text_in_another_encoding():
     redactor = Redactor(limits=RedactionLimits(whole=1 << 10))
     with pytest.raises(RedactionError, match="too large"):
         redactor.data(gzip.compress((LINE.decode() * 99).encode("utf-16")), "x.log.gz")
 
 
 @pytest.mark.parametrize("name", kinds.KINDS)
-def test_what_was_redacted_stays_as_it_is(name):
+def test_redaction_is_idempotent(name):
     made = REDACTOR.data(kinds.planted(name)[0])
     assert REDACTOR.data(made) is made
 
 
-def test_there_are_enough_kinds():
+def test_samples_cover_enough_kinds():
     assert len(kinds.KINDS) >= 100
     assert all(text.format("").encode() != kinds.planted(name)[0] for name, (text, _secret) in kinds.KINDS.items())
 
@@ -159,17 +159,17 @@ def test_there_are_enough_kinds():
         "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae", "git@github.example:x/y.git",
     ],
 )  # fmt: skip
-def test_what_is_no_secret_stays(text):
+def test_keeps_harmless_text(text):
     assert REDACTOR.text(text) == text
 
 
-def test_samples_of_real_services_stay_byte_by_byte():
+def test_keeps_samples_of_real_services():
     samples = [path for folder in SAMPLES for path in folder.rglob("*") if path.is_file() and path.suffix != ".mod"]
     assert len(samples) > 50
     assert [path for path in samples if REDACTOR.data(path.read_bytes(), path.name) != path.read_bytes()] == []
 
 
-def test_our_own_words_stay():
+def test_keeps_words_of_the_collection():
     for meaning in reason_texts.MEANINGS.values():
         assert (
             REDACTOR.text(f"{meaning.what}: x. Next: {meaning.next_step}.")
@@ -181,21 +181,21 @@ def test_our_own_words_stay():
 
 
 @given(st.dictionaries(st.sampled_from(["password", "token", "x", "Cookie"]), st.text() | st.integers() | st.none()))
-def test_json_stays_json(document):
+def test_json_stays_valid(document):
     made = json.loads(REDACTOR.data(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"), "x.json"))
     assert set(made) == set(document)
 
 
 @example(["pw:'", "'"], "x.json")
 @given(st.lists(st.text("abc=:\"'\\ {}[],pasword@/-", max_size=30)), st.sampled_from(["x.json", "x.jsonl"]))
-def test_json_of_any_texts_stays_json(texts, name):
+def test_json_of_any_texts_stays_valid(texts, name):
     data = (json.dumps({"a": texts}) + "\n").encode() * (2 if name.endswith("l") else 1)
     for line in REDACTOR.data(data, name).splitlines():
         assert len(json.loads(line)["a"]) == len(texts)
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_can_be_looked_through(data):
+def test_accepts_any_bytes(data):
     try:
         made = REDACTOR.data(data)
     except RedactionError:  # It has a mark of an encoding, and is none.
@@ -204,12 +204,12 @@ def test_any_bytes_can_be_looked_through(data):
     assert made.count(b"\0") == data.count(b"\0")
 
 
-def test_a_secret_in_the_name_of_a_field_is_taken_out():
+def test_redacts_secret_in_a_field_name():
     text, secret = kinds.planted("assigned")
     assert_gone(secret, REDACTOR.data(json.dumps({text.decode(): [1]}).encode(), "x.json"))
 
 
-def test_a_secret_over_the_end_of_a_window():
+def test_redacts_secret_across_windows():
     text, secret = kinds.planted("private key")
     filler = LINE * (LIMITS.window // len(LINE) + 1)
     assert_gone(secret, REDACTOR.data(filler[: LIMITS.window] + b"\n" + text + b"\n" + LINE))
@@ -221,12 +221,12 @@ def test_a_secret_over_the_end_of_a_window():
     assert LIMITS.overlap < LIMITS.window
 
 
-def test_a_packed_file_without_secrets_is_the_same_file():
+def test_keeps_harmless_packed_file():
     data = gzip.compress(LINE * 1000)
     assert REDACTOR.data(data, "x.gz") is data
 
 
-def test_in_a_profile_only_its_texts_are_touched():
+def test_changes_only_strings_of_a_profile():
     text, secret = kinds.planted("assigned")
     numbers = b"\x12" + bytes([len(text) + 1]) + text + b"\0"
     content = numbers + b"\x32" + bytes([len(text)]) + text + b"\x32\x03abc" + b"\x50\x96\x01"
@@ -236,22 +236,22 @@ def test_in_a_profile_only_its_texts_are_touched():
     )
 
 
-def test_numbers_of_a_profile_are_never_touched():
-    """They are any bytes, so all kinds of secrets stand in them by chance."""
+def test_keeps_numbers_of_a_profile():
+    """Numbers are any bytes, so they may look like a secret by chance."""
     numbers = b"".join(kinds.planted(name)[0] for name in kinds.KINDS) + bytes(range(256))
     size = bytes([len(numbers) & 0x7F | 0x80, len(numbers) >> 7 & 0x7F | 0x80, len(numbers) >> 14])
     data = gzip.compress(b"\x12" + size + numbers + b"\x32\x00\x32\x03cpu")
     assert REDACTOR.data(data, "cpu.pb.gz") is data
 
 
-def test_chance_makes_no_secrets():
+def test_finds_no_secrets_in_random_bytes():
     noise = random.Random(7).randbytes(8 << 20)
     data = gzip.compress(noise, 1)
     assert REDACTOR.data(data, "x.gz") is data
     assert REDACTOR.data(noise, "trace.out") is noise
 
 
-def test_a_packed_file_that_is_cut_is_looked_through_as_far_as_it_goes():
+def test_redacts_truncated_packed_file():
     text, secret = kinds.planted("assigned")
     packed = gzip.compress(text + b"\n" + bytes(range(256)) * 4000)
     made = REDACTOR.data(packed[: len(packed) // 2], "x.gz")
@@ -262,7 +262,7 @@ def test_a_packed_file_that_is_cut_is_looked_through_as_far_as_it_goes():
     assert whole == gzip.compress(LINE * 1000)[:-8]
 
 
-def test_a_packed_file_that_is_not_held_whole():
+def test_redacts_large_packed_file():
     redactor = Redactor(limits=RedactionLimits(whole=1 << 20))
     text, secret = kinds.planted("assigned")
     # The first piece of what is unpacked ends in the middle of it.
@@ -273,19 +273,19 @@ def test_a_packed_file_that_is_not_held_whole():
         assert_gone(secret, made)
 
 
-def test_a_packed_file_of_several_members():
+def test_redacts_packed_file_of_several_members():
     text, secret = kinds.planted("assigned")
     made = REDACTOR.data(gzip.compress(LINE) + gzip.compress(text) + gzip.compress(LINE), "x.gz")
     assert_gone(secret, gzip.decompress(made))
 
 
-def test_what_unpacks_without_end_is_refused():
+def test_refuses_decompression_bomb():
     redactor = Redactor(limits=RedactionLimits(unpacked=1 << 20))
     with pytest.raises(RedactionError, match="more than"):
         redactor.data(gzip.compress(bytes(2 << 20)), "x.gz")
 
 
-def test_json_that_python_cannot_read_is_refused_or_text():
+def test_refuses_or_redacts_unreadable_json():
     deep = b"[" * 100000 + b'{"password": 12345678}'
     try:
         made = REDACTOR.data(deep, "x.json")
@@ -297,7 +297,7 @@ def test_json_that_python_cannot_read_is_refused_or_text():
 # Values
 
 
-def test_values_by_their_names():
+def test_redacts_values_by_name():
     value = {
         "password": "x1",
         "port": 3306,
@@ -317,13 +317,13 @@ def test_values_by_their_names():
     assert REDACTOR.value({"name": "DB_PASSWORD", "value": "x1"})["value"] == "[redacted:password]"
 
 
-def test_own_credentials_are_taken_out_wherever_they_are_at_every_level():
+def test_redacts_own_credentials_at_every_level():
     for level in ("secrets", NONE):
         made = Redactor(level, ["s3cret-of-ours", "abc"]).text('403: {"echo": "xs3cret-of-oursx abc"}')
         assert made == '403: {"echo": "x[redacted:own-credential]x abc"}'
 
 
-def test_masks_beginning_of_own_credential_where_a_text_was_cut():
+def test_redacts_beginning_of_truncated_own_credential():
     redactor = Redactor(NONE, ["0123456789-0123456789-0123456789"])
     assert redactor.text("so: 0123456789-0123456789-01… and 0123456789-0123456789-0123456789.") == (
         "so: [redacted:own-credential]… and [redacted:own-credential]."
@@ -331,8 +331,8 @@ def test_masks_beginning_of_own_credential_where_a_text_was_cut():
     assert redactor.text("so: 0123456789-0123") == "so: 0123456789-0123"
 
 
-def test_masks_credentials_that_were_sent():
-    """A token may come from a file or a program, so that no option has it."""
+def test_redacts_credentials_that_were_sent():
+    """A token may come from a file or a program instead of an option."""
     redactor = Redactor(NONE)
     sent_credentials.remember("token-of-a-file-0123456789")
     try:
@@ -342,14 +342,14 @@ def test_masks_credentials_that_were_sent():
     assert redactor.text("no token-of-a-file-0123456789") == "no token-of-a-file-0123456789"
 
 
-def test_an_own_credential_that_is_a_word_is_not_looked_for():
-    """Else documents of ours, and paths, would lose their words."""
+def test_ignores_own_credentials_that_are_words():
+    """Otherwise documents and paths would lose ordinary words."""
     assert (
         Redactor(known=["cloudpods", "x1"]).text("cloudpods.diagnostics/status x1") == "cloudpods.diagnostics/status x1"
     )
 
 
-def test_the_level_none_changes_nothing():
+def test_level_none_changes_nothing():
     text, _secret = kinds.planted("assigned")
     assert Redactor(NONE).data(text) is text
     with pytest.raises(ValueError, match="'all' is not one of"):
@@ -360,7 +360,7 @@ def test_the_level_none_changes_nothing():
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_a_rule_is_well_formed(rule):
+def test_rules_are_well_formed(rule):
     compiled = re.compile(rule.expression.encode())
     assert compiled.groups >= rule.group
     assert MARKER.fullmatch(b"[redacted:%s]" % rule.name.encode())
@@ -378,8 +378,8 @@ def test_a_rule_is_well_formed(rule):
         b"machine x login y password ", b"name: DB_PASSWORD value ", b"password\\\\", b"IDENTIFIED BY ",
     ],
 )  # fmt: skip
-def test_a_hostile_text_takes_no_longer_than_its_size_allows(piece):
-    """Of twice the text, less than four times the processor time (the best of three each)."""
+def test_time_is_linear_for_hostile_text(piece):
+    """Twice the text takes less than four times the processor time (best of three)."""
     text = piece * (200_000 // len(piece))
 
     def seconds(data):

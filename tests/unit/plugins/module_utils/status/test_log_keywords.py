@@ -42,7 +42,7 @@ def busy(document: dict, name: str) -> dict:
     return found
 
 
-def test_the_document_counts_by_pattern_and_pool():
+def test_counts_by_pattern_and_pool():
     log = "".join(
         [
             *(line(second, f"{POOL}: queue full, task dropped") for second in range(1, 6)),
@@ -86,7 +86,7 @@ def test_the_document_counts_by_pattern_and_pool():
     assert (found["lines"], found["last"], found["starts"]) == (10, "2026-11-23T00:22:08", [])
 
 
-def test_an_episode_is_of_the_lines_after_the_last_pause():
+def test_episode_begins_after_the_last_pause():
     old = [line(second, " exec sql error select 1: Error 1040: Too many connections", "error") for second in (1, 2, 3)]
     new = [line(500 + second, " driver: bad connection", "error") for second in (0, 100)]
     found = pattern(told(*old, *new), "db_connection")
@@ -99,7 +99,7 @@ def test_an_episode_is_of_the_lines_after_the_last_pause():
     }
 
 
-def test_an_episode_shows_the_line_that_says_most():
+def test_episode_shows_the_most_informative_line():
     lines = [
         line(1, " driver: bad connection", "error"),
         line(2, " exec sql error: Error 1040: Too many connections", "error"),
@@ -109,7 +109,7 @@ def test_an_episode_shows_the_line_that_says_most():
     assert (episode["count"], episode["line"]) == (3, "exec sql error: Error 1040: Too many connections")
 
 
-def test_the_decisive_words_behind_a_long_statement_are_shown():
+def test_shows_the_end_of_a_long_line():
     statement = " exec sql error " + "SELECT `t1`.`id`, " * 40 + "FROM `servers`: Error 1040: Too many connections"
     found = pattern(told(line(1, statement, "error")), "db_connection")
     for shown in (found["episode"]["line"], *found["samples"]):
@@ -118,7 +118,7 @@ def test_the_decisive_words_behind_a_long_statement_are_shown():
         assert shown.endswith("Error 1040: Too many connections")
 
 
-def test_queues_are_those_since_they_fell_last():
+def test_queues_count_since_their_last_decrease():
     lines = [line(n, f"{POOL}: BUSY activeWork 4 detachedWork 0 max 4 queue: {queue}")
              for n, queue in enumerate([11, 40, 12, 13, 13, 20])]  # fmt: skip
     found = busy(told(*lines), POOL)
@@ -126,7 +126,7 @@ def test_queues_are_those_since_they_fell_last():
     assert (found["cycles_last"], found["seconds"], found["last"]) == (0, 0, "2026-11-23T00:22:05")
 
 
-def test_a_start_begins_the_pools_anew():
+def test_start_resets_the_pools():
     lines = [
         line(1, f" WorkerManager {POOL} has been busy for 90 cycles..."),
         line(120, " Start listen on https://0.0.0.0:30500", "info"),
@@ -150,25 +150,25 @@ def test_a_start_begins_the_pools_anew():
         ("log-fatal-recursive-locks.log", "service_fatal", ["Too many recursive locks", "server-"]),
     ],
 )
-def test_logs_that_users_reported(file, name, words):
+def test_counts_logs_that_users_reported(file, name, words):
     found = pattern(log_document((REPORTS / file).read_bytes(), 600, False), name)
     assert found["last"]
     assert [word for word in words if word not in found["episode"]["line"]] == []
 
 
-def test_a_reported_duration_and_queue_are_numbers():
+def test_reads_duration_and_queue_as_numbers():
     cron = busy(log_document((REPORTS / "log-cron-11382-cycles.log").read_bytes(), 600, False), "CronJobWorkers")
     assert cron["seconds"] == 11382 * 30
     queue = busy(log_document((REPORTS / "log-queue-only-grows.log").read_bytes(), 600, False), "opslog_write_worker")
     assert [queue[f"queue_{part}"] for part in ("first", "last", "reports")] == [1209, 1268, 60]
 
 
-def test_a_planned_exit_is_not_fatal():
+def test_planned_exit_is_not_fatal():
     said = " System is idle, no worker is busy, exitFlag is set, to exit ..."
     assert [each["id"] for each in told(line(1, said, "fatal"))["patterns"]] == ["planned_exit"]
 
 
-def test_everything_kept_is_bounded():
+def test_kept_data_is_bounded():
     messages = [f"pool{number}: queue full, task dropped {'y ' * 4500}" for number in range(500)]
     found = log_document("".join(line(1, message) for message in messages).encode(), 60, True)
     (pattern,) = found["patterns"]
@@ -195,7 +195,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES | st.text(max_size=5), max_size=40).map("".join) | st.binary(max_size=300))
-def test_any_bytes_make_a_document(data):
+def test_accepts_any_bytes(data):
     raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
     found = log_document(raw, 1, False)
     json.dumps(found, ensure_ascii=False).encode()
@@ -217,7 +217,7 @@ SAID = [
 
 
 @given(st.lists(st.sampled_from(SAID), max_size=12), st.integers(0, 12))
-def test_windows_that_follow_one_another_add_up(said, cut):
+def test_consecutive_windows_add_up(said, cut):
     lines = [line(second, message).encode() for second, message in enumerate(said)]
     words = LogKeywords()
     for part in (lines[:cut], lines[cut:]):

@@ -38,7 +38,7 @@ def sample(at, **read):
     return {"elapsed_seconds": at, "taken": dict.fromkeys(read, at), **read}
 
 
-def test_rates_are_of_the_window_not_of_the_whole_life():
+def test_rates_are_of_the_window():
     first = stats(path("/a", ok=1000, spent=5000.0), path("/idle", ok=7), ok=1007, spent=5000.0)
     last = stats(
         path("/a", ok=1090, failed=10, spent=7500.0), path("/idle", ok=7), path("/new", bad=4),
@@ -55,13 +55,13 @@ def test_rates_are_of_the_window_not_of_the_whole_life():
     assert found["paths"][1]["errors_4xx"] == 4
 
 
-def test_each_endpoint_has_its_own_clock():
+def test_endpoints_have_their_own_times():
     samples = [sample(0, stats=stats(ok=0)), sample(10, stats=stats(ok=100))]
     samples[1]["taken"]["stats"] = 20.0  # it took ten seconds longer to answer
     assert window_document(samples)["requests_per_second"] == 5.0
 
 
-def test_nothing_is_divided_by_nothing():
+def test_avoids_division_by_zero():
     same = sample(0, stats=stats(path("/a", ok=1), ok=1), db_stats={"databases": [database()]})
     found = window_document([same, same])
     assert (found["requests"], found["requests_per_second"], found["error_ratio"]) == (0, None, None)
@@ -69,7 +69,7 @@ def test_nothing_is_divided_by_nothing():
     assert found["databases"] == [{"name": "", "waits": 0, "waits_per_second": None, "mean_wait_ms": None}]
 
 
-def test_waits_for_connections():
+def test_computes_waits_for_connections():
     first, last = (
         {"databases": [database(waits=w, waited_ns=n), database("click")]} for w, n in ((5, 10**9), (25, 10**10))
     )
@@ -79,7 +79,7 @@ def test_waits_for_connections():
     assert found["requests"] is None
 
 
-def test_pools_and_process():
+def test_reports_pools_and_process():
     samples = [
         sample(at, worker_stats={"workers": [worker("p", queue, 8, detached), worker("twin", 1), worker("twin", 2)]},
                process_stats={"goroutines": goroutines})
@@ -105,7 +105,7 @@ RESETS = {
 
 
 @pytest.mark.parametrize("case", RESETS)
-def test_a_counter_that_goes_back_is_a_reset_and_no_rates_are_made_up(case):
+def test_decreasing_counter_is_a_reset(case):
     first, last = RESETS[case]
     found = window_document([first, last])
     assert found["reset"] is True
@@ -114,20 +114,20 @@ def test_a_counter_that_goes_back_is_a_reset_and_no_rates_are_made_up(case):
     assert (found["paths"], found["databases"]) == ([], None)
 
 
-def test_a_reset_between_samples_in_the_middle_is_one_even_when_more_was_counted_since():
+def test_detects_reset_between_middle_samples():
     samples = [sample(at, stats=stats(ok=number)) for at, number in ((0, 10), (5, 3), (10, 50))]
     assert window_document(samples)["reset"] is True
     waits = [sample(at, db_stats={"databases": [database(waits=n)]}) for at, n in ((0, 10), (5, 3), (10, 50))]
     assert window_document(waits)["databases"] is None
 
 
-def test_a_reset_is_one_even_when_a_sample_between_lacks_the_database():
+def test_detects_reset_across_a_missing_database():
     read = [{"databases": [database(waits=5)]}, {"databases": []}, {"databases": [database(waits=1)]}]
     found = window_document([sample(at, db_stats=one) for at, one in enumerate(read)])
     assert (found["reset"], found["databases"]) == (True, None)
 
 
-def test_a_restart_that_was_seen_is_a_reset_whatever_the_counters_say():
+def test_known_restart_is_a_reset():
     samples = [sample(0, stats=stats(ok=1)), sample(9, stats=stats(ok=1000))]
     assert window_document(samples, restarted=True)["requests"] is None
     assert window_document(samples, restarted=False)["requests"] == 999
@@ -135,13 +135,13 @@ def test_a_restart_that_was_seen_is_a_reset_whatever_the_counters_say():
 
 
 @pytest.mark.parametrize(("before", "after"), [(1e12, 1e12 - 300), (1e3, 1e3 - 0.3)])
-def test_sums_of_floats_that_differ_in_the_last_digits_are_no_reset(before, after):
+def test_rounding_of_durations_is_not_a_reset(before, after):
     samples = [sample(0, stats=stats(ok=9, spent=before)), sample(9, stats=stats(ok=9, spent=after))]
     found = window_document(samples)
     assert (found["reset"], found["requests"], found["mean_duration_ms"]) == (False, 0, None)
 
 
-def test_what_was_left_out_before_is_not_taken_for_new():
+def test_path_left_out_before_is_not_new():
     first = {**stats(path("/a", ok=1), ok=500), "paths_left_out": 1}
     last = stats(path("/a", ok=3), path("/b", ok=499), ok=502)
     found = window_document([sample(0, stats=first), sample(1, stats=last)])
@@ -149,7 +149,7 @@ def test_what_was_left_out_before_is_not_taken_for_new():
     assert found["requests"] == 2
 
 
-def test_what_was_left_out_afterwards_did_not_go_back():
+def test_path_left_out_afterwards_is_not_a_reset():
     first = stats(path("/a", ok=1), path("/b", ok=2), ok=3)
     last = {**stats(path("/a", ok=3), ok=5), "paths_left_out": 1}
     found = window_document([sample(0, stats=first), sample(1, stats=last)])
@@ -165,11 +165,11 @@ def test_what_was_left_out_afterwards_did_not_go_back():
         [sample(0, ping={"answered": True}), sample(9, ping={"answered": True})],
     ],
 )
-def test_there_is_no_window_where_nothing_was_read_twice(samples):
+def test_returns_none_without_two_samples(samples):
     assert window_document(samples) is None
 
 
-def test_the_first_and_last_sample_that_have_it_count():
+def test_uses_first_and_last_sample_of_an_endpoint():
     samples = [sample(0), sample(10, stats=stats(ok=10)), sample(20), sample(30, stats=stats(ok=50)), sample(40)]
     assert window_document(samples)["requests_per_second"] == 2.0
 
@@ -192,7 +192,7 @@ SAMPLE = st.fixed_dictionaries({}, optional=DOCUMENTS).flatmap(
 
 
 @given(st.lists(SAMPLE, max_size=4), st.sampled_from([True, False, None]))
-def test_whatever_was_read_no_rate_is_negative_or_divided_by_zero(samples, restarted):
+def test_rates_are_never_negative(samples, restarted):
     found = window_document(samples, restarted)
     if found is None:
         assert all(sum(name in one for one in samples) < 2 for name in SAMPLED)

@@ -20,7 +20,7 @@ HITS = {f"{kind}.{name}": 0 for kind in ("hit", "duration") for name in ("2XX", 
 
 
 def sample(name: str) -> bytes:
-    """What a real, healthy region (master) answered."""
+    """Return the response of a real, healthy region (master)."""
     packed = SAMPLES / f"{name}.gz"
     return gzip.decompress(packed.read_bytes()) if packed.exists() else (SAMPLES / name).read_bytes()
 
@@ -32,17 +32,17 @@ def document(endpoint: str, body: bytes):
 
 
 def refused(endpoint: str, body: bytes) -> str:
-    """Why the body is none of this endpoint's."""
+    """Return why the body is refused."""
     reading = parse_response(endpoint, 200, {}, body)
     assert (reading.outcome.reason, reading.document) == (Reason.NOT_JSON, None)
     return reading.outcome.message
 
 
-def test_every_endpoint_of_the_catalog_can_be_read():
+def test_parses_every_endpoint_of_the_catalog():
     assert set(responses._PARSERS) == set(ENDPOINTS)
 
 
-def test_stats_of_a_real_region_keep_what_was_requested():
+def test_stats_keep_requested_paths():
     stats = document("stats", sample("stats"))
     assert (stats["hits_2xx"], stats["hits_4xx"], stats["hits_5xx"]) == (5, 0, 0)
     assert stats["duration_2xx_ms"] == pytest.approx(25.642561)
@@ -58,7 +58,7 @@ def test_stats_of_a_real_region_keep_what_was_requested():
     assert sum(path["duration_2xx_ms"] for path in stats["paths"]) == pytest.approx(stats["duration_2xx_ms"])
 
 
-def test_worker_stats_of_a_real_region():
+def test_parses_worker_stats_of_a_real_region():
     workers = document("worker_stats", sample("worker_stats"))["workers"]
     assert len(workers) == 32
     (own,) = [worker for worker in workers if worker["active"]]
@@ -75,7 +75,7 @@ def test_worker_stats_of_a_real_region():
     }
 
 
-def test_the_small_documents_of_a_real_region():
+def test_parses_small_documents_of_a_real_region():
     assert document("db_stats", sample("db_stats"))["databases"] == [
         {
             "name": "",
@@ -108,21 +108,21 @@ def test_the_small_documents_of_a_real_region():
         ("v3.8.12", "", "", ""),
     ],
 )
-def test_a_version_is_taken_apart(text, branch, commit, built):
+def test_splits_version(text, branch, commit, built):
     expected = {"text": text.strip(), "branch": branch, "commit": commit, "built": built}
     assert document("version", text.encode()) == expected
 
 
-def test_the_real_version():
+def test_parses_version_of_a_real_region():
     assert document("version", sample("version"))["built"] == "19700101"
 
 
 @pytest.mark.parametrize("body", [b"", b"\n", b"<html>", b"{}", b"a\nb", b"x" * 201, b"\x1b[2Jv1", b"\xff"])
-def test_what_is_no_version_is_refused(body):
+def test_refuses_other_text_as_version(body):
     refused("version", body)
 
 
-def test_any_success_answers_a_ping():
+def test_accepts_any_successful_ping():
     assert document("ping", b"pong") == document("ping", b"\xff\x00") == {"answered": True}
 
 
@@ -142,7 +142,7 @@ def test_any_success_answers_a_ping():
     ],
 )
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_each_status_has_its_reason(endpoint, status, body, reason, words):
+def test_maps_each_status_to_a_reason(endpoint, status, body, reason, words):
     reading = parse_response(endpoint, status, {"location": "https://elsewhere/\x07"}, body)
     assert reading.outcome.reason.value == reason
     assert words in reading.outcome.message
@@ -150,7 +150,7 @@ def test_each_status_has_its_reason(endpoint, status, body, reason, words):
 
 
 @pytest.mark.parametrize(("cut_by", "reason"), [("size", "body_too_large"), ("time", "body_cut"), ("end", "body_cut")])
-def test_a_body_that_is_not_whole_is_not_read_even_when_it_could_be(cut_by, reason):
+def test_refuses_truncated_body(cut_by, reason):
     reading = parse_response("ping", 200, {}, b"pong", cut_by)
     assert (reading.outcome.reason.value, reading.document) == (reason, None)
     assert "4 bytes" in reading.outcome.message
@@ -187,18 +187,18 @@ def stats_with(**changed) -> bytes:
         ("process_stats", b'{"process_stats":{"goroutine_num":null}}', "goroutine_num is null instead of a number"),
     ],
 )
-def test_what_is_not_the_endpoints_document_says_what_is_wrong(endpoint, body, words):
+def test_names_the_wrong_field(endpoint, body, words):
     assert words in refused(endpoint, body)
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"db_stats":{}}'])
-def test_a_service_without_a_database_has_none(body):
+def test_accepts_service_without_database(body):
     reading = parse_response("db_stats", 200, {}, body)
     assert reading.document == {"databases": []}
     assert "no such database" in reading.outcome.message
 
 
-def test_older_releases_say_less():
+def test_accepts_documents_of_older_releases():
     worker = {"name": "p", "backlog": 2, "queue_cnt": 1, "max_worker_cnt": 3, "active_worker_cnt": 3}
     body = json.dumps({"workers": [{**worker, "detach_worker_cnt": 0}]}).encode()
     (found,) = document("worker_stats", body)["workers"]
@@ -208,7 +208,7 @@ def test_older_releases_say_less():
     assert document("worker_stats", b'{"workers":null}') == {"workers": []}
 
 
-def test_what_is_left_out_is_said():
+def test_counts_entries_that_are_left_out():
     path = {**HITS, "hit.2XX": 1, "method": "GET", "path": "/x", "name": ""}
     body = stats_with(paths=[path] * 7)
     limits = StatusLimits(paths=5, kept_paths=3, workers=10)
@@ -229,7 +229,7 @@ def test_texts_are_one_printable_line():
 
 
 def mutated(endpoint: str) -> st.SearchStrategy[bytes]:
-    """The real answer with bytes replaced, removed or put in."""
+    """Return the real response with bytes replaced, removed or inserted."""
     raw = sample(endpoint)[:20_000]
     place = st.integers(0, len(raw))
     edit = st.tuples(
@@ -248,7 +248,7 @@ def mutated(endpoint: str) -> st.SearchStrategy[bytes]:
 @given(
     st.data(), st.sampled_from(ENDPOINTS[1:]), st.integers(-1, 700), st.sampled_from(["", "", "size", "time", "end"])
 )
-def test_no_answer_whatever_raises(data, endpoint, status, cut_by):
+def test_accepts_any_response(data, endpoint, status, cut_by):
     body = data.draw(st.binary(max_size=200) | mutated(endpoint))
     reading = parse_response(endpoint, data.draw(st.just(200) | st.just(status)), {}, body, cut_by)
     assert (reading.document is not None) == (reading.outcome.reason is Reason.RECORDED)
@@ -259,7 +259,7 @@ def test_no_answer_whatever_raises(data, endpoint, status, cut_by):
 
 
 def numbers(value):
-    """All numbers within."""
+    """Yield all numbers in a value."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):

@@ -13,7 +13,7 @@ def rows(component: str, name: str, *reasons: Reason):
     return [row(one, f"status:e{number}", verdict(reason)) for number, reason in enumerate(reasons)]
 
 
-def test_the_table_says_who_answered_and_what_kept_the_others():
+def test_table_counts_answers_and_reasons():
     ok = Reason.RECORDED
     table = status_table(
         [
@@ -37,5 +37,5 @@ def test_the_table_says_who_answered_and_what_kept_the_others():
     assert table[-1].startswith("c/llm?[2J: ")
 
 
-def test_nothing_is_no_table():
+def test_no_rows_make_no_table():
     assert status_table([]) == []
