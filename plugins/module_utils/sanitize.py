@@ -13,20 +13,25 @@ import re
 MAX_TEXT = 300
 # Characters of a peer's text kept in a message: enough for a server's error, and short in the ledger.
 MAX_DETAIL = 500
-# Control characters, line and paragraph separators, characters without a width, characters that change the direction of
-# writing, and surrogates. Nothing else decides what is printable.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _MARKUP = re.compile(r"([\\`*_<>|\[\]])")
 
 
 def printable(text: str) -> str:
-    """Return text on one line without control or invisible characters; each becomes "?"."""
-    return _CONTROL.sub("?", text)
+    """Return text on one line for which str.isprintable() holds; each other character becomes "?".
+
+    These are control characters, separators other than the space, characters without a width or that change the
+    direction of writing, surrogates, and characters of private use.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def escaped(text: str) -> str:
     """Return text on one line with such characters escaped as in Python, so that names stay distinct."""
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
 def path_text(path: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import threading
 from dataclasses import dataclass
 from typing import Any, Iterable, Mapping
 
@@ -31,6 +32,8 @@ _FILES = ("ca_cert", "client_cert", "client_key")
 _OTHER_FILE = "Next: see whether it is the right file."
 _INSTEAD = "Where that is not possible, use cloudpods_transport=host on a node."
 MOST_CONTEXTS = 10
+# Held while the client's default configuration, which is one of the whole process, is in use.
+_DEFAULT_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,26 @@ def configure(given: Mapping[str, Any], environment: Mapping[str, str]) -> Found
     if kubeconfig is not None:
         cluster = _cluster_of(_content(kubeconfig, kubernetes), kubeconfig, _wanted(params, environment))
     try:
-        configuration = core_client._create_configuration(core_client._create_auth_spec(None, **params))
+        configuration = _create(kubernetes, core_client, params)
         headers = core_client._create_headers(None, **params)
     except (kubernetes.config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         what = named(kubeconfig) if kubeconfig is not None else "The configuration of this pod's service account"
         raise SetupError(f"{what} cannot be used: {shortened(str(error))}.") from None
     return FoundConfig(configuration, headers, "" if params.get("host") else cluster)
+
+
+def _create(kubernetes: Any, core_client: Any, params: Mapping[str, Any]) -> Any:
+    """Return the client's configuration by kubernetes.core.
+
+    kubernetes.core loads a kubeconfig as the client's default, and begins the next configuration with a copy of that
+    default. Its hook that renews the token would send the credentials of one cluster to the next one.
+    """
+    with _DEFAULT_LOCK:
+        kubernetes.client.Configuration.set_default(None)
+        try:
+            return core_client._create_configuration(core_client._create_auth_spec(None, **params))
+        finally:
+            kubernetes.client.Configuration.set_default(None)
 
 
 def _libraries() -> tuple[Any, Any]:

@@ -72,6 +72,10 @@ def node(tmp_path, monkeypatch):
     return make
 
 
+def authorization(found):
+    return found.configuration.auth_settings()["BearerToken"]["value"]
+
+
 def refused(params, environment=None):
     """What is told of options that cannot be used."""
     with pytest.raises(SetupError) as failed:
@@ -115,6 +119,12 @@ def test_credentials_of_an_administrator_go_to_no_other_server(node):
     assert (
         configure({"host": "https://other.example", "api_key": "k"}, {}).configuration.host == "https://other.example"
     )
+
+
+def test_credentials_of_one_cluster_do_not_reach_the_next(node):
+    node(admin=kubeconfig("https://api.example:6443", "cloud-7"))
+    assert authorization(configure({}, {})) == f"Bearer {TOKEN}"
+    assert authorization(configure({"host": "https://other.example", "api_key": "k"}, {})) == "Bearer k"
 
 
 def test_nothing_found_says_what_was_looked_at(node):
