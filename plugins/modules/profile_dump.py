@@ -265,16 +265,16 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.profile_report import profile_table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import preview
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.addresses import (
-    addresses_from,
-    addresses_in,
-)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.collector import (
     ProfileCollector,
     ProfileOptions,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, count_by_status
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS, SETS
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.addresses import (
+    addresses_from,
+    addresses_in,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
     NO_PLACE,

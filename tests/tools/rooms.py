@@ -64,7 +64,7 @@ ROOMS: dict[str, Room] = {
     "catalog.py": Room(ours=("text",)),
     "log_patterns.py": Room(),
     "capture_names.py": Room(),
-    "pprof.py": Room(ours=("capture_names", "text")),
+    "pprof.py": Room(ours=("capture_names", *TEXT)),
     "bounds.py": Room(ours=("pprof",)),
     "json_values.py": Room(ours=("sanitize",)),
     # It looks for libraries, and imports none.
@@ -97,9 +97,13 @@ ROOMS: dict[str, Room] = {
     "logtext/*": Room(ours=("logtext.*",)),
     "stacks/analysis.py": Room(ours=("stacks.*", *TEXT, "inputs.*")),
     "stacks/*": Room(ours=("stacks.*",)),
+    "status/samples.py": Room(
+        ours=("status.*", "capture_names", "model", "reasons"), system=frozenset(("threading",))
+    ),
     "status/*": Room(
         ours=("status.*", "redact.*", "capture_names", "json_values", *LOGTEXT, "reasons", "model", *TEXT, "watch.*")
     ),
+    "watch/throttle.py": Room(system=THREADS),
     "watch/*": Room(ours=("watch.*", *LOGTEXT, "reasons", "model", *TEXT, "log_patterns", "redact.*")),
     # Bytes are judged on a node, too: without the library, less is proven.
     "profiles/pprof_proto.py": Room(lazily=frozenset(("google.protobuf",))),
@@ -107,7 +111,7 @@ ROOMS: dict[str, Room] = {
         ours=("profiles.*", "reasons", "model", *TEXT, "bundle.*", "inputs.*", "regular_file"), system=FILES
     ),
     "profiles/profile_inputs.py": Room(ours=("profiles.*", "model", "bundle.*", "inputs.*"), system=frozenset(("os",))),
-    "profiles/*": Room(ours=("profiles.*", "reasons", "model", *TEXT, "stacks.*", "inputs.*")),
+    "profiles/*": Room(ours=("profiles.*", "catalog", "pprof", "reasons", "model", *TEXT, "stacks.*", "inputs.*")),
     # On the controller only, so with libraries.
     "health/*": Room(
         ours=("health.*", "reasons", "model", *TEXT, "catalog", "log_patterns", "logtext.timestamps", "bundle.*",
@@ -130,7 +134,9 @@ ROOMS: dict[str, Room] = {
         ours=("captures.engine.*", "captures.stacks.*", "captures.profiles.*", "transports.base"),
     ),
     "captures/stacks/*": Room(
-        ours=("captures.engine.*", "captures.stacks.*", *CAPTURES, "bundle.*", *TEXT, "stacks.*"), system=THREADS
+        ours=("captures.engine.*", "captures.stacks.*", *CAPTURES, "bundle.*", *TEXT, "stacks.*",
+              "status.binary_version"),
+        system=THREADS,
     ),
     "captures/status/*": Room(
         ours=("captures.engine.*", "captures.status.*", *CAPTURES, "bundle.*", "status.*"), system=THREADS
@@ -138,7 +144,8 @@ ROOMS: dict[str, Room] = {
     "captures/profiles/*": Room(
         ours=("captures.engine.*", "captures.profiles.*", *CAPTURES, "bundle.*", *TEXT,
               "redact.*", "stacks.parse",
-              "status.responses", "profiles.model", "profiles.validation", "profiles.symbols"),
+              "status.responses", "profiles.cost_estimate", "profiles.load_guard", "profiles.validation",
+              "profiles.symbols"),
         system=THREADS,
     ),
     "captures/logs/*": Room(

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Follow logs of many instances, and start captures when a pattern matches.
 
-Start with log_watch.py: a watch that ends with a verdict. event_stream.py yields hits without an end, for event
-sources. triggers.py starts captures, instance_cache.py lists instances for all followers, liveness.py pings services,
-watched_log.py holds one followed log. What lines mean is ../../watch.
+Start with log_watch.py: a watch that ends with a verdict. event_stream.py reports hits without an end, for event
+sources. Both use followers.py, instance_cache.py and limits.py. triggers.py starts captures, liveness.py pings
+services, watched_log.py holds one followed log. What lines mean is ../../watch.
 """

@@ -26,13 +26,13 @@ from ...transports.base import Transport
 from ...transports.follow import Ended, Event, Gap
 from ...watch.patterns import SEVERITIES, PatternSet
 from ...watch.pools import READERS
+from ...watch.throttle import Throttle
 from ...watch.verdicts import DROPPING, STUCK, UNKNOWN, VERDICTS
 from ...watch.watcher import Hit, LogWatcher
 from ..engine.discovery import discover
 from .followers import Followers, feed, join_all
 from .instance_cache import InstanceCache
 from .limits import EVENT_STREAM_LIMITS, FollowLimits
-from .throttle import Throttle
 
 HIT, GAP = "hit", "gap"
 # Ends that are no gap: there is nothing to see any more.

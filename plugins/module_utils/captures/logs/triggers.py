@@ -17,6 +17,7 @@ from typing import Any, Callable, Sequence
 
 from ...bounds import check_bounds
 from ...bundle.nested_store import NestedStore, final_rows
+from ...bundle.stack_rows import signal_spread
 from ...bundle.store import Store
 from ...capture_names import ON_HIT
 from ...catalog import Selection, component_of
@@ -27,7 +28,6 @@ from ...transports.base import Discovery, Transport
 from ..engine.run import Engine
 from ..profiles.collector import ProfileCollector, ProfileOptions
 from ..stacks.collector import StackCollector, StackOptions
-from ..stacks.rows import signal_spread
 from ..status.collector import StatusCollector, StatusOptions
 
 CAPTURE_STACKS, CAPTURE_PROFILES, STATUS = "capture_stacks", "capture_profiles", "status"

@@ -3,7 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Collect profiles and goroutines from /debug/pprof.
 
-Start with collector.py. fetch.py makes one request, load_guard.py decides whether the service has a free worker for it,
-goroutines.py collects goroutines in addition to a dump, addresses.py parses addresses that users name. How profiles are
-parsed is ../../profiles.
+Start with collector.py. fetch.py makes one request, goroutines.py collects goroutines in addition to a dump. How
+profiles are parsed, what they cost, and when a service is too busy for them, is ../../profiles.
 """

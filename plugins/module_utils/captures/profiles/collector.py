@@ -19,14 +19,14 @@ from ...deadline import Deadline, DeadlineExceeded
 from ...fanout import CapacityLimiter
 from ...model import Instance, InstanceKey
 from ...pprof import KINDS, Kind, profile_path
+from ...profiles.cost_estimate import CostEstimate, estimate
+from ...profiles.load_guard import WorkerPool, has_pool, load_refusal
 from ...profiles.symbols import batches
 from ...reasons import Reason, Status, Verdict, verdict
 from ...transports.base import Discovery, Transport
 from ..engine.collector import Batch, Collector, Plan
 from ..engine.refusals import refuse_by_state
-from . import load_guard
-from .cost_estimate import CostEstimate, estimate
-from .fetch import ProfileFetcher
+from .fetch import ProfileFetcher, look_at_pool
 from .job import NAMES, ProfileJob, ProfileTarget, captures_of
 
 # Longer ones have to be forced.
@@ -168,9 +168,9 @@ class ProfileCollector(Collector[ProfileJob]):
 
     def _fetch_all(self, job: ProfileJob) -> None:
         """Request the kinds of a job. The worker pool is looked at anew, since the job may have waited for long."""
-        pool, problem = load_guard.look_at_pool(self._transport, job.target, self._within(job, self._options.timeout))
-        if load_guard.has_pool(job.target.http) and not self._options.force:
-            job.target.closed = load_guard.refusal(pool, problem, timed=job.previous is not None)
+        pool, problem = look_at_pool(self._transport, job.target, self._within(job, self._options.timeout))
+        if has_pool(job.target.http) and not self._options.force:
+            job.target.closed = load_refusal(pool, problem, timed=job.previous is not None)
         for kind in job.kinds:
             if job.target.closed is None:
                 self._fetch(job, kind, pool)
@@ -178,7 +178,7 @@ class ProfileCollector(Collector[ProfileJob]):
     def _within(self, job: ProfileJob, seconds: float) -> Deadline:
         return job.deadline.child(seconds, "profile")
 
-    def _fetch(self, job: ProfileJob, kind: Kind, pool: load_guard.WorkerPool | None) -> None:
+    def _fetch(self, job: ProfileJob, kind: Kind, pool: WorkerPool | None) -> None:
         """Request one profile and record it. Close the target if more requests are of no use."""
         seconds = self._options.seconds.get(kind.name, 0)
         if job.deadline.remaining() < seconds:

@@ -13,22 +13,24 @@ import time
 from typing import Any
 
 from ...bundle.store import Spool, json_bytes
-from ...catalog import NEVER, PPROF_EXACT, component_of
+from ...catalog import NEVER, PPROF_EXACT, component_of, endpoint_path
 from ...deadline import Deadline, DeadlineExceeded
 from ...model import Artifact, Instance, LedgerRow, row, utc_now, utc_text
 from ...pprof import SYMBOL_PATH, Kind
+from ...profiles.load_guard import WORKERS, WorkerPool, has_pool, pool_of
 from ...profiles.symbols import batches, parse_symbol_answer
 from ...profiles.validation import index_text, listed, validate
 from ...reasons import CaptureError, Reason, Verdict, verdict
 from ...redact.redactor import count_markers
 from ...sanitize import printable
 from ...stacks.parse import parse
-from ...status.responses import error_verdict, truncated_verdict
+from ...status.responses import error_verdict, parse_response, truncated_verdict
 from ...text import size
 from ...transports.base import HttpAnswer, Transport
 from .job import NAMES, ProfileJob, ProfileTarget
-from .load_guard import SMALL_BYTES
 
+# Of an answer that is no profile: a command line, names, the figures of workers.
+SMALL_BYTES = 4 << 20
 PROOFS_AT_A_TIME = 2
 _SMALL = frozenset(("index", "cmdline", "symbol"))
 # Held in memory and kept in another form: a command line without its secrets, the index as text.
@@ -129,6 +131,24 @@ class ProfileFetcher:
             text = "".join(f"{address:#x} {name}\n" for address, name in names.items())
             artifact = job.store.keep(job.instance.folders, "names.txt", text.encode("utf-8", "replace"))
         return row(job.instance, NAMES, outcome, 1, artifact, started, time.monotonic() - clock, details), names
+
+
+def look_at_pool(
+    transport: Transport, target: ProfileTarget, deadline: Deadline
+) -> tuple[WorkerPool | None, Verdict | None]:
+    """Return the worker pool of a service, or the reason why it cannot be seen; None twice if it has no pool."""
+    if not has_pool(target.http):
+        return None, None
+    request = target.request(endpoint_path(WORKERS))
+    try:
+        got = transport.http_get(target.instance, request, deadline, SMALL_BYTES)
+    except CaptureError as error:
+        return None, error.verdict
+    except DeadlineExceeded as error:
+        return None, verdict(Reason.NO_ANSWER, str(error))
+    reading = parse_response(WORKERS, got.status, got.headers, got.body, got.cut_by)
+    pool = pool_of(reading.document)
+    return pool, None if pool else reading.outcome
 
 
 def _kept_form(job: ProfileJob, kind: Kind, raw: bytes, details: dict[str, Any]) -> bytes:

@@ -16,12 +16,12 @@ from ...catalog import PPROF_EXACT, PPROF_NONE, Http, component_of, http_of
 from ...deadline import Deadline, DeadlineExceeded
 from ...model import Instance
 from ...pprof import KINDS, profile_path
+from ...profiles.load_guard import WorkerPool, has_pool, load_refusal
 from ...reasons import Reason, Status, Verdict, verdict
 from ...transports.base import Transport
 from ..engine.collector import Batch, Collector, Plan
 from ..engine.refusals import refuse_by_state
-from . import load_guard
-from .fetch import ProfileFetcher
+from .fetch import ProfileFetcher, look_at_pool
 from .job import ProfileJob, ProfileTarget
 
 KIND = replace(KINDS["goroutine_debug2"], file="stack-pprof-1.txt", row=STACK_PPROF)
@@ -95,7 +95,7 @@ class GoroutineCollector(Collector[ProfileJob]):
     def _demand(self, job: ProfileJob) -> None:
         deadline = job.deadline.child(self._options.timeout, "instance")
         pool, problem = self._look(job, deadline)
-        refused = load_guard.refusal(pool, problem, timed=False) if load_guard.has_pool(job.target.http) else None
+        refused = load_refusal(pool, problem, timed=False) if has_pool(job.target.http) else None
         if refused is not None:
             job.close(refused)
         else:
@@ -105,16 +105,14 @@ class GoroutineCollector(Collector[ProfileJob]):
         deadline = job.deadline.child(UNASKED_SECONDS, "instance")
         pool, problem = self._look(job, deadline)
         # Unasked, nothing is requested of a service that does not tell how busy it is.
-        refused = problem or load_guard.refusal(pool, problem, timed=True)
+        refused = problem or load_refusal(pool, problem, timed=True)
         if refused is not None:
             job.reason = refused.reason
         else:
             self._fetch(job, deadline, {Status.COMPLETE, Status.PARTIAL})
 
-    def _look(self, job: ProfileJob, deadline: Deadline) -> tuple[load_guard.WorkerPool | None, Verdict | None]:
-        return load_guard.look_at_pool(
-            self._transport, job.target, deadline.child(deadline.remaining() / 2, "instance")
-        )
+    def _look(self, job: ProfileJob, deadline: Deadline) -> tuple[WorkerPool | None, Verdict | None]:
+        return look_at_pool(self._transport, job.target, deadline.child(deadline.remaining() / 2, "instance"))
 
     def _fetch(self, job: ProfileJob, deadline: Deadline, worth_a_row: set[Status] | None = None) -> None:
         entry = self._fetcher.fetch(job, KIND, profile_path(KIND.name), deadline, {}, is_first=True)

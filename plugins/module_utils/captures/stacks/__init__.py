@@ -3,6 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Collect goroutine dumps that answer SIGUSR1, and versions of the binaries.
 
-Start with collector.py: one dump of one instance. rounds.py orders several dumps, signal_policy.py decides whether a
-process may be signalled, version.py parses what a binary prints. How a dump is parsed is ../../stacks.
+Start with collector.py: one dump of one instance. rounds.py orders several dumps, live_dump.py reads one out of a log,
+signal_policy.py decides whether a process may be signalled. How a dump is parsed is ../../stacks.
 """

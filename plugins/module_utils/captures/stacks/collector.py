@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from ...bounds import check_bounds
+from ...bundle.stack_rows import with_versions
 from ...bundle.store import json_bytes
 from ...capture_names import STACK, VERSION
 from ...catalog import component_of
@@ -23,15 +25,14 @@ from ...deadline import Deadline, DeadlineExceeded
 from ...model import Artifact, Instance, InstanceKey, LedgerRow, Process, row, state_words, utc_now, utc_text
 from ...reasons import CaptureError, Reason, Verdict, verdict
 from ...stacks.parse import dump_of
+from ...status.binary_version import parse_version
 from ...transports.base import ProcessSession, Transport, as_details
 from ..engine.collector import Batch, Collector, Plan
 from ..engine.restarts import SecondLook, seconds_of
 from .job import StackJob
 from .live_dump import LiveDump
 from .rounds import Rounds
-from .rows import with_restarts, with_versions
 from .signal_policy import choose_process, memory_allows_version, refuse_early
-from .version import ImageClaims, parse_version
 
 # A service that started less than this many seconds ago may not listen yet, and ignores the signal until it does.
 YOUNG_SECONDS = 120.0
@@ -80,6 +81,24 @@ class VersionReading:
     outcome: Verdict
     raw: bytes = b""
     parsed: dict[str, str] | None = None
+
+
+class ImageClaims:
+    """Ensures that the version is read once per image: the first replica to get that far is asked."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._claimed: set[tuple[str, str]] = set()
+
+    def claim(self, instance: Instance) -> bool:
+        """Return whether to ask this instance. Without an image id, every instance is asked."""
+        if not instance.image_id:
+            return True
+        with self._lock:
+            key = (instance.image_id, instance.component)
+            is_new = key not in self._claimed
+            self._claimed.add(key)
+            return is_new
 
 
 class StackCollector(Collector[StackJob]):
@@ -133,7 +152,7 @@ class StackCollector(Collector[StackJob]):
         self, rows: Sequence[LedgerRow], plans: Sequence[Plan[StackJob]], again: Mapping[InstanceKey, SecondLook]
     ) -> list[LedgerRow]:
         targets = [plan.instance for plan in plans if plan.jobs]
-        return with_restarts(with_versions(rows, targets), targets, again)
+        return _with_restarts(with_versions(rows, targets), targets, again)
 
     def collect(self, job: StackJob) -> None:
         try:
@@ -187,6 +206,35 @@ class StackCollector(Collector[StackJob]):
         except DeadlineExceeded as error:
             attempt.outcome = verdict(Reason.TIMEOUT, f"the deadline of the {error.scope}")
         return attempt
+
+
+def _with_restarts(
+    rows: Sequence[LedgerRow], targets: Sequence[Instance], again: Mapping[InstanceKey, SecondLook]
+) -> list[LedgerRow]:
+    """Return the rows. Those of signalled instances tell whether the container or process was replaced."""
+    signalled = {_key_of(entry) for entry in rows if "signal_sent" in entry.details}
+    before = {instance.key: instance for instance in targets}
+
+    def completed(entry: LedgerRow) -> LedgerRow:
+        key = _key_of(entry)
+        if entry.capture != STACK or key not in signalled:
+            return entry
+        details = _restart_details(before[key], again[key])
+        note = " The container restarted after the signal." if details["restarted"] else ""
+        return replace(entry, details=dict(entry.details, **details), message=entry.message + note)
+
+    return [completed(entry) for entry in rows]
+
+
+def _restart_details(before: Instance, look: SecondLook) -> dict[str, Any]:
+    """Return details of a row. restarted: True, False, or None if that could not be seen."""
+    if look.instance is None:
+        return {"restarted": look.replaced, "after": "gone" if look.replaced else "not seen"}
+    return {"restarted": look.replaced, "restarts": [before.restarts, look.instance.restarts]}
+
+
+def _key_of(entry: LedgerRow) -> InstanceKey:
+    return entry.namespace, entry.component, entry.instance, entry.container
 
 
 def _no_dump(why: str, job: StackJob) -> Verdict:

@@ -26,12 +26,13 @@ from ...reasons import CaptureError, Reason, Verdict, verdict
 from ...status.certificate import certificate_document
 from ...status.log_keywords import log_document
 from ...status.responses import parse_response
+from ...status.samples import Question, SampledInstance
 from ...transports.base import Discovery, HttpTarget, Transport
 from ..engine.collector import Batch, Collector, Plan, Refused
 from ..engine.refusals import refuse_by_state
 from ..engine.restarts import SecondLook
 from .cluster_document import keep_cluster
-from .sampling import Question, SampledInstance, StatusJob
+from .job import StatusJob
 
 # Seconds for a question if /ping was not answered before it.
 SHORT_SECONDS = 2.0

@@ -21,7 +21,6 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.manifest import verify
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.merge import read_ledger, unpack_part
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.part_origin import check_origin
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.version import parse_version
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select_everything
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.compare import read_baseline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.documents import (
@@ -48,6 +47,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.journ
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.parse import parse
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status import responses
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.binary_version import parse_version
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.fields import (
     document_of,
     page_of,

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import datetime
 import json
+import threading
+from dataclasses import replace
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import ImageClaims
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.job import StackJob
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.live_dump import LiveDump
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
@@ -291,3 +294,25 @@ def test_a_dump_proves_that_the_signal_arrived(tmp_path):
     transport = FakeTransport()
     transport.add("region", on_signal=answers(DUMP), confirms=False)
     assert capture(transport, tmp_path).only().status == "complete"
+
+
+# Versions
+
+
+def test_one_of_many_at_once_gets_an_image():
+    region = Instance("c1", "region", "region-1", image_id="image")
+    claims, start, got = ImageClaims(), threading.Barrier(16), []
+
+    def claim():
+        start.wait()
+        got.append(claims.claim(region))
+
+    threads = [threading.Thread(target=claim) for _number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(got) == [False] * 15 + [True]
+    assert claims.claim(replace(region, component="glance"))
+    assert claims.claim(replace(region, image_id="other"))
+    assert [claims.claim(replace(region, image_id="")) for _time in range(2)] == [True, True]

@@ -22,17 +22,14 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.sta
     StatusCollector,
     StatusOptions,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status.sampling import (
-    Question,
-    SampledInstance,
-    StatusJob,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status.job import StatusJob
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS, PATHS, component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.fanout import CapacityLimiter
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, Process, State, Workload
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import row as row_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.samples import Question, SampledInstance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, HttpAnswer
 from capturing import Crowd, everything, give_up, schema, stuck, with_state
 from fake_transport import BODIES, FakeTransport, JumpingClock, hang, healthy, raises
@@ -304,7 +301,7 @@ def test_a_new_container_or_process_is_told(transport, tmp_path, before, change,
 
 def test_answers_after_a_job_was_closed_change_nothing(tmp_path):
     instance = FakeTransport().add("region").instance
-    store, sampled = Store(str(tmp_path)), SampledInstance(instance, ["ping", "stats"])
+    store, sampled = Store(str(tmp_path)), SampledInstance(instance, ["ping", "stats"], time.monotonic)
     job = StatusJob(sampled, [Question("ping"), Question("stats")], 1)
     job.bind(store, Deadline(patience()), CapacityLimiter(1))
     job.begin()
@@ -445,7 +442,7 @@ def test_who_was_not_asked_as_others_of_its_node_were_is_not_said_to_hang(transp
     store, nodes = Store(str(tmp_path)), CapacityLimiter(1)
     run_deadline = Deadline(60.0, clock=JumpingClock())
     collector = StatusCollector(transport, everything(transport), store, StatusOptions(timeout=0.0))
-    job = StatusJob(SampledInstance(waits.instance, ["ping"]), [Question("ping")], 1)
+    job = StatusJob(SampledInstance(waits.instance, ["ping"], time.monotonic), [Question("ping")], 1)
     job.bind(store, run_deadline, nodes)
     with nodes.hold("n1", run_deadline):
         collector.collect(job)

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decide whether a service has a free worker for a profile request.
+"""Decide whether a service has a free worker for a profile request. Pure.
 
 A service of the common framework answers /debug/pprof in the worker pool that serves its ordinary GET requests
 (cloudpods pkg/appsrv). A profile of ten seconds takes one of its workers, mostly eight, for ten seconds. A service
@@ -13,17 +13,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Mapping
 
-from ...catalog import PPROF_EXACT, Http, endpoint_path
-from ...deadline import Deadline, DeadlineExceeded
-from ...reasons import CaptureError, Reason, Verdict, verdict
-from ...status.responses import parse_response
-from ...transports.base import Transport
-from .job import ProfileTarget
+from ..catalog import PPROF_EXACT, Http
+from ..reasons import Reason, Verdict, verdict
 
 GET_POOL = "HttpGetRequestWorkerManager"
 WORKERS = "worker_stats"
-# Of an answer that is no profile: a command line, names, the figures of workers.
-SMALL_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -62,7 +56,7 @@ def pool_of(document: Mapping[str, Any] | None) -> WorkerPool | None:
     return None
 
 
-def refusal(pool: WorkerPool | None, problem: Verdict | None, timed: bool) -> Verdict | None:
+def load_refusal(pool: WorkerPool | None, problem: Verdict | None, timed: bool) -> Verdict | None:
     """Return why a request is refused now; None if it is not.
 
     pool: None if it could not be seen; problem then says why. timed: the request holds a worker for seconds, so it must
@@ -76,21 +70,3 @@ def refusal(pool: WorkerPool | None, problem: Verdict | None, timed: bool) -> Ve
     if timed and spare < 2:
         return verdict(Reason.POOL_SATURATED, f"{pool}, and it would take the last one")
     return None
-
-
-def look_at_pool(
-    transport: Transport, target: ProfileTarget, deadline: Deadline
-) -> tuple[WorkerPool | None, Verdict | None]:
-    """Return the worker pool of a service, or the reason why it cannot be seen; None twice if it has no pool."""
-    if not has_pool(target.http):
-        return None, None
-    request = target.request(endpoint_path(WORKERS))
-    try:
-        got = transport.http_get(target.instance, request, deadline, SMALL_BYTES)
-    except CaptureError as error:
-        return None, error.verdict
-    except DeadlineExceeded as error:
-        return None, verdict(Reason.NO_ANSWER, str(error))
-    reading = parse_response(WORKERS, got.status, got.headers, got.body, got.cut_by)
-    pool = pool_of(reading.document)
-    return pool, None if pool else reading.outcome

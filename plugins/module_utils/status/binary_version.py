@@ -1,16 +1,14 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Parse what a Cloudpods binary prints for -v, and choose the replica that is asked. Pure."""
+"""Parse what a Cloudpods binary prints for -v. Pure."""
 
 from __future__ import annotations
 
 import json
-import threading
 
-from ...model import Instance
-from ...reasons import CaptureError, Reason
-from ...sanitize import clean
+from ..reasons import CaptureError, Reason
+from ..sanitize import clean
 
 # Services print about ten short values.
 MAX_VALUES = 30
@@ -33,21 +31,3 @@ def parse_version(raw: bytes) -> dict[str, str]:
         shown = raw[:80].decode("utf-8", "replace").strip()
         raise CaptureError(Reason.NO_VERSION, f"it printed {shown!r}" if shown else "it printed nothing")
     return version
-
-
-class ImageClaims:
-    """Ensures that the version is read once per image: the first replica to get that far is asked."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._claimed: set[tuple[str, str]] = set()
-
-    def claim(self, instance: Instance) -> bool:
-        """Return whether to ask this instance. Without an image id, every instance is asked."""
-        if not instance.image_id:
-            return True
-        with self._lock:
-            key = (instance.image_id, instance.component)
-            is_new = key not in self._claimed
-            self._claimed.add(key)
-            return is_new

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Iterable
 
-from ...profiles.model import ProfileLimits
-from ...profiles.symbols import addresses_of_dump, addresses_of_profile
-from ...profiles.validation import validate_profile
+from .model import ProfileLimits
+from .symbols import addresses_of_dump, addresses_of_profile
+from .validation import validate_profile
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{1,16}\Z")
 _GZIP = b"\x1f\x8b"

@@ -7,17 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
-from dataclasses import replace
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.version import (
-    ImageClaims,
-    parse_version,
-)
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.sanitize import MAX_TEXT
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.binary_version import parse_version
 from fake_transport import VERSION
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,25 +75,6 @@ def test_a_version_is_short_whatever_the_binary_prints():
     assert all(len(text) <= MAX_TEXT and text.isprintable() for pair in made.items() for text in pair)
     with pytest.raises(CaptureError):
         parse_version(json.dumps({str(number): "x" for number in range(100_000)}).encode())
-
-
-def test_one_of_many_at_once_gets_an_image():
-    region = Instance("c1", "region", "region-1", image_id="image")
-    claims, start, got = ImageClaims(), threading.Barrier(16), []
-
-    def claim():
-        start.wait()
-        got.append(claims.claim(region))
-
-    threads = [threading.Thread(target=claim) for _number in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(got) == [False] * 15 + [True]
-    assert claims.claim(replace(region, component="glance"))
-    assert claims.claim(replace(region, image_id="other"))
-    assert [claims.claim(replace(region, image_id="")) for _time in range(2)] == [True, True]
 
 
 def test_the_parsed_form_is_json():

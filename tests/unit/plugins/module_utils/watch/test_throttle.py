@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.throttle import Throttle
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.throttle import Throttle
 
 
 class Clock:

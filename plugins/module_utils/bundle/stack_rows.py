@@ -1,17 +1,16 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Complete the rows of a stack dump: versions of replicas that share an image, and restarts after the signal."""
+"""Rows of a stack dump: versions of replicas that share an image, and the signals that were sent. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Mapping, Sequence
+from typing import Sequence
 
-from ...capture_names import STACK, VERSION
-from ...model import Instance, InstanceKey, LedgerRow, row, utc_moment, utc_now, utc_text
-from ...reasons import Reason, Status, Verdict, verdict
-from ..engine.restarts import SecondLook
+from ..capture_names import VERSION
+from ..model import Instance, LedgerRow, row, utc_moment, utc_now, utc_text
+from ..reasons import Reason, Status, Verdict, verdict
 
 
 def with_versions(rows: Sequence[LedgerRow], targets: Sequence[Instance]) -> list[LedgerRow]:
@@ -35,35 +34,6 @@ def with_versions(rows: Sequence[LedgerRow], targets: Sequence[Instance]) -> lis
             entry = row(instance, VERSION, Verdict(Reason(source.reason), source.message), details=source.details)
             result.append(replace(entry, started=source.started))
     return result
-
-
-def with_restarts(
-    rows: Sequence[LedgerRow], targets: Sequence[Instance], again: Mapping[InstanceKey, SecondLook]
-) -> list[LedgerRow]:
-    """Return the rows. Those of signalled instances tell whether the container or process was replaced."""
-    signalled = {_key_of(entry) for entry in rows if "signal_sent" in entry.details}
-    before = {instance.key: instance for instance in targets}
-
-    def completed(entry: LedgerRow) -> LedgerRow:
-        key = _key_of(entry)
-        if entry.capture != STACK or key not in signalled:
-            return entry
-        details = _restart_details(before[key], again[key])
-        note = " The container restarted after the signal." if details["restarted"] else ""
-        return replace(entry, details=dict(entry.details, **details), message=entry.message + note)
-
-    return [completed(entry) for entry in rows]
-
-
-def _restart_details(before: Instance, look: SecondLook) -> dict[str, Any]:
-    """Return details of a row. restarted: True, False, or None if that could not be seen."""
-    if look.instance is None:
-        return {"restarted": look.replaced, "after": "gone" if look.replaced else "not seen"}
-    return {"restarted": look.replaced, "restarts": [before.restarts, look.instance.restarts]}
-
-
-def _key_of(entry: LedgerRow) -> InstanceKey:
-    return entry.namespace, entry.component, entry.instance, entry.container
 
 
 def signal_spread(rows: Sequence[LedgerRow]) -> tuple[int, list[float]]:

@@ -9,9 +9,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Iterable, Mapping, Sequence
 
-from ...model import Instance
-from ...pprof import Kind
-from ...text import duration
+from ..model import Instance
+from ..pprof import Kind
+from ..text import duration
 
 
 @dataclass(frozen=True)
