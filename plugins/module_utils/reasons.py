@@ -15,26 +15,26 @@ from .redact.redactor import Redactor
 from .sanitize import MAX_DETAIL, shortened
 from .vocabulary import Reason, Status
 
-__all__ = ("MEANINGS", "CaptureError", "Reason", "ReasonText", "Status", "Verdict", "detail_of", "said", "verdict")
+__all__ = ("MEANINGS", "CaptureError", "Reason", "ReasonText", "Status", "Verdict", "detail_of", "peer_text", "verdict")
 
 # Only the beginning and the end of a longer text, half of this each, are searched for secrets and shortened.
-LOOKED_THROUGH = 64 << 10
+MAX_SEARCHED = 64 << 10
 _REDACTOR = Redactor()
 
 
-def said(text: str, length: int = MAX_DETAIL) -> str:
+def peer_text(text: str, length: int = MAX_DETAIL) -> str:
     """Return a peer's text as one printable line of about this length: its beginning and its end.
 
     Secrets are redacted first, because those on several lines or at the cut are not recognized afterwards.
     """
     if len(text) <= length and len(text.splitlines()) < 2:
         return shortened(text, length)
-    left_out = max(0, len(text) - LOOKED_THROUGH)
+    left_out = max(0, len(text) - MAX_SEARCHED)
     if not left_out:
         return shortened(_REDACTOR.text(text), length)
-    half = LOOKED_THROUGH // 2
+    half = MAX_SEARCHED // 2
     ends = (_REDACTOR.text(text[:half])[:length], _REDACTOR.text(text[-half:])[-length:])
-    return shortened("".join(ends), length, left_out + LOOKED_THROUGH - sum(map(len, ends)))
+    return shortened("".join(ends), length, left_out + MAX_SEARCHED - sum(map(len, ends)))
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def verdict(reason: Reason, detail: str = "") -> Verdict:
     meaning = MEANINGS[reason]
     text = meaning.what[:1].upper() + meaning.what[1:]
     if detail:
-        text = f"{text}: {said(detail)}"
+        text = f"{text}: {peer_text(detail)}"
     text = text if text.endswith("?") else text.rstrip(".") + "."
     if meaning.next_step:
         text += f" Next: {meaning.next_step}."

@@ -13,7 +13,7 @@ import collection
 sys.path.insert(0, str(collection.link()))
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.log_patterns import LOG_PATTERNS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.instance_rules import OTHER_RULES
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.instance_rules import INSTANCE_RULES
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.pool_rules import DRAIN_ROUNDS, RULES
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.pools import EPISODE_SECONDS, WATCHDOG_SECONDS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import ORDER, VERDICTS
@@ -63,7 +63,7 @@ def page() -> str:
         for each in LOG_PATTERNS
     ]
     rules = [[f"`{rule.id}`", rule.verdict, rule.when] for rule in RULES]
-    rules += [[f"`{name}`", verdict, when] for name, (verdict, when) in OTHER_RULES.items()]
+    rules += [[f"`{name}`", verdict, when] for name, (verdict, when) in INSTANCE_RULES.items()]
     rules.sort(key=lambda row: ORDER.index(row[0].strip("`")))
     return HEAD.format(
         patterns=_table(["pattern", "severity", "any of these texts", "what it means"], patterns),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from ..json_values import BadValue, Fields, json_object, text_of
-from ..reasons import Reason, Verdict, said, verdict
+from ..reasons import Reason, Verdict, peer_text, verdict
 from ..sanitize import clean
 
 CLASSES = ("2xx", "4xx", "5xx")
@@ -93,7 +93,7 @@ def _said(status: int, body: bytes) -> str:
         words = document.get("details") or document.get("message")
     except BadValue:
         words = body[:65536].decode("utf-8", "replace").strip()
-    return f"{status} {said(words, 160)}" if isinstance(words, str) and words else str(status)
+    return f"{status} {peer_text(words, 160)}" if isinstance(words, str) and words else str(status)
 
 
 def truncated_verdict(cut_by: str, size: int) -> Verdict:

@@ -17,7 +17,7 @@ import zlib
 from typing import Callable, Iterator, Mapping, Sequence
 
 from ..deadline import Deadline
-from ..reasons import CaptureError, Reason, said
+from ..reasons import CaptureError, Reason, peer_text
 from .base import HttpAnswer, HttpTarget, Sink
 
 # Services answer these questions only to user agents that contain the second word (cloudpods pkg/appsrv,
@@ -176,7 +176,7 @@ def _reason(error: Exception) -> Reason:
 
 def error_text(error: object) -> str:
     """Return the text of an error, part of which a peer may have written: short, printable, without secrets."""
-    return said(str(error), SHOWN) or type(error).__name__
+    return peer_text(str(error), SHOWN) or type(error).__name__
 
 
 def _read_body(response: http.client.HTTPResponse, deadline: Deadline, max_bytes: int, sink: Sink) -> tuple[bytes, str]:

@@ -40,7 +40,7 @@ _LOOP_WHEN = (
     f"{LOOP_RESTARTS} restarts; or the kubelet delays the next start."
 )
 # Rules besides those on pools: id -> (verdict, when).
-OTHER_RULES = {
+INSTANCE_RULES = {
     "crash_loop": (STUCK, _LOOP_WHEN),
     "process_ended": (STUCK, "The process crashed or ended itself, and there is no sign of a new one."),
     "process_crashed": (BUSY, f"The process crashed or ended itself in the last {duration(CRASH_SECONDS)}."),
@@ -64,7 +64,7 @@ OTHER_RULES = {
     "nothing_written": (UNKNOWN, "The log is empty from its beginning; the service may write to a file instead."),
     "too_short": (
         UNKNOWN,
-        f"There is no sign of trouble, but to tell takes {FIRST_ROUNDS * WATCHDOG_SECONDS:.0f} s of watching at least.",
+        f"There is no sign of trouble, but less than {FIRST_ROUNDS * WATCHDOG_SECONDS:.0f} s of the log were watched.",
     ),
     "quiet": (HEALTHY, "The whole time was read, there is no sign of trouble, and the service gave a sign of life."),
 }
@@ -185,8 +185,8 @@ def life_findings(
     if liveness.ready is False:
         rules.append("not_ready")
         words.append("not ready")
-    if liveness.said and (liveness.ping is not True or liveness.ready is False):
-        words.append(f"/ping {liveness.said}")
+    if liveness.ping_result and (liveness.ping is not True or liveness.ready is False):
+        words.append(f"/ping {liveness.ping_result}")
     if liveness.ping is False:
         rules.append("ping_unanswered")
     if liveness.state:
@@ -197,5 +197,5 @@ def life_findings(
         words.append(f"its process is {liveness.process}")
     if not rules:
         return []
-    rule = min(rules, key=tuple(OTHER_RULES).index)
+    rule = min(rules, key=tuple(INSTANCE_RULES).index)
     return [LogFinding(UNKNOWN, rule, "; ".join(words))]

@@ -20,7 +20,7 @@ class Liveness:
 
     ready: the cluster reports it as ready. process: the reason why its process does not execute ("stopped (SIGSTOP)").
     state: the state of a container that does not run ("crash_loop: back-off 5m0s"). loops: it crashed so often that
-    the kubelet delays the next start. ping: /ping was answered. said: the result of /ping in words ("was not answered
+    the kubelet delays the next start. ping: /ping was answered. ping_result: its result in words ("was not answered
     within 5 s"). heard: when a line was last read live. started: when its process began. ended, end: when and how the
     previous process ended.
     """
@@ -30,7 +30,7 @@ class Liveness:
     state: str = ""
     loops: bool = False
     ping: bool | None = None
-    said: str = ""
+    ping_result: str = ""
     heard: float | None = None
     started: float | None = None
     ended: float | None = None

@@ -337,7 +337,7 @@ class LogWatcher:
         if any(each.verdict != HEALTHY for each in [*findings, *found]):
             return found
         signs = f"{counted(self.lines, 'line')} in {duration(window)}"
-        signs += f"; /ping {liveness.said}" if liveness.ping and liveness.said else ""
+        signs += f"; /ping {liveness.ping_result}" if liveness.ping and liveness.ping_result else ""
         return [LogFinding(HEALTHY, "quiet", signs + ("; ready" if liveness.ready else ""))]
 
     def _by_weight(self) -> list[PatternCount]:

@@ -50,7 +50,7 @@ def ping_all(
         if outcome.result is not None:
             liveness = outcome.result
         elif outcome.error is not None:
-            liveness = replace(liveness, said=clean(f"could not be asked: {outcome.error}"))
+            liveness = replace(liveness, ping_result=clean(f"could not be asked: {outcome.error}"))
         elif outcome.abandoned:
             liveness = _unanswered(liveness, Reason.NO_ANSWER, limits.ping)
         result.append(liveness)
@@ -73,9 +73,11 @@ def ping(transport: Transport, instance: Instance, known: Liveness, deadline: De
     if known.process.startswith(_WAITS_FOR_A_DISK):
         known = replace(known, process="")  # it waited for a moment only
     if 200 <= answer.status < 400 or answer.status in _OTHER_ANSWERS:
-        return replace(known, ping=True, said=f"was answered (HTTP {answer.status})")
+        return replace(known, ping=True, ping_result=f"was answered (HTTP {answer.status})")
     body = clean(answer.body.decode("utf-8", "replace").strip(), 100)
-    return replace(known, ping=True, ready=False, said=f"says HTTP {answer.status}" + (f": {body}" if body else ""))
+    return replace(
+        known, ping=True, ready=False, ping_result=f"says HTTP {answer.status}" + (f": {body}" if body else "")
+    )
 
 
 def _failed(instance: Instance, known: Liveness, reason: Reason, target: HttpTarget, seconds: float) -> Liveness:
@@ -85,4 +87,4 @@ def _failed(instance: Instance, known: Liveness, reason: Reason, target: HttpTar
 
 
 def _unanswered(known: Liveness, reason: Reason, seconds: float) -> Liveness:
-    return replace(known, ping=False, said=_UNANSWERED[reason].format(seconds))
+    return replace(known, ping=False, ping_result=_UNANSWERED[reason].format(seconds))

@@ -21,7 +21,7 @@ from typing import Any, Callable
 from ...deadline import Deadline
 from ...logtext.tail import TailBuffer
 from ...model import Process
-from ...reasons import CaptureError, Reason, said
+from ...reasons import CaptureError, Reason, peer_text
 from ...stacks.journal_blank_lines import BlankLineRestorer, JournalctlOutput
 from ..base import LogStream
 from .log_files import CHUNK, HostLogPosition, describe_sink
@@ -85,7 +85,9 @@ class JournalPosition(HostLogPosition):
         with translated(Reason.LOG_UNAVAILABLE):
             ran = run_bounded(command, deadline)
         if ran.code != 0:
-            raise CaptureError(Reason.LOG_UNAVAILABLE, "journalctl: " + said(ran.errors.decode("utf-8", "replace")))
+            raise CaptureError(
+                Reason.LOG_UNAVAILABLE, "journalctl: " + peer_text(ran.errors.decode("utf-8", "replace"))
+            )
         try:
             return dict(json.loads(ran.output)) if ran.output.strip() else {}
         except (ValueError, RecursionError) as error:

@@ -20,7 +20,7 @@ from typing import Any, Sequence
 
 from ...deadline import Deadline, DeadlineExceeded
 from ...model import Process
-from ...reasons import CaptureError, Reason, said
+from ...reasons import CaptureError, Reason, peer_text
 from .procfs import ProcFs
 from .rights import Rights
 
@@ -192,4 +192,4 @@ def version_inside(process: Process, container_id: str, unique: str, deadline: D
 
 
 def _text(data: bytes) -> str:
-    return said(data.decode("utf-8", "replace"), ERROR_KEPT)
+    return peer_text(data.decode("utf-8", "replace"), ERROR_KEPT)

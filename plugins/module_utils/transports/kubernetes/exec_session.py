@@ -19,7 +19,7 @@ from typing import Any
 from ...deadline import Deadline, DeadlineExceeded, in_time
 from ...json_values import BadValue, json_object
 from ...model import BLOCKED, Process, state_words, utc_now
-from ...reasons import CaptureError, Reason, said
+from ...reasons import CaptureError, Reason, peer_text
 from ..base import ProcessSession
 from .exec_errors import reason_of, refused
 from .probe import ProbeReader
@@ -223,7 +223,7 @@ class ExecSession(ProcessSession):
 
     def _failure(self, status: bytes) -> CaptureError:
         """Return the error of a script that ended while it was still needed. status: the Status object, or b""."""
-        text = said(_without_command(status_text(status))) if status else "the connection closed"
+        text = peer_text(_without_command(status_text(status))) if status else "the connection closed"
         try:
             succeeded = json_object(status).get("status") == "Success"
         except BadValue:

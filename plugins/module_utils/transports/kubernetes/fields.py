@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from ...json_values import MAX_INTEGER, BadValue, Fields, json_object
 from ...model import Instance
-from ...reasons import CaptureError, Reason, said
+from ...reasons import CaptureError, Reason, peer_text
 from ...sanitize import clean
 
 # DNS-1123: kubernetes staging/src/k8s.io/apimachinery/pkg/util/validation. Pods and nodes have names of the first form,
@@ -97,7 +97,7 @@ class KubernetesFields(Fields):
         return value
 
     def text(self, name: str) -> str:
-        return said(self.raw_text(name), MAX_FIELD)
+        return peer_text(self.raw_text(name), MAX_FIELD)
 
     def name(self, key: str, longest: int = SUBDOMAIN) -> str:
         """Return a name that Kubernetes allows."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...json_values import BadValue, json_object
-from ...reasons import Reason, Verdict, said, verdict
+from ...reasons import Reason, Verdict, peer_text, verdict
 
 # HTTP status of the API server -> reason. For all others the target does not answer.
 REASONS = {401: Reason.FORBIDDEN, 403: Reason.FORBIDDEN, 404: Reason.GONE, 410: Reason.GONE}
@@ -32,7 +32,7 @@ class ApiProblem(Exception):
 
     def __init__(self, code: int, text: str, broken: bool = False) -> None:
         self.code = code
-        self.text = said(text)
+        self.text = peer_text(text)
         self.broken = broken
         self.reason = REASONS.get(code, Reason.UNREACHABLE)
         super().__init__(self.text)

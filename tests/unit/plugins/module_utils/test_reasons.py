@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import (
-    LOOKED_THROUGH,
+    MAX_SEARCHED,
     MEANINGS,
     CaptureError,
     Reason,
     detail_of,
-    said,
+    peer_text,
     verdict,
 )
 
@@ -37,15 +37,15 @@ def test_status_follows_from_the_reason(reason):
     ids=["over lines", "where it is cut", "long"],
 )
 def test_redacts_secrets_before_shortening(text):
-    for shown in (said(text), verdict(Reason.ERROR, text).message):
+    for shown in (peer_text(text), verdict(Reason.ERROR, text).message):
         assert "Tr0" not in shown
         assert len(shown) < 800
         assert shown.isprintable()
 
 
 def test_keeps_the_end_of_a_long_error_without_secrets():
-    text = "password=Tr0ub4dor " + "x" * (LOOKED_THROUGH * 2) + " token=Tr0ub4dor: Too many connections"
-    shown = said(text)
+    text = "password=Tr0ub4dor " + "x" * (MAX_SEARCHED * 2) + " token=Tr0ub4dor: Too many connections"
+    shown = peer_text(text)
     assert shown.endswith("Too many connections")
     assert "more characters" in shown
     assert "Tr0" not in shown

@@ -122,7 +122,7 @@ def test_json_stays_valid(tmp_path):
 
 def test_level_none_keeps_everything(tmp_path):
     store = Store(str(tmp_path / "part"), Redactor(NONE))
-    # Messages of several lines have no secrets at any level, see reasons.said().
+    # Messages of several lines have no secrets at any level, see reasons.peer_text().
     store.finish([replace(entry, message="") for entry in rows_of(store)])
     sealed = seal_bundle(str(tmp_path / "run"), [store.root], [], {}, redactor=Redactor(NONE))
     logs = [data for name, data in contents(sealed.archive) if name.endswith("stack-1.log")]

@@ -19,7 +19,7 @@ from watch_helpers import SHIPPED, START, quiet_log
 
 from fuzzing import examples
 
-UNANSWERED = {"ping": False, "said": "was not answered within 5 s"}
+UNANSWERED = {"ping": False, "ping_result": "was not answered within 5 s"}
 
 
 def test_missing_signs_of_life_precede_ended_trouble():

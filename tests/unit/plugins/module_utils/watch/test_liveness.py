@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.liveness import Liveness
 from watch_helpers import START, quiet_log
 
-UNANSWERED = {"ping": False, "said": "was not answered within 5 s"}
+UNANSWERED = {"ping": False, "ping_result": "was not answered within 5 s"}
 
 
 STOPPED = {"process": "stopped (SIGSTOP)"}
@@ -21,7 +21,7 @@ STOPPED = {"process": "stopped (SIGSTOP)"}
     ("last", "liveness", "verdict", "rule", "says"),
     [
         (590, {}, "healthy", "quiet", ["1 line in 10 min"]),
-        (None, {"ping": True, "said": "was answered (HTTP 200)"}, "healthy", "quiet", ["/ping was answered"]),
+        (None, {"ping": True, "ping_result": "was answered (HTTP 200)"}, "healthy", "quiet", ["/ping was answered"]),
         (None, {"heard": START + 590}, "healthy", "quiet", []),
         (590, {"ping": True, "ready": True}, "healthy", "quiet", ["ready"]),
         (None, {}, "unknown", "no_sign_of_life", ["silent for 10 min"]),
@@ -29,8 +29,8 @@ STOPPED = {"process": "stopped (SIGSTOP)"}
         (210, {"heard": START + 220}, "unknown", "no_sign_of_life", ["silent for 6.3 min"]),
         (590, {"ready": False}, "unknown", "not_ready", ["not ready"]),
         (590, UNANSWERED, "unknown", "ping_unanswered", ["/ping was not answered within 5 s"]),
-        (590, {"ping": True, "ready": False, "said": "says HTTP 400: scheduler is not ready"}, "unknown", "not_ready",
-         ["scheduler is not ready"]),
+        (590, {"ping": True, "ready": False, "ping_result": "says HTTP 400: scheduler is not ready"},
+         "unknown", "not_ready", ["scheduler is not ready"]),
         (590, {"ping": True, **STOPPED}, "unknown", "process_stopped", ["its process is stopped (SIGSTOP)"]),
         (590, {"state": "waiting: CreateContainerError"}, "unknown", "not_running", ["CreateContainerError"]),
         (590, {"state": "crash_loop", "loops": True}, "stuck", "crash_loop", ["ends repeatedly"]),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch import pool_rules
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.instance_rules import OTHER_RULES
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.instance_rules import INSTANCE_RULES
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.report import verdict_table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import (
     ORDER,
@@ -20,7 +20,7 @@ from watch_helpers import ANSWERS, START, evidence, watch
 
 
 def test_order_lists_every_rule_once():
-    assert {rule.id for rule in pool_rules.RULES} | set(OTHER_RULES) | {"warning"} == set(ORDER)
+    assert {rule.id for rule in pool_rules.RULES} | set(INSTANCE_RULES) | {"warning"} == set(ORDER)
     assert len(set(ORDER)) == len(ORDER)
 
 

@@ -74,8 +74,8 @@ def test_what_comes_of_a_ping(fields, ping, ready, says):
     transport.add("region", **fields)
     found = asked(transport)
     assert (found.ping, found.ready) == (ping, ready)
-    assert says in found.said
-    assert bool(found.said) == bool(says)
+    assert says in found.ping_result
+    assert bool(found.ping_result) == bool(says)
 
 
 def test_a_component_without_ping_is_not_asked():
@@ -123,7 +123,7 @@ def test_an_error_of_ours_is_said_and_is_no_answer():
     transport = FakeTransport()
     service = transport.add("region", faults={"/ping": raises(KeyError("x"))})
     (found,) = ping_all(transport, [(service.instance, Liveness())], Deadline(patience()), LIMITS)
-    assert (found.ping, found.said) == (None, "could not be asked: 'x'")
+    assert (found.ping, found.ping_result) == (None, "could not be asked: 'x'")
 
 
 def test_a_process_that_waited_for_a_disk_and_answers_is_well():
