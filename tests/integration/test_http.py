@@ -119,7 +119,7 @@ def test_an_answer_comes_back_as_it_was_said(transport, place):
     instance, namespace, tls = place
     with peer(with_length(b'{"a": 1}', b"X-Odd: one"), tls, listener=listener(namespace)) as server:
         answer = ask(transport, instance, server)
-    assert (answer.status, answer.body, answer.whole) == (200, b'{"a": 1}', True)
+    assert (answer.status, answer.body, answer.is_complete) == (200, b'{"a": 1}', True)
     assert answer.headers["x-odd"] == "one"
     (head,) = server.heads
     lines = head.decode().lower().split("\r\n")
@@ -161,7 +161,7 @@ def test_a_body_cut_short_is_kept_and_said_to_be(transport, place, how):
     before, behind = CUT[how]
     with peer(before + b"x" * 20_000 + behind, tls, listener=listener(namespace)) as server:
         answer = ask(transport, instance, server)
-    assert (answer.status, answer.whole, answer.cut_by) == (200, False, "end")
+    assert (answer.status, answer.is_complete, answer.truncated_by) == (200, False, "end")
     assert 10_000 < len(answer.body) <= 20_000
 
 
@@ -177,7 +177,7 @@ def test_a_large_body_is_read_to_the_limit(transport, place):
     head = OK + b"Content-Length: 104857600\r\n\r\n"
     with peer(flood(head, b"x" * 65536, sent), tls, listener=listener(namespace)) as server:
         answer = ask(transport, instance, server)
-        assert (len(answer.body), answer.whole, answer.cut_by) == (LIMIT, False, "size")
+        assert (len(answer.body), answer.is_complete, answer.truncated_by) == (LIMIT, False, "size")
     # The API server lets the pod go when we do.
     assert sent[0] < 60 << 20
 
@@ -186,7 +186,7 @@ def test_a_bomb_is_cut_at_the_limit(transport, on_node):
     bomb = with_length(gzip.compress(b"\0" * (64 << 20)), b"Content-Encoding: gzip")
     with peer(bomb, listener=listener(on_node[1])) as server:
         answer = ask(transport, on_node[0], server)
-    assert (len(answer.body), answer.whole, answer.cut_by) == (LIMIT, False, "size")
+    assert (len(answer.body), answer.is_complete, answer.truncated_by) == (LIMIT, False, "size")
 
 
 SILENT = {
@@ -212,7 +212,7 @@ def test_a_dripping_body_costs_the_deadline_and_no_more(transport, place):
         begun = time.monotonic()
         answer = ask(transport, instance, server, seconds=1.0)
         assert time.monotonic() - begun < HANGS_SECONDS / 10
-    assert (answer.status, answer.whole, answer.cut_by) == (200, False, "time")
+    assert (answer.status, answer.is_complete, answer.truncated_by) == (200, False, "time")
     assert answer.body.startswith(b"y" * 4000)
 
 
@@ -255,7 +255,7 @@ def test_every_component_answers_what_the_catalog_says(transport):
         for endpoint in offered.endpoints if offered else ():
             target = HttpTarget(offered.scheme, offered.port, endpoint_path(endpoint))
             answer = transport.http_get(instance, target, deadline(), 8 << 20)
-            assert (answer.status, answer.whole) == (200, True), (instance.component, endpoint)
+            assert (answer.status, answer.is_complete) == (200, True), (instance.component, endpoint)
             asked += 1
     assert asked > 60
 

@@ -57,18 +57,18 @@ def parse_response(
     status: int,
     headers: dict[str, str],
     body: bytes,
-    cut_by: str = "",
+    truncated_by: str = "",
     limits: StatusLimits = LIMITS,
 ) -> StatusReading:
     """Parse one response.
 
-    cut_by: why the body is incomplete ("size", "time", "end"), or "".
+    truncated_by: why the body is incomplete ("size", "time", "end"), or "".
     """
     refusal = error_verdict(status, headers, body)
     if refusal is not None:
         return StatusReading(refusal)
-    if cut_by:
-        return StatusReading(truncated_verdict(cut_by, len(body)))
+    if truncated_by:
+        return StatusReading(truncated_verdict(truncated_by, len(body)))
     try:
         document = _PARSERS[endpoint](body, limits)
     except BadValue as error:
@@ -96,14 +96,14 @@ def _said(status: int, body: bytes) -> str:
     return f"{status} {peer_text(words, 160)}" if isinstance(words, str) and words else str(status)
 
 
-def truncated_verdict(cut_by: str, size: int) -> Verdict:
+def truncated_verdict(truncated_by: str, size: int) -> Verdict:
     """Return the verdict on a truncated body.
 
-    size: bytes received. cut_by: why there are no more.
+    size: bytes received. truncated_by: why there are no more.
     """
-    if cut_by == "size":
+    if truncated_by == "size":
         return verdict(Reason.BODY_TOO_LARGE, f"only the first {size} bytes were read")
-    why = "the deadline passed" if cut_by == "time" else "the response ended early"
+    why = "the deadline passed" if truncated_by == "time" else "the response ended early"
     return verdict(Reason.BODY_CUT, f"{why} after {size} bytes")
 
 

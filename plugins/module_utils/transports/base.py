@@ -150,16 +150,20 @@ class HttpTarget:
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """The response to a request. headers: names in lower case. whole: the body is complete and within the size limit.
+    """The response to a request. headers: names in lower case.
 
-    cut_by says why the body is incomplete: "size", "time" (the deadline), "end" (it ended early); "" if it is whole.
+    truncated_by: why the body is incomplete: "size" (the limit), "time" (the deadline), "end" (it ended early), or "".
     """
 
     status: int
     headers: dict[str, str]
     body: bytes
-    whole: bool = True
-    cut_by: str = ""
+    truncated_by: str = ""
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether the body is complete."""
+        return not self.truncated_by
 
 
 # Consumes a body while it arrives, so that a large one is never held in memory.
@@ -214,7 +218,7 @@ class Transport(abc.ABC):
     ) -> HttpAnswer:
         """Send one GET to the instance itself, not to its Service. Redirects are not followed.
 
-        Any HTTP status is an answer. An answer whose body stops at the deadline is not whole.
+        Any HTTP status is an answer. An answer whose body stops at the deadline is incomplete.
         sink: receives the body of a success, up to max_bytes and not decompressed; the answer's own body is then empty.
         Raise ValueError for a path that the catalog does not name, so that no mistake can request anything else.
         Raise CaptureError without an answer: connection_refused, connection_broken, tls_failed, no_answer,

@@ -79,8 +79,8 @@ def get(
                 # Headers that were cut off look complete.
                 raise CaptureError(Reason.NO_ANSWER)
             into = sink if succeeded(response.status) else None
-            body, cut_by = _read_body(response, deadline, max_bytes, into)
-    return answer(response.status, response.getheaders(), body, cut_by, max_bytes)
+            body, truncated_by = _read_body(response, deadline, max_bytes, into)
+    return answer(response.status, response.getheaders(), body, truncated_by, max_bytes)
 
 
 def certificate(
@@ -100,15 +100,17 @@ def succeeded(status: int) -> bool:
     return 200 <= status < 300
 
 
-def answer(status: int, headers: Sequence[tuple[str, str]], body: bytes, cut_by: str, max_bytes: int) -> HttpAnswer:
+def answer(
+    status: int, headers: Sequence[tuple[str, str]], body: bytes, truncated_by: str, max_bytes: int
+) -> HttpAnswer:
     """Return the answer with this body, decompressed if the peer compressed it unasked."""
     named: dict[str, str] = {}
     for name, value in headers:
         kept = value[:HEADER_KEPT]
         named[name.lower()] = f"{named[name.lower()]}, {kept}" if name.lower() in named else kept
     if body and named.get("content-encoding", "").lower() in ("gzip", "x-gzip", "deflate"):
-        body, cut_by = _decompressed(body, cut_by, max_bytes)
-    return HttpAnswer(status, named, body, not cut_by, cut_by)
+        body, truncated_by = _decompressed(body, truncated_by, max_bytes)
+    return HttpAnswer(status, named, body, truncated_by)
 
 
 @functools.lru_cache(maxsize=None)
@@ -205,7 +207,7 @@ def _read_body(response: http.client.HTTPResponse, deadline: Deadline, max_bytes
     return body, "time" if deadline.expired else "end"
 
 
-def _decompressed(body: bytes, cut_by: str, max_bytes: int) -> tuple[bytes, str]:
+def _decompressed(body: bytes, truncated_by: str, max_bytes: int) -> tuple[bytes, str]:
     """Decompress at most max_bytes: a few bytes may expand to gigabytes."""
     # 32: gzip or zlib, detected from its header.
     inflater = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)
@@ -213,7 +215,7 @@ def _decompressed(body: bytes, cut_by: str, max_bytes: int) -> tuple[bytes, str]
         plain = inflater.decompress(body, max_bytes + 1)
     except zlib.error:
         # The body is not compressed as its header claims; keep it as it came.
-        return body, cut_by
+        return body, truncated_by
     if len(plain) > max_bytes:
         return plain[:max_bytes], "size"
-    return plain, cut_by or ("" if inflater.eof else "end")
+    return plain, truncated_by or ("" if inflater.eof else "end")

@@ -68,7 +68,7 @@ def ping(transport: Transport, instance: Instance, known: Liveness, deadline: De
         return _unanswered(known, Reason.NO_ANSWER, seconds)
     except CaptureError as error:
         return _failed(instance, known, error.verdict.reason, target, seconds)
-    if answer.cut_by == "time":
+    if answer.truncated_by == "time":
         return _unanswered(known, Reason.NO_ANSWER, seconds)
     if known.process.startswith(_WAITS_FOR_A_DISK):
         known = replace(known, process="")  # it waited for a moment only

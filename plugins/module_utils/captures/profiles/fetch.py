@@ -94,13 +94,13 @@ class ProfileFetcher:
         raw: the answer, if another form of it is kept.
         """
         artifact = spool.keep() if spool.size else None
-        if got.cut_by == "time" and job.deadline.expired:
+        if got.truncated_by == "time" and job.deadline.expired:
             return verdict(Reason.BODY_CUT, f"the deadline of the whole run passed after {size(spool.size)}"), artifact
-        if got.cut_by == "size":
+        if got.truncated_by == "size":
             said = f"it was read up to {size(spool.size)}; cloudpods_profile_max_bytes may be raised"
             return verdict(Reason.BODY_TOO_LARGE, said), artifact
-        if got.cut_by:
-            return truncated_verdict(got.cut_by, spool.size), artifact
+        if got.truncated_by:
+            return truncated_verdict(got.truncated_by, spool.size), artifact
         with self._proofs:
             return _prove(job, kind, spool.content() if raw is None else raw, details), artifact
 
@@ -116,8 +116,8 @@ class ProfileFetcher:
                 got = self._transport.http_post(job.instance, request, deadline, SMALL_BYTES)
                 details["http_status"] = got.status
                 refused = _refusal(job.target, got, is_first=False)
-                if refused is not None or got.cut_by:
-                    outcome = refused or truncated_verdict(got.cut_by, len(got.body))
+                if refused is not None or got.truncated_by:
+                    outcome = refused or truncated_verdict(got.truncated_by, len(got.body))
                     break
                 outcome = validate("symbol", got.body).verdict
                 names.update(parse_symbol_answer(got.body))
@@ -146,7 +146,7 @@ def look_at_pool(
         return None, error.verdict
     except DeadlineExceeded as error:
         return None, verdict(Reason.NO_ANSWER, str(error))
-    reading = parse_response(WORKERS, got.status, got.headers, got.body, got.cut_by)
+    reading = parse_response(WORKERS, got.status, got.headers, got.body, got.truncated_by)
     pool = pool_of(reading.document)
     return pool, None if pool else reading.outcome
 

@@ -257,7 +257,7 @@ class StatusCollector(Collector[StatusJob]):
         answer.details["port"] = target.port
         got = self._transport.http_get(job.instance, target, deadline, self._options.max_bytes)
         answer.details["http_status"] = got.status
-        reading = parse_response(question.endpoint, got.status, got.headers, got.body, got.cut_by)
+        reading = parse_response(question.endpoint, got.status, got.headers, got.body, got.truncated_by)
         answer.outcome, answer.document = reading.outcome, reading.document
         is_good = reading.document is not None
         if not is_good:

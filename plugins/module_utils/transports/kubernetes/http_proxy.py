@@ -95,12 +95,12 @@ def _read(
                     break
     finally:
         stream.close()
-    cut_by = ""
+    truncated_by = ""
     if size > max_bytes:
-        cut_by = "size"
+        truncated_by = "size"
     elif stream.broken:
-        cut_by = "time" if deadline.expired else "end"
-    return answer(stream.status, stream.headers, bytes(body), cut_by, max_bytes)
+        truncated_by = "time" if deadline.expired else "end"
+    return answer(stream.status, stream.headers, bytes(body), truncated_by, max_bytes)
 
 
 def _is_busy(reply: HttpAnswer) -> bool:

@@ -149,9 +149,11 @@ def test_maps_each_status_to_a_reason(endpoint, status, body, reason, words):
     assert reading.document is None
 
 
-@pytest.mark.parametrize(("cut_by", "reason"), [("size", "body_too_large"), ("time", "body_cut"), ("end", "body_cut")])
-def test_refuses_truncated_body(cut_by, reason):
-    reading = parse_response("ping", 200, {}, b"pong", cut_by)
+@pytest.mark.parametrize(
+    ("truncated_by", "reason"), [("size", "body_too_large"), ("time", "body_cut"), ("end", "body_cut")]
+)
+def test_refuses_truncated_body(truncated_by, reason):
+    reading = parse_response("ping", 200, {}, b"pong", truncated_by)
     assert (reading.outcome.reason.value, reading.document) == (reason, None)
     assert "4 bytes" in reading.outcome.message
 
@@ -248,9 +250,9 @@ def mutated(endpoint: str) -> st.SearchStrategy[bytes]:
 @given(
     st.data(), st.sampled_from(ENDPOINTS[1:]), st.integers(-1, 700), st.sampled_from(["", "", "size", "time", "end"])
 )
-def test_accepts_any_response(data, endpoint, status, cut_by):
+def test_accepts_any_response(data, endpoint, status, truncated_by):
     body = data.draw(st.binary(max_size=200) | mutated(endpoint))
-    reading = parse_response(endpoint, data.draw(st.just(200) | st.just(status)), {}, body, cut_by)
+    reading = parse_response(endpoint, data.draw(st.just(200) | st.just(status)), {}, body, truncated_by)
     assert (reading.document is not None) == (reading.outcome.reason is Reason.RECORDED)
     if reading.document is not None:
         for value in numbers(reading.document):

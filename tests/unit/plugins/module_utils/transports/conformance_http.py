@@ -48,7 +48,7 @@ def reason_of(act):
 def outcome_of(act):
     """Return why an answer is incomplete ("" if it is not), or the reason for none."""
     try:
-        return act().cut_by
+        return act().truncated_by
     except CaptureError as error:
         return error.verdict.reason
 
@@ -56,7 +56,7 @@ def outcome_of(act):
 def test_service_answers(world):
     _service, instance = started(world)
     answer = ask(world, instance)
-    assert (answer.status, answer.body, answer.whole, answer.cut_by) == (200, b"pong", True, "")
+    assert (answer.status, answer.body, answer.is_complete, answer.truncated_by) == (200, b"pong", True, "")
     assert all(name == name.lower() for name in answer.headers)
 
 
@@ -65,7 +65,7 @@ def test_component_answers_all_catalog_paths(world, component):
     _service, instance = started(world, component)
     for endpoint in component_of(component).http.endpoints:
         answer = ask(world, instance, target(component, endpoint))
-        assert (endpoint, answer.status, answer.whole) == (endpoint, 200, True)
+        assert (endpoint, answer.status, answer.is_complete) == (endpoint, 200, True)
         if endpoint not in ("ping", "version"):
             assert isinstance(json.loads(answer.body), dict)
 
@@ -126,10 +126,10 @@ def test_posts_addresses_only(world):
 def test_sink_receives_successful_body_up_to_limit(world):
     _service, instance = started(world)
     whole = ask(world, instance, target(endpoint="version")).body
-    for limit, cut_by in ((PLENTY, ""), (len(whole), ""), (5, "size")):
+    for limit, truncated_by in ((PLENTY, ""), (len(whole), ""), (5, "size")):
         taken = bytearray()
         answer = world.transport.http_get(instance, target(endpoint="version"), world.deadline(), limit, taken.extend)
-        assert (answer.status, answer.body, answer.cut_by) == (200, b"", cut_by)
+        assert (answer.status, answer.body, answer.truncated_by) == (200, b"", truncated_by)
         assert taken == whole[:limit]
 
 
@@ -160,8 +160,8 @@ def test_applies_size_limit(world):
     size = len(ask(world, instance, target(endpoint="version")).body)
     for limit, complete in ((size + 1, True), (size, True), (size - 1, False), (1, False)):
         answer = ask(world, instance, target(endpoint="version"), max_bytes=limit)
-        assert (len(answer.body), answer.whole) == (min(size, limit), complete)
-        assert answer.cut_by == ("" if complete else "size")
+        assert (len(answer.body), answer.is_complete) == (min(size, limit), complete)
+        assert answer.truncated_by == ("" if complete else "size")
 
 
 @pytest.mark.parametrize(("fault", "status"), [("unavailable", 503), ("redirect", 302)])

@@ -278,7 +278,7 @@ class FakeTransport(Transport):
             service.faults[target.path](deadline)
         answer = service.answer(target)
         if len(answer.body) > max_bytes:
-            answer = replace(answer, body=answer.body[:max_bytes], whole=False, cut_by="size")
+            answer = replace(answer, body=answer.body[:max_bytes], truncated_by="size")
         if sink is not None and 200 <= answer.status < 300:
             sink(answer.body)
             answer = replace(answer, body=b"")

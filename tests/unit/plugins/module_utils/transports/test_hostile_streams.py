@@ -117,7 +117,7 @@ def asked(said, max_bytes=1 << 20, seconds=None):
 
 def test_answer_of_a_service_is_taken():
     got = asked(answer(b"pong"))
-    assert (got.status, got.body, got.whole) == (200, b"pong", True)
+    assert (got.status, got.body, got.is_complete) == (200, b"pong", True)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_answer_of_a_service_is_taken():
 def test_stops_reading_service_without_end(head, block):
     sent = [0]
     got = asked(flood(head, block, sent))
-    assert (len(got.body) <= 1 << 20, got.whole, got.cut_by) == (True, False, "size")
+    assert (len(got.body) <= 1 << 20, got.is_complete, got.truncated_by) == (True, False, "size")
     assert sent[0] < 64 << 20
 
 
@@ -142,7 +142,7 @@ def test_takes_no_more_of_a_bomb_than_is_wanted():
     said = with_length(gzip.compress(b" " * (256 << 20)), b"Content-Encoding: gzip")
     with memory_below(64 << 20):
         got = asked(said)
-    assert (len(got.body), got.cut_by) == (1 << 20, "size")
+    assert (len(got.body), got.truncated_by) == (1 << 20, "size")
 
 
 MESSAGES = [ECHO * 1000, "x" * (13 << 20), {"a": ["b"]}, ["x"], 7, None, "", "error trying to reach service: " * 1000]

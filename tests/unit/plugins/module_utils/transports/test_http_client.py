@@ -73,7 +73,7 @@ def tls(request):
 def test_returns_status_headers_and_body(tls):
     with peer(with_length(b'{"a": 1}', b"X-Odd: One", b"X-Odd: two"), tls) as server:
         answer = ask(server)
-    assert (answer.status, answer.body, answer.whole, answer.cut_by) == (200, b'{"a": 1}', True, "")
+    assert (answer.status, answer.body, answer.is_complete, answer.truncated_by) == (200, b'{"a": 1}', True, "")
     assert answer.headers["x-odd"] == "One, two"
 
 
@@ -94,7 +94,7 @@ def test_any_status_is_an_answer(status):
     body = json.dumps({"class": "SomeError", "code": status}).encode()
     with peer(with_length(body, status=b"%d Some Words" % status)) as server:
         answer = ask(server)
-    assert (answer.status, answer.body, answer.whole) == (status, body, True)
+    assert (answer.status, answer.body, answer.is_complete) == (status, body, True)
 
 
 def test_does_not_follow_redirects():
@@ -108,13 +108,13 @@ def test_does_not_follow_redirects():
 def test_joins_chunks(tls):
     with peer(CHUNKED + b'4\r\n{"a"\r\n4;x=y\r\n: 1}\r\n0\r\nTrailer: x\r\n\r\n', tls) as server:
         answer = ask(server)
-    assert (answer.body, answer.whole) == (b'{"a": 1}', True)
+    assert (answer.body, answer.is_complete) == (b'{"a": 1}', True)
 
 
 def test_without_length_body_ends_with_connection(tls):
     with peer(OK + b"\r\n" + b"x" * 100_000, tls) as server:
         answer = ask(server)
-    assert (len(answer.body), answer.whole) == (100_000, True)
+    assert (len(answer.body), answer.is_complete) == (100_000, True)
 
 
 def test_leaves_binary_bodies_unchanged():
@@ -133,8 +133,8 @@ def test_applies_size_limit_exactly(form, size, whole):
     }[form]
     with peer(said) as server:
         answer = ask(server)
-    assert (len(answer.body), answer.whole) == (min(size, LIMIT), whole)
-    assert answer.cut_by == ("" if whole else "size")
+    assert (len(answer.body), answer.is_complete) == (min(size, LIMIT), whole)
+    assert answer.truncated_by == ("" if whole else "size")
 
 
 @pytest.mark.parametrize("head", [OK + b"Content-Length: 104857600\r\n\r\n", OK + b"\r\n"], ids=["stated", "not"])
@@ -142,7 +142,7 @@ def test_reads_no_more_than_the_limit(head):
     sent = [0]
     with peer(flood(head, b"x" * 65536, sent)) as server:
         answer = ask(server)
-    assert (len(answer.body), answer.whole, answer.cut_by) == (LIMIT, False, "size")
+    assert (len(answer.body), answer.is_complete, answer.truncated_by) == (LIMIT, False, "size")
     # What the buffers of both ends may hold comes on top.
     assert sent[0] < 40 << 20
 
@@ -157,7 +157,7 @@ def compressed(body):
 def test_decompresses_unasked_compression():
     with peer(compressed(b'{"a": 1}')) as server:
         answer = ask(server)
-    assert (answer.body, answer.whole) == (b'{"a": 1}', True)
+    assert (answer.body, answer.is_complete) == (b'{"a": 1}', True)
 
 
 def test_cuts_compression_bomb_without_using_memory():
@@ -168,7 +168,7 @@ def test_cuts_compression_bomb_without_using_memory():
             _now, most = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert (len(answer.body), answer.whole, answer.cut_by) == (LIMIT, False, "size")
+    assert (len(answer.body), answer.is_complete, answer.truncated_by) == (LIMIT, False, "size")
     assert most < 16 << 20
 
 
@@ -176,7 +176,7 @@ def test_truncated_compressed_data_is_incomplete():
     packed = gzip.compress(bytes(range(256)) * 400)
     with peer(with_length(packed[:-30], b"Content-Encoding: gzip")) as server:
         answer = ask(server)
-    assert (answer.whole, answer.cut_by) == (False, "end")
+    assert (answer.is_complete, answer.truncated_by) == (False, "end")
     assert answer.body.startswith(bytes(range(256)))
 
 
@@ -196,13 +196,13 @@ def test_keeps_body_that_is_not_compressed_as_claimed():
 def test_keeps_truncated_body_and_marks_it(said, tls):
     with peer(said, tls) as server:
         answer = ask(server)
-    assert (answer.status, answer.body, answer.whole, answer.cut_by) == (200, b"12345", False, "end")
+    assert (answer.status, answer.body, answer.is_complete, answer.truncated_by) == (200, b"12345", False, "end")
 
 
 def test_malformed_chunk_ends_body():
     with peer(CHUNKED + b"5\r\n12345\r\nzz\r\n") as server:
         answer = ask(server)
-    assert (answer.body, answer.cut_by) == (b"12345", "end")
+    assert (answer.body, answer.truncated_by) == (b"12345", "end")
 
 
 def test_reset_ends_body():
@@ -214,7 +214,7 @@ def test_reset_ends_body():
 
     with peer(act) as server:
         answer = ask(server)
-    assert (answer.body, answer.whole, answer.cut_by) == (b"12345", False, "end")
+    assert (answer.body, answer.is_complete, answer.truncated_by) == (b"12345", False, "end")
 
 
 # Deadlines
@@ -242,7 +242,7 @@ def test_keeps_part_of_a_slow_body(head, tls):
         with peer(drip(b"x" * 10_000, 0.05, first=head), tls) as server, in_time(), contextlib.suppress(CaptureError):
             answer = ask(server, seconds=seconds)
             break
-    assert (answer.whole, answer.cut_by) == (False, "time")
+    assert (answer.is_complete, answer.truncated_by) == (False, "time")
     assert 0 < len(answer.body) < 1000
 
 

@@ -89,8 +89,8 @@ HTTP_FAULTS = {
 HTTP_ANSWERS = {
     "unavailable": HttpAnswer(503, {}, b"unavailable"),
     "redirect": HttpAnswer(302, {"location": "/switch"}, b""),
-    "cut": HttpAnswer(200, {}, b"{", whole=False, cut_by="end"),
-    "short": HttpAnswer(200, {}, b"{", whole=False, cut_by="end"),
+    "cut": HttpAnswer(200, {}, b"{", truncated_by="end"),
+    "short": HttpAnswer(200, {}, b"{", truncated_by="end"),
 }
 
 

@@ -341,7 +341,7 @@ BAD = {
     "empty": ("/debug/pprof/heap", (b"", 200), {}, "heap", "profile_cut"),
     "html": ("/debug/pprof/heap", (b"<html>It works</html>", 200), {}, "heap", "profile_bad"),
     "another": ("/debug/pprof/heap", (b"\x1f\x8b" + b"\0" * 100, 200), {}, "heap", "profile_bad"),
-    "cut": ("/debug/pprof/heap", (b"\x1f\x8b\x08", 200), {"whole": False, "cut_by": "end"}, "heap", "body_cut"),
+    "cut": ("/debug/pprof/heap", (b"\x1f\x8b\x08", 200), {"truncated_by": "end"}, "heap", "body_cut"),
     "no index": ("/debug/pprof/", (b"<html>It works</html>", 200), {}, "index", "profile_bad"),
 }
 

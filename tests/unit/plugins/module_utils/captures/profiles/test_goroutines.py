@@ -121,7 +121,7 @@ def test_what_is_cut_is_kept_and_said(transport, tmp_path):
         answer = profiling(target)
         if target.path != GOROUTINES:
             return answer
-        return HttpAnswer(200, {}, answer.body[:-20], whole=False, cut_by="end")
+        return HttpAnswer(200, {}, answer.body[:-20], truncated_by="end")
 
     transport.add("region", "r", answer=cut)
     row = capture(transport, tmp_path, method="auto").only(PPROF)
