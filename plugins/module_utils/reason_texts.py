@@ -126,12 +126,12 @@ MEANINGS: dict[Reason, ReasonText] = {
         _KUBERNETES,
     ),
     Reason.NO_PROCESS: ReasonText(
-        Status.REFUSED, "no process there runs the component's binary", "list the processes there with ps", _NODES
+        Status.REFUSED, "no process of this instance runs the component's binary", "list its processes with ps", _NODES
     ),
     Reason.SEVERAL_PROCESSES: ReasonText(
         Status.REFUSED,
-        "more than one process there runs the component's binary, so no signal was sent",
-        "list the processes with ps, and signal the right one by hand",
+        "more than one process of this instance runs the component's binary, so no signal was sent",
+        "list its processes with ps, and signal the right one by hand",
         _NODES,
     ),
     Reason.USR1_IGNORED: ReasonText(
@@ -201,7 +201,9 @@ MEANINGS: dict[Reason, ReasonText] = {
         "check that it runs and that the network to it works; the host transport needs only the machine itself",
     ),
     Reason.NO_RESULT: ReasonText(
-        Status.FAILED, "the work there failed and returned nothing", "fix what the message names, then run again"
+        Status.FAILED,
+        "the capture at this access point failed and returned no result",
+        "fix what the message names, then run again",
     ),
     Reason.GONE: ReasonText(Status.FAILED, "the instance disappeared during the run", "run again"),
     Reason.LOG_UNAVAILABLE: ReasonText(

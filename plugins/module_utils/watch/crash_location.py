@@ -74,6 +74,6 @@ class CrashLocation:
     @property
     def text(self) -> str:
         """The location for people: "in models.(*SGuest).GetHost (guests.go:1201)"; "" without frames."""
-        told = [f"{name.rpartition('/')[2]} ({file})" for name, file in self.frames]
-        where = "in " + ", called by ".join(told) if told else ""
+        frames = [f"{name.rpartition('/')[2]} ({file})" for name, file in self.frames]
+        where = "in " + ", called by ".join(frames) if frames else ""
         return " ".join(part for part in (self.signal, where) if part)

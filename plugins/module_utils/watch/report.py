@@ -25,9 +25,9 @@ def verdict_table(components: Sequence[LogVerdict], sparks: dict[str, str] | Non
     rows = []
     for component in components:
         bad = [part for part in component.parts if part.verdict != HEALTHY]
-        said = "" if bad or not component.evidence else component.evidence[0]
+        evidence = "" if bad or not component.evidence else component.evidence[0]
         rows.append(
-            [component.name, str(len(component.parts)), component.verdict, sparks.get(component.name, ""), said]
+            [component.name, str(len(component.parts)), component.verdict, sparks.get(component.name, ""), evidence]
         )
         rows += [_instance(part, sparks) for part in bad[:MAX_INSTANCES]]
         if len(bad) > MAX_INSTANCES:
@@ -40,9 +40,9 @@ def _instance(part: LogVerdict, sparks: dict[str, str]) -> list[str]:
     first = part.evidence[0] if part.evidence else ""
     # Present trouble comes first, but the reason for the verdict may have ended.
     reason = next((each.text for each in part.findings if each.verdict == part.verdict), first)
-    said = _cut(first) if reason == first else f"{_cut(first)}; besides: {_cut(reason)}"
+    evidence = _cut(first) if reason == first else f"{_cut(first)}; besides: {_cut(reason)}"
     ended = " (over)" if part.over else ""
-    return [f"{_INDENT}{part.name}", "", part.verdict + ended, sparks.get(part.name, ""), said]
+    return [f"{_INDENT}{part.name}", "", part.verdict + ended, sparks.get(part.name, ""), evidence]
 
 
 def _cut(text: str) -> str:

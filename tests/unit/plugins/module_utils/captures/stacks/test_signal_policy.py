@@ -58,7 +58,7 @@ def test_exactly_one_process_of_this_container_may_be_signalled(facts):
 
 # facts -> reason, words of the message
 REFUSED = {
-    "nobody": (ProbeFacts(), Reason.NO_PROCESS, "No process there runs"),
+    "nobody": (ProbeFacts(), Reason.NO_PROCESS, "No process of this instance runs"),
     "only elsewhere": (ProbeFacts((ELSEWHERE, ELSEWHERE)), Reason.NO_PROCESS, "2 in other containers"),
     "only impostors": (ProbeFacts((), (9, 10)), Reason.NO_PROCESS, "process 9, 10 has the name but runs another file"),
     "two": (ProbeFacts((GOOD, dataclasses.replace(GOOD, pid=9))), Reason.SEVERAL_PROCESSES, "pids 7, 9"),
