@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Deadlines as scopes around work, and the one thread that enforces them on blocking calls.
+"""Deadlines for work, and the watchdog thread that enforces them on blocking calls.
 
-A per-call timeout does not hold against a peer that drips one byte at a time. So a deadline is an absolute
-moment, passed down; what blocks registers a way to be cut off (usually: shut its socket down) with guard().
+A timeout of each call does not hold against a peer that sends one byte at a time. So a deadline is an absolute moment
+that is passed down, and a blocking call registers with guard() how to cut it off, usually by shutting its socket down.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Clock = Callable[[], float]
 
 
 class DeadlineExceeded(Exception):
-    """Raised by Deadline.check(); scope names whose deadline it was."""
+    """A deadline passed. scope: the name of the work that it was set for."""
 
     def __init__(self, scope: str) -> None:
         self.scope = scope
@@ -29,7 +29,7 @@ class DeadlineExceeded(Exception):
 
 
 class Watchdog:
-    """Runs callbacks at given moments, on one daemon thread that starts with the first of them, and ends in a hurry."""
+    """Runs callbacks at given times on a daemon thread. After fire_all(), it runs them at once."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
@@ -38,16 +38,16 @@ class Watchdog:
         self._callbacks: dict[int, Callable[[], None]] = {}
         self._tickets = itertools.count()
         self._thread: threading.Thread | None = None
-        self.hurried = False
+        self.fired = False
 
-    def hurry(self) -> None:
-        """Call all callbacks now, and those to come as they come."""
+    def fire_all(self) -> None:
+        """Run all callbacks now, and later ones as soon as they are registered."""
         with self._condition:
-            self.hurried = True
+            self.fired = True
             self._condition.notify()
 
     def at(self, moment: float, callback: Callable[[], None]) -> int:
-        """Call callback once when the clock reaches moment; the ticket cancels it."""
+        """Run the callback once when the clock reaches the moment; return a ticket for cancel()."""
         with self._condition:
             ticket = next(self._tickets)
             self._callbacks[ticket] = callback
@@ -56,7 +56,7 @@ class Watchdog:
                 self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
                 self._thread.start()
             if self._heap[0][1] == ticket:
-                # Only a new earliest moment concerns the thread.
+                # The thread waits for the earliest moment only.
                 self._condition.notify()
         return ticket
 
@@ -69,7 +69,7 @@ class Watchdog:
             callback = None
             with self._condition:
                 while not self._heap:
-                    if self.hurried:
+                    if self.fired:
                         self._thread = None
                         return
                     self._condition.wait()
@@ -78,19 +78,19 @@ class Watchdog:
                     heapq.heappop(self._heap)
                     continue
                 wait = moment - self._clock()
-                if wait > 0 and not self.hurried:
+                if wait > 0 and not self.fired:
                     self._condition.wait(wait)
                     continue
                 heapq.heappop(self._heap)
                 callback = self._callbacks.pop(ticket)
-            # The thing to cut off may be closing itself at this very moment, on its own thread; and whatever it raises,
-            # the others have to be cut off in their time as well.
+            # What is cut off may be closing itself at this moment, on its own thread. Whatever it raises, the other
+            # callbacks have to run in their time.
             with contextlib.suppress(Exception):
                 callback()
 
 
 class Deadline:
-    """A moment by which work must end. Children never outlive their parent."""
+    """A moment by which work must end. A child never ends after its parent."""
 
     def __init__(
         self,
@@ -111,35 +111,35 @@ class Deadline:
         return Deadline(seconds, scope, self._clock, self)
 
     def beside(self, seconds: float, scope: str) -> Deadline:
-        """A deadline by the same clock that this one does not end."""
+        """Return a deadline by the same clock that does not depend on this one."""
         return Deadline(seconds, scope, self._clock)
 
     def cancel(self) -> None:
-        """From now on it has passed, and so have those of its parents and children."""
-        self._watchdog.hurry()
+        """Let the deadline pass now, together with its parents and children."""
+        self._watchdog.fire_all()
 
     def remaining(self) -> float:
-        """Seconds left, never negative."""
-        return 0.0 if self._watchdog.hurried else max(0.0, self._moment - self._clock())
+        """Return the seconds left, never negative."""
+        return 0.0 if self._watchdog.fired else max(0.0, self._moment - self._clock())
 
     @property
     def expired(self) -> bool:
-        return self._watchdog.hurried or self._clock() >= self._moment
+        return self._watchdog.fired or self._clock() >= self._moment
 
     def check(self) -> None:
-        """DeadlineExceeded when the moment has passed."""
+        """Raise DeadlineExceeded if the moment has passed."""
         if self.expired:
             raise DeadlineExceeded(self.scope)
 
     def wait(self, seconds: float) -> None:
-        """Wait so many seconds, or until the moment has passed."""
+        """Wait for these seconds, or until the moment has passed."""
         passed = threading.Event()
         with self.guard(passed.set):
             passed.wait(min(seconds, self.remaining()))
 
     @contextlib.contextmanager
     def guard(self, cut_off: Callable[[], None]) -> Iterator[None]:
-        """Within the block, cut_off() is called from another thread when the deadline passes."""
+        """Call cut_off() from another thread if the deadline passes within the block."""
         ticket = self._watchdog.at(self._moment, cut_off)
         try:
             yield
@@ -148,9 +148,9 @@ class Deadline:
 
 
 def in_time(deadline: Deadline, work: Callable[[], Result], name: str = "in-time") -> Result:
-    """Return what work returns. DeadlineExceeded when it does not end in time: its thread is then left behind.
+    """Return the result of work. DeadlineExceeded if it does not end in time; its thread is then left behind.
 
-    For work that cannot be cut off: libraries that connect and read a head with a timeout for each read only.
+    For work that cannot be cut off: libraries that connect and read a header with a timeout for each read only.
     """
     deadline.check()
     results: list[Result] = []

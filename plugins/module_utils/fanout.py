@@ -1,19 +1,20 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bounded concurrency: many targets at once, every one accounted for, none able to hold up the others."""
+"""Bounded concurrency: work on many targets at once, with an outcome for each, and limits for each key."""
 
 from __future__ import annotations
 
 import contextlib
 import queue
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any, Callable, Generic, Iterator, Sequence, TypeVar
 
-from .deadline import Deadline, DeadlineExceeded
+from .deadline import Clock, Deadline, DeadlineExceeded
 
-# How often a deadline is looked at while threads work: one that is cancelled passes before its moment.
+# Seconds between two looks at the deadline while threads work: if it is cancelled, it passes before its moment.
 JOIN_SECONDS = 0.2
 
 Target = TypeVar("Target")
@@ -22,7 +23,7 @@ Result = TypeVar("Result")
 
 @dataclass
 class Outcome(Generic[Target, Result]):
-    """What became of one target: exactly one of result, error, and (neither:) not started or abandoned."""
+    """The outcome of one target: a result, an error, or neither if it was not started or was abandoned."""
 
     target: Target
     result: Result | None = None
@@ -32,7 +33,7 @@ class Outcome(Generic[Target, Result]):
 
     @property
     def abandoned(self) -> bool:
-        """Started, but its thread had not ended when the run's deadline had passed."""
+        """Return whether it was started, but had not ended when the deadline of the run had passed."""
         return self.started and not self.finished
 
 
@@ -43,10 +44,10 @@ def run(
     deadline: Deadline,
     grace: float = 2.0,
 ) -> list[Outcome[Target, Result]]:
-    """Do work(target) for every target on at most `concurrency` threads; outcomes in the order of the targets.
+    """Call work(target) for every target on at most `concurrency` threads; return outcomes in the order of targets.
 
-    work has to keep its own deadline. Past the run's deadline nothing new is started, and what has not ended
-    `grace` seconds later is abandoned: the threads are daemons, and the outcome says so.
+    work has to keep its own deadline. After the run's deadline nothing is started, and work that has not ended `grace`
+    seconds later is abandoned: its thread is a daemon, and its outcome says so.
     """
     outcomes: list[Outcome[Target, Result]] = [Outcome(target) for target in targets]
     todo: queue.Queue[Outcome[Target, Result]] = queue.Queue()
@@ -107,21 +108,21 @@ def _serve(todo: queue.Queue[Outcome[Target, Result]], work: Callable[[Target], 
         try:
             outcome.result = work(outcome.target)
         except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
-            # Kept, not swallowed: the caller makes a ledger row of it.
+            # Kept, not swallowed: the caller makes a ledger row from it.
             outcome.error = error
         outcome.finished = True
 
 
 def _frozen(outcome: Outcome[Target, Result]) -> Outcome[Target, Result]:
-    """A copy that an abandoned thread cannot change any more."""
-    # Asked first, since it is set last: what has finished is whole, and of what has not nothing is taken.
+    """Return a copy that an abandoned thread cannot change."""
+    # Read first, since it is set last: a finished outcome is complete, and nothing is taken of any other.
     if outcome.finished:
         return Outcome(outcome.target, outcome.result, outcome.error, started=True, finished=True)
     return Outcome(outcome.target, started=outcome.started)
 
 
 class CapacityLimiter:
-    """At most `limit` holders per key at the same time (for example: execs on one node)."""
+    """At most `limit` holders per key at the same time, for example of exec sessions on one node."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -130,7 +131,7 @@ class CapacityLimiter:
 
     @contextlib.contextmanager
     def hold(self, key: Any, deadline: Deadline) -> Iterator[None]:
-        """Wait for a place under this key; DeadlineExceeded when none gets free in time."""
+        """Hold one of the places of a key within the block. DeadlineExceeded if none gets free in time."""
         with self._lock:
             semaphore = self._semaphores.setdefault(key, threading.Semaphore(self._limit))
         if not semaphore.acquire(timeout=deadline.remaining()):
@@ -144,20 +145,21 @@ class CapacityLimiter:
 class Barrier:
     """Lets a known number of parties go on at the same moment.
 
-    It opens when every party has arrived or left, or `timeout` seconds after the first arrival: a hung party
-    must not hold the others. Who comes later passes at once.
+    It opens when every party has arrived or left, or `timeout` seconds after the first arrival, so that a party that
+    hangs does not hold up the others. A party that arrives later passes at once.
     """
 
-    def __init__(self, parties: int, timeout: float) -> None:
+    def __init__(self, parties: int, timeout: float, clock: Clock = time.monotonic) -> None:
         self._condition = threading.Condition()
         self._missing = parties
         self._timeout = timeout
+        self._clock = clock
         self._opens: Deadline | None = None
         self._open = False
 
     @contextlib.contextmanager
     def party(self) -> Iterator[Callable[[Deadline], None]]:
-        """One party's visit. Call what it yields to arrive and wait; leaving the block without that counts as gone."""
+        """Yield a function with which a party arrives and waits. A party that ends the block without it has left."""
         arrived: list[bool] = []
 
         def arrive(deadline: Deadline) -> None:
@@ -180,7 +182,7 @@ class Barrier:
     def _arrive(self, deadline: Deadline) -> None:
         with self._condition:
             if self._opens is None:
-                self._opens = Deadline(self._timeout, "barrier")
+                self._opens = Deadline(self._timeout, "barrier", self._clock)
             self._count_down()
             while not self._open:
                 wait = min(self._opens.remaining(), deadline.remaining())

@@ -1,11 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""End a capture early, with all that it has, when its run is interrupted.
+"""End a capture early, and keep what it has, when its run is interrupted.
 
 A module is interrupted by SIGINT, SIGTERM or SIGHUP, and when the process that waits for its result has gone: Ansible's
 worker may be killed, and an SSH connection may break, without a signal to the module. Then the deadline of the run is
-cancelled, which cuts off whatever blocks. What is still not at its end GRACE_SECONDS later is left behind.
+cancelled, which cuts off blocking calls. Work that has not ended GRACE_SECONDS later is left behind.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ GRACE_SECONDS = 8.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RESULT = 1  # the descriptor of standard output, where Ansible reads the module's result
 NOT_AWAITED = "the end of the process that waited for the result"
-# Of a pipe nobody reads from (POLLERR), and of a terminal or a socket whose other end is closed (POLLHUP).
-_NOBODY_READS = select.POLLERR | select.POLLHUP
+# A pipe without a reader gives POLLERR; a terminal or socket whose other end is closed gives POLLHUP.
+_NO_READER = select.POLLERR | select.POLLHUP
 
 
 class Interrupted(BaseException):
-    """Raised in the main thread when the work has not ended in time. No handler of Exception may stop it."""
+    """Raised in the main thread if the work has not ended in time. A BaseException, so that no handler stops it."""
 
 
 class Interruption:
-    """What has interrupted the work, if anything has.
+    """Watches for interruptions of some work.
 
-    cause: in words, "" while nothing has. moment: when. tell: called with both, from another thread, before the
-    deadline is cancelled.
+    cause: the first one in words, "" until there is one. moment: when it came. tell: called with both, from another
+    thread, before the deadline is cancelled.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class Interruption:
         self._grace = grace
         self._result = result
         self._late = self._ended = False
-        # The kernel may give a signal to any thread, and Python runs handlers in the main thread only, which may wait
-        # for a lock meanwhile. What writes to this pipe is the part of Python that runs in the thread that is given it.
+        # The kernel may deliver a signal to any thread, and Python runs handlers in the main thread only, which may be
+        # waiting for a lock. Python writes to this pipe in the thread that received the signal.
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._write_end, False)
         self._thread = threading.Thread(target=self._watch, name="interruption", daemon=True)
@@ -63,7 +63,7 @@ class Interruption:
         self._wakeup = -1
 
     def begin(self) -> None:
-        """Watch for interruptions from now on. Only the main thread can set handlers; elsewhere there are none."""
+        """Start to watch. Signal handlers are set only in the main thread; Python allows no other."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 # Under nohup, SIGHUP is ignored, and stays so.
@@ -74,7 +74,7 @@ class Interruption:
         self._thread.start()
 
     def end(self) -> None:
-        """Watch no more. From the first line on, a signal neither raises nor ends the process on the way."""
+        """Stop watching. From the first line on, a signal neither raises nor ends the process."""
         self._ended = True
         if self._handlers:
             signal.set_wakeup_fd(self._wakeup)
@@ -89,7 +89,7 @@ class Interruption:
             raise Interrupted(self.cause)
 
     def _watch(self) -> None:
-        """Wait for the first signal or the end of the reader, and then for the end of the work."""
+        """Wait for the first signal or the end of the reader, then for the end of the work."""
         waiting = select.poll()
         waiting.register(self._read_end, select.POLLIN)
         with contextlib.suppress(OSError):
@@ -97,7 +97,7 @@ class Interruption:
             waiting.register(self._result, 0)
         while not self.cause:
             for descriptor, event in waiting.poll():
-                if descriptor == self._result and event & _NOBODY_READS:
+                if descriptor == self._result and event & _NO_READER:
                     self._interrupt(NOT_AWAITED)
                 elif descriptor == self._read_end:
                     number = os.read(self._read_end, 1)
@@ -110,7 +110,7 @@ class Interruption:
         if not ended.poll(self._grace * 1000):
             self._late = True
             if self._handlers:
-                # Given to the main thread, it ends whatever that waits for.
+                # Delivered to the main thread, it interrupts what that waits for.
                 signal.pthread_kill(threading.main_thread().ident or 0, next(iter(self._handlers)))
 
     def _interrupt(self, cause: str) -> None:
@@ -122,7 +122,7 @@ class Interruption:
 
 
 def end_children() -> None:
-    """Send SIGTERM to the programs that this process still runs. Linux lists them where it is built to do so."""
+    """Send SIGTERM to the child processes. Linux lists them if it was built with CONFIG_PROC_CHILDREN."""
     with contextlib.suppress(OSError):
         for thread in os.listdir("/proc/self/task"):
             with open(f"/proc/self/task/{thread}/children", encoding="ascii") as children:
@@ -140,8 +140,8 @@ def interruptible(
 ) -> Iterator[Interruption]:
     """Cancel the deadline when the process is interrupted within the block.
 
-    deadline: what the work in the block hangs on. grace: how many seconds the work may take to end then; Interrupted is
-    raised in the main thread after that. tell: as Interruption has it.
+    deadline: of the work in the block. grace: seconds that the work may take to end; Interrupted is raised in the main
+    thread after that. tell: as for Interruption.
     """
     interruption = Interruption(deadline, tell, grace, result)
     interruption.begin()

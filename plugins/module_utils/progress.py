@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far a module has come, in a small file that its action plugin shows on the terminal meanwhile.
+"""Report the progress of a module in a small file that its action plugin shows on the terminal.
 
-The file is one JSON document: {"seconds": 600.0, "counts": {"streams": 12, "dumps": [3, 40]}}. seconds: how long the
-module may take at most; a pair is so many of so many.
+The file is one JSON document: {"seconds": 600.0, "counts": {"streams": 12, "dumps": [3, 40]}}. seconds: the time that
+the module may take. A pair is (done, total).
 """
 
 from __future__ import annotations
@@ -15,37 +15,36 @@ import os
 import threading
 from typing import Callable, Iterator, Tuple, TypeVar, Union
 
-# Where the file is to be. A variable of the environment rather than an option, so that results are what they would be
-# without it. Unset, as everywhere but under our action plugins, nothing is written.
+# The path of the file. An environment variable rather than an option, so that it does not change results. If it is
+# unset, as without the action plugins of this collection, nothing is written.
 FILE_VARIABLE = "CLOUDPODS_PROGRESS_FILE"
-WRITE_EVERY_SECONDS = 1.0
 
 Count = Union[int, Tuple[int, int]]
 Target = TypeVar("Target")
 
 
 class Progress:
-    """The counts of one run, from any thread. Setting them costs a lock only: see shown()."""
+    """Counts of one run, safe to use from any thread. Setting one costs only a lock; see shown()."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: dict[str, Count] = {}
 
     def report(self, **counts: Count) -> None:
-        """These counts are so many now, or so many of so many: report(lines=18234, dumps=(3, 40))."""
+        """Set counts to a number or to (done, total), as in lines=18234, dumps=(3, 40)."""
         with self._lock:
             self._counts.update(counts)
 
     def expect(self, name: str, number: int) -> None:
-        """That so many more are to come."""
+        """Add to the total of a count."""
         self._change(name, 0, number)
 
     def step(self, name: str) -> None:
-        """That one of the expected is done."""
+        """Count one more as done."""
         self._change(name, 1, 0)
 
     def counting(self, name: str, work: Callable[[Target], None]) -> Callable[[Target], None]:
-        """The same work, whose every end, also by an exception, is a step."""
+        """Wrap work so that each call counts as done, even if it raises."""
 
         def counted(target: Target) -> None:
             try:
@@ -56,7 +55,7 @@ class Progress:
         return counted
 
     def counts(self) -> dict[str, Count]:
-        """All of them, in the order in which they were first named."""
+        """Return all counts, in the order in which they were first set."""
         with self._lock:
             return dict(self._counts)
 
@@ -69,23 +68,25 @@ class Progress:
 
 
 @contextlib.contextmanager
-def shown(progress: Progress, seconds: float) -> Iterator[None]:
-    """Keep the file that FILE_VARIABLE names at most a second behind these counts, until the block ends."""
+def shown(progress: Progress, seconds: float, interval: float = 1.0) -> Iterator[None]:
+    """Write the counts to the file that FILE_VARIABLE names, at this interval in seconds, until the block ends."""
     path = os.environ.get(FILE_VARIABLE)
     if not path:
         yield
         return
     ended = threading.Event()
-    writer = threading.Thread(target=_keep, args=(path, progress, seconds, ended), name="progress", daemon=True)
+    writer = threading.Thread(
+        target=_keep, args=(path, progress, seconds, interval, ended), name="progress", daemon=True
+    )
     writer.start()
     try:
         yield
     finally:
-        # Not joined: a file system that hangs must not hold up the capture's own end.
+        # Not joined: a file system that hangs must not hold up the end of the capture.
         ended.set()
 
 
-def _keep(path: str, progress: Progress, seconds: float, ended: threading.Event) -> None:
+def _keep(path: str, progress: Progress, seconds: float, interval: float, ended: threading.Event) -> None:
     written: dict[str, Count] | None = None
     while not ended.is_set():
         counts = progress.counts()
@@ -93,10 +94,10 @@ def _keep(path: str, progress: Progress, seconds: float, ended: threading.Event)
             try:
                 _write(path, {"seconds": seconds, "counts": counts})
             except OSError:
-                # Who captures is not disturbed because nobody can watch it: the terminal shows the time alone.
+                # The capture goes on without progress; the terminal shows only the time.
                 return
             written = counts
-        ended.wait(WRITE_EVERY_SECONDS)
+        ended.wait(interval)
 
 
 def _write(path: str, document: dict[str, object]) -> None:

@@ -256,14 +256,14 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.log
     TriggerOptions,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.module_runner import (
     capturing_module,
-    leaving_nothing,
-    leaving_part,
+    discard_part,
     open_access,
-    run_shown,
+    run_with_progress,
+    write_part,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import SEVERITIES
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.verdicts import LogVerdict
 
@@ -306,8 +306,8 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
         def watch(store: Store) -> LogWatchReport:
             return LogWatch(*surroundings, store, options, access.deadline, progress).run()
 
-        leaving = leaving_nothing if check_mode else leaving_part
-        report, place = leaving(params, access.deadline, watch)
+        finish = discard_part if check_mode else write_part
+        report, place = finish(params, access.deadline, watch)
     return dict(
         place,
         changed=report.changed,
@@ -335,7 +335,7 @@ def main() -> None:
     """Run the module."""
     spec = argument_spec(SELECTION, TRANSPORT, FANOUT, PART, WATCH)
     module = capturing_module(AnsibleModule, spec)
-    module.exit_json(**run_shown(module, run, module.params["duration"] + module.params["deadline"]))
+    module.exit_json(**run_with_progress(module, run, module.params["duration"] + module.params["deadline"]))
 
 
 if __name__ == "__main__":

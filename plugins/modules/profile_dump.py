@@ -270,19 +270,19 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.pro
     ProfileOptions,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, count_by_status
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.module_runner import (
+    NO_PLACE,
+    capturing_module,
+    open_access,
+    run_with_progress,
+    write_part,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS, SETS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.addresses import (
     addresses_from,
     addresses_in,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
-    NO_PLACE,
-    capturing_module,
-    leaving_part,
-    open_access,
-    run_shown,
-)
 
 PROFILES = {
     "profile_set": {"type": "str", "choices": list(SETS), "default": "quick"},
@@ -327,7 +327,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
             rows = preview([collector], access.found, access.selection, cluster, deadline, options.timeout)
             would = [{key: getattr(entry, key) for key in WOULD} for entry in rows]
         else:
-            rows, place = leaving_part(params, access.deadline, capture)
+            rows, place = write_part(params, access.deadline, capture)
     return dict(
         place,
         would=would,
@@ -347,7 +347,7 @@ def main() -> None:
     """Run the module."""
     spec = argument_spec(SELECTION, STATUS_TRANSPORT, KEYSTONE, FANOUT, PART, PROFILES)
     module = capturing_module(AnsibleModule, spec)
-    module.exit_json(**run_shown(module, run, module.params["deadline"]))
+    module.exit_json(**run_with_progress(module, run, module.params["deadline"]))
 
 
 if __name__ == "__main__":

@@ -163,13 +163,13 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.module_runner import (
     capturing_module,
     check_names,
     not_found,
-    run_shown,
+    run_with_progress,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 
 DEADLINE = {"deadline": {"type": "float", "default": 60.0}}
 
@@ -197,7 +197,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
 def main() -> None:
     """Run the module."""
     module = capturing_module(AnsibleModule, argument_spec(SELECTION, TRANSPORT, DEADLINE))
-    module.exit_json(**run_shown(module, run, module.params["deadline"]))
+    module.exit_json(**run_with_progress(module, run, module.params["deadline"]))
 
 
 if __name__ == "__main__":

@@ -166,14 +166,14 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.eng
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stack_dump import stack_collectors
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import StackOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, count_by_status
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.module_runner import (
     NO_PLACE,
     capturing_module,
-    leaving_part,
     open_access,
-    run_shown,
+    run_with_progress,
+    write_part,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 
 DUMP = {
     "count": {"type": "int", "default": 1},
@@ -200,7 +200,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
             rows = preview(collectors, access.found, access.selection, cluster, deadline, options.timeout)
             would = [{key: getattr(entry, key) for key in WOULD} for entry in rows]
         else:
-            rows, place = leaving_part(params, access.deadline, capture)
+            rows, place = write_part(params, access.deadline, capture)
     signals, spread = signal_spread(rows)
     return dict(
         place,
@@ -217,7 +217,7 @@ def main() -> None:
     """Run the module."""
     spec = argument_spec(SELECTION, TRANSPORT, FANOUT, PART, DUMP)
     module = capturing_module(AnsibleModule, spec)
-    module.exit_json(**run_shown(module, run, module.params["deadline"]))
+    module.exit_json(**run_with_progress(module, run, module.params["deadline"]))
 
 
 if __name__ == "__main__":

@@ -221,14 +221,14 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.sta
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, count_by_status
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.module_runner import (
     capturing_module,
-    leaving_nothing,
-    leaving_part,
+    discard_part,
     open_access,
-    run_shown,
+    run_with_progress,
+    write_part,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.status_table import status_table
 
 STATUS = {
@@ -257,8 +257,8 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
             documents.extend(collector.documents)
             return rows
 
-        leaving = leaving_nothing if check_mode else leaving_part
-        rows, place = leaving(params, access.deadline, read)
+        finish = discard_part if check_mode else write_part
+        rows, place = finish(params, access.deadline, read)
     return dict(
         place,
         changed=False,
@@ -274,7 +274,7 @@ def main() -> None:
     """Run the module."""
     spec = argument_spec(SELECTION, STATUS_TRANSPORT, KEYSTONE, FANOUT, PART, STATUS)
     module = capturing_module(AnsibleModule, spec)
-    module.exit_json(**run_shown(module, run, module.params["deadline"]))
+    module.exit_json(**run_with_progress(module, run, module.params["deadline"]))
 
 
 if __name__ == "__main__":

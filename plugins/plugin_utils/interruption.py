@@ -34,7 +34,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_f
     remove_empty,
     seal_command,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import PLACE_VARIABLE, SEAL, seal_options
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.module_runner import (
+    PLACE_VARIABLE,
+    SEAL,
+    seal_options,
+)
 
 SIGNALS = frozenset((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
 LOOK_SECONDS = 0.5

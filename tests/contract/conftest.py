@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils import running
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils import module_runner
 
 from workspace import ROOT
 
@@ -48,7 +48,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
 
     def run(name: str, check_mode: bool = False, **params: Any) -> Ended:
         module = importlib.import_module(MODULES + name)
-        for opens in (module, running):
+        for opens in (module, module_runner):
             if hasattr(opens, "transport_of"):
                 monkeypatch.setattr(opens, "transport_of", lambda *_params, **_named: cloud())
         with patch_module_args({**params, "_ansible_check_mode": check_mode}), pytest.raises(Ended) as ended:

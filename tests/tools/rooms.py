@@ -189,7 +189,7 @@ ROOMS: dict[str, Room] = {
         ours=("reasons", "model", "catalog", "transports.*", "redact.*", "auth_options", *TEXT),
         system=FILES,
     ),
-    "running.py": Room(
+    "module_runner.py": Room(
         ours=("arguments", "bounds", "bundle.*", "captures.engine.*", "catalog", "deadline",
               "interruption", "progress", "reasons", "redact.*", *TEXT, "transports.base"),
         system=FILES,

@@ -63,9 +63,8 @@ def test_a_hit_is_an_event_and_a_cancellation_leaves_nothing(plugin, cloud):
     wait_until("all its threads to end", lambda: set(threading.enumerate()) <= before)
 
 
-def test_a_rulebook_that_takes_nothing_does_not_fill_the_memory(plugin, cloud, monkeypatch, caplog):
+def test_a_rulebook_that_takes_nothing_does_not_fill_the_memory(plugin, cloud, caplog):
     """Once there are too many events, they are counted."""
-    monkeypatch.setitem(plugin["Bridge"].tell.__globals__, "MAX_WAITING", 3)
     cloud.add("region", "region-1")
 
     class Full(asyncio.Queue):
@@ -76,7 +75,7 @@ def test_a_rulebook_that_takes_nothing_does_not_fill_the_memory(plugin, cloud, m
     taken: list = []
 
     async def run() -> None:
-        source = asyncio.create_task(plugin["main"](Full(), {}))
+        source = asyncio.create_task(plugin["main"](Full(), {}, max_waiting=3))
         script = await appears(cloud, "region-1")
         script.say(*[FULL.format(pool=f"P{number}") for number in range(10)])
         await asyncio.to_thread(wait_until, "six to be dropped", lambda: "6 were dropped" in caplog.text)

@@ -142,18 +142,16 @@ WATCH = {
     "severity": {"type": "str", "choices": ["info", "warning", "critical"], "default": "warning"},
     "cooldown": {"type": "float", "default": 300.0},
 }
-# What ansible-rulebook adds of its own.
+# Options that ansible-rulebook adds.
 FOREIGN = ("eda_feedback_queue",)
-# Longer than any rulebook runs; the end is a cancellation.
+# Longer than any rulebook runs; it ends by cancellation.
 FOR_EVER = 10 * 365 * 24 * 3600.0
-# Events that wait for a rulebook that takes none; beyond them they are counted and dropped.
-MAX_WAITING = 1000
-# A watch has as many connections as it follows logs; more are made when they are needed.
+# Connections that are kept open. Each log that is followed has one; more are made when they are needed.
 CONNECTIONS = 100
 
 
 def checked(args: dict[str, Any]) -> dict[str, Any]:
-    """The options with their defaults, as a module would have them. ValueError names what is wrong."""
+    """Return the options with their defaults, as a module would have them. ValueError names a wrong one."""
     spec = arguments.argument_spec(arguments.SELECTION, arguments.TRANSPORT, WATCH)
     own = {name: value for name, value in args.items() if name not in FOREIGN}
     result = ArgumentSpecValidator(spec).validate(own)
@@ -166,19 +164,23 @@ def checked(args: dict[str, Any]) -> dict[str, Any]:
 
 
 class Bridge:
-    """From the threads that watch to the event loop. get() gives the events, and None at the end of the watch."""
+    """Passes events from the watching threads to the event loop. get() returns None at the end of the watch.
 
-    def __init__(self) -> None:
+    max_waiting: events that wait for a rulebook that takes none; more are counted and dropped.
+    """
+
+    def __init__(self, max_waiting: int) -> None:
+        self._max_waiting = max_waiting
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self.dropped = 0
 
     def tell(self, event: dict[str, Any] | None) -> None:
-        """From any thread."""
+        """Pass an event. May be called from any thread."""
         self._loop.call_soon_threadsafe(self._put, event)
 
     def _put(self, event: dict[str, Any] | None) -> None:
-        if event is not None and self._events.qsize() >= MAX_WAITING:
+        if event is not None and self._events.qsize() >= self._max_waiting:
             self.dropped += 1
             LOG.warning("the rulebook takes no events: %d were dropped", self.dropped)
         else:
@@ -188,15 +190,18 @@ class Bridge:
         return await self._events.get()
 
 
-async def main(queue: asyncio.Queue[dict[str, Any]], args: dict[str, Any]) -> None:
-    """Until it is cancelled. ValueError and SetupError where it cannot begin."""
+async def main(queue: asyncio.Queue[dict[str, Any]], args: dict[str, Any], max_waiting: int = 1000) -> None:
+    """Put events into the queue until cancelled. ValueError and SetupError if it cannot begin.
+
+    max_waiting: events that wait for a rulebook that takes none.
+    """
     params = checked(args)
     selection = arguments.selection_of(params, everything=True)
     options = EventStreamOptions(**{name: params[name] for name in EventStreamOptions.__dataclass_fields__})
     patterns = load_patterns(params["patterns"])
     transport = await asyncio.to_thread(arguments.transport_of, params, CONNECTIONS)
     deadline = Deadline(FOR_EVER)
-    bridge = Bridge()
+    bridge = Bridge(max_waiting)
     errors: list[BaseException] = []
 
     def watch() -> None:

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bounded threads, caps and the gate: order, bounds, and nobody lost."""
+"""Bounded threads, limiter and the barrier: order, bounds, and nobody lost."""
 
 from __future__ import annotations
 
@@ -162,11 +162,11 @@ def test_a_run_that_is_over_before_it_begins_starts_nothing():
 
 
 def test_a_key_has_no_more_holders_than_its_cap_and_keys_are_apart():
-    caps, inside = CapacityLimiter(2), {"a": Counter(), "b": Counter()}
+    limiter, inside = CapacityLimiter(2), {"a": Counter(), "b": Counter()}
     full = threading.Barrier(4)  # two of each: all at once
 
     def hold(key, first):
-        with caps.hold(key, soon()), inside[key]:
+        with limiter.hold(key, soon()), inside[key]:
             if first:
                 full.wait(patience())
             else:
@@ -178,30 +178,30 @@ def test_a_key_has_no_more_holders_than_its_cap_and_keys_are_apart():
 
 
 def test_who_waits_for_a_cap_waits_for_no_longer_than_its_deadline():
-    caps = CapacityLimiter(1)
+    limiter = CapacityLimiter(1)
     late = pytest.raises(DeadlineExceeded, match="instance")
-    with caps.hold("a", soon()), late, caps.hold("a", Deadline(0.1, "instance")):
+    with limiter.hold("a", soon()), late, limiter.hold("a", Deadline(0.1, "instance")):
         pytest.fail("the cap was not kept")
-    with caps.hold("a", soon()):
+    with limiter.hold("a", soon()):
         pass
 
 
 def test_a_place_is_given_back_after_an_error():
-    caps = CapacityLimiter(1)
+    limiter = CapacityLimiter(1)
     for _time in range(3):
-        with pytest.raises(KeyError), caps.hold("a", soon()):
+        with pytest.raises(KeyError), limiter.hold("a", soon()):
             raise KeyError
 
 
 # Barrier
 
 
-def test_the_gate_holds_everybody_until_the_last_one_has_come():
-    gate, gone = Barrier(3, patience()), []
+def test_the_barrier_holds_everybody_until_the_last_one_has_come():
+    barrier, gone = Barrier(3, patience()), []
     ready, last = threading.Semaphore(0), threading.Event()
 
     def visit(number):
-        with gate.party() as arrive:
+        with barrier.party() as arrive:
             if number == 2:
                 last.wait(patience())
                 assert gone == []
@@ -220,65 +220,64 @@ def test_the_gate_holds_everybody_until_the_last_one_has_come():
 
 
 def test_who_leaves_without_arriving_holds_up_nobody():
-    gate = Barrier(2, patience())
+    barrier = Barrier(2, patience())
 
     def leave():
-        with pytest.raises(KeyError), gate.party():
+        with pytest.raises(KeyError), barrier.party():
             raise KeyError
 
     begun = time.monotonic()
-    together(leave, lambda: visit(gate, soon()))
-    assert time.monotonic() - begun < patience() / 2  # it would take all of the gate's patience
+    together(leave, lambda: visit(barrier, soon()))
+    assert time.monotonic() - begun < patience() / 2  # it would take all of the barrier's patience
 
 
-def visit(gate: Barrier, deadline: Deadline) -> None:
-    with gate.party() as arrive:
+def visit(barrier: Barrier, deadline: Deadline) -> None:
+    with barrier.party() as arrive:
         arrive(deadline)
 
 
-def test_the_gate_opens_after_its_patience_and_stays_open():
-    gate = Barrier(4, 0.1)
+def test_the_barrier_opens_after_its_timeout_and_stays_open():
+    barrier = Barrier(4, 0.1)
     begun = time.monotonic()
-    together(*[lambda: visit(gate, soon())] * 2)
+    together(*[lambda: visit(barrier, soon())] * 2)
     assert time.monotonic() - begun >= 0.1
-    visit(gate, soon())
+    visit(barrier, soon())
 
 
-def test_patience_begins_with_the_first_arrival(clock, monkeypatch):
-    monkeypatch.setattr(fanout, "Deadline", partial(Deadline, clock=clock))
-    gate = Barrier(3, 60.0)
+def test_timeout_begins_with_the_first_arrival(clock):
+    barrier = Barrier(3, 60.0, clock)
     clock.now += 50
 
     def first():
-        visit(gate, soon())
+        visit(barrier, soon())
 
     def second():
-        opens = wait_until("the first arrival", lambda: gate._opens)
+        opens = wait_until("the first arrival", lambda: barrier._opens)
         assert opens.remaining() == 60.0
         clock.now += 20
-        visit(gate, soon())
+        visit(barrier, soon())
 
     def later():
-        opens = wait_until("the second arrival", lambda: gate._missing == 1 and gate._opens)
+        opens = wait_until("the second arrival", lambda: barrier._missing == 1 and barrier._opens)
         assert opens.remaining() == 40.0
         clock.now += 40
-        with gate._condition:
-            gate._condition.notify_all()
+        with barrier._condition:
+            barrier._condition.notify_all()
 
     together(first, second, later)
 
 
-def test_a_deadline_that_passes_at_the_gate_lets_nobody_through():
-    gate = Barrier(2, patience())
+def test_a_deadline_that_passes_at_the_barrier_lets_nobody_through():
+    barrier = Barrier(2, patience())
     begun = time.monotonic()
     with pytest.raises(DeadlineExceeded, match="instance"):
-        visit(gate, Deadline(0.1, "instance"))
+        visit(barrier, Deadline(0.1, "instance"))
     # It has been counted all the same: the other one need not wait.
-    visit(gate, soon())
-    assert time.monotonic() - begun < patience() / 2  # either would take all of the gate's patience
+    visit(barrier, soon())
+    assert time.monotonic() - begun < patience() / 2  # either would take all of the barrier's patience
 
 
-def test_an_empty_gate_is_open():
+def test_an_empty_barrier_is_open():
     visit(Barrier(0, patience()), soon())
 
 

@@ -9,7 +9,6 @@ import json
 import threading
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils import progress as under_test
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import FILE_VARIABLE, Progress, shown
 
 from patience import patience, wait_until
@@ -19,7 +18,6 @@ from patience import patience, wait_until
 def path(tmp_path, monkeypatch):
     path = tmp_path / "progress.json"
     monkeypatch.setenv(FILE_VARIABLE, str(path))
-    monkeypatch.setattr(under_test, "WRITE_EVERY_SECONDS", 0.01)
     return path
 
 
@@ -30,7 +28,7 @@ def until(path, wanted):
 
 def test_the_file_keeps_up_with_the_counts_and_is_private(path):
     progress = Progress()
-    with shown(progress, 600):
+    with shown(progress, 600, interval=0.01):
         progress.report(streams=12, lines=3)
         until(path, {"seconds": 600, "counts": {"streams": 12, "lines": 3}})
         progress.report(lines=7, dumps=(1, 4))
@@ -78,7 +76,7 @@ def test_a_file_that_cannot_be_written_disturbs_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv(FILE_VARIABLE, str(tmp_path / "missing" / "progress.json"))
     progress = Progress()
     before = set(threading.enumerate())
-    with shown(progress, 600):
+    with shown(progress, 600, interval=0.01):
         for thread in set(threading.enumerate()) - before:
             thread.join(patience())
         progress.report(lines=1)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils import running
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils import module_runner
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import COMPONENTS, ENDPOINTS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
@@ -27,7 +27,7 @@ from fake_transport import FakeTransport
 @pytest.fixture
 def transport(monkeypatch) -> FakeTransport:
     made = FakeTransport()
-    monkeypatch.setattr(running, "transport_of", lambda _params, _connections: made)
+    monkeypatch.setattr(module_runner, "transport_of", lambda _params, _connections: made)
     return made
 
 

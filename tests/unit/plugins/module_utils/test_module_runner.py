@@ -24,14 +24,14 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
     utc_now,
     utc_text,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.module_runner import (
+    CaptureInterrupted,
+    run_with_progress,
+    targets_of,
+    write_part,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.redactor import RedactionError, Redactor
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.running import (
-    CutOff,
-    leaving_part,
-    run_shown,
-    targets_of,
-)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, SetupError
 from fake_transport import FakeTransport
 
@@ -60,7 +60,7 @@ def test_a_result_that_cannot_be_looked_through_is_left_out_and_its_place_is_not
 
     monkeypatch.setattr(Redactor, "data", fails)
     with pytest.raises(Failed) as failed:
-        run_shown(Module(), lambda *_given: {"output": "/captures", "archive": "", "rows": ["secret"]}, 1)
+        run_with_progress(Module(), lambda *_given: {"output": "/captures", "archive": "", "rows": ["secret"]}, 1)
     (keys,) = failed.value.args
     assert "no memory" in keys.pop("msg")
     assert keys == {"output": "/captures", "archive": ""}
@@ -78,10 +78,10 @@ def test_a_failure_after_a_capture_names_where_the_captures_are(tmp_path):
         fails(store)
 
     with pytest.raises(OSError, match=r"^no room$"):
-        leaving_part(params, Deadline(patience()), fails)
+        write_part(params, Deadline(patience()), fails)
     assert not part.exists()
     with pytest.raises(OSError, match=f"^no room; what was captured until then stays in {part}$"):
-        leaving_part(params, Deadline(patience()), fails_late)
+        write_part(params, Deadline(patience()), fails_late)
     assert (part / "ledger.jsonl").exists()
 
 
@@ -91,16 +91,16 @@ def test_a_failure_before_a_capture_leaves_a_folder_of_the_user_as_it_was(tmp_pa
 
     params = {"output": str(tmp_path), "archive": False, "run": ""}
     with pytest.raises(ValueError, match=r"^a wrong option$"):
-        leaving_part(params, Deadline(patience()), fails)
+        write_part(params, Deadline(patience()), fails)
     assert list(tmp_path.iterdir()) == []
 
 
 def interrupted(work, tmp_path, monkeypatch, run=""):
-    """What leaving_part() raises where the work sends this process a signal."""
+    """What write_part() raises where the work sends this process a signal."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     params = {"output": None, "archive": True, "run": run}
-    with pytest.raises(CutOff) as raised:
-        leaving_part(params, Deadline(patience(600)), work)
+    with pytest.raises(CaptureInterrupted) as raised:
+        write_part(params, Deadline(patience(600)), work)
     return raised.value
 
 
@@ -119,8 +119,10 @@ def test_an_interrupted_capture_keeps_what_it_has_in_a_folder_that_names_its_run
     deadline = Deadline(patience(600))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     params = {"output": None, "archive": True, "run": "run-7"}
-    with pytest.raises(CutOff, match=r"^Interrupted by SIGTERM: what was captured until then is in ") as raised:
-        leaving_part(params, deadline, lambda store: cut_short(store, deadline))
+    with pytest.raises(
+        CaptureInterrupted, match=r"^Interrupted by SIGTERM: what was captured until then is in "
+    ) as raised:
+        write_part(params, deadline, lambda store: cut_short(store, deadline))
     (folder,) = tmp_path.iterdir()
     assert (str(folder), folder.name.startswith("cloudpods-run-7-")) == (raised.value.folder, True)
     ledger = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
@@ -145,10 +147,10 @@ def test_the_message_of_an_interruption_seals_what_it_names(tmp_path):
     part.record([row(Instance("c", "region", "r-1"), "stack", verdict(Reason.PROVEN))])
 
     def cut_off(*_given: Any) -> Any:
-        raise CutOff("Interrupted", part.root)
+        raise CaptureInterrupted("Interrupted", part.root)
 
     with pytest.raises(Failed) as failed:
-        run_shown(Module(), cut_off, 1)
+        run_with_progress(Module(), cut_off, 1)
     (keys,) = failed.value.args
     assert (keys["output"], keys["archive"]) == (part.root, "")
     words = shlex.split(keys["msg"].partition(" Next: ")[2])

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules that capture do around their work: whom they reach, what they leave, how they show and end."""
+"""Run a module that captures: open the access point, write the part, report progress, and handle interruption."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from .transports.base import Discovery, SetupError, Transport
 
 Report = TypeVar("Report")
 NO_PLACE = {"output": "", "archive": ""}
-# Names a file for the place of the captures. Set by the action plugin of a module that runs on this machine.
+# Names a file to write the path of the captures to. Set by the action plugin if the module runs on this machine.
 PLACE_VARIABLE = "CLOUDPODS_PLACE_FILE"
-# The command that seals what a module left when it was interrupted, where there is no run around it.
+# The command that seals the captures of an interrupted module outside of a run.
 SEAL = "ansible localhost -m cloudpods.diagnostics.bundle_seal -a"
 
 
-class CutOff(Exception):
-    """The process was interrupted. folder: where the captures are, "" where there are none."""
+class CaptureInterrupted(Exception):
+    """The process was interrupted. folder: of the captures, "" if there are none."""
 
     def __init__(self, message: str, folder: str = "") -> None:
         super().__init__(message)
@@ -110,7 +110,7 @@ def open_access(
 
 
 def targets_of(params: dict[str, Any], transport: Transport, selection: Selection, deadline: Deadline) -> Discovery:
-    """The instances that were given as an option, else those that there are.
+    """Return the instances that the options give, or else discover them.
 
     ValueError as instances_of() and check_names().
     """
@@ -124,9 +124,8 @@ def targets_of(params: dict[str, Any], transport: Transport, selection: Selectio
 def check_names(transport: Transport, found: Discovery, selection: Selection, deadline: Deadline) -> tuple[str, ...]:
     """Return the selected names of components that are neither known nor there.
 
-    ValueError, with the names that are like them, where all of the selected names are so: there is nothing to do then.
-    What could not be looked at may have a component of such a name, so then it is no reason to end. SetupError where
-    nothing at all is in the place that was looked at.
+    ValueError, with similar names, if all selected names are: there is nothing to do then. A place that could not be
+    looked at may have such a component, so then it is no error. SetupError if the place is empty.
     """
     if not found.instances and not found.problems:
         with contextlib.suppress(CaptureError, DeadlineExceeded):
@@ -138,7 +137,7 @@ def check_names(transport: Transport, found: Discovery, selection: Selection, de
     if not missing or (found.is_unseen and not found.instances):
         return ()
     if transport.lists_workloads:
-        # A workload without any pod has the label, too. Who may not list workloads goes by the pods alone.
+        # A workload without any pod has the label, too. Without the right to list workloads, the pods decide.
         with contextlib.suppress(CaptureError, DeadlineExceeded):
             wanted = Selection(tuple(component_of(name) for name in missing))
             present = {one.component for one in transport.workloads(wanted, deadline)}
@@ -153,14 +152,14 @@ def not_found(name: str) -> Verdict:
     return verdict(Reason.NOT_FOUND, no_component(name))
 
 
-def leaving_part(
+def write_part(
     params: dict[str, Any], deadline: Deadline, work: Callable[[Store], Report]
 ) -> tuple[Report, dict[str, str]]:
-    """What work returns, and where the part is that it filled: see finish_part().
+    """Do the work with the store of a new part; return its result, and the place of the part as finish_part() does.
 
-    deadline: what the work hangs on; it is cancelled when the process is interrupted. ValueError and OSError of output;
-    and those of work, with the place of what it has captured. CutOff when the process was interrupted. Where nothing
-    was captured, nothing is left.
+    deadline: of the work; it is cancelled when the process is interrupted. ValueError and OSError of output, and those
+    of work, with the path of what was captured. CaptureInterrupted if the process was interrupted. If nothing was
+    captured, no folder is left.
     """
     is_new = not params["output"] or not os.path.isdir(params["output"])
     store = new_part(params["output"], params["archive"], redactor_of(params), params["run"])
@@ -168,7 +167,7 @@ def leaving_part(
     with lock_part(store.root):
         try:
             report = _work_until_interrupted(store, deadline, work)
-        except CutOff as error:
+        except CaptureInterrupted as error:
             if not error.folder and is_new:
                 shutil.rmtree(store.root)
             raise
@@ -182,7 +181,7 @@ def leaving_part(
 
 
 def _work_until_interrupted(store: Store, deadline: Deadline, work: Callable[[Store], Report]) -> Report:
-    """What work returns. CutOff when the process was interrupted: the ledger is closed then, and says so."""
+    """Do the work. CaptureInterrupted if the process was interrupted: the ledger is closed then, and says so."""
     report: Report | None = None
     with contextlib.suppress(Interrupted), interruptible(deadline, store.interrupt) as interruption:
         report = work(store)
@@ -191,48 +190,50 @@ def _work_until_interrupted(store: Store, deadline: Deadline, work: Callable[[St
     if report is None:
         end_children()
     if store.is_empty:
-        raise CutOff(f"Interrupted by {interruption.cause}, before anything was captured.")
+        raise CaptureInterrupted(f"Interrupted by {interruption.cause}, before anything was captured.")
     if report is None:
         store.finish(store.rows)
-    raise CutOff(f"Interrupted by {interruption.cause}: what was captured until then is in {store.root}", store.root)
+    raise CaptureInterrupted(
+        f"Interrupted by {interruption.cause}: what was captured until then is in {store.root}", store.root
+    )
 
 
-def leaving_nothing(
+def discard_part(
     params: dict[str, Any], deadline: Deadline, work: Callable[[Store], Report]
 ) -> tuple[Report, dict[str, str]]:
-    """The same for check mode of what only reads: what was read is gone afterwards."""
+    """Do the work of a module that only reads in check mode: with a store that is deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         report: Report | None = None
         with contextlib.suppress(Interrupted), interruptible(deadline) as interruption:
             report = work(Store(folder, redactor_of(params)))
         if report is None or interruption.cause:
-            raise CutOff(f"Interrupted by {interruption.cause}. In check mode, nothing is kept.")
+            raise CaptureInterrupted(f"Interrupted by {interruption.cause}. In check mode, nothing is kept.")
         return report, NO_PLACE
 
 
 def redactor_of(params: dict[str, Any]) -> Redactor:
-    """The redactor that the options describe. The credentials of the run itself are taken out at every level."""
+    """Return the redactor that the options describe. Credentials of the run itself are redacted at every level."""
     known = [*secret_values(params), *(os.environ.get(name, "") for name in SECRET_VARIABLES)]
     return Redactor(params.get("redact") or SECRETS, known)
 
 
 def result_without_secrets(result: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
-    """A module's result as it may be shown. Where the part lies stays as it is: without that it would be lost."""
+    """Return a module's result without secrets. The path of the part stays as it is, so that it can be found."""
     data = json.dumps(result).encode()
     made = redactor.data(data, "result.json")
     return result if made is data else {**json.loads(made), **{key: result[key] for key in NO_PLACE if key in result}}
 
 
-def run_shown(
+def run_with_progress(
     module: Any, run: Callable[[dict[str, Any], bool, Progress], dict[str, Any]], seconds: float
 ) -> dict[str, Any]:
-    """The result of run(params, check_mode, progress) of an AnsibleModule, which fails with what speaks against it.
+    """Return the result of run(params, check_mode, progress) of an AnsibleModule, or fail the module.
 
-    seconds: how long it may take, for who watches. No secrets are in the result, nor in the message.
+    seconds: the time that it may take, for the progress lines. Neither result nor message contains secrets.
     """
     redactor, params = redactor_of(module.params), module.params
-    # Ansible shows the options, and would mask each word of a kubeconfig that is given as data, wherever that is in the
-    # result: the path of the part, too.
+    # Ansible returns the options, and would mask each word of a kubeconfig that is given as data anywhere in the
+    # result, for example in the path of the part.
     module.params = without_credentials(params)
     module.no_log_values.clear()
     progress = Progress()
@@ -243,12 +244,12 @@ def run_shown(
             result = run(params, module.check_mode, progress)
         return result_without_secrets(result, redactor)
     except RedactionError as error:
-        # Not even its error may be shown as it is; where the captures are must not be lost.
+        # The error itself may hold a secret. The path of the captures must not be lost.
         place = {key: result[key] for key in NO_PLACE if key in result}
-        module.fail_json(msg=f"the result could not be looked through for secrets ({error}) and is left out", **place)
+        module.fail_json(msg=f"the result could not be searched for secrets ({error}) and is left out", **place)
         raise  # it does not return
-    except CutOff as error:
-        # Ansible may be there to show it, and the part is taken then as it is.
+    except CaptureInterrupted as error:
+        # If Ansible still waits for the result, it takes the part as it is.
         place = dict(NO_PLACE, output=error.folder) if error.folder else {}
         module.fail_json(msg=redactor.text(f"{error}{how_to_seal(params, error.folder)}"), **place)
         raise  # it does not return
@@ -258,7 +259,7 @@ def run_shown(
 
 
 def how_to_seal(params: dict[str, Any], folder: str) -> str:
-    """Return the end of a message that names a folder with captures: the command that seals them."""
+    """Return the end of a message that names a folder with captures: the command that seals it."""
     if not folder:
         return ""
     if params.get("run"):
@@ -272,7 +273,7 @@ def seal_options(folder: str) -> dict[str, Any]:
 
 
 def note_place(folder: str) -> None:
-    """Tell the action plugin where the captures are, so that Ansible can say so when it is interrupted."""
+    """Write the path of the captures for the action plugin, which reports it if Ansible is interrupted."""
     path = os.environ.get(PLACE_VARIABLE)
     if path:
         with contextlib.suppress(OSError), open(path, "w", encoding="utf-8") as note:
