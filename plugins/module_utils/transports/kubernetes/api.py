@@ -50,11 +50,12 @@ PAUSES = (0.3, 0.6, 1.2)
 
 class Api:
     """Client of one API server. params: the authentication options of kubernetes.core. connections: most at a time.
+    max_items: most items of a list.
 
     Raises SetupError if a library is missing or no configuration is found.
     """
 
-    def __init__(self, params: dict[str, Any], connections: int) -> None:
+    def __init__(self, params: dict[str, Any], connections: int, max_items: int = MAX_ITEMS) -> None:
         found = configure(params, os.environ)
         configuration = found.configuration
         configuration.connection_pool_maxsize = connections + 4
@@ -62,6 +63,7 @@ class Api:
         import urllib3
 
         self._configuration = configuration
+        self._max_items = max_items
         # When the client renews a token (refresh_api_key_hook), it sets all values of the kubeconfig again. An option
         # such as host would be lost.
         self._settings = copy.copy(configuration)
@@ -129,8 +131,8 @@ class Api:
             except BadValue as error:
                 raise BadAnswer(str(error)) from error
             count += len(items)
-            if count > MAX_ITEMS:
-                raise BadAnswer(f"the list has more than {MAX_ITEMS} items")
+            if count > self._max_items:
+                raise BadAnswer(f"the list has more than {self._max_items} items")
             yield from items
             if not token:
                 return

@@ -21,12 +21,6 @@ from ...sanitize import shortened
 from ...text import did_you_mean, is_path
 from ..base import SetupError
 
-# Where kubeadm and k3s put the kubeconfig of the administrator:
-# https://kubernetes.io/docs/setup/production-environment/tools/kubeadm, https://docs.k3s.io/cluster-access
-ON_CONTROL_NODES = ("/etc/kubernetes/admin.conf", "/etc/rancher/k3s/k3s.yaml")
-DEFAULT_PATH = "~/.kube/config"
-# Where a pod finds its service account (kubernetes.config.incluster_config of the client).
-SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 IN_CLUSTER_VARIABLE = "KUBERNETES_SERVICE_HOST"
 _FILES = ("ca_cert", "client_cert", "client_key")
 _OTHER_FILE = "Next: see whether it is the right file."
@@ -34,6 +28,21 @@ _INSTEAD = "Where that is not possible, use cloudpods_transport=host on a node."
 MOST_CONTEXTS = 10
 # Held while the client's default configuration, which is one of the whole process, is in use.
 _DEFAULT_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class ConfigPlaces:
+    """Paths at which credentials for a cluster are looked for."""
+
+    user: str = "~/.kube/config"
+    # The administrator's kubeconfig of kubeadm and of k3s:
+    # https://kubernetes.io/docs/setup/production-environment/tools/kubeadm, https://docs.k3s.io/cluster-access
+    control_nodes: tuple[str, ...] = ("/etc/kubernetes/admin.conf", "/etc/rancher/k3s/k3s.yaml")
+    # The service account of a pod (kubernetes.config.incluster_config of the client).
+    service_account: str = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+
+USUAL_PLACES = ConfigPlaces()
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,9 @@ class FoundConfig:
     cluster: str
 
 
-def configure(given: Mapping[str, Any], environment: Mapping[str, str]) -> FoundConfig:
+def configure(
+    given: Mapping[str, Any], environment: Mapping[str, str], places: ConfigPlaces = USUAL_PLACES
+) -> FoundConfig:
     """Return the configuration that the options describe. Raise SetupError with what is wrong and what to do.
 
     get_api_client() of kubernetes.core would also discover all API groups, without a timeout, so it is not used.
@@ -53,8 +64,8 @@ def configure(given: Mapping[str, Any], environment: Mapping[str, str]) -> Found
     kubernetes, core_client = _libraries()
     params = {name: value for name, value in given.items() if value is not None and value != ""}
     _check_files(params)
-    if needs_kubeconfig(params, environment) and not _in_pod(params, environment):
-        params["kubeconfig"] = find_kubeconfig(params, environment)
+    if needs_kubeconfig(params, environment) and not _in_pod(params, environment, places):
+        params["kubeconfig"] = find_kubeconfig(params, environment, places)
     cluster = ""
     kubeconfig = params.get("kubeconfig")
     if kubeconfig is not None:
@@ -113,13 +124,15 @@ def needs_kubeconfig(params: Mapping[str, Any], environment: Mapping[str, str]) 
     return not (has_host and any(all(_setting(params, environment, each) for each in way) for way in ways))
 
 
-def _in_pod(params: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
+def _in_pod(params: Mapping[str, Any], environment: Mapping[str, str], places: ConfigPlaces) -> bool:
     """Return True if kubernetes.core uses this pod's service account: neither kubeconfig nor context is named."""
     named_one = any(_setting(params, environment, name) for name in ("kubeconfig", "context"))
-    return not named_one and bool(environment.get(IN_CLUSTER_VARIABLE)) and os.path.exists(SERVICE_ACCOUNT)
+    return not named_one and bool(environment.get(IN_CLUSTER_VARIABLE)) and os.path.exists(places.service_account)
 
 
-def find_kubeconfig(params: Mapping[str, Any], environment: Mapping[str, str]) -> Any:
+def find_kubeconfig(
+    params: Mapping[str, Any], environment: Mapping[str, str], places: ConfigPlaces = USUAL_PLACES
+) -> Any:
     """Return the kubeconfig to use: the named one, else the first readable one at the usual places.
 
     Several paths may be named, separated by colons, as in KUBECONFIG. Raise SetupError if there is none.
@@ -140,13 +153,13 @@ def find_kubeconfig(params: Mapping[str, Any], environment: Mapping[str, str]) -
             return _named_by_user(str(path), by)
     if params.get("host") or environment.get("K8S_AUTH_HOST"):
         # An administrator's credentials must not be sent to another API server.
-        places: tuple[str, ...] = (DEFAULT_PATH,)
+        paths: tuple[str, ...] = (places.user,)
     else:
-        places = (DEFAULT_PATH, *ON_CONTROL_NODES)
-    for place in places:
-        if os.access(os.path.expanduser(place), os.R_OK):
-            return os.path.expanduser(place)
-    raise SetupError(_nothing_found(places, bool(_setting(params, environment, "host"))))
+        paths = (places.user, *places.control_nodes)
+    for path in map(os.path.expanduser, paths):
+        if os.access(path, os.R_OK):
+            return path
+    raise SetupError(_nothing_found(paths, bool(_setting(params, environment, "host"))))
 
 
 def _named_by_user(text: str, by: str) -> str:
@@ -194,12 +207,11 @@ def _become(path: str) -> str:
     return f"Next: run with --become, or make {path} readable for that user."
 
 
-def _nothing_found(places: Iterable[str], has_host: bool) -> str:
+def _nothing_found(paths: Iterable[str], has_host: bool) -> str:
     """Return the message that lists the places that were tried, and the next step."""
     looked = ["cloudpods_kubeconfig, K8S_AUTH_KUBECONFIG and KUBECONFIG (not set)"]
     unreadable = []
-    for place in places:
-        path = os.path.expanduser(place)
+    for path in map(os.path.expanduser, paths):
         denied = _may_be_there(path)
         unreadable += [path] if denied else []
         looked.append(f"{path} ({'not readable for ' + _user() if denied else 'not there'})")

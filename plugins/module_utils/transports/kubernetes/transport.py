@@ -63,12 +63,14 @@ class KubernetesTransport(Transport):
         namespaces: Sequence[str] = (),
         binary_dirs: Sequence[str] = (BINARY_DIR,),
         follow_limits: FollowLimits = NORMAL_LIMITS,
+        first_line_seconds: float = FIRST_LINE_SECONDS,
     ) -> None:
         self._api = api
         self.cluster = cluster or api.cluster_name
         self._namespaces = list(namespaces)
         self._binary_dirs = list(binary_dirs)
         self._follow_limits = follow_limits
+        self._first_line_seconds = first_line_seconds
 
     def close(self) -> None:
         self._api.close()
@@ -129,7 +131,7 @@ class KubernetesTransport(Transport):
 
     def open_log(self, instance: Instance, deadline: Deadline) -> LogStream | None:
         self._prove_log(instance, deadline)
-        return self._log(instance, {"tailLines": "1"}, deadline, FIRST_LINE_SECONDS)
+        return self._log(instance, {"tailLines": "1"}, deadline, self._first_line_seconds)
 
     def reopen_log(self, instance: Instance, since: datetime.datetime, deadline: Deadline) -> LogStream | None:
         self._prove_log(instance, deadline)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Union
 from urllib.parse import parse_qs, urlsplit
 
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.sanitize import MAX_DETAIL
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
     KubernetesTransport,
@@ -30,6 +31,9 @@ NOT_FOUND = b"404 Not Found"
 DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
 STDOUT, STDERR, STATUS = b"\x01", b"\x02", b"\x03"
 BINARY, CONTINUED, PING = 2, 0, 9
+# A message holds the meaning of a reason and the next step besides its detail.
+LONGEST_MESSAGE = MAX_DETAIL + 300
+ECHO = f'User "system:anonymous" cannot list pods. Authorization: Bearer {TOKEN}\r\n\x1b[31m'
 
 Act = Callable[[Peer, socket.socket], None]
 Answer = Union[bytes, Act]  # noqa: UP007 - ansible-test's pylint does not know `|` here
@@ -170,10 +174,10 @@ def hostile(answers: dict[str, Answer]) -> Iterator[HostileApi]:
 
 
 @contextlib.contextmanager
-def transport_to(answers: dict[str, Answer]) -> Iterator[tuple[KubernetesTransport, HostileApi]]:
-    """A transport whose API server answers so."""
+def transport_to(answers: dict[str, Answer], **options: Any) -> Iterator[tuple[KubernetesTransport, HostileApi]]:
+    """Yield a transport whose API server gives these answers. options: of Api."""
     with hostile(answers) as server:
-        transport = KubernetesTransport(Api(server.auth, 4), "c1", [NAMESPACE])
+        transport = KubernetesTransport(Api(server.auth, 4, **options), "c1", [NAMESPACE])
         try:
             yield transport, server
         finally:

@@ -15,24 +15,36 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.eng
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.sanitize import MAX_DETAIL
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import api as kubernetes_api
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import MAX_ERROR_BYTES
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import (
+    MAX_ERROR_BYTES,
+    MAX_PAGES,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.pods import MAX_REFUSED
-from hostile import DEEP, PODS, TOKEN, answer, flood, memory_below, pod, pods, refusal, transport_to
+from hostile import (
+    DEEP,
+    ECHO,
+    LONGEST_MESSAGE,
+    PODS,
+    TOKEN,
+    answer,
+    flood,
+    memory_below,
+    pod,
+    pods,
+    refusal,
+    transport_to,
+)
 from peers import after, drip, with_length
 
 from patience import patience
 
 REGION = select(components=["region"])
-# Around a detail stand what the reason means, and the next step.
-LONGEST_MESSAGE = MAX_DETAIL + 300
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-def discovered(said, seconds=None):
-    """What discovery makes of a server that says this in the place of a list of pods."""
-    with transport_to({PODS: said}) as (transport, server):
+def discovered(said, seconds=None, **options):
+    """Return what discovery finds at a server that sends this in place of a list of pods, and the server."""
+    with transport_to({PODS: said}, **options) as (transport, server):
         found = transport.discover(REGION, Deadline(seconds or patience(), "discovery"))
         return found, server
 
@@ -157,12 +169,11 @@ def counted_pages(items):
 def test_ends_list_whose_pages_do_not_end():
     found, server = discovered(counted_pages([]))
     check_problems(found)
-    assert len(server.paths) == kubernetes_api.MAX_PAGES
+    assert len(server.paths) == MAX_PAGES
 
 
-def test_ends_list_whose_items_do_not_end(monkeypatch):
-    monkeypatch.setattr(kubernetes_api, "MAX_ITEMS", 2000)
-    found, server = discovered(counted_pages([pod()] * 500))
+def test_ends_list_whose_items_do_not_end():
+    found, server = discovered(counted_pages([pod()] * 500), max_items=2000)
     check_problems(found)
     assert len(server.paths) == 5
 
@@ -195,9 +206,6 @@ def test_stops_reading_answer_without_end(head, block):
     assert found.problems[0][1].reason in (Reason.BAD_ANSWER, Reason.UNREACHABLE)
     assert len(found.problems[0][1].message) < LONGEST_MESSAGE
     assert sent[0] < 256 << 20
-
-
-ECHO = f'User "system:anonymous" cannot list pods. Authorization: Bearer {TOKEN}\r\n\x1b[31m'
 
 
 @pytest.mark.parametrize("status", [b"403 Forbidden", b"401 Unauthorized", b"500 Internal Server Error"])

@@ -15,9 +15,21 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Ended, Gap
-from hostile import DEEP, PODS, TOKEN, answer, flood, memory_below, pod, pods, refusal, transport_to
+from hostile import (
+    DEEP,
+    ECHO,
+    LONGEST_MESSAGE,
+    PODS,
+    TOKEN,
+    answer,
+    flood,
+    memory_below,
+    pod,
+    pods,
+    refusal,
+    transport_to,
+)
 from peers import after, drip, with_length
-from test_hostile_lists import ECHO, LONGEST_MESSAGE
 
 from patience import patience
 

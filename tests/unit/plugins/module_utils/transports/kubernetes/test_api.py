@@ -1,11 +1,13 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Answers of API servers, and of what stands before them."""
+"""Answers of API servers, and the private parts of libraries that reading them depends on."""
 
 from __future__ import annotations
 
 import contextlib
+import inspect
+import socket
 import time
 
 import pytest
@@ -43,14 +45,14 @@ def api(server):
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 @pytest.mark.parametrize("tls", [None, server_tls()], ids=["http", "https"])
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
-def test_an_answer_is_read_to_its_end_however_it_is_told(answer, tls):
+def test_reads_answer_to_its_end(answer, tls):
     with peer(answer, tls) as server, api(server) as made:
         assert made.get_json("/api", {}, Deadline(patience())) == {"items": []}
         assert len(server.heads) == 1
 
 
 @pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN.keys())
-def test_an_answer_that_breaks_off_is_told(answer):
+def test_reports_answer_that_breaks_off(answer):
     with peer(answer) as server, api(server) as made:
         stream = made.open_any("/api", {}, Deadline(patience()))
         with contextlib.closing(stream):
@@ -61,7 +63,7 @@ def test_an_answer_that_breaks_off_is_told(answer):
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 @pytest.mark.parametrize("tls", [None, server_tls()], ids=["http", "https"])
 @pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN.keys())
-def test_an_answer_that_stands_still_ends_with_the_deadline_and_with_silence(answer, tls):
+def test_deadline_and_silence_end_answer_that_hangs(answer, tls):
     with peer(after(answer), tls) as server, api(server) as made:
         stream = made.open_any("/api", {}, Deadline(patience()))
         with contextlib.closing(stream):
@@ -73,3 +75,40 @@ def test_an_answer_that_stands_still_ends_with_the_deadline_and_with_silence(ans
             list(stream.chunks())
         assert stream.broken
         assert time.monotonic() - began < patience(30)  # the peer would go on for a minute and more
+
+
+# Private parts of libraries (api.py and config.py say why). A release that changes them fails here.
+
+
+@pytest.mark.parametrize("answer", [ANSWERS["length"], ANSWERS["length, and it closes"]], ids=["stays", "closes"])
+def test_urllib3_response_has_the_socket_that_is_read(answer):
+    with peer(answer) as server, api(server) as made:
+        response = made.open_any("/api", {}, Deadline(patience()))._response
+        with contextlib.closing(response):
+            held = response.connection.sock
+            assert (held is None) == (answer is not ANSWERS["length"])
+            reader = response._fp.fp
+            assert isinstance(reader.raw._sock, socket.socket)
+            assert held is None or held is reader.raw._sock
+            assert callable(response._fp.read1)
+            assert (response._fp.chunked, response._fp.length) == (False, len(BODY))
+
+
+def test_kubernetes_core_makes_configuration_in_three_steps():
+    from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client  # noqa: PLC0415
+
+    spec = client._create_auth_spec(None, host="https://api.example:6443", api_key="key")
+    assert client._create_configuration(spec).host == "https://api.example:6443"
+    assert isinstance(client._create_headers(None, host="https://api.example:6443"), dict)
+    for step in (client._create_auth_spec, client._create_headers):
+        first, *_rest, last = inspect.signature(step).parameters.values()
+        assert (first.name, last.kind) == ("module", inspect.Parameter.VAR_KEYWORD)
+
+
+def test_websocket_client_connects_and_accepts_connected_socket():
+    import websocket  # noqa: PLC0415
+    from websocket import _http  # noqa: PLC0415
+
+    assert list(inspect.signature(_http.connect).parameters) == ["url", "options", "proxy", "socket"]
+    assert "socket" in inspect.getsource(websocket.WebSocket.connect)
+    assert _http.proxy_info(http_proxy_host="proxy", http_proxy_port=1).proxy_host == "proxy"

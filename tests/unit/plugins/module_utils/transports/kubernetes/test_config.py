@@ -1,30 +1,27 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The search for a kubeconfig, and what is told of one that cannot be used."""
+"""Search for a kubeconfig, and messages about one that cannot be used."""
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
+import platform
 import subprocess
 import sys
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import SetupError
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import (
-    config as kubernetes_config,
-)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.config import (
+    ConfigPlaces,
     configure,
     find_kubeconfig,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.connection_errors import (
-    server_of,
-)
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.problem import ApiProblem
-from peers import OK, peer, server_tls
+from peers import OK, peer
 
 import collection
 from patience import patience
@@ -34,7 +31,7 @@ DENIED = object()
 
 
 def kubeconfig(server="https://127.0.0.1:1", cluster="cloud-x", current="prod"):
-    """The content of one with the contexts prod and test."""
+    """Return a kubeconfig with the contexts prod and test."""
     context = {"cluster": cluster, "user": "u"}
     return {
         "apiVersion": "v1",
@@ -47,18 +44,26 @@ def kubeconfig(server="https://127.0.0.1:1", cluster="cloud-x", current="prod"):
 
 
 @pytest.fixture
-def node(tmp_path, monkeypatch):
-    """A machine with these files and no others: node(path=content); DENIED: one that may not be read."""
-    monkeypatch.setattr(kubernetes_config, "_here", lambda: "on node-1")
-    monkeypatch.setattr(kubernetes_config, "_user", lambda: "ann")
-    denied = set()
-    access, may_be_there = kubernetes_config.os.access, kubernetes_config._may_be_there
-    monkeypatch.setattr(kubernetes_config.os, "access", lambda path, mode: path not in denied and access(path, mode))
-    monkeypatch.setattr(kubernetes_config, "_may_be_there", lambda path: path in denied or may_be_there(path))
+def places(tmp_path) -> ConfigPlaces:
     home, admin, k3s, token = (str(tmp_path / name) for name in ("home", "admin.conf", "k3s.yaml", "token"))
-    monkeypatch.setattr(kubernetes_config, "DEFAULT_PATH", home)
-    monkeypatch.setattr(kubernetes_config, "ON_CONTROL_NODES", (admin, k3s))
-    monkeypatch.setattr(kubernetes_config, "SERVICE_ACCOUNT", token)
+    return ConfigPlaces(home, (admin, k3s), token)
+
+
+@pytest.fixture
+def node(tmp_path, monkeypatch):
+    """A machine with these files and no others: node(path=content). DENIED: a file that may not be read."""
+    monkeypatch.setattr(platform, "node", lambda: "node-1")
+    monkeypatch.setattr(getpass, "getuser", lambda: "ann")
+    denied = set()
+    access, stat = os.access, os.stat
+
+    def guarded_stat(path, *options, **more):
+        if path in denied:
+            raise PermissionError(path)
+        return stat(path, *options, **more)
+
+    monkeypatch.setattr(os, "access", lambda path, mode: path not in denied and access(path, mode))
+    monkeypatch.setattr(os, "stat", guarded_stat)
 
     def make(**files):
         for name, content in files.items():
@@ -76,11 +81,22 @@ def authorization(found):
     return found.configuration.auth_settings()["BearerToken"]["value"]
 
 
-def refused(params, environment=None):
-    """What is told of options that cannot be used."""
-    with pytest.raises(SetupError) as failed:
-        configure(params, environment or {})
-    return str(failed.value)
+@pytest.fixture
+def configured(places):
+    """Make the configuration on that machine."""
+    return lambda params, environment=None: configure(params, environment or {}, places)
+
+
+@pytest.fixture
+def refused(configured):
+    """Return the message about options that cannot be used."""
+
+    def message(params, environment=None):
+        with pytest.raises(SetupError) as failed:
+            configured(params, environment)
+        return str(failed.value)
+
+    return message
 
 
 @pytest.mark.parametrize(
@@ -96,38 +112,37 @@ def refused(params, environment=None):
         (("home",), {"host": "https://x"}, {}, "home"),
     ],
 )
-def test_first_kubeconfig_that_can_be_read_is_used(node, files, params, environment, found):
+def test_uses_first_readable_kubeconfig(node, places, files, params, environment, found):
     folder = node(**dict.fromkeys(files, kubeconfig()))
 
     def placed(values):
         return {name: value.replace("{}", str(folder)) for name, value in values.items()}
 
-    assert find_kubeconfig(placed(params), placed(environment)) == f"{folder}/{found}".replace("{}", str(folder))
+    expected = f"{folder}/{found}".replace("{}", str(folder))
+    assert find_kubeconfig(placed(params), placed(environment), places) == expected
 
 
-def test_kubeconfig_of_a_control_node_makes_the_configuration(node):
+def test_uses_kubeconfig_of_control_node(node, configured):
     node(admin=kubeconfig("https://api.example:6443", "cloud-7"))
-    found = configure({}, {})
+    found = configured({}, {})
     assert (found.configuration.host, found.cluster) == ("https://api.example:6443", "cloud-7")
-    assert configure({"context": "test"}, {}).cluster == "cloud-7"
+    assert configured({"context": "test"}).cluster == "cloud-7"
 
 
-def test_credentials_of_an_administrator_go_to_no_other_server(node):
+def test_sends_administrator_credentials_to_no_other_server(node, refused, configured):
     node(admin=kubeconfig(), k3s=kubeconfig())
     text = refused({"host": "https://other.example:6443"})
     assert "cloudpods_host alone gives no credentials. Next: give cloudpods_api_key" in text
-    assert (
-        configure({"host": "https://other.example", "api_key": "k"}, {}).configuration.host == "https://other.example"
-    )
+    assert configured({"host": "https://other.example", "api_key": "k"}).configuration.host == "https://other.example"
 
 
-def test_credentials_of_one_cluster_do_not_reach_the_next(node):
+def test_credentials_of_one_cluster_do_not_reach_the_next(node, configured):
     node(admin=kubeconfig("https://api.example:6443", "cloud-7"))
-    assert authorization(configure({}, {})) == f"Bearer {TOKEN}"
-    assert authorization(configure({"host": "https://other.example", "api_key": "k"}, {})) == "Bearer k"
+    assert authorization(configured({})) == f"Bearer {TOKEN}"
+    assert authorization(configured({"host": "https://other.example", "api_key": "k"})) == "Bearer k"
 
 
-def test_nothing_found_says_what_was_looked_at(node):
+def test_lists_places_when_no_kubeconfig_is_found(node, refused):
     folder = node()
     assert refused({"kubeconfig": "", "context": ""}) == (
         "No kubeconfig was found on node-1. Looked at: cloudpods_kubeconfig, K8S_AUTH_KUBECONFIG and KUBECONFIG (not "
@@ -137,7 +152,7 @@ def test_nothing_found_says_what_was_looked_at(node):
     )
 
 
-def test_file_that_may_not_be_read_is_named_with_become(node):
+def test_suggests_become_for_unreadable_file(node, refused):
     folder = node(admin=DENIED)
     text = refused({})
     assert f"{folder}/admin.conf (not readable for ann)" in text
@@ -179,7 +194,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize(("content", "params", "told"), UNUSABLE.values(), ids=UNUSABLE)
-def test_kubeconfig_that_cannot_be_used_is_named_with_what_to_do(node, content, params, told):
+def test_names_unusable_kubeconfig_and_next_step(node, refused, content, params, told):
     folder = node(**({"own": content} if content is not None else {}))
     path = str(folder / "own")
     text = refused({"kubeconfig": path, **params})
@@ -191,7 +206,7 @@ def test_kubeconfig_that_cannot_be_used_is_named_with_what_to_do(node, content, 
     )
 
 
-def test_folder_is_no_kubeconfig(node):
+def test_refuses_folder(node, refused):
     folder = node()
     assert refused({"kubeconfig": str(folder)}) == (
         f"The kubeconfig {folder} is a folder. Next: name the file in it with cloudpods_kubeconfig."
@@ -199,27 +214,27 @@ def test_folder_is_no_kubeconfig(node):
 
 
 @pytest.mark.parametrize("content", [f"apiVersion: v1\ntoken: {TOKEN}", f'{{"token": "{TOKEN}"}}', [TOKEN], 5])
-def test_content_that_is_no_dictionary_is_not_shown(node, content):
+def test_does_not_show_content_that_is_no_dictionary(node, refused, content):
     node()
     text = refused({"kubeconfig": content})
     assert text.startswith("The option kubeconfig (cloudpods_kubeconfig) is neither a path nor a dictionary. Next: ")
     assert TOKEN not in text
 
 
-def test_kubeconfig_as_a_dictionary(node):
+def test_accepts_kubeconfig_as_dictionary(node, refused, configured):
     node()
-    assert configure({"kubeconfig": kubeconfig(cluster="cloud-9")}, {}).cluster == "cloud-9"
+    assert configured({"kubeconfig": kubeconfig(cluster="cloud-9")}).cluster == "cloud-9"
     text = refused({"kubeconfig": kubeconfig(), "context": "tset"})
     assert text.startswith("The kubeconfig given as a dictionary has no context 'tset'; did you mean test?")
 
 
-def test_service_account_of_a_pod_is_taken_before_the_files(node, monkeypatch):
+def test_uses_service_account_of_pod_before_files(node, configured, monkeypatch):
     import kubernetes  # noqa: PLC0415
 
     node(token="t", home=kubeconfig())  # noqa: S106 (of nobody)
     loaded = []
     monkeypatch.setattr(kubernetes.config, "load_incluster_config", lambda: loaded.append(True))
-    configure({}, {"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+    configured({}, {"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
     assert loaded
 
 
@@ -256,47 +271,14 @@ LACKING = {"kubernetes": LACKS, "websocket": LACKS, "ansible_collections.kuberne
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("absent", "told"), LACKING.items(), ids=LACKING)
-def test_missing_library_is_told_with_the_command(absent, told):
+def test_names_missing_library_with_install_command(absent, told):
     command = [sys.executable, "-c", BLOCKED, str(collection.link()), absent]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert told.replace("{python}", sys.executable) in done.stdout
     assert "Where that is not possible, use cloudpods_transport=host on a node." in done.stdout
 
 
-# API servers that are not reached
-
-
-def problem(server, **more):
-    """What is told when it is asked."""
-    made = Api({"host": server, "api_key": "key", **more}, 1)
-    with pytest.raises(ApiProblem) as failed:
-        made.open_any("/api", {}, Deadline(patience()))
-    made.close()
-    return failed.value.text
-
-
-def test_refused_connection_names_the_server_and_no_class(tmp_path):
-    del tmp_path
-    with peer(OK) as server:
-        port = server.port
-    assert problem(f"https://127.0.0.1:{port}") == f"API server https://127.0.0.1:{port}: the connection was refused"
-
-
-def test_untrusted_certificate_names_what_has_to_have_signed_it():
-    with peer(OK, server_tls()) as server:
-        text = problem(f"https://127.0.0.1:{server.port}")
-    assert text.startswith(f"API server https://127.0.0.1:{server.port}: its certificate is not trusted (self")
-    assert "cloudpods_ca_cert, has to be the one that signed it" in text
-
-
-def test_server_without_tls_is_told():
-    with peer(OK + b"\r\n", listens=False) as server:
-        text = problem(f"https://127.0.0.1:{server.port}")
-    assert text.startswith(f"API server https://127.0.0.1:{server.port}: ")
-    assert "HTTPSConnection" not in text
-
-
-def test_host_beside_a_kubeconfig_stays_when_the_client_renews_its_token(node):
+def test_keeps_host_option_when_client_renews_token(node):
     folder = node(own=kubeconfig())
     body = b"Content-Length: 2\r\n\r\n{}"
     with peer(OK + body) as server:
@@ -305,21 +287,3 @@ def test_host_beside_a_kubeconfig_stays_when_the_client_renews_its_token(node):
             assert made.get_json("/api", {}, Deadline(patience())) == {}
         made.close()
     assert [TOKEN.encode() in head for head in server.heads] == [True, True]
-
-
-def test_unknown_name_is_told():
-    text = problem("https://nobody.invalid:6443")
-    assert text.startswith("API server https://nobody.invalid:6443: its name cannot be resolved (")
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("https://user:hush@h:6443/path", "https://h:6443"),
-        ("https://[::1]:6443", "https://[::1]:6443"),
-        ("https://h:99999999", "https://h"),
-        ("h", "://"),
-    ],
-)
-def test_server_is_shown_without_credentials(url, shown):
-    assert server_of(url) == shown

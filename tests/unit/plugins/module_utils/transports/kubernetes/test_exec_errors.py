@@ -8,18 +8,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.exec_errors import (
     reason_of,
     refused,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.problem import problem_of
-from hostile import PODS, STATUS, STDERR, executing, transport_to
-from peers import with_length
-
-from patience import patience
 
 INSTANCE = Instance("c1", "region", "region-a", "cloud", "node1", "region")
 IN_CONTAINER = "Internal error occurred: error executing command in container: "
@@ -150,7 +145,7 @@ TEXTS = [(text, reason) for reason, texts in SAID.items() for text in texts]
 
 
 @pytest.mark.parametrize(("text", "reason"), TEXTS)
-def test_what_the_text_of_a_cluster_means(text, reason):
+def test_tells_reason_from_text(text, reason):
     assert reason_of(text) is reason
     assert reason_of(text.upper()) is reason
 
@@ -205,7 +200,7 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("code", "body", "of_exec", "of_others"), ANSWERS)
-def test_only_a_status_object_is_the_api_servers_own_word(code, body, of_exec, of_others):
+def test_only_status_object_is_the_api_servers_own_answer(code, body, of_exec, of_others):
     reason, text = refused(code, body)
     assert reason is of_exec
     assert text.strip()
@@ -213,51 +208,3 @@ def test_only_a_status_object_is_the_api_servers_own_word(code, body, of_exec, o
         problem = problem_of(code, body)
         assert problem.reason is of_others
         assert problem.text
-
-
-def failed(act):
-    """Why an exec failed through a server that does this."""
-    with transport_to({f"{PODS}/region-a/exec": act}) as (transport, _server), pytest.raises(CaptureError) as caught:
-        transport.open_process(INSTANCE, Deadline(patience(), "instance"))
-    return caught.value.verdict
-
-
-def test_a_page_of_a_proxy_is_no_pod_that_is_gone():
-    verdict = failed(with_length(b"404 page not found\n", status=b"404 Not Found"))
-    assert verdict.reason is Reason.EXEC_FAILED
-    assert "HTTP status 404: 404 page not found" in verdict.message
-
-
-def ended(message, *before):
-    """Says these lines, then something on standard error, then ends with this Status."""
-
-    def act(socket):
-        if before:
-            socket.say(*before)
-        socket.frame(STDERR + b'exec failed: exec: "/bin/sh": stat /bin/sh: no such file or directory\n')
-        socket.frame(STATUS + status(500, message))
-        socket.wait()
-
-    return executing(act)
-
-
-def test_what_stands_on_the_standard_error_decides_only_where_no_shell_began():
-    message = "command terminated with exit code 1"
-    assert failed(ended(message)).reason is Reason.NO_SHELL
-    assert failed(ended(message, "hello")).reason is Reason.EXEC_FAILED
-
-
-def test_a_shell_that_began_is_there_whatever_its_exit_code():
-    assert failed(ended("command terminated with exit code 127", "hello")).reason is Reason.EXEC_FAILED
-
-
-def test_a_process_that_hangs_whoever_looks_at_it_is_named_at_the_deadline():
-    def container(socket):
-        socket.say("hello", "pid 7", "start 99", "same cgroup", "state D", "waits_in nfs_wait_bit_killable")
-        socket.wait()
-
-    answers = {f"{PODS}/region-a/exec": executing(container)}
-    with transport_to(answers) as (transport, _server), pytest.raises(CaptureError) as caught:
-        transport.open_process(INSTANCE, Deadline(1.0, "instance"))
-    assert caught.value.verdict.reason is Reason.TIMEOUT
-    assert "in uninterruptible sleep in nfs_wait_bit_killable" in caught.value.verdict.message

@@ -1,22 +1,20 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whose answer is it: tables of what comes back from pods/proxy. The API server's texts are real ones."""
+"""Answers of pods/proxy: the pod's, the API server's, or a proxy's. The API server's texts are real ones."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Workload
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer, HttpTarget
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.http_proxy import (
     error_of,
     proxy_path,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.pods import workload_of
 
 POD = "10.67.101.7:30888"
 
@@ -31,7 +29,7 @@ def unreached(text):
 
 
 def page(title):
-    """A page of nginx."""
+    """Return a page of nginx."""
     return f"<html>\r\n<head><title>{title}</title></head><body><center>nginx</center></body></html>".encode()
 
 
@@ -42,7 +40,7 @@ def page(title):
         ("http", "/api/v1/namespaces/onecloud/pods/default-region-1:30888/proxy/stats"),
     ],
 )
-def test_the_path_of_a_pods_port(scheme, path):
+def test_path_of_pods_port(scheme, path):
     instance = Instance("c1", "region", "default-region-1", "onecloud")
     assert proxy_path(instance, HttpTarget(scheme, 30888, "/stats")) == path
 
@@ -92,7 +90,7 @@ def test_the_path_of_a_pods_port(scheme, path):
         (unreached("\x1b[31m" + "x" * 5000), Reason.UNREACHABLE, "xxx"),
     ],
 )
-def test_what_the_api_server_says_itself(answer, reason, words):
+def test_recognizes_errors_of_api_server_and_proxies(answer, reason, words):
     problem = error_of(answer)
     assert problem.verdict.reason is reason
     assert words in problem.verdict.message
@@ -117,42 +115,5 @@ def test_what_the_api_server_says_itself(answer, reason, words):
         HttpAnswer(500, {}, b"[" * 100_000),
     ],
 )
-def test_what_a_service_says(answer):
+def test_passes_on_errors_of_service(answer):
     assert error_of(answer) is None
-
-
-# Workloads
-
-
-def made(labels, spec=None, **status_fields):
-    return {
-        "metadata": {"name": "default-region", "namespace": "onecloud", "labels": {"app": "something else"}},
-        "spec": {"template": {"metadata": {"labels": labels}}, **(spec or {})},
-        "status": status_fields,
-    }
-
-
-REGION = {"app": "region"}
-
-
-@pytest.mark.parametrize(
-    ("kind", "item", "component", "desired", "ready", "read_only"),
-    [
-        ("Deployment", made(REGION, {"replicas": 3}, readyReplicas=2), "region", 3, 2, False),
-        ("Deployment", made(REGION, {"replicas": 0}), "region", 0, 0, False),
-        ("Deployment", made(REGION, {"replicas": 2}), "region", 2, 0, False),
-        ("Deployment", made(REGION), "region", 1, 0, False),
-        ("Deployment", made({"app.kubernetes.io/component": "region-slave"}, {"replicas": 1}), "region", 1, 0, True),
-        ("DaemonSet", made({"app": "host"}, desiredNumberScheduled=5, numberReady=4), "host", 5, 4, False),
-        ("DaemonSet", made({"app": "host"}), "host", 0, 0, False),
-    ],
-)
-def test_what_a_workload_wants_and_has(kind, item, component, desired, ready, read_only):
-    assert workload_of(kind, item, "c1", select(components=["region", "host"])) == Workload(
-        "c1", "onecloud", kind, "default-region", component, desired, ready, read_only
-    )
-
-
-@pytest.mark.parametrize("labels", [{}, None, {"app": "glance"}, {"app": "region-x"}, {"app": "-slave"}])
-def test_what_is_no_workload_of_the_selection(labels):
-    assert workload_of("Deployment", made(labels), "c1", select(components=["region"])) is None

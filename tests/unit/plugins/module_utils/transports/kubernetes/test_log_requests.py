@@ -9,7 +9,6 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, utc_now
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import transport as kubernetes
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
     KubernetesTransport,
 )
@@ -43,15 +42,14 @@ def kubelet():
 
 
 @pytest.fixture
-def transport(kubelet, monkeypatch):
-    monkeypatch.setattr(kubernetes, "FIRST_LINE_SECONDS", 0.05)
-    return KubernetesTransport(kubelet, "c1", ["cloud"])
+def transport(kubelet):
+    return KubernetesTransport(kubelet, "c1", ["cloud"], first_line_seconds=0.05)
 
 
 @ends
 @texts
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
-def test_an_error_text_is_no_log(kubelet, transport, read, text, end):
+def test_refuses_error_text_in_place_of_log(kubelet, transport, read, text, end):
     kubelet.say("from before the file was gone")
     kubelet.error_text = (text + end).encode()
     with pytest.raises(CaptureError) as refused:
@@ -61,7 +59,7 @@ def test_an_error_text_is_no_log(kubelet, transport, read, text, end):
     assert kubelet.followed == []
 
 
-def test_a_log_with_a_line_is_open_and_read_without_stamps(kubelet, transport):
+def test_reads_log_without_timestamps_after_checking_them(kubelet, transport):
     kubelet.say("first", "newest")
     with transport.open_log(INSTANCE, Deadline(patience())) as log:
         assert log.old_first_line
@@ -75,5 +73,5 @@ def test_a_log_with_a_line_is_open_and_read_without_stamps(kubelet, transport):
     assert int(kubelet.asked[0]["limitBytes"]) < 10_000
 
 
-def test_an_empty_log_is_not_refused(transport):
+def test_accepts_empty_log(transport):
     assert transport.open_log(INSTANCE, Deadline(patience())) is None

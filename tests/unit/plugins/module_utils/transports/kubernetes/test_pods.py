@@ -1,16 +1,19 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From pods to instances: tables of what a pod says and what is made of it."""
+"""Instances and workloads that are read from pods, Deployments and DaemonSets."""
 
 from __future__ import annotations
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.signal_policy import refuse_early
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import component_of, select
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, State, Workload
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.pods import instances_of
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.pods import (
+    instances_of,
+    workload_of,
+)
 
 
 def pod(component="region", containers=("region",), status=None, node="node1", **metadata):
@@ -64,7 +67,7 @@ def waiting(reason, last=None):
     return {"phase": "Running", "containerStatuses": [entry]}
 
 
-def test_everything_a_user_wants_to_know_is_there():
+def test_reads_all_fields():
     (found,) = instances_of(pod(), "c", select(components=["region"]))
     assert found == Instance(
         cluster="c",
@@ -86,7 +89,7 @@ def test_everything_a_user_wants_to_know_is_there():
     assert Instance.from_dict(found.as_dict()) == found
 
 
-def test_the_life_of_the_container_before_is_told():
+def test_reads_end_of_previous_container():
     last = {"startedAt": "2026-01-02T03:00:00Z", "finishedAt": "2026-01-02T03:00:34Z", "exitCode": 2, "reason": "Error"}
     (found,) = instances_of(pod(status=waiting("CrashLoopBackOff", last)), "c", select(components=["region"]))
     assert (found.last_started, found.last_ended) == ("2026-01-02T03:00:00Z", "2026-01-02T03:00:34Z")
@@ -106,24 +109,24 @@ def test_the_life_of_the_container_before_is_told():
         ("region", ("other",), ""),
     ],
 )
-def test_the_container_is_chosen_by_name_never_by_place(component, containers, chosen):
+def test_chooses_container_by_name(component, containers, chosen):
     (found,) = instances_of(pod(component, containers), "c", select(components=[component]))
     assert found.container == chosen
     assert (found.state is State.NO_CONTAINER) == (chosen == "")
 
 
-def test_a_pod_may_name_its_own_default_container():
+def test_uses_default_container_of_pod():
     made = pod("newone", ("one", "two"), annotations={"kubectl.kubernetes.io/default-container": "two"})
     (found,) = instances_of(made, "c", select(components=["newone"]))
     assert found.container == "two"
 
 
-def test_read_only_replicas_are_instances_of_their_component():
+def test_assigns_read_only_replicas_to_their_component():
     (found,) = instances_of(pod("region-slave", ("region",)), "c", select(components=["region"]))
     assert (found.component, found.read_only) == ("region", True)
 
 
-def test_older_operators_run_several_components_in_one_pod():
+def test_finds_several_components_in_one_pod():
     made = pod("host", ("host", "host-health", "sdnagent"))
     found = instances_of(made, "c", select(components=["host", "host-health", "host-sdnagent"]))
     assert [(one.component, one.container) for one in found] == [
@@ -134,7 +137,7 @@ def test_older_operators_run_several_components_in_one_pod():
     assert instances_of(pod("host", ("host",)), "c", select(components=["host-health"])) == []
 
 
-def test_pods_of_other_components_are_not_taken():
+def test_leaves_out_pods_of_other_components():
     assert instances_of(pod("host-deployer", ("host-deployer",)), "c", select(components=["host"])) == []
     assert instances_of(pod("host", labels=None), "c", select(components=["host"])) == []
 
@@ -232,7 +235,44 @@ def test_pods_of_other_components_are_not_taken():
         (pod(status={}), State.WAITING, "", Reason.NOT_STARTED),
     ],
 )
-def test_what_does_not_run_is_still_an_instance_with_its_reason(made, state, detail, reason):
+def test_container_that_does_not_run_is_instance_with_reason(made, state, detail, reason):
     (found,) = instances_of(made, "c", select(components=["region"]))
     assert (found.state, found.state_detail) == (state, detail)
     assert refuse_early(component_of("region"), found).verdict.reason is reason
+
+
+# Workloads
+
+
+def workload(labels, spec=None, **status_fields):
+    return {
+        "metadata": {"name": "default-region", "namespace": "onecloud", "labels": {"app": "something else"}},
+        "spec": {"template": {"metadata": {"labels": labels}}, **(spec or {})},
+        "status": status_fields,
+    }
+
+
+REGION, SLAVE = {"app": "region"}, {"app.kubernetes.io/component": "region-slave"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "item", "component", "desired", "ready", "read_only"),
+    [
+        ("Deployment", workload(REGION, {"replicas": 3}, readyReplicas=2), "region", 3, 2, False),
+        ("Deployment", workload(REGION, {"replicas": 0}), "region", 0, 0, False),
+        ("Deployment", workload(REGION, {"replicas": 2}), "region", 2, 0, False),
+        ("Deployment", workload(REGION), "region", 1, 0, False),
+        ("Deployment", workload(SLAVE, {"replicas": 1}), "region", 1, 0, True),
+        ("DaemonSet", workload({"app": "host"}, desiredNumberScheduled=5, numberReady=4), "host", 5, 4, False),
+        ("DaemonSet", workload({"app": "host"}), "host", 0, 0, False),
+    ],
+)
+def test_reads_desired_and_ready_replicas(kind, item, component, desired, ready, read_only):
+    assert workload_of(kind, item, "c1", select(components=["region", "host"])) == Workload(
+        "c1", "onecloud", kind, "default-region", component, desired, ready, read_only
+    )
+
+
+@pytest.mark.parametrize("labels", [{}, None, {"app": "glance"}, {"app": "region-x"}, {"app": "-slave"}])
+def test_leaves_out_workloads_of_other_components(labels):
+    assert workload_of("Deployment", workload(labels), "c1", select(components=["region"])) is None

@@ -1,17 +1,14 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A namespace in which nothing runs and nothing is to run."""
+"""KubernetesTransport: a namespace in which nothing runs and nothing is to run, and what it passes on."""
 
 from __future__ import annotations
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.problem import (
-    ApiProblem,
-    problem_of,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.problem import ApiProblem
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
     KubernetesTransport,
 )
@@ -57,10 +54,3 @@ def test_forbidden_list_is_not_reported_as_empty():
     with pytest.raises(CaptureError) as failed:
         nothing({("onecloud", "deployments"): ApiProblem(403, "no")}, "onecloud")
     assert failed.value.verdict.reason is Reason.FORBIDDEN
-
-
-def test_distinguishes_rejected_credentials_from_missing_permission():
-    body = b'{"kind": "Status", "apiVersion": "v1", "message": "Unauthorized", "code": 401}'
-    found = problem_of(401, body)
-    assert found.reason is Reason.FORBIDDEN
-    assert found.text == "the API server does not accept the credentials, which may have expired (Unauthorized)"

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""pods/exec of a hostile API server: each attack ends with a reason in one short line, and in its time."""
+"""Exec sessions with API servers, also hostile ones: each failure has a reason in one short line, and ends in time."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.k
 from hostile import (
     CONTINUED,
     DEEP,
+    LONGEST_MESSAGE,
     PING,
     PODS,
     STATUS,
@@ -34,7 +35,6 @@ from hostile import (
     transport_to,
 )
 from peers import after, drip, never, reset, with_length
-from test_hostile_lists import LONGEST_MESSAGE
 
 from patience import patience
 
@@ -269,3 +269,52 @@ def test_asks_for_no_path_of_a_name_that_is_none(field, name):
             assert caught.value.verdict.reason is Reason.GONE
             assert caught.value.verdict.message.isprintable()
         assert server.paths == []
+
+
+# Ends of the script
+
+
+def failure(message):
+    """Return a Status object."""
+    return json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message}).encode()
+
+
+def test_page_of_proxy_is_no_deleted_pod():
+    verdict = failed(with_length(b"404 page not found\n", status=b"404 Not Found"))
+    assert verdict.reason is Reason.EXEC_FAILED
+    assert "HTTP status 404: 404 page not found" in verdict.message
+
+
+def ended(message, *before):
+    """Let the script print these lines, then write to standard error, then end with this Status."""
+
+    def act(socket):
+        if before:
+            socket.say(*before)
+        socket.frame(STDERR + b'exec failed: exec: "/bin/sh": stat /bin/sh: no such file or directory\n')
+        socket.frame(STATUS + failure(message))
+        socket.wait()
+
+    return executing(act)
+
+
+def test_standard_error_counts_only_before_shell_began():
+    message = "command terminated with exit code 1"
+    assert failed(ended(message)).reason is Reason.NO_SHELL
+    assert failed(ended(message, "hello")).reason is Reason.EXEC_FAILED
+
+
+def test_exit_code_127_after_shell_began_is_no_missing_shell():
+    assert failed(ended("command terminated with exit code 127", "hello")).reason is Reason.EXEC_FAILED
+
+
+def test_names_blocked_process_at_deadline():
+    def container(socket):
+        socket.say("hello", "pid 7", "start 99", "same cgroup", "state D", "waits_in nfs_wait_bit_killable")
+        socket.wait()
+
+    answers = {EXEC: executing(container)}
+    with transport_to(answers) as (transport, _server), pytest.raises(CaptureError) as caught:
+        transport.open_process(INSTANCE, Deadline(1.0, "instance"))
+    assert caught.value.verdict.reason is Reason.TIMEOUT
+    assert "in uninterruptible sleep in nfs_wait_bit_killable" in caught.value.verdict.message
