@@ -18,14 +18,18 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store
     archive_of,
     safe_name,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.capture_entry import Missed, captured, error_of
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.capture_entry import (
+    MissedCapture,
+    capture_entry,
+    error_of,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import (
     action_of,
     as_result,
     documented_keys,
     with_module_defaults,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.text_output import show
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.text_output import show_text
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import connection_of
 
 OURS = "cloudpods.diagnostics."
@@ -71,7 +75,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
         if arguments["plan"] and not check_mode:
             planned = self._run_module(module, options, task_vars, check_mode=True)
             several = len(task_vars.get("ansible_play_hosts", ())) > 1
-            show([*([f"{host}:"] if several else []), *(planned.get("plan") or [])])
+            show_text([*([f"{host}:"] if several else []), *(planned.get("plan") or [])])
         result = self._run_module(module, options, task_vars, check_mode)
         brought, missed = "", error_of(result)
         if not missed and is_remote and not check_mode:
@@ -83,7 +87,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
                 os.rmdir(place)
         about = {"run": run["id"], "host": host, "cluster": arguments["cluster"] or host}
         shows_table = arguments["show_table"] or check_mode
-        entry = captured(about, brought, missed, result, shows_table)
+        entry = capture_entry(about, brought, missed, result, shows_table)
         return {**_kept(result, module), "error": missed.error if missed else "", "captured": [*before, entry]}
 
     def _options(
@@ -111,7 +115,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
 
     def _fetch(
         self, result: Mapping[str, Any], folder: str, name: str, only: str, task_vars: dict[str, Any]
-    ) -> tuple[str, Missed | None]:
+    ) -> tuple[str, MissedCapture | None]:
         """Fetch the archive that the module left on the host. Return its path, or the error."""
         task = self._task.copy()
         task.action = f"{OURS}bundle_fetch"

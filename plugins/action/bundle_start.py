@@ -12,9 +12,9 @@ from ansible import context
 from ansible.utils.display import Display
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.run_folder import RunFolder
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.failed_result import failed_result
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.interruption import begun
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.interruption import record_run
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import ModuleAction
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import LOCAL, connection_of, refusal
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import LOCAL, connection_of, facts_refusal
 
 # Variables that the role bundle registers: the folder of the run, and the shown result, which ends the run.
 RUN = "bundle_run"
@@ -28,7 +28,7 @@ class ActionModule(ModuleAction):
         """Return the result of the module, or the earlier result if the run has already begun."""
         task_vars = task_vars or {}
         hostvars, hosts = task_vars["hostvars"], task_vars.get("ansible_play_hosts", ())
-        refused = refusal({host: hostvars[host].get("ansible_facts") or {} for host in hosts})
+        refused = facts_refusal({host: hostvars[host].get("ansible_facts") or {} for host in hosts})
         if refused:
             return failed_result({"changed": False, "msg": refused})
         earlier = task_vars.get(RUN) or {}
@@ -49,7 +49,7 @@ class ActionModule(ModuleAction):
         """
         run = RunFolder(result["id"], result["folder"], result["parts"])
         remote = any(connection not in LOCAL for connection in connections)
-        line = begun(run, self._task.args["output"], remote, context.CLIARGS.get("inventory") or ())
+        line = record_run(run, self._task.args["output"], remote, context.CLIARGS.get("inventory") or ())
         # A program may read standard output.
         Display().display(line, stderr=True)
 

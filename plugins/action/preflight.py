@@ -22,10 +22,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils import libra
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.libraries import Interpreter
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight import required_libraries
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.validation import (
-    Unreadable,
-    Values,
-    mistakes,
-    why_unreadable,
+    HostVariables,
+    UnreadableValue,
+    find_mistakes,
+    template_error,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.variables import (
     CAPTURING,
@@ -48,7 +48,7 @@ INTERPRETER = "ansible_python_interpreter"
 # Program for another Python on this machine: print the libraries that it lacks. Arguments: libraries.py, library names.
 ASK = (
     "import json, runpy, sys; found = runpy.run_path(sys.argv[1]); "
-    "print(json.dumps([found['missing'](sys.argv[2:]), found['this_interpreter']().managed]))"
+    "print(json.dumps([found['missing_libraries'](sys.argv[2:]), found['this_interpreter']().managed]))"
 )
 ASK_SECONDS = 20.0
 
@@ -70,9 +70,9 @@ class ActionModule(ModuleAction):
         on_controller: tuple[str, ...] = ()
         if host == batch[0]:
             every = {name: own if name == host else _values_of(name, task_vars["hostvars"]) for name in batch}
-            told += mistakes(every, role)
+            told += find_mistakes(every, role)
             if required_libraries.needs_collection(every.values(), role) and not _has_collection():
-                told.append(libraries.lacks_collection())
+                told.append(libraries.missing_collection_message())
             on_controller = required_libraries.ON_CONTROLLER.get(role, ())
         told += self._lacking(host, required_libraries.at_access_point(own, role), on_controller, task_vars)
         if told:
@@ -82,7 +82,7 @@ class ActionModule(ModuleAction):
             result["ansible_facts"] = {self._discovered_interpreter_key: self._discovered_interpreter}
         return result
 
-    def _values_of_this_host(self, host: str, task_vars: dict[str, Any]) -> Values:
+    def _values_of_this_host(self, host: str, task_vars: dict[str, Any]) -> HostVariables:
         """Return the variables of this host, including those of the play and role parameters."""
         of_host = task_vars["hostvars"][host]
         names = [
@@ -104,7 +104,7 @@ class ActionModule(ModuleAction):
             _add(ours, _lacking_on_controller(on_controller, task_vars["hostvars"]))
         if here:
             _add(ours, self._lacking_at(host, here, ON_CONTROLLER if is_local else f"on {host}", task_vars))
-        return [libraries.lacks(names, interpreter) for interpreter, names in ours.items()]
+        return [libraries.missing_libraries_message(names, interpreter) for interpreter, names in ours.items()]
 
     def _lacking_at(
         self, host: str, names: tuple[str, ...], place: str, task_vars: dict[str, Any]
@@ -150,7 +150,7 @@ def _lacking_on_controller(names: tuple[str, ...], hostvars: Mapping[str, Any]) 
     localhost = hostvars["localhost"]
     path = str(_value(INTERPRETER, localhost.__getitem__)) if INTERPRETER in localhost else ""
     if path == sys.executable:
-        return libraries.this_interpreter(ON_CONTROLLER), libraries.missing(names)
+        return libraries.this_interpreter(ON_CONTROLLER), libraries.missing_libraries(names)
     try:
         command = [path, "-c", ASK, str(Path(libraries.__file__)), *names]
         done = subprocess.run(command, capture_output=True, check=True, timeout=ASK_SECONDS)
@@ -160,7 +160,7 @@ def _lacking_on_controller(names: tuple[str, ...], hostvars: Mapping[str, Any]) 
     return Interpreter(path, ON_CONTROLLER, managed), lacking
 
 
-def _values_of(host: str, hostvars: Mapping[str, Any]) -> Values:
+def _values_of(host: str, hostvars: Mapping[str, Any]) -> HostVariables:
     """Return the variables of another host."""
     of_host = hostvars[host]
     names = [name for name in of_host if name.startswith(PREFIX) or name in DEFAULTS]
@@ -174,8 +174,8 @@ def _value(name: str, get: Callable[[str], Any]) -> Any:
     try:
         value = get(name)
     except AnsibleError as error:
-        return Unreadable(why_unreadable(str(error)))
+        return UnreadableValue(template_error(str(error)))
     # Before release 2.19, variables of another host that cannot be evaluated are returned as templates.
     if TRUSTS_EXCEPTIONS and isinstance(value, str) and "{{" in value and not hasattr(value, "__UNSAFE__"):
-        return Unreadable(why_unreadable(""))
+        return UnreadableValue(template_error(""))
     return value

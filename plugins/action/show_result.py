@@ -10,13 +10,13 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.failed_result import failed_result
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.result_text import (
-    Policy,
+    FailurePolicy,
     blocks,
-    outcome,
-    planned,
+    check_mode_outcome,
+    run_outcome,
     without_bundle,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.text_output import result_is_dumped, show
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.text_output import result_is_dumped, show_text
 
 ARGUMENTS = {
     "run": {"type": "str", "required": True},
@@ -46,7 +46,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
         entries = [each for each in entries if each.get("run") == arguments["run"]]
         archive = str(sealed.get("archive") or "")
         if self._task.check_mode:
-            ended = planned(entries, Policy(arguments["fail_on"] != "none", arguments["failures"]))
+            ended = check_mode_outcome(entries, FailurePolicy(arguments["fail_on"] != "none", arguments["failures"]))
         else:
             failure = str(sealed.get("failure") or "")
             failures, tables = [*arguments["failures"], failure], arguments["tables"]
@@ -54,9 +54,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # of a library without ty
                 # Nothing was captured, so there is no verdict. The table states the reasons.
                 failures, tables = [failure, *arguments["failures"]], [list(sealed.get("table") or ())]
                 entries = [{**each, "table": []} for each in entries]
-            ended = outcome(entries, [without_bundle(table) for table in tables], Policy(bool(failure), failures))
+            ended = run_outcome(
+                entries, [without_bundle(table) for table in tables], FailurePolicy(bool(failure), failures)
+            )
         lines = blocks([ended.lines, [f"bundle: {archive}"] if archive else []])
-        show(lines)
+        show_text(lines)
         result = {
             "changed": False,
             "run": arguments["run"],

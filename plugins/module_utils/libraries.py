@@ -69,7 +69,7 @@ def this_interpreter(place: str = "") -> Interpreter:
     return Interpreter(sys.executable or "python3", place or f"on {platform.node()}", managed)
 
 
-def missing(names: Iterable[str]) -> list[str]:
+def missing_libraries(names: Iterable[str]) -> list[str]:
     """Return the libraries that this interpreter cannot use, because they are not installed or too old."""
     return [name for name in names if not _usable(LIBRARIES[name])]
 
@@ -93,7 +93,7 @@ def _version(module: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", str(getattr(loaded, "__version__", "0")))[:2])
 
 
-def lacks(names: Sequence[str], interpreter: Interpreter) -> str:
+def missing_libraries_message(names: Sequence[str], interpreter: Interpreter) -> str:
     """Return the error message for libraries that an interpreter lacks, with the command that installs them all."""
     wanted = [LIBRARIES[name] for name in names]
     told = " and ".join(f"{name} ({library.purpose})" for name, library in zip(names, wanted))
@@ -108,12 +108,12 @@ def lacks(names: Sequence[str], interpreter: Interpreter) -> str:
     return text
 
 
-def lacks_here(*names: str) -> str:
+def missing_here_message(*names: str) -> str:
     """Return the error message for libraries that could not be imported here."""
-    return lacks(names, this_interpreter())
+    return missing_libraries_message(names, this_interpreter())
 
 
-def lacks_collection(place: str = "on the controller") -> str:
+def missing_collection_message(place: str = "on the controller") -> str:
     """Return the error message for the missing collection kubernetes.core."""
     return (
         f"The collection {COLLECTION} is missing {place}, and the transport kubernetes needs it. "

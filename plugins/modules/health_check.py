@@ -287,7 +287,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.healt
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.report import table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.rules import CRITICAL
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.health.strict_yaml import HAS_YAML
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.libraries import lacks_here
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.libraries import missing_here_message
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import utc_now, utc_text
 
 ARGUMENTS = {
@@ -370,7 +370,7 @@ def main() -> None:
     params = module.params
     lacking = [library for has, library in ((HAS_JMESPATH, "jmespath"), (HAS_YAML, "PyYAML")) if not has]
     if lacking:
-        module.fail_json(msg=lacks_here(*lacking))
+        module.fail_json(msg=missing_here_message(*lacking))
     request = CheckRequest(
         params["paths"],
         params["rules"],

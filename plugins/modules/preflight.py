@@ -73,7 +73,7 @@ managed:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.libraries import (
     LIBRARIES,
-    missing,
+    missing_libraries,
     this_interpreter,
 )
 
@@ -91,7 +91,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     python = this_interpreter()
-    lacking = missing(module.params["libraries"])
+    lacking = missing_libraries(module.params["libraries"])
     # The action plugin makes the sentences for this machine and for the others.
     module.exit_json(changed=False, msg=[], missing=lacking, python=python.path, managed=python.managed)
 

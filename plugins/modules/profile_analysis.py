@@ -260,7 +260,7 @@ table:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.libraries import lacks_here
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.libraries import missing_here_message
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.analysis import (
     AnalysisRequest,
     WriteError,
@@ -318,7 +318,7 @@ def main() -> None:
         message_class("Profile")
         found = analyse(request(module.params, module.check_mode))
     except ProtobufMissing as error:
-        module.fail_json(msg=lacks_here("protobuf"), exception=str(error))
+        module.fail_json(msg=missing_here_message("protobuf"), exception=str(error))
     except (ValueError, WriteError, OSError) as error:
         module.fail_json(msg=f"The profiles cannot be read: {error}")
     module.exit_json(changed=False, table=table(found["profiles"]), **found)

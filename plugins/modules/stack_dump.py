@@ -158,7 +158,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     TRANSPORT,
     argument_spec,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import stack_table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.stack_rows import signal_spread
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.tables import message_lines
@@ -209,7 +209,7 @@ def run(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[st
         counts=count_by_status(rows),
         signals=signals,
         spread_seconds=spread,
-        table=message_lines(rows) if check_mode else table(rows),
+        table=message_lines(rows) if check_mode else stack_table(rows),
     )
 
 

@@ -18,14 +18,14 @@ _LONGEST = 2000
 
 
 @dataclass(frozen=True)
-class Missed:
+class MissedCapture:
     """Reason why an access point has no capture. reason: a value of Reason."""
 
     error: str
     reason: str
 
 
-def error_of(result: Mapping[str, Any]) -> Missed | None:
+def error_of(result: Mapping[str, Any]) -> MissedCapture | None:
     """Return the error of a failed result, or None."""
     if not result.get("failed") and not result.get("unreachable"):
         return None
@@ -35,11 +35,11 @@ def error_of(result: Mapping[str, Any]) -> Missed | None:
         words = f"{words.rstrip('.')}: {said.splitlines()[-1]}"
     text = printable(" ".join(words.split()))[:_LONGEST]
     reason = Reason.UNREACHABLE if result.get("unreachable") else Reason.NO_RESULT
-    return Missed(text, reason.value)
+    return MissedCapture(text, reason.value)
 
 
-def captured(
-    about: Mapping[str, str], brought: str, missed: Missed | None, result: Mapping[str, Any], shows_table: bool
+def capture_entry(
+    about: Mapping[str, str], brought: str, missed: MissedCapture | None, result: Mapping[str, Any], shows_table: bool
 ) -> dict[str, Any]:
     """Return the entry of one capture, as bundle_capture documents it.
 

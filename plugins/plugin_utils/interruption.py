@@ -84,7 +84,7 @@ def ending_with_parent(look_seconds: float = LOOK_SECONDS) -> Iterator[None]:
         ended.set()
 
 
-def begun(run: RunFolder, output: str, remote: bool, inventory: Sequence[str]) -> str:
+def record_run(run: RunFolder, output: str, remote: bool, inventory: Sequence[str]) -> str:
     """Record the process that owns a run. Return the line that states where its captures go. For workers; OSError.
 
     remote: a host of the play is another machine. inventory: sources that the user gave.
@@ -99,7 +99,7 @@ def begun(run: RunFolder, output: str, remote: bool, inventory: Sequence[str]) -
 
 
 @contextlib.contextmanager
-def noting_place() -> Iterator[None]:
+def place_note() -> Iterator[None]:
     """Let a module on this machine record where its captures are while it runs.
 
     For modules without an option that tells them where.

@@ -29,7 +29,7 @@ from ansible.utils.display import Display
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import FILE_VARIABLE
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.interruption import (
     ending_with_parent,
-    noting_place,
+    place_note,
     without_signals,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.module_action import ModuleAction
@@ -91,14 +91,14 @@ def may_show(stdout: int | None, stderr: int | None, callback: str, arguments: M
     return stdout != stderr or (callback in FOR_PEOPLE and not arguments.get("one_line"))
 
 
-def turns(host: str, hosts: list[str], forks: int, every: float) -> tuple[float, float]:
+def line_schedule(host: str, hosts: list[str], forks: int, every: float) -> tuple[float, float]:
     """Return the seconds before the first line of a host, and between its lines."""
     rounds = -(-min(len(hosts), forks) // HOSTS_AT_ONCE) or 1
     mine = hosts.index(host) % rounds if host in hosts else 0
     return every * (1 + mine), every * rounds
 
 
-def line(host: str, module: str, elapsed: float, document: Mapping[str, Any]) -> str:
+def progress_line(host: str, module: str, elapsed: float, document: Mapping[str, Any]) -> str:
     """Return the progress line. document: result of read_document()."""
     text = f"{host}  {module}  {elapsed:.0f} s"
     if "seconds" in document:
@@ -190,7 +190,7 @@ class ProgressAction(ModuleAction):
         with contextlib.ExitStack() as stack:
             stack.enter_context(ending_with_parent())
             if not self._task.args.get("output") and not self._task.args.get("run"):
-                stack.enter_context(noting_place())
+                stack.enter_context(place_note())
             result: dict[str, Any] = super().run(tmp, task_vars)
         return result
 
@@ -210,8 +210,8 @@ class ProgressAction(ModuleAction):
         host = str(task_vars.get("inventory_hostname", ""))
         module = self._task.action.rpartition(".")[2]
         hosts = list(task_vars.get("ansible_play_batch", []))
-        wait, every = turns(host, hosts, context.CLIARGS.get("forks") or constants.DEFAULT_FORKS, every)
+        wait, every = line_schedule(host, hosts, context.CLIARGS.get("forks") or constants.DEFAULT_FORKS, every)
         begun = self.screen.monotonic()
         while not ended.wait(wait):
-            self.screen.show(line(host, module, self.screen.monotonic() - begun, read_document(path)))
+            self.screen.show(progress_line(host, module, self.screen.monotonic() - begun, read_document(path)))
             wait = every

@@ -24,7 +24,7 @@ Lines = Sequence[str]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """End of a run. lines: text without the path of the bundle. failure: why the run failed, or "".
 
     short: failure without what the text already states, because Ansible shows the message of a failed task up to twice.
@@ -38,7 +38,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Policy:
+class FailurePolicy:
     """Conditions under which a run fails. may_fail: it fails if nothing is captured at all.
 
     failures: failure messages; the first one counts.
@@ -52,21 +52,21 @@ class Policy:
         return next((text for text in self.failures if text), "")
 
 
-def outcome(entries: Sequence[Entry], tables: Sequence[Lines], policy: Policy) -> Outcome:
+def run_outcome(entries: Sequence[Entry], tables: Sequence[Lines], policy: FailurePolicy) -> RunOutcome:
     """Return the end of a run.
 
     entries: results of bundle_capture. tables: tables made on the controller.
     """
-    errors = grouped(entries)
+    errors = group_errors(entries)
     if errors and not any(each["brought"] for each in entries):
         return _nothing(NOTHING, errors, policy)
     lines = blocks([*_of_access_points(entries), *tables])
-    return Outcome(lines, policy.failure, policy.failure.partition(FIRST_ROW)[0], errors)
+    return RunOutcome(lines, policy.failure, policy.failure.partition(FIRST_ROW)[0], errors)
 
 
-def planned(entries: Sequence[Entry], policy: Policy) -> Outcome:
+def check_mode_outcome(entries: Sequence[Entry], policy: FailurePolicy) -> RunOutcome:
     """Return the end of a run in check mode: what would be done."""
-    errors = grouped(entries)
+    errors = group_errors(entries)
     failing = [each for each in entries if each["missed"]]
     if errors and len(failing) == len(entries):
         return _nothing(WOULD_NOTHING, errors, policy)
@@ -74,11 +74,11 @@ def planned(entries: Sequence[Entry], policy: Policy) -> Outcome:
     if policy.may_fail and not sum(each["would"] for each in entries):
         said = next((each["said"] for each in entries if each["said"]), "No instance was found.")
         told = lines if any(line.endswith(said) for line in lines) else [*lines, said]
-        return Outcome(told, f"{WOULD_NOTHING}: {said}", f"{WOULD_NOTHING}.", errors)
-    return Outcome(lines, policy.failure, policy.failure, errors)
+        return RunOutcome(told, f"{WOULD_NOTHING}: {said}", f"{WOULD_NOTHING}.", errors)
+    return RunOutcome(lines, policy.failure, policy.failure, errors)
 
 
-def grouped(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+def group_errors(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     """Return each error once, with the access points that have it."""
     found: dict[str, list[str]] = {}
     for each in entries:
@@ -104,15 +104,15 @@ def without_bundle(table: Lines) -> list[str]:
     return lines
 
 
-def _nothing(what: str, errors: Sequence[Mapping[str, Any]], policy: Policy) -> Outcome:
+def _nothing(what: str, errors: Sequence[Mapping[str, Any]], policy: FailurePolicy) -> RunOutcome:
     """Return the end of a run in which every access point failed."""
     found = [dict(each) for each in errors]
     names = [name for each in errors for name in each["access_points"]]
     lines = _told(errors) if len(names) > 1 else [errors[0]["error"]]
     if not policy.may_fail:
-        return Outcome(lines, policy.failure, policy.failure, found)
+        return RunOutcome(lines, policy.failure, policy.failure, found)
     where = "see the error above" if len(errors) == 1 else f"see the {len(errors)} errors above"
-    return Outcome(lines, f"{what}: {' '.join(each['error'] for each in errors)}", f"{what}: {where}.", found)
+    return RunOutcome(lines, f"{what}: {' '.join(each['error'] for each in errors)}", f"{what}: {where}.", found)
 
 
 def _told(errors: Iterable[Mapping[str, Any]]) -> list[str]:

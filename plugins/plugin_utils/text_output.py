@@ -32,7 +32,7 @@ def result_is_dumped() -> bool:
     return constants.DEFAULT_STDOUT_CALLBACK not in FOR_PEOPLE or Display().verbosity > 0
 
 
-def show(lines: Sequence[str]) -> None:
+def show_text(lines: Sequence[str]) -> None:
     """Show the lines if text_is_shown()."""
     if lines and text_is_shown():
         Display().display("\n".join(lines))

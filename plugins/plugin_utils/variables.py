@@ -24,7 +24,7 @@ _OURS = re.compile(r"(cloudpods|bundle|capture_stacks|capture_profiles|audit_hea
 
 
 @dataclass(frozen=True)
-class Connection:
+class ConnectionVariables:
     """Variables of one host that describe how to reach its API server.
 
     taken: option -> variable. deprecated: taken variables without the prefix. ignored: variables without the prefix
@@ -38,7 +38,7 @@ class Connection:
 
 def connection_variables(
     names: Container[str], facts: Container[str], common: Container[str], groups: Iterable[str]
-) -> Connection:
+) -> ConnectionVariables:
     """Return the variables of a host that describe its connection.
 
     names: its variables. facts: its facts. common: variables of every host, such as those of `all` or of the run.
@@ -48,12 +48,14 @@ def connection_variables(
     taken = {option: PREFIX + option for option in CONNECTION_OPTIONS if PREFIX + option in names}
     bare = [name for name in UNPREFIXED if name in names and name not in taken]
     own = [name for name in bare if name not in facts and name not in common] if list(groups) == [GROUP] else []
-    return Connection(
+    return ConnectionVariables(
         {**taken, **{name: name for name in own}}, tuple(own), tuple(name for name in bare if name not in own)
     )
 
 
-def connection_of(host_vars: Mapping[str, Any], names: Container[str], hostvars: Mapping[str, Any]) -> Connection:
+def connection_of(
+    host_vars: Mapping[str, Any], names: Container[str], hostvars: Mapping[str, Any]
+) -> ConnectionVariables:
     """Apply connection_variables() to Ansible's variables. names: names of the host's variables."""
     return connection_variables(
         names, host_vars.get("ansible_facts") or {}, hostvars["localhost"], host_vars.get("group_names") or ()
@@ -65,7 +67,7 @@ def own_facts(facts: Iterable[str]) -> list[str]:
     return sorted(name for name in facts if _OURS.match(name))
 
 
-def refusal(facts: Mapping[str, Iterable[str]]) -> str:
+def facts_refusal(facts: Mapping[str, Iterable[str]]) -> str:
     """Return why a run must not begin: facts, by host, that would change what it does; "" if there are none."""
     found = {host: own_facts(names) for host, names in facts.items()}
     told = "; ".join(f"The facts of {host} set {', '.join(names)}" for host, names in found.items() if names)

@@ -17,7 +17,7 @@ from ..redact.identity_words import CLUSTER, HOST, NAMESPACE, POD, is_component
 from ..redact.limits import LIMITS, RedactionLimits
 from ..redact.pseudonym_table import PseudonymTable
 from ..redact.pseudonymizer import Pseudonymizer
-from ..redact.redactor import RedactionError, Redactor, texts_of
+from ..redact.redactor import RedactionError, Redactor, iter_texts
 from .folder_redaction import RedactionResult
 from .manifest import folder_files
 from .store import DIRECTORY_MODE, ledger_bytes, make_directory, write_file
@@ -76,7 +76,7 @@ class FolderPseudonymizer:
         for path, stream in folder_files(folder):
             data = stream.read()
             gatherer.text(path.encode())
-            for piece in texts_of(data):
+            for piece in iter_texts(data):
                 gatherer.text(piece)
         self._pseudonyms = Pseudonymizer(tokens, gatherer, limits)
         self._paths: dict[str, str] = {}

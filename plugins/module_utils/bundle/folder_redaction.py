@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Iterable
 
 from ..model import LedgerRow
-from ..redact.redactor import RedactionError, Redactor, count_markers, texts_of
+from ..redact.redactor import RedactionError, Redactor, count_markers, iter_texts
 from .manifest import folder_files
 from .store import redacted_rows, write_file
 
@@ -31,7 +31,7 @@ class RedactionResult:
 
     def count(self, data: bytes) -> None:
         """Add the markers in the content of a file."""
-        for piece in texts_of(data):
+        for piece in iter_texts(data):
             for rule, count in count_markers(piece).items():
                 self.replaced[rule] = self.replaced.get(rule, 0) + count
 

@@ -28,14 +28,16 @@ MOST_GROUPS = 5
 Loader = Callable[[str], Optional[Dict[str, Any]]]
 
 
-def table(rows: Sequence[LedgerRow]) -> list[str]:
+def stack_table(rows: Sequence[LedgerRow]) -> list[str]:
     """Return the closing table of the dumps, and a line for each place that could not be searched.
 
     If a whole place is missing, such as an unreachable access point, its line comes first.
     """
     failed = [entry for entry in rows if entry.status == Status.FAILED.value and not entry.instance]
     return (
-        place_lines(failed) + component_table(_dumps(rows), finding) + place_lines([e for e in rows if e not in failed])
+        place_lines(failed)
+        + component_table(_dumps(rows), dump_finding)
+        + place_lines([e for e in rows if e not in failed])
     )
 
 
@@ -49,7 +51,7 @@ def _dumps(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
     ]
 
 
-def finding(rows: Sequence[LedgerRow]) -> str:
+def dump_finding(rows: Sequence[LedgerRow]) -> str:
     """Return the most important fact about the dumps of a component, in a few words."""
     restarted = sorted({entry.instance for entry in rows if entry.details.get("restarted")})
     if restarted:
@@ -64,7 +66,7 @@ def finding(rows: Sequence[LedgerRow]) -> str:
     return f"{min(totals)}-{max(totals)} goroutines each"
 
 
-def issue(run: dict[str, Any], rows: Sequence[LedgerRow], load: Loader) -> str:
+def issue_text(run: dict[str, Any], rows: Sequence[LedgerRow], load: Loader) -> str:
     """Return the report for an issue, in Markdown, with a section for each kind of capture in the run.
 
     load(path) returns a parsed dump of the bundle, or None.
@@ -79,7 +81,7 @@ def issue(run: dict[str, Any], rows: Sequence[LedgerRow], load: Loader) -> str:
     lines = [f"# {title[:1].upper()}{title[1:]} of Cloudpods services", ""]
     facts = [f"- {key}: {inline(_words(value))}" for key, value in run.items() if value not in ("", [], None)]
     lines += [*facts, ""] if facts else []
-    lines += _block(table(rows))
+    lines += _block(stack_table(rows))
     lines += log_section(watched)
     for component in sorted({entry.component for entry in captures}):
         own = [entry for entry in captures if entry.component == component]

@@ -20,7 +20,7 @@ from .folder_pseudonyms import replace_identities
 from .folder_redaction import redact_folder
 from .identity_map import check_map, map_of_identities
 from .interrupted_rows import interruption_row, is_interruption_row
-from .issue_report import issue, table
+from .issue_report import issue_text, stack_table
 from .manifest import MANIFEST
 from .merge import DuplicateFileError, merge_part, seal
 from .part_origin import conflicting_rows, part_name
@@ -99,10 +99,12 @@ def seal_bundle(
     looked.count(ledger)
     write_file(os.path.join(folder, LEDGER), ledger)
     if not _without_stacks(rows):
-        write_file(os.path.join(folder, ISSUE), issue(about, sealed_rows, _loader(folder)).encode("utf-8", "replace"))
+        write_file(
+            os.path.join(folder, ISSUE), issue_text(about, sealed_rows, _loader(folder)).encode("utf-8", "replace")
+        )
     archive = seal(folder, about, looked.about(level))
     # The terminal shows the real names.
-    return SealedBundle(folder, archive, rows, profile_lines(rows) + table(rows))
+    return SealedBundle(folder, archive, rows, profile_lines(rows) + stack_table(rows))
 
 
 def _unlisted(parts: Sequence[str]) -> list[LedgerRow] | None:
@@ -123,7 +125,7 @@ def _nothing_sealed(folder: str, more: Sequence[str], missed: list[LedgerRow], i
     """
     rows = [*missed, interruption_row("", "", utc_now())] if interrupted else missed
     remove_empty(folder, also=more)
-    return SealedBundle("", "", rows, table(rows))
+    return SealedBundle("", "", rows, stack_table(rows))
 
 
 def _remove_of_run(folder: str) -> None:

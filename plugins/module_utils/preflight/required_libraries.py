@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Iterable
 
 from ..sanitize import shortened
-from .validation import Effective, Values
+from .validation import EffectiveOptions, HostVariables
 from .variables import AUDIT, PROFILES
 
 # Role -> libraries that it needs on the controller.
@@ -17,14 +17,14 @@ ON_CONTROLLER = {AUDIT: ("jmespath", "PyYAML"), PROFILES: ("protobuf",)}
 OF_TRANSPORT = {"kubernetes": ("kubernetes",), "keystone": ("keystoneauth1",)}
 
 
-def at_access_point(values: Values, role: str) -> tuple[str, ...]:
+def at_access_point(values: HostVariables, role: str) -> tuple[str, ...]:
     """Return the libraries that a role's module needs at a host; none if its transport is unknown."""
-    return OF_TRANSPORT.get(str(Effective(values, role).value("transport")), ())
+    return OF_TRANSPORT.get(str(EffectiveOptions(values, role).value("transport")), ())
 
 
-def needs_collection(every: Iterable[Values], role: str) -> bool:
+def needs_collection(every: Iterable[HostVariables], role: str) -> bool:
     """Return whether one of the hosts with these variables needs the collection kubernetes.core."""
-    return any(Effective(values, role).value("transport") == "kubernetes" for values in every)
+    return any(EffectiveOptions(values, role).value("transport") == "kubernetes" for values in every)
 
 
 def path_text(path: Any) -> str:

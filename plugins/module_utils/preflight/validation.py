@@ -15,7 +15,19 @@ from ..sanitize import shortened
 from ..transports.base import SetupError
 from ..watch.patterns import load_patterns
 from .value_checks import as_dict, as_list, is_set, is_true, wrong_value
-from .variables import AUDIT, BUNDLE, LOGS, PREFIX, PROFILES, STACKS, STATISTICS, VARIABLES, Variable, like, used_by
+from .variables import (
+    AUDIT,
+    BUNDLE,
+    LOGS,
+    PREFIX,
+    PROFILES,
+    STACKS,
+    STATISTICS,
+    VARIABLES,
+    Variable,
+    similar_variables,
+    used_by,
+)
 
 MOST_HOSTS = 3
 # Sentences that fit on one screen.
@@ -23,7 +35,7 @@ MOST_SENTENCES = 12
 
 
 @dataclass(frozen=True)
-class Unreadable:
+class UnreadableValue:
     """Value of a variable whose template cannot be evaluated. why: first line of Ansible's message."""
 
     why: str
@@ -32,7 +44,7 @@ class Unreadable:
 _UNDEFINED = re.compile(r"'[^']{1,80}' is undefined")
 
 
-def why_unreadable(words: str) -> str:
+def template_error(words: str) -> str:
     """Return the cause in Ansible's message about a template."""
     found = _UNDEFINED.search(words)
     if found:
@@ -41,10 +53,10 @@ def why_unreadable(words: str) -> str:
 
 
 # The variables of one host that belong to this collection, by name.
-Values = Mapping[str, Any]
+HostVariables = Mapping[str, Any]
 
 
-def mistakes(hosts: Mapping[str, Values], role: str) -> list[str]:
+def find_mistakes(hosts: Mapping[str, HostVariables], role: str) -> list[str]:
     """Return one sentence for each mistake in the variables of these hosts.
 
     role: the capturing role that is about to run. A sentence names the hosts that it concerns, unless it concerns all.
@@ -68,7 +80,7 @@ def _sentence(name: str, text: str, at: Sequence[str], hosts: int) -> str:
     return text.replace(name, f"{name} of {named}", 1)
 
 
-def _of_host(values: Values, role: str) -> Iterator[tuple[str, str]]:
+def _of_host(values: HostVariables, role: str) -> Iterator[tuple[str, str]]:
     """Yield the mistakes of one host: name of the variable, and sentence."""
     for name in sorted(values):
         if name.startswith(PREFIX) and name not in VARIABLES and name not in STATISTICS:
@@ -81,31 +93,31 @@ def _of_host(values: Values, role: str) -> Iterator[tuple[str, str]]:
             yield name, text
     for needed, check in _TOGETHER.get(role, ()):
         if not wrong & set(needed):
-            clash = check(Effective(values, role))
+            clash = check(EffectiveOptions(values, role))
             if clash:
                 yield clash
 
 
 def _unknown(name: str, role: str) -> str:
-    near = like(name)
+    near = similar_variables(name)
     if near:
         return f"There is no variable {name}; did you mean {' or '.join(near)}?"
     return f"There is no variable {name}. Next: ansible-doc -t role cloudpods.diagnostics.{role} lists the variables."
 
 
 def _wrong(name: str, value: Any, variable: Variable, role: str) -> str | None:
-    if isinstance(value, Unreadable):
+    if isinstance(value, UnreadableValue):
         return f"{name} cannot be evaluated: {value.why}."
     return wrong_value(name, value, variable, role) if is_set(value) else None
 
 
-def roles_of(values: Values, role: str) -> list[str]:
+def roles_of(values: HostVariables, role: str) -> list[str]:
     """Return the capturing roles that run: the requested one, and the one that an audit may call."""
-    calls = role == AUDIT and Effective(values, role).value("on_critical") == STACKS
+    calls = role == AUDIT and EffectiveOptions(values, role).value("on_critical") == STACKS
     return [role, STACKS] if calls else [role]
 
 
-def _set_by_user(values: Values, role: str) -> Iterator[tuple[str, Variable, Any, str]]:
+def _set_by_user(values: HostVariables, role: str) -> Iterator[tuple[str, Variable, Any, str]]:
     """Yield the variables that the user set and the run uses: name as written, variable, value, and role."""
     for used_in in roles_of(values, role):
         for variable in used_by(used_in):
@@ -116,10 +128,10 @@ def _set_by_user(values: Values, role: str) -> Iterator[tuple[str, Variable, Any
                     yield name, variable, values[name], used_in
 
 
-class Effective:
+class EffectiveOptions:
     """Effective options of a role, with the names by which the user set them."""
 
-    def __init__(self, values: Values, role: str) -> None:
+    def __init__(self, values: HostVariables, role: str) -> None:
         self._values = values
         self._role = role
 
@@ -133,7 +145,7 @@ class Effective:
         return given if is_set(given) else VARIABLES[PREFIX + short].default_of(self._role)
 
 
-def _urls(options: Effective) -> tuple[str, str] | None:
+def _urls(options: EffectiveOptions) -> tuple[str, str] | None:
     """Check that each component has a URL if the transport is url."""
     name = options.name("urls")
     if options.value("transport") != "url":
@@ -145,8 +157,8 @@ def _urls(options: Effective) -> tuple[str, str] | None:
     return None
 
 
-def _longest(kind: str) -> Callable[[Effective], tuple[str, str] | None]:
-    def check(options: Effective) -> tuple[str, str] | None:
+def _longest(kind: str) -> Callable[[EffectiveOptions], tuple[str, str] | None]:
+    def check(options: EffectiveOptions) -> tuple[str, str] | None:
         name, forced = options.name(f"{kind}_seconds"), options.name("profile_force")
         seconds = int(float(options.value(f"{kind}_seconds")))
         if seconds <= LONGEST[kind] or is_true(options.value("profile_force")):
@@ -159,7 +171,7 @@ def _longest(kind: str) -> Callable[[Effective], tuple[str, str] | None]:
     return check
 
 
-def _patterns(options: Effective) -> tuple[str, str] | None:
+def _patterns(options: EffectiveOptions) -> tuple[str, str] | None:
     name = options.name("log_patterns")
     try:
         load_patterns(options.value("log_patterns"))

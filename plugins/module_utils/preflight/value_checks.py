@@ -56,13 +56,13 @@ def as_dict(value: Any) -> Mapping[str, Any] | None:
     return value if isinstance(value, Mapping) else None
 
 
-def shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
     """Return a value as a user would write it, shortened."""
     text = shortened(str(value), MOST_SHOWN)
     return f"'{text}'" if isinstance(value, str) else text
 
 
-def listed(names: Sequence[str], last: str = "or") -> str:
+def join_names(names: Sequence[str], last: str = "or") -> str:
     """Join names with commas and a last word: "a", "a or b", "a, b or c"."""
     return f" {last} ".join((*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]))
 
@@ -79,17 +79,17 @@ def _number(name: str, value: Any, variable: Variable, _role: str) -> str | None
 def _bool(name: str, value: Any, _variable: Variable, _role: str) -> str | None:
     if isinstance(value, bool) or (isinstance(value, (str, int)) and str(value).lower() in _TRUE + _FALSE):
         return None
-    return f"{name} is {shown(value)}. It has to be true or false."
+    return f"{name} is {shown_value(value)}. It has to be true or false."
 
 
 def _choice(name: str, value: Any, variable: Variable, role: str) -> str | None:
     choices = variable.choices_for(role)
     if value in choices:
         return None
-    text = f"{name} is {shown(value)}{did_you_mean(str(value), choices)} "
+    text = f"{name} is {shown_value(value)}{did_you_mean(str(value), choices)} "
     if any(value in some for some in variable.choices_of.values()):
-        return f"{text}{role} takes {listed(choices)}."
-    return f"{text}It has to be {listed(choices)}."
+        return f"{text}{role} takes {join_names(choices)}."
+    return f"{text}It has to be {join_names(choices)}."
 
 
 def _choices(name: str, value: Any, variable: Variable, role: str) -> str | None:
@@ -97,7 +97,9 @@ def _choices(name: str, value: Any, variable: Variable, role: str) -> str | None
     for each in as_list(value):
         if each not in choices:
             near = did_you_mean(str(each), choices)
-            return f"{name} has {shown(each)}{near} It takes {listed(choices, 'and')}, with commas between them."
+            return (
+                f"{name} has {shown_value(each)}{near} It takes {join_names(choices, 'and')}, with commas between them."
+            )
     return None
 
 
@@ -107,7 +109,7 @@ def _names(name: str, value: Any, variable: Variable, _role: str) -> str | None:
         return None
     for each in as_list(value):
         if not isinstance(each, (str, int)) or not pattern.expression.match(str(each)):
-            return f"{name} has {shown(each)}. It takes {pattern.told}."
+            return f"{name} has {shown_value(each)}. It takes {pattern.told}."
     return None
 
 
@@ -120,12 +122,12 @@ def _text(name: str, value: Any, _variable: Variable, _role: str) -> str | None:
 def _file(name: str, value: Any, _variable: Variable, _role: str) -> str | None:
     for each in as_list(value) if not isinstance(value, str) else [value]:
         if not isinstance(each, str):
-            return f"{name} has {shown(each)}. It takes paths on the controller."
+            return f"{name} has {shown_value(each)}. It takes paths on the controller."
         path = os.path.abspath(os.path.expanduser(each))
         if not os.path.exists(path):
-            return f"{name} is {shown(each)}. There is no {path} on the controller."
+            return f"{name} is {shown_value(each)}. There is no {path} on the controller."
         if not os.access(path, os.R_OK):
-            return f"{name} is {shown(each)}. {path} on the controller cannot be read by this user."
+            return f"{name} is {shown_value(each)}. {path} on the controller cannot be read by this user."
     return None
 
 

@@ -38,7 +38,7 @@ FILE, FILES, NEW_FILE, DICT, DICTS, KUBECONFIG, SECRET = (
 
 
 @dataclass(frozen=True)
-class Pattern:
+class NamePattern:
     """Pattern of a name. told: description of the pattern for messages."""
 
     expression: re.Pattern[str]
@@ -46,13 +46,13 @@ class Pattern:
 
 
 # kubernetes staging/src/k8s.io/apimachinery/pkg/util/validation: IsDNS1123Label, IsValidLabelValue.
-NAMESPACE = Pattern(
+NAMESPACE = NamePattern(
     re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z"), "names of namespaces, with commas between them"
 )
-COMPONENT = Pattern(
+COMPONENT = NamePattern(
     re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\Z"), "names of components, with commas between them"
 )
-FOLDER = Pattern(re.compile(r"[/~]"), "absolute paths of folders, with commas between them")
+FOLDER = NamePattern(re.compile(r"[/~]"), "absolute paths of folders, with commas between them")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Variable:
     choices: tuple[str, ...] = ()
     choices_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     by_role: Mapping[str, Any] = field(default_factory=dict)
-    pattern: Pattern | None = None
+    pattern: NamePattern | None = None
 
     @property
     def full_name(self) -> str:
@@ -220,7 +220,7 @@ def options_of(role: str) -> dict[str, Variable]:
     return {one.option_of(role): one for one in VARIABLES.values() if one.option_of(role)}
 
 
-def like(name: str) -> list[str]:
+def similar_variables(name: str) -> list[str]:
     """Return the known variables that are similar to an unknown one, or contain all of its words."""
     bare = {variable.name: full for full, variable in VARIABLES.items()}
     wanted = name[len(PREFIX) :]

@@ -18,7 +18,7 @@ PIECE = 4 << 20
 Patch = Tuple[int, bytes]
 
 
-def unpacked(data: bytes) -> Iterator[bytes]:
+def decompress(data: bytes) -> Iterator[bytes]:
     """Yield the decompressed content of all gzip members, up to the end or to the first damaged byte."""
     rest = data
     with contextlib.suppress(zlib.error):
@@ -34,7 +34,7 @@ def unpacked(data: bytes) -> Iterator[bytes]:
             rest = member.unused_data
 
 
-def repacked(data: bytes, patches: Sequence[Patch]) -> bytes:
+def recompress_patched(data: bytes, patches: Sequence[Patch]) -> bytes:
     """Compress the content of a stream again, with patches in order of their offset.
 
     The result of a truncated or damaged stream ends after the last readable byte.
@@ -43,7 +43,7 @@ def repacked(data: bytes, patches: Sequence[Patch]) -> bytes:
     made: list[bytes] = []
     place = 0
     waiting = list(patches)
-    for piece in unpacked(data):
+    for piece in decompress(data):
         end = place + len(piece)
         changed = bytearray(piece)
         for start, text in waiting:
@@ -53,19 +53,19 @@ def repacked(data: bytes, patches: Sequence[Patch]) -> bytes:
         waiting = [patch for patch in waiting if patch[0] + len(patch[1]) > end]
         made.append(packer.compress(bytes(changed)))
         place = end
-    return b"".join([*made, packer.flush(zlib.Z_FINISH if is_whole(data) else zlib.Z_SYNC_FLUSH)])
+    return b"".join([*made, packer.flush(zlib.Z_FINISH if is_complete(data) else zlib.Z_SYNC_FLUSH)])
 
 
-def packed_anew(content: bytes, data: bytes) -> bytes:
+def recompress(content: bytes, data: bytes) -> bytes:
     """Compress new content as a replacement of a gzip stream.
 
     If that stream was truncated or damaged, the result has no end mark either.
     """
     packer = zlib.compressobj(6, zlib.DEFLATED, GZIP_BITS)
-    return packer.compress(content) + packer.flush(zlib.Z_FINISH if is_whole(data) else zlib.Z_SYNC_FLUSH)
+    return packer.compress(content) + packer.flush(zlib.Z_FINISH if is_complete(data) else zlib.Z_SYNC_FLUSH)
 
 
-def is_whole(data: bytes) -> bool:
+def is_complete(data: bytes) -> bool:
     """Return whether a gzip stream is complete, including its checksum."""
     member = zlib.decompressobj(GZIP_BITS)
     rest = data
@@ -84,12 +84,12 @@ _TEXT_BYTES = (*range(32, 127), *b"\0\t\r")
 _UNPRINTABLE = bytes(each if each in _TEXT_BYTES else 10 for each in range(256))
 
 
-def printable(data: bytes) -> bytes:
+def mask_unprintable(data: bytes) -> bytes:
     """Replace each byte that is not text by a newline. Offsets stay the same."""
     return data.translate(_UNPRINTABLE)
 
 
-def only_texts(data: bytes, texts: Sequence[tuple[int, int]]) -> bytes:
+def mask_outside(data: bytes, texts: Sequence[tuple[int, int]]) -> bytes:
     """Replace everything outside the texts by newlines. Offsets stay the same."""
     made = bytearray(b"\n") * len(data)
     for start, end in texts:
@@ -97,7 +97,7 @@ def only_texts(data: bytes, texts: Sequence[tuple[int, int]]) -> bytes:
     return bytes(made)
 
 
-def texts_of_profile(content: bytes) -> list[tuple[int, int]] | None:
+def profile_strings(content: bytes) -> list[tuple[int, int]] | None:
     """Return start and end of each string of a profile. None: it is not a complete profile."""
     try:
         found = [(start, end) for field, _place, start, end in _fields(content) if field == _TEXT_FIELD]
@@ -106,7 +106,7 @@ def texts_of_profile(content: bytes) -> list[tuple[int, int]] | None:
     return found or None
 
 
-def profile_with_texts(content: bytes, texts: Sequence[bytes]) -> bytes:
+def replace_profile_strings(content: bytes, texts: Sequence[bytes]) -> bytes:
     """Replace the strings of a profile, in the order of texts_of_profile(). They may have any length."""
     made: list[bytes] = []
     last = 0

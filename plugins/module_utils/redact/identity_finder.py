@@ -13,8 +13,8 @@ import json
 import re
 from typing import Iterator, Sequence
 
-from .identity_forms import ASSIGNED, DIVIDER, is_escaped, named_in_words, unescaped, words_of
-from .identity_words import DNS, HOST, ID, USER, is_of_every_cloud, kind_of_field
+from .identity_forms import ASSIGNED, DIVIDER, find_named, has_url_escapes, split_words, unescape_url
+from .identity_words import DNS, HOST, ID, USER, is_common_word, kind_of_field
 from .limits import LIMITS, RedactionLimits
 from .pseudonym_table import PseudonymTable
 
@@ -43,7 +43,7 @@ _SENTENCE = frozenset(
 _ASSIGNS = (b"=", b":", b"=>", b":=", b"==")
 
 
-def windows(data: bytes, size: int) -> Iterator[bytes]:
+def split_windows(data: bytes, size: int) -> Iterator[bytes]:
     """Split text into pieces of about this size that end with a line, or at least between two words, if possible."""
     start = 0
     while start < len(data):
@@ -89,8 +89,8 @@ class IdentityFinder:
 
     def text(self, data: bytes, depth: int = 0) -> None:
         """Add the names in text of any notation."""
-        for window in windows(data, self._window):
-            unique = dict.fromkeys(words_of(window))
+        for window in split_windows(data, self._window):
+            unique = dict.fromkeys(split_words(window))
             new = [word for word in unique if word not in self._seen]
             if len(self._seen) > MAX_SEEN:
                 self._seen.clear()
@@ -106,14 +106,14 @@ class IdentityFinder:
 
     def _from_words(self, words: Sequence[bytes], depth: int) -> None:
         block = b"\n".join(words)
-        for name, kind in named_in_words(block):
+        for name, kind in find_named(block):
             self._take(name, kind)
         for match in ASSIGNED.finditer(block):
             kind = kind_of_field(match.group(1).decode())
             if kind:
                 self._take(match.group(2), kind)
         if depth < MAX_DEPTH and b"%" in block:
-            self.text(b"\n".join([unescaped(word) for word in words if is_escaped(word)]), depth + 1)
+            self.text(b"\n".join([unescape_url(word) for word in words if has_url_escapes(word)]), depth + 1)
 
     def _from_field(self, kind: str, words: Sequence[bytes], signs: Sequence[bytes], number: int) -> None:
         """Add the value or values after the name of a field."""
@@ -210,7 +210,7 @@ def is_distinct(name: bytes) -> bool:
 
 
 def _is_common(name: bytes) -> bool:
-    return is_of_every_cloud(name.decode("utf-8", "replace"))
+    return is_common_word(name.decode("utf-8", "replace"))
 
 
 def _host_of(value: bytes) -> bytes:
@@ -286,4 +286,4 @@ def _is_name(words: Sequence[bytes], signs: Sequence[bytes], number: int, assign
 
 def _is_sentence(value: bytes) -> bool:
     words = value.decode("utf-8", "replace").lower().split()
-    return len(words) > 1 and (not _SENTENCE.isdisjoint(words) or all(is_of_every_cloud(word) for word in words))
+    return len(words) > 1 and (not _SENTENCE.isdisjoint(words) or all(is_common_word(word) for word in words))

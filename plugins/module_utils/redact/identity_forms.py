@@ -12,7 +12,7 @@ import ipaddress
 import re
 from typing import Iterator, Tuple
 
-from .identity_words import DOMAIN, HOST, ID, IP, MAC, NAME, POD, PROJECT, USER, VM, is_of_every_cloud
+from .identity_words import DOMAIN, HOST, ID, IP, MAC, NAME, POD, PROJECT, USER, VM, is_common_word
 
 # Start, end, identity and kind.
 IdentityMatch = Tuple[int, int, bytes, str]
@@ -51,27 +51,27 @@ _CODE = re.compile(
 )
 
 
-def words_of(data: bytes) -> list[bytes]:
+def split_words(data: bytes) -> list[bytes]:
     """Split text into its words. Faster than splitting by DIVIDER, which also returns the dividers."""
     return data.translate(_BLANKS).split()
 
 
-def is_escaped(word: bytes) -> bool:
+def has_url_escapes(word: bytes) -> bool:
     """Return whether a word has URL escapes such as %3D."""
     return _URL_ESCAPE.search(word) is not None
 
 
-def unescaped(word: bytes) -> bytes:
+def unescape_url(word: bytes) -> bytes:
     """Decode the URL escapes of a word."""
     return _URL_ESCAPE.sub(lambda match: bytes([int(match.group()[1:], 16)]), word)
 
 
-def escaped(text: bytes) -> bytes:
+def escape_url(text: bytes) -> bytes:
     """Encode text as a word of a URL."""
     return _NOT_IN_URLS.sub(lambda match: b"%%%02X" % match.group()[0], text)
 
 
-def may_hold_forms(word: bytes) -> bool:
+def may_contain_forms(word: bytes) -> bool:
     """Return whether a word may contain a form or an escape, so that a closer look is worth the time."""
     return _SIGNS.search(word) is not None
 
@@ -140,7 +140,7 @@ def short_forms(word: bytes) -> Iterator[IdentityMatch]:
                 yield match.start(), match.end(), b".".join(b"%d" % int(part) for part in parts), IP
     if b"/home/" in word:
         for match in _HOME.finditer(word):
-            if not is_of_every_cloud(match.group().lower().decode("utf-8", "replace")):
+            if not is_common_word(match.group().lower().decode("utf-8", "replace")):
                 yield match.start(), match.end(), match.group().lower(), USER
 
 
@@ -178,7 +178,7 @@ ASSIGNED = re.compile(
 )
 
 
-def named_in_words(words: bytes) -> Iterator[tuple[bytes, str]]:
+def find_named(words: bytes) -> Iterator[tuple[bytes, str]]:
     """Yield names and their kinds that the text around them identifies. words: one word a line."""
     for expression, kind in _NAMED:
         for match in expression.finditer(words):

@@ -135,7 +135,7 @@ def kind_of_field(name: str) -> str:
 
 
 @functools.lru_cache(maxsize=65536)
-def is_of_every_cloud(word: str) -> bool:
+def is_common_word(word: str) -> bool:
     """Return whether a lower-case name reveals nothing about its cloud."""
     # A longer text is not a name (RFC 1035), and matching it would take long.
     if len(word) > 253:

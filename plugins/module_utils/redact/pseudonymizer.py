@@ -17,30 +17,30 @@ from typing import Any, Iterable, Iterator
 
 from .binary_formats import (
     Patch,
-    packed_anew,
-    printable,
-    profile_with_texts,
-    repacked,
-    texts_of_profile,
-    unpacked,
+    decompress,
+    mask_unprintable,
+    profile_strings,
+    recompress,
+    recompress_patched,
+    replace_profile_strings,
 )
-from .identity_finder import MAX_DEPTH, IdentityFinder, is_distinct, windows
+from .identity_finder import MAX_DEPTH, IdentityFinder, is_distinct, split_windows
 from .identity_forms import (
     BEGINS,
     DIVIDER,
-    escaped,
+    escape_url,
+    has_url_escapes,
     is_code,
-    is_escaped,
     is_form,
     long_forms,
-    may_hold_forms,
+    may_contain_forms,
     short_forms,
-    unescaped,
+    unescape_url,
 )
 from .limits import LIMITS, RedactionLimits
 from .pseudonym_table import PseudonymTable, kind_of_token
-from .redactor import GZIP, PROFILE, RedactionError, content_of
-from .text_encodings import changed, is_encoded
+from .redactor import GZIP, PROFILE, RedactionError, decompressed_content
+from .text_encodings import is_other_encoding, transform_text
 
 # Bytes of memory that each examined word takes besides its own.
 _OVERHEAD = 100
@@ -141,7 +141,7 @@ class Pseudonymizer:
         try:
             if data.startswith(GZIP):
                 return self._packed(data, name)
-            made = changed(data, self._text)
+            made = transform_text(data, self._text)
             if made is not None:
                 return self._patched(made)
             if name.endswith(_BINARY) or _CONTROL.search(data, 0, _LOOKED_AT):
@@ -151,18 +151,18 @@ class Pseudonymizer:
             raise RedactionError(f"{type(error).__name__}: {error}") from error
 
     def _packed(self, data: bytes, name: str) -> bytes:
-        content = content_of(data, self._limits)
-        if content is None and is_encoded(next(unpacked(data), b"")):
+        content = decompressed_content(data, self._limits)
+        if content is None and is_other_encoding(next(decompress(data), b"")):
             raise RedactionError("it contains text in another encoding that is too large to be searched")
         if content is None:
-            patches = list(self._patches(unpacked(data)))
-            return repacked(data, patches) if patches else data
-        made = changed(content, self._text)
+            patches = list(self._patches(decompress(data)))
+            return recompress_patched(data, patches) if patches else data
+        made = transform_text(content, self._text)
         made = self._content(content, name) if made is None else self._patched(made)
-        return data if made == content else packed_anew(made, data)
+        return data if made == content else recompress(made, data)
 
     def _content(self, content: bytes, name: str) -> bytes:
-        places = texts_of_profile(content) if name.endswith(PROFILE) else None
+        places = profile_strings(content) if name.endswith(PROFILE) else None
         if places is None:
             return self._patched(content) if _CONTROL.search(content, 0, _LOOKED_AT) else self._text(content)
         texts = [content[start:end] for start, end in places]
@@ -170,7 +170,7 @@ class Pseudonymizer:
         made = self._text(b"\0".join(texts)).split(b"\0")
         if len(made) != len(texts):
             made = [self._text(text) for text in texts]
-        return profile_with_texts(content, made)
+        return replace_profile_strings(content, made)
 
     def _patched(self, data: bytes) -> bytes:
         """Replace the identities in binary data without changing any length."""
@@ -188,7 +188,7 @@ class Pseudonymizer:
             yield from self._unusual_in(window, start)
             place = start
             # URL escapes divide words as well, because nothing may become shorter.
-            for word in DIVIDER.split(_ESCAPED.sub(b"   ", printable(window).translate(_ASCII))):
+            for word in DIVIDER.split(_ESCAPED.sub(b"   ", mask_unprintable(window).translate(_ASCII))):
                 end = place + len(word)
                 if end > done and len(word) > 2:
                     made = self._glued(word)
@@ -225,7 +225,7 @@ class Pseudonymizer:
         return None
 
     def _text(self, data: bytes, depth: int = 0) -> bytes:
-        made = [self._window(window, depth) for window in windows(data, self._limits.window)]
+        made = [self._window(window, depth) for window in split_windows(data, self._limits.window)]
         return b"".join(made)
 
     def _window(self, data: bytes, depth: int) -> bytes:
@@ -240,13 +240,13 @@ class Pseudonymizer:
                 self.counts[kind_of_token(self._names[form].decode())] += count
             chunks = data.split(b" ")
             unique = self._look_at(chunks, depth)
-        changed = self._changed
-        if changed.keys().isdisjoint(unique):
+        transform_text = self._changed
+        if transform_text.keys().isdisjoint(unique):
             return data
-        for chunk, times in Counter(chunk for chunk in chunks if chunk in changed).items():
+        for chunk, times in Counter(chunk for chunk in chunks if chunk in transform_text).items():
             for kind, count in self._kinds[chunk].items():
                 self.counts[kind] += count * times
-        return b" ".join([changed.get(chunk, chunk) for chunk in chunks])
+        return b" ".join([transform_text.get(chunk, chunk) for chunk in chunks])
 
     def _look_at(self, chunks: Iterable[bytes], depth: int) -> set[bytes]:
         """Examine the chunks that are new; return all distinct ones."""
@@ -274,7 +274,7 @@ class Pseudonymizer:
 
     def _decide(self, word: bytes, depth: int) -> None:
         self._remember(word)
-        if may_hold_forms(word) or self._may_hold_names(word):
+        if may_contain_forms(word) or self._may_hold_names(word):
             made, kinds = self._word(word, depth)
             if made != word:
                 self._changed[word], self._kinds[word] = made, kinds
@@ -303,8 +303,8 @@ class Pseudonymizer:
                 self._begin.setdefault(word, {}).update(begins)
 
     def _word(self, word: bytes, depth: int) -> tuple[bytes, Counter[str]]:
-        if b"%" in word and depth < MAX_DEPTH and is_escaped(word):
-            plain = unescaped(word)
+        if b"%" in word and depth < MAX_DEPTH and has_url_escapes(word):
+            plain = unescape_url(word)
             total, self.counts = self.counts, Counter()
             try:
                 made = self._text(plain, depth + 1)
@@ -312,7 +312,7 @@ class Pseudonymizer:
             finally:
                 self.counts = total
             if made != plain:
-                return escaped(made), kinds
+                return escape_url(made), kinds
         found = self._found(word)
         made, place = b"", 0
         for start, end, token, _kind in found:

@@ -17,9 +17,17 @@ import sys
 from typing import Any, Iterable, Iterator, Tuple
 
 from . import sent_credentials, text_encodings
-from .binary_formats import Patch, only_texts, packed_anew, printable, repacked, texts_of_profile, unpacked
+from .binary_formats import (
+    Patch,
+    decompress,
+    mask_outside,
+    mask_unprintable,
+    profile_strings,
+    recompress,
+    recompress_patched,
+)
 from .limits import LIMITS, RedactionLimits
-from .secret_fields import Span, is_secret_name, named_secrets
+from .secret_fields import Span, find_named_secrets, is_secret_name
 from .secret_rules import OWN_RULES, TOKEN_LENGTH, TOKEN_RULES, SecretRule
 
 LEVELS = SECRETS, NONE = ("secrets", "none")
@@ -90,7 +98,7 @@ class Redactor:
         try:
             if data.startswith(GZIP):
                 return self._packed(data, name)
-            made = text_encodings.changed(data, lambda text: self._plain(text, name))
+            made = text_encodings.transform_text(data, lambda text: self._plain(text, name))
             # Data in another encoding may follow the text.
             return self._plain(data, name) if made is None else self._masked(made)
         except (RecursionError, MemoryError, re.error, ValueError) as error:
@@ -168,27 +176,33 @@ class Redactor:
 
         A damaged stream is searched up to the damage; no reader gets beyond it.
         """
-        content = content_of(data, self.limits)
-        if content is None and text_encodings.is_encoded(next(unpacked(data), b"")):
+        content = decompressed_content(data, self.limits)
+        if content is None and text_encodings.is_other_encoding(next(decompress(data), b"")):
             raise RedactionError("it contains text in another encoding that is too large to be searched")
-        made = text_encodings.changed(content, lambda text: self._replaced(text, is_json=False)) if content else None
+        made = (
+            text_encodings.transform_text(content, lambda text: self._replaced(text, is_json=False))
+            if content
+            else None
+        )
         if content is not None and made is not None:
             made = self._masked(made)
-            return data if made is content else packed_anew(made, data)
-        texts = texts_of_profile(content) if content is not None and name.endswith(PROFILE) else None
+            return data if made is content else recompress(made, data)
+        texts = profile_strings(content) if content is not None and name.endswith(PROFILE) else None
         if content is not None and texts is not None:
-            content = only_texts(content, texts)
+            content = mask_outside(content, texts)
             patches = _patches(self._spans(content, is_json=False), content)
         else:
-            patches = _patches(self._spans_of_pieces(unpacked(data)), b"")
-        return repacked(data, patches) if patches else data
+            patches = _patches(self._spans_of_pieces(decompress(data)), b"")
+        return recompress_patched(data, patches) if patches else data
 
     def _spans_of_pieces(self, pieces: Iterable[bytes]) -> Iterator[Span]:
         """Yield all secrets in binary data that comes in pieces, so that it is never held as a whole."""
         size, before = 0, b""
         for piece in pieces:
             window = before + piece
-            yield from _moved(self._spans_of_window(printable(window), False, is_binary=True), size - len(before))
+            yield from _moved(
+                self._spans_of_window(mask_unprintable(window), False, is_binary=True), size - len(before)
+            )
             size += len(piece)
             before = window[-self.limits.overlap :]
 
@@ -235,7 +249,7 @@ class Redactor:
         words = b"\n".join([word for word in unique if len(word) >= TOKEN_LENGTH])
         for rule in _hinted(_TOKENS, words.lower()):
             yield from _in_words(rule, words, data)
-        yield from named_secrets(data, lower, is_json, is_binary)
+        yield from find_named_secrets(data, lower, is_json, is_binary)
 
 
 _Hinted = Tuple[SecretRule, Tuple[bytes, ...], bytes]
@@ -272,11 +286,11 @@ def _is_of_one_shape(one: Any, other: Any) -> bool:
     return not isinstance(other, (dict, list))
 
 
-def content_of(data: bytes, limits: RedactionLimits = LIMITS) -> bytes | None:
+def decompressed_content(data: bytes, limits: RedactionLimits = LIMITS) -> bytes | None:
     """Decompress a gzip stream. None: too large to be held as a whole. RedactionError: above the limit."""
     size = 0
     pieces: list[bytes] = []
-    for piece in unpacked(data):
+    for piece in decompress(data):
         size += len(piece)
         pieces = [*pieces, piece] if size <= limits.whole else []
         if size > limits.unpacked:
@@ -284,12 +298,12 @@ def content_of(data: bytes, limits: RedactionLimits = LIMITS) -> bytes | None:
     return b"".join(pieces) if size <= limits.whole else None
 
 
-def texts_of(data: bytes) -> Iterator[bytes]:
+def iter_texts(data: bytes) -> Iterator[bytes]:
     """Yield the content of a file in pieces: decompressed, and as UTF-8 if it is text in another encoding."""
-    return text_encodings.as_utf8(unpacked(data) if data.startswith(GZIP) else (data,))
+    return text_encodings.iter_utf8(decompress(data) if data.startswith(GZIP) else (data,))
 
 
-def mask(rule: str, size: int) -> bytes:
+def fixed_length_marker(rule: str, size: int) -> bytes:
     """Return a replacement of the same length as the secret."""
     sign = marker(rule)
     return sign.ljust(size, b"*") if size >= len(sign) else b"*" * size
@@ -297,7 +311,7 @@ def mask(rule: str, size: int) -> bytes:
 
 def _patches(spans: Iterable[Span], data: bytes) -> list[Patch]:
     """Return a replacement of the same length for each secret, and its offset."""
-    return [(start, mask(rule, end - start)) for start, end, rule, _around in _united(spans, data)]
+    return [(start, fixed_length_marker(rule, end - start)) for start, end, rule, _around in _united(spans, data)]
 
 
 def _moved(spans: Iterable[Span], by: int) -> Iterator[Span]:

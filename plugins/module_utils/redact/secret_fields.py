@@ -112,7 +112,7 @@ class _Key:
     option: bool
 
 
-def named_secrets(data: bytes, words: bytes, is_json: bool, is_binary: bool = False) -> Iterator[Span]:
+def find_named_secrets(data: bytes, words: bytes, is_json: bool, is_binary: bool = False) -> Iterator[Span]:
     """Yield all secrets with a name before them, in order.
 
     words: the distinct words of the text, in lower case. is_json: values end at the end of a JSON string. is_binary:

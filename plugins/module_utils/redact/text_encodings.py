@@ -13,7 +13,7 @@ from ..inputs.encodings import Encoding, possible_encoding_of
 _HEAD = 4096
 
 
-def changed(data: bytes, change: Callable[[bytes], bytes]) -> bytes | None:
+def transform_text(data: bytes, change: Callable[[bytes], bytes]) -> bytes | None:
     """Apply a change of UTF-8 text to data in another encoding. None: the data is UTF-8, or not text.
 
     Returns the same object if nothing changes. UnicodeError: the data does not have the encoding that its mark states.
@@ -31,7 +31,7 @@ def changed(data: bytes, change: Callable[[bytes], bytes]) -> bytes | None:
     return made.decode("utf-8", "surrogatepass").encode(encoding.name, errors) + data[end:]
 
 
-def as_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def iter_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the pieces. Of text in another encoding, also yield each piece as UTF-8, with bad characters replaced."""
     decoder = None
     for number, piece in enumerate(pieces):
@@ -43,7 +43,7 @@ def as_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield piece
 
 
-def is_encoded(head: bytes) -> bool:
+def is_other_encoding(head: bytes) -> bool:
     """Return whether data with this beginning is text in another encoding than UTF-8."""
     return _encoding(head) is not None
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
 from ...deadline import Deadline, DeadlineExceeded, in_time
-from ...libraries import lacks_here
+from ...libraries import missing_here_message
 from ...reasons import CaptureError, Reason
 from ...redact import sent_credentials
 from ...sanitize import clean
@@ -158,7 +158,7 @@ class Login:
             import keystoneauth1.session
             import requests
         except ImportError as error:
-            raise SetupError(f"{lacks_here('keystoneauth1')} ({error}).") from error
+            raise SetupError(f"{missing_here_message('keystoneauth1')} ({error}).") from error
         self._library = keystoneauth1
         self._requests = requests
         self._settings = settings

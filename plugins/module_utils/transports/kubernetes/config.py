@@ -16,7 +16,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Iterable, Mapping
 
-from ...libraries import COLLECTION, lacks_collection, lacks_here
+from ...libraries import COLLECTION, missing_collection_message, missing_here_message
 from ...sanitize import shortened
 from ...text import did_you_mean, is_path
 from ..base import SetupError
@@ -99,12 +99,12 @@ def _libraries() -> tuple[Any, Any]:
         import kubernetes
         import websocket
     except ImportError as error:
-        raise SetupError(f"{lacks_here('kubernetes')} ({error}). {_INSTEAD}") from error
+        raise SetupError(f"{missing_here_message('kubernetes')} ({error}). {_INSTEAD}") from error
     try:
         from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as core_client
     except ImportError as error:
         why = "" if f"{error.name}.".startswith(f"ansible_collections.{COLLECTION}.") else f" ({error})"
-        raise SetupError(f"{lacks_collection()}{why}. {_INSTEAD}") from error
+        raise SetupError(f"{missing_collection_message()}{why}. {_INSTEAD}") from error
     del websocket
     return kubernetes, core_client
 

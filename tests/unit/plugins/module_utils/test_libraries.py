@@ -12,9 +12,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.libraries im
     LIBRARIES,
     Interpreter,
     Library,
-    lacks,
-    lacks_collection,
-    missing,
+    missing_collection_message,
+    missing_libraries,
+    missing_libraries_message,
 )
 
 
@@ -35,11 +35,11 @@ def known(monkeypatch):
 @pytest.mark.usefixtures("known")
 def test_finds_libraries_that_are_absent_or_too_old():
     names = ["here", "absent", "absent package", "part of a module", "old", "new"]
-    assert missing(names) == ["absent", "absent package", "part of a module", "old"]
+    assert missing_libraries(names) == ["absent", "absent package", "part of a module", "old"]
 
 
 def test_message_has_one_command_for_all_libraries():
-    text = lacks(["kubernetes", "jmespath"], Interpreter("/opt/my python/bin/python3", "on node-1"))
+    text = missing_libraries_message(["kubernetes", "jmespath"], Interpreter("/opt/my python/bin/python3", "on node-1"))
     assert text == (
         "The Python /opt/my python/bin/python3 on node-1 lacks kubernetes (to reach an API server) and jmespath (to "
         "evaluate health rules). Next: '/opt/my python/bin/python3' -m pip install 'kubernetes>=24.2.0' "
@@ -48,13 +48,15 @@ def test_message_has_one_command_for_all_libraries():
 
 
 def test_message_says_how_to_install_into_the_python_of_the_system():
-    assert "--break-system-packages" in lacks(["PyYAML"], Interpreter("python3", "here", managed=True))
+    assert "--break-system-packages" in missing_libraries_message(
+        ["PyYAML"], Interpreter("python3", "here", managed=True)
+    )
 
 
 def test_names_this_interpreter():
-    assert libraries.lacks_here("PyYAML").startswith(f"The Python {libraries.this_interpreter().path} on ")
+    assert libraries.missing_here_message("PyYAML").startswith(f"The Python {libraries.this_interpreter().path} on ")
     assert libraries.this_interpreter("on the controller").place == "on the controller"
 
 
 def test_message_about_the_collection_has_the_command():
-    assert lacks_collection().endswith(f"Next: ansible-galaxy collection install {COLLECTION}")
+    assert missing_collection_message().endswith(f"Next: ansible-galaxy collection install {COLLECTION}")

@@ -9,7 +9,7 @@ import itertools
 import re
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import place_lines, table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import place_lines, stack_table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal import failure_message
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discovery_rows
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
@@ -48,7 +48,7 @@ def test_messages_are_complete_sentences(reason, transport):
         assert outcome.message.endswith(".")
         about_a_place = place_row(cluster, "", component, "discovery", outcome)
         for rows in ([about_a_place], [row(REGION, "stack", outcome)], [about_a_place, row(REGION, "stack", outcome)]):
-            for line in [*place_lines(rows), *table(rows)[2:]]:
+            for line in [*place_lines(rows), *stack_table(rows)[2:]]:
                 check(re.sub("  +", " ", line), transport)
             for policy in POLICIES:
                 check(failure_message(rows, policy), transport)

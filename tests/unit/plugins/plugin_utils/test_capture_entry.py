@@ -6,21 +6,25 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.capture_entry import Missed, captured, error_of
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.capture_entry import (
+    MissedCapture,
+    capture_entry,
+    error_of,
+)
 
 
 @pytest.mark.parametrize(
     ("result", "missed"),
     [
         ({"changed": True}, None),
-        ({"failed": True, "msg": "wrong\npath"}, Missed("wrong path", "no_result")),
-        ({"unreachable": True, "msg": "no route"}, Missed("no route", "unreachable")),
-        ({"failed": True}, Missed("It failed without a message.", "no_result")),
+        ({"failed": True, "msg": "wrong\npath"}, MissedCapture("wrong path", "no_result")),
+        ({"unreachable": True, "msg": "no route"}, MissedCapture("no route", "unreachable")),
+        ({"failed": True}, MissedCapture("It failed without a message.", "no_result")),
         (
             {"failed": True, "msg": "See stderr.", "module_stdout": "", "module_stderr": "one\nno python\n"},
-            Missed("See stderr: no python", "no_result"),
+            MissedCapture("See stderr: no python", "no_result"),
         ),
-        ({"failed": True, "msg": "\x1b[2J\u202egone"}, Missed("?[2J?gone", "no_result")),
+        ({"failed": True, "msg": "\x1b[2J\u202egone"}, MissedCapture("?[2J?gone", "no_result")),
     ],
 )
 def test_returns_the_error_of_a_result(result, missed):
@@ -29,5 +33,5 @@ def test_returns_the_error_of_a_result(result, missed):
 
 @pytest.mark.parametrize("bad", [{"would": "x", "found": "many", "table": "x"}, {"would": ["x"], "found": -1}])
 def test_ignores_values_of_other_types(bad):
-    found = captured({"run": "run", "host": "a", "cluster": "a"}, "", None, {**bad, "verdict": "\x1b"}, True)
+    found = capture_entry({"run": "run", "host": "a", "cluster": "a"}, "", None, {**bad, "verdict": "\x1b"}, True)
     assert (found["would"], found["said"], found["table"], found["verdict"]) == (0, "", [], "?")

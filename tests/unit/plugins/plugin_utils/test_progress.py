@@ -46,7 +46,7 @@ def test_recognizes_what_is_not_a_terminal(tmp_path):
 @pytest.mark.parametrize(("hosts", "forks", "rounds"), [(1, 5, 1), (10, 50, 1), (11, 50, 2), (200, 50, 5), (200, 5, 1)])
 def test_hosts_take_turns(hosts, forks, rounds):
     names = [f"cluster-{number}" for number in range(hosts)]
-    running = [progress.turns(name, names, forks, 10.0) for name in names[:forks]]
+    running = [progress.line_schedule(name, names, forks, 10.0) for name in names[:forks]]
     assert {every for _first, every in running} == {10.0 * rounds}
     firsts = [first for first, _every in running]
     # Somebody in every ten seconds, and never more than so many.
@@ -55,7 +55,7 @@ def test_hosts_take_turns(hosts, forks, rounds):
 
 
 def test_host_without_a_batch_has_a_turn():
-    assert progress.turns("x", [], 5, 10.0) == (10.0, 10.0)
+    assert progress.line_schedule("x", [], 5, 10.0) == (10.0, 10.0)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_host_without_a_batch_has_a_turn():
     ],
 )
 def test_formats_the_line(document, said):
-    assert progress.line("a", "log_watch", 40.2, document) == said
+    assert progress.progress_line("a", "log_watch", 40.2, document) == said
 
 
 def test_reads_the_progress_file(tmp_path):

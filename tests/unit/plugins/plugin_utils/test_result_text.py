@@ -8,25 +8,25 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.capture_entry import Missed, captured
+from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.capture_entry import MissedCapture, capture_entry
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.result_text import (
     MOST_NAMES,
-    Policy,
+    FailurePolicy,
     blocks,
-    grouped,
-    outcome,
-    planned,
+    check_mode_outcome,
+    group_errors,
+    run_outcome,
     without_bundle,
 )
 
-FAILS, PASSES = Policy(True, ["it failed"]), Policy(False)
+FAILS, PASSES = FailurePolicy(True, ["it failed"]), FailurePolicy(False)
 
 
 def entry(cluster: str = "a", error: str = "", **result: Any) -> dict[str, Any]:
     """Return the entry of bundle_capture for an access point with a part or an error."""
     about = {"run": "run", "host": cluster, "cluster": cluster}
-    missed = Missed(error, "no_result") if error else None
-    return captured(about, "" if error else f"/parts/{cluster}-1", missed, result, shows_table=True)
+    missed = MissedCapture(error, "no_result") if error else None
+    return capture_entry(about, "" if error else f"/parts/{cluster}-1", missed, result, shows_table=True)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def entry(cluster: str = "a", error: str = "", **result: Any) -> dict[str, Any]:
 )
 def test_separates_tables_by_an_empty_line(tables, lines):
     assert blocks(tables) == lines
-    assert outcome([entry()], tables, PASSES).lines == lines
+    assert run_outcome([entry()], tables, PASSES).lines == lines
 
 
 @pytest.mark.parametrize("table", [["head", "row", "", "bundle: /x.tar.gz"], ["head", "row"]])
@@ -48,20 +48,22 @@ def test_removes_the_path_of_the_bundle(table):
 
 
 def test_first_failure_counts():
-    assert outcome([entry()], [], Policy(True, ["", "b", "c"])).failure == "b"
-    assert outcome([entry()], [], Policy(True, ["", ""])).failure == ""
+    assert run_outcome([entry()], [], FailurePolicy(True, ["", "b", "c"])).failure == "b"
+    assert run_outcome([entry()], [], FailurePolicy(True, ["", ""])).failure == ""
 
 
 def test_short_message_omits_the_first_row():
-    ended = outcome([entry()], [], Policy(True, ["Nothing was captured: 1 refused. The first: region-1: no."]))
+    ended = run_outcome(
+        [entry()], [], FailurePolicy(True, ["Nothing was captured: 1 refused. The first: region-1: no."])
+    )
     assert ended.short == "Nothing was captured: 1 refused."
     assert ended.failure.endswith("no.")
 
 
-@pytest.mark.parametrize("end", [outcome, planned])
+@pytest.mark.parametrize("end", [run_outcome, check_mode_outcome])
 def test_groups_errors_by_access_points(end):
     entries = [entry("a", "no route"), entry("b", "wrong path"), entry("c", "no route")]
-    ended = end(entries, [["head"]], FAILS) if end is outcome else end(entries, FAILS)
+    ended = end(entries, [["head"]], FAILS) if end is run_outcome else end(entries, FAILS)
     assert ended.lines == ["a, c: no route", "b: wrong path"]
     assert ended.short.endswith(": see the 2 errors above.")
     assert "no route" in ended.failure
@@ -73,18 +75,18 @@ def test_groups_errors_by_access_points(end):
 
 
 def test_does_not_name_the_only_access_point():
-    ended = outcome([entry("localhost", "wrong path")], [["head"]], FAILS)
+    ended = run_outcome([entry("localhost", "wrong path")], [["head"]], FAILS)
     assert (ended.lines, ended.short) == (["wrong path"], "Nothing was captured: see the error above.")
     assert ended.failure == "Nothing was captured: wrong path"
 
 
 def test_error_does_not_fail_with_policy_none():
-    ended = outcome([entry("a", "wrong path")], [], PASSES)
+    ended = run_outcome([entry("a", "wrong path")], [], PASSES)
     assert (ended.lines, ended.failure, ended.short) == (["wrong path"], "", "")
 
 
 def test_names_only_some_of_many_access_points():
-    ended = outcome([entry(f"c{number}", "no route") for number in range(100)], [], FAILS)
+    ended = run_outcome([entry(f"c{number}", "no route") for number in range(100)], [], FAILS)
     (line,) = ended.lines
     assert line.endswith(f" and {100 - MOST_NAMES} more: no route")
     assert line.count("c") == MOST_NAMES
@@ -96,10 +98,10 @@ def test_worst_watch_comes_first():
         entry("b", verdict="busy", table=["table of b"]),
         entry("c", verdict="stuck", table=["table of c"]),
     ]
-    assert outcome(entries, [], PASSES).lines == [
+    assert run_outcome(entries, [], PASSES).lines == [
         "c: stuck", "table of c", "", "b: busy", "table of b", "", "a: healthy",
     ]  # fmt: skip
-    assert outcome(entries[:1], [], PASSES).lines == ["table of a"]
+    assert run_outcome(entries[:1], [], PASSES).lines == ["table of a"]
 
 
 @pytest.mark.parametrize(
@@ -113,16 +115,16 @@ def test_worst_watch_comes_first():
     ],
 )
 def test_check_mode_fails_without_captures(result, failure):
-    ended = planned([entry(**result)], Policy(True))
+    ended = check_mode_outcome([entry(**result)], FailurePolicy(True))
     assert ended.failure == (f"Nothing would be captured: {failure}" if failure else "")
     assert len([line for line in ended.lines if failure and line.endswith(failure)]) == bool(failure)
-    assert planned([entry(**result)], PASSES).failure == ""
+    assert check_mode_outcome([entry(**result)], PASSES).failure == ""
 
 
 def test_check_mode_shows_errors_beside_plans():
     entries = [entry("a", "no route"), entry("b", would=[{"reason": "check_mode"}], plan=["plan of b"])]
-    assert planned(entries, Policy(True)).lines == ["plan of b", "", "a: no route"]
+    assert check_mode_outcome(entries, FailurePolicy(True)).lines == ["plan of b", "", "a: no route"]
 
 
 def test_groups_nothing_without_errors():
-    assert grouped([entry("a"), entry("b")]) == []
+    assert group_errors([entry("a"), entry("b")]) == []

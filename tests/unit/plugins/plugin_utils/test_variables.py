@@ -8,10 +8,10 @@ from __future__ import annotations
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.plugin_utils.variables import (
     CONNECTION_OPTIONS,
-    Connection,
+    ConnectionVariables,
     connection_variables,
+    facts_refusal,
     own_facts,
-    refusal,
 )
 
 OURS = ["cloudpods"]
@@ -20,18 +20,18 @@ OURS = ["cloudpods"]
 @pytest.mark.parametrize(
     ("names", "facts", "common", "groups", "found"),
     [
-        ({"cloudpods_kubeconfig"}, {}, {}, [], Connection({"kubeconfig": "cloudpods_kubeconfig"})),
-        ({"proxy", "host"}, {}, {}, OURS, Connection({})),
-        ({"context"}, {}, {}, OURS, Connection({"context": "context"}, deprecated=("context",))),
-        ({"context"}, {"context"}, {}, OURS, Connection({}, ignored=("context",))),
-        ({"context"}, {}, {"context"}, OURS, Connection({}, ignored=("context",))),
-        ({"context"}, {}, {}, [*OURS, "site"], Connection({}, ignored=("context",))),
+        ({"cloudpods_kubeconfig"}, {}, {}, [], ConnectionVariables({"kubeconfig": "cloudpods_kubeconfig"})),
+        ({"proxy", "host"}, {}, {}, OURS, ConnectionVariables({})),
+        ({"context"}, {}, {}, OURS, ConnectionVariables({"context": "context"}, deprecated=("context",))),
+        ({"context"}, {"context"}, {}, OURS, ConnectionVariables({}, ignored=("context",))),
+        ({"context"}, {}, {"context"}, OURS, ConnectionVariables({}, ignored=("context",))),
+        ({"context"}, {}, {}, [*OURS, "site"], ConnectionVariables({}, ignored=("context",))),
         (
             {"context", "cloudpods_context"},
             {},
             {},
             OURS,
-            Connection({"context": "cloudpods_context"}),
+            ConnectionVariables({"context": "cloudpods_context"}),
         ),
     ],
 )
@@ -51,10 +51,10 @@ def test_uses_each_option(option):
 )  # fmt: skip
 def test_refuses_facts_with_names_of_the_collection(name):
     assert own_facts({name: 1, "distribution": 2, f"my_{name}": 3}) == [name]
-    said = refusal({"node-1": [name], "node-2": ["distribution"]})
+    said = facts_refusal({"node-1": [name], "node-2": ["distribution"]})
     assert f"node-1 set {name}." in said
     assert "node-2" not in said
 
 
 def test_accepts_other_facts():
-    assert refusal({"node-1": ["distribution"], "node-2": []}) == ""
+    assert facts_refusal({"node-1": ["distribution"], "node-2": []}) == ""

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixture of a sealed bundle. The helper module `parts` is importable by name."""
+"""Fixture of a sealed bundle. The helper module `bundle_parts` is importable by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal 
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from parts import part
+from bundle_parts import part
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import issue, table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import issue_text, stack_table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Artifact, Instance, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
 
@@ -33,7 +33,7 @@ def rows():
 
 
 def test_table_counts_instances_by_component():
-    lines = table(rows())
+    lines = stack_table(rows())
     assert lines[0].split() == [
         "component",
         "instances",
@@ -64,7 +64,7 @@ def test_table_begins_with_the_worst_component():
         of_component("f", Reason.PROVEN, restarted=True),
         of_component("g", Reason.NO_DUMP),
     ]
-    assert [line.split()[0] for line in table(entries)[1:]] == ["f", "d", "g", "c", "b", "e", "a"]
+    assert [line.split()[0] for line in stack_table(entries)[1:]] == ["f", "d", "g", "c", "b", "e", "a"]
 
 
 def test_failed_places_come_above_the_table():
@@ -73,7 +73,7 @@ def test_failed_places_come_above_the_table():
         for number in range(8)
     ]
     missing = row(Instance(cluster="c", component="glance", name=""), "access", verdict(Reason.NOT_DEPLOYED))
-    lines = table([missing, *rows(), *lost])
+    lines = stack_table([missing, *rows(), *lost])
     assert lines[0].startswith("c0, c1, c2, c3, c4 and 3 more: ")
     assert lines[0].count("no route") == 1
     assert lines[1].startswith("component ")
@@ -88,11 +88,11 @@ def test_restart_is_the_first_finding():
         verdict(Reason.PROVEN),
         details={"restarted": True},
     )
-    assert "p restarted after the signal!" in table([entry])[1]
+    assert "p restarted after the signal!" in stack_table([entry])[1]
 
 
 def test_issue_has_versions_groups_files_and_missing_captures():
-    text = issue({"id": "r"}, rows(), lambda _path: {"groups": [GROUP]})
+    text = issue_text({"id": "r"}, rows(), lambda _path: {"groups": [GROUP]})
     assert "- version: v4.0.1 x 2" in text
     assert "- instances: 2" in text
     assert "12 goroutines in 2 dumps" in text
@@ -102,7 +102,7 @@ def test_issue_has_versions_groups_files_and_missing_captures():
 
 
 def test_sanitizes_untrusted_text():
-    text = issue({}, rows(), lambda _path: {"groups": [dict(GROUP, functions=["```\n# evil"])]})
+    text = issue_text({}, rows(), lambda _path: {"groups": [dict(GROUP, functions=["```\n# evil"])]})
     assert "\x1b" not in text
     assert "\n# evil" not in text
     assert "pod-3\\|" in text
@@ -118,17 +118,17 @@ def nothing(_path):
 
 def test_counts_instances_with_the_same_reason():
     rows_ = [one("stack", Reason.NO_SHELL, name) for name in ("a", "b")]
-    assert table(rows_)[1].endswith("2 no_shell: the image has no working /bin/sh")
+    assert stack_table(rows_)[1].endswith("2 no_shell: the image has no working /bin/sh")
     several = [one("stack", Reason.GONE, "a"), one("stack", Reason.NO_SHELL, "b"), one("stack", Reason.NO_SHELL, "c")]
-    assert table(several)[1].endswith("2 no_shell, 1 gone")
+    assert stack_table(several)[1].endswith("2 no_shell, 1 gone")
 
 
 def test_place_without_a_name_leaves_no_gap():
     entry = row(Instance("", "", ""), "discovery", verdict(Reason.UNREACHABLE, "no route"))
-    (line,) = table([entry])
+    (line,) = stack_table([entry])
     assert line == entry.message
     named = row(Instance("c", "", "", "onecloud"), "discovery", verdict(Reason.UNREACHABLE))
-    assert table([named])[0].startswith("c/onecloud: ")
+    assert stack_table([named])[0].startswith("c/onecloud: ")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_place_without_a_name_leaves_no_gap():
     ],
 )
 def test_title_names_the_kinds_of_captures(captures, title):
-    text = issue({}, [one(capture) for capture in captures], nothing)
+    text = issue_text({}, [one(capture) for capture in captures], nothing)
     assert text.splitlines()[0] == title
     heads = {
         "log_watch": "## Log verdicts",
@@ -156,7 +156,7 @@ def test_title_names_the_kinds_of_captures(captures, title):
 
 @pytest.mark.parametrize("captures", [(), ("log_watch",), ("profile:cpu",), ("stack", "log_watch")])
 def test_issue_has_no_empty_table(captures):
-    lines = issue({}, [one(capture) for capture in captures], nothing).splitlines()
+    lines = issue_text({}, [one(capture) for capture in captures], nothing).splitlines()
     for number, line in enumerate(lines):
         if line == "```text":
             assert lines[number + 1] != "```"
@@ -165,5 +165,5 @@ def test_issue_has_no_empty_table(captures):
 
 
 def test_formats_facts_about_the_run():
-    text = issue({"components": ["region", "host"], "scenario": "", "transport": "host"}, [], nothing)
+    text = issue_text({"components": ["region", "host"], "scenario": "", "transport": "host"}, [], nothing)
     assert text.splitlines()[2:] == ["- components: region, host", "- transport: host"]

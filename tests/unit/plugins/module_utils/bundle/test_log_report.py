@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import issue
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import issue_text
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.log_report import VERDICTS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
@@ -35,7 +35,7 @@ def test_lists_the_worst_verdict_first():
         watched("stuck", "pod-5"),
         watched("dropping", "pod-4|\x1b[31m"),
     ]
-    section = issue({}, rows_, nothing).partition("## Log verdicts")[2].splitlines()
+    section = issue_text({}, rows_, nothing).partition("## Log verdicts")[2].splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in section if line.startswith("| region")]
     assert [(cell[1], cell[2]) for cell in cells] == [
         ("pod-4\\|?\\[31m", "dropping"), ("pod-5", "stuck"), ("pod-2", "stuck (over)"), ("pod-3", "healthy"),
@@ -46,7 +46,7 @@ def test_lists_the_worst_verdict_first():
 
 def test_lists_unseen_parts_of_a_log():
     gap = one("log_watch", Reason.LOG_GAP, verdict="unknown", rule="blind", evidence=[], gaps=2)
-    assert "log\\_gap, 2 gaps |" in issue({}, [gap], nothing)
+    assert "log\\_gap, 2 gaps |" in issue_text({}, [gap], nothing)
 
 
 def test_knows_every_verdict_of_the_log_watch():
@@ -55,4 +55,4 @@ def test_knows_every_verdict_of_the_log_watch():
 
 @pytest.mark.parametrize("details", [{}, {"verdict": 5, "evidence": "x", "gaps": "y"}, {"evidence": [None]}])
 def test_accepts_details_of_any_type(details):
-    assert "## Log verdicts" in issue({}, [one("log_watch", **details)], nothing)
+    assert "## Log verdicts" in issue_text({}, [one("log_watch", **details)], nothing)

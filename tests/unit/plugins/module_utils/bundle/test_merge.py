@@ -18,7 +18,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal 
     seal_bundle,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import LEDGER
-from parts import part
+from bundle_parts import part
 
 
 def hostile_part(path: Path, members) -> str:

@@ -18,7 +18,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.seal 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import LEDGER, Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, LedgerRow, row
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
-from parts import part
+from bundle_parts import part
 
 
 def test_merges_parts_into_one_ledger(sealed, tmp_path):

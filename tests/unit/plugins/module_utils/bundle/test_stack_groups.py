@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import issue
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import issue_text
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.stack_groups import (
     INNERMOST,
     MOST_SHOWN,
@@ -44,7 +44,7 @@ def issue_of(path):
     goroutines = sum(group["count"] for group in found["groups"])
     details = {"total": goroutines, "goroutines": goroutines, "parsed": "x.json"}
     entry = row(Instance("c", "region", "region-1"), "stack", verdict(Reason.PROVEN), details=details)
-    return issue({}, [entry], lambda _path: found)
+    return issue_text({}, [entry], lambda _path: found)
 
 
 def blocks(text):

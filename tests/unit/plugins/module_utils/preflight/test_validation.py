@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.validation import (
     MOST_SENTENCES,
-    Effective,
-    Unreadable,
-    mistakes,
+    EffectiveOptions,
+    UnreadableValue,
+    find_mistakes,
     roles_of,
-    why_unreadable,
+    template_error,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.variables import (
     AUDIT,
@@ -22,65 +22,65 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.va
 
 
 def test_valid_variables_have_no_mistakes():
-    assert mistakes({"a": {"cloudpods_timeout": "5", "cloudpods_components": "region,glance"}}, STACKS) == []
+    assert find_mistakes({"a": {"cloudpods_timeout": "5", "cloudpods_components": "region,glance"}}, STACKS) == []
 
 
 def test_a_mistake_of_all_hosts_is_reported_once():
     wrong = {"cloudpods_timeout": "soon"}
-    (text,) = mistakes({"a": wrong, "b": wrong}, STACKS)
+    (text,) = find_mistakes({"a": wrong, "b": wrong}, STACKS)
     assert text.startswith("cloudpods_timeout is 'soon'. It has to be ")
 
 
 def test_a_mistake_of_some_hosts_names_them():
     wrong = {"cloudpods_timeout": "soon"}
-    (text,) = mistakes({"a": wrong, "b": {}}, STACKS)
+    (text,) = find_mistakes({"a": wrong, "b": {}}, STACKS)
     assert text.startswith("cloudpods_timeout of a is 'soon'.")
-    (text,) = mistakes({**dict.fromkeys("abcde", wrong), "f": {}}, STACKS)
+    (text,) = find_mistakes({**dict.fromkeys("abcde", wrong), "f": {}}, STACKS)
     assert text.startswith("cloudpods_timeout of a, b, c and 2 more is 'soon'.")
 
 
 def test_unknown_variables_get_suggestions():
-    (text,) = mistakes({"a": {"cloudpods_timout": 5}}, STACKS)
+    (text,) = find_mistakes({"a": {"cloudpods_timout": 5}}, STACKS)
     assert text == "There is no variable cloudpods_timout; did you mean cloudpods_timeout?"
 
 
 def test_variables_of_other_roles_are_not_checked():
-    assert mistakes({"a": {"cloudpods_samples": "none"}}, STACKS) == []
-    assert len(mistakes({"a": {"cloudpods_samples": "none"}}, AUDIT)) == 1
+    assert find_mistakes({"a": {"cloudpods_samples": "none"}}, STACKS) == []
+    assert len(find_mistakes({"a": {"cloudpods_samples": "none"}}, AUDIT)) == 1
 
 
 def test_the_option_of_a_role_overrides_the_variable():
     values = {"cloudpods_timeout": "soon", "capture_stacks_timeout": 5}
-    assert mistakes({"a": values}, STACKS) == []
+    assert find_mistakes({"a": values}, STACKS) == []
 
 
 def test_many_mistakes_are_counted():
     values = {f"cloudpods_zzzz{number}": 1 for number in range(MOST_SENTENCES + 3)}
-    sentences = mistakes({"a": values}, STACKS)
+    sentences = find_mistakes({"a": values}, STACKS)
     assert len(sentences) == MOST_SENTENCES + 1
     assert sentences[-1] == "There are 3 more mistakes."
 
 
 def test_a_template_that_fails_is_named():
-    (text,) = mistakes({"a": {"cloudpods_timeout": Unreadable("'x' is undefined")}}, STACKS)
+    (text,) = find_mistakes({"a": {"cloudpods_timeout": UnreadableValue("'x' is undefined")}}, STACKS)
     assert text == "cloudpods_timeout cannot be evaluated: 'x' is undefined."
-    assert why_unreadable("The task failed: 'site' is undefined. 'site' is undefined") == "'site' is undefined"
+    assert template_error("The task failed: 'site' is undefined. 'site' is undefined") == "'site' is undefined"
 
 
 def test_the_transport_url_needs_urls():
-    (text,) = mistakes({"a": {"cloudpods_transport": "url"}}, AUDIT)
+    (text,) = find_mistakes({"a": {"cloudpods_transport": "url"}}, AUDIT)
     assert "cloudpods_urls" in text
 
 
 def test_long_profiles_have_to_be_forced():
     long = {"cloudpods_cpu_seconds": 300}
-    (text,) = mistakes({"a": long}, PROFILES)
+    (text,) = find_mistakes({"a": long}, PROFILES)
     assert text.startswith("cloudpods_cpu_seconds is 300. More than ")
-    assert mistakes({"a": {**long, "cloudpods_profile_force": True}}, PROFILES) == []
+    assert find_mistakes({"a": {**long, "cloudpods_profile_force": True}}, PROFILES) == []
 
 
 def test_log_patterns_are_checked():
-    (text,) = mistakes({"a": {"cloudpods_log_patterns": [{"id": "x"}]}}, LOGS)
+    (text,) = find_mistakes({"a": {"cloudpods_log_patterns": [{"id": "x"}]}}, LOGS)
     assert text.startswith("cloudpods_log_patterns: ")
 
 
@@ -90,6 +90,6 @@ def test_an_audit_may_call_the_capture_of_stacks():
 
 
 def test_effective_options_have_the_defaults_of_the_role():
-    assert Effective({}, PROFILES).value("scenario") == "slow_system"
-    assert Effective({"cloudpods_scenario": ""}, STACKS).value("scenario") == "deadlock"
-    assert Effective({"capture_stacks_scenario": "x"}, STACKS).name("scenario") == "capture_stacks_scenario"
+    assert EffectiveOptions({}, PROFILES).value("scenario") == "slow_system"
+    assert EffectiveOptions({"cloudpods_scenario": ""}, STACKS).value("scenario") == "deadlock"
+    assert EffectiveOptions({"capture_stacks_scenario": "x"}, STACKS).name("scenario") == "capture_stacks_scenario"

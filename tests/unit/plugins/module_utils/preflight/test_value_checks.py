@@ -11,7 +11,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.va
     as_list,
     is_set,
     is_true,
-    listed,
+    join_names,
     wrong_value,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.variables import (
@@ -93,4 +93,4 @@ def test_converts_as_ansible_does():
     ("names", "text"), [([], ""), (["a"], "a"), (["a", "b"], "a or b"), (list("abc"), "a, b or c")]
 )
 def test_joins_names(names, text):
-    assert listed(names) == text
+    assert join_names(names) == text

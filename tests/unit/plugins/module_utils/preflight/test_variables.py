@@ -13,8 +13,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.va
     PREFIX,
     STACKS,
     VARIABLES,
-    like,
     options_of,
+    similar_variables,
     used_by,
 )
 
@@ -52,6 +52,6 @@ def test_the_default_of_an_option_is_its_variable():
 
 
 def test_finds_similar_names():
-    assert like("cloudpods_timout") == ["cloudpods_timeout"]
-    assert like("cloudpods_count") == ["cloudpods_dump_count"]
-    assert like("cloudpods_zzzz") == []
+    assert similar_variables("cloudpods_timout") == ["cloudpods_timeout"]
+    assert similar_variables("cloudpods_count") == ["cloudpods_dump_count"]
+    assert similar_variables("cloudpods_zzzz") == []

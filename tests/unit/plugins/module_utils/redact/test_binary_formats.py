@@ -10,14 +10,14 @@ import zlib
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.binary_formats import (
-    is_whole,
-    only_texts,
-    packed_anew,
-    printable,
-    profile_with_texts,
-    repacked,
-    texts_of_profile,
-    unpacked,
+    decompress,
+    is_complete,
+    mask_outside,
+    mask_unprintable,
+    profile_strings,
+    recompress,
+    recompress_patched,
+    replace_profile_strings,
 )
 
 # A number, then two strings.
@@ -25,7 +25,7 @@ PROFILE = b"\x50\x96\x01" + b"\x32\x03abc" + b"\x32\x00"
 
 
 def content_of(data: bytes) -> bytes:
-    return b"".join(unpacked(data))
+    return b"".join(decompress(data))
 
 
 def test_decompresses_all_members_up_to_the_damage():
@@ -36,27 +36,29 @@ def test_decompresses_all_members_up_to_the_damage():
 
 def test_patches_a_stream_in_place():
     data = gzip.compress(b"0123456789")
-    assert gzip.decompress(repacked(data, [(2, b"xx"), (8, b"yy")])) == b"01xx4567yy"
+    assert gzip.decompress(recompress_patched(data, [(2, b"xx"), (8, b"yy")])) == b"01xx4567yy"
 
 
-@pytest.mark.parametrize("rewrite", [lambda data: repacked(data, []), lambda data: packed_anew(b"x" * 100, data)])
+@pytest.mark.parametrize(
+    "rewrite", [lambda data: recompress_patched(data, []), lambda data: recompress(b"x" * 100, data)]
+)
 def test_rewritten_stream_is_truncated_if_the_original_was(rewrite):
     data = gzip.compress(b"x" * 100)
-    assert is_whole(rewrite(data))
+    assert is_complete(rewrite(data))
     made = rewrite(data[:-8])
-    assert not is_whole(made)
+    assert not is_complete(made)
     assert zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(made) == b"x" * 100
 
 
 def test_masks_keep_offsets():
-    assert printable(b"ab\x01\xffc\0") == b"ab\n\nc\0"
-    assert only_texts(b"0123456789", [(2, 4), (8, 9)]) == b"\n\n23\n\n\n\n8\n"
+    assert mask_unprintable(b"ab\x01\xffc\0") == b"ab\n\nc\0"
+    assert mask_outside(b"0123456789", [(2, 4), (8, 9)]) == b"\n\n23\n\n\n\n8\n"
 
 
 def test_replaces_the_strings_of_a_profile():
-    assert [PROFILE[start:end] for start, end in texts_of_profile(PROFILE) or ()] == [b"abc", b""]
-    made = profile_with_texts(PROFILE, [b"longer than before" * 10, b"x"])
-    places = texts_of_profile(made)
+    assert [PROFILE[start:end] for start, end in profile_strings(PROFILE) or ()] == [b"abc", b""]
+    made = replace_profile_strings(PROFILE, [b"longer than before" * 10, b"x"])
+    places = profile_strings(made)
     assert places is not None
     assert [made[start:end] for start, end in places] == [b"longer than before" * 10, b"x"]
     assert made.startswith(PROFILE[:3])
@@ -64,4 +66,4 @@ def test_replaces_the_strings_of_a_profile():
 
 @pytest.mark.parametrize("content", [b"", b"\x32\x05abc", b"\x07", b"\x80" * 20, b"\x50\x01"])
 def test_other_content_is_not_a_profile(content):
-    assert texts_of_profile(content) is None
+    assert profile_strings(content) is None

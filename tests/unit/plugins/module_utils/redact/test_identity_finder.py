@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.identity_finder import (
     IdentityFinder,
     is_distinct,
-    windows,
+    split_windows,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.identity_words import HOST
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.limits import RedactionLimits
@@ -64,8 +64,8 @@ def test_an_excluded_word_is_no_name():
 @pytest.mark.parametrize("size", [1, 7, 64])
 def test_windows_are_the_whole_text(size):
     text = b"one two,three\n" * 20
-    assert b"".join(windows(text, size)) == text
+    assert b"".join(split_windows(text, size)) == text
 
 
 def test_windows_end_with_a_line():
-    assert list(windows(b"one\ntwo\nthree\n", 9)) == [b"one\ntwo\n", b"three\n"]
+    assert list(split_windows(b"one\ntwo\nthree\n", 9)) == [b"one\ntwo\n", b"three\n"]

@@ -8,15 +8,15 @@ from __future__ import annotations
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.identity_forms import (
     DIVIDER,
-    escaped,
+    escape_url,
+    find_named,
+    has_url_escapes,
     is_code,
-    is_escaped,
     is_form,
     long_forms,
-    named_in_words,
     short_forms,
-    unescaped,
-    words_of,
+    split_words,
+    unescape_url,
 )
 
 UUID = b"6ba7b810-9dad-11d1-80b4-00c04fd430c8"
@@ -68,7 +68,7 @@ def test_tells_whether_an_identity_has_a_form():
     ],
 )
 def test_finds_names_by_the_text_around_them(word, name, kind):
-    assert (name, kind) in list(named_in_words(word))
+    assert (name, kind) in list(find_named(word))
 
 
 @pytest.mark.parametrize("word", [b"main.main()", b"/usr/local/go/src/net/http/server.go:300", b"runtime.gopark"])
@@ -78,12 +78,12 @@ def test_recognizes_names_of_go_code(word):
 
 
 def test_url_escapes_are_reversible():
-    assert unescaped(escaped(b"a b\xff%")) == b"a b\xff%"
-    assert is_escaped(escaped(b"a b"))
-    assert not is_escaped(b"a%b")
+    assert unescape_url(escape_url(b"a b\xff%")) == b"a b\xff%"
+    assert has_url_escapes(escape_url(b"a b"))
+    assert not has_url_escapes(b"a%b")
 
 
 def test_splits_text_into_words():
     text = b'{"a": [1,2]}\tb\x7f'
-    assert words_of(text) == [word for word in DIVIDER.split(text)[::2] if word]
+    assert split_words(text) == [word for word in DIVIDER.split(text)[::2] if word]
     assert b"".join(DIVIDER.split(text)) == text

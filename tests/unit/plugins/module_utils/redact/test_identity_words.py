@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.identity_words import (
     KINDS,
+    is_common_word,
     is_component,
-    is_of_every_cloud,
     kind_of_field,
 )
 
@@ -38,12 +38,12 @@ def test_tells_the_kind_of_a_field(name, kind):
      "api.github.com", "admin", *KINDS, "x" * 254],
 )  # fmt: skip
 def test_words_of_every_cloud_are_no_identities(word):
-    assert is_of_every_cloud(word) is (len(word) <= 253)
+    assert is_common_word(word) is (len(word) <= 253)
 
 
 @pytest.mark.parametrize("word", ["kvm-777", "acme", "mygithub.com.acme.example"])
 def test_other_words_may_be_identities(word):
-    assert not is_of_every_cloud(word)
+    assert not is_common_word(word)
 
 
 def test_knows_the_components():

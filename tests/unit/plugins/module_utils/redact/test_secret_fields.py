@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.secret_fields import (
+    find_named_secrets,
     is_secret_name,
-    named_secrets,
 )
 
 
 def found(text: str, is_json: bool = False, is_binary: bool = False) -> list[str]:
     data = text.encode()
     words = b"\n".join(data.lower().split())
-    return [data[start:end].decode() for start, end, _rule, _around in named_secrets(data, words, is_json, is_binary)]
+    return [
+        data[start:end].decode() for start, end, _rule, _around in find_named_secrets(data, words, is_json, is_binary)
+    ]
 
 
 @pytest.mark.parametrize(

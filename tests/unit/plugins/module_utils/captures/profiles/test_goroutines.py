@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import issue, table
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue_report import issue_text, stack_table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import preview
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stack_dump import stack_collectors
@@ -149,13 +149,13 @@ def test_the_issue_tells_the_longest_waits(transport, tmp_path):
     def load(path):
         return json.loads((tmp_path / path).read_text())
 
-    text = issue({}, ran.report.rows, load)
+    text = issue_text({}, ran.report.rows, load)
     assert "- 1 goroutine in main.main: chan receive, 5 minutes (r)" in text
-    assert [line.split()[:3] for line in table(ran.report.rows)[1:]] == [["region", "1", "1"]]
+    assert [line.split()[:3] for line in stack_table(ran.report.rows)[1:]] == [["region", "1", "1"]]
 
 
 def test_what_was_taken_by_pprof_alone_is_in_table_and_issue(transport, tmp_path):
     transport.add("region", "r", answer=profiling)
     rows = capture(transport, tmp_path, method="pprof").report.rows
-    assert "2 goroutines" in table(rows)[1]
-    assert "## region" in issue({}, rows, lambda path: json.loads((tmp_path / path).read_text()))
+    assert "2 goroutines" in stack_table(rows)[1]
+    assert "## region" in issue_text({}, rows, lambda path: json.loads((tmp_path / path).read_text()))
