@@ -129,7 +129,7 @@ def check_names(transport: Transport, found: Discovery, selection: Selection, de
     """
     if not found.instances and not found.problems:
         with contextlib.suppress(CaptureError, DeadlineExceeded):
-            nothing = transport.nothing_there(deadline)
+            nothing = transport.why_empty(deadline)
             if nothing:
                 raise SetupError(nothing)
     present = {instance.component for instance in found.instances}

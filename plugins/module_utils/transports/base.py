@@ -112,7 +112,7 @@ class ProcessSession(abc.ABC):
     def signal(self, process: Process) -> datetime.datetime:
         """Send SIGUSR1 to this process if it is still the one that was probed. Return the time in UTC."""
 
-    def built_as(self, process: Process) -> bytes:
+    def version_from_file(self, process: Process) -> bytes:
         """Return the version noted in the program's file, in the form of version(), without running the program.
 
         Raise CaptureError(no_version) if the file has none or this transport cannot read it.
@@ -268,7 +268,7 @@ class Transport(abc.ABC):
         Raise CaptureError if they cannot be listed: forbidden, unreachable.
         """
 
-    def nothing_there(self, deadline: Deadline) -> str:
+    def why_empty(self, deadline: Deadline) -> str:
         """Return why no instance can be found in the searched place, or "".
 
         Raise CaptureError or DeadlineExceeded if that cannot be determined.
@@ -286,7 +286,7 @@ def sort_instances(instances: Sequence[Instance]) -> list[Instance]:
     return sorted(instances, key=lambda i: (i.cluster, i.namespace, i.component, i.name, i.container))
 
 
-def as_details(process: Process) -> dict[str, Any]:
+def process_details(process: Process) -> dict[str, Any]:
     """Return the details of a process for a ledger row."""
     details: dict[str, Any] = {
         "pid": process.pid,

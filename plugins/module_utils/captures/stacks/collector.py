@@ -26,7 +26,7 @@ from ...model import Artifact, Instance, InstanceKey, LedgerRow, Process, row, s
 from ...reasons import CaptureError, Reason, Verdict, verdict
 from ...stacks.parse import dump_of
 from ...status.binary_version import parse_version
-from ...transports.base import ProcessSession, Transport, as_details
+from ...transports.base import ProcessSession, Transport, process_details
 from ..engine.collector import Batch, Collector, Plan
 from ..engine.restarts import SecondLook, seconds_of
 from .job import StackJob
@@ -257,7 +257,7 @@ def _seen(process: Process, instance: Instance) -> str:
 def _read_version(session: ProcessSession, process: Process) -> VersionReading:
     raw = b""
     with contextlib.suppress(CaptureError):
-        raw = session.built_as(process)
+        raw = session.version_from_file(process)
         return VersionReading(verdict(Reason.RECORDED), raw, parse_version(raw))
     try:
         if not memory_allows_version(session.facts):
@@ -273,7 +273,7 @@ def _read_version(session: ProcessSession, process: Process) -> VersionReading:
 
 def _keep_stack(job: StackJob, attempt: Attempt, started: datetime.datetime, duration: float) -> LedgerRow:
     """Write what came of the dump, and return its row."""
-    details = as_details(attempt.process) if attempt.process else {}
+    details = process_details(attempt.process) if attempt.process else {}
     artifact = None
     if job.sent:
         details["signal_sent"] = utc_text(job.sent)

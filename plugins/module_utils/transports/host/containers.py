@@ -106,7 +106,7 @@ class Containers:
         self._layout = layout
         self._links = _log_links(layout.container_logs)
 
-    def named(self, placement: Placement, component: Component) -> ContainerNames:
+    def names_of(self, placement: Placement, component: Component) -> ContainerNames:
         """Return the names of a container as far as they are known."""
         if not placement.container_id:
             return ContainerNames()

@@ -39,7 +39,7 @@ class HostSession(ProcessSession):
             raise CaptureError(Reason.PROCESS_CHANGED, f"process {process.pid}")
         return send_usr1(self._procfs, process)
 
-    def built_as(self, process: Process) -> bytes:
+    def version_from_file(self, process: Process) -> bytes:
         self._deadline.check()
         with translated(Reason.NO_VERSION):
             descriptor = os.open(self._procfs.path(process.pid, "exe"), os.O_RDONLY | os.O_CLOEXEC)

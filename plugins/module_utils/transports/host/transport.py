@@ -123,24 +123,24 @@ class HostTransport(Transport):
             path = self._procfs.runs(pid, components)
             if not path:
                 return None
-            doubt = self._doubt(pid, deadline)
-            if doubt:
-                return self._untrusted(pid, components[path], doubt)
+            distrust = self._reason_to_distrust(pid, deadline)
+            if distrust:
+                return self._untrusted(pid, components[path], distrust)
             return self._instance(pid, components[path], containers)
         except (FileNotFoundError, ProcessLookupError):
             return None
 
-    def _doubt(self, pid: int, deadline: Deadline) -> str:
+    def _reason_to_distrust(self, pid: int, deadline: Deadline) -> str:
         """Return why a process is not trusted to be a service, or "".
 
         An ordinary user may not inspect it and gets "": with its own rights it can read nothing that it should not.
         """
         try:
-            return self._trust.doubt(pid, self._placement(pid), deadline)
+            return self._trust.reason_to_distrust(pid, self._placement(pid), deadline)
         except PermissionError as error:
             return f"it cannot be inspected ({error})" if os.geteuid() == 0 else ""
 
-    def _untrusted(self, pid: int, component: Component, doubt: str) -> Instance:
+    def _untrusted(self, pid: int, component: Component, distrust: str) -> Instance:
         """Return the instance of a process that imitates a service. Nothing that it claims is used."""
         return Instance(
             cluster=self.cluster,
@@ -148,7 +148,7 @@ class HostTransport(Transport):
             name=f"{component.name}-{pid}",
             node=self.machine,
             state=State.UNTRUSTED,
-            state_detail=f"process {pid}: {doubt}",
+            state_detail=f"process {pid}: {distrust}",
             process=Process(pid, self._procfs.start_time(pid)),
         )
 
@@ -164,21 +164,21 @@ class HostTransport(Transport):
 
     def _instance(self, pid: int, component: Component, containers: Containers) -> Instance:
         placement = self._placement(pid)
-        named = containers.named(placement, component)
+        names = containers.names_of(placement, component)
         process = self._look_at(pid, component, placement.container_id)
         in_init = INIT_OPTION in self._procfs.arguments_in_time(pid)
         return Instance(
             cluster=self.cluster,
             component=component.name,
-            name=named.pod or f"{component.name}-{pid}",
-            namespace=named.namespace,
+            name=names.pod or f"{component.name}-{pid}",
+            namespace=names.namespace,
             node=self.machine,
-            container=named.container,
-            restarts=named.restarts,
+            container=names.container,
+            restarts=names.restarts,
             state=State.INIT if in_init else State.RUNNING,
             state_detail=f"process {pid} initialises the database" if in_init else "",
-            image=named.image,
-            image_id=named.image_id,
+            image=names.image,
+            image_id=names.image_id,
             container_id=placement.container_id,
             started=self._started(process),
             process=process,
@@ -225,7 +225,7 @@ class HostTransport(Transport):
         if not (instance.container_id and link.startswith("pipe:")):
             raise CaptureError(Reason.STDERR_LOST, f"stderr of process {process.pid} is {describe_sink(link)}")
         placement = self._placement(process.pid)
-        log_file = Containers(self._node_paths).named(placement, component_of(instance.component)).log_file
+        log_file = Containers(self._node_paths).names_of(placement, component_of(instance.component)).log_file
         if not log_file:
             places = f"{self._node_paths.pod_logs} or {self._node_paths.docker}"
             raise CaptureError(
@@ -288,9 +288,9 @@ class HostTransport(Transport):
             if instance.container_id:
                 facts = self._facts_of_container(instance.container_id, component, deadline)
             else:
-                doubt = self._doubt(process.pid, deadline)
-                if doubt:
-                    raise CaptureError(Reason.UNTRUSTED, f"process {process.pid}: {doubt}")
+                distrust = self._reason_to_distrust(process.pid, deadline)
+                if distrust:
+                    raise CaptureError(Reason.UNTRUSTED, f"process {process.pid}: {distrust}")
                 facts = ProbeFacts((_readable_here(self._look_at(process.pid, component, "")),))
         if not any(same_process(process, seen) for seen in facts.candidates):
             raise CaptureError(Reason.GONE, f"process {process.pid} has ended")
@@ -305,7 +305,7 @@ class HostTransport(Transport):
                 path = self._procfs.runs(pid, self._paths(component))
                 if path is None or self._placement(pid).container_id != container_id:
                     continue
-                if not path or self._doubt(pid, deadline):
+                if not path or self._reason_to_distrust(pid, deadline):
                     impostors.append(pid)
                     continue
                 candidates.append(_readable_here(self._look_at(pid, component, container_id)))

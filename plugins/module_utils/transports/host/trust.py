@@ -40,7 +40,7 @@ class Trust:
         self._cgroups = cgroups
         self._main: dict[str, int] = {}
 
-    def doubt(self, pid: int, placement: Placement, deadline: Deadline) -> str:
+    def reason_to_distrust(self, pid: int, placement: Placement, deadline: Deadline) -> str:
         """Return why this process is not trusted to be a service, or "".
 
         Raise OSError if it has ended or cannot be inspected.

@@ -114,7 +114,7 @@ class KubernetesTransport(Transport):
                     raise CaptureError(Reason.BAD_ANSWER, str(error)) from error
         return sorted(found, key=lambda one: (one.namespace, one.component, one.name, one.kind))
 
-    def nothing_there(self, deadline: Deadline) -> str:
+    def why_empty(self, deadline: Deadline) -> str:
         for namespace in self._namespaces:
             for path in [f"/api/v1/namespaces/{quote(namespace, safe='')}/pods", *_workload_paths(namespace)]:
                 try:

@@ -226,7 +226,7 @@ class EmptyPlace(FakeTransport):
 
     nothing = "Nothing runs in the namespace x."
 
-    def nothing_there(self, _deadline: Deadline) -> str:
+    def why_empty(self, _deadline: Deadline) -> str:
         if isinstance(self.nothing, Exception):
             raise self.nothing
         return self.nothing

@@ -16,8 +16,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.b
     SIGUSR1_BIT,
     Discovery,
     HttpTarget,
-    as_details,
     check_handlers,
+    process_details,
     sort_instances,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.url import UrlTransport
@@ -69,8 +69,8 @@ def test_requests_nothing_after_the_deadline():
 
 
 def test_details_name_the_state_of_a_stopped_process_only():
-    assert "state" not in as_details(dataclasses.replace(PROCESS, state="S", waits_in="ep_poll"))
-    stopped = as_details(dataclasses.replace(PROCESS, state="T"))
+    assert "state" not in process_details(dataclasses.replace(PROCESS, state="S", waits_in="ep_poll"))
+    stopped = process_details(dataclasses.replace(PROCESS, state="T"))
     assert (stopped["pid"], stopped["start_time_ticks"], stopped["state"]) == (7, 11, "T")
 
 

@@ -116,21 +116,21 @@ def docker_config(layout, document, container_id=ID):
         json.dump(document, stream)
 
 
-def named(layout, component="region", placement=None):
-    return Containers(layout).named(placement or Placement(ID, UID), component_of(component))
+def names_in(layout, component="region", placement=None):
+    return Containers(layout).names_of(placement or Placement(ID, UID), component_of(component))
 
 
 def test_finds_names_by_kubelet_link(layout):
     path = pod_log(layout, number=3)
     os.symlink(path, os.path.join(layout.container_logs, f"default-region-abc_onecloud_region-{ID}.log"))
     os.symlink(path, os.path.join(layout.container_logs, f"other-pod_onecloud_region-{OTHER}.log"))
-    assert named(layout) == ContainerNames("onecloud", "default-region-abc", "region", 3, path)
+    assert names_in(layout) == ContainerNames("onecloud", "default-region-abc", "region", 3, path)
 
 
 def test_container_name_with_dashes(layout):
     path = pod_log(layout, "default-host-x", "ovn-controller")
     os.symlink(path, os.path.join(layout.container_logs, f"default-host-x_onecloud_ovn-controller-{ID}.log"))
-    found = named(layout, "host-ovn-controller")
+    found = names_in(layout, "host-ovn-controller")
     assert (found.pod, found.container) == ("default-host-x", "ovn-controller")
 
 
@@ -139,25 +139,25 @@ def test_finds_names_by_pod_folder_without_link(layout):
     newest = pod_log(layout, number=10)
     pod_log(layout, number=9)
     pod_log(layout, "another", uid=UID.replace("0", "1"))
-    assert named(layout) == ContainerNames("onecloud", "default-region-abc", "region", 10, newest)
+    assert names_in(layout) == ContainerNames("onecloud", "default-region-abc", "region", 10, newest)
 
 
 def test_chooses_component_container_of_pod(layout):
     pod_log(layout, "default-webconsole-x", "guacd")
     pod_log(layout, "default-webconsole-x", "web")
-    assert named(layout, "webconsole").container == "web"
+    assert names_in(layout, "webconsole").container == "web"
 
 
 def test_does_not_guess_container(layout):
     pod_log(layout, "default-meter-x", "a")
     pod_log(layout, "default-meter-x", "b")
-    found = named(layout, "meter")
+    found = names_in(layout, "meter")
     assert (found.pod, found.container, found.log_file) == ("default-meter-x", "", "")
 
 
 def test_static_pod(layout):
     pod_log(layout, "etcd-node1", "etcd", uid=STATIC)
-    assert named(layout, "etcd", Placement(ID, STATIC)).pod == "etcd-node1"
+    assert names_in(layout, "etcd", Placement(ID, STATIC)).pod == "etcd-node1"
 
 
 def test_docker_under_kubernetes(layout):
@@ -181,7 +181,7 @@ def test_docker_under_kubernetes(layout):
     expected = ContainerNames(
         "onecloud", "default-region-abc", "region", 2, "/data/log", "registry/region:v3.8", "sha256:abc"
     )
-    assert named(layout) == expected
+    assert names_in(layout) == expected
 
 
 def test_docker_with_default_log(layout):
@@ -189,10 +189,10 @@ def test_docker_with_default_log(layout):
         layout, {"Name": "/cloudpods-region-1", "RestartCount": 4, "Config": {"Image": "region", "Labels": None}}
     )
     log = os.path.join(layout.docker, "containers", ID, f"{ID}-json.log")
-    assert named(layout).log_file == ""
+    assert names_in(layout).log_file == ""
     with open(log, "w", encoding="ascii"):
         pass
-    found = named(layout)
+    found = names_in(layout)
     assert (found.pod, found.container, found.restarts, found.log_file) == ("", "cloudpods-region-1", 4, log)
 
 
@@ -201,14 +201,14 @@ def test_docker_with_another_data_root(layout, tmp_path):
     docker_config(layout, {"Name": "/r"})
     with open(layout.docker_config, "w", encoding="ascii") as stream:
         json.dump({"data-root": layout.docker}, stream)
-    assert named(moved).container == "r"
+    assert names_in(moved).container == "r"
 
 
 @pytest.mark.parametrize("count", ["x", "-1", None, "9" * 30, {}])
 def test_ignores_restart_count_that_is_no_number(layout, count):
     labels = {"annotation.io.kubernetes.container.restartCount": count}
     docker_config(layout, {"Name": "/r", "Config": {"Labels": labels}})
-    assert named(layout).restarts >= 0
+    assert names_in(layout).restarts >= 0
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "\x00"])
@@ -216,13 +216,13 @@ def test_ignores_broken_docker_config(layout, text):
     docker_config(layout, {})
     with open(os.path.join(layout.docker, "containers", ID, "config.v2.json"), "w", encoding="utf-8") as stream:
         stream.write(text)
-    assert named(layout) == ContainerNames()
+    assert names_in(layout) == ContainerNames()
 
 
 def test_unknown_container_has_no_names(layout):
-    assert named(layout) == ContainerNames()
-    assert named(NodePaths(*["/nonexistent"] * 6)) == ContainerNames()
-    assert named(layout, placement=Placement()) == ContainerNames()
+    assert names_in(layout) == ContainerNames()
+    assert names_in(NodePaths(*["/nonexistent"] * 6)) == ContainerNames()
+    assert names_in(layout, placement=Placement()) == ContainerNames()
 
 
 def limits(layout, path, names, values):

@@ -75,7 +75,7 @@ def sleeper(tmp_path):
 def test_reads_version_from_running_file(sleeper):
     process, _program = sleeper
     seen = PROCFS.process(process.pid)
-    assert json.loads(session_of(seen).built_as(seen))["gitVersion"] == VALUES["gitVersion"]
+    assert json.loads(session_of(seen).version_from_file(seen))["gitVersion"] == VALUES["gitVersion"]
 
 
 def test_reads_version_of_replaced_program(sleeper):
@@ -84,12 +84,12 @@ def test_reads_version_of_replaced_program(sleeper):
     other.write_text("#!/bin/sh\n")
     os.replace(other, program)
     seen = PROCFS.process(process.pid)
-    assert json.loads(session_of(seen).built_as(seen))["gitVersion"] == VALUES["gitVersion"]
+    assert json.loads(session_of(seen).version_from_file(seen))["gitVersion"] == VALUES["gitVersion"]
 
 
 def test_reused_pid_has_no_version(sleeper):
     process, _program = sleeper
     earlier = Process(process.pid, PROCFS.start_time(process.pid) - 1)
     with pytest.raises(CaptureError) as gone:
-        session_of(earlier).built_as(earlier)
+        session_of(earlier).version_from_file(earlier)
     assert gone.value.verdict.reason is Reason.GONE

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget, as_details
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget, process_details
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.exec_session import (
     MAX_SESSION,
 )
@@ -166,7 +166,7 @@ def test_shortens_facts_of_processes():
     assert {7} <= {process.pid for process in candidates} <= {6, 7}
     for process in candidates:
         assert len(json.dumps(dataclasses.asdict(process))) < 16_384
-        assert len(json.dumps(as_details(process))) < 8192
+        assert len(json.dumps(process_details(process))) < 8192
 
 
 UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

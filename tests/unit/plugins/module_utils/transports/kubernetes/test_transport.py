@@ -34,7 +34,7 @@ class Server:
 
 
 def nothing(things, *namespaces):
-    return KubernetesTransport(Server(things), "", namespaces).nothing_there(Deadline(patience()))
+    return KubernetesTransport(Server(things), "", namespaces).why_empty(Deadline(patience()))
 
 
 def test_reports_empty_namespace_with_next_step():
