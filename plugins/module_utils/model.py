@@ -10,27 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import enum
 from dataclasses import dataclass, field
 from typing import Any, Tuple
 
 from .logtext.timestamps import parse_rfc3339
 from .reasons import Reason, Status, Verdict
-
-
-class State(str, enum.Enum):
-    """State of an instance's container."""
-
-    RUNNING = "running"
-    PENDING = "pending"
-    WAITING = "waiting"
-    INIT = "init"
-    CRASH_LOOP = "crash_loop"
-    TERMINATING = "terminating"
-    TERMINATED = "terminated"
-    NO_CONTAINER = "no_container"
-    NODE_LOST = "node_lost"
-    UNTRUSTED = "untrusted"
+from .vocabulary import State
 
 
 @dataclass(frozen=True)
@@ -73,9 +58,6 @@ def state_words(process: Process) -> str:
     return "a zombie" if process.state in ENDED else ""
 
 
-# Kinds of gaps in a followed log.
-STREAM_LOST, ROTATION_MISSED, SKIPPED, NOT_READABLE = "stream_lost", "rotation_missed", "skipped", "not_readable"
-GAPS = (STREAM_LOST, ROTATION_MISSED, SKIPPED, NOT_READABLE)
 # Namespace, component, name, container.
 InstanceKey = Tuple[str, str, str, str]
 

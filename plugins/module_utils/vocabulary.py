@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Statuses and reasons of captures: the closed vocabulary of the ledger.
+"""Words with a fixed meaning: statuses and reasons of captures, states of containers, kinds of gaps.
 
 Data only. The texts of the reasons are in reason_texts.py.
 """
@@ -109,3 +109,23 @@ class Reason(str, enum.Enum):
     POOL_UNKNOWN = "pool_unknown"
     LOG_GAP = "log_gap"
     NOT_REDACTED = "not_redacted"
+
+
+class State(str, enum.Enum):
+    """State of an instance's container."""
+
+    RUNNING = "running"
+    PENDING = "pending"
+    WAITING = "waiting"
+    INIT = "init"
+    CRASH_LOOP = "crash_loop"
+    TERMINATING = "terminating"
+    TERMINATED = "terminated"
+    NO_CONTAINER = "no_container"
+    NODE_LOST = "node_lost"
+    UNTRUSTED = "untrusted"
+
+
+# Kinds of gaps in a followed log.
+STREAM_LOST, ROTATION_MISSED, SKIPPED, NOT_READABLE = "stream_lost", "rotation_missed", "skipped", "not_readable"
+GAPS = (STREAM_LOST, ROTATION_MISSED, SKIPPED, NOT_READABLE)

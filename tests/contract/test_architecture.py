@@ -26,3 +26,8 @@ def test_picture_merges_nodes_and_keeps_their_arrows():
         architecture_page.BASICS: set(),
         "c": {architecture_page.BASICS},
     }
+
+
+def test_packages_import_in_no_circle():
+    assert architecture_page.circles(architecture_page.graph()) == []
+    assert architecture_page.circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == ["a", "b", "c"]

@@ -117,6 +117,11 @@ def _reached(arrows: Graph, start: str, without: str) -> set[str]:
     return seen
 
 
+def circles(arrows: Graph) -> list[str]:
+    """Return the packages that import themselves by way of others."""
+    return [name for name in sorted(arrows) if name in _reached(arrows, name, without="")]
+
+
 def table() -> str:
     """Return the table of rooms."""
     rows = [("room", "holds", "may import"), ("---", "---", "---")]

@@ -45,7 +45,8 @@ class Room:
     system: frozenset[str] = frozenset()
 
 
-WORDS = ("reasons", "model", "catalog", "deadline", "pprof")
+MODEL = ("reasons", "model", "vocabulary")
+WORDS = (*MODEL, "catalog", "deadline", "pprof")
 CAPTURES = (*WORDS, "capture_names", "json_values", "bounds", "fanout", "progress", "transports.base")
 # Text for people: untrusted text sanitized, numbers and tables formatted.
 TEXT = ("sanitize", "text")
@@ -78,7 +79,7 @@ ROOMS: dict[str, Room] = {
     "vocabulary.py": Room(),
     "reason_texts.py": Room(ours=("vocabulary",)),
     "reasons.py": Room(ours=("reason_texts", "redact.redactor", "sanitize", "vocabulary")),
-    "model.py": Room(ours=(*LOGTEXT, "reasons")),
+    "model.py": Room(ours=(*LOGTEXT, "reasons", "vocabulary")),
     "sanitize.py": Room(),
     "text.py": Room(),
     "deadline.py": Room(system=THREADS),
@@ -87,7 +88,7 @@ ROOMS: dict[str, Room] = {
     "fanout.py": Room(ours=("deadline",), system=THREADS),
     "regular_file.py": Room(system=frozenset(("os",))),
     # The words of the product itself are no identities.
-    "redact/identity_words.py": Room(ours=("redact.*", "catalog", "model", "vocabulary")),
+    "redact/identity_words.py": Room(ours=("redact.*", "catalog", "vocabulary")),
     "redact/*": Room(ours=("redact.*", "inputs.encodings", "sanitize")),
     # zstd is there from Python 3.14 on; before, one of two libraries may be.
     "inputs/zstd.py": Room(ours=("inputs.*",), lazily=frozenset(("backports", "compression", "zstandard"))),
@@ -101,26 +102,26 @@ ROOMS: dict[str, Room] = {
         ours=("status.*", "capture_names", "model", "reasons"), system=frozenset(("threading",))
     ),
     "status/*": Room(
-        ours=("status.*", "redact.*", "capture_names", "json_values", *LOGTEXT, "reasons", "model", *TEXT, "watch.*")
+        ours=("status.*", "redact.*", "capture_names", "json_values", *LOGTEXT, *MODEL, *TEXT, "watch.*")
     ),
     "watch/throttle.py": Room(system=THREADS),
-    "watch/*": Room(ours=("watch.*", *LOGTEXT, "reasons", "model", *TEXT, "log_patterns", "redact.*")),
+    "watch/*": Room(ours=("watch.*", *LOGTEXT, *MODEL, *TEXT, "log_patterns", "redact.*")),
     # Bytes are judged on a node, too: without the library, less is proven.
     "profiles/pprof_proto.py": Room(lazily=frozenset(("google.protobuf",))),
     "profiles/analysis.py": Room(
-        ours=("profiles.*", "reasons", "model", *TEXT, "bundle.*", "inputs.*", "regular_file"), system=FILES
+        ours=("profiles.*", *MODEL, *TEXT, "bundle.*", "inputs.*", "regular_file"), system=FILES
     ),
     "profiles/profile_inputs.py": Room(ours=("profiles.*", "model", "bundle.*", "inputs.*"), system=frozenset(("os",))),
-    "profiles/*": Room(ours=("profiles.*", "catalog", "pprof", "reasons", "model", *TEXT, "stacks.*", "inputs.*")),
+    "profiles/*": Room(ours=("profiles.*", "catalog", "pprof", *MODEL, *TEXT, "stacks.*", "inputs.*")),
     # On the controller only, so with libraries.
     "health/*": Room(
-        ours=("health.*", "reasons", "model", *TEXT, "catalog", "log_patterns", "logtext.timestamps", "bundle.*",
+        ours=("health.*", *MODEL, *TEXT, "catalog", "log_patterns", "logtext.timestamps", "bundle.*",
               "inputs.*", "regular_file"),
         libraries=frozenset(("jmespath", "yaml")),
         system=FILES,
     ),
     "bundle/*": Room(
-        ours=("bundle.*", "capture_names", "reasons", "model", *TEXT, "redact.*", "inputs.*", "regular_file"),
+        ours=("bundle.*", "capture_names", *MODEL, *TEXT, "redact.*", "inputs.*", "regular_file"),
         system=FILES | THREADS,
     ),
     # The engine knows no collector, and collectors know no other one. Only a watched log starts those of the others.
@@ -128,7 +129,7 @@ ROOMS: dict[str, Room] = {
         ours=("captures.engine.*", *CAPTURES, *LOGTEXT, "bundle.*", *TEXT), system=THREADS
     ),
     "captures/stacks/signal_policy.py": Room(
-        ours=("captures.engine.refusals", "reasons", "model", "catalog", "transports.base"),
+        ours=("captures.engine.refusals", *MODEL, "catalog", "transports.base"),
     ),
     "captures/stack_dump.py": Room(
         ours=("captures.engine.*", "captures.stacks.*", "captures.profiles.*", "transports.base"),
@@ -154,18 +155,18 @@ ROOMS: dict[str, Room] = {
         system=THREADS,
     ),
     "transports/base.py": Room(ours=(*WORDS, "transports.follow")),
-    "transports/follow.py": Room(ours=("reasons", "model", "deadline"), system=THREADS),
+    "transports/follow.py": Room(ours=(*MODEL, "deadline"), system=THREADS),
     # Pure: decisions about a followed log, and the meaning of what an API server sends.
     **dict.fromkeys(
         ("transports/kubernetes/continuity.py", "transports/kubernetes/continuity_steps.py",
          "transports/kubernetes/gap_events.py", "transports/kubernetes/log_position.py",
          "transports/kubernetes/problem.py"),
-        Room(ours=("reasons", "model", *LOGTEXT, "json_values", "transports.follow",
+        Room(ours=(*MODEL, *LOGTEXT, "json_values", "transports.follow",
                    "transports.kubernetes.continuity_steps", "transports.kubernetes.gap_events",
                    "transports.kubernetes.log_position", "transports.kubernetes.problem")),
     ),
     "transports/kubernetes/probe.py": Room(
-        ours=("reasons", "model", "transports.base", "transports.kubernetes.probe_script")
+        ours=(*MODEL, "transports.base", "transports.kubernetes.probe_script")
     ),
     "transports/host/journal.py": Room(
         ours=(*TRANSPORT, "transports.host.*", "stacks.journal_blank_lines"), system=EVERYTHING
@@ -186,7 +187,7 @@ ROOMS: dict[str, Room] = {
     "auth_options.py": Room(),
     # Its transports are imported when they are asked for.
     "arguments.py": Room(
-        ours=("reasons", "model", "catalog", "transports.*", "redact.*", "auth_options", *TEXT),
+        ours=(*MODEL, "catalog", "transports.*", "redact.*", "auth_options", *TEXT),
         system=FILES,
     ),
     "module_runner.py": Room(

@@ -11,7 +11,7 @@ of older releases.
 from __future__ import annotations
 
 from ..catalog import ENDPOINTS
-from ..model import State
+from ..vocabulary import State
 from .schema_checks import Schema, choice, each, flag, name, number, record, text
 
 STATUS_FORMAT = "cloudpods.diagnostics/status"

@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable, Sequence
 
-from ..model import State
 from ..reasons import Reason
 from ..text import duration
+from ..vocabulary import State
 from .document_schemas import CERTIFICATE, LOG, SAMPLED, WINDOW, WINDOW_SIGN
 from .documents import InstanceStatus
 

@@ -13,8 +13,7 @@ import functools
 import re
 
 from ..catalog import COMPONENTS, ENDPOINTS, SCENARIOS
-from ..model import GAPS, State
-from ..vocabulary import Reason, Status
+from ..vocabulary import GAPS, Reason, State, Status
 
 CLUSTER, HOST, POD, IP, MAC, ID = "cluster", "host", "pod", "ip", "mac", "id"
 PROJECT, USER, DOMAIN, VM, DNS, NAME = "project", "user", "domain", "vm", "dns", "name"

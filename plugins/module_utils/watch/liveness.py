@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..logtext.timestamps import parse_rfc3339
-from ..model import Instance, State, state_words
+from ..model import Instance, state_words
+from ..vocabulary import State
 
 
 @dataclass(frozen=True)

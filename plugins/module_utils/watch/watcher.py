@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..logtext import timestamps
-from ..model import GAPS, NOT_READABLE
 from ..redact.redacted_line import redacted_line
 from ..sanitize import clean
 from ..text import counted, duration
+from ..vocabulary import GAPS, NOT_READABLE
 from . import instance_rules as rules
 from . import log_line
 from .hit_context import ContextCollector, PatternCount

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from ...model import Instance, State
+from ...model import Instance
 from ...reasons import CaptureError, Reason
+from ...vocabulary import State
 
 _BY_STATE = {
     State.PENDING: Reason.PENDING,

@@ -20,11 +20,12 @@ from ...bundle.store import Store
 from ...catalog import Selection
 from ...deadline import Deadline
 from ...log_patterns import CRITICAL, INFO
-from ...model import NOT_READABLE, SKIPPED, Instance, InstanceKey, LedgerRow
+from ...model import Instance, InstanceKey, LedgerRow
 from ...progress import Progress
 from ...reasons import CaptureError, Reason, Verdict, verdict
 from ...transports.base import Discovery, Transport
 from ...transports.follow import Event, Gap
+from ...vocabulary import NOT_READABLE, SKIPPED
 from ...watch.liveness import Liveness
 from ...watch.patterns import load_patterns
 from ...watch.report import verdict_table

@@ -21,8 +21,9 @@ from ...logtext.lag import LagMeter
 from ...logtext.lines import LineSplitter
 from ...logtext.search import TimeOf, first_since, first_time, runtime_time, service_time, zone_offset
 from ...logtext.timestamps import last_timestamp, parse_rfc3339
-from ...model import NOT_READABLE, ROTATION_MISSED, SKIPPED, Instance
+from ...model import Instance
 from ...reasons import CaptureError, Reason, verdict
+from ...vocabulary import NOT_READABLE, ROTATION_MISSED, SKIPPED
 from ..follow import LAG_SECONDS, Ended, Event, Gap, InstanceLookup, Lines, LogFollower, Opened, WriterChanged
 from .journal import JournalPosition, JournalStream
 from .log_files import CHUNK, FilePosition, HostLogStream, LogFiles

@@ -18,8 +18,9 @@ from typing import Sequence, Tuple
 from ...catalog import BINARY_DIR, Component, Selection, binary_paths, component_of
 from ...deadline import Deadline
 from ...logtext.timestamps import utc
-from ...model import Instance, Process, State, Workload
+from ...model import Instance, Process, Workload
 from ...reasons import CaptureError, Reason, verdict
+from ...vocabulary import State
 from .. import http_client as http
 from ..base import (
     Discovery,

@@ -18,8 +18,9 @@ from ...logtext.gaps import GapDetector
 from ...logtext.lag import LagMonitor
 from ...logtext.lines import TimestampedLines
 from ...logtext.timestamps import Timestamp, timestamp_of
-from ...model import NOT_READABLE, Instance, State
+from ...model import Instance
 from ...reasons import Reason, verdict
+from ...vocabulary import NOT_READABLE, State
 from ..follow import Ended, Gap, Lines, Opened, WriterChanged
 from . import gap_events
 from .continuity_steps import (

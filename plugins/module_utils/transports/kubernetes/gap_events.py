@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Iterator
 
 from ...logtext.timestamps import timestamp_of
-from ...model import NOT_READABLE, ROTATION_MISSED, SKIPPED, STREAM_LOST, Instance
+from ...model import Instance
+from ...vocabulary import NOT_READABLE, ROTATION_MISSED, SKIPPED, STREAM_LOST
 from ..follow import Gap
 
 # A service writes its first line at once. If the log of a container begins later, its file may have been rotated

@@ -12,9 +12,10 @@ from typing import Any, Dict, Iterable
 
 from ...catalog import COMPONENT_LABELS, SLAVE_SUFFIX, Component, Selection
 from ...json_values import BadValue
-from ...model import Instance, State, Workload
+from ...model import Instance, Workload
 from ...reasons import Reason, Verdict, verdict
 from ...sanitize import clean
+from ...vocabulary import State
 from .fields import LABEL, KubernetesFields
 
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"

@@ -15,7 +15,6 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import
     Instance,
     LedgerRow,
     Process,
-    State,
     count_by_status,
     row,
     utc_moment,
@@ -27,6 +26,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons impo
     Status,
     verdict,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import module_runner
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import COMPONENTS, ENDPOINTS
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 from ansible_collections.cloudpods.diagnostics.plugins.modules import status_info
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "module_utils" / "transports"))

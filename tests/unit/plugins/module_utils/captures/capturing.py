@@ -22,8 +22,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.sta
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import StackOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import Selection, component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Clock, Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, State, utc_moment
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, utc_moment
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 from fake_transport import FakeTransport, JumpingClock, Service, dump_text, outlast
 
 from patience import patience

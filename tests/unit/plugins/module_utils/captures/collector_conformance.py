@@ -23,8 +23,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.eng
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import Engine, preview
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 from capturing import everything, give_up, stuck
 from fake_transport import FakeTransport, JumpingClock, Service, hang, raises
 from hypothesis import HealthCheck, given, settings

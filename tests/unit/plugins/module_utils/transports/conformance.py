@@ -25,10 +25,11 @@ from typing import Any
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import Selection, component_of, select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.stacks.debug1.reader import DumpReader, ReaderState
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import LogStream, Transport
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 
 from patience import patience
 

@@ -21,10 +21,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.log
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Lines, Opened
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.liveness import Liveness, liveness_of
 from capturing import stuck
 from fake_transport import FakeTransport, hang, no_answer, raises

@@ -19,10 +19,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.pro
     ProfileOptions,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS, SETS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 from capturing import Crowd, everything, give_up, stuck, taken
 from fake_transport import JSON, FakeTransport, JumpingClock, healthy, no_answer, outlast, raises
 from profiling import exact_only, profiling, workers

@@ -14,9 +14,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.eng
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stack_dump import stack_collectors
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import StackOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 from capturing import capture, everything
 from fake_transport import JSON, FakeTransport, healthy, no_answer, raises
 from profiling import profiling, workers

@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import fanout
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import (
     MEANINGS,
     CaptureError,
     Reason,
     Status,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 from capturing import DUMP, HALF, answers, capture, stuck, with_facts, with_state
 from fake_transport import USR1, FakeTransport, hang, raises
 from hypothesis import HealthCheck, given, settings

@@ -23,10 +23,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.sta
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Process, State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Process
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, ProbeFacts
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 from capturing import DUMP, TIMEOUT, Crowd, answers, capture, sent, stuck, taken, with_facts, with_state
 from fake_transport import USR1, VERSION, FakeTransport, JumpingClock, hang, raises
 

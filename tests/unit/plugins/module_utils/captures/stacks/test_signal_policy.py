@@ -23,9 +23,10 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog impo
     UNKNOWN,
     component_of,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Process, State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Process
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import ProbeFacts
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 
 USR1 = 1 << 9
 GOOD = Process(7, 700, "/opt/yunion/bin/host", same_container=True, same_by="cgroup", caught=USR1, stderr="pipe:[1]")

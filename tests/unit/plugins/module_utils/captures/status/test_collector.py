@@ -26,11 +26,12 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.sta
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS, PATHS, component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.fanout import CapacityLimiter
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, Process, State, Workload
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, Process, Workload
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import row as row_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.status.samples import Question, SampledInstance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, HttpAnswer
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 from capturing import Crowd, everything, give_up, schema, stuck, with_state
 from fake_transport import BODIES, FakeTransport, JumpingClock, hang, healthy, raises
 from hypothesis import HealthCheck, given, settings

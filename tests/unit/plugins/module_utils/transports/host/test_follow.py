@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import NOT_READABLE, SKIPPED, Instance
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap, Lines, WriterChanged
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.follow import (
     HostFollowLimits,
@@ -35,6 +35,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.h
     StderrFile,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.procfs import ProcFs
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import NOT_READABLE, SKIPPED
 from journal import Journal, needs_journal
 from standins import Machine, await_arguments
 

@@ -10,11 +10,12 @@ import datetime
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Process, State
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Process
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.containers import NodePaths
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.transport import HostTransport
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 
 from patience import patience
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import State
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpTarget
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.host.transport import HostTransport
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 from nodes import RUNS, WHY_NOT, Node, cgroup_base
 from standins import Machine, await_arguments
 from versioned import versioned

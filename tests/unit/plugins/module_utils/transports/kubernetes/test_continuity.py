@@ -11,13 +11,6 @@ import functools
 import hypothesis.strategies as st
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.logtext.timestamps import timestamp_of
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
-    NOT_READABLE,
-    ROTATION_MISSED,
-    SKIPPED,
-    STREAM_LOST,
-    State,
-)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import (
     Ended,
@@ -30,6 +23,13 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.k
     NORMAL_LIMITS,
     FindInstance,
     FollowLimits,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import (
+    NOT_READABLE,
+    ROTATION_MISSED,
+    SKIPPED,
+    STREAM_LOST,
+    State,
 )
 from hypothesis import given
 from kubelet import Kubelet, Log, SimulatedClock, stamped

@@ -11,7 +11,7 @@ import time
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import STREAM_LOST, Instance
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import (
     Ended,
@@ -24,6 +24,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.k
     FollowLimits,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.follow import PodLogFollower
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import STREAM_LOST
 from kubelet import Kubelet, SimulatedClock
 from simulated_follower import POD, second_of
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import gap_events
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import (
     NOT_READABLE,
     ROTATION_MISSED,
     STREAM_LOST,
-    Instance,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes import gap_events
 
 POD = Instance("c1", "region", "region-a", "cloud", container_id="containerd://1", started="2026-01-02T03:04:05Z")
 STARTED = 1767323045.0

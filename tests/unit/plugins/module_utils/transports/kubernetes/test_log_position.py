@@ -8,12 +8,13 @@ from __future__ import annotations
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.logtext.gaps import GapDetector
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.logtext.timestamps import timestamp_of
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import ROTATION_MISSED, Instance
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.log_position import (
     LogPosition,
     NotContinued,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import ROTATION_MISSED
 from kubelet import stamped
 
 POD = Instance("c1", "region", "region-a", "cloud")

@@ -8,12 +8,13 @@ from __future__ import annotations
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.signal_policy import refuse_early
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import component_of, select
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, State, Workload
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Workload
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.pods import (
     instances_of,
     workload_of,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 
 
 def pod(component="region", containers=("region",), status=None, node="node1", **metadata):
