@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The only paths of /debug/pprof that can be asked for, and the only thing that can be posted."""
+"""The only paths of /debug/pprof that may be requested, and the only body that may be posted."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pack one content in every way in which people send files. Each packer takes bytes and returns bytes."""
+"""Pack content in every way in which people send files. Each packer takes bytes and returns bytes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
 
 
 class Packed(NamedTuple):
-    """An archive. inside: what a file of the name `name` is called in it."""
+    """An archive.
+
+    inside: returns the name of a member in results.
+    """
 
     data: bytes
     inside: str
@@ -65,7 +68,7 @@ def tar(files: Mapping[str, bytes], mode: str = "w", **options: int) -> bytes:
 
 
 class Pipe(io.RawIOBase):
-    """Where a zip is written that cannot be gone back in, so that sizes come behind the contents."""
+    """An output without seek(): a zip written to it has its sizes after the content."""
 
     def __init__(self) -> None:
         self.made = bytearray()
@@ -119,7 +122,7 @@ ARCHIVES: dict[str, Callable[[Mapping[str, bytes]], bytes]] = {
     ),
     "gzip in a tar": lambda files: tar({name: gzip.compress(data) for name, data in files.items()}),
 }
-# What stands between the archive and the file in results.
+# Separator between the archive and the file in results.
 INNER = {
     "tar.gz in a zip": "inner.tar.gz!",
     "zip in a tar.gz": "inner.zip!",
@@ -127,13 +130,13 @@ INNER = {
 }
 
 
-# Larger than every piece that is read at a time, and not the same all over.
+# Longer than every piece that is read at once, and without repetition.
 LONG = b"".join(b"line %d of a long text\n" % number for number in range(40_000))
 TEXT = LONG[:5000] + "\u4e2d\u6587 \U0001f600\n".encode()
 
 
 def read(path: str, size: int = 1 << 30, **options) -> list[tuple[str, bytes, str]]:
-    """Place, content and problem of each input."""
+    """Return inner path, content and problem of each input."""
     found = []
     for one in open_inputs([path], **options):
         if one.problem:

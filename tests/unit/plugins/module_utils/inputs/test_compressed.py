@@ -18,14 +18,14 @@ def test_reports_every_cut_and_returns_the_beginning(send, compression):
         COMPRESSIONS[compression](data).rstrip(b"\0") if "padding" in compression else COMPRESSIONS[compression](data)
     )
     shown = 0
-    # Of zlib's two bytes anything may begin with, so it is told when something comes out.
+    # zlib has only two magic bytes, so it is recognised when content comes out.
     for length in range(100 if compression == "zlib" else 14, len(packed), 17):
         ((_place, content, problem),) = read(send(packed[:length]))
-        # Where one member ends nothing shows that another is missing.
+        # After the end of a member nothing shows that another one is missing.
         assert problem or content in (data, data[: len(data) // 2])
         assert data.startswith(content)
         shown = max(shown, len(content))
-    # bzip2 gives nothing of a block that is not whole.
+    # bzip2 returns nothing of an incomplete block.
     assert shown > len(data) // 3 or compression.startswith("bzip2")
 
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Contents of files that are packed in any way, and what is told of those that are cut or damaged."""
+"""Open files and folders that are packed in any way."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_reads_every_file_of_every_archive(send, archive):
     path = send(ARCHIVES[archive](FILES))
     assert read(path) == [(INNER.get(archive, "") + name, data, "") for name, data in FILES.items()]
     assert is_archive(path) is True
-    # What is not read to its end is skipped.
+    # Unread content is skipped.
     assert [content for _place, content, _problem in read(path, 10)] == [data[:10] for data in FILES.values()]
 
 
@@ -76,14 +76,11 @@ def test_plain_content_is_unchanged(send, data):
     assert read(send(data)) == [("", data, "")]
 
 
-# Cut and damaged
-
-
 @pytest.mark.parametrize("archive", ARCHIVES)
 def test_reports_every_cut_of_an_archive(send, archive):
     files = {"a": TEXT * 2, "b": LONG[:3000], "c": b"end"}
     packed = ARCHIVES[archive](files)
-    # What is behind the first block of zeros of a tar is padding.
+    # After the first block of zeros a tar has only padding.
     end = -(-len(packed.rstrip(b"\0")) // 512) * 512 + 512 if packed.endswith(bytes(512)) else len(packed)
     by_name = {INNER.get(archive, "") + name: data for name, data in files.items()}
     read_whole = 0

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files made to cost time, memory or disk: they take what their size allows, and nothing is left behind."""
+"""Files made to cost time, memory or disk: usage is bounded by their size, and nothing is written."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from workspace import ROOT
 
 MIB = 1 << 20
 SMALL = InputLimits(free=8 * MIB, ratio=10, members=100)
-# How much processor time a file of some kilobytes may take, on a busy machine.
+# Processor time in seconds that a file of some kilobytes may take on a busy machine.
 SECONDS = 10
 READER = """
 import json, re, sys
@@ -69,7 +69,7 @@ def read(path: str, limits: InputLimits = SMALL, size: int = MIB) -> list[tuple[
 
 
 def read_apart(path: str, size: int) -> tuple[list, int, int]:
-    """Read in a process of its own, with the real limits: the last three inputs, their number, the peak in bytes."""
+    """Read in a separate process with the default limits; return the last three inputs, their number, peak bytes."""
     command = [sys.executable, "-c", READER, str(ROOT / "plugins"), path, str(size)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     last, count, peak = json.loads(done.stdout)
@@ -77,7 +77,7 @@ def read_apart(path: str, size: int) -> tuple[list, int, int]:
 
 
 def header(name: str, size: int, kind: bytes = b"0") -> bytes:
-    """A header of tar with any size."""
+    """Return a tar header with any size."""
     block = bytearray(512)
     block[: len(name)] = name.encode()
     block[124:136] = b"%011o\0" % size if size < 8 << 30 else b"\x80" + size.to_bytes(11, "big")
@@ -111,7 +111,7 @@ def bomb(name: str) -> bytes:
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_unpacks_bomb_to_the_limit(send, name):
-    """All of it is asked for, as far as it goes."""
+    """The caller requests all of it."""
     began = time.process_time()
     found = read(send(bomb(name)), size=1 << 40)
     assert time.process_time() - began < SECONDS
@@ -173,7 +173,7 @@ def test_limits_nesting_of_archives(send, pack):
 
 
 def test_stops_at_file_that_unpacks_to_itself(send):
-    """As r.gz of Russ Cox: here it is many times the same, which is how it looks from outside."""
+    """Like r.gz by Russ Cox: the same file, nested many times."""
     data = nested(gzip.compress, b"text", 400)
     began = time.process_time()
     (found,) = read(send(data))
@@ -241,7 +241,7 @@ def test_rejects_lzma_with_large_dictionary(send):
 
 
 def test_reads_overlapping_members_once(send):
-    """A zip of David Fifield: its directory has many entries of one content."""
+    """A zip by David Fifield: many entries of its directory share one content."""
     kernel = zipped({"a": bytes(4 * MIB)})
     directory = kernel[kernel.index(b"PK\1\2") : kernel.index(b"PK\5\6")]
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 500, 500, 500 * len(directory), kernel.index(b"PK\1\2"), 0)

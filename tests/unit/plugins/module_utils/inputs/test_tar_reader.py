@@ -33,7 +33,7 @@ def test_reads_names_in_every_form(send):
 
 
 def test_reads_size_above_8_gib(send):
-    """GNU writes those of more than 8 GiB in base 256, pax in its header."""
+    """GNU writes sizes above 8 GiB in base 256, pax in its header."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=tarfile.GNU_FORMAT) as archive:
         member = tarfile.TarInfo("a")

@@ -14,7 +14,7 @@ from packing import LONG, TEXT, read, tar, zipped
 
 
 class Library(types.ModuleType):
-    """A library of zstd whose frames are those of zlib behind zstd's magic number."""
+    """A stand-in zstd library: its frames are zlib data after zstd's magic number."""
 
     class ZstdError(Exception):
         pass
@@ -49,7 +49,7 @@ class OfPython(Stream):
 
 
 class Factory:
-    """As zstandard has it."""
+    """The interface of the library zstandard."""
 
     def __init__(self, max_window_size: int) -> None:
         assert max_window_size < 1 << 30

@@ -27,11 +27,11 @@ from workspace import cache, digest, locked
 
 HERE = Path(__file__).parent
 GENERATOR = HERE / "generator"
-# What has to be in its CPU profile. Only sampled functions and labels are: on a busy machine some may have no sample.
+# Required in its CPU profile. On a busy machine some functions and labels may have no sample.
 SAMPLED = (b"main.fall", b"sync;cloud", b"task-0", b"task-1", b"task-2")
 
 LISTENS = re.compile(rb"Start listen on https?://[^:]+:(\d+)")
-# What the services themselves call themselves by; others are refused.
+# The user agent of the services; they refuse others.
 AGENT = {"User-Agent": "yunioncloud-go/201708"}
 # The function that burns the processor when TROUBLE says spin.
 PLANTED = b"troubles.hashBlocks"
@@ -72,7 +72,7 @@ def made_once(name: str, sources: list[bytes], make: Callable[[Path], None]) -> 
     folder = cache() / f"{name}-{digest([version().encode(), *sources])}"
     with locked(folder):
         if not folder.exists():
-            # A crash on the way leaves nothing under the final name.
+            # A crash leaves nothing under the final name.
             with tempfile.TemporaryDirectory(dir=cache()) as temporary:
                 made = Path(temporary, "made")
                 made.mkdir()
@@ -92,12 +92,12 @@ def tool(name: str) -> str:
 
 
 def pprof(path: Path, *options: str) -> list[str]:
-    """What `go tool pprof` prints of a profile, line by line. Names are left as Go wrote them."""
+    """Return the output of `go tool pprof` for a profile, line by line, with Go's names."""
     return run(tool("pprof"), "-symbolize=none", *options, str(path)).splitlines()
 
 
 def top(path: Path, sample_type: str, *options: str) -> list[str]:
-    """Its table of all functions, without the words that mark inlined ones."""
+    """Return its table of all functions, without the marks of inlined ones."""
     lines = pprof(path, "-top", "-nodefraction=0", "-nodecount=0", f"-sample_index={sample_type}", *options)
     (start,) = (number for number, line in enumerate(lines) if line.split()[:2] == ["flat", "flat%"])
     return [re.sub(r" \((?:partial-)?inline\)$", "", line) for line in lines[start:]]
@@ -132,7 +132,7 @@ def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
 
 
 def _take(folder: Path) -> None:
-    """Ask a region that computes, allocates, contends and serves for everything there is."""
+    """Request every kind of profile from a stand-in region that computes, allocates, contends and serves."""
     with tempfile.TemporaryDirectory() as machine_folder:
         machine = Machine(Path(machine_folder))
         try:

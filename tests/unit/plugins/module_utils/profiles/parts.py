@@ -16,7 +16,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.rep
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, verdict
 from pprofs import CPU, packed
 
-# A profile of the processor has a sample for each 10 ms of work.
+# A CPU profile has a sample for each 10 ms of work.
 TICK = 10_000_000
 
 
@@ -35,7 +35,7 @@ def ask(*paths, **fields):
 
 
 def part(folder, profiles, reason=Reason.NOT_READ_HERE):
-    """A part with these profiles: {(instance, capture): bytes}, and a row of a version besides."""
+    """Write a part with these profiles {(instance, capture): bytes} and a row of a version."""
     store = Store(str(folder))
     rows = []
     for (name, capture), data in profiles.items():

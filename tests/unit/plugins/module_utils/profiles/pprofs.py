@@ -1,11 +1,12 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Profiles made here, where a real one would not have what a test is about."""
+"""Profiles built for tests that no real profile would fit."""
 
 from __future__ import annotations
 
 import gzip
+import random
 from typing import Any
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.pprof_proto import message_class
@@ -16,7 +17,7 @@ HEAP = (("alloc_objects", "count"), ("alloc_space", "bytes"), ("inuse_objects", 
 
 
 class Strings:
-    """A table of texts, the first of which is empty."""
+    """A string table; its first text is empty."""
 
     def __init__(self) -> None:
         self.table = [b""]
@@ -29,14 +30,15 @@ class Strings:
 
 
 def make(kind: str, **fields: Any) -> bytes:
-    """The bytes of one message."""
+    """Return the bytes of one message."""
     return message_class(kind)(**fields).SerializeToString()
 
 
 def profile(types=CPU, stacks=(), labels=None, **fields: Any) -> bytes:
-    """An unpacked profile. stacks: (values, functions from the innermost, each a name, or several inlined in a place).
+    """Return an unpacked profile.
 
-    labels: by the number of the stack, {key: text}. fields: others of the message, in place of what is made.
+    stacks: (values, functions from the innermost; each a name, or several inlined at one location). labels: by the
+    number of the stack, {key: text}. fields: message fields that replace the built ones.
     """
     strings = Strings()
     functions: dict[str, int] = {}
@@ -76,7 +78,7 @@ def profile(types=CPU, stacks=(), labels=None, **fields: Any) -> bytes:
 
 
 def packed(*parts: Any, **fields: Any) -> bytes:
-    """The same as the services send it."""
+    """Return the profile as the services send it."""
     return gzip.compress(profile(*parts, **fields), mtime=0)
 
 
@@ -87,3 +89,16 @@ NAMES = st.text(max_size=12) | st.sampled_from(
 ANY_STACKS = st.lists(
     st.tuples(st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(-5, 5)), st.lists(NAMES, max_size=5)), max_size=6
 )
+
+
+def cuts(data: bytes, most: int = 400):
+    """Return every truncation of short data; of longer data, those near the ends and some between.
+
+    A text is far longer than a profile, and its parser far slower: there `most` is small.
+    """
+    lengths = range(len(data))
+    if len(data) > most:
+        ends = most // 4, most * 3 // 8
+        between = random.Random(len(data)).sample(lengths, most - sum(ends))
+        lengths = sorted({*lengths[: ends[0]], *lengths[-ends[1] :], *between})
+    return [data[:length] for length in lengths]

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Profiles in parts and bundles: reports beside them, ledgers that stay consistent, nothing lost on the way."""
+"""Analyse profiles in parts and bundles: reports beside them, consistent ledgers, no loss on failure."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_idle_service_names_no_function(tmp_path):
     ]
     assert (ledger(here)[0].details["load"], ledger(here)[0].details["top_function"]) == ("0.01 s of 2 s: idle", "")
     assert "doPrintf" not in "\n".join([*table(found), *profile_table(ledger(here))])
-    # The files show what was seen, and how little that is.
+    # The files show the sample and the low usage.
     text = (here / "c" / "region" / "a" / "cpu.top.txt").read_text()
     assert "fmt.(*pp).doPrintf" in text
     assert "0.01 s of 2 s: idle" in text

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The difference of two profiles is that of `go tool pprof -diff_base`; names for addresses come from the service."""
+"""The difference of two profiles agrees with `go tool pprof -diff_base`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_agrees_with_go_tool_pprof(profiles, pair, normalize):
 
 
 def test_tree_includes_values_of_base(profiles):
-    """-base differs only in what percentages are of."""
+    """-base differs only in the total that percentages refer to."""
     now, before = profiles["served cpu_later"], profiles["served cpu"]
     top = diff(opened(now), opened(before)).tops[1]
     theirs = [line.split(None, 5) for line in golang.top(now, "cpu", f"-base={before}", "-unit=ns")[1:]]

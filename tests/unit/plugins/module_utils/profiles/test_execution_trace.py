@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from pathlib import Path
 
@@ -15,21 +14,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.val
     validate,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, Status
+from pprofs import cuts
 
 TRACES = sorted((Path(__file__).parent / "traces").glob("*.trace"))
-
-
-def cuts(data: bytes, most: int = 400):
-    """Every cut of few bytes; of more, those near the ends and some between.
-
-    A text is far longer than a profile, and its parser far slower: there `most` is small.
-    """
-    lengths = range(len(data))
-    if len(data) > most:
-        ends = most // 4, most * 3 // 8
-        between = random.Random(len(data)).sample(lengths, most - sum(ends))
-        lengths = sorted({*lengths[: ends[0]], *lengths[-ends[1] :], *between})
-    return [data[:length] for length in lengths]
 
 
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
@@ -52,7 +39,7 @@ def test_agrees_with_go_tool_trace(served, tmp_path):
 
 
 def test_cut_after_a_generation_is_a_complete_trace(served):
-    """A cut exactly there is a shorter trace: that the answer came whole is the transport's to know."""
+    """Only the transport can know that the answer was complete."""
     data = served["trace"].read_bytes()
     generations = validate("trace", data).details["generations"]
     whole = [cut for cut in (data[:length] for length in range(len(data))) if data[len(cut) - 1 : len(cut)] == b"\x34"]

@@ -31,11 +31,11 @@ def made(*parts, **fields):
 
 
 def traces(path, sample_type):
-    """The stacks of `go tool pprof -traces`, outermost first, with their values."""
+    """Return the stacks of `go tool pprof -traces`, outermost first, with their values."""
     found: Counter[tuple[str, ...]] = Counter()
     text = "\n".join(golang.pprof(path, "-traces", "-unit=nanoseconds", f"-sample_index={sample_type}"))
     for block in re.split(r"^-+\+-+\n", text, flags=re.MULTILINE)[1:]:
-        # Labels stand before the value, which stands in the line of the innermost function.
+        # Labels come before the value, which is in the line of the innermost function.
         match = re.search(r"^ *(\d+)[a-z]*   (\S.*)$((?:\n {13}\S.*$)*)", block, re.MULTILINE)
         names = [match[2], *(line.strip() for line in match[3].splitlines() if line)]
         found[tuple(re.sub(r" \(inline\)$", "", name) for name in reversed(names))] += int(match[1])

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever comes from a pod: never an exception, never more work or memory than the limits allow."""
+"""Parse untrusted profiles: no exception but ProfileError, and no work or memory above the limits."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_rejects_excess_and_dangling_references(fields, words):
 
 
 def test_memory_for_empty_samples_is_bounded():
-    """Four million empty samples in eight megabytes, which as messages of protobuf would take hundreds."""
+    """Four million empty samples in eight megabytes would take hundreds as protobuf messages."""
     data = make("Profile", sample_type=TYPES) + b"\x12\x00" * (4 << 20)
     tracemalloc.start()
     with pytest.raises(ProfileError, match="its table sample has more than 2000000"):

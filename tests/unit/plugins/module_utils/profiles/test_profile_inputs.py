@@ -59,7 +59,7 @@ def test_ledger_cannot_name_files_outside(tmp_path):
 
 
 def test_ignores_ledger_within_a_part(tmp_path):
-    """It could tell of other components than the part may."""
+    """It could have rows of components that the part may not have."""
     here = part(tmp_path / "part", {("a", "cpu"): BUSY})
     entry = ledger(here)[0].as_dict()
     (here / "c" / "ledger.jsonl").write_text(

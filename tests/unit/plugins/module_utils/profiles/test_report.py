@@ -67,7 +67,7 @@ def test_truncates_long_name():
 
 
 def test_ignores_frame_patterns_and_notes_it():
-    """One that a backtracking engine would need ages for, and a name that it would be tried on."""
+    """The pattern would take a backtracking engine ages on this name."""
     name = b"a" * 60 + b"!"
     data = make(
         "Profile",

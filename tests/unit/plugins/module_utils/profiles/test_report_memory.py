@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much memory a process takes to read the largest profiles, as the kernel counts it.
+"""Peak memory of a process that reads the largest profiles, as the kernel counts it.
 
-Small limits stand for the real ones: memory is proportional to them, which is asserted.
+Small limits stand for the default ones: memory is proportional to them, which is asserted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PLACES = 1000
 
 
 def read_apart(path: Path, **limits: int) -> tuple[str, str, int, int]:
-    """Read a profile in a process of its own: the reason, its message, how many reports, the peak in bytes."""
+    """Read a profile in a separate process; return reason, message, number of reports, the peak in bytes."""
     command = [sys.executable, "-c", READER, str(PLUGINS), str(path), json.dumps(limits)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     reason, message, files, peak = json.loads(done.stdout)
@@ -42,7 +42,7 @@ def read_apart(path: Path, **limits: int) -> tuple[str, str, int, int]:
 
 
 def profile_of(samples: int, types: int) -> bytes:
-    """Samples with a stack of their own each, and with values of their own for each type: what takes most memory."""
+    """Return a profile in which every sample has its own stack and values, which takes the most memory."""
     head = make(
         "Profile",
         sample_type=[make("ValueType", type=0)] * types,
@@ -52,7 +52,7 @@ def profile_of(samples: int, types: int) -> bytes:
     )
     parts = [head]
     for at in range(samples):
-        # Written by hand: lists of two and three places below 16384, values below it (two bytes each).
+        # Encoded by hand: lists of two and three locations below 16384, values below it (two bytes each).
         stack = bytes(_two(at % PLACES + 1) + _two(at // PLACES % PLACES + 1))
         values = bytes(_two(300 + at * 7 % 16000)) * types
         one = b"\x0a%c%b\x12%c%b" % (len(stack), stack, len(values), values)
@@ -61,7 +61,7 @@ def profile_of(samples: int, types: int) -> bytes:
 
 
 def _two(number: int) -> tuple[int, int]:
-    """A number below 16384 as two bytes of a varint."""
+    """Return a number below 16384 as a varint of two bytes."""
     return number & 127 | 128, number >> 7
 
 
@@ -76,7 +76,7 @@ def test_oversized_profile_takes_little_memory(tmp_path, packed):
     assert (reason, files) == ("profile_too_large", 0)
     assert f"more than {limit}" in message
     assert "Next:" in message
-    # The file itself, and of what it unpacks to no more than the limit.
+    # The file itself, and its unpacked content up to the limit.
     assert peak < path.stat().st_size + limit + 48 * MIB
 
 
@@ -84,7 +84,7 @@ def test_oversized_profile_takes_little_memory(tmp_path, packed):
 def test_largest_profile_fits_into_2_gib(tmp_path):
     """Half of the memory is left to Ansible: the largest profile takes at most 1 GiB.
 
-    Read are an 8th and a 16th of the largest. By powers of two, because that is how tables grow.
+    An 8th and a 16th of the largest are read: powers of two, because tables grow so.
     """
     path = tmp_path / "heap.pb.gz"
     types, largest = 4, ProfileLimits().values // 4

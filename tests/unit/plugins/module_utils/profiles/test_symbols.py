@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names for addresses: asked for in bounded batches, read out of hostile answers, put where they are missing."""
+"""Request names of addresses in bounded batches, and parse untrusted answers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_accepts_any_answer(data):
 
 
 def stripped(data: bytes) -> bytes:
-    """A profile of the service without the names of functions, as C code or a stripped binary has them."""
+    """Return a profile of the service without names of functions, as C code or a stripped binary has it."""
     outline = reader("Profile")(gzip.decompress(data))
     places = [reader("Location")(message) for message in outline.location]
     del outline.location[:], outline.function[:]

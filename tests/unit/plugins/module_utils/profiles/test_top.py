@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table of functions is that of `go tool pprof -top`, line by line; files for other tools hold the same."""
+"""The table of functions agrees with `go tool pprof -top`, line by line."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The load of a profile in words, and when there is too little of it to name a function."""
+"""The usage of a profile as text, and the least number of samples to name a function."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def cpu(samples, seconds):
 def test_usage_of_the_processor(samples, seconds, text, names):
     found = usage_of(cpu(samples, seconds), "cpu", 1)
     assert (found.text, found.names_functions) == (text, names)
-    # The same whichever of its two types is shown.
+    # The same for both of its types.
     assert usage_of(cpu(samples, seconds), "cpu", 0) == found
 
 
 def heap(sampled, size, rate=512 << 10):
-    """A profile of so many allocations of a size, as Go scales them up, one stack each."""
+    """Return a profile of this number of allocations of a size, scaled up as Go does, one stack each."""
     scale = 1 / -math.expm1(-size / rate)
     stacks = [((0, 0, round(scale * 1000), round(scale * 1000 * size)), (f"main.f{n}",)) for n in range(sampled)]
     return made(HEAP, stacks, period_type=make("ValueType", type=0, unit=0), period=rate)

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is proved of an answer of /debug/pprof: whole only when it is, and every cut seen that the bytes can show."""
+"""Validate answers of /debug/pprof: complete ones are, and every detectable truncation is detected."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.profiles.val
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import Reason, Status
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pprofs import ANY_STACKS, CPU, HEAP, packed, profile
+from pprofs import ANY_STACKS, CPU, HEAP, cuts, packed, profile
 
 from workspace import ROOT
 
@@ -34,26 +34,13 @@ WHOLE = {
     "trace": Reason.PROFILE_WHOLE,
     **dict.fromkeys(("cmdline", "index", "symbol"), Reason.RECORDED),
 }
-# The stand-in's Go need not have it yet.
+# The stand-in's Go may be too old for it.
 LEAKS = ROOT / "tests" / "unit" / "fixtures" / "people-packed" / "goroutineleak.pb.gz"
 STACKS = [((1, 10), ("main.a", "main.main"))]
 
 
 def answer(served, kind: str) -> bytes:
     return served.get(kind, LEAKS).read_bytes()
-
-
-def cuts(data: bytes, most: int = 400):
-    """Every cut of few bytes; of more, those near the ends and some between.
-
-    A text is far longer than a profile, and its parser far slower: there `most` is small.
-    """
-    lengths = range(len(data))
-    if len(data) > most:
-        ends = most // 4, most * 3 // 8
-        between = random.Random(len(data)).sample(lengths, most - sum(ends))
-        lengths = sorted({*lengths[: ends[0]], *lengths[-ends[1] :], *between})
-    return [data[:length] for length in lengths]
 
 
 def test_covers_all_kinds():
@@ -103,7 +90,7 @@ def test_empty_profile_is_complete_and_has_a_reason(kind):
 
 
 def test_difference_without_change_is_empty(served):
-    """As net/http/pprof writes it: the same profile, with no sample."""
+    """net/http/pprof writes the same profile, with no sample."""
     data = packed(HEAP, [], period=524288)
     assert validate("heap", data).details["totals"] == [0, 0, 0, 0]
     assert validate("heap", served["heap"].read_bytes()).details["samples"] > 0
@@ -137,7 +124,7 @@ def test_uncompressed_profile_is_read_but_unproven(stacks):
     assert (proof.reason, proof.status) == (Reason.PROFILE_UNPROVEN, Status.PARTIAL)
     assert proof.details["samples"] == len(stacks)
     assert "take it again" not in proof.message
-    # A cut that nothing shows.
+    # A truncation that cannot be detected.
     assert validate("cpu", data[: data.rindex(b"\x50")]).reason is Reason.PROFILE_UNPROVEN
 
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real dumps, what is in them by an independent count, and log lines to put between."""
+"""Real dumps, independent counts of their goroutines, and log lines to insert."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import re
 from pathlib import Path
 
 HERE = Path(__file__).parent
-# Every form of every Go version, and a service's own.
+# Every form of every Go version, and dumps of a service.
 CORPUS = {f"{path.parent.name}/{path.stem}": path.read_bytes() for path in sorted((HERE / "corpus").glob("go*/*.txt"))}
 HEALTHY = Path(__file__).parents[3] / "fixtures" / "region-healthy"
 REGION1 = (HEALTHY / "dump.log").read_bytes()
 REGION2 = (HEALTHY / "pprof_goroutine2").read_bytes()
 LOG = b"[info 2026-11-23 00:22:28 appsrv.(*Application).ServeHTTP(appsrv.go:212)] 200 3f2a GET /v1 (10.0.0.1) 3ms\n"
 PRINTED = CORPUS["go1.27/stack"]  # what a service logs of an error, with debug.Stack()'s text
-# text/tabwriter writes each cell, each eight tabs of padding and each newline by itself.
+# text/tabwriter writes each cell, each eight tabs of padding and each newline separately.
 CELL = re.compile(rb"^#(?=\t)|\t{1,8}|[^\t\n]+|\n", re.MULTILINE)
 
 
 def headers(data: bytes) -> int:
-    """How many goroutines a text of the runtime's has."""
+    """Count the goroutines of a text of the runtime."""
     return len(re.findall(rb"^goroutine \d+.* \[.*\](?: \{.*\})?:$", data, re.MULTILINE))
 
 
 def stated(data: bytes) -> int:
-    """How many goroutines a debug=1 dump says it has."""
+    """Return the number of goroutines that a debug=1 dump states."""
     return int(re.match(rb"goroutine profile: total (\d+)\n", data).group(1))
 
 
 def spread(data: bytes, lines: list[bytes], every: int = 3) -> bytes:
-    """The text with these lines between its own, one after every few."""
+    """Insert these lines into the text, one after every few."""
     out = []
     for number, line in enumerate(data.splitlines(keepends=True)):
         out.append(line)
@@ -47,6 +47,6 @@ def cells(dump: bytes) -> list[bytes]:
 
 
 def interleave(dump: bytes, inserted: dict[int, bytes]) -> bytes:
-    """The stream when these texts are written before the cells of these numbers."""
+    """Return the stream in which these texts come before the cells with these numbers."""
     parts = cells(dump)
     return b"".join(inserted.get(number, b"") + cell for number, cell in enumerate(parts))

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every dump is found, whatever its form and whatever stands around it."""
+"""Find every dump, in any form and with any text around it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_reads_every_form_of_every_go_version(name):
 
 
 def test_debug1_and_debug2_of_one_program_have_the_same_groups():
-    """The places of a debug=2 dump and of a debug=1 dump of one program are the same, without the writer's."""
+    """The writer of the dump is excluded."""
 
     def places(name: str) -> dict[tuple[str, ...], int]:
         counts: dict[tuple[str, ...], int] = {}

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Input made to keep the parser busy takes time by its size only, and leaves a result of bounded size."""
+"""Input made to keep the parser busy takes linear time and gives a result of bounded size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dumps import LOG, REGION1
 
 CUT = REGION1[:5000]
 OPEN = b"goroutine 5 [select]:\nmain.x(0x1)\n\t/x.go:1 +0x1\n"
-# What stands at the beginning, and what comes again and again after it.
+# The beginning, and the text that is repeated after it.
 HOSTILE = {
     "headers": (b"", b"goroutine 1 [running]:\n"),
     "headers of one id": (b"", b"goroutine 7 [select]:\n"),
@@ -51,7 +51,7 @@ HOSTILE = {
 
 
 def seconds(data: bytes) -> float:
-    """CPU time of parsing, without the garbage collector: its own grows with what all the tests left in memory."""
+    """Return the CPU time of parsing, without the garbage collector, whose time depends on other tests."""
     gc.collect()
     gc.disable()
     try:

@@ -21,7 +21,7 @@ ROW = re.compile(rb"#\t0x([0-9a-f]+)\t+(.*)\n")
 
 
 def short(text: bytes) -> bytes:
-    """The dump with every third block and that of the goroutine that wrote it, and the total that it has then."""
+    """Return the dump with every third block, the block of its writer, and the matching total."""
     blocks = text.split(b"\n", 1)[1].split(b"\n\n")[:-1]
     blocks = [block for number, block in enumerate(blocks) if number % 3 == 0 or b"runtime/pprof." in block]
     total = sum(int(block.split(b" ", 1)[0]) for block in blocks)
@@ -32,7 +32,7 @@ DUMPS = {name: short(text) for name, text in {"region": REGION1, "go1.27": CORPU
 
 
 def complete(text: bytes) -> Dump | None:
-    """The dump, if it is called complete."""
+    """Return the dump if it is complete."""
     (found, *_others) = [*parse(text).dumps, None]
     return found if found is not None and found.complete else None
 
@@ -51,7 +51,7 @@ def test_detects_missing_line_except_labels_and_first_frames(text):
         if found is None:
             continue
         assert counts(found) == counts(whole)
-        # Go hides the runtime's own frames at the beginning: whether one more was hidden cannot be told.
+        # Go hides the runtime's own frames at the beginning, so one more hidden frame cannot be detected.
         assert line.startswith(b"# labels: ") or (ROW.match(line) and not ROW.match(lines[number - 1])), line
 
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A part of a dump is never called complete, wherever it is cut and whatever follows."""
+"""A truncated dump is never complete, at any cut and with any text after it."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def test_truncated_dump_is_never_complete(name, data):
 
 
 def start_of_last_line_number(text):
-    """Where the line number of its last frame begins. If it ends within or behind that, nothing else can be missing."""
+    """Return the start of the line number of the last frame. A cut after it may lose nothing."""
     return text.rindex(b":") + 1
 
 
 def test_no_truncation_of_a_short_dump_is_complete():
-    """Every one of them, not a sample, of a dump that is short: each stack of the real one once, where it fits."""
+    """Every truncation, not a sample, of a short dump made of real blocks."""
     head, *blocks = REGION1.split(b"\n\n")
     first = head.split(b"\n", 1)[1]
     short = [block for block in (first, *blocks) if block.count(b"\n") < 4][:3] + [
@@ -56,7 +56,7 @@ def test_no_truncation_of_a_short_dump_is_complete():
 @FEW
 @given(st.sampled_from([REGION2, CORPUS["go1.27/debug2"], CORPUS["go1.19/panic"]]), st.data())
 def test_detects_truncation_within_a_goroutine(text, data):
-    """What follows a whole goroutine cannot be known to be missing; within one, a cut shows."""
+    """A cut between two goroutines cannot be detected; a cut within one can."""
     end = data.draw(st.integers(1, len(text) - 1))
     (dump,) = parse(text[:end]).dumps or [None]
     last_line = text[:end].rpartition(b"\n")[2]
@@ -71,7 +71,7 @@ def test_detects_truncation_within_a_goroutine(text, data):
 @FEW
 @given(st.sampled_from(TWO), st.sampled_from(TWO), st.data())
 def test_truncated_dump_is_not_completed_by_the_next(first, second, data):
-    """As when a log was rotated away, or a process ended while it wrote; then the next dump comes."""
+    """The log was rotated, or the process ended while it wrote; then the next dump follows."""
     lines = first.splitlines(keepends=True)
     text = b"".join(lines[: data.draw(st.integers(1, len(lines) - 2))])  # but for its last, empty line it is complete
     between = data.draw(st.sampled_from([b"", LOG, LOG * 3, PRINTED]))
@@ -83,7 +83,7 @@ def test_truncated_dump_is_not_completed_by_the_next(first, second, data):
 
 @pytest.mark.parametrize("missing", [0, 1])
 def test_dump_at_the_size_limit_of_go_is_incomplete(missing):
-    """Go fills a buffer of 64 MiB and says nothing of what does not fit."""
+    """Go fills a buffer of 64 MiB and drops the rest silently."""
     block, frame = b"\n\ngoroutine %d [select]:\n", b"main.wait()\n\t/src/main.go:1 +0x2\n"
     creator = b"created by main.main in goroutine 1\n\t/src/main.go:%s +0x1"
     parts, size = [b"goroutine 1 [running]:\nmain.main()\n\t/src/main.go:9 +0x2"], 55

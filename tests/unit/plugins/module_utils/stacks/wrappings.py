@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What tools and people do to a dump on its way into a file. Each function is given a dump and gives the file."""
+"""Changes that tools and people make to a dump. Each function takes a dump and returns the file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Change = Callable[[bytes], bytes]
 
 
 def each(change: Callable[[int, bytes], bytes]) -> Change:
-    """A change of every line, given its number and the line with its newline."""
+    """Change every line, given its number and the line with its newline."""
     return lambda data: b"".join(change(number, line) for number, line in enumerate(data.splitlines(keepends=True)))
 
 
@@ -28,7 +28,7 @@ def before(prefix: bytes) -> Change:
 
 
 def at(form: bytes, *steps: int) -> Change:
-    """A prefix with numbers, each of which grows by its step and stays below its bound."""
+    """Return a prefix with numbers, each of which grows by its step and stays below its bound."""
     return each(
         lambda number, line: form % tuple(number * step % (59 if step == 1 else 900000) for step in steps) + line
     )
@@ -39,23 +39,23 @@ def after(suffix: bytes, prefix: bytes = b"") -> Change:
 
 
 def mixed(*texts: bytes) -> bytes:
-    """Their lines in turn."""
+    """Return the lines of the texts in turn."""
     lines = itertools.zip_longest(*(text.splitlines(keepends=True) for text in texts), fillvalue=b"")
     return b"".join(itertools.chain.from_iterable(lines))
 
 
 def among(prefix: bytes, *others: bytes) -> Change:
-    """The dump with this prefix among the log lines of others with theirs."""
+    """Return the dump with this prefix among log lines of others with theirs."""
     return lambda data: mixed(before(prefix)(data), *(before(other)(LOG * 40) for other in others))
 
 
 def records(record: Callable[[int, str], object]) -> Change:
-    """One record of JSON for each line, given its number and the line without its newline."""
+    """Return one JSON record per line, given its number and the line without its newline."""
     return each(lambda number, line: json.dumps(record(number, line.decode().rstrip("\n"))).encode() + b"\n")
 
 
 def document(make: Callable[[list[str]], object], **options: int) -> Change:
-    """One document of JSON, given the lines."""
+    """Return one JSON document, given the lines."""
     return lambda data: json.dumps(make(data.decode().splitlines()), **options).encode()
 
 
@@ -69,12 +69,12 @@ def replaced(*pairs: tuple[bytes, bytes]) -> Change:
 
 
 def columns(width: int, offset: int = 0) -> Change:
-    """Tabs as blanks up to the next tab stop, behind a prefix of some width."""
+    """Replace tabs by blanks up to the next tab stop, after a prefix of some width."""
     return each(lambda _number, line: ("x" * offset + line.decode()).expandtabs(width)[offset:].encode())
 
 
 def broken(width: int) -> Change:
-    """Lines broken by a terminal that is so wide."""
+    """Break lines at the width of a terminal."""
 
     def change(data: bytes) -> bytes:
         out: list[str] = []
@@ -93,7 +93,7 @@ def broken(width: int) -> Change:
 
 
 def folded(width: int) -> Change:
-    """Lines broken by a mail program at blanks and tabs, where they have some."""
+    """Break lines like a mail program, at blanks and tabs."""
 
     def pieces_of(line: str) -> list[str]:
         blank = max(line.rfind(" ", 1, width), line.rfind("\t", 1, width))
@@ -116,18 +116,18 @@ def quoted(data: bytes) -> bytes:
 
 
 def quoted_for_csv(text: bytes) -> bytes:
-    """A field as programs write it: in quotes only if it has a comma or a quote."""
+    """Quote a field only if it has a comma or a quote."""
     return b'"%b"' % text.replace(b'"', b'""') if b"," in text or b'"' in text else text
 
 
 def hanging(data: bytes) -> bytes:
-    """journalctl writes the further lines of a message below its first one."""
+    """Indent the further lines of a message below its first one, like journalctl."""
     prefix = b"Nov 23 00:22:28 node1 region[1234]: "
     return each(lambda number, line: (b" " * len(prefix) if number else prefix) + line)(data)
 
 
 def pieces(first: bytes, rest: bytes, last: bytes) -> Change:
-    """Long lines in two records."""
+    """Split long lines into two records."""
     return each(lambda _number, line: first + line[:50] + rest + line[50:] if len(line) > 60 else last + line)
 
 
@@ -321,7 +321,7 @@ LAYOUTS: dict[str, Change] = {
     "100 columns in a mail": lambda data: before(b"> ")(broken(100)(data)),
     "80 columns without tabs": lambda data: broken(80)(columns(8)(data)),
 }
-# What proves a debug=1 dump complete is not in the file any more.
+# The proof that a debug=1 dump is complete is lost.
 LOSSES: dict[str, Change] = {
     "no tabs": replaced((b"\t", b"")),
     "one blank for tabs": lambda data: re.sub(rb"\t+", b" ", data),

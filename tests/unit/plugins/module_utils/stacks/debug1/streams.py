@@ -31,8 +31,8 @@ USUAL = [
 SHORT = b"goroutine profile: total 1\n1 @ 0x3\n#\t0x3\tmain.other+0x1\t/x.go:2\n\n"
 
 
-# Text that could be a part of a dump. (Labels after the head of a block that has none are the one part that nothing
-# can tell from a real one; and what comes after the last frame is not waited for.)
+# Text that could be a part of a dump. (Two cases are left out: labels after the head of a block without labels cannot
+# be told from real ones, and text after the last frame is not awaited.)
 NASTY = [
     b"\n",
     b"\n\n",
@@ -57,7 +57,7 @@ NASTY = [
 
 @st.composite
 def streams(draw: st.DrawFn, texts: list[bytes]) -> tuple[bytes, bytes, list[bytes]]:
-    """A dump, a stream with the dump in it, and what else is in the stream."""
+    """Return a dump, a stream with the dump in it, and the other texts of the stream."""
     dump = draw(st.sampled_from(DUMPS))
     last = len(cells(dump)) - 10
     places = draw(st.lists(st.integers(1, last), max_size=40, unique=True))

@@ -22,7 +22,7 @@ def test_log_entries_never_cost_the_proof(case):
     reader = read(stream + LOG)
     assert reader.state is ReaderState.COMPLETE, reader.problems
     assert reader.dump == dump
-    # Nothing of theirs is lost, though a newline or a tab may be exchanged for one of the dump's.
+    # The log entries are preserved, though a newline or a tab may be exchanged for one of the dump's.
     assert sorted(b"".join(reader.foreign)) == sorted(b"".join(inserted))
     assert reader.raw_span == (0, len(stream))
 
@@ -44,14 +44,14 @@ def test_complete_dump_is_the_written_one(case):
 
 
 def test_reports_ambiguous_file_between_log_entries():
-    """A text that looks like a file comes before the file, and a log line right behind it."""
+    """A text that looks like a file comes before the file, and a log line right after it."""
     before, file, after = REGION1.partition(b"/usr/local/go/src/runtime/pprof/pprof.go:851")
     assert file
     reader = read(before + b"/x.go:5\n" + file + LOG.splitlines(keepends=True)[0] + after + LOG)
     assert reader.problems == ["block 17: text after a frame may belong to it"]
 
 
-# The second block's stack is cut at the depth that Go records, so that its last frame is no goexit.
+# The second block's stack is cut at Go's maximum depth, so that its last frame is not goexit.
 SMALL_DUMP = b"""goroutine profile: total 4
 2 @ 0x10 0x20 0x99
 #	0xf	main.a+0x1		/a.go:1

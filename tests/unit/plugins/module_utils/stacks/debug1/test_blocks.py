@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find what contradicts the completeness of a debug=1 dump: counts, columns, frames, order of blocks."""
+"""Detect contradictions in a debug=1 dump: counts, columns, frames, order of blocks."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_accepts_hidden_runtime_frame():
     [(b"1 @ 0x30 0x99", b"2 @ 0x30 0x99"), (b"1 @ 0x40 0x99", b"1 @ 0x30 0x99"), (b"1 @ 0x30 0x99", b"1 @ 0x30 0x99")],
 )
 def test_reports_blocks_out_of_order(blocks):
-    """Highest counts first, then by address; and one stack has one block."""
+    """The order is by count, descending, then by address; and one stack has one block."""
     total = sum(int(block[:1]) for block in blocks)
     texts = [b"%s\n#\t0x%x\tmain.f+0x1\t/a.go:1\n\n" % (block, int(block.split()[2], 16) - 1) for block in blocks]
     reader = read(b"goroutine profile: total %d\n" % total + b"".join(texts))

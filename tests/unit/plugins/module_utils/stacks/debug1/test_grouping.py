@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From what was read to groups: of a debug=1 dump's blocks, and of goroutines one by one."""
+"""Convert blocks of a debug=1 dump to groups."""
 
 from __future__ import annotations
 

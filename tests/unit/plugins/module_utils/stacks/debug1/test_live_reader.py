@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The dump that was asked for is told from pieces of dumps that somebody logged."""
+"""Find the dump that answers the signal among pieces of dumps in the log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FAKE = (
 )
 UNFINISHED = b"goroutine profile: total 900\n"
 FIXTURES = Path(__file__).parents[4] / "fixtures"
-# What a real service wrote for one SIGUSR1, to its last empty line.
+# The dump of a real service for one SIGUSR1, to its last empty line.
 REAL = (FIXTURES / "region-healthy" / "dump.log").read_bytes()
 
 
@@ -54,12 +54,12 @@ def test_finds_dump_whose_header_is_cut_by_log_entry(entry):
     found = read(LOG + header + entry + rest + LOG)
     assert found.done
     assert found.best.total == int(header.rpartition(b" ")[2])
-    # An empty line of the entry may have been the end of the header, so what follows it is taken for a block.
+    # An empty line of the entry may be the end of the header, so the text after it is taken for a block.
     assert found.best.state is (ReaderState.COMPLETE if entry == LOG else ReaderState.DAMAGED)
 
 
 def with_header_inside() -> bytes:
-    """The real one, in which somebody logged a header: what follows it, with the writer, looks like a whole dump."""
+    """Return the answer with a logged header inside: the text after it, with the writer, looks like a complete dump."""
     blocks = REAL.split(b"\n\n")
     place = next(at for at, block in enumerate(blocks) if b"runtime/pprof." in block)
     left = sum(int(block.split(b" @")[0]) for block in blocks[place:] if block)
@@ -81,7 +81,7 @@ def test_header_within_answer_is_not_the_answer(size):
 
 @pytest.mark.parametrize("after", [b"", LOG, UNFINISHED * 20])
 def test_ambiguous_dump_is_best_when_input_ends(after):
-    """A piece that goes on as the real one does: by its blocks nothing tells them apart."""
+    """By its blocks the first piece could continue in the answer."""
     piece = b"goroutine profile: total 9000\n5000 @ 0x1\n#\t0x1\tmain.main+0x1\t/x.go:1\n\n"
     found = read(piece + REAL + after)
     assert found.done is (after.count(b"\n") == 20)

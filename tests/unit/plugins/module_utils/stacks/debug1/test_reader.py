@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The live reader: any split of the stream, and lines of other writers between any two cells of the dump."""
+"""Read a live log in any split, with log entries between any two cells of the dump."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_truncated_stream_is_never_complete(case, data):
 @SLOW
 @given(st.sampled_from(DUMPS), st.data())
 def test_dump_without_some_lines_is_never_complete(dump, data):
-    """Any lines but the first frames of a block, which may be hidden in a whole dump."""
+    """Any lines except the first frames of a block, which may be hidden in a complete dump."""
     lines = dump.splitlines(keepends=True)
     start = data.draw(st.integers(0, len(lines) - 1))
     end = data.draw(st.integers(start + 1, min(len(lines), start + 30)))

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""debug=1 dumps that follow one another or stand within one another."""
+"""Read adjacent and nested debug=1 dumps of one text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_header_in_the_middle_of_a_block_is_text():
 
 
 def test_header_between_blocks_makes_both_dumps_incomplete():
-    """Nothing tells whose the blocks after it are, so neither is complete."""
+    """The blocks after it may belong to either dump."""
     end = LINES.index(b"\n") + 1
     data = b"".join(LINES[:end]) + LOG + HEADER + b"".join(LINES[end:])
     assert verdicts(data) == [(1, 18, False), (end + 2, 127, False)]
@@ -38,7 +38,7 @@ def test_many_unfinished_dumps_before_a_complete_one():
 
 
 def test_complete_dump_within_another():
-    """Its blocks cannot be told from the other's, which is then not complete."""
+    """Its blocks may belong to the outer dump, which is therefore incomplete."""
     inner = b"goroutine profile: total 1\n1 @ 0x10 0x99\n#\t0xf\truntime/pprof.write+0x1\t/p.go:1\n\n"
     data = b"".join(LINES[:MIDDLE]) + LOG + inner + b"".join(LINES[MIDDLE:])
     (outer_line, _counted, outer), whole = verdicts(data)

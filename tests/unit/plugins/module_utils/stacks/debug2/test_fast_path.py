@@ -21,7 +21,7 @@ from fuzzing import examples
 
 
 def generated(seed: int, count: int, oddities: tuple[bytes, ...] = ()) -> bytes:
-    """Goroutines in a few places, with arguments, waits and ids of their own, and odd pieces among them."""
+    """Return goroutines in a few places, with their own arguments, waits and ids, and odd pieces between them."""
     rng = random.Random(seed)
     places = [block.partition(b"]:\n")[2] for block in REGION2.split(b"\n\n")[1:30]]
     blocks = [REGION2.split(b"\n\n")[0]]

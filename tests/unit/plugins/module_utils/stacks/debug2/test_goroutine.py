@@ -29,7 +29,7 @@ def test_reports_missing_line():
     creator = location + 3
     assert lines[creator].startswith(b"created by")
     (dump,) = parse(b"".join(lines[:creator] + lines[creator + 2 :])).dumps
-    # A goroutine may be like that: a doubt, no proof.
+    # A goroutine may look like that: this is a doubt, no proof.
     assert (dump.complete, [error.goroutine for error in dump.errors]) == (None, [20])
 
 

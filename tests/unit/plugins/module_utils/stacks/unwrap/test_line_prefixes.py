@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Dumps behind the prefixes that log tools put before the lines, also of several sources mixed."""
+"""Remove the prefixes of log tools, also of several sources mixed."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_truncated_dump_behind_prefixes_is_not_complete(form):
 
 
 def mixed(*logs: bytes) -> bytes:
-    """Their lines in turn."""
+    """Return the lines of the logs in turn."""
     lines = itertools.zip_longest(*(log.splitlines(keepends=True) for log in logs), fillvalue=b"")
     return b"".join(itertools.chain.from_iterable(lines))
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A dump reads the same whatever was done to it on its way into a file, and never as more complete than it was."""
+"""A changed dump gives the same result as the original, and is never more complete."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RANKS = {False: 0, None: 1, True: 2}
 
 
 def content(dump: Dump) -> tuple[object, ...]:
-    """What a dump says, without where it was found."""
+    """Return the content of a dump without its position."""
     groups = sorted((group.count, group.state or "", group.frames, group.created_by or ()) for group in dump.groups)
     return dump.form, dump.total, dump.goroutines, groups
 
@@ -65,7 +65,7 @@ def test_reports_lost_proof(form, name):
 @pytest.mark.parametrize("name", [*LOSSLESS, *(f"loss: {name}" for name in LOSSES)])
 @pytest.mark.parametrize("lost", [1, 14, 20])
 def test_dump_without_a_line_is_never_complete(name, lost):
-    """One line of the dump is taken away before the rest happens to it."""
+    """One line of the dump is removed before the other changes."""
     change = LOSSES[name[6:]] if name.startswith("loss: ") else LOSSLESS[name]
     lines = DUMPS["debug1"].splitlines(keepends=True)
     del lines[lost]
@@ -78,7 +78,7 @@ def test_dump_without_a_line_is_never_complete(name, lost):
 
 @pytest.mark.parametrize("form", ["debug1", "debug2"])
 def test_joins_or_reports_line_broken_anywhere(form):
-    """A break at any place is mended, or the dump is incomplete or has an error: no half name passes as whole."""
+    """A break anywhere is repaired, or the dump is incomplete or has an error: no half name passes as complete."""
     data = DUMPS[form]
     plain = parse(data)
     for place in range(1, len(data)):
@@ -135,7 +135,7 @@ SIGNS = st.sampled_from(["|", ">", ":", "-", "#", "::", "│", "»"])
 
 @st.composite
 def prefixes(draw) -> Change:
-    """Words, a time or none, and a sign, in any order."""
+    """Return words, a time or none, and a sign, in any order."""
     parts = draw(st.permutations([draw(WORDS), draw(TIMES), *draw(st.lists(WORDS, max_size=2))]))
     form = " ".join(parts) + draw(SIGNS) + " "
     return each(lambda number, line: form.format(number % 60).encode() + line)
