@@ -66,17 +66,17 @@ class ActionModule(ModuleAction):
         host = str(task_vars["inventory_hostname"])
         batch = [str(each) for each in task_vars.get("ansible_play_batch") or [host]]
         own = self._values_of_this_host(host, task_vars)
-        told: list[str] = []
+        problems: list[str] = []
         on_controller: tuple[str, ...] = ()
         if host == batch[0]:
             every = {name: own if name == host else _values_of(name, task_vars["hostvars"]) for name in batch}
-            told += find_mistakes(every, role)
+            problems += find_mistakes(every, role)
             if required_libraries.needs_collection(every.values(), role) and not _has_collection():
-                told.append(libraries.missing_collection_message())
+                problems.append(libraries.missing_collection_message())
             on_controller = required_libraries.ON_CONTROLLER.get(role, ())
-        told += self._lacking(host, required_libraries.at_access_point(own, role), on_controller, task_vars)
-        if told:
-            return failed_once(told)
+        problems += self._lacking(host, required_libraries.at_access_point(own, role), on_controller, task_vars)
+        if problems:
+            return failed_once(problems)
         result: dict[str, Any] = {"changed": False, "msg": []}
         if self._discovered_interpreter_key:
             result["ansible_facts"] = {self._discovered_interpreter_key: self._discovered_interpreter}

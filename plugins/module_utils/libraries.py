@@ -96,9 +96,9 @@ def _version(module: str) -> tuple[int, ...]:
 def missing_libraries_message(names: Sequence[str], interpreter: Interpreter) -> str:
     """Return the error message for libraries that an interpreter lacks, with the command that installs them all."""
     wanted = [LIBRARIES[name] for name in names]
-    told = " and ".join(f"{name} ({library.purpose})" for name, library in zip(names, wanted))
+    lacking = " and ".join(f"{name} ({library.purpose})" for name, library in zip(names, wanted))
     requirements = " ".join(shlex.quote(library.requirement) for library in wanted)
-    text = f"The Python {interpreter.path} {interpreter.place} lacks {told}."
+    text = f"The Python {interpreter.path} {interpreter.place} lacks {lacking}."
     text += f" Next: {shlex.quote(interpreter.path)} -m pip install {requirements}"
     if interpreter.managed:
         text += (

@@ -30,9 +30,9 @@ def error_of(result: Mapping[str, Any]) -> MissedCapture | None:
     if not result.get("failed") and not result.get("unreachable"):
         return None
     words = str(result.get("msg") or "It failed without a message.")
-    said = next((str(result[key]).strip() for key in _SEE_ELSEWHERE if str(result.get(key) or "").strip()), "")
-    if said:
-        words = f"{words.rstrip('.')}: {said.splitlines()[-1]}"
+    output = next((str(result[key]).strip() for key in _SEE_ELSEWHERE if str(result.get(key) or "").strip()), "")
+    if output:
+        words = f"{words.rstrip('.')}: {output.splitlines()[-1]}"
     text = printable(" ".join(words.split()))[:_LONGEST]
     reason = Reason.UNREACHABLE if result.get("unreachable") else Reason.NO_RESULT
     return MissedCapture(text, reason.value)

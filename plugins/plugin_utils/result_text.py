@@ -72,9 +72,9 @@ def check_mode_outcome(entries: Sequence[Entry], policy: FailurePolicy) -> RunOu
         return _nothing(WOULD_NOTHING, errors, policy)
     lines = blocks([*_of_access_points(entries), _told(errors)])
     if policy.may_fail and not sum(each["would"] for each in entries):
-        said = next((each["said"] for each in entries if each["said"]), "No instance was found.")
-        told = lines if any(line.endswith(said) for line in lines) else [*lines, said]
-        return RunOutcome(told, f"{WOULD_NOTHING}: {said}", f"{WOULD_NOTHING}.", errors)
+        reason = next((each["said"] for each in entries if each["said"]), "No instance was found.")
+        text = lines if any(line.endswith(reason) for line in lines) else [*lines, reason]
+        return RunOutcome(text, f"{WOULD_NOTHING}: {reason}", f"{WOULD_NOTHING}.", errors)
     return RunOutcome(lines, policy.failure, policy.failure, errors)
 
 

@@ -70,10 +70,10 @@ def own_facts(facts: Iterable[str]) -> list[str]:
 def facts_refusal(facts: Mapping[str, Iterable[str]]) -> str:
     """Return why a run must not begin: facts, by host, that would change what it does; "" if there are none."""
     found = {host: own_facts(names) for host, names in facts.items()}
-    told = "; ".join(f"The facts of {host} set {', '.join(names)}" for host, names in found.items() if names)
-    if not told:
+    sentences = "; ".join(f"The facts of {host} set {', '.join(names)}" for host, names in found.items() if names)
+    if not sentences:
         return ""
     return (
-        f"{told}. Facts come from the machine itself, so they must not control a run. Next: set them in the "
+        f"{sentences}. Facts come from the machine itself, so they must not control a run. Next: set them in the "
         "inventory or with -e and clear the fact cache, or leave the machine out with --limit."
     )

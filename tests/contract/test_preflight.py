@@ -62,7 +62,7 @@ class Action(preflight.ActionModule):
 @pytest.fixture
 def told(monkeypatch):
     """Return the sentences that the action fails with. asked: the libraries that the module checks."""
-    monkeypatch.setattr(preflight.libraries, "missing", lambda _names: [])
+    monkeypatch.setattr(preflight.libraries, "missing_libraries", lambda _names: [])
     monkeypatch.setattr(preflight, "_has_collection", lambda: True)
 
     def run(playbook, hosts, host="", answer=None, asked=None, **of_play):
@@ -210,7 +210,7 @@ def test_reports_missing_libraries_with_the_command(told):
 
 
 def test_reports_missing_libraries_of_both_machines_at_once(told, monkeypatch):
-    monkeypatch.setattr(preflight.libraries, "missing", list)
+    monkeypatch.setattr(preflight.libraries, "missing_libraries", list)
     monkeypatch.setattr(preflight, "_has_collection", lambda: False)
     answer = {"missing": ["kubernetes"], "python": "/usr/bin/python3", "managed": False}
     python = libraries.this_interpreter()

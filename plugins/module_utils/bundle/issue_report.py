@@ -55,8 +55,8 @@ def dump_finding(rows: Sequence[LedgerRow]) -> str:
     """Return the most important fact about the dumps of a component, in a few words."""
     restarted = sorted({entry.instance for entry in rows if entry.details.get("restarted")})
     if restarted:
-        who = restarted[0] if len(restarted) == 1 else str(len(restarted))
-        return f"{who} restarted after the signal!"
+        instances = restarted[0] if len(restarted) == 1 else str(len(restarted))
+        return f"{instances} restarted after the signal!"
     trouble = summarize_reasons(rows)
     if trouble:
         return trouble

@@ -28,8 +28,8 @@ def log_section(rows: Sequence[LedgerRow]) -> list[str]:
 
 def _order(entry: LedgerRow) -> tuple[Any, ...]:
     """Sort by severity, unrecognized verdicts first; of one verdict, those that are over last."""
-    said = str(entry.details.get("verdict"))
-    place = VERDICTS.index(said) if said in VERDICTS else -1
+    verdict = str(entry.details.get("verdict"))
+    place = VERDICTS.index(verdict) if verdict in VERDICTS else -1
     return place, bool(entry.details.get("over")), entry.cluster, entry.component, entry.instance
 
 

@@ -43,11 +43,11 @@ def _loads(rows: Sequence[LedgerRow]) -> list[str]:
     for kind in _TELLING:
         own = [entry for entry in rows if entry.capture == PROFILE_PREFIX + kind]
         load, top = _load(own), _top(own)
-        said = [f"{kind} {load}"] if load else []
+        parts = [f"{kind} {load}"] if load else []
         if top:
-            return [*words, ", ".join([*said, f"{top} of {kind}"])]
+            return [*words, ", ".join([*parts, f"{top} of {kind}"])]
         if kind == "cpu" or not words:
-            words += said
+            words += parts
     return words
 
 

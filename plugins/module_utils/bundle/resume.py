@@ -89,12 +89,12 @@ def wait_until_free(part: str, patience: float = WAIT_SECONDS) -> None:
 def _wait_while(what: Callable[[], str], patience: float) -> str:
     """Wait while what() returns text, at most `patience` seconds. Return its last text."""
     end = time.monotonic() + patience
-    said = what()
+    state = what()
     # Poll: a lock, or the end of a process that is not a child, cannot be awaited with a timeout.
-    while said and time.monotonic() < end:
+    while state and time.monotonic() < end:
         time.sleep(LOOK_SECONDS)
-        said = what()
-    return said
+        state = what()
+    return state
 
 
 def parts_in(folder: str) -> list[str]:

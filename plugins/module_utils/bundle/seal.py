@@ -148,14 +148,14 @@ def _merge_interrupted(folder: str, parts: Sequence[str], reports: Sequence[str]
 def _merge_all(folder: str, parts: Sequence[str], reports: Sequence[str]) -> list[LedgerRow]:
     """Merge all usable parts. Return their rows, and rows about unusable parts and conflicts."""
     rows: list[LedgerRow] = []
-    brought: list[tuple[str, list[LedgerRow]]] = []
+    merged: list[tuple[str, list[LedgerRow]]] = []
     for part in [*parts, *reports]:
         try:
-            brought.append((part, _merge(folder, part, part in reports)))
+            merged.append((part, _merge(folder, part, part in reports)))
         except ValueError as error:
             rows.append(_place_row(os.path.basename(part), Reason.ERROR, str(error)))
-    rows += [entry for _part, of_part in brought for entry in of_part]
-    return rows + [_disputed_row(names, entries) for names, entries in conflicting_rows(brought).items()]
+    rows += [entry for _part, of_part in merged for entry in of_part]
+    return rows + [_disputed_row(names, entries) for names, entries in conflicting_rows(merged).items()]
 
 
 def _merge(folder: str, part: str, is_report: bool) -> list[LedgerRow]:
@@ -172,8 +172,8 @@ def _disputed_row(names: tuple[str, str], entries: Sequence[LedgerRow]) -> Ledge
     """Return the row about a conflict between two access points."""
     entry, (first, second) = entries[0], names
     more = f" and {len(entries) - 1} more captures" if len(entries) > 1 else ""
-    said = f"{first} and {second} both report {entry.component}/{entry.instance}, {entry.capture}{more}"
-    return _place_row(entry.cluster, Reason.DISPUTED, said)
+    detail = f"{first} and {second} both report {entry.component}/{entry.instance}, {entry.capture}{more}"
+    return _place_row(entry.cluster, Reason.DISPUTED, detail)
 
 
 def _without_stacks(rows: Sequence[LedgerRow]) -> bool:
@@ -184,8 +184,8 @@ def _without_stacks(rows: Sequence[LedgerRow]) -> bool:
 
 
 def _place_row(cluster: str, reason: Reason, detail: str) -> LedgerRow:
-    nobody = Instance(cluster=cluster, component="", name="")
-    return row(nobody, ACCESS, verdict(reason, detail), started=utc_text(utc_now()))
+    place = Instance(cluster=cluster, component="", name="")
+    return row(place, ACCESS, verdict(reason, detail), started=utc_text(utc_now()))
 
 
 def _loader(folder: str) -> Any:

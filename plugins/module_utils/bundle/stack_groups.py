@@ -99,7 +99,7 @@ class StackGroup:
     @property
     def waits_as(self) -> str:
         """Return the description in WAITING of their stack, or ""."""
-        return next((said for ends, said in WAITING.items() if self._has_ends(*ends)), "")
+        return next((description for ends, description in WAITING.items() if self._has_ends(*ends)), "")
 
     @property
     def is_idle(self) -> bool:

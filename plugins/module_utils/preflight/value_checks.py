@@ -109,7 +109,7 @@ def _names(name: str, value: Any, variable: Variable, _role: str) -> str | None:
         return None
     for each in as_list(value):
         if not isinstance(each, (str, int)) or not pattern.expression.match(str(each)):
-            return f"{name} has {shown_value(each)}. It takes {pattern.told}."
+            return f"{name} has {shown_value(each)}. It takes {pattern.description}."
     return None
 
 
@@ -149,8 +149,8 @@ def _dicts(name: str, value: Any, _variable: Variable, _role: str) -> str | None
 def _kubeconfig(name: str, value: Any, _variable: Variable, _role: str) -> str | None:
     if isinstance(value, Mapping) or is_path(value):
         return None
-    told = "the text of a kubeconfig" if isinstance(value, str) else _kind_of(value)
-    return f"{name} is {told}. It has to be the path of a kubeconfig, or a dictionary with its content."
+    kind = "the text of a kubeconfig" if isinstance(value, str) else _kind_of(value)
+    return f"{name} is {kind}. It has to be the path of a kubeconfig, or a dictionary with its content."
 
 
 def _secret(name: str, value: Any, _variable: Variable, _role: str) -> str | None:

@@ -39,10 +39,10 @@ FILE, FILES, NEW_FILE, DICT, DICTS, KUBECONFIG, SECRET = (
 
 @dataclass(frozen=True)
 class NamePattern:
-    """Pattern of a name. told: description of the pattern for messages."""
+    """Pattern of a name. description: the pattern in words, for messages."""
 
     expression: re.Pattern[str]
-    told: str
+    description: str
 
 
 # kubernetes staging/src/k8s.io/apimachinery/pkg/util/validation: IsDNS1123Label, IsValidLabelValue.
