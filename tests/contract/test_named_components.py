@@ -80,7 +80,7 @@ def test_absent_component_fails_the_play_unless_allowed(
 ) -> None:
     found, shown = play(tmp_path, services, "capture_stacks", ["region", "glance"], cloudpods_fail_on=fail_on)
     assert found == code, shown
-    assert ("not all were found: glance" in shown) is bool(code)
+    assert ("Not all named components were found: glance" in shown) is bool(code)
     assert ("glance", "failed", "not_found") in [
         (entry["component"], entry["status"], entry["reason"]) for entry in rows(tmp_path)
     ]

@@ -100,6 +100,7 @@ def _end_of_group(text: str, place: int) -> int:
 
 
 def taken(rules: list[dict[str, Any]]) -> list[tuple[str, tuple[str, ...], str, int]]:
+    """Return id, keywords, expression and group of the secret of each rule that is taken over."""
     found = []
     for rule in sorted(rules, key=lambda one: str(one["id"])):
         expression = rule.get("regex", "")

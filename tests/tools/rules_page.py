@@ -142,6 +142,7 @@ is not missing. A rule must declare everything that its expression reads.
 
 
 def page() -> str:
+    """Return the text of the page, one section for each rule."""
     rules = read_rules([str(RULES)])
     lines = [HEAD.rstrip(), "", "## Shipped rules", ""]
     for scope in SCOPES:

@@ -29,7 +29,7 @@ from workspace import ROOT, cache, checkout_cache
 
 PROCESSORS = os.cpu_count() or 1
 TEST_SECONDS = 600  # the limit of one test; a mark may set another
-STOP_SECONDS = 30.0  # an interrupted command gets so long for its own cleaning up
+STOP_SECONDS = 30.0  # time for an interrupted command to clean up
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 
@@ -45,7 +45,7 @@ class Runner:
         self.failed: list[str] = []
         self.stages: list[report.Stage] = []
         self.cases: list[report.Case] = []
-        self._terminal = threading.Lock()  # who holds it prints
+        self._terminal = threading.Lock()  # held while printing
         self._children: set[subprocess.Popen[bytes]] = set()
         self._pool = ThreadPoolExecutor()
         self._beside: list[Future[bool]] = []

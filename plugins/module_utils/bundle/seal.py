@@ -208,7 +208,7 @@ def mark_not_deployed(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
     """
     present = {(entry.cluster, entry.component) for entry in rows if entry.instance}
 
-    def message_lines(entry: LedgerRow) -> LedgerRow:
+    def checked(entry: LedgerRow) -> LedgerRow:
         if entry.reason != Reason.NOT_FOUND.value or (entry.cluster, entry.component) not in present:
             return entry
         outcome = verdict(Reason.NOT_DEPLOYED, detail_of(entry.reason, entry.message))
@@ -216,7 +216,7 @@ def mark_not_deployed(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
             entry, status=outcome.status.value, reason=outcome.reason.value, message=outcome.message
         )
 
-    return [message_lines(entry) for entry in rows]
+    return [checked(entry) for entry in rows]
 
 
 def failure_message(rows: Sequence[LedgerRow], fail_on: str) -> str:

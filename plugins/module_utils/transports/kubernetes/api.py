@@ -49,9 +49,9 @@ PAUSES = (0.3, 0.6, 1.2)
 
 
 class Api:
-    """Client of one API server. params: the authentication options of kubernetes.core. connections: most at a time.
-    max_items: most items of a list.
+    """Client of one API server.
 
+    params: the authentication options of kubernetes.core. connections: most at a time. max_items: most items of a list.
     Raises SetupError if a library is missing or no configuration is found.
     """
 
