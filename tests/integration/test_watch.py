@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.continuity_steps import (
-    FollowLimits,
+    PodFollowLimits,
 )
 from deploy.apply import Cluster
 from watching import Speakers, Watching, api_server_away, details
@@ -99,7 +99,7 @@ def test_an_api_server_that_stays_away_leaves_a_gap(world, speakers, tmp_path):
     speakers.speak("region-f", 100)
     speakers.await_running("region-f")
     # An outage that lasts to the end of the watch is a gap at once.
-    watching = Watching(world, tmp_path, speakers.namespace, limits=FollowLimits(tolerated_outage=0.0))
+    watching = Watching(world, tmp_path, speakers.namespace, limits=PodFollowLimits(tolerated_outage=0.0))
     watching.until(100)
     with api_server_away(world, watching.api):
         report = watching.end()

@@ -22,7 +22,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.logtext.time
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.follow import Gap, Lines
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.continuity_steps import (
-    FollowLimits,
+    PodFollowLimits,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
     KubernetesTransport,
@@ -51,7 +51,7 @@ while true; do
 done
 """
 # A reader that lags so far behind and does not catch up goes on with the newest line. The product waits for longer.
-LIMITS = FollowLimits(lag=5.0, catch_up=1.0)
+LIMITS = PodFollowLimits(lag=5.0, catch_up=1.0)
 # The most that watching a flood may take, and whatever else this process does meanwhile.
 MEMORY_BYTES = 100 << 20
 # A log that had to wait for the reader of the flood would be as late as the flood is.

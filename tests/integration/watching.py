@@ -29,7 +29,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline imp
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.api import Api, ApiProblem
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.continuity_steps import (
     NORMAL_LIMITS,
-    FollowLimits,
+    PodFollowLimits,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.transport import (
     KubernetesTransport,
@@ -90,7 +90,7 @@ class Watching:
     """
 
     def __init__(
-        self, world: World, folder: Path, namespace: str, since: int = 600, limits: FollowLimits = NORMAL_LIMITS
+        self, world: World, folder: Path, namespace: str, since: int = 600, limits: PodFollowLimits = NORMAL_LIMITS
     ) -> None:
         self.said: list[int] = []
         self.heard: dict[str, list[tuple[int, float, float]]] = defaultdict(list)

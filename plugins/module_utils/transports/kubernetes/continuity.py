@@ -26,10 +26,10 @@ from . import gap_events
 from .continuity_steps import (
     CloseStream,
     FindInstance,
-    FollowLimits,
     LookupFailed,
     Now,
     OpenStream,
+    PodFollowLimits,
     ReadNewestLine,
     ReadOldestTimestamp,
     ReadStream,
@@ -58,7 +58,7 @@ class LogContinuity:
     returns: it passes events on, and performs requests. caught_up: all lines that existed at the beginning were given.
     """
 
-    def __init__(self, instance: Instance, window: float, limits: FollowLimits) -> None:
+    def __init__(self, instance: Instance, window: float, limits: PodFollowLimits) -> None:
         self._instance = instance
         self._window = window
         self._limits = limits

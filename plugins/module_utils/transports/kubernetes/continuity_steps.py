@@ -23,7 +23,7 @@ class Now(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FollowLimits:
+class PodFollowLimits:
     """Time limits of a follower, in seconds."""
 
     # A silent stream may be a dead one. After this long without a byte, open another one.
@@ -45,7 +45,7 @@ class FollowLimits:
     catch_up: float = 10.0
 
 
-NORMAL_LIMITS = FollowLimits()
+NORMAL_LIMITS = PodFollowLimits()
 
 
 @dataclass(frozen=True)

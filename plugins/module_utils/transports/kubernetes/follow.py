@@ -19,10 +19,10 @@ from .continuity_steps import (
     NORMAL_LIMITS,
     CloseStream,
     FindInstance,
-    FollowLimits,
     LookupFailed,
     Now,
     OpenStream,
+    PodFollowLimits,
     ReadNewestLine,
     ReadOldestTimestamp,
     ReadStream,
@@ -50,7 +50,7 @@ class PodLogFollower(LogFollower):
         seconds: int,
         look: InstanceLookup,
         deadline: Deadline,
-        limits: FollowLimits = NORMAL_LIMITS,
+        limits: PodFollowLimits = NORMAL_LIMITS,
         clock: Clock = system_clock,
     ) -> None:
         super().__init__(deadline)

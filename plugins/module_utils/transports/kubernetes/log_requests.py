@@ -13,7 +13,7 @@ from ...logtext.lines import FOREIGN_BYTES
 from ...logtext.timestamps import PREFIX_BYTES, Timestamp, timestamp_of
 from ...model import Instance
 from .api import Api, Stream
-from .continuity_steps import FollowLimits
+from .continuity_steps import PodFollowLimits
 from .fields import pod_path
 from .problem import ApiProblem, NoBytes, NotALog
 
@@ -26,7 +26,7 @@ class PodLogRequests:
     timeout: seconds that a short answer may take.
     """
 
-    def __init__(self, api: Api, deadline: Deadline, timeout: float = FollowLimits.answer) -> None:
+    def __init__(self, api: Api, deadline: Deadline, timeout: float = PodFollowLimits.answer) -> None:
         self._api = api
         self._deadline = deadline
         self._timeout = timeout

@@ -28,7 +28,7 @@ from ..base import Discovery, HttpAnswer, HttpTarget, LogStream, ProcessSession,
 from ..follow import InstanceLookup, LogFollower
 from . import probe
 from .api import Api, Stream
-from .continuity_steps import NORMAL_LIMITS, FollowLimits
+from .continuity_steps import NORMAL_LIMITS, PodFollowLimits
 from .exec_session import ExecSession
 from .fields import pod_path
 from .follow import PodLogFollower
@@ -62,7 +62,7 @@ class KubernetesTransport(Transport):
         cluster: str = "",
         namespaces: Sequence[str] = (),
         binary_dirs: Sequence[str] = (BINARY_DIR,),
-        follow_limits: FollowLimits = NORMAL_LIMITS,
+        follow_limits: PodFollowLimits = NORMAL_LIMITS,
         first_line_seconds: float = FIRST_LINE_SECONDS,
     ) -> None:
         self._api = api

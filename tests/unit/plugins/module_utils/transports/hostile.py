@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An API server on this machine that answers whatever a test wants, over real HTTP and WebSocket."""
+"""API server on this machine that gives the answers of a test, over real HTTP and WebSocket."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def refusal(message: Any, status: bytes = b"403 Forbidden") -> bytes:
 
 
 def pod(name: str = "region-a", component: str = "region", **changes: Any) -> dict[str, Any]:
-    """A pod that runs. changes: path, with __ for its dots, and what is there instead."""
+    """Return a pod that runs. changes: paths, with __ for dots, and their values."""
     made = {
         "metadata": {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}", "labels": {"app": component}},
         "spec": {"nodeName": "node1", "containers": [{"name": component, "ports": [{"containerPort": 30888}]}]},
@@ -74,7 +74,7 @@ def pods(*items: Any, **metadata: Any) -> bytes:
 
 
 def flood(head: bytes, block: bytes, sent: list[int], most: int = 512 << 20) -> Act:
-    """Say the block again and again, up to so many bytes; then wait. sent grows by what was taken."""
+    """Send the block repeatedly, up to `most` bytes; then wait. sent[0] counts the bytes that were accepted."""
 
     def act(server: Peer, connection: socket.socket) -> None:
         connection.sendall(head)
@@ -88,7 +88,7 @@ def flood(head: bytes, block: bytes, sent: list[int], most: int = 512 << 20) -> 
 
 @contextlib.contextmanager
 def memory_below(most: int) -> Iterator[None]:
-    """Let the block take no more memory than that at any moment."""
+    """Assert that the block never uses more memory than that."""
     tracemalloc.start()
     tracemalloc.reset_peak()
     before, _peak = tracemalloc.get_traced_memory()
@@ -101,7 +101,7 @@ def memory_below(most: int) -> Iterator[None]:
 
 
 class WebSocket:
-    """The server's side of pods/exec. word: the random word of the probe script that was to run."""
+    """Server side of pods/exec. word: the nonce of the probe script."""
 
     def __init__(self, server: Peer, connection: socket.socket) -> None:
         self._connection = connection
@@ -118,29 +118,29 @@ class WebSocket:
         )
 
     def frame(self, payload: bytes, opcode: int = BINARY, last: bool = True, stated: int | None = None) -> None:
-        """Send one frame. stated: the length in its head, where it lies."""
+        """Send one frame. stated: a false length for its head."""
         size = len(payload) if stated is None else stated
         first = (0x80 if last else 0) | opcode
         head = struct.pack("!BB", first, size) if size < 126 else struct.pack("!BBQ", first, 127, size)
         self._connection.sendall(head + payload)
 
     def say(self, *lines: str) -> None:
-        """What the script says."""
+        """Send lines of the script."""
         self.frame(STDOUT + b"".join(b"%s %s\n" % (self.word, line.encode()) for line in lines))
 
     def wait(self) -> None:
-        """Read what comes until the client goes."""
+        """Read until the client disconnects."""
         while self._connection.recv(4096):
             pass
 
 
 def executing(act: Callable[[WebSocket], None]) -> Act:
-    """Let a client into a container in which that happens."""
+    """Accept an exec whose container then does that."""
     return lambda server, connection: act(WebSocket(server, connection))
 
 
 class HostileApi:
-    """answers: the beginning of a path -> what is said, the longest beginning first."""
+    """API server with answers by the beginning of the path. The longest beginning counts."""
 
     def __init__(self, answers: dict[str, Answer]) -> None:
         self.answers = answers

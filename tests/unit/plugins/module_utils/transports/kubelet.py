@@ -73,7 +73,7 @@ class Kubelet:
             self.changed.notify_all()
 
     def rotate(self) -> None:
-        """New streams see nothing of what was written so far; those that are open go on."""
+        """Rotate the file: new streams see only later lines; open streams go on."""
         with self.changed:
             self.log.oldest = len(self.log.lines)
 
@@ -85,13 +85,13 @@ class Kubelet:
             self.changed.notify_all()
 
     def deafen(self) -> None:
-        """The streams that are open stay so, and nothing comes through them."""
+        """Keep the open streams open, and send nothing more through them."""
         with self.changed:
             for stream in self.streams:
                 stream.deaf = True
 
     def reopen(self, at: int) -> None:
-        """When they come to that line, the streams that are open go on with the first line of the newest file."""
+        """Let open streams continue with the first line of the newest file when they come to that line."""
         with self.changed:
             for stream in self.streams:
                 stream.reopens = at
@@ -100,7 +100,7 @@ class Kubelet:
         self.refusal = ApiProblem(code, text)
 
     def restart(self, *texts: str, ago: float = 0.0, kept: bool = True) -> None:
-        """Another container takes the place, and has said that; the streams of the one before end. kept: its log."""
+        """Replace the container by another, which has written that. Streams of the old one end. kept: its log."""
         with self.changed:
             self.log.ended = True
             self.before, self.log = self.log if kept else None, Log()
@@ -158,7 +158,7 @@ class LogBody:
 
     @property
     def _next(self) -> list[bytes]:
-        """The next lines, after those that are older than what was asked for."""
+        """Lines that come next, from the requested second on."""
         lines = self._log.lines
         while self._at < len(lines) and lines[self._at][:19] < self._since:
             self._at += 1

@@ -27,9 +27,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.k
     NORMAL_LIMITS,
     CloseStream,
     FindInstance,
-    FollowLimits,
     LookupFailed,
     OpenStream,
+    PodFollowLimits,
     ReadNewestLine,
     ReadOldestTimestamp,
     ReadStream,
@@ -68,7 +68,7 @@ class SimulatedFollower:
     """
 
     def __init__(
-        self, kubelet: Kubelet, seconds: int = 60, instance: Instance = POD, limits: FollowLimits = NORMAL_LIMITS
+        self, kubelet: Kubelet, seconds: int = 60, instance: Instance = POD, limits: PodFollowLimits = NORMAL_LIMITS
     ) -> None:
         self.kubelet = kubelet
         self.instance: Instance | Exception | None = instance

@@ -22,7 +22,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.f
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.continuity_steps import (
     NORMAL_LIMITS,
     FindInstance,
-    FollowLimits,
+    PodFollowLimits,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import (
     NOT_READABLE,
@@ -138,7 +138,7 @@ def test_waits_for_container_to_start(kubelet, follow):
 
 def test_pauses_longer_and_longer_while_container_does_not_start(kubelet, follow):
     kubelet.refuse(400)
-    followed = follow(limits=FollowLimits(first_pause=0.01, tolerated_outage=0.0))
+    followed = follow(limits=PodFollowLimits(first_pause=0.01, tolerated_outage=0.0))
     followed.await_true(lambda: len(followed.waits) == 15)
     followed.continuity.stop()
     assert followed.join() == []
@@ -269,7 +269,7 @@ def test_reports_gap_when_previous_log_was_removed(kubelet, followed):
     ("began", "gaps"), [(0.5, []), (2.999, []), (3.001, [ROTATION_MISSED]), (60.0, [ROTATION_MISSED])]
 )
 def test_reports_gap_when_log_begins_long_after_its_container(kubelet, follow, began, gaps):
-    """began: so many seconds after its container its oldest line was written."""
+    """began: seconds between the start of the container and the oldest line of its log."""
     kubelet.say("first")
     followed = follow()
     followed.until("first")
@@ -288,7 +288,7 @@ def test_reports_gap_when_log_begins_long_after_its_container(kubelet, follow, b
 
 @pytest.fixture
 def before_stream(kubelet, monkeypatch):
-    """Lets something happen once, after the log was looked into and before the next stream of it begins."""
+    """Let something happen once, after the first look into the log and before its next stream begins."""
 
     def set_up(*happens) -> None:
         new_stream, left = kubelet.new_stream, list(happens)
@@ -387,10 +387,10 @@ def test_tells_restart_that_cluster_reports_late_from_rotation(followed):
 
 @pytest.fixture
 def flooded(kubelet, follow) -> SimulatedFollower:
-    """Of lines that were written all at once, as a second began, it reads twenty in a second."""
+    """A follower that reads twenty lines a second, while a hundred were written at the beginning of a second."""
     kubelet.chunk_lines = 1
     kubelet.say("first", ago=2)
-    followed = follow(600, limits=FollowLimits(lag=0.5, catch_up=0.2))
+    followed = follow(600, limits=PodFollowLimits(lag=0.5, catch_up=0.2))
     followed.until("first")
     followed.until_quiet()
     kubelet.pace = lambda: kubelet.clock.advance(0.05)
@@ -401,7 +401,7 @@ def flooded(kubelet, follow) -> SimulatedFollower:
 
 
 def read_late(followed: SimulatedFollower) -> list[str]:
-    """What it has read of the flood; from its beginning, and nothing twice."""
+    """Return the lines of the flood that were read: its beginning, and nothing twice."""
     read = [text for text in followed.texts if text.startswith("late")]
     assert read == [f"late {number}" for number in range(len(read))]
     assert 1 <= len(read) < 100
@@ -425,7 +425,7 @@ def test_skips_to_newest_line_when_it_cannot_keep_up(kubelet, flooded):
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_skips_to_next_line_when_there_is_no_newest(kubelet, flooded, fails):
-    """The file was rotated just then, or the API server does not answer."""
+    """The file was rotated at that moment, or the API server does not answer."""
     asked, begun = len(kubelet.asked), kubelet.time()
     kubelet.rotate()
     if fails:
@@ -448,7 +448,7 @@ def test_skips_to_next_line_when_there_is_no_newest(kubelet, flooded, fails):
 
 def test_does_not_skip_when_it_catches_up(kubelet, follow):
     kubelet.say("first", ago=101)
-    followed = follow(600, limits=FollowLimits(catch_up=5.0))
+    followed = follow(600, limits=PodFollowLimits(catch_up=5.0))
     followed.until("first")
     for number in range(300):
         kubelet.say(f"late {number}", ago=100 - number / 3)
@@ -462,7 +462,7 @@ def test_does_not_skip_when_it_catches_up(kubelet, follow):
 def test_does_not_take_clock_difference_for_lag(kubelet, follow):
     for number in range(50):
         kubelet.say(f"line {number}", ago=3600)
-    followed = follow(7200, limits=FollowLimits(catch_up=0.0))
+    followed = follow(7200, limits=PodFollowLimits(catch_up=0.0))
     followed.until("line 49")
     kubelet.say("line 50", ago=3600)
     followed.until("line 50")
@@ -471,7 +471,7 @@ def test_does_not_take_clock_difference_for_lag(kubelet, follow):
 
 @pytest.fixture
 def late(kubelet, follow) -> SimulatedFollower:
-    """It has got nothing for ten seconds."""
+    """A follower that has received nothing for ten seconds."""
     followed = follow()
     followed.await_true(lambda: kubelet.followed)
     kubelet.say("first")
@@ -481,8 +481,8 @@ def late(kubelet, follow) -> SimulatedFollower:
     return followed
 
 
-def said(kubelet, kind: str, ago: float) -> list[str]:
-    """Five lines that were written from that long ago on, a tenth of a second apart."""
+def say_five(kubelet, kind: str, ago: float) -> list[str]:
+    """Write five lines from that long ago on, a tenth of a second apart, and return their texts."""
     texts = [f"{kind} {number}" for number in range(5)]
     for number, text in enumerate(texts):
         kubelet.say(text, ago=ago - number / 10)
@@ -492,11 +492,11 @@ def said(kubelet, kind: str, ago: float) -> list[str]:
 @pytest.mark.parametrize("answers", [True, False])
 def test_reports_gap_for_file_that_living_stream_left_out(kubelet, late, answers):
     with kubelet.changed:
-        a = said(kubelet, "a", 9.2)
+        a = say_five(kubelet, "a", 9.2)
         kubelet.reopen(len(kubelet.log.lines))
-        said(kubelet, "lost", 6)
+        say_five(kubelet, "lost", 6)
         kubelet.rotate()
-        c = said(kubelet, "c", 2)
+        c = say_five(kubelet, "c", 2)
         if not answers:
             kubelet.refuse(500)
     late.until("c 4")
@@ -513,11 +513,11 @@ def test_reports_gap_for_file_that_living_stream_left_out(kubelet, late, answers
 def test_reports_gap_between_streams_once(kubelet, late):
     with kubelet.changed:
         kubelet.rotate()
-        c = said(kubelet, "c", 6)
+        c = say_five(kubelet, "c", 6)
         kubelet.cut()
     late.until("c 4")
     with kubelet.changed:
-        d = said(kubelet, "d", 2)
+        d = say_five(kubelet, "d", 2)
     late.until("d 4")
     late.end()
     assert late.texts == ["first", *c, *d]
@@ -526,7 +526,7 @@ def test_reports_gap_between_streams_once(kubelet, late):
 
 def test_pause_of_writer_is_no_gap(kubelet, late):
     with kubelet.changed:
-        a, c = said(kubelet, "a", 9.2), said(kubelet, "c", 1.2)
+        a, c = say_five(kubelet, "a", 9.2), say_five(kubelet, "c", 1.2)
     late.until("c 4")
     kubelet.say("after")
     late.until("after")
@@ -552,14 +552,14 @@ def test_pause_in_log_that_is_read_in_time_costs_no_request(kubelet, follow):
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
 def test_gives_file_once_that_kubelet_sends_again(kubelet, late, chunk):
-    """As often as it was rotated while it was not read."""
+    """The kubelet does so once for each rotation that it missed."""
     kubelet.chunk_lines = chunk
     with kubelet.changed:
-        a = said(kubelet, "a", 9.2)
+        a = say_five(kubelet, "a", 9.2)
         kubelet.rotate()
-        c = said(kubelet, "c", 8.5)
+        c = say_five(kubelet, "c", 8.5)
         kubelet.reopen(len(kubelet.log.lines))
-        d = said(kubelet, "d", 7.9)
+        d = say_five(kubelet, "d", 7.9)
     late.until("d 4")
     kubelet.reopen(len(kubelet.log.lines))
     kubelet.say("after")
@@ -574,7 +574,7 @@ def test_gives_file_once_that_new_stream_begins_with_and_kubelet_sends_again(kub
     kubelet.chunk_lines = chunk
     with kubelet.changed:
         kubelet.rotate()
-        c = said(kubelet, "c", 6)
+        c = say_five(kubelet, "c", 6)
         kubelet.cut()
     late.until("c 4")
     kubelet.reopen(len(kubelet.log.lines))
@@ -587,7 +587,7 @@ def test_gives_file_once_that_new_stream_begins_with_and_kubelet_sends_again(kub
 
 def test_stop_during_lookup_is_no_gap(kubelet, follow):
     kubelet.say("first")
-    followed = follow(limits=FollowLimits(tolerated_outage=0.0))
+    followed = follow(limits=PodFollowLimits(tolerated_outage=0.0))
     followed.until("first")
     kubelet.cut()
     followed.await_true(lambda: isinstance(followed.next_step, FindInstance))
@@ -600,7 +600,7 @@ def test_stop_during_lookup_is_no_gap(kubelet, follow):
 
 def test_gives_lines_after_clock_was_set_back(kubelet, late):
     with kubelet.changed:
-        a, back = said(kubelet, "a", 9.2), said(kubelet, "back", 500)
+        a, back = say_five(kubelet, "a", 9.2), say_five(kubelet, "back", 500)
     late.until("back 4")
     kubelet.say("after")
     late.until("after")
@@ -675,7 +675,7 @@ ends = pytest.mark.parametrize("end", ["", "\n"], ids=["as it is", "with an end 
 
 
 def check_gaps_of(followed) -> None:
-    """Nothing of the text is taken for the log, and it is told once."""
+    """Check that the error text is no line of the log, and is reported once."""
     assert not any(NO_FILE[:20] in text for text in followed.texts)
     assert [(gap.kind, gap.message) for gap in followed.of(Gap)] == [(NOT_READABLE, NO_FILE)]
 

@@ -43,7 +43,7 @@ EXEC = f"{PODS}/region-a/exec"
 
 
 def failed(act, seconds=None):
-    """Why no process could be looked at through a server that does this."""
+    """Return the verdict of an exec through a server that does this."""
     with transport_to({EXEC: act}) as (transport, server), pytest.raises(CaptureError) as caught:
         transport.open_process(INSTANCE, Deadline(seconds or patience(), "instance"))
     verdict = caught.value.verdict
@@ -53,7 +53,7 @@ def failed(act, seconds=None):
     return verdict
 
 
-def test_lets_through_what_a_good_server_says():
+def test_opens_session():
     def container(socket):
         socket.say("hello", "pid 7", "start 99", "same cgroup", "exe /opt/yunion/bin/region", "ready")
         socket.wait()
@@ -92,7 +92,7 @@ def test_shows_end_of_status_that_repeats_the_command():
 
 
 def without_end(sent, payload, **more):
-    """Frames without end, up to 512 MB."""
+    """Send frames without end, up to 512 MB."""
 
     def act(socket):
         while sent[0] < 512 << 20 and not socket.over.is_set():
@@ -253,8 +253,8 @@ BAD_NAMES = ["..", "../../../x", "a/b", "a%2fb", "a?b", "a\r\nX: y", "", "x" * 2
 
 @pytest.mark.parametrize("name", BAD_NAMES)
 @pytest.mark.parametrize("field", ["name", "namespace"])
-def test_asks_for_no_path_of_a_name_that_is_none(field, name):
-    """Instances may also come from an option, and so from whoever made its value."""
+def test_sends_no_request_for_impossible_name(field, name):
+    """An instance may also come from an option, whose value is untrusted."""
     instance = dataclasses.replace(INSTANCE, **{field: name})
     deadline = Deadline(patience())
     with transport_to({"/": answer({})}) as (transport, server):

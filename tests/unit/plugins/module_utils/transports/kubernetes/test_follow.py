@@ -21,7 +21,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.f
     WriterChanged,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.continuity_steps import (
-    FollowLimits,
+    PodFollowLimits,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.follow import PodLogFollower
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import STREAM_LOST
@@ -31,7 +31,7 @@ from simulated_follower import POD, second_of
 from patience import patience, wait_until
 
 # Limits that keep the tests short.
-QUICK = FollowLimits(first_pause=0.01, longest_pause=0.05, restart_visible=0.2, tolerated_outage=0.1)
+QUICK = PodFollowLimits(first_pause=0.01, longest_pause=0.05, restart_visible=0.2, tolerated_outage=0.1)
 
 
 @pytest.fixture

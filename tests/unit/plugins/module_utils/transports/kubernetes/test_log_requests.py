@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The error texts of kubelets that come where the log should be: no log is made of them, and no signal is sent."""
+"""Error texts of kubelets in place of the log: they are no log, and then no signal is sent."""
 
 from __future__ import annotations
 

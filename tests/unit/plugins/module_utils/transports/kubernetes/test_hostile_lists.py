@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lists of a hostile API server: each attack ends as a problem that says why in one short line."""
+"""Lists of a hostile API server: each attack becomes a problem with a reason in one short line."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ FIELDS = [
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_wrong_types_harm_one_pod_and_no_other(field):
-    """Whatever is in one field, there is an instance of plain short values, a problem, or another component."""
+    """Whatever one field holds, the result is an instance of short plain values, a problem, or another component."""
     bad = [pod("region-b", **{field: value}) for value in WRONG]
     found, _server = discovered(pods(pod("region-a"), *bad, None, "x", [], 1))
     assert "region-a" in [one.name for one in found.instances]
@@ -143,7 +143,7 @@ def test_refuses_pods_of_another_namespace():
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536, 1.5, "80", 1 << 70])
-def test_refuses_ports_that_are_none(port):
+def test_refuses_impossible_ports(port):
     found, _server = discovered(pods(pod(spec__containers=[{"name": "region", "ports": [{"containerPort": port}]}])))
     assert found.instances == []
     check_problems(found)
@@ -157,7 +157,7 @@ def test_describes_some_bad_pods_and_counts_the_others():
 
 
 def counted_pages(items):
-    """Pages without end, each with another token."""
+    """Send pages without end, each with another token."""
     numbers = itertools.count()
 
     def act(_server, connection):
@@ -210,7 +210,7 @@ def test_stops_reading_answer_without_end(head, block):
 
 @pytest.mark.parametrize("status", [b"403 Forbidden", b"401 Unauthorized", b"500 Internal Server Error"])
 @pytest.mark.parametrize("message", [ECHO * 1000, ECHO + "x" * (13 << 20), "x" * (13 << 20), ["x"], {}, None, 7])
-def test_shortens_what_a_refusal_says(status, message):
+def test_shortens_refusal(status, message):
     found, _server = discovered(refusal(message, status))
     # What is larger than is read of it is no Status object.
     refused = Reason.BAD_ANSWER if len(str(message)) > MAX_ERROR_BYTES else Reason.FORBIDDEN
@@ -252,7 +252,7 @@ def test_deadline_ends_answer_that_hangs(act):
     assert "deadline" in found.problems[0][1].message
 
 
-def test_takes_list_of_100_000_pods():
+def test_reads_list_of_100_000_pods():
     body = [pods(*(pod(f"region-{page}-{number}") for number in range(500)), **more) for page, more in paged(200)]
 
     def act(server, connection):
@@ -279,7 +279,7 @@ BAD_WORKLOADS = [
 
 
 @pytest.mark.parametrize("said", BAD_WORKLOADS)
-def test_reports_workloads_that_are_none(said):
+def test_reports_malformed_workloads(said):
     with (
         transport_to({"/apis/apps/v1": said}) as (transport, _server),
         pytest.raises(CaptureError) as caught,

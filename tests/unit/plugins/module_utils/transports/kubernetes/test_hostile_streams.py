@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Logs and answers of services by way of a hostile API server: bounded in memory, in time, and in what a row says."""
+"""Logs and services through a hostile API server: bounded memory, time and messages."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def check(verdict):
     "block", [b"x" * 65_536, b"\n" * 65_536, (STAMP + b"x\n") * 2000], ids=["line", "ends", "lines"]
 )
 def test_stops_reading_log_without_end(head, block):
-    """The API server was asked for so many bytes, and does not care."""
+    """The API server sends more bytes than were requested."""
     sent = [0]
     with memory_below(128 << 20), transport_to({LOG: flood(head + STAMP, block, sent)}) as (transport, _server):
         data = transport.read_log(INSTANCE, 60, Deadline(patience()), 1 << 20)
@@ -91,10 +91,10 @@ JUNK = {
     "a line without end": (b"x" * 65_536),
     "ends of lines": b"\n" * 65_536,
     "zeros": b"\0" * 65_536,
-    "old stamps": b"0001-01-01T00:00:00Z a\n" * 2000,
-    "stamps of no day": b"2026-99-99T99:99:99.999999999Z a\n" * 2000,
-    "stamps that go back": b"".join(b"2026-01-02T03:%02d:05Z a\n" % (59 - n % 60) for n in range(2000)),
-    "a stamp in each line": (STAMP + b"x" * 100 + b"\n") * 400,
+    "old timestamps": b"0001-01-01T00:00:00Z a\n" * 2000,
+    "impossible timestamps": b"2026-99-99T99:99:99.999999999Z a\n" * 2000,
+    "timestamps that go back": b"".join(b"2026-01-02T03:%02d:05Z a\n" % (59 - n % 60) for n in range(2000)),
+    "a timestamp in each line": (STAMP + b"x" * 100 + b"\n") * 400,
 }
 
 
@@ -127,7 +127,7 @@ def asked(said, max_bytes=1 << 20, seconds=None):
         return transport.http_get(INSTANCE, PING, Deadline(seconds or patience()), max_bytes)
 
 
-def test_answer_of_a_service_is_taken():
+def test_returns_answer_of_service():
     got = asked(answer(b"pong"))
     assert (got.status, got.body, got.is_complete) == (200, b"pong", True)
 
@@ -150,7 +150,7 @@ def test_stops_reading_service_without_end(head, block):
     assert sent[0] < 64 << 20
 
 
-def test_takes_no_more_of_a_bomb_than_is_wanted():
+def test_limits_size_of_unpacked_answer():
     said = with_length(gzip.compress(b" " * (256 << 20)), b"Content-Encoding: gzip")
     with memory_below(64 << 20):
         got = asked(said)
@@ -162,7 +162,7 @@ MESSAGES = [ECHO * 1000, "x" * (13 << 20), {"a": ["b"]}, ["x"], 7, None, "", "er
 
 @pytest.mark.parametrize("status", [b"401 X", b"403 X", b"404 X", b"429 X", b"500 X", b"502 X", b"503 X"])
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: str(message)[:10])
-def test_shortens_what_the_api_server_says_of_a_service(status, message):
+def test_shortens_error_about_service(status, message):
     body = {"kind": "Status", "apiVersion": "v1", "message": message, "reason": message}
     with pytest.raises(CaptureError) as caught:
         asked(answer(body, status), max_bytes=64 << 20)
@@ -188,8 +188,8 @@ def test_deadline_ends_service_that_hangs(first):
     assert caught.value.verdict.reason is Reason.NO_ANSWER
 
 
-def test_goes_on_with_the_same_connection():
-    """Reading an answer to its end leaves the connection to the next question."""
+def test_reuses_connection():
+    """An answer that was read to its end leaves the connection to the next request."""
     body = pods(pod())
 
     def act(_server, connection):
@@ -203,7 +203,7 @@ def test_goes_on_with_the_same_connection():
         assert len(server.paths) == 1
 
 
-def test_says_nothing_of_the_token_by_itself():
+def test_message_does_not_hold_token():
     with transport_to({LOG: refusal("no")}) as (transport, server):
         with pytest.raises(CaptureError) as caught:
             transport.open_log(INSTANCE, Deadline(patience()))
