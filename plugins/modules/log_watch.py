@@ -245,15 +245,15 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     argument_spec,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (
-    UNTIL,
-    LogWatch,
-    LogWatchOptions,
-    LogWatchReport,
-)
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.triggers import (
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import (
     ACTIONS,
+    UNTIL,
+    LogWatchOptions,
     TriggerOptions,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (
+    LogWatch,
+    LogWatchReport,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import count_by_status
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.module_runner import (

@@ -264,11 +264,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.profile_report import profile_table
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import ProfileOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import preview
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.collector import (
-    ProfileCollector,
-    ProfileOptions,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.collector import ProfileCollector
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, count_by_status
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.module_runner import (
     NO_PLACE,

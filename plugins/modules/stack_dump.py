@@ -162,9 +162,9 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.issue
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.stack_rows import signal_spread
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.tables import message_lines
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import StackOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import preview
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stack_dump import stack_collectors
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import StackOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, count_by_status
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.module_runner import (
     NO_PLACE,

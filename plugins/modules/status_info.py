@@ -215,10 +215,8 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.arguments im
     argument_spec,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status.collector import (
-    StatusCollector,
-    StatusOptions,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import StatusOptions
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status.collector import StatusCollector
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, count_by_status
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.module_runner import (

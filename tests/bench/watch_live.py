@@ -39,11 +39,9 @@ import collection  # noqa: E402
 sys.path.insert(0, str(collection.link()))
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store  # noqa: E402
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import LogWatchOptions  # noqa: E402
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover  # noqa: E402
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (  # noqa: E402
-    LogWatch,
-    LogWatchOptions,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import LogWatch  # noqa: E402
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select  # noqa: E402
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline  # noqa: E402
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance  # noqa: E402

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import StackOptions
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import StackOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import utc_moment
 from world import ROOT, Run, World, play
 

@@ -30,10 +30,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import LogWatchOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (
     LogWatch,
-    LogWatchOptions,
     LogWatchReport,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select

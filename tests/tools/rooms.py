@@ -47,7 +47,9 @@ class Room:
 
 MODEL = ("reasons", "model", "vocabulary")
 WORDS = (*MODEL, "catalog", "deadline", "pprof")
-CAPTURES = (*WORDS, "capture_names", "json_values", "bounds", "fanout", "progress", "transports.base")
+CAPTURES = (
+    *WORDS, "capture_names", "capture_options", "json_values", "bounds", "fanout", "progress", "transports.base",
+)  # fmt: skip
 # Text for people: untrusted text sanitized, numbers and tables formatted.
 TEXT = ("sanitize", "text")
 # Log bytes and their timestamps.
@@ -67,12 +69,15 @@ ROOMS: dict[str, Room] = {
     "capture_names.py": Room(),
     "pprof.py": Room(ours=("capture_names", *TEXT)),
     "bounds.py": Room(ours=("pprof",)),
+    "capture_options.py": Room(
+        ours=("bounds", "catalog", "log_patterns", "pprof", "profiles.symbols", "status.samples", "watch.patterns"),
+    ),
     "json_values.py": Room(ours=("sanitize",)),
     # It looks for libraries, and imports none.
     "libraries.py": Room(system=frozenset(("importlib", "os"))),
     # What users may set is what the modules take, from the same tables. On the controller only.
     "preflight/*": Room(
-        ours=("preflight.*", "arguments", "bounds", "captures.logs.*", "captures.profiles.*",
+        ours=("preflight.*", "arguments", "bounds", "capture_options",
               "catalog", "pprof", *TEXT, "transports.base", "watch.patterns"),
         system=frozenset(("os",)),
     ),
@@ -129,10 +134,10 @@ ROOMS: dict[str, Room] = {
         ours=("captures.engine.*", *CAPTURES, *LOGTEXT, "bundle.*", *TEXT), system=THREADS
     ),
     "captures/stacks/signal_policy.py": Room(
-        ours=("captures.engine.refusals", *MODEL, "catalog", "transports.base"),
+        ours=("captures.engine.discovery", *MODEL, "catalog", "transports.base"),
     ),
     "captures/stack_dump.py": Room(
-        ours=("captures.engine.*", "captures.stacks.*", "captures.profiles.*", "transports.base"),
+        ours=("capture_options", "captures.engine.*", "captures.stacks.*", "captures.profiles.*", "transports.base"),
     ),
     "captures/stacks/*": Room(
         ours=("captures.engine.*", "captures.stacks.*", *CAPTURES, "bundle.*", *TEXT, "stacks.*",

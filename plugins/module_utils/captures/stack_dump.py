@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..capture_options import StackOptions
 from ..transports.base import Transport
 from .engine.collector import Collector
-from .profiles.goroutines import GoroutineCollector, GoroutineOptions
-from .stacks.collector import StackCollector, StackOptions
+from .profiles.goroutines import GoroutineCollector
+from .stacks.collector import StackCollector
 
 
 def stack_collectors(transport: Transport, options: StackOptions) -> list[Collector[Any]]:
@@ -19,6 +20,5 @@ def stack_collectors(transport: Transport, options: StackOptions) -> list[Collec
     if options.method != "pprof":
         collectors.append(StackCollector(transport, options))
     if options.method != "signal":
-        goroutines = GoroutineOptions(options.timeout, options.max_bytes, opportunistic=options.method == "auto")
-        collectors.append(GoroutineCollector(transport, goroutines))
+        collectors.append(GoroutineCollector(transport, options))
     return collectors

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from ..arguments import urls_of
-from ..captures.profiles.collector import LONGEST
+from ..capture_options import LONGEST
 from ..sanitize import shortened
 from ..transports.base import SetupError
 from ..watch.patterns import load_patterns

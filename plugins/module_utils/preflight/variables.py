@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping
 
 from ..bounds import BOUNDS, Bounds
-from ..captures.logs.log_watch import UNTIL
-from ..captures.logs.triggers import ACTIONS
+from ..capture_options import ACTIONS, UNTIL
 from ..catalog import BINARY_DIR, DEFAULT_NAMESPACE, SCENARIOS
 from ..pprof import KINDS, SETS
 from ..text import nearest

@@ -128,10 +128,8 @@ def _reach_collections() -> None:
 _reach_collections()
 
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import arguments
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.event_stream import (
-    EventStream,
-    EventStreamOptions,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import EventStreamOptions
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.event_stream import EventStream
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.watch.patterns import load_patterns
 

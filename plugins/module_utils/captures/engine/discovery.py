@@ -1,18 +1,30 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""List the instances of a selection, and report what could not be seen or is not there."""
+"""List instances; report what could not be seen or is not there, and refuse instances that do not run."""
 
 from __future__ import annotations
 
 from ...capture_names import DISCOVERY
 from ...catalog import Selection, no_component
 from ...deadline import Deadline, DeadlineExceeded
-from ...model import LedgerRow, place_row
-from ...reasons import Reason, Verdict, verdict
+from ...model import Instance, LedgerRow, place_row
+from ...reasons import CaptureError, Reason, Verdict, verdict
 from ...transports.base import Discovery, Transport
+from ...vocabulary import State
 
 MAX_DISCOVERY_SECONDS = 60.0
+_BY_STATE = {
+    State.PENDING: Reason.PENDING,
+    State.WAITING: Reason.NOT_STARTED,
+    State.INIT: Reason.STUCK_IN_INIT,
+    State.CRASH_LOOP: Reason.CRASH_LOOP,
+    State.TERMINATING: Reason.TERMINATING,
+    State.TERMINATED: Reason.TERMINATED,
+    State.NO_CONTAINER: Reason.WRONG_CONTAINER,
+    State.NODE_LOST: Reason.NODE_LOST,
+    State.UNTRUSTED: Reason.UNTRUSTED,
+}
 
 
 def discover(transport: Transport, selection: Selection, deadline: Deadline) -> Discovery:
@@ -41,3 +53,10 @@ def discovery_rows(found: Discovery, selection: Selection, cluster: str) -> list
         lacking = [(name, verdict(Reason.NOT_FOUND, words)) for name, words in names.items()]
     rows = [place_row(cluster, namespace, "", DISCOVERY, problem) for namespace, problem in found.problems]
     return rows + [place_row(cluster, "", name, DISCOVERY, outcome) for name, outcome in lacking]
+
+
+def refuse_by_state(instance: Instance) -> CaptureError | None:
+    """Return the refusal of an instance that does not run; None if it runs."""
+    if instance.state in _BY_STATE:
+        return CaptureError(_BY_STATE[instance.state], instance.state_detail)
+    return None

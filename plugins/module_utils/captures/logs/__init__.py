@@ -4,6 +4,6 @@
 """Follow logs of many instances, and start captures when a pattern matches.
 
 Start with log_watch.py: a watch that ends with a verdict. event_stream.py reports hits without an end, for event
-sources. Both use followers.py, instance_cache.py and limits.py. triggers.py starts captures, liveness.py pings
+sources. Both use followers.py, instance_cache.py. triggers.py starts captures, liveness.py pings
 services, watched_log.py holds one followed log. What lines mean is ../../watch.
 """

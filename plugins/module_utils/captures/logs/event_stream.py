@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import functools
 import time
-from dataclasses import dataclass
 from typing import Any, Callable, Dict, Sequence
 
-from ...bounds import check_bounds
+from ...capture_options import EVENT_STREAM_LIMITS, EventStreamOptions, FollowLimits
 from ...catalog import Selection
 from ...deadline import Deadline
 from ...log_patterns import WARNING
@@ -32,31 +31,12 @@ from ...watch.watcher import Hit, LogWatcher
 from ..engine.discovery import discover
 from .followers import Followers, feed, join_all
 from .instance_cache import InstanceCache
-from .limits import EVENT_STREAM_LIMITS, FollowLimits
 
 HIT, GAP = "hit", "gap"
 # Ends that are no gap: there is nothing to see any more.
 EXPECTED = (Reason.GONE, Reason.RUN_DEADLINE)
 
 Report = Callable[[Dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class EventStreamOptions:
-    """Options of an event stream. since: seconds to look back at the start; cooldown: seconds for one pool.
-
-    severity: the least that is reported of a pool that is neither stuck nor drops tasks. ValueError if an option makes
-    no sense.
-    """
-
-    since: int = 0
-    severity: str = WARNING
-    cooldown: float = 300.0
-
-    def __post_init__(self) -> None:
-        check_bounds({"since": self.since, "cooldown": self.cooldown})
-        if self.severity not in SEVERITIES:
-            raise ValueError(f"severity has to be one of {', '.join(SEVERITIES)}, not {self.severity}")
 
 
 class EventStream:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import threading
 
+from ...capture_options import FollowLimits
 from ...catalog import Selection
 from ...deadline import Deadline, DeadlineExceeded
 from ...model import Instance, InstanceKey
 from ...reasons import CaptureError, Reason, Verdict
 from ...transports.base import Discovery, Transport
 from ..engine.discovery import discover
-from .limits import FollowLimits
 
 
 class InstanceCache:

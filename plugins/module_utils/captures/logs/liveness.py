@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Sequence
 
+from ...capture_options import FollowLimits
 from ...deadline import Deadline, DeadlineExceeded
 from ...fanout import run
 from ...model import BLOCKED, Instance, Process, state_words
@@ -16,7 +17,6 @@ from ...sanitize import clean
 from ...transports.base import HttpTarget, Transport
 from ...watch.liveness import Liveness
 from ..status.collector import PING, target_of
-from .limits import FollowLimits
 
 MAX_AT_ONCE = 100
 MAX_BYTES = 1000

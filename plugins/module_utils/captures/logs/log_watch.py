@@ -15,8 +15,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Sequence
 
-from ...bounds import check_bounds
 from ...bundle.store import Store
+from ...capture_options import DURATION, FIRST_HIT, VERDICT, LogWatchOptions
 from ...catalog import Selection
 from ...deadline import Deadline
 from ...log_patterns import CRITICAL, INFO
@@ -34,36 +34,11 @@ from ...watch.watcher import Hit
 from ..engine.discovery import discovery_rows
 from .followers import Followers, join_all
 from .instance_cache import InstanceCache
-from .limits import FollowLimits
 from .liveness import ping_all
-from .triggers import TriggerOptions, Triggers
+from .triggers import Triggers
 from .watched_log import WatchedLog, not_followed_row
 
-FIRST_HIT, VERDICT, DURATION = "first_hit", "verdict", "duration"
-UNTIL = (FIRST_HIT, VERDICT, DURATION)
 UNREACHABLE = "unreachable"
-
-
-@dataclass(frozen=True)
-class LogWatchOptions:
-    """Options of a watch. since: seconds to look back; duration: seconds to watch live.
-
-    until: when to end before that, one of UNTIL. patterns: the user's own. on_hit: captures that a hit starts.
-    limits: times that users do not set. ValueError if an option makes no sense.
-    """
-
-    since: int = 600
-    duration: float = 60.0
-    until: str = VERDICT
-    patterns: Sequence[dict[str, Any]] = ()
-    on_hit: TriggerOptions = field(default_factory=TriggerOptions)
-    limits: FollowLimits = field(default_factory=FollowLimits)
-
-    def __post_init__(self) -> None:
-        check_bounds({"since": self.since, "duration": self.duration})
-        if self.until not in UNTIL:
-            raise ValueError(f"until has to be one of {', '.join(UNTIL)}")
-        load_patterns(self.patterns)
 
 
 @dataclass

@@ -15,49 +15,34 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Sequence
 
-from ...bounds import check_bounds
 from ...bundle.nested_store import NestedStore, final_rows
 from ...bundle.stack_rows import signal_spread
 from ...bundle.store import Store
 from ...capture_names import ON_HIT
+from ...capture_options import (
+    CAPTURE_PROFILES,
+    CAPTURE_STACKS,
+    ProfileOptions,
+    StackOptions,
+    StatusOptions,
+    TriggerOptions,
+)
 from ...catalog import Selection, component_of
 from ...deadline import Deadline
 from ...model import Instance, InstanceKey, LedgerRow, row, utc_now, utc_text
 from ...reasons import Reason, verdict
 from ...transports.base import Discovery, Transport
 from ..engine.run import Engine
-from ..profiles.collector import ProfileCollector, ProfileOptions
-from ..stacks.collector import StackCollector, StackOptions
-from ..status.collector import StatusCollector, StatusOptions
+from ..profiles.collector import ProfileCollector
+from ..stacks.collector import StackCollector
+from ..status.collector import StatusCollector
 
-CAPTURE_STACKS, CAPTURE_PROFILES, STATUS = "capture_stacks", "capture_profiles", "status"
-ACTIONS = (CAPTURE_STACKS, CAPTURE_PROFILES, STATUS)
 # Kinds that cost a service next to nothing.
 PROFILE_KINDS = ("goroutine", "heap")
 # At most this many instances, the one with the hit first.
 MAX_SUSPECTS = 20
 # An older hit is history: a capture would show another state.
 FRESH_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class TriggerOptions:
-    """Options of triggered captures. actions: of ACTIONS. timeout: seconds per instance and capture.
-
-    cooldown: seconds in which an instance is not captured again, whatever hits. ValueError if an option makes no sense.
-    """
-
-    actions: Sequence[str] = ()
-    cooldown: float = 300.0
-    timeout: float = 30.0
-    concurrency: int = 40
-    node_concurrency: int = 20
-
-    def __post_init__(self) -> None:
-        unknown = sorted(set(self.actions) - set(ACTIONS))
-        if unknown:
-            raise ValueError(f"on_hit does not know {', '.join(unknown)}; there are {', '.join(ACTIONS)}")
-        check_bounds({"cooldown": self.cooldown})
 
 
 @dataclass

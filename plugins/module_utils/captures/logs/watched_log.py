@@ -21,7 +21,7 @@ from ...watch.report import windows_text
 from ...watch.timeline_svg import sparkline, timeline_svg
 from ...watch.verdicts import LogVerdict
 from ...watch.watcher import Hit, LogWatcher
-from ..engine.refusals import refuse_by_state
+from ..engine.discovery import refuse_by_state
 from .followers import feed
 
 # Seconds between two verdicts on a log in trouble.

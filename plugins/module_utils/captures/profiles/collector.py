@@ -10,81 +10,27 @@ of a component at a time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Iterator, Sequence
 
-from ...bounds import check_bounds
+from ...capture_options import INDEX, ProfileOptions
 from ...catalog import PPROF_EXACT, PPROF_NONE, component_of, http_of
 from ...deadline import Deadline, DeadlineExceeded
 from ...fanout import CapacityLimiter
 from ...model import Instance, InstanceKey
-from ...pprof import KINDS, Kind, profile_path
+from ...pprof import Kind
 from ...profiles.cost_estimate import CostEstimate, estimate
 from ...profiles.load_guard import WorkerPool, has_pool, load_refusal
-from ...profiles.symbols import batches
 from ...reasons import Reason, Status, Verdict, verdict
 from ...transports.base import Discovery, Transport
 from ..engine.collector import Batch, Collector, Plan
-from ..engine.refusals import refuse_by_state
+from ..engine.discovery import refuse_by_state
 from .fetch import ProfileFetcher, look_at_pool
 from .job import NAMES, ProfileJob, ProfileTarget, captures_of
 
-# Longer ones have to be forced.
-LONGEST = {"cpu": 60, "trace": 10}
 # After these outcomes, further requests are of no use, or do harm.
 _STOPS = frozenset(
     (Reason.NO_ANSWER, Reason.QUEUE_FULL, Reason.PROCESS_TIMEOUT, Reason.GONE, Reason.CONNECTION_REFUSED)
 )
-INDEX = KINDS["index"]
-
-
-@dataclass(frozen=True)
-class ProfileOptions:
-    """Options of profiles. timeout: seconds for one profile, besides those that it runs for.
-
-    delta_seconds: duration of differences, 0 for none. addresses: to name by symbol. force: request profiles also where
-    that may slow the service down. max_replicas_at_once: of a component, for CPU profiles and traces. max_bytes: of one
-    profile. ValueError if an option makes no sense.
-    """
-
-    kinds: Sequence[str]
-    cpu_seconds: int = 10
-    trace_seconds: int = 1
-    delta_seconds: int = 0
-    gc: bool = False
-    addresses: Sequence[int] = ()
-    force: bool = False
-    max_replicas_at_once: int = 1
-    timeout: float = 30.0
-    concurrency: int = 40
-    node_concurrency: int = 20
-    max_bytes: int = 64 << 20
-
-    def __post_init__(self) -> None:
-        numbers = ("max_replicas_at_once", "concurrency", "node_concurrency", "max_bytes", "cpu_seconds",
-                   "trace_seconds", "delta_seconds")  # fmt: skip
-        check_bounds({name: getattr(self, name) for name in numbers})
-        for kind, most in LONGEST.items():
-            if self.seconds[kind] > most and not self.force:
-                raise ValueError(f"{kind}_seconds over {most} slow a service down for long: they have to be forced")
-        for kind in self.kinds:
-            profile_path(kind, self.seconds.get(kind, 0))
-        list(batches(self.addresses))
-
-    @property
-    def seconds(self) -> dict[str, int]:
-        """Return the duration in seconds of each timed kind."""
-        deltas = {name: self.delta_seconds for name, kind in KINDS.items() if kind.delta and self.delta_seconds}
-        return {**deltas, "cpu": self.cpu_seconds, "trace": self.trace_seconds}
-
-    @property
-    def wanted(self) -> list[Kind]:
-        """Return the wanted kinds in their order. The index is always one: it shows whether profiling is on."""
-        return [kind for name, kind in KINDS.items() if name in self.kinds or kind is INDEX]
-
-    def path(self, kind: Kind) -> str:
-        """Return the path of a kind."""
-        return profile_path(kind.name, self.seconds.get(kind.name, 0), self.gc and kind.name == "heap")
 
 
 class ProfileCollector(Collector[ProfileJob]):

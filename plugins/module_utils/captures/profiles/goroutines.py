@@ -8,19 +8,20 @@ Run after the dumps, so that a signal is never delayed, and only on services tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Iterator, Sequence
 
 from ...capture_names import STACK_PPROF
+from ...capture_options import StackOptions
 from ...catalog import PPROF_EXACT, PPROF_NONE, Http, component_of, http_of
 from ...deadline import Deadline, DeadlineExceeded
 from ...model import Instance
 from ...pprof import KINDS, profile_path
-from ...profiles.load_guard import WorkerPool, has_pool, load_refusal
+from ...profiles.load_guard import has_pool, load_refusal
 from ...reasons import Reason, Status, Verdict, verdict
 from ...transports.base import Transport
 from ..engine.collector import Batch, Collector, Plan
-from ..engine.refusals import refuse_by_state
+from ..engine.discovery import refuse_by_state
 from .fetch import ProfileFetcher, look_at_pool
 from .job import ProfileJob, ProfileTarget
 
@@ -29,35 +30,27 @@ KIND = replace(KINDS["goroutine_debug2"], file="stack-pprof-1.txt", row=STACK_PP
 UNASKED_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class GoroutineOptions:
-    """Options for goroutines. timeout: seconds per instance. max_bytes: of one answer.
+class GoroutineCollector(Collector[ProfileJob]):
+    """Requests the goroutines of each instance with their states and waits.
 
-    opportunistic: take them only where that costs little, and record nothing where they cannot be had.
+    With the method auto, they are taken only where that costs little, and nothing is recorded where they cannot be had.
     """
 
-    timeout: float
-    max_bytes: int
-    opportunistic: bool = False
-
-
-class GoroutineCollector(Collector[ProfileJob]):
-    """Requests the goroutines of each instance with their states and waits."""
-
-    def __init__(self, transport: Transport, options: GoroutineOptions) -> None:
+    def __init__(self, transport: Transport, options: StackOptions) -> None:
         self._transport = transport
-        self._options = options
+        self._timeout = options.timeout
+        self._is_opportunistic = options.method == "auto"
         self._fetcher = ProfileFetcher(transport, options.max_bytes)
-        if options.opportunistic:
+        if self._is_opportunistic:
             self.additional = frozenset((STACK_PPROF,))
 
     def plan(self, instance: Instance) -> Plan[ProfileJob]:
         http = http_of(component_of(instance.component), instance.ports) or Http(0, (), pprof=PPROF_NONE)
         refused = _refusal(instance, http)
         if refused is None:
-            owed = [] if self._options.opportunistic else [STACK_PPROF]
+            owed = [] if self._is_opportunistic else [STACK_PPROF]
             return Plan(instance, [ProfileJob(ProfileTarget(instance, http), [KIND], owed)])
-        if self._options.opportunistic:
+        if self._is_opportunistic:
             return Plan(instance)
         return Plan(instance, refused=[(STACK_PPROF, 1, refused)])
 
@@ -67,7 +60,7 @@ class GoroutineCollector(Collector[ProfileJob]):
 
     def batches(self, jobs: Sequence[ProfileJob], deadline: Deadline) -> Iterator[Batch[ProfileJob]]:
         """Yield all jobs; if opportunistic, ask one whether it is allowed, one of each component whether it is on."""
-        if not self._options.opportunistic:
+        if not self._is_opportunistic:
             yield from super().batches(jobs, deadline)
             return
         firsts = list({job.instance.component: job for job in reversed(jobs)}.values())
@@ -82,42 +75,29 @@ class GoroutineCollector(Collector[ProfileJob]):
             off.update(job.instance.component for job in batch.jobs if job.reason is Reason.PROFILING_OFF)
 
     def collect(self, job: ProfileJob) -> None:
+        seconds = UNASKED_SECONDS if self._is_opportunistic else self._timeout
         try:
             with job.hold_node(job.deadline):
-                if self._options.opportunistic:
-                    self._try(job)
-                else:
-                    self._demand(job)
+                self._take(job, job.deadline.child(seconds, "instance"))
         except DeadlineExceeded:
-            job.reason = Reason.RUN_DEADLINE
             job.close(verdict(Reason.RUN_DEADLINE))
 
-    def _demand(self, job: ProfileJob) -> None:
-        deadline = job.deadline.child(self._options.timeout, "instance")
-        pool, problem = self._look(job, deadline)
-        refused = load_refusal(pool, problem, timed=False) if has_pool(job.target.http) else None
-        if refused is not None:
-            job.close(refused)
-        else:
-            self._fetch(job, deadline)
-
-    def _try(self, job: ProfileJob) -> None:
-        deadline = job.deadline.child(UNASKED_SECONDS, "instance")
-        pool, problem = self._look(job, deadline)
-        # Unasked, nothing is requested of a service that does not tell how busy it is.
-        refused = problem or load_refusal(pool, problem, timed=True)
+    def _take(self, job: ProfileJob, deadline: Deadline) -> None:
+        half = deadline.child(deadline.remaining() / 2, "instance")
+        pool, problem = look_at_pool(self._transport, job.target, half)
+        refused: Verdict | None = None
+        if self._is_opportunistic:
+            # Unasked, nothing is requested of a service that does not tell how busy it is.
+            refused = problem or load_refusal(pool, problem, timed=True)
+        elif has_pool(job.target.http):
+            refused = load_refusal(pool, problem, timed=False)
         if refused is not None:
             job.reason = refused.reason
-        else:
-            self._fetch(job, deadline, {Status.COMPLETE, Status.PARTIAL})
-
-    def _look(self, job: ProfileJob, deadline: Deadline) -> tuple[WorkerPool | None, Verdict | None]:
-        return look_at_pool(self._transport, job.target, deadline.child(deadline.remaining() / 2, "instance"))
-
-    def _fetch(self, job: ProfileJob, deadline: Deadline, worth_a_row: set[Status] | None = None) -> None:
+            job.close(refused)
+            return
         entry = self._fetcher.fetch(job, KIND, profile_path(KIND.name), deadline, {}, is_first=True)
         job.reason = Reason(entry.reason)
-        if worth_a_row is None or Status(entry.status) in worth_a_row:
+        if not self._is_opportunistic or Status(entry.status) in (Status.COMPLETE, Status.PARTIAL):
             job.record(entry)
 
 

@@ -16,10 +16,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from ...bounds import check_bounds
 from ...bundle.stack_rows import with_versions
 from ...bundle.store import json_bytes
 from ...capture_names import STACK, VERSION
+from ...capture_options import StackOptions
 from ...catalog import component_of
 from ...deadline import Deadline, DeadlineExceeded
 from ...model import Artifact, Instance, InstanceKey, LedgerRow, Process, row, state_words, utc_now, utc_text
@@ -40,28 +40,6 @@ SEEN_BY_EXEC = (
     "SIGUSR1 would be sent and the log followed, if the process catches the signal and its standard error is the log;"
     " to see that, a command has to run in the container"
 )
-
-
-@dataclass(frozen=True)
-class StackOptions:
-    """Options of a stack dump. timeout: seconds per instance and dump; interval: seconds from dump to dump.
-
-    max_bytes: of one log window. barrier_timeout: seconds that the first instance that is ready waits for the others.
-    method: signal; pprof (goroutines from /debug/pprof instead); both; auto (the signal, and goroutines from
-    /debug/pprof where they cost little).
-    """
-
-    timeout: float = 30.0
-    count: int = 1
-    interval: float = 10.0
-    concurrency: int = 40
-    node_concurrency: int = 20
-    max_bytes: int = 256 << 20
-    barrier_timeout: float = 5.0
-    method: str = "signal"
-
-    def __post_init__(self) -> None:
-        check_bounds({name: getattr(self, name) for name in ("count", "concurrency", "node_concurrency", "max_bytes")})
 
 
 @dataclass

@@ -9,7 +9,7 @@ from ...catalog import MAY_DIE, NEVER, RELOADS, Component
 from ...model import ENDED, STOPPED, TRACED, Instance, Process, state_words
 from ...reasons import CaptureError, Reason
 from ...transports.base import ProbeFacts, check_handlers
-from ..engine.refusals import refuse_by_state
+from ..engine.discovery import refuse_by_state
 
 # A real `region -v` takes 128 MB of memory; twice that leaves the service its own head-room.
 VERSION_MEMORY_BYTES = 256 << 20

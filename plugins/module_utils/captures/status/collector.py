@@ -15,9 +15,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Iterator, Mapping, Sequence
 
-from ...bounds import check_bounds
 from ...bundle.store import Store, json_bytes
 from ...capture_names import CERTIFICATE, LOG
+from ...capture_options import StatusOptions
 from ...catalog import COMPONENTS, ENDPOINTS, Selection, component_of, endpoint_path, http_of
 from ...deadline import Clock, Deadline, DeadlineExceeded
 from ...json_values import BadValue
@@ -29,7 +29,7 @@ from ...status.responses import parse_response
 from ...status.samples import Question, SampledInstance
 from ...transports.base import Discovery, HttpTarget, Transport
 from ..engine.collector import Batch, Collector, Plan, Refused
-from ..engine.refusals import refuse_by_state
+from ..engine.discovery import refuse_by_state
 from ..engine.restarts import SecondLook
 from .cluster_document import keep_cluster
 from .job import StatusJob
@@ -40,44 +40,6 @@ LONGEST_LINE = 1 << 16
 TEXTS = ("ping", "version")
 PING = Question("ping")
 _NOT_PINGED = verdict(Reason.NOT_ASKED, "/ping was not answered")
-
-
-@dataclass(frozen=True)
-class StatusOptions:
-    """Options of a status. timeout: seconds per instance and sample; interval: seconds from sample to sample.
-
-    log_seconds: how far back to read the log; 0 for not at all. max_bytes: of one body and one window of log.
-    bodies: which to keep, "all" or the "unread" ones that were not parsed. kept_of_bad_body: bytes to keep of those.
-    logs_at_a_time: windows of log that are in memory at once. ValueError if an option makes no sense.
-    """
-
-    endpoints: Sequence[str] = ENDPOINTS
-    databases: Sequence[str] = ()
-    samples: int = 1
-    interval: float = 10.0
-    certificates: bool = False
-    log_seconds: int = 0
-    timeout: float = 30.0
-    concurrency: int = 40
-    node_concurrency: int = 20
-    max_bytes: int = 8 << 20
-    bodies: str = "all"
-    kept_of_bad_body: int = 1 << 20
-    logs_at_a_time: int = 8
-
-    def __post_init__(self) -> None:
-        numbers = ("samples", "concurrency", "node_concurrency", "max_bytes", "interval", "log_seconds")
-        check_bounds({name: getattr(self, name) for name in numbers})
-        for question in self.questions:
-            endpoint_path(question.endpoint, question.database)
-
-    @property
-    def questions(self) -> list[Question]:
-        """Return the questions, each once and in the catalog's order."""
-        names = [name for name in ENDPOINTS if name in self.endpoints]
-        names += [name for name in dict.fromkeys(self.endpoints) if name not in names]
-        databases = [Question("db_stats", name) for name in dict.fromkeys(self.databases)]
-        return [Question(name) for name in names] + (databases if "db_stats" in names else [])
 
 
 class StatusCollector(Collector[StatusJob]):

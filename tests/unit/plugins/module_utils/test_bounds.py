@@ -15,12 +15,14 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bounds impor
     check_bounds,
     wrong_number,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.event_stream import EventStreamOptions
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import LogWatchOptions
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.triggers import TriggerOptions
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.collector import ProfileOptions
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import StackOptions
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status.collector import StatusOptions
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import (
+    EventStreamOptions,
+    LogWatchOptions,
+    ProfileOptions,
+    StackOptions,
+    StatusOptions,
+    TriggerOptions,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.modules import (
     log_watch,
     profile_dump,

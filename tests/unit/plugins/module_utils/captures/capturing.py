@@ -16,10 +16,10 @@ import jsonschema
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import fanout
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.stack_rows import signal_spread
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import StackOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import Engine
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stack_dump import stack_collectors
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import StackOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import Selection, component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Clock, Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow, utc_moment

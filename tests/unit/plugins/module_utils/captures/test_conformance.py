@@ -5,22 +5,17 @@
 
 from __future__ import annotations
 
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.collector import (
-    ProfileCollector,
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import (
     ProfileOptions,
-)
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.goroutines import (
-    GoroutineCollector,
-    GoroutineOptions,
-)
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import (
-    StackCollector,
     StackOptions,
-)
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status.collector import (
-    StatusCollector,
     StatusOptions,
 )
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.collector import ProfileCollector
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.goroutines import (
+    GoroutineCollector,
+)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import StackCollector
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status.collector import StatusCollector
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS
 from capturing import everything
@@ -58,7 +53,7 @@ class TestProfiles(Conformance):
 class TestGoroutines(TestProfiles):
     def collector(self, transport, store):
         del store
-        return GoroutineCollector(transport, GoroutineOptions(1.0, 1 << 20))
+        return GoroutineCollector(transport, StackOptions(1.0, method="both"))
 
 
 class TestOpportunisticGoroutines(TestProfiles):
@@ -66,4 +61,4 @@ class TestOpportunisticGoroutines(TestProfiles):
 
     def collector(self, transport, store):
         del store
-        return GoroutineCollector(transport, GoroutineOptions(1.0, 1 << 20, opportunistic=True))
+        return GoroutineCollector(transport, StackOptions(1.0, method="auto"))

@@ -11,11 +11,11 @@ import time
 from dataclasses import replace
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.event_stream import (
-    EventStream,
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import (
     EventStreamOptions,
+    FollowLimits,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.limits import FollowLimits
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.event_stream import EventStream
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict

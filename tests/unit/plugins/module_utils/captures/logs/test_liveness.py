@@ -12,13 +12,10 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import FollowLimits, LogWatchOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.limits import FollowLimits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.liveness import ping, ping_all
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (
-    LogWatch,
-    LogWatchOptions,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import LogWatch
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict

@@ -14,15 +14,17 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import (
+    FollowLimits,
+    LogWatchOptions,
+    TriggerOptions,
+)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.instance_cache import InstanceCache
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.limits import FollowLimits
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.log_watch import (
     LogWatch,
-    LogWatchOptions,
     LogWatchReport,
 )
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.triggers import TriggerOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress

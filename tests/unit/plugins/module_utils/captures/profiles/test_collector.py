@@ -12,12 +12,10 @@ from pathlib import Path
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import fanout
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import ProfileOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import Engine, preview
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.collector import (
-    ProfileCollector,
-    ProfileOptions,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.collector import ProfileCollector
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS, SETS

@@ -14,13 +14,11 @@ import time
 import capturing
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import StackOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import Engine, preview
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import rounds
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import (
-    StackCollector,
-    StackOptions,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import StackCollector
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Process

@@ -15,13 +15,11 @@ from pathlib import Path
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils import fanout
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import StatusOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import Engine
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status import collector as status
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status.collector import (
-    StatusCollector,
-    StatusOptions,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status.collector import StatusCollector
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.status.job import StatusJob
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import ENDPOINTS, PATHS, component_of
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
