@@ -8,31 +8,31 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: service_logs
-short_description: Events from the logs of Cloudpods services in trouble.
+short_description: Send events when the logs of Cloudpods services show trouble.
 description:
-  - Follows the logs of every instance of the selected components, as C(cloudpods.diagnostics.log_watch) does, with the
-    same patterns and the same verdicts, and sends an event for what tells of trouble.
-  - Of one worker pool of one instance one event is sent in a cool-down, unless it got worse; C(unsaid) counts the
-    others.
-  - Where a log, or a part of it, could not be seen, an event of kind C(gap) says so.
+  - Follows the logs of every instance of the selected components, with the same patterns and verdicts as
+    C(cloudpods.diagnostics.log_watch), and sends an event for each hit.
+  - One worker pool of one instance gives one event in a cool-down, unless its verdict gets worse. C(unsaid) is the
+    number of hits without an event since the last one.
+  - If a log or a part of it could not be read, an event of kind C(gap) is sent.
   - Needs ansible-core where ansible-rulebook runs, and for the transport C(kubernetes) the collection kubernetes.core
     and the Python library kubernetes.
 options:
   scenario:
-    description: Watch the suspects of this scenario. With neither scenario nor components, every component is watched.
+    description: Watch the suspects of this scenario. Without scenario and components, every component is watched.
     type: str
   components:
-    description: Watch exactly these components instead.
+    description: The components to watch, instead of a scenario.
     type: list
     elements: str
     default: []
   transport:
-    description: Whether the API server is asked, or the processes and log files of this machine are read.
+    description: Use the API server, or the processes and log files of this machine.
     type: str
     choices: [kubernetes, host]
     default: kubernetes
   cluster:
-    description: The cluster's name in events. The default is the kubeconfig's.
+    description: The cluster's name in events. The default is the name in the kubeconfig.
     type: str
   namespaces:
     description: The namespaces of the services.
@@ -40,27 +40,27 @@ options:
     elements: str
     default: [onecloud]
   binary_dirs:
-    description: With the transport C(host), where the executables of the services are.
+    description: The directories of the services' executables, with the transport C(host).
     type: list
     elements: str
     default: [/opt/yunion/bin]
   since:
-    description: How many seconds to look back at the start.
+    description: Seconds back in time to start reading.
     type: int
     default: 0
   patterns:
-    description: Patterns of your own beside those of the collection, each with C(id) and C(texts), and if you like
+    description: Log patterns of your own, in addition to the shipped ones, each with C(id) and C(texts), and optionally
       C(severity), C(meaning) and C(form).
     type: list
     elements: dict
     default: []
   severity:
-    description: The least that an event is sent for.
+    description: The lowest severity that gives an event.
     type: str
     choices: [info, warning, critical]
     default: warning
   cooldown:
-    description: Seconds in which there is one event for one pool of one instance.
+    description: Seconds during which one pool of one instance gives only one event.
     type: float
     default: 300
   kubeconfig:
@@ -72,7 +72,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Capture while the trouble is there
+- name: Capture stacks when trouble shows
   hosts: all
   sources:
     - cloudpods.diagnostics.service_logs:
@@ -89,12 +89,12 @@ EXAMPLES = r"""
             cloudpods_output: /var/tmp/cloudpods-diagnostics
 """
 
-# What an event holds:
-#   kind: hit or gap.  cluster, namespace, component, instance, node: where; empty where a gap is of no one instance.
-#   pattern: the pattern's id (docs/log-patterns.md); of a gap what kind it is of.  severity: info, warning, critical.
+# Keys of an event:
+#   kind: hit or gap.  cluster, namespace, component, instance, node: the place; empty if a gap has no single instance.
+#   pattern: the pattern's ID (docs/log-patterns.md), or the kind of the gap.  severity: info, warning, critical.
 #   pool: the worker pool, if the message names one.  verdict: on that pool, else on the instance: healthy, unknown,
-#   busy, stuck, dropping.  text: the message, one line without secrets.  moment: when it was written (UTC), or "".
-#   unsaid: how many hits of the same pool came since the last event for it.
+#   busy, stuck, dropping.  text: the message, one redacted line.  moment: when it was written (UTC), or "".
+#   unsaid: the number of hits of the same pool since the last event for it.
 
 import asyncio
 import contextlib
@@ -111,14 +111,14 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 
 def _reach_collections() -> None:
-    """Let Python import from collections: from the folder that this one lies in, and from Ansible's.
+    """Let Python import from collections: from the folder of this one, and from Ansible's.
 
-    ansible-rulebook runs this file as it is, and knows nothing of such imports. Ansible's own way is a hook, with which
-    ansible-rulebook does not find its filters any more.
+    ansible-rulebook runs this file directly, without such imports. With Ansible's import hook, ansible-rulebook does
+    not find its own filters.
     """
     roots = [Path(__file__).absolute().parents[7], *map(Path, constants.COLLECTIONS_PATHS)]
     with contextlib.suppress(ImportError):
-        import_module("ansible_collections")  # where the package `ansible` is installed, some lie there
+        import_module("ansible_collections")  # the package `ansible` has some there
     package = sys.modules.setdefault("ansible_collections", ModuleType("ansible_collections"))
     there = list(getattr(package, "__path__", ()))
     places = [str(root / "ansible_collections") for root in roots]
