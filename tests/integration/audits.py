@@ -1,10 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Audits of small clouds with planted troubles: which trouble is in which cloud, and what must be found of it.
+"""Audits of small clouds with planted troubles: the troubles of each cloud and the expected findings.
 
-The clouds of a Plan are the access points of one run, as the clusters of a fleet are. They are deployed one after the
-other: about a dozen pods is what two cores start at a time. The plans are in several test files, for several workers.
+The clouds of a Plan are the access points of one run, like the clusters of a fleet. They are deployed one after the
+other, because two cores start only about a dozen pods at a time. The plans are divided among several test files, so
+that several workers share them.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from patience import wait_until
 Plan = dict[str, tuple[str, ...]]  # cloud -> its troubles
 
 AUDIT = "cloudpods.diagnostics.audit_health"
-# Lower than the defaults: a stand-in shows within seconds what takes a real service minutes.
-# On a busy machine the first sample is slow, so only a part of the interval lies between the two readings: whatever
-# grows, or comes at a rate, passes its threshold within a second.
+# Lower than the defaults: a stand-in reaches within seconds what takes a real service minutes. On a busy machine the
+# first sample is slow, so that only a part of the interval lies between the two samples. A value that grows or has a
+# rate exceeds its threshold within a second.
 THRESHOLDS = {
     "goroutines_growth_warning": 100,
     "memory_outlier_minimum": 200_000_000,
@@ -36,8 +37,8 @@ THRESHOLDS = {
     "slow_path_requests": 2,
     "log_busy_seconds": 1,
 }
-# Seconds between the samples; odd for the sake of `db-waiting`. On a busy machine the first sample takes some of them,
-# and a burst of `db-waiting` has to come in the rest.
+# Seconds between the samples; odd because of `db-waiting`. On a busy machine the first sample takes a part of them, and
+# a burst of `db-waiting` must fall into the rest.
 INTERVAL = 9
 
 SERVICES = {
@@ -64,13 +65,13 @@ ANSWERS = {
     ),
 }  # fmt: skip
 FLEET = {"sick": ("db-exhausted",), "well": (NONE,)}
-# It needs the nodes' network, which the healthy set has.
+# It needs the nodes' network, which the healthy set uses.
 ELSEWHERE = {"host-hung"}
 
-# Trouble -> the rules of everything that is found of its component.
+# Trouble -> the rules of all findings about its component.
 FINDINGS: dict[str, set[str]] = {
     "pool-saturated": {"worker_pool_saturated"},
-    "queue-full": {"worker_pool_nearly_full", "goroutines_outlier"},  # a goroutine a client
+    "queue-full": {"worker_pool_nearly_full", "goroutines_outlier"},  # one goroutine per client
     "queue-growing": {"worker_queue_growing"},
     "workers-detached": {"worker_pool_detached"},
     "pool-busy": {"log_pool_busy"},
@@ -102,7 +103,7 @@ FINDINGS: dict[str, set[str]] = {
     "certificate-ending": {"certificate_ends"},
     "certificate-ended": {"certificate_ended"},
 }
-# Trouble -> why something could not be read: then nothing is claimed, neither good nor bad.
+# Trouble -> why something cannot be read. An audit then makes no statement about it.
 UNKNOWN = {
     "no-tls": "tls_failed",
     "answer-drip": "body_cut",
@@ -114,7 +115,7 @@ UNKNOWN = {
     "answer-cut": "body_cut",
     "answer-redirect": "redirected",
 }
-# No fault, or none that anybody but a client that verifies names would notice.
+# No fault, or one that only a client that verifies names would detect.
 SILENT = {NONE, "old-release", "answer-gzip", "certificate-of-another"}
 
 
@@ -127,7 +128,7 @@ def audit(world: World, output: Path, clouds: list[str], *arguments: str, **vari
     """Audit these clouds as a fleet, in one run."""
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     hosts = {name: {**local, "cloudpods_kubeconfig": world.kubeconfig, "cloudpods_namespace": name} for name in clouds}
-    # Everything that was logged counts, however long ago the pods were started.
+    # Everything that was logged counts, whatever the age of the pods.
     given = {"cloudpods_interval": INTERVAL, "cloudpods_log_seconds": 3600, "cloudpods_timeout": 20, **variables}
     return play(output, given, *arguments, inventory={"cloudpods": {"hosts": hosts}}, playbook=AUDIT)
 
@@ -144,7 +145,7 @@ def deploy(world: World, plan: Plan) -> None:
 
 
 def remove(world: World, plan: Plan) -> None:
-    """Remove the clouds of a plan, all at once: what takes time is Kubernetes' own waiting."""
+    """Remove the clouds of a plan, all at once, because most of the time is spent waiting for Kubernetes."""
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda cloud: world.deploy("health", "--namespace", cloud_of(cloud), "--delete"), plan))
 
@@ -161,7 +162,7 @@ class Audited:
         return cloud_of(cloud)
 
     def _own(self, part: str, trouble: str) -> list[dict[str, Any]]:
-        """The findings or what is unknown of a trouble's component, of its cluster or of all components."""
+        """Return the findings, or what is unknown, about a trouble's component, its cluster or all components."""
         own = [each for each in self.said[part] if each["cluster"] == self._cloud(trouble)]
         if trouble == NONE or BY_NAME[trouble].everywhere:
             return own
@@ -175,7 +176,7 @@ class Audited:
         return self._own("unknown", trouble)
 
     def verdict(self, trouble: str) -> str:
-        """The verdict on the component in trouble, or on the cloud where all components are meant."""
+        """Return the verdict on the component in trouble, or on the cloud if all components are in trouble."""
         (cluster,) = [each for each in self.said["clusters"] if each["cluster"] == self._cloud(trouble)]
         if trouble == NONE or BY_NAME[trouble].everywhere:
             return str(cluster["verdict"])
@@ -198,10 +199,10 @@ def audited(world: World, output: Path, plan: Plan) -> Audited:
 
 
 def audited_between_crashes(world: World, output: Path, plan: Plan) -> Audited:
-    """Like `audited`, but while no container is started again: what crashes is seen where it waits for its next start.
+    """Deploy and audit like `audited`, but finish while all crashing containers wait for their next start.
 
-    The kubelet waits twice as long each time, so on any machine a wait comes that is longer than an audit. None of
-    these troubles needs time to show between the samples.
+    The kubelet doubles the wait each time, so that on any machine one wait is longer than an audit. None of these
+    troubles needs time to show between the samples.
     """
     names = [cloud_of(name) for name in plan]
     deploy(world, plan)
@@ -215,7 +216,7 @@ def audited_between_crashes(world: World, output: Path, plan: Plan) -> Audited:
 
 
 def _starts(world: World, namespaces: list[str]) -> dict[str, int]:
-    """How often the containers of each pod were started again; nothing where one runs that is to crash again."""
+    """Return how often the containers of each pod were restarted; empty if one runs that is expected to crash again."""
     pods = [pod for namespace in namespaces for pod in world.pods(namespace)]
     for pod in pods:
         trouble = BY_NAME.get(pod["metadata"]["labels"].get(TROUBLE_LABEL))

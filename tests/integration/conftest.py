@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab for the integration tests, brought up when it is missing and left up. Each worker has a lab of its own."""
+"""The lab for the integration tests, started if it is missing and left running. Each worker has its own lab."""
 
-# ruff: noqa: E402 - what the tests share lies in these folders
+# ruff: noqa: E402 - the shared parts of the tests are in these folders
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ for folder in ("integration", "lab", "tools", "contract", "unit/plugins/module_u
 from deploy.apply import Cluster
 from world import LAB, World
 
-# When the API server goes away between connect and handshake, CPython before 3.13 leaves the socket, which has no peer
-# any more, to the garbage collector, whichever test is at work by then.
+# If the API server ends between connect and handshake, CPython before 3.13 leaves the unconnected socket to the garbage
+# collector, which may warn during any later test.
 LEFT_BY_SSL = "ignore:Exception ignored in. <ssl.SSLSocket ((?!raddr)[^>])*>:pytest.PytestUnraisableExceptionWarning"
 
-# Each file runs on one worker (--dist loadscope). The longest come first, so that none starts when the others are done.
-# Not among them are those that kill the API server: its controllers are slow for a while after it comes back.
+# Each file runs on one worker (--dist loadscope). The longest files come first, so that none starts when the others are
+# done. The exceptions are files that kill the API server: its controllers are slow for a while after it restarts.
 LONGEST_FIRST = (
     "test_molecule",
     "test_audit_fleet",
@@ -49,14 +49,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def rank(item: pytest.Item) -> int:
-    """The place of a test's file in the order of the files; those that are not named keep theirs."""
+    """Return the place of a test's file in the order of the files. Files that are not named keep theirs."""
     name = item.path.stem
     return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 @pytest.fixture(scope="session")
 def lab() -> World:
-    """The lab's state. A lab that runs is left alone, as `lab.py up` does."""
+    """Return the lab's state. A running lab is left alone, as `lab.py up` does."""
     for command in (["up"], ["status", "--json"]):
         done = subprocess.run([*LAB, *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"lab.py {' '.join(command)}: {done.stdout}{done.stderr}"
@@ -65,13 +65,13 @@ def lab() -> World:
 
 @pytest.fixture(scope="session")
 def world(lab: World) -> World:
-    """The lab, where a suite has no other world of its own."""
+    """Return the lab, for a suite without a world of its own."""
     return lab
 
 
 @pytest.fixture(scope="session")
 def cluster(lab: World) -> Iterator[Cluster]:
-    """The lab's cluster, for tests that deploy something of their own."""
+    """Return the lab's cluster, for tests that deploy objects of their own."""
     made = Cluster.connect(lab.kubeconfig)
     yield made
     made.close()
@@ -79,10 +79,10 @@ def cluster(lab: World) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def healthy(world: World) -> World:
-    """The lab with a small cloud on it that has nothing wrong.
+    """Return the lab with a small healthy cloud.
 
-    Another file may have restarted a kubelet, which calls its pods ready again after their next probe only. So each
-    file waits for all of them.
+    Another file may have restarted a kubelet, which reports its pods as ready only after their next probe. So each file
+    waits for all of them.
     """
     world.deploy("healthy")
     return world

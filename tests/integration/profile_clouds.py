@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Deploy services with profiling on, and take their profiles. Shared by the tests of profiles."""
+"""Services with profiling on, and calls of the profile module. Shared by the tests of profiles."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from world import Run, call, ledger
 
 SWITCHED_ON = "enable_app_profiling: true\n"
 REGIONS = 2
-# `spin` is in per cent of a processor: enough that a profile has so many samples that a function is named.
+# `spin` is in per cent of a processor: enough for the samples that name a function in a profile.
 BEHAVIOURS: dict[str, Behaviour] = {"region": {"spin": 25, "chan_wait": 7}, "notify": {"spin": 5}}
 CPU_SECONDS = 3
 TRACE_SECONDS = 1  # the default of the role
-# What Go takes when a request does not say how many seconds.
+# Go's default for requests without seconds.
 GO_DEFAULT_SECONDS = 30
 WHOLE = {
     "index": "recorded",
@@ -41,13 +41,13 @@ WHOLE = {
 
 
 def workloads(namespace: str, *components: str) -> Set:
-    """Services with profiling on; glance has it off, and mcp-server has none at all."""
+    """Return services with profiling on. glance has it off, and mcp-server has none at all."""
     made, expected = [manifests.namespace(namespace)], []
     for component in components:
         extra = "" if component == "glance" else SWITCHED_ON
         made.append(manifests.config_map(component, namespace=namespace, extra=extra))
         if component == "host-image":
-            # Not on the nodes' own network, where that of another namespace has the port.
+            # Not on the nodes' own network, where the port is taken by a service of another namespace.
             apart = {"hostNetwork": False, "hostPID": False, "hostIPC": False}
             made.append(manifests.daemonset(component, namespace=namespace, pod_extra=apart))
         else:
@@ -77,14 +77,14 @@ class Taken:
 
 
 def take(kubeconfig: str, folder: Path, *arguments: str, **options: Any) -> Taken:
-    """One call of the installed module, by Ansible, as a user makes it."""
+    """Call the installed module by Ansible, as a user does."""
     outcome, result = call("profile_dump", kubeconfig, folder, *arguments, **options)
     assert outcome in ("SUCCESS", "CHANGED"), result
     return Taken(result, folder / "part")
 
 
 def addresses(run: Run | Taken) -> dict[str, str]:
-    """Address -> function, as a dump of one replica of region tells them itself."""
+    """Return the function of each address, from a dump of one replica of region."""
     folder = run.bundle if isinstance(run, Run) else run.folder
     wanted = ("region", "profile:goroutine_debug1", "complete")
     row = next(row for row in run.rows if (row["component"], row["capture"], row["status"]) == wanted)

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A way to the API server that a test can cut for one client, while all others go on."""
+"""A relay to the API server that a test can cut for one client while others stay connected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 
 class Relay:
-    """Passes TCP connections to an address on; cut() ends all of them, and refuses new ones."""
+    """Relay of TCP connections to an address. cut() ends all of them and refuses new ones."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = host, port
@@ -28,7 +28,7 @@ class Relay:
         self._accepter.start()
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):  # it was closed
+        with contextlib.suppress(OSError):  # the listener was closed
             while True:
                 client, _address = self._listener.accept()
                 with contextlib.suppress(OSError):
@@ -54,11 +54,11 @@ class Relay:
     @staticmethod
     def _end(ends: tuple[socket.socket, ...] | list[socket.socket]) -> None:
         for end in ends:
-            with contextlib.suppress(OSError):  # the other side has closed it already
+            with contextlib.suppress(OSError):  # the peer has closed it already
                 end.shutdown(socket.SHUT_RDWR)
 
     def cut(self) -> None:
-        """End every connection, and refuse every new one."""
+        """End every connection and refuse new ones."""
         with self._lock:
             self._is_cut = True
             self._end([self._listener, *self._open])
@@ -75,7 +75,7 @@ class Relay:
 
 
 def relay_to(kubeconfig: str, path: Path) -> Relay:
-    """Make a relay to the API server of a kubeconfig, and write the kubeconfig that leads through it to `path`."""
+    """Start a relay to the API server of a kubeconfig, and write a kubeconfig that uses it to `path`."""
     config = json.loads(Path(kubeconfig).read_text())
     cluster = config["clusters"][0]["cluster"]
     server = urlsplit(cluster["server"])

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ways to a cloud: a control node over SSH, several at once, one that is gone, and nodes without an API server."""
+"""Access to a cloud: a control node over SSH, several at once, an unreachable one, and nodes without an API server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from world import World, play
 
 
 def ssh_host(node: dict[str, Any], **variables: Any) -> dict[str, Any]:
-    """A node of the lab as a host of an inventory."""
+    """Return a node of the lab as a host of an inventory."""
     options = f"-o UserKnownHostsFile={shlex.quote(node['ssh_known_hosts'])} -o ControlPath=none"
     return {
         "ansible_host": node["ip"],
@@ -33,20 +33,20 @@ def inventory(**hosts: dict[str, Any]) -> dict[str, Any]:
 
 
 def remains(world: World, node: dict[str, Any]) -> str:
-    """Folders of the collection in the places where a run may put them on a node."""
+    """Return the folders of the collection in the places where a run may leave them on a node."""
     command = "find /tmp /var/tmp -maxdepth 2 -name 'cloudpods*' 2>/dev/null; true"
     return world.lab("exec", node["name"], "--", "sh", "-c", command)
 
 
 @pytest.fixture(scope="module")
 def closed_port() -> Iterator[int]:
-    """A port of this machine on which nobody listens: as long as it is taken here, no other process can."""
+    """Yield a port of this machine that refuses connections. It is bound here, so that no other process takes it."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield int(taken.getsockname()[1])
 
 
-def test_several_access_points_become_one_bundle(healthy, tmp_path, closed_port):
+def test_merges_several_access_points_into_one_bundle(healthy, tmp_path, closed_port):
     node = healthy.nodes[0]
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     hosts = inventory(
@@ -68,12 +68,12 @@ def test_several_access_points_become_one_bundle(healthy, tmp_path, closed_port)
         "cloud-d": ("failed", "no_result"),
     }
     assert "There is no kubeconfig" in absent["cloud-d"]["message"]
-    assert run.code in (0, 4), run.shown  # an unreachable host is Ansible's own to count
+    assert run.code in (0, 4), run.shown  # Ansible itself counts an unreachable host.
     assert sorted(path.name for path in run.bundle.iterdir() if path.is_dir()) == ["cloud-a", "cloud-b"]
     assert remains(healthy, node) == ""
 
 
-def test_nodes_are_enough_when_the_api_server_is_down(healthy, tmp_path):
+def test_captures_on_nodes_without_api_server(healthy, tmp_path):
     hosts = inventory(**{node["name"].replace("-", "_"): ssh_host(node) for node in healthy.nodes})
     variables = {
         "cloudpods_transport": "host",

@@ -34,7 +34,7 @@ def found(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Au
     remove(world, SERVICES)
 
 
-def test_the_plans_cover_every_trouble_that_can_be_planted():
+def test_plans_cover_every_trouble():
     plans = (SERVICES, INSTANCES, ANSWERS, FLEET)
     everywhere = [*ELSEWHERE, *(trouble for plan in plans for trouble in planted(plan))]
     assert sorted([*everywhere, *planted(PLAN)]) == sorted([NONE, *BY_NAME])
@@ -42,10 +42,10 @@ def test_the_plans_cover_every_trouble_that_can_be_planted():
 
 
 @pytest.mark.parametrize("trouble", planted(SERVICES))
-def test_a_trouble_is_named_and_nothing_else(found, trouble):
+def test_reports_exactly_the_planted_trouble(found, trouble):
     check(found, trouble)
 
 
 @pytest.mark.parametrize("cloud", SERVICES)
-def test_components_without_a_trouble_have_no_findings(found, cloud):
+def test_reports_nothing_on_healthy_components(found, cloud):
     assert not found.elsewhere(cloud)

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Audits of services whose answers, or certificates, are not what they should be."""
+"""Audits of services with wrong responses or certificates."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def found(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Au
 
 
 @pytest.mark.parametrize("trouble", planted(ANSWERS))
-def test_a_trouble_is_named_and_nothing_else(found, trouble):
+def test_reports_exactly_the_planted_trouble(found, trouble):
     check(found, trouble)
 
 
 @pytest.mark.parametrize("cloud", ANSWERS)
-def test_components_without_a_trouble_have_no_findings(found, cloud):
+def test_reports_nothing_on_healthy_components(found, cloud):
     assert not found.elsewhere(cloud)

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Audits of a fleet of two: a healthy cloud, of which nothing is said, and one whose database is exhausted."""
+"""Audits of a fleet of two clouds: a healthy one, and one with an exhausted database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLOUDS = [SICK, WELL]
 
 @pytest.fixture(scope="module")
 def clouds(world: World) -> Iterator[World]:
-    """The lab with both clouds on it."""
+    """Return the lab with both clouds."""
     deploy(world, FLEET)
     yield world
     remove(world, FLEET)
@@ -30,7 +30,7 @@ def clouds(world: World) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def fleet(clouds: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[dict[str, Any]]]:
-    """A plain audit of both, and what the API server recorded of it."""
+    """Return a plain audit of both clouds, and the API server's audit events of it."""
     seen = len(clouds.audit())
     plain = audit(clouds, tmp_path_factory.mktemp("fleet"), CLOUDS, cloudpods_thresholds=THRESHOLDS)
     events = [event for event in clouds.audit()[seen:] if event.get("userAgent", "").startswith("OpenAPI-Generator")
@@ -40,14 +40,14 @@ def fleet(clouds: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run,
 
 @pytest.fixture(scope="module")
 def well(clouds: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """An audit of the healthy cloud that fails on everything but `ok`."""
+    """Return an audit of the healthy cloud that fails on everything except `ok`."""
     output = tmp_path_factory.mktemp("well")
     return audit(clouds, output, [WELL], cloudpods_fail_on_severity="unknown", cloudpods_interval=1)
 
 
 @pytest.fixture(scope="module")
 def worse(well, world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, dict[str, Any], dict[str, Any]]:
-    """An audit of both, compared with that of the healthy one, with a capture on critical; containers before, after."""
+    """Return an audit of both, compared with the healthy one, with a capture on critical; containers before, after."""
     before = world.containers(*CLOUDS)
     options = {"cloudpods_baseline": str(well.archive), "cloudpods_on_critical": "capture_stacks"}
     run = audit(
@@ -58,18 +58,18 @@ def worse(well, world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 
 @pytest.mark.parametrize("trouble", planted(FLEET))
-def test_a_trouble_is_named_and_nothing_else(fleet, trouble):
+def test_reports_exactly_the_planted_trouble(fleet, trouble):
     run, _events = fleet
     check(Audited(FLEET, health(run)), trouble)
 
 
 @pytest.mark.parametrize("cloud", FLEET)
-def test_components_without_a_trouble_have_no_findings(fleet, cloud):
+def test_reports_nothing_on_healthy_components(fleet, cloud):
     run, _events = fleet
     assert not Audited(FLEET, health(run)).elsewhere(cloud)
 
 
-def test_the_verdict_is_per_component_cluster_and_fleet(fleet):
+def test_has_a_verdict_per_component_cluster_and_fleet(fleet):
     run, _events = fleet
     said = health(run)
     jsonschema.validate(said, json.loads((ROOT / "docs" / "schemas" / "health.schema.json").read_text()))
@@ -93,7 +93,7 @@ def test_the_verdict_is_per_component_cluster_and_fleet(fleet):
     assert "db_pool_exhausted" in run.shown or "database connections are in use" in run.shown
 
 
-def test_the_reports_are_what_their_readers_read(fleet):
+def test_writes_valid_junit_and_prometheus_reports(fleet):
     run, _events = fleet
     cases = ET.parse(run.bundle / "health.junit.xml").getroot().iter("testcase")  # noqa: S314 - our own
     failed = [case for case in cases if case.find("failure") is not None]
@@ -109,7 +109,7 @@ def test_the_reports_are_what_their_readers_read(fleet):
     assert not (run.bundle / "issue.md").exists()
 
 
-def test_an_audit_only_reads(fleet):
+def test_audit_sends_only_read_requests(fleet):
     run, events = fleet
     assert "changed=0" in run.shown
     assert "changed=1" not in run.shown
@@ -124,14 +124,14 @@ def test_an_audit_only_reads(fleet):
     }
 
 
-def test_a_baseline_tells_what_is_new(well, worse):
+def test_compares_findings_with_a_baseline(well, worse):
     assert well.code == 0, well.shown
     run, _before, _after = worse
     assert run.code == 0, run.shown
     assert [one["change"] for one in health(run)["findings"]] == ["new"]
 
 
-def test_on_critical_exactly_the_affected_components_are_captured(worse, world):
+def test_captures_exactly_the_critical_components(worse, world):
     run, before, after = worse
     assert run.code == 0, run.shown
     stacks = run.of("stack")
@@ -142,7 +142,7 @@ def test_on_critical_exactly_the_affected_components_are_captured(worse, world):
     assert "## region" in (run.bundle / "issue.md").read_text()
 
 
-def test_rules_and_thresholds_of_ones_own_find_more_than_the_baseline_has(fleet, world, tmp_path):
+def test_own_rules_and_thresholds_add_findings_to_the_baseline(fleet, world, tmp_path):
     plain, _events = fleet
     rules = tmp_path / "own.yml"
     rules.write_text(OWN_RULES)
@@ -159,12 +159,12 @@ def test_rules_and_thresholds_of_ones_own_find_more_than_the_baseline_has(fleet,
     assert {one["change"] for one in findings if one["rule"] == "own_rule"} == {"new"}
 
 
-def test_an_unknown_threshold_is_refused_and_what_was_read_is_kept(clouds, tmp_path):
+def test_unknown_threshold_fails_and_keeps_collected_status(clouds, tmp_path):
     thresholds = {"no_such_threshold": 1}
     bad = audit(clouds, tmp_path, [WELL], cloudpods_thresholds=thresholds, cloudpods_interval=1)
     assert bad.code == 2
     assert "no_such_threshold" in bad.shown
-    assert bad.of("status:ping", status="complete")  # what was read is kept and sealed all the same
+    assert bad.of("status:ping", status="complete")  # Collected status is kept and sealed all the same.
     assert bad.archive.exists()
 
 

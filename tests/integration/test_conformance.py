@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The conformance suites against the Kubernetes transport and a real API server: each service is a pod of its own."""
+"""Conformance suites against the Kubernetes transport and a real API server. Each service is a pod of its own."""
 
-# ruff: noqa: E402 - pytest has to know what it shall rewrite before it is imported
+# ruff: noqa: E402 - pytest has to know the modules to rewrite before they are imported
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from deploy.expectations import ready
 from lablib.core import wait_for
 
 STARTS, ENDS = 60.0, 60.0  # seconds
-# None of them shares the node's network, where their ports may be taken; and what has ended stays so.
+# None of them shares the node's network, where their ports may be taken. A process that has ended stays ended.
 POD = {"initContainers": [], "hostNetwork": False, "restartPolicy": "Never", "terminationGracePeriodSeconds": 1}
 
 
@@ -49,7 +49,7 @@ class KubernetesWorld(World):
         cluster.make_namespace(namespace)
 
     def start(self, component, behaviour=""):
-        """The pod, once its log says that the traps are registered."""
+        """Return the pod after its log shows that the signal traps are registered."""
         if component not in self._configured:
             self._cluster.apply(manifests.config_map(component, namespace=self._namespace))
             self._configured.add(component)
@@ -80,7 +80,7 @@ class KubernetesWorld(World):
         return instance.name == service["metadata"]["name"]
 
     def close(self):
-        """Let all go, without waiting for it."""
+        """Delete all pods without waiting for the end."""
         self.transport.close()
         now = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
         self._cluster.call("DELETE", self._pods, body=now)
@@ -93,7 +93,7 @@ def containers(pod) -> list[tuple[str, int]]:
 
 @pytest.fixture(scope="module")
 def namespaces(cluster: Cluster) -> Iterator[list[str]]:
-    """Those that were made; in the end all of them are gone."""
+    """Yield a list of created namespaces, and delete all of them at the end."""
     made: list[str] = []
     yield made
     for name in made:
@@ -103,7 +103,7 @@ def namespaces(cluster: Cluster) -> Iterator[list[str]]:
 
 @pytest.fixture
 def world(lab, cluster, namespaces) -> Iterator[KubernetesWorld]:
-    """A namespace of the lab."""
+    """Return a namespace of the lab."""
     namespaces.append(f"conformance-{len(namespaces) + 1}")
     made = KubernetesWorld(cluster, namespaces[-1], lab.kubeconfig)
     yield made

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Event-Driven Ansible: the real ansible-rulebook watches the real cluster, and captures when there is trouble."""
+"""Event-Driven Ansible: ansible-rulebook watches a real cluster and captures if there is trouble."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ RULEBOOK = "cloudpods.diagnostics.capture_on_trouble"
 CLOUD = "onecloud-eda"
 TROUBLE = "queue-full"
 WATCHES = "Waiting for events"
-# Texts that ansible-rulebook shows for each event that it receives, and for one that a rule prints.
+# Text that ansible-rulebook prints for each event that it receives, and for one that a rule prints.
 RECEIVED, PRINTED = "[received event]", "[event]"
 
 
 class Rulebook:
-    """A run of ansible-rulebook in a session of its own, and what it shows."""
+    """Run of ansible-rulebook in a session of its own, with its output."""
 
     def __init__(self, process: subprocess.Popen[str], output: Path) -> None:
         self.process = process
@@ -47,7 +47,7 @@ class Rulebook:
             with self._changed:
                 self._shown.append(line)
                 self._changed.notify_all()
-        # Its output ends a moment before the process does.
+        # The output ends shortly before the process does.
         self.process.wait()
         with self._changed:
             self._changed.notify_all()
@@ -57,13 +57,13 @@ class Rulebook:
         return "".join(self._shown)
 
     def until(self, condition: Callable[[str], object]) -> None:
-        """Wait until that holds of what it shows."""
+        """Wait until the condition holds for the output."""
         with self._changed:
             held = self._changed.wait_for(lambda: condition(self.shown), patience(180))
         assert held, self.shown
 
     def end(self) -> int:
-        """Tell it to end; its exit code. Nothing of its session lives on."""
+        """End the run and all processes of its session; return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(patience())
@@ -73,13 +73,13 @@ class Rulebook:
 
 
 def asks(shown: str) -> int:
-    """How many of the events that were received ask for a capture."""
+    """Return the number of received events that request a capture."""
     events = [text.partition("\n**")[0] for text in shown.split(RECEIVED)[1:]]
     return sum(bool(re.search(r"'verdict': '(stuck|dropping)'", event)) for event in events)
 
 
 def of_session(leader: int) -> list[int]:
-    """The processes of a session."""
+    """Return the processes of a session."""
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
@@ -95,7 +95,7 @@ def java() -> None:
 
 @contextlib.contextmanager
 def rulebook(folder: Path, name: str = RULEBOOK, kubeconfig: str = "", **variables: object) -> Iterator[Rulebook]:
-    """A rulebook, of the collection as users have it; told to end in the end."""
+    """Run a rulebook of the installed collection, and end it at the end of the block."""
     output = folder / "bundles"
     (folder / "variables.yml").write_text(
         json.dumps({"cloudpods_namespace": CLOUD, "cloudpods_output": str(output), **variables})
@@ -132,23 +132,23 @@ def rulebook(folder: Path, name: str = RULEBOOK, kubeconfig: str = "", **variabl
 
 @pytest.fixture
 def place(world: World) -> Iterator[World]:
-    """A namespace without anything at first."""
+    """Yield a namespace that is empty at first."""
     yield world
     world.deploy("health", "--trouble", TROUBLE, "--namespace", CLOUD, "--delete")
 
 
-def test_trouble_is_captured_while_it_is_there(place: World, tmp_path: Path):
-    """Nothing at first; then services with a trouble appear, and their stacks are captured, once."""
+def test_captures_stacks_while_the_trouble_lasts(place: World, tmp_path: Path):
+    """Start without services; services in trouble then appear, and their stacks are captured once."""
     kubeconfig = tmp_path / "kubeconfig"
     with relay_to(place.kubeconfig, kubeconfig) as relay, rulebook(tmp_path, kubeconfig=str(kubeconfig)) as run:
         run.until(lambda shown: WATCHES in shown)
         assert "PLAY [" not in run.shown
         place.deploy("health", "--trouble", TROUBLE, "--namespace", CLOUD)
         run.until(lambda shown: "PLAY RECAP" in shown)
-        # More than one event asks for a capture, and one of them gets it.
+        # More than one event requests a capture, and one of them gets it.
         run.until(lambda shown: asks(shown) > 1)
-        # The actions are done one after the other, in the order of the events: where this event, which comes after all
-        # of those, is printed, no capture is left to do.
+        # Actions are run one after the other, in the order of the events. This event comes last, so when it is printed,
+        # no capture is pending.
         relay.cut()
         run.until(lambda shown: "'kind': 'gap'" in shown.partition(PRINTED)[2])
     assert run.shown.count("PLAY [") == 1
@@ -161,7 +161,7 @@ def test_trouble_is_captured_while_it_is_there(place: World, tmp_path: Path):
     assert archive.stat().st_size
 
 
-def test_a_cluster_that_cannot_be_seen_is_no_quiet_one(world: World, tmp_path: Path):
+def test_ends_if_the_cluster_cannot_be_read(world: World, tmp_path: Path):
     config = json.loads(Path(world.kubeconfig).read_text())
     config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
     broken = tmp_path / "kubeconfig"
@@ -172,7 +172,7 @@ def test_a_cluster_that_cannot_be_seen_is_no_quiet_one(world: World, tmp_path: P
     assert "PLAY [" not in run.shown
 
 
-def test_options_that_are_wrong_end_the_rulebook(world: World, tmp_path: Path):
+def test_wrong_options_end_the_rulebook(world: World, tmp_path: Path):
     with rulebook(tmp_path, kubeconfig=world.kubeconfig, cloudpods_scenario="slow_sytem") as run:
         run.until(lambda _shown: run.process.poll() is not None)
         assert run.end() != 0

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The EXAMPLES that need a cluster, run as a user would run them. The others: tests/contract/test_examples.py."""
+"""EXAMPLES that need a cluster, run as by a user. For the others, see tests/contract/test_examples.py."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from examples import CLUSTER, at, examples, modules, run
 
 REACHING = [module for module in modules() if at(CLUSTER, examples(module))]
-# How many of each there are in the healthy set.
+# Number of replicas of each component in the healthy set.
 REGIONS, KEYSTONES, HOSTS = 4, 2, 2
 
 
 @pytest.fixture(scope="module")
 def returned(healthy, tmp_path_factory):
-    """What each task of a module's examples returned."""
+    """Return the result of each task of a module's examples."""
     done = {}
 
     def results(module):
@@ -29,20 +29,20 @@ def returned(healthy, tmp_path_factory):
 
 
 @pytest.mark.parametrize("module", REACHING)
-def test_the_examples_of_a_module_run(returned, module):
+def test_examples_of_a_module_run(returned, module):
     for result in returned(module):
         assert not result.get("failed", False)
         assert not result.get("skipped", False)
 
 
-def test_service_info_lists_what_its_examples_say(returned):
+def test_service_info_examples_list_the_services(returned):
     services, not_ready = returned("service_info")
     assert [one["component"] for one in services["instances"]] == ["keystone"] * KEYSTONES + ["region"] * REGIONS
     assert services["problems"] == []
     assert not_ready["msg"] == []
 
 
-def test_stack_dump_captures_what_its_examples_say(returned):
+def test_stack_dump_examples_capture_the_services(returned):
     slow_system, three = returned("stack_dump")
     assert slow_system["signals"] == REGIONS + KEYSTONES
     assert three["signals"] == 3 * (REGIONS + HOSTS)

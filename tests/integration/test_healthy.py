@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A cloud with nothing wrong: everything is captured wholly, the right processes are signalled, nothing is harmed."""
+"""Capture of a healthy cloud: all dumps complete, only the right processes signalled, nothing harmed."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ DUMPING = {
     "cloudnet": 1,
     "notify": 1,
     "esxi-agent": 1,
-    "host": 2,  # one a node
+    "host": 2,  # one per node
     "host-deployer": 2,
     "host-health": 2,
     "host-image": 2,
 }
-ABSENT = "devtool"  # a component that the catalog knows, and the cloud does not have
+ABSENT = "devtool"  # a component of the catalog that the cloud does not have
 UNTOUCHABLE = {
     "scheduler": "never_dumps",
     "monitor": "never_dumps",
@@ -50,13 +50,13 @@ UNTOUCHABLE = {
 
 @pytest.fixture(scope="module")
 def captured(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, dict, dict]:
-    """The playbook with nothing but a kubeconfig, and all containers before and after."""
+    """Run the playbook with only a kubeconfig; return it with all containers before and after."""
     before = healthy.containers(NAMESPACE)
     run = play(tmp_path_factory.mktemp("healthy"), {}, environment={"K8S_AUTH_KUBECONFIG": healthy.kubeconfig})
     return run, before, healthy.containers(NAMESPACE)
 
 
-def test_every_healthy_replica_is_complete_by_its_counts(captured):
+def test_captures_complete_dumps_of_all_replicas(captured):
     run, _before, _after = captured
     assert run.code == 0, run.shown
     found = {component: len(run.of(component=component, status="complete")) for component in DUMPING}
@@ -70,7 +70,7 @@ def test_every_healthy_replica_is_complete_by_its_counts(captured):
         assert total > 100
 
 
-def test_each_dump_is_the_asked_components_own(captured):
+def test_each_dump_belongs_to_its_component(captured):
     run, _before, _after = captured
     for row in run.of():
         binary = {"apigateway": ("apigateway", "yunionapi")}.get(row["component"], (row["component"],))
@@ -81,14 +81,14 @@ def test_each_dump_is_the_asked_components_own(captured):
         assert len(pids) == 2
 
 
-def test_nothing_restarts(captured):
+def test_restarts_no_container(captured):
     run, before, after = captured
     assert before == after
     assert {row["details"]["restarted"] for row in run.of()} == {False}
 
 
-def test_the_dumps_are_one_snapshot(captured, healthy):
-    """Nobody is signalled before all are ready to be, unless that took longer than the gate waits for stragglers."""
+def test_signals_all_replicas_at_the_same_time(captured, healthy):
+    """Check that no process is signalled before all are ready, unless that takes longer than the barrier waits."""
     run, _before, _after = captured
     assert re.search(r"changed=1 ", run.shown)
     sent = [utc_moment(row["details"]["signal_sent"]) for row in run.of()]
@@ -103,7 +103,7 @@ def test_the_dumps_are_one_snapshot(captured, healthy):
     assert max(ready) <= min(sent) or (min(sent) - min(ready)).total_seconds() > StackOptions().barrier_timeout
 
 
-def test_the_version_is_read_once_per_image_and_known_for_all(captured):
+def test_reads_the_version_once_per_image(captured):
     run, _before, _after = captured
     versions = run.of("version")
     assert len(versions) == len(run.of())
@@ -118,7 +118,7 @@ def test_the_version_is_read_once_per_image_and_known_for_all(captured):
     assert raw.startswith(b"Yunion cloud version:\n{")
 
 
-def test_the_bundle_is_private_sealed_and_as_its_schemas_say(captured):
+def test_bundle_is_private_sealed_and_matches_its_schemas(captured):
     run, _before, _after = captured
     for path in [run.bundle, *run.bundle.rglob("*")]:
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
@@ -134,7 +134,7 @@ def test_the_bundle_is_private_sealed_and_as_its_schemas_say(captured):
         assert {name.partition("/")[2] for name in archive.getnames()} == files
 
 
-def test_the_terminal_shows_a_table_and_the_bundle(captured):
+def test_shows_a_table_and_the_path_of_the_bundle(captured):
     run, _before, _after = captured
     assert re.search(r"region +4 +4 +- +- +- +- ", run.shown)
     assert str(run.archive) in run.shown
@@ -151,7 +151,7 @@ def untouched(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return run, before, healthy.containers(NAMESPACE)
 
 
-def test_what_does_not_dump_is_refused_by_name_and_still_runs(untouched):
+def test_refuses_components_without_dumper_and_leaves_them_running(untouched):
     run, before, after = untouched
     assert {row["component"]: row["reason"] for row in run.of()} == UNTOUCHABLE
     assert before == after
@@ -159,33 +159,33 @@ def test_what_does_not_dump_is_refused_by_name_and_still_runs(untouched):
     assert "changed=0" in run.shown
 
 
-def test_a_component_without_instances_has_its_row(untouched):
+def test_component_without_instances_has_a_row(untouched):
     run, _before, _after = untouched
     (row,) = run.of("discovery")
     assert (row["component"], row["status"], row["reason"]) == (ABSENT, "failed", "not_found")
 
 
-def test_the_name_of_no_component_is_an_error_that_tells_the_nearest_ones(healthy, tmp_path):
+def test_unknown_component_fails_with_the_nearest_names(healthy, tmp_path):
     run = play(tmp_path, {"cloudpods_kubeconfig": healthy.kubeconfig, "cloudpods_components": ["regoin"]})
     assert run.code == 2
     assert "regoin" in run.shown
     assert "did you mean region" in run.shown
 
 
-def test_the_names_of_the_catalogue_are_known(healthy, tmp_path):
+def test_accepts_all_component_names_of_the_catalog(healthy, tmp_path):
     names = ["identity", "image"]
     run = play(tmp_path, {"cloudpods_kubeconfig": healthy.kubeconfig, "cloudpods_components": names})
     assert {(row["component"], row["status"]) for row in run.of()} == {("keystone", "complete"), ("glance", "complete")}
 
 
-def test_the_play_fails_when_nothing_was_captured(untouched):
+def test_play_fails_if_nothing_was_captured(untouched):
     run, _before, _after = untouched
     assert run.code == 2
     assert "Nothing was captured" in run.shown
     assert run.archive.exists()
 
 
-def test_an_unknown_scenario_is_an_error_that_lists_the_known(healthy, tmp_path):
+def test_unknown_scenario_fails_with_the_known_names(healthy, tmp_path):
     run = play(tmp_path, {"cloudpods_kubeconfig": healthy.kubeconfig, "cloudpods_scenario": "slow"})
     assert run.code == 2
     assert "deadlock, kvm_image, kvm_server, other_server, slow_system or vmware_server" in run.shown
@@ -203,12 +203,12 @@ def test_several_dumps_have_sequence_numbers(healthy, tmp_path):
     first, last = (min(row["started"] for row in run.of(sequence=number)) for number in (1, 3))
     assert (
         float(last[17:-1]) - float(first[17:-1])
-    ) % 60 > 1.9  # the interval is from start to start, of times to the millisecond
+    ) % 60 > 1.9  # The interval is from start to start; times are in milliseconds.
     names = {Path(row["path"]).name for row in run.of()}
     assert names == {"stack-1.txt", "stack-2.txt", "stack-3.txt"}
 
 
-def test_the_checkout_works_as_the_installed_collection_does(healthy, tmp_path):
+def test_checkout_works_like_the_installed_collection(healthy, tmp_path):
     playbook = ROOT / "playbooks" / "capture_stacks.yml"
     variables = {"cloudpods_kubeconfig": healthy.kubeconfig, "cloudpods_scenario": "kvm_image"}
     linked = {"ANSIBLE_COLLECTIONS_PATH": str(collection.link())}

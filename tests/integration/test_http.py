@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """HTTP, certificates, logs and workloads through a real API server.
 
-What no good service does is done by peers of the test's own, which listen in the network namespace of a pod or node.
+For behaviour that no healthy service shows, peers of the test listen in the network namespace of a pod or node.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import gzip
 import json
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,7 +68,7 @@ def instances(transport: KubernetesTransport, component: str) -> list[Instance]:
 
 @pytest.fixture(scope="module")
 def on_node(healthy: World, transport: KubernetesTransport) -> tuple[Instance, str]:
-    """A pod on its node's network, and that network's namespace."""
+    """Return a pod on its node's network, and that network's namespace."""
     instance = instances(transport, "host")[0]
     (node,) = [node for node in healthy.nodes if node["name"] == instance.node]
     return instance, node["netns"]
@@ -77,7 +76,7 @@ def on_node(healthy: World, transport: KubernetesTransport) -> tuple[Instance, s
 
 @pytest.fixture(scope="module")
 def in_pod(transport: KubernetesTransport) -> tuple[Instance, str]:
-    """A pod with a network of its own, and its namespace."""
+    """Return a pod with a network of its own, and its namespace."""
     instance = instances(transport, "region")[0]
     container = instance.container_id.rsplit("/", 1)[-1]
     for cgroup in Path("/proc").glob("[0-9]*/cgroup"):
@@ -88,7 +87,7 @@ def in_pod(transport: KubernetesTransport) -> tuple[Instance, str]:
 
 
 def listener(namespace: str) -> socket.socket:
-    """A socket on a free port of all addresses in there."""
+    """Return a socket on a free port of all addresses in the namespace."""
     made = socket_in(namespace, socket.AF_INET)
     made.bind(("", 0))
     return made
@@ -106,7 +105,7 @@ def reason_of(act) -> Reason:
     return failed.value.verdict.reason
 
 
-# What peers say
+# Responses of peers
 
 
 @pytest.fixture(params=["node, plain", "node, tls", "pod, plain", "pod, tls"])
@@ -115,7 +114,7 @@ def place(request, on_node, in_pod):
     return instance, namespace, server_tls() if request.param.endswith("tls") else None
 
 
-def test_an_answer_comes_back_as_it_was_said(transport, place):
+def test_returns_the_response_unchanged(transport, place):
     instance, namespace, tls = place
     with peer(with_length(b'{"a": 1}', b"X-Odd: one"), tls, listener=listener(namespace)) as server:
         answer = ask(transport, instance, server)
@@ -132,7 +131,7 @@ def test_an_answer_comes_back_as_it_was_said(transport, place):
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 502, 503, 504])
-def test_the_errors_of_a_service_are_its_own(transport, on_node, status):
+def test_returns_error_responses_of_a_service(transport, on_node, status):
     body = json.dumps({"class": "SomeError", "code": status, "details": "Request queue is full"}).encode()
     said = with_length(body, b"Content-Type: application/json", status=b"%d Some Words" % status)
     with peer(said, listener=listener(on_node[1])) as server:
@@ -141,7 +140,7 @@ def test_the_errors_of_a_service_are_its_own(transport, on_node, status):
     assert len(server.heads) == 1
 
 
-def test_a_redirect_is_not_followed(transport, on_node):
+def test_does_not_follow_redirects(transport, on_node):
     location = b"Location: /switch"
     with peer(with_length(b"", location, status=b"302 Found"), listener=listener(on_node[1])) as server:
         assert ask(transport, on_node[0], server).status == 302
@@ -156,7 +155,7 @@ CUT = {
 
 
 @pytest.mark.parametrize("how", CUT)
-def test_a_body_cut_short_is_kept_and_said_to_be(transport, place, how):
+def test_keeps_and_marks_a_truncated_body(transport, place, how):
     instance, namespace, tls = place
     before, behind = CUT[how]
     with peer(before + b"x" * 20_000 + behind, tls, listener=listener(namespace)) as server:
@@ -165,24 +164,24 @@ def test_a_body_cut_short_is_kept_and_said_to_be(transport, place, how):
     assert 10_000 < len(answer.body) <= 20_000
 
 
-def test_of_a_short_body_cut_short_the_api_server_hands_on_nothing(transport, place):
+def test_api_server_drops_a_short_truncated_body(transport, place):
     instance, namespace, tls = place
     with peer(OK + b"Content-Length: 10\r\n\r\n12345", tls, listener=listener(namespace)) as server:
         assert reason_of(lambda: ask(transport, instance, server)) is Reason.CONNECTION_BROKEN
 
 
-def test_a_large_body_is_read_to_the_limit(transport, place):
+def test_reads_a_large_body_up_to_the_limit(transport, place):
     instance, namespace, tls = place
     sent = [0]
     head = OK + b"Content-Length: 104857600\r\n\r\n"
     with peer(flood(head, b"x" * 65536, sent), tls, listener=listener(namespace)) as server:
         answer = ask(transport, instance, server)
         assert (len(answer.body), answer.is_complete, answer.truncated_by) == (LIMIT, False, "size")
-    # The API server lets the pod go when we do.
+    # The API server closes the connection to the pod when the client does.
     assert sent[0] < 60 << 20
 
 
-def test_a_bomb_is_cut_at_the_limit(transport, on_node):
+def test_stops_decompression_at_the_limit(transport, on_node):
     bomb = with_length(gzip.compress(b"\0" * (64 << 20)), b"Content-Encoding: gzip")
     with peer(bomb, listener=listener(on_node[1])) as server:
         answer = ask(transport, on_node[0], server)
@@ -197,7 +196,7 @@ SILENT = {
 
 
 @pytest.mark.parametrize("how", SILENT)
-def test_no_answer_costs_the_deadline_and_no_more(transport, place, how):
+def test_missing_response_ends_by_the_deadline(transport, place, how):
     instance, namespace, tls = place
     with peer(SILENT[how], tls, listener=listener(namespace)) as server:
         begun = time.monotonic()
@@ -205,7 +204,7 @@ def test_no_answer_costs_the_deadline_and_no_more(transport, place, how):
         assert time.monotonic() - begun < HANGS_SECONDS / 10
 
 
-def test_a_dripping_body_costs_the_deadline_and_no_more(transport, place):
+def test_slow_body_ends_by_the_deadline(transport, place):
     instance, namespace, tls = place
     said = drip(b"x" * 10_000, 0.05, first=OK + b"Content-Length: 1000000\r\n\r\n" + b"y" * 5000)
     with peer(said, tls, listener=listener(namespace)) as server:
@@ -224,31 +223,31 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_what_is_no_answer_has_a_reason_of_its_own(transport, place, how):
+def test_invalid_response_has_its_own_reason(transport, place, how):
     instance, namespace, tls = place
     act, reason = BROKEN[how]
     with peer(act, tls, listener=listener(namespace)) as server:
         assert reason_of(lambda: ask(transport, instance, server)) is reason
 
 
-def test_a_port_that_nobody_listens_on(transport, place):
+def test_reports_a_closed_port(transport, place):
     instance, namespace, tls = place
     with listener(namespace) as unused:
         target = HttpTarget("https" if tls else "http", unused.getsockname()[1], "/stats")
         assert reason_of(lambda: transport.http_get(instance, target, deadline(), LIMIT)) is Reason.CONNECTION_REFUSED
 
 
-def test_a_port_that_speaks_no_tls(transport, place):
+def test_reports_a_port_without_tls(transport, place):
     instance, namespace, _tls = place
     with peer(b"SSH-2.0-OpenSSH_9.2\r\n", listens=False, listener=listener(namespace)) as server:
         target = HttpTarget("https", server.port, "/stats")
         assert reason_of(lambda: transport.http_get(instance, target, deadline(), LIMIT)) is Reason.TLS_FAILED
 
 
-# What the stand-ins say
+# Responses of the stand-ins
 
 
-def test_every_component_answers_what_the_catalog_says(transport):
+def test_components_serve_the_endpoints_of_the_catalog(transport):
     asked = 0
     for instance in transport.discover(select(components=sorted(COMPONENTS)), deadline()).instances:
         offered = component_of(instance.component).http
@@ -264,24 +263,24 @@ def test_every_component_answers_what_the_catalog_says(transport):
     ("component", "path", "status"),
     [("host", "/db_stats", 404), ("monitor", "/process_stats", 404), ("scheduler", "/stats", 401)],
 )
-def test_what_a_component_does_not_have_is_its_own_answer(transport, component, path, status):
+def test_missing_endpoint_returns_the_services_own_error(transport, component, path, status):
     offered = component_of(component).http
     instance = instances(transport, component)[0]
     target = HttpTarget(offered.scheme, offered.port, path)
     assert transport.http_get(instance, target, deadline(), LIMIT).status == status
 
 
-# The API server's own answers
+# Responses of the API server itself
 
 
-def test_a_pod_that_is_gone_is_gone(transport, on_node):
+def test_deleted_pod_is_reported_as_gone(transport, on_node):
     gone = dataclasses.replace(on_node[0], name="default-host-00000")
     target = HttpTarget("http", 8885, "/ping")
     assert reason_of(lambda: transport.http_get(gone, target, deadline(), LIMIT)) is Reason.GONE
     assert reason_of(lambda: transport.read_log(gone, 60, deadline(), LIMIT)) is Reason.GONE
 
 
-def test_a_pod_deleted_in_mid_run_is_gone_or_broken(healthy, transport):
+def test_pod_deleted_during_a_request_is_gone_or_broken(healthy, transport):
     victim = instances(transport, "notify")[0]
     healthy.kubectl("-n", NAMESPACE, "delete", "pod", victim.name, "--grace-period=0", "--force")
     target = HttpTarget("https", 30777, "/ping")
@@ -291,13 +290,13 @@ def test_a_pod_deleted_in_mid_run_is_gone_or_broken(healthy, transport):
 
 @pytest.fixture(scope="module")
 def least(healthy: World) -> Iterator[KubernetesTransport]:
-    """A user with the Role for stack captures only."""
+    """Yield the transport of a user with the Role for stack captures only."""
     yield from user_with(healthy, "http-least", "rbac")
 
 
 @pytest.fixture(scope="module")
 def auditor(healthy: World) -> Iterator[KubernetesTransport]:
-    """A user with the Role for audits only."""
+    """Yield the transport of a user with the Role for audits only."""
     yield from user_with(healthy, "http-auditor", "rbac-audit")
 
 
@@ -307,7 +306,7 @@ def user_with(world: World, user: str, role: str) -> Iterator[KubernetesTranspor
     made.close()
 
 
-def test_without_the_right_it_says_which_one_is_missing(least, on_node):
+def test_names_the_missing_permission(least, on_node):
     target = HttpTarget("http", 8885, "/ping")
     with pytest.raises(CaptureError) as failed:
         least.http_get(on_node[0], target, deadline(), LIMIT)
@@ -319,7 +318,7 @@ def test_without_the_right_it_says_which_one_is_missing(least, on_node):
     assert "deployments" in failed.value.verdict.message
 
 
-def test_the_role_for_audits_is_enough(auditor, on_node):
+def test_role_for_audits_is_sufficient(auditor, on_node):
     assert instances(auditor, "host")
     with peer(with_length(b"pong"), listener=listener(on_node[1])) as server:
         assert ask(auditor, on_node[0], server, path="/ping").body == b"pong"
@@ -330,7 +329,7 @@ def test_the_role_for_audits_is_enough(auditor, on_node):
 # Certificates, logs, workloads
 
 
-def test_the_certificate_is_seen_where_the_pod_can_be_reached(transport, on_node):
+def test_reads_the_certificate_if_the_pod_is_reachable(transport, on_node):
     tls = server_tls()
     with peer(with_length(b"pong"), tls, listener=listener(on_node[1])) as server:
         target = HttpTarget("https", server.port, "/ping")
@@ -338,10 +337,10 @@ def test_the_certificate_is_seen_where_the_pod_can_be_reached(transport, on_node
         unreachable = dataclasses.replace(on_node[0], address="192.0.2.1")
         enough = deadline(HANGS_SECONDS)
         assert transport.certificate(unreachable, target, enough) is None
-        assert enough.remaining() > HANGS_SECONDS / 2  # it gave up by itself
+        assert enough.remaining() > HANGS_SECONDS / 2  # The peer ended the connection by itself.
 
 
-def test_the_newest_part_of_a_log_is_read_back(healthy, transport, in_pod):
+def test_reads_the_end_of_a_log(healthy, transport, in_pod):
     instance = in_pod[0]
     whole = healthy.kubectl("-n", NAMESPACE, "logs", instance.name, "-c", instance.container).encode()
     text = transport.read_log(instance, 86400, deadline(), 64 << 20)
@@ -352,7 +351,7 @@ def test_the_newest_part_of_a_log_is_read_back(healthy, transport, in_pod):
     assert all(line.startswith(b"[") for line in little.splitlines())
 
 
-def test_lines_longer_than_expected_do_not_hide_the_newest(healthy, transport):
+def test_reads_the_end_of_a_log_with_long_lines(healthy, transport):
     name = "default-longlines-0"
     script = "i=0; while [ $i -lt 300 ]; do i=$((i+1)); printf '%05d %02000d\\n' $i 0; done; exec sleep 600"
     manifest = {
@@ -378,7 +377,8 @@ def test_lines_longer_than_expected_do_not_hide_the_newest(healthy, transport):
         healthy.kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", f"pod/{name}", f"--timeout={patience():g}s")
         instance = Instance("c1", "longlines", name, NAMESPACE, container="longlines")
         wait_until("the last line", lambda: b"00300 " in transport.read_log(instance, 600, deadline(), 1 << 20))
-        # 300 lines of 2 kB: at 80 bytes a line all of them would be asked for, and the limit cut off the newest.
+        # 300 lines of 2 kB: at an estimate of 80 bytes a line all of them would be requested, and the limit would cut
+        # off the newest.
         text = transport.read_log(instance, 600, deadline(), 50_000)
     finally:
         healthy.kubectl("-n", NAMESPACE, "delete", "pod", name, "--wait=true")
@@ -388,7 +388,7 @@ def test_lines_longer_than_expected_do_not_hide_the_newest(healthy, transport):
     assert 20 <= len(numbers) <= 25
 
 
-def test_workloads_say_what_is_wanted_and_what_is_ready(healthy, transport):
+def test_workloads_have_desired_and_ready_replicas(healthy, transport):
     found = transport.workloads(select(components=["region", "host", "web"]), deadline())
     seen = {(one.kind, one.name): (one.component, one.desired, one.ready, one.read_only) for one in found}
     nodes = len(healthy.nodes)
@@ -400,9 +400,12 @@ def test_workloads_say_what_is_wanted_and_what_is_ready(healthy, transport):
     }
 
 
-def test_workloads_come_in_pages(transport, monkeypatch):
-    monkeypatch.setattr(sys.modules[Api.__module__], "PAGE", 2)
-    everything = transport.workloads(select(components=sorted(COMPONENTS)), deadline())
+def test_lists_workloads_in_pages(healthy):
+    transport = KubernetesTransport(Api({"kubeconfig": healthy.kubeconfig}, 40, page_size=2), "c1", [NAMESPACE])
+    try:
+        everything = transport.workloads(select(components=sorted(COMPONENTS)), deadline())
+    finally:
+        transport.close()
     assert len(everything) > 10
     assert len({(one.kind, one.name) for one in everything}) == len(everything)
     assert {"region", "host"} <= {one.component for one in everything}

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nodes and API servers that never answer: each costs its own deadline only, and the run ends by the run's.
+"""Nodes and API servers that never respond: each uses only its own deadline, and the run ends by the run's deadline.
 
-These deadlines are of real processes, so they pass in real time. What ends by a deadline is told from what does not by
-another limit that is far away: the one of a target by that of the run, and the other way round.
+The deadlines are of real processes, so they pass in real time. To show which limit ended a run, the other one is far
+away: the deadline of the run for that of a target, and the other way round.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from world import World, play
 from patience import patience
 
 NAMESPACE = "onecloud"
-# The deadline under test: what answers has to be done by then on a busy machine, too.
+# The deadline under test: on a busy machine, too, all that responds must finish by then.
 DEADLINE = int(patience(15))
-# Where nothing answers, nothing has to be done by then.
+# If nothing responds, nothing has to finish by then.
 SHORT_DEADLINE = 5
-# The other limit. Without the deadline under test a run would last so long, and a test would not end in time.
+# The other limit. Without the deadline under test a run would last this long, and the test would not end in time.
 FAR = 10 * int(patience(60))
 
 
 @contextlib.contextmanager
 def frozen(world: World, target: str) -> Iterator[None]:
-    """A part of the lab stops in its tracks for as long as the block."""
+    """Freeze a part of the lab for the duration of the block."""
     world.lab("fault", "freeze", target)
     try:
         yield
@@ -37,7 +37,7 @@ def frozen(world: World, target: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("part", ["kubelet", "containerd"])
-def test_a_hung_node_costs_only_its_own_targets_their_deadline(healthy, tmp_path, part):
+def test_hung_node_delays_only_its_own_targets(healthy, tmp_path, part):
     node = healthy.nodes[1]["name"]
     before = healthy.containers(NAMESPACE)
     variables = {
@@ -63,7 +63,7 @@ def test_a_hung_node_costs_only_its_own_targets_their_deadline(healthy, tmp_path
     assert healthy.containers(NAMESPACE) == before
 
 
-def test_the_run_ends_by_its_deadline_whatever_hangs(healthy, tmp_path):
+def test_run_ends_by_its_deadline(healthy, tmp_path):
     node = healthy.nodes[1]["name"]
     variables = {
         "cloudpods_kubeconfig": healthy.kubeconfig,
@@ -82,7 +82,7 @@ def test_the_run_ends_by_its_deadline_whatever_hangs(healthy, tmp_path):
 
 
 @pytest.mark.parametrize("playbook", ["capture_stacks", "audit_health"])
-def test_a_hung_api_server_is_told_by_the_deadline(healthy, tmp_path, playbook):
+def test_reports_a_hung_api_server_by_the_deadline(healthy, tmp_path, playbook):
     variables = {
         "cloudpods_kubeconfig": healthy.kubeconfig,
         "cloudpods_timeout": FAR,
@@ -95,7 +95,7 @@ def test_a_hung_api_server_is_told_by_the_deadline(healthy, tmp_path, playbook):
     assert list(run.output.iterdir()) == []
 
 
-def test_an_audit_of_nodes_needs_no_api_server(healthy, tmp_path):
+def test_audits_nodes_without_api_server(healthy, tmp_path):
     from test_access import inventory, ssh_host  # noqa: PLC0415 - the two share nothing else
 
     hosts = inventory(**{node["name"].replace("-", "_"): ssh_host(node) for node in healthy.nodes})

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The molecule scenarios, run with the collection as a user gets it: built and installed."""
+"""The molecule scenarios, run with the built and installed collection."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MOLECULE = ROOT / "extensions" / "molecule"
 SCENARIOS = sorted(path.parent.name for path in MOLECULE.glob("*/molecule.yml"))
 
 
-@pytest.mark.usefixtures("lab")  # where the lab is up, a scenario leaves it up
+@pytest.mark.usefixtures("lab")  # if the lab is up, a scenario leaves it up
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_scenario_passes(tmp_path: Path, scenario: str) -> None:
     environment = {
         **os.environ,
         "LAB_NAME": LAB_NAME,
         "ANSIBLE_COLLECTIONS_PATH": str(installed()),
-        # Molecule keeps what it makes for a scenario below it, too.
+        # Molecule keeps its scenario files below this folder, too.
         "ANSIBLE_HOME": str(tmp_path / "ansible"),
         "MOLECULE_COMMAND_BORDERS": "false",
     }

@@ -17,13 +17,13 @@ from profile_clouds import SWITCHED_ON, Taken, take
 from world import World
 
 TROUBLED = "onecloud-profile-faults"
-# The time of an instance, and of the run: what hangs costs the first, and without it would cost the second.
+# The deadlines of an instance and of the run: a hung service uses the first, and would otherwise use the second.
 TIMEOUT, DEADLINE = 20, 300
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """A fault of a region and the expected reason by profile kind; a kind without an entry is as on a healthy one."""
+    """Fault of a region with the expected reason by profile kind; a missing kind has the reason of a healthy region."""
 
     behaviour: dict[str, Any]
     reasons: dict[str, str]
@@ -39,7 +39,7 @@ TROUBLES = {
     "well": Trouble({}, {}),
     "forbidden": Trouble(fault("forbidden", ""), dict.fromkeys(ASKED, "user_agent_refused")),
     "cut": Trouble(fault("cut", "heap"), {"heap": "body_cut"}),
-    # So little of it comes that the API server does not hand it on.
+    # The API server does not pass on such a small part of a response.
     "short": Trouble(fault("short", "profile", spin=40), {"cpu": "connection_broken"}),
     "die": Trouble(fault("die", "profile", spin=40), {"cpu": "body_cut", "trace": ""}),
     "big": Trouble(fault("random", "heap", http_fault_size=200), {"heap": "body_too_large"}),
@@ -65,7 +65,7 @@ TROUBLES = {
 def faults(
     world: World, cluster: apply.Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Taken, dict[str, str]]]:
-    """All of them profiled in one call: (what came of it, fault -> pod)."""
+    """Profile all of them in one call; return the result and the pod of each fault."""
     behaviours = {name: trouble.behaviour for name, trouble in TROUBLES.items()}
     with apply.deployed(cluster, regions(TROUBLED, behaviours, SWITCHED_ON)):
         pods = {pod["metadata"]["labels"][FAULT_LABEL]: pod["metadata"]["name"] for pod in world.pods(TROUBLED)}
@@ -75,7 +75,7 @@ def faults(
 
 
 @pytest.mark.parametrize("name", TROUBLES)
-def test_every_fault_has_its_reason_and_spoils_nothing_else(faults, name):
+def test_each_fault_has_its_reason_and_affects_no_other_row(faults, name):
     taken, pods = faults
     reasons = taken.reasons(pods[name])
     assert set(reasons) == set(ASKED)
@@ -84,7 +84,7 @@ def test_every_fault_has_its_reason_and_spoils_nothing_else(faults, name):
     healthy["cpu"] = "profile_whole" if TROUBLES[name].behaviour.get("spin") else reasons["cpu"]
     expected = {**healthy, **TROUBLES[name].reasons}
     if name == "die":
-        # It starts again at once, or does not yet.
+        # The container restarts, and the test may see it before or after the restart.
         expected["trace"] = reasons["trace"]
         assert reasons["trace"] in ("connection_broken", "connection_refused", "profile_whole", "gone", "profiling_off")
     assert reasons == expected
@@ -92,7 +92,7 @@ def test_every_fault_has_its_reason_and_spoils_nothing_else(faults, name):
         assert reasons["cpu"] in ("profile_whole", "profile_empty")
 
 
-def test_what_came_is_kept_and_nothing_is_larger_than_allowed(faults):
+def test_keeps_received_bytes_within_the_size_limit(faults):
     taken, pods = faults
     by_pod = {pod: name for name, pod in pods.items()}
     kept = {}
@@ -111,20 +111,20 @@ def test_what_came_is_kept_and_nothing_is_larger_than_allowed(faults):
     assert ("saturated", "heap") not in kept
 
 
-def test_what_hangs_costs_its_own_deadline_only(faults):
+def test_hung_service_uses_only_its_own_deadline(faults):
     taken, pods = faults
     spent = {pod: sum(row["duration"] for row in taken.rows if row["instance"] == pod) for pod in pods.values()}
     assert spent[pods["hang"]] > TIMEOUT * 0.9
     assert max(spent.values()) < DEADLINE / 2
 
 
-def test_a_saturated_service_got_no_further_question(world, faults):
+def test_sends_no_further_request_to_a_saturated_service(world, faults):
     _taken, pods = faults
     log = world.kubectl("-n", TROUBLED, "logs", pods["saturated"])
     assert "pprof" not in log
 
 
-def test_a_forced_question_is_asked_all_the_same(world, faults, tmp_path):
+def test_force_sends_requests_to_a_saturated_service(world, faults, tmp_path):
     _taken, pods = faults
     instance = {"cluster": "c1", "component": "region", "name": pods["blind"], "namespace": TROUBLED}
     options = {"instances": [instance], "kinds": ["cpu"], "cpu_seconds": 1, "timeout": TIMEOUT, "force": True}

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Profiles of real services on a real cluster: by way of the API server, and by SSH on nodes that have none."""
+"""Profiles of real services on a real cluster: through the API server, and over SSH on nodes without one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from world import ROOT, Run, World, asked, installed, kubeconfig_of, play, publi
 
 NAMESPACE = "onecloud-profiles"
 PLAYBOOK = "cloudpods.diagnostics.capture_profiles"
-PROFILER = f"profiler-{os.getpid()}"  # another one in each run: the audit log is the lab's
+PROFILER = f"profiler-{os.getpid()}"  # Unique in each run, because runs share the lab's audit log.
 COMPONENTS = ["region", "scheduler", "monitor", "webconsole", "host-image", "glance"]
 HOT = "cloudpods.lab/services/pkg/troubles.hashBlocks"
 EXACT = {name for name, kind in KINDS.items() if kind.exact}
@@ -34,7 +34,7 @@ def profiled(world: World, cluster: apply.Cluster) -> Iterator[World]:
         yield world
 
 
-# All kinds, over the API server and over SSH without one
+# All kinds, through the API server, and over SSH without one
 
 FULL = {"cloudpods_profile_set": "full", "cloudpods_cpu_seconds": CPU_SECONDS, "cloudpods_fail_on": "none"}
 
@@ -50,7 +50,7 @@ def over_api(profiled: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def over_ssh(profiled: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The same on the nodes themselves, while the API server is frozen."""
+    """Return the same over SSH on the nodes, while the API server is frozen."""
     hosts = inventory(**{node["name"].replace("-", "_"): ssh_host(node) for node in profiled.nodes})
     variables = {
         "cloudpods_transport": "host",
@@ -67,7 +67,7 @@ def over_ssh(profiled: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(params=["over_api", "over_ssh"])
 def run(request) -> Run:
-    """Each way."""
+    """Return the run of each transport."""
     return request.getfixturevalue(request.param)
 
 
@@ -76,7 +76,7 @@ def rows_of(run: Run, kind: str, component: str = "region", **wanted: Any) -> li
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_is_taken_of_each_replica_and_proven(run, kind):
+def test_fetches_and_verifies_each_kind_of_each_replica(run, kind):
     rows = rows_of(run, kind)
     assert len(rows) == REGIONS, run.shown
     for row in rows:
@@ -93,7 +93,7 @@ def test_index_lists_the_profiles(run):
         assert "href" not in text
 
 
-def test_cmdline_is_the_services_own(run):
+def test_cmdline_matches_the_service(run):
     for row in rows_of(run, "cmdline"):
         assert (run.bundle / row["path"]).read_bytes().split(b"\0") == [
             b"/opt/yunion/bin/region", b"--config", b"/etc/yunion/region.conf",
@@ -110,12 +110,12 @@ def test_profile_shows_the_hot_function(run):
         assert "hashBlocks" in page
 
 
-def test_symbol_by_get_says_that_addresses_can_be_named(run):
+def test_symbol_by_get_reports_that_symbols_are_available(run):
     for row in rows_of(run, "symbol"):
         assert (run.bundle / row["path"]).read_text() == "num_symbols: 1\n"
 
 
-def test_symbol_by_post_names_the_addresses_of_a_dump(profiled, over_api, tmp_path):
+def test_symbol_by_post_resolves_addresses_of_a_dump(profiled, over_api, tmp_path):
     wanted = addresses(over_api)
     asked_for = sorted(wanted)[:250]
     assert len(asked_for) > 50
@@ -126,7 +126,7 @@ def test_symbol_by_post_names_the_addresses_of_a_dump(profiled, over_api, tmp_pa
         named[item["instance"]][item["address"]] = item["name"]
     assert len(named) == REGIONS
     for names in named.values():
-        # An inlined function has the address of the one that it is in.
+        # An inlined function has the address of the function that contains it.
         differ = {at for at in asked_for if names[at] != wanted[at]}
         assert len(differ) < len(asked_for) / 3
         assert "0x1" not in names
@@ -135,7 +135,7 @@ def test_symbol_by_post_names_the_addresses_of_a_dump(profiled, over_api, tmp_pa
     assert [row["details"]["addresses"] for row in posts] == [len(asked_for) + 1] * REGIONS
 
 
-def test_symbol_by_post_works_on_a_node_without_the_api_server(profiled, over_ssh, tmp_path):
+def test_symbol_by_post_works_on_a_node_without_api_server(profiled, over_ssh, tmp_path):
     node = next(node for node in profiled.nodes if any(r["node"] == node["name"] for r in rows_of(over_ssh, "index")))
     at = sorted(addresses(over_ssh))[:3]
     hosts = tmp_path / "hosts.json"
@@ -162,7 +162,7 @@ def test_symbol_by_post_works_on_a_node_without_the_api_server(profiled, over_ss
     assert {item["address"] for item in result["names"]} == set(at)
 
 
-def test_trace_is_one_that_go_can_read(run, tmp_path):
+def test_go_tool_reads_the_trace(run, tmp_path):
     for row in rows_of(run, "trace"):
         assert row["details"]["go"]
         done = subprocess.run(
@@ -172,7 +172,7 @@ def test_trace_is_one_that_go_can_read(run, tmp_path):
         assert done.returncode == 0, done.stderr
 
 
-def test_goroutines_come_with_states_and_are_counted_the_same(run):
+def test_goroutine_profiles_have_states_and_equal_counts(run):
     for text, binary in zip(rows_of(run, "goroutine_debug2"), rows_of(run, "goroutine"), strict=True):
         parsed = json.loads((run.bundle / text["details"]["parsed"]).read_text())
         waiting = [group for group in parsed["groups"] if "troubles.waitForEvent" in " ".join(group["functions"])]
@@ -181,7 +181,7 @@ def test_goroutines_come_with_states_and_are_counted_the_same(run):
 
 
 @pytest.mark.parametrize("component", ["scheduler", "monitor", "webconsole"])
-def test_components_with_exact_paths_have_just_these(run, component):
+def test_components_with_exact_paths_serve_only_these(run, component):
     for kind in KINDS:
         (row,) = rows_of(run, kind, component)
         if kind in EXACT:
@@ -190,31 +190,31 @@ def test_components_with_exact_paths_have_just_these(run, component):
             assert (row["status"], row["reason"]) == ("skipped", "not_registered")
 
 
-def test_where_profiling_is_off_it_is_said_how_to_switch_it_on(run):
+def test_disabled_profiling_row_tells_how_to_enable_it(run):
     for kind in KINDS:
         (row,) = rows_of(run, kind, "glance")
         assert (row["status"], row["reason"], row["path"]) == ("failed", "profiling_off", "")
         assert "enable_app_profiling: true" in row["message"]
 
 
-def test_what_is_without_tls_is_profiled_too(run):
+def test_profiles_services_without_tls(run):
     rows = rows_of(run, "heap", "host-image")
     assert len(rows) == 2
     assert {row["reason"] for row in rows} == {"profile_whole"}
 
 
-def test_the_closing_table_shows_the_top_function(run):
+def test_final_table_shows_the_top_function(run):
     line = next(line for line in run.shown.splitlines() if line.startswith("region ") and "% of cpu" in line)
     assert "crc32" in line or "hashBlocks" in line
 
 
-def test_the_plan_is_shown_before(over_api):
+def test_shows_the_plan_before_the_run(over_api):
     shown = over_api.shown
     assert shown.index("region: 2 instances: index") < shown.index("% of cpu")
     assert f"about {REGIONS * (CPU_SECONDS + TRACE_SECONDS)} s" in shown
 
 
-def test_the_bundle_is_sealed_and_follows_its_schemas(run):
+def test_seals_a_bundle_that_matches_the_schemas(run):
     schema = json.loads((ROOT / "docs" / "schemas" / "ledger-row.schema.json").read_text())
     jsonschema.validate(run.rows, {"items": schema})
     assert run.code == 0, run.shown
@@ -222,13 +222,13 @@ def test_the_bundle_is_sealed_and_follows_its_schemas(run):
     assert not (run.bundle / "issue.md").exists()
 
 
-def test_nothing_is_left_on_the_nodes(profiled, over_ssh):
+def test_leaves_nothing_on_the_nodes(profiled, over_ssh):
     assert over_ssh.rows
     for node in profiled.nodes:
         assert remains(profiled, node) == ""
 
 
-def test_the_api_server_saw_the_listing_and_one_read_for_each_row(profiled, over_api):
+def test_sends_one_list_and_one_request_per_row(profiled, over_api):
     requests = asked(profiled, PROFILER)
     assert {(verb, resource) for verb, resource, _path in requests} == {("list", "pods"), ("get", "pods/proxy")}
     proxied = collections.Counter(
@@ -243,13 +243,13 @@ def test_the_api_server_saw_the_listing_and_one_read_for_each_row(profiled, over
     }
 
 
-def test_a_cpu_profile_runs_on_one_replica_at_a_time(over_api):
+def test_runs_one_cpu_profile_at_a_time_per_component(over_api):
     begun = sorted(rows_of(over_api, "cpu"), key=lambda row: row["started"])
     ends = [row["started"] for row in rows_of(over_api, "trace")]
     assert begun[1]["started"] >= min(ends)
 
 
-def test_check_mode_asks_no_service(profiled, tmp_path):
+def test_check_mode_sends_no_request_to_services(profiled, tmp_path):
     options = {"namespaces": [NAMESPACE], "components": ["region"], "profile_set": "cpu", "cpu_seconds": 7}
     user = f"{PROFILER}-check"
     taken = take(kubeconfig_of(profiled, user, published("rbac-profiles"), NAMESPACE), tmp_path, "--check", **options)
@@ -259,13 +259,13 @@ def test_check_mode_asks_no_service(profiled, tmp_path):
     assert {(verb, resource) for verb, resource, _path in asked(profiled, user)} == {("list", "pods")}
 
 
-def test_a_snapshot_changes_nothing_and_a_profile_of_the_processor_does(profiled, tmp_path):
+def test_only_cpu_profiles_report_a_change(profiled, tmp_path):
     options = {"namespaces": [NAMESPACE], "components": ["region"], "cpu_seconds": 1}
     assert take(profiled.kubeconfig, tmp_path / "a", **options).result["changed"] is False
     assert take(profiled.kubeconfig, tmp_path / "b", profile_set="cpu", **options).result["changed"] is True
 
 
-def test_without_the_right_it_says_which_one_is_missing(profiled, tmp_path):
+def test_names_the_missing_permission(profiled, tmp_path):
     user = f"{PROFILER}-poor"
     kubeconfig = kubeconfig_of(profiled, user, published("rbac"), NAMESPACE)
     taken = take(kubeconfig, tmp_path, namespaces=[NAMESPACE], components=["scheduler"], profile_set="cpu")

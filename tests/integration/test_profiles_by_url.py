@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Profiles by URL and by Keystone's catalog, profiles for long, and profiles as a part of stack captures."""
+"""Profiles by URL and by Keystone's catalog, long profiles, and profiles as a part of stack captures."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from standins import Machine, Standin
 from world import World, play
 
 NAMESPACE = "onecloud-profiles-by-url"
-# An API server waits for a minute, unless set, for most requests.
+# By default an API server ends most requests after a minute.
 LONG_SECONDS = 62
 
 
 @pytest.fixture(scope="module")
 def profiled(world: World, cluster: apply.Cluster) -> Iterator[World]:
-    # notify is for the long profile: a process can be profiled but once at a time.
+    # notify is for the long profile, because a process runs only one CPU profile at a time.
     with apply.deployed(cluster, workloads(NAMESPACE, "region", "glance", "notify")):
         yield world
 
@@ -38,7 +38,7 @@ def profiled(world: World, cluster: apply.Cluster) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def urls(profiled: World) -> dict[str, list[str]]:
-    """The URLs of the pods themselves: the lab has no Services."""
+    """Return the URLs of the pods themselves; the lab has no Services."""
     found: dict[str, list[str]] = {}
     for component in ("region", "glance"):
         for pod in profiled.pods(NAMESPACE, f"app={component}"):
@@ -50,7 +50,7 @@ def urls(profiled: World) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def keystone(urls: dict[str, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Standin, str]]:
-    """A Keystone that has these URLs in its catalog, and its own URL."""
+    """Start a Keystone with these URLs in its catalog; return its own URL."""
     machine = Machine(tmp_path_factory.mktemp("keystone"))
     catalog = machine.folder / "catalog.json"
     entries = [
@@ -69,20 +69,20 @@ def keystone(urls: dict[str, list[str]], tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def named(profiled: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Address -> function, as a dump of region tells them."""
+    """Return the function of each address, from a dump of region."""
     options = {"namespaces": [NAMESPACE], "components": ["region"], "kinds": ["goroutine_debug1"]}
     return addresses(take(profiled.kubeconfig, tmp_path_factory.mktemp("named"), **options))
 
 
 @pytest.fixture(scope="module", params=["url", "keystone"])
 def over_http(request, urls, named, tmp_path_factory) -> Taken:
-    """All kinds, and some names, by each of the ways that know no pods."""
+    """Fetch all kinds, and some symbols, by each of the transports without pods."""
     options: dict[str, Any] = {"transport": request.param, "components": ["region", "glance"], "profile_set": "full"}
     if request.param == "url":
         options["urls"] = urls
     else:
         _service, url = request.getfixturevalue("keystone")
-        # The tests of the transport show that certificates are verified by default.
+        # The transport's own tests check that certificates are verified by default.
         user = {"username": "sysadmin", "password": "standin-admin-password", "project_name": "system"}
         options["keystone"] = {"auth_url": url, "insecure": True, **user}
     options["addresses"] = sorted(named)[:9]
@@ -91,17 +91,17 @@ def over_http(request, urls, named, tmp_path_factory) -> Taken:
 
 @pytest.fixture(scope="module")
 def long_profile(profiled: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Taken]]:
-    """A CPU profile for longer than an API server waits for most requests (a minute unless set), begun on the side."""
+    """Start, in the background, a CPU profile longer than the default request limit of an API server (a minute)."""
     options = {"namespaces": [NAMESPACE], "components": ["notify"], "profile_set": "cpu"}
     options.update(cpu_seconds=LONG_SECONDS, force=True)
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(take, profiled.kubeconfig, tmp_path_factory.mktemp("long"), **options)
 
 
-# It is begun here, and runs while others do.
+# It starts here and runs during other tests.
 @pytest.mark.usefixtures("long_profile")
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_is_taken_by_url_and_proven(over_http, kind):
+def test_fetches_and_verifies_each_kind_by_url(over_http, kind):
     rows = [row for row in over_http.rows if (row["component"], row["capture"]) == ("region", f"profile:{kind}")]
     assert len(rows) == REGIONS
     for row in rows:
@@ -109,7 +109,7 @@ def test_each_kind_is_taken_by_url_and_proven(over_http, kind):
         assert (over_http.folder / row["path"]).stat().st_size == row["bytes"] > 0
 
 
-def test_what_came_by_url_is_the_services_own(over_http):
+def test_content_by_url_matches_the_service(over_http):
     for row in over_http.rows:
         if row["component"] == "region" and row["capture"] == "profile:symbol":
             assert (over_http.folder / row["path"]).read_text() == "num_symbols: 1\n"
@@ -119,7 +119,7 @@ def test_what_came_by_url_is_the_services_own(over_http):
             assert CPU_SECONDS * 0.95 < row["details"]["duration"] < GO_DEFAULT_SECONDS
 
 
-def test_symbol_by_post_names_addresses_by_url(over_http, named):
+def test_symbol_by_post_resolves_addresses_by_url(over_http, named):
     asked_for = sorted(named)[:9]
     by_instance = collections.defaultdict(dict)
     for item in over_http.result["names"]:
@@ -127,11 +127,11 @@ def test_symbol_by_post_names_addresses_by_url(over_http, named):
     assert len(by_instance) == REGIONS
     for names in by_instance.values():
         assert sorted(names) == asked_for
-        # An inlined function has the address of the one that it is in.
+        # An inlined function has the address of the function that contains it.
         assert sum(names[at] == named[at] for at in asked_for) > len(asked_for) / 2
 
 
-def test_by_url_too_it_is_said_that_profiling_is_off(over_http):
+def test_reports_disabled_profiling_by_url(over_http):
     rows = {row["capture"]: row for row in over_http.rows if row["component"] == "glance"}
     assert set(rows) == {kind.capture for kind in KINDS.values()} | {"profile:names"}
     for row in rows.values():
@@ -139,7 +139,7 @@ def test_by_url_too_it_is_said_that_profiling_is_off(over_http):
         assert "enable_app_profiling: true" in row["message"]
 
 
-def test_one_login_is_enough_for_all_profiles(keystone, tmp_path):
+def test_logs_in_once_for_all_profiles(keystone, tmp_path):
     service, url = keystone
     before = service.log.read_bytes().count(b"POST /v3/auth/tokens")
     user = {"username": "sysadmin", "password": "standin-admin-password", "project_name": "system"}
@@ -153,7 +153,7 @@ def test_one_login_is_enough_for_all_profiles(keystone, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["auto", "pprof"])
-def test_stacks_gain_states_and_waits_where_profiling_is_on(profiled, tmp_path, method):
+def test_stacks_include_states_and_waits_if_profiling_is_on(profiled, tmp_path, method):
     variables = {
         "cloudpods_kubeconfig": profiled.kubeconfig,
         "cloudpods_namespace": NAMESPACE,
@@ -172,7 +172,8 @@ def test_stacks_gain_states_and_waits_where_profiling_is_on(profiled, tmp_path, 
     for row in rows:
         if row["component"] == "region":
             parsed = json.loads((run.bundle / row["details"]["parsed"]).read_text())
-            # Of its idle goroutines and its listener. Who waits for this very answer may not wait yet when it is made.
+            # Its idle goroutines and its listener wait. The goroutine that waits for this response may not wait yet
+            # when the response is made.
             assert {"chan receive", "IO wait"} <= {group["state"] for group in parsed["groups"]}
             if method == "auto":
                 # After its own signal, not instead of it.
@@ -180,7 +181,7 @@ def test_stacks_gain_states_and_waits_where_profiling_is_on(profiled, tmp_path, 
                 assert stack["details"]["signal_sent"] < row["started"]
 
 
-def test_a_profile_of_more_than_a_minute_comes_whole_through_the_api_server(long_profile):
+def test_profile_longer_than_a_minute_is_complete_through_the_api_server(long_profile):
     (row,) = [row for row in long_profile.result().rows if row["capture"] == "profile:cpu"]
     assert (row["status"], row["reason"]) == ("complete", "profile_whole"), row["message"]
     assert LONG_SECONDS <= row["details"]["duration"] <= row["duration"]

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the collection asks of the API server: no more than its Role, nothing in check mode, no secret shown."""
+"""Permissions: requests within the published Role, no changes in check mode, no secret in the output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMESPACE = "onecloud"
 
 
 def requests(world: World, user: str) -> list[tuple[str, str]]:
-    """(verb, resource/subresource) of everything that this user asked for."""
+    """Return (verb, resource/subresource) of all requests of this user."""
     found = []
     for event in world.audit():
         if event["user"].get("username") == user:
@@ -30,7 +30,7 @@ def requests(world: World, user: str) -> list[tuple[str, str]]:
 
 
 def role_without(verbs: dict[str, list[str]]) -> dict:
-    """The published Role less these verbs of these resources."""
+    """Return the published Role without these verbs of these resources."""
     role = published("rbac")
     for rule in role["rules"]:
         for resource in rule["resources"]:
@@ -39,8 +39,8 @@ def role_without(verbs: dict[str, list[str]]) -> dict:
     return role
 
 
-def test_the_published_role_is_enough_and_all_of_it_is_needed(healthy, tmp_path):
-    user = f"role-whole-{os.getpid()}"  # the audit log is the lab's
+def test_published_role_is_sufficient_and_minimal(healthy, tmp_path):
+    user = f"role-whole-{os.getpid()}"  # Runs share the lab's audit log.
     kubeconfig = kubeconfig_of(healthy, user, role_without({}))
     run = play(tmp_path, {"cloudpods_kubeconfig": kubeconfig, "cloudpods_scenario": "slow_system"})
     assert run.code == 0, run.shown
@@ -48,11 +48,11 @@ def test_the_published_role_is_enough_and_all_of_it_is_needed(healthy, tmp_path)
     granted = {("list", "pods"), ("get", "pods/log"), ("get", "pods/exec"), ("create", "pods/exec")}
     asked = requests(healthy, user)
     assert set(asked) <= granted | {("get", "pods/proxy")}
-    # Whether the goroutines may be had by /debug/pprof as well is tried once.
-    assert asked.count(("get", "pods/proxy")) <= 3  # of one request, its stages
+    # A run requests the goroutines by /debug/pprof once, to see if profiling is on.
+    assert asked.count(("get", "pods/proxy")) <= 3  # the stages of one request
 
 
-# Host -> the verbs that its user lacks, the capture that fails for it, and what the row says.
+# Host -> the verbs that its user lacks, the capture that fails without them, and the text of its row.
 LACKING = {
     "role-list": ({"pods": ["list"]}, "discovery", 'cannot list resource "pods"'),
     "role-log": ({"pods/log": ["get"]}, "stack", 'cannot get resource "pods/log"'),
@@ -62,7 +62,7 @@ LACKING = {
 
 @pytest.fixture(scope="module")
 def lacking(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """One run with an access point for each user."""
+    """Run once, with an access point for each user."""
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     hosts = {
         user: {**local, "cloudpods_kubeconfig": kubeconfig_of(healthy, user, role_without(verbs))}
@@ -73,7 +73,7 @@ def lacking(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.mark.parametrize("user", LACKING)
-def test_without_a_verb_the_row_names_it(lacking, user):
+def test_row_names_the_missing_verb(lacking, user):
     _verbs, capture, said = LACKING[user]
     assert lacking.code == 2, lacking.shown
     (row,) = [row for row in lacking.of(capture) if f'User "{user}"' in row["message"]]
@@ -82,7 +82,7 @@ def test_without_a_verb_the_row_names_it(lacking, user):
     assert not [one for one in lacking.rows if "signal_sent" in one["details"]]
 
 
-def test_check_mode_lists_what_would_be_done_and_asks_only_for_the_list(healthy, tmp_path):
+def test_check_mode_lists_the_plan_and_only_lists_pods(healthy, tmp_path):
     kubeconfig = kubeconfig_of(healthy, "role-check", role_without({}))
     before = healthy.containers(NAMESPACE)
     run = play(tmp_path, {"cloudpods_kubeconfig": kubeconfig, "cloudpods_scenario": "kvm_server"}, "--check")
@@ -96,7 +96,7 @@ def test_check_mode_lists_what_would_be_done_and_asks_only_for_the_list(healthy,
 
 
 def secrets_of(kubeconfig: str) -> list[str]:
-    """The credentials in a kubeconfig, as they stand there and decoded."""
+    """Return the credentials in a kubeconfig, as written and decoded."""
     user = yaml.safe_load(Path(kubeconfig).read_text())["users"][0]["user"]
     files = [Path(user[key]).read_text() for key in ("client-key", "client-certificate") if key in user]
     data = [user[key] for key in ("client-key-data", "client-certificate-data", "token") if key in user]
@@ -105,7 +105,7 @@ def secrets_of(kubeconfig: str) -> list[str]:
 
 
 @pytest.mark.parametrize("shape", ["path", "data", "token"])
-def test_no_secret_is_shown_or_kept(healthy, tmp_path, shape):
+def test_shows_and_stores_no_secret(healthy, tmp_path, shape):
     variables = {"cloudpods_scenario": "kvm_image"}
     secrets = secrets_of(healthy.kubeconfig)
     config = yaml.safe_load(Path(healthy.kubeconfig).read_text())
@@ -137,7 +137,7 @@ def test_no_secret_is_shown_or_kept(healthy, tmp_path, shape):
 
 
 def inlined(config: dict) -> dict:
-    """A kubeconfig with its files' content in it."""
+    """Return a kubeconfig with the content of its files in it."""
     config = copy.deepcopy(config)
     for holder in (config["clusters"][0]["cluster"], config["users"][0]["user"]):
         for key in ("certificate-authority", "client-certificate", "client-key"):

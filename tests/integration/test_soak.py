@@ -1,15 +1,15 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Logs are watched while they are rotated, containers are killed and the API server goes away: every line that tells of
-trouble is found exactly once, and where lines are lost a gap says so.
+"""Soak test of the log watch: log rotations, killed containers and API server outages.
 
-The nodes keep every file, and the test keeps every byte that the API server sends of a log. So it is known of each line
-that was not found whether it is the watch that lost it. What is written into the old file while the runtime makes the
-new one the kubelet never sends to those who follow (docs/watching.md).
+Every matching line must be found exactly once, and lost lines must be in a reported gap. The nodes keep every file, and
+the test keeps every byte of a log that the API server sends. So for each missing line the test can tell whether the
+watch lost it. If the container runtime writes lines into the old file while it creates the new one, the kubelet never
+sends them to followers (docs/watching.md).
 
-SOAK_SECONDS says for how long, by default a minute; `make soak` takes ten. Of whatever length it is, every log is
-rotated, every container is killed, and the API server goes away twice. A slow machine takes longer for that.
+SOAK_SECONDS sets the duration, by default a minute; `make soak` uses ten. Whatever the duration, every log is rotated,
+every container is killed, and the API server is stopped twice. On a slow machine the test takes longer.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ SECONDS = float(os.environ.get("SOAK_SECONDS") or 60)
 NAMESPACE = "soaked"
 # Small, so that each speaker's log is rotated every ten or twenty seconds.
 LOG_SIZE = "64Ki"
-SECONDS_A_ROTATION = 10  # of all speakers together there are at least as many as this tells
-FAILURES = 2  # requests for logs that fail before the API server comes back
-CUTS = (0.3, 0.7)  # when it goes, of the whole time
-# How long before a fault a container may have spoken last, and how long after it its log may be seen again: after the
-# pauses between two tries and a list of pods.
+SECONDS_A_ROTATION = 10  # the sum over all speakers must reach at least one in this time
+FAILURES = 2  # requests for logs that fail before the API server is restarted
+CUTS = (0.3, 0.7)  # when the API server is stopped, as a part of the whole time
+# Limits of a gap around a fault. The last line may be this old when the fault begins. After the fault, the log may be
+# unavailable for this long: the pauses between retries, and a list of pods.
 BEFORE_SECONDS, BACK_SECONDS = patience(10), patience(30)
-# How often each is killed, once in two minutes: the kubelet waits longer each time before it starts a container again.
+# Kills of each container, one in two minutes: the kubelet waits longer each time before it restarts a container.
 KILLS = max(1, min(4, int(SECONDS // 120)))
 SPEAKERS = {
     # name: microseconds between its lines, and the length of each
@@ -67,10 +67,10 @@ SPEAKERS = {
     "region-many": (30_000, 50),
     "region-long": (100_000, 1000),
     "region-short": (50_000, 200),
-    "region-parts": (1_000_000, 20_000),  # longer than what the runtime writes as one
+    "region-parts": (1_000_000, 20_000),  # longer than the part that the runtime writes as one line
     "region-rest": (100_000, 500),
 }
-# Says that a task was lost, with the number of its life and a number in that life, until it is told to stop.
+# Logs lost tasks, with the number of the container's run and a number within that run, until the file `stop` exists.
 SCRIPT = """
 cd /said; life=$(($(cat life 2>/dev/null || echo 0) + 1)); echo $life > life; n=0
 pad=$(head -c {length} /dev/zero | tr '\\0' x)
@@ -83,9 +83,9 @@ while true; do sleep 1; done
 """
 STOP = "cd /said; touch stop; until [ -s stopped ]; do usleep 20000; done; cat stopped"
 NUMBER = re.compile(r"#(\d+)\.(\d+)$", re.MULTILINE)
-# A line in what the runtime wrote on the node: its moment, and its numbers at the end.
+# A line as the runtime writes it on the node: its timestamp, and its numbers at the end.
 WRITTEN = re.compile(r"^(\S+) #(\d+)\.(\d+)$", re.MULTILINE)
-# Prints the moment and the numbers of each line of a container, file by file, the oldest file first.
+# Prints the timestamp and the numbers of each line of a container, file by file, the oldest file first.
 READ_ALL = """
 cd {folder}
 for file in $(ls | grep '^{restarts}[.]log[.]') {restarts}.log; do
@@ -94,13 +94,16 @@ for file in $(ls | grep '^{restarts}[.]log[.]') {restarts}.log; do
 done; true
 """
 EVERY_FILE = 10_000
-Line = tuple[int, int]  # a life and a number in it
+Line = tuple[int, int]  # number of the container's run, number within it
 
 
 @dataclass
 class Speaker:
-    """One pod. files: the lines of each file on the node, in the order of writing. written: the moment of each line, as
-    the runtime noted it. killed: from when until when it was away, each time."""
+    """Pod that writes numbered lines.
+
+    files: the lines of each file on the node, in the order of writing. written: the runtime's timestamp of each line.
+    killed: the start and end of each outage.
+    """
 
     name: str
     node: str = ""
@@ -135,14 +138,14 @@ class Speaker:
         )
 
     def ends_file(self, line: Line, missing: set[Line]) -> bool:
-        """Whether a file was rotated after this line, and all that follow it in that file are missing as well."""
+        """Return whether a file was rotated after this line and the rest of that file is missing as well."""
         (file,) = [file for file in self.files if line in file]
         is_rotated = file is not self.files[-1] and self.files[self.files.index(file) + 1][0][0] == line[0]
         return is_rotated and missing.issuperset(file[file.index(line) :])
 
 
 class Soak:
-    """Speakers, and what is done to them."""
+    """Speakers, and the faults that they are exposed to."""
 
     def __init__(self, world: World, cluster: Cluster) -> None:
         self.world = world
@@ -173,7 +176,7 @@ class Soak:
         wait_until(f"{speaker.name} to run", lambda: self.runs(speaker), 400)
 
     def runs(self, speaker: Speaker) -> bool:
-        """Whether it runs, in another container than the last time; then that one is remembered."""
+        """Return whether it runs in another container than at the last call, and remember the container."""
         pod = self.cluster.call("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/{speaker.name}") or {}
         (status,) = pod.get("status", {}).get("containerStatuses") or [{}]
         if "running" not in status.get("state", {}) or status["containerID"] == speaker.container:
@@ -185,43 +188,43 @@ class Soak:
         return True
 
     def kill(self, speaker: Speaker) -> None:
-        """End its processes as the kernel does, and wait until it is there again."""
+        """Send SIGKILL to its processes, and wait until the container runs again."""
         container = speaker.container.rpartition("/")[2]
         dead, gone = speaker.restarts, time.time()
         processes = f"$(grep -ls {container} /proc/[0-9]*/cgroup | cut -d/ -f3)"
-        # Some of them end by themselves meanwhile. That a new container runs shows that it was killed.
+        # Some of them may end by themselves before the signal. A new running container proves the kill.
         self.shell(speaker, f"for process in {processes}; do kill -KILL $process; done; true")
         self.await_next(speaker)
         speaker.killed.append((gone, time.time()))
         self.note_end(speaker, dead)
 
     def note_end(self, speaker: Speaker, restarts: int) -> None:
-        """Read on the node what a container said."""
+        """Read a container's lines from the node."""
         speaker.files += self.files(speaker, restarts)
 
     def files(self, speaker: Speaker, restarts: int) -> list[list[Line]]:
-        """The lines in each file of a container's log, but for the files without any."""
+        """Return the lines in each file of a container's log, without empty files."""
         shown = self.shell(speaker, READ_ALL.format(folder=speaker.folder, restarts=restarts))
         written = WRITTEN.findall(shown)
         speaker.written.update(((int(life), int(number)), moment_of(stamp)) for stamp, life, number in written)
         return [said for text in shown.split("file ")[1:] if (said := lines_of(text))]
 
     def is_rotated(self, speaker: Speaker) -> bool:
-        """Whether the log of any of its containers was rotated so far."""
+        """Return whether the log of any of its containers has been rotated."""
         return speaker.rotations > 0 or len(self.files(speaker, speaker.restarts)) > 1
 
     def shell(self, speaker: Speaker, command: str) -> str:
         return self.world.lab("exec", speaker.node, "--", "sh", "-c", command)
 
     def cut(self, api: CountingApi) -> tuple[float, float]:
-        """The API server goes away, and comes back when the watch has asked it in vain; from when until when."""
+        """Stop the API server, restart it after failed requests of the watch, and return the times of both."""
         gone = time.time()
         with api_server_away(self.world, api, FAILURES):
             pass
         return gone, time.time()
 
     def end(self) -> None:
-        """No more is said; what was said last is noted."""
+        """Stop all speakers, and record their last lines."""
         for speaker in self.speakers:
             shown = self.world.kubectl("-n", NAMESPACE, "exec", speaker.name, "--", "sh", "-c", STOP)
             life, number = map(int, shown.split("."))
@@ -234,7 +237,7 @@ class Soak:
 
 
 class Witness(CountingApi):
-    """Keeps what the API server sends of logs. sent: of each pod, stream by stream."""
+    """API client that keeps the log data it receives. sent: streams of each pod."""
 
     def __init__(self, *configuration: Any) -> None:
         super().__init__(*configuration)
@@ -259,7 +262,7 @@ class Witness(CountingApi):
 
 
 class Watching:
-    """A watch on a thread. heard: (life, number) of the hits of each instance, with their moments, as they came."""
+    """Watch on a thread. heard: (run, number) of the hits of each instance, with times, in the order of arrival."""
 
     def __init__(self, world: World, folder: Path) -> None:
         self.heard: dict[str, list[tuple[Line, float]]] = defaultdict(list)
@@ -293,7 +296,7 @@ class Watching:
         self._transport.close()
 
     def documents(self) -> dict[str, dict[str, Any]]:
-        """log.json of each instance."""
+        """Return log.json of each instance."""
         found = [json.loads(path.read_text()) for path in self.folder.rglob("log.json")]
         return {document["instance"]["name"]: document for document in found}
 
@@ -314,11 +317,11 @@ def soak(world: World, cluster: Cluster) -> Iterator[Soak]:
             world.lab("kubelet", node)
         gone = f"/api/v1/namespaces/{NAMESPACE}"
         wait_until("the namespace to go", lambda: made.cluster.call("GET", gone) is None, 180)
-        gc.collect()  # as long as what conftest.py filters is filtered
+        gc.collect()  # as long as the filter for warnings in conftest.py applies
 
 
 @pytest.mark.timeout(SECONDS + patience(1200))
-def test_every_line_is_found_once_through_rotations_restarts_and_cuts(soak, world, tmp_path):
+def test_finds_every_line_once_despite_rotations_restarts_and_outages(soak, world, tmp_path):
     watching = Watching(world, tmp_path / "part")
     begun, cuts, killed = time.monotonic(), [], 0
     left = [share * SECONDS for share in CUTS]
@@ -332,11 +335,11 @@ def test_every_line_is_found_once_through_rotations_restarts_and_cuts(soak, worl
             soak.kill(soak.speakers[killed % len(soak.speakers)])
             killed += 1
         else:
-            time.sleep(0.1)  # until the plan has something to do: the clock is all there is to wait for
+            time.sleep(0.1)  # until the next step of the plan is due: only the clock shows it
     for speaker in soak.speakers:
         wait_until(f"a rotation of {speaker.name}", functools.partial(soak.is_rotated, speaker), 120)
-    # They speak until the watch has ended: after the last line of all a file may be rotated, and the next one, which is
-    # empty, does not show what was missed.
+    # The speakers write until the watch has ended. After the very last line a file may be rotated, and the next one,
+    # which is empty, does not show the missing lines.
     calm = time.time()
     wait_until("newer lines", lambda: all(watching.hears(speaker, calm) for speaker in soak.speakers), 120)
     watching.end()
@@ -353,7 +356,7 @@ def test_every_line_is_found_once_through_rotations_restarts_and_cuts(soak, worl
 
 
 def tell(soak: Soak, watching: Watching, documents: dict[str, dict[str, Any]], killed: int) -> None:
-    """What there was, for whoever reads the output."""
+    """Print a summary for the reader of the test's output."""
     said = sum(len(speaker.lines) for speaker in soak.speakers)
     found = sum(map(len, watching.heard.values()))
     gaps = [gap for document in documents.values() for gap in document["gaps"]]
@@ -366,7 +369,7 @@ def lines_of(text: str) -> list[Line]:
 
 
 def check(speaker: Speaker, watching: Watching, document: dict[str, Any], cuts: list) -> None:
-    """Count in = count out, but for what is in a gap; and gaps are only where it or the API server was away."""
+    """Check that every line is found once or is in a gap, and that gaps are only at outages."""
     heard = watching.heard[speaker.name]
     twice = [line for line, count in Counter(line for line, _moment in heard).items() if count > 1]
     assert not twice, f"{speaker.name}: came twice: {twice[:10]}"
@@ -385,7 +388,7 @@ def check(speaker: Speaker, watching: Watching, document: dict[str, Any], cuts: 
     missing, sent = said - set(lines), watching.witness.lines(speaker.name)
     for line in sorted(missing):
         moment = speaker.written[line]
-        # A document tells whole seconds.
+        # A document has whole seconds.
         in_gap = any(since <= moment < until + 1 for since, until in gaps)
         if not in_gap:
             told = f"{speaker.name}: {line}, of {moment}, is missing and in no gap of {gaps}"

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every replica says of itself, and what becomes of the question when it does not."""
+"""Status of healthy and faulty services through the API server: responses, errors, rates and reasons."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from patience import patience, wait_until
 NAMESPACE = "onecloud"
 TROUBLED = "onecloud-status"
 HARMED = "onecloud-status-harmed"
-# Another one in each run: the audit log is the lab's.
+# Unique in each run, because runs share the lab's audit log.
 READER = f"status-reader-{os.getpid()}"
 INTERVAL = 1
 
@@ -60,7 +60,7 @@ class Status:
         return [document for document in self.documents if document["instance"]["component"] == component]
 
     def reasons(self, instance: str) -> dict[tuple[str, int], str]:
-        """(endpoint, sample) -> reason."""
+        """Return the reasons by (endpoint, sample)."""
         rows = [row for row in self.rows if row["instance"] == instance and row["capture"].startswith("status:")]
         found = {(row["capture"][7:], row["sequence"]): row["reason"] for row in rows}
         assert len(found) == len(rows)
@@ -68,18 +68,18 @@ class Status:
 
 
 def read_status(kubeconfig: str, folder: Path, *arguments: str, **options: Any) -> Status:
-    """One call of the installed module, by Ansible, as a user makes it."""
+    """Call the installed module by Ansible, as a user does."""
     outcome, result = call("status_info", kubeconfig, folder, *arguments, **options)
     assert outcome == "SUCCESS", result
     return Status(result, folder / "part")
 
 
-# Nothing is wrong
+# Healthy services
 
 
 @pytest.fixture(scope="module")
 def read(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Status, dict, dict]:
-    """Everything of everybody, twice, by a user of its own; and all containers before and after."""
+    """Read all endpoints of all replicas twice, by a user of its own; return it, and all containers before, after."""
     kubeconfig = kubeconfig_of(healthy, READER, published("rbac-audit"), NAMESPACE)
     before = healthy.containers(NAMESPACE)
     options = {
@@ -93,7 +93,7 @@ def read(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Stat
     return status, before, healthy.containers(NAMESPACE)
 
 
-def test_every_replica_answers_everything_that_it_has(healthy, read):
+def test_reads_every_endpoint_of_every_replica(healthy, read):
     status, _before, _after = read
     pods = {pod["metadata"]["name"] for pod in healthy.pods(NAMESPACE, "app")}
     assert {document["instance"]["name"] for document in status.documents} == pods
@@ -110,7 +110,7 @@ def test_every_replica_answers_everything_that_it_has(healthy, read):
         assert {missing["endpoint"] for missing in document["missing"]} <= {"certificate"}  # without TLS
 
 
-def test_what_components_answer_differs_as_the_catalog_says(read):
+def test_endpoints_of_components_match_the_catalog(read):
     status, _before, _after = read
     has = {document["instance"]["component"]: set(document["expected"]) for document in status.documents}
     every = set(ENDPOINTS)
@@ -123,7 +123,7 @@ def test_what_components_answer_differs_as_the_catalog_says(read):
     assert has["host-deployer"] == has["etcd"] == has["web"] == set()
 
 
-def test_the_api_server_saw_one_read_for_each_row_and_nothing_else(healthy, read):
+def test_sends_exactly_one_request_per_row(healthy, read):
     status, before, after = read
     requests = asked(healthy, READER)
     assert {(verb, resource) for verb, resource, _path in requests} == {
@@ -141,7 +141,7 @@ def test_the_api_server_saw_one_read_for_each_row_and_nothing_else(healthy, read
     assert status.result["changed"] is False
 
 
-def test_nothing_of_the_services_state_was_switched(healthy, read):
+def test_does_not_change_the_state_of_services(healthy, read):
     assert read
     for pod in healthy.pods(NAMESPACE, "app=scheduler"):
         log = healthy.kubectl("-n", NAMESPACE, "logs", pod["metadata"]["name"])
@@ -149,21 +149,21 @@ def test_nothing_of_the_services_state_was_switched(healthy, read):
         assert "Forbidden default handler" not in log
 
 
-def test_the_window_shows_what_was_asked_in_between(read):
+def test_rates_count_requests_between_samples(read):
     status, _before, _after = read
     for document in status.of("region"):
         window = document["window"]
         assert (window["reset"], window["restarted"], window["errors_5xx"]) == (False, False, 0)
-        # One of each in between, by us; what kubelet or others ask is more.
+        # One request to each endpoint between the samples is ours; kubelet and others may send more.
         requests = {path["path"]: path["requests"] for path in window["paths"]}
         assert {f"/{name}" for name in ENDPOINTS} <= set(requests)
         assert window["requests"] == sum(path["requests"] for path in window["paths"])
         first, last = document["samples"]
-        assert last["elapsed_seconds"] >= INTERVAL - 0.001  # it is rounded
+        assert last["elapsed_seconds"] >= INTERVAL - 0.001  # the value is rounded
         assert window["seconds"] == pytest.approx(last["taken"]["stats"] - first["taken"]["stats"], abs=0.001)
 
 
-def test_bodies_documents_certificates_and_logs_are_kept(read):
+def test_stores_bodies_documents_certificates_and_logs(read):
     status, _before, _after = read
     schemas = ROOT / "docs" / "schemas"
     jsonschema.validate(status.rows, {"items": json.loads((schemas / "ledger-row.schema.json").read_text())})
@@ -190,13 +190,13 @@ def test_bodies_documents_certificates_and_logs_are_kept(read):
     )  # fmt: skip
 
 
-def test_check_mode_reads_and_leaves_nothing(healthy, tmp_path):
+def test_check_mode_reads_and_writes_nothing(healthy, tmp_path):
     status = read_status(healthy.kubeconfig, tmp_path, "--check", components=["scheduler"])
     assert [document["expected"] for document in status.result["documents"]] == [["ping", "version"]]
     assert not status.folder.exists()
 
 
-# Something is wrong
+# Faulty services
 
 
 STATUSES = {
@@ -213,7 +213,7 @@ SAID = b'{"class":"SomeError","details":"as said"}'
 
 @pytest.fixture(scope="module")
 def refused(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> Status:
-    """One call for peers in a pod's network that answer with these statuses, each as a pod of its own cluster."""
+    """Return one call for peers in a pod's network with these response statuses, each as a pod of its own cluster."""
     (pod, *_others) = healthy.pods(NAMESPACE, "app=host-image")
     (node,) = [node for node in healthy.nodes if node["name"] == pod["spec"]["nodeName"]]
     instance = {"component": "host-image", "name": pod["metadata"]["name"], "namespace": NAMESPACE}
@@ -224,14 +224,14 @@ def refused(healthy: World, tmp_path_factory: pytest.TempPathFactory) -> Status:
             listener.bind(("", 0))
             said = with_length(SAID, status=b"%d Some Words" % code)
             server = peers.enter_context(peer(said, listener=listener))
-            # Asked without TLS, on the first port that its container declares.
+            # Requested without TLS, on the first port that its container declares.
             given.append({**instance, "cluster": f"c{code}", "ports": [server.port]})
         folder = tmp_path_factory.mktemp("refused")
         return read_status(healthy.kubeconfig, folder, instances=given, endpoints=["ping", "stats"])
 
 
 @pytest.mark.parametrize("code", STATUSES)
-def test_each_error_of_a_service_comes_through_the_api_server_as_its_own(refused, code):
+def test_distinguishes_errors_of_services_from_those_of_the_api_server(refused, code):
     rows = [row for row in refused.rows if row["cluster"] == f"c{code}"]
     expected = [("status:ping", STATUSES[code]), ("status:stats", STATUSES[code])]
     assert [(row["capture"], row["reason"]) for row in rows] == expected
@@ -246,9 +246,9 @@ def test_each_error_of_a_service_comes_through_the_api_server_as_its_own(refused
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is wrong with a region, and the reason that /stats and each other endpoint then have.
+    """Fault of a region, and the expected reason of /stats and of each other endpoint.
 
-    asked: the endpoints that are asked for, and those after them are not.
+    asked: the endpoints that get a request; the later ones get none.
     """
 
     behaviour: dict[str, Any]
@@ -258,7 +258,7 @@ class Trouble:
 
 
 ONLY_STATS = {"http_fault_path": "/stats"}
-# Where /ping and the question after it get no answer, the service hangs, and is asked no more.
+# If /ping and the next request get no response, the service hangs and gets no more requests.
 TWICE = ("ping", "version")
 TROUBLES = {
     "well": Trouble({}, "recorded"),
@@ -283,7 +283,7 @@ TROUBLES = {
     "other-name": Trouble({"cert_name": "other.example"}, "recorded"),
 }
 LARGEST = 1 << 20
-# The time of an instance, and of the run: what hangs costs the first, and without it would cost the second.
+# The deadlines of an instance and of the run: a hung service uses the first, and would otherwise use the second.
 TIMEOUT, DEADLINE = 20, 300
 
 
@@ -294,13 +294,13 @@ def troubled(world: World, cluster: apply.Cluster) -> Iterator[World]:
 
 
 def pods_by_fault(world: World, namespace: str) -> dict[str, str]:
-    """What was planted -> the pod that it was planted in."""
+    """Return the pod of each planted fault."""
     return {pod["metadata"]["labels"][FAULT_LABEL]: pod["metadata"]["name"] for pod in world.pods(namespace)}
 
 
 @pytest.fixture(scope="module")
 def faults(troubled: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Status, dict[str, str]]:
-    """All of them read in one call: (what came of it, fault -> pod)."""
+    """Read all of them in one call; return the result and the pod of each fault."""
     options = {"namespaces": [TROUBLED], "components": ["region"], "timeout": TIMEOUT, "max_bytes": LARGEST}
     options["deadline"] = DEADLINE
     status = read_status(troubled.kubeconfig, tmp_path_factory.mktemp("faults"), certificates=True, **options)
@@ -308,7 +308,7 @@ def faults(troubled: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[S
 
 
 @pytest.mark.parametrize("fault", TROUBLES)
-def test_every_fault_has_its_reason_and_spoils_nothing_else(faults, fault):
+def test_each_fault_has_its_reason_and_affects_no_other_row(faults, fault):
     status, pods = faults
     trouble = TROUBLES[fault]
     reasons = {**dict.fromkeys(ENDPOINTS, trouble.others), "stats": trouble.stats}
@@ -317,7 +317,7 @@ def test_every_fault_has_its_reason_and_spoils_nothing_else(faults, fault):
     }
 
 
-def test_every_question_has_its_row_and_says_what_to_do(faults):
+def test_every_request_has_a_row_with_a_next_step(faults):
     status, pods = faults
     assert len(status.rows) == len(pods) * (len(ENDPOINTS) + 1)
     for row in status.rows:
@@ -326,35 +326,37 @@ def test_every_question_has_its_row_and_says_what_to_do(faults):
         assert row["message"].isprintable()
 
 
-def test_what_hangs_costs_its_share_and_no_more(faults):
+def test_hung_services_use_only_their_share_of_time(faults):
     status, pods = faults
     spent = {
         fault: sum(row["duration"] for row in status.rows if row["instance"] == pod) for fault, pod in pods.items()
     }
     assert max(spent.values()) < DEADLINE / 2
-    # A service that hangs is asked no more than it takes to see that.
+    # A hung service gets no more requests than it takes to detect the hang.
     assert spent["hang"] < TIMEOUT / 2
-    # One question that hangs leaves the others of its instance most of the time.
+    # One hung request leaves most of the time to the other requests of its instance.
     (row,) = [row for row in status.rows if row["instance"] == pods["hang-stats"] and row["reason"] == "no_answer"]
     assert row["duration"] < TIMEOUT / 2
 
 
-def test_a_certificate_in_another_name_is_shown(faults):
+def test_shows_a_certificate_for_another_name(faults):
     status, pods = faults
     (document,) = [each for each in status.documents if each["instance"]["name"] == pods["other-name"]]
     assert document["certificate"]["subject"] != "CN=default-region"
 
 
-def test_one_bad_service_names_itself_in_the_table(faults):
+def test_table_names_the_faulty_service(faults):
     status, pods = faults
     (line,) = [line for line in status.result["table"] if line.startswith("region ")]
     assert line.split()[1] == str(len(pods))
     assert "no_answer" in line
 
 
-def test_a_replica_deleted_in_mid_run_is_gone_and_a_new_container_is_seen(world, cluster, tmp_path):
-    """One instance is read at a time, in the order given: the first sample of `gate` ends when that pod is deleted,
-    and the second samples begin after it."""
+def test_detects_deleted_pod_and_restarted_container_during_the_run(world, cluster, tmp_path):
+    """Read one instance at a time, in the order given.
+
+    The first sample of `gate` ends when that pod is deleted, and the second samples begin after it.
+    """
     with apply.deployed(cluster, regions(HARMED, {"victim": {}, "restarting": {}, "gate": {"http_fault": "hang"}})):
         pods = pods_by_fault(world, HARMED)
         transport = KubernetesTransport(Api({"kubeconfig": world.kubeconfig}, 1), "c1", [HARMED])
@@ -379,7 +381,7 @@ def test_a_replica_deleted_in_mid_run_is_gone_and_a_new_container_is_seen(world,
 
 
 def harm(world: World, cluster: apply.Cluster, pods: dict[str, str], part: Path) -> None:
-    """Once the first sample of both was read, delete one pod and restart the container of another."""
+    """After the first sample of both, delete one pod and restart the container of another."""
 
     def read_once() -> bool:
         return all(list(part.glob(f"*/region/{pods[name]}/db_stats-1.json")) for name in ("victim", "restarting"))
@@ -395,7 +397,7 @@ def harm(world: World, cluster: apply.Cluster, pods: dict[str, str], part: Path)
 
     wait_until("the first samples", read_once)
     delete("victim")
-    # The shell may die with its container before it ends: what counts is that another container comes.
+    # The shell may end with its container before it returns. The test only needs another container to start.
     world.kubectl("-n", HARMED, "exec", pods["restarting"], "--", "/bin/sh", "-c", "kill -TERM 1", check=False)
     wait_until("the new container to listen", listens_again)
     delete("gate")

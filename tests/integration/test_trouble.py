@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One pod for each way to be in trouble: its row has the right reason, and nothing but the planted things dies."""
+"""Stack captures of faulty pods: each row has the right reason, and only processes with a planted fault end."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from patience import patience
 
 NAMESPACE, WAITING = NAMESPACES[sets.TROUBLE], NAMESPACES[sets.WAITING]
 SOME_INSTANCES = str(ROOT / "tests" / "integration" / "playbooks" / "some_instances.yml")
-# What needs all its time gets no more than it takes a slow machine to send the signal and to read half a dump; what
-# ends by itself gets so much that a slow machine does not cut it short.
+# A capture that uses all of its time gets only what a slow machine needs to send the signal and read half a dump. A
+# capture that ends by itself gets enough for a slow machine.
 TIMEOUT, FAR = patience(30), patience(300)
 REASONS = {
     "pending": "pending",
@@ -59,7 +59,7 @@ STAYS = {name for name, reason in REASONS.items() if reason not in ("crash_loop"
 
 @pytest.fixture(scope="module")
 def troubled(world: World, tmp_path_factory: pytest.TempPathFactory):
-    """All troubled pods captured in one run: (run, fault -> its stack row, containers before, after)."""
+    """Capture all faulty pods in one run: (run, fault -> its stack row, containers before, after)."""
     world.deploy(sets.TROUBLE)
     world.deploy(sets.WAITING)
     fault_of = {pod["metadata"]["name"]: pod["metadata"]["labels"][FAULT_LABEL] for pod in pods(world)}
@@ -83,28 +83,28 @@ def pods(world: World) -> list[dict[str, Any]]:
     return [*world.pods(NAMESPACE), *world.pods(WAITING)]
 
 
-def test_the_table_covers_every_fault_that_can_be_planted():
+def test_table_covers_every_fault():
     assert set(REASONS) == {fault.name for fault in FAULTS}
 
 
 @pytest.mark.parametrize("fault", REASONS)
-def test_every_fault_has_its_reason(troubled, fault):
+def test_each_fault_has_its_reason(troubled, fault):
     _run, rows, _before, _after = troubled
     row = rows[fault]
-    # Pieces of dumps that are logged in the very moment of the dump cannot always be told from it: then it must not
-    # be called complete.
+    # Log text that looks like a dump and is written during the dump cannot always be told from it. Then the dump must
+    # not be called complete.
     allowed = {REASONS[fault], "damaged"} if fault == "hostile" else {REASONS[fault]}
     assert row["reason"] in allowed, row["message"]
     assert row["status"] == "complete" or "Next:" in row["message"]
 
 
-def test_every_instance_has_its_rows(troubled, world):
+def test_each_instance_has_its_rows(troubled, world):
     run, rows, _before, _after = troubled
     assert len(run.of()) == len(rows) == len(pods(world))
     assert "Traceback" not in run.shown
 
 
-def test_only_the_planted_ones_end(troubled):
+def test_ends_only_processes_with_a_planted_fault(troubled):
     _run, rows, before, after = troubled
     for fault in STAYS:
         key = f"{rows[fault]['instance']}/{rows[fault]['container']}"
@@ -113,7 +113,7 @@ def test_only_the_planted_ones_end(troubled):
 
 
 @pytest.mark.parametrize("fault", sorted(MAY_END))
-def test_a_restart_after_the_signal_is_said(troubled, fault):
+def test_reports_a_restart_after_the_signal(troubled, fault):
     _run, rows, _before, _after = troubled
     assert rows[fault]["details"]["signal_sent"]
     if fault == "dies":
@@ -121,14 +121,14 @@ def test_a_restart_after_the_signal_is_said(troubled, fault):
         assert "restarted after the signal" in rows[fault]["message"]
 
 
-def test_refused_means_nothing_was_sent(troubled):
+def test_refused_instances_get_no_signal(troubled):
     _run, rows, _before, _after = troubled
     for row in rows.values():
         sent = "signal_sent" in row["details"]
         assert sent == (row["reason"] in ("proven", "no_dump", "cut_short", "damaged")), row
 
 
-def test_a_half_dump_is_kept_and_says_how_much(troubled):
+def test_keeps_a_partial_dump_with_its_counts(troubled):
     run, rows, _before, _after = troubled
     row = rows["half-dump"]
     assert (row["status"], row["bytes"] > 100) == ("partial", True)
@@ -136,27 +136,27 @@ def test_a_half_dump_is_kept_and_says_how_much(troubled):
     assert (run.bundle / row["path"]).with_suffix(".log").stat().st_size > 100
 
 
-def test_ten_thousand_goroutines_in_a_noisy_log_are_proven(troubled):
+def test_verifies_ten_thousand_goroutines_in_a_noisy_log(troubled):
     _run, rows, _before, _after = troubled
     assert rows["noisy"]["details"]["total"] > 10_000
 
 
-def test_a_hung_target_costs_only_its_own_deadline(troubled):
+def test_hung_target_uses_only_its_own_deadline(troubled):
     _run, rows, _before, _after = troubled
     for fault in ("hung-shell", "starting", "half-dump"):
-        # Without a deadline of its own it would take that of the run, which is twenty times as long.
+        # Without its own deadline it would use that of the run, which is twenty times as long.
         assert TIMEOUT - 1 < rows[fault]["duration"] < FAR / 2
 
 
 @pytest.mark.usefixtures("troubled")
 @pytest.mark.parametrize(("fault", "reason"), [("small-memory", "no_memory_room"), ("version-hangs", "no_version")])
-def test_trouble_with_the_version_leaves_the_dump_alone(world, tmp_path, fault, reason):
-    # Alone, since otherwise another replica of the same image tells the version.
+def test_failed_version_does_not_affect_the_dump(world, tmp_path, fault, reason):
+    # On its own, because otherwise another replica of the same image provides the version.
     variables = {
         "cloudpods_kubeconfig": world.kubeconfig,
         "wanted_namespace": NAMESPACE,
         "wanted": f"region-{fault}-",
-        # What hangs takes all of it.
+        # A hung version command uses all of it.
         "wanted_timeout": TIMEOUT if fault == "version-hangs" else FAR,
     }
     run = play(tmp_path, variables, playbook=SOME_INSTANCES)

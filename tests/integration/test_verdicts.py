@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Trouble by playbook: verdict and headline of each (troubles.py). Each playbook runs once over all troubles."""
+"""Verdict and headline of each playbook for each trouble (troubles.py). Each playbook runs once over all troubles."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ from patience import patience, wait_until
 
 CPU_SECONDS = 2
 AUDIT_TIMEOUT = int(patience(30))
-# What is refused is refused at once: this is far less than the deadline of an instance.
+# Far less than the deadline of an instance, because a refusal needs no waiting.
 AT_ONCE_SECONDS = patience(15)
 TIMEOUT = int(patience(60))
-# Where one of a few instances never answers.
+# For runs in which one of a few instances never responds.
 SHORT_TIMEOUT = int(patience(8))
 WATCH_SECONDS = int(patience(20))
 
 
 @pytest.fixture(scope="module")
 def troubled(world: World, cluster: apply.Cluster) -> Iterator[World]:
-    """The lab with all troubles made."""
+    """Return the lab with all troubles."""
     with contextlib.ExitStack() as clouds:
         for cloud, troubles in PLAN.items():
             clouds.enter_context(apply.deployed(cluster, sets.health(cloud_of(cloud), ",".join(troubles))))
@@ -62,7 +62,7 @@ def troubled(world: World, cluster: apply.Cluster) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def instances(troubled: World) -> dict[str, str]:
-    """The names of the pods in trouble, by their troubles."""
+    """Return the names of the pods in trouble, by their troubles."""
     return {trouble: pod["metadata"]["name"] for trouble, pod in pods(troubled)}
 
 
@@ -101,7 +101,7 @@ def stacks(troubled: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @dataclass(frozen=True)
 class Judged:
-    """Runs of the playbooks that judge. instances: the names of the pods in trouble by then, by their troubles."""
+    """Runs of the playbooks with verdicts. instances: the pods in trouble at that time, by trouble."""
 
     audit: Run
     watch: Run
@@ -110,7 +110,7 @@ class Judged:
 
 @pytest.fixture(scope="module")
 def judged(troubled: World, tmp_path_factory: pytest.TempPathFactory) -> Judged:
-    """The audit and the watch, side by side, once the old trouble is over and the fresh start has just been made."""
+    """Run audit and watch in parallel, after the old trouble is over and right after the fresh start."""
     wait_until("the old trouble to be old", lambda: old_trouble_is_over(troubled), OVER_SECONDS + 60)
     start_anew(troubled, "fresh-start")
     wait_until("the watchdog of what was started", lambda: watchdog_speaks(troubled, "fresh-start"), 120)
@@ -132,7 +132,7 @@ def judged(troubled: World, tmp_path_factory: pytest.TempPathFactory) -> Judged:
         return Judged(made["audit"].result(), made["watch"].result(), names)
 
 
-def test_each_trouble_has_a_right_answer():
+def test_each_trouble_has_an_expected_answer():
     planned = {trouble for troubles in PLAN.values() for trouble in troubles}
     assert set(WATCH) == set(AUDIT) == planned
     assert set(STACKS) | set(PROFILES) <= planned
@@ -144,7 +144,7 @@ def test_capture_profiles(instances, profiles, trouble):
     assert not PROFILES[trouble].misses(row["status"], row["reason"], row["message"])
 
 
-def test_the_profile_of_an_idle_service_says_so(profiles):
+def test_profile_of_an_idle_service_reports_it_as_idle(profiles):
     lines = [line for line in profiles.shown.splitlines() if "devtool" in line]
     assert [line for line in lines if "idle" in line], lines
 
@@ -158,7 +158,7 @@ def test_capture_stacks(instances, stacks, trouble):
         assert row["duration"] < AT_ONCE_SECONDS
 
 
-def test_what_is_frozen_costs_its_fellow_nothing(instances, stacks):
+def test_frozen_instance_does_not_delay_the_other_replica(instances, stacks):
     frozen = instances["frozen-replica"]
     (fellow,) = [
         row for row in stacks.of(cluster=CLOUD["frozen-replica"], component="region") if row["instance"] != frozen
@@ -174,7 +174,7 @@ def test_watch_logs(judged, trouble):
     assert not WATCH[trouble].misses(told["verdict"], told["rule"], *told["evidence"])
 
 
-def test_the_watch_says_of_the_old_trouble_that_it_is_over(judged):
+def test_watch_reports_an_old_trouble_as_over(judged):
     (line,) = [line for line in judged.watch.shown.splitlines() if judged.instances["over"] in line]
     assert "dropping (over)" in line
 
@@ -199,26 +199,26 @@ FROZEN = [trouble for trouble in WATCH if BY_NAME[trouble].act == FREEZE]
 
 
 @pytest.mark.parametrize("trouble", FROZEN)
-def test_the_log_of_what_is_frozen_is_read_all_the_same(judged, trouble):
+def test_reads_the_log_of_a_frozen_instance(judged, trouble):
     (row,) = judged.audit.of("log", instance=judged.instances[trouble])
     assert (row["status"], row["reason"]) == ("complete", "recorded"), row["message"]
 
 
-def test_the_text_of_the_kubelet_is_no_log_of_a_service(judged):
+def test_kubelet_error_text_is_not_taken_for_a_log(judged):
     (row,) = judged.audit.of("log", instance=judged.instances["log-gone"])
     assert (row["status"], row["reason"], row["bytes"]) == ("failed", "log_unavailable", 0)
     assert "resolving symlinks" in row["message"]
 
 
 @pytest.mark.parametrize("trouble", FROZEN)
-def test_a_service_that_hangs_is_not_asked_all_questions_to_their_deadlines(judged, trouble):
+def test_stops_requests_to_a_hung_service_early(judged, trouble):
     rows = [row for row in judged.audit.rows if row["instance"] == judged.instances[trouble]]
-    # Both samples together take less than the time that one of them is given.
+    # Both samples together take less time than one of them is given.
     assert sum(row["duration"] for row in rows) < AUDIT_TIMEOUT
 
 
 @pytest.mark.parametrize("cloud", COMPONENTS)
-def test_what_is_in_no_trouble_is_said_to_be_well(judged, cloud):
+def test_healthy_services_are_reported_ok(judged, cloud):
     said = health(judged.audit)
     (cluster,) = [each for each in said["clusters"] if each["cluster"] == cloud]
     verdicts = {each["component"]: each["verdict"] for each in cluster["components"]}
@@ -231,7 +231,7 @@ def test_what_is_in_no_trouble_is_said_to_be_well(judged, cloud):
 
 @pytest.fixture(scope="module")
 def by_catalogue(troubled: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """An audit that knows of the services what a catalogue tells: a frozen one, an idle one, and etcd."""
+    """Audit from a catalog alone: a frozen service, an idle one, and etcd."""
     addresses = {trouble: pod["status"]["podIP"] for trouble, pod in pods(troubled)}
     entries = [
         {"type": "log", "url": f"https://{addresses['frozen-unprobed']}:30999"},
@@ -257,7 +257,7 @@ def by_catalogue(troubled: World, tmp_path_factory: pytest.TempPathFactory) -> I
         machine.stop()
 
 
-def test_by_the_catalogue_nothing_is_well_that_was_not_asked(by_catalogue):
+def test_catalog_audit_reports_unchecked_services_as_unknown(by_catalogue):
     said = health(by_catalogue)
     (cluster,) = said["clusters"]
     verdicts = {each["component"]: each["verdict"] for each in cluster["components"]}
@@ -268,6 +268,6 @@ def test_by_the_catalogue_nothing_is_well_that_was_not_asked(by_catalogue):
     assert finding["rule"] == "not_answering"
 
 
-def test_by_the_catalogue_nobody_speaks_of_an_api_server(by_catalogue):
+def test_catalog_audit_does_not_mention_an_api_server(by_catalogue):
     said = [row["message"] for row in by_catalogue.rows] + [(by_catalogue.bundle / "health.md").read_text()]
     assert not [text for text in said if re.search("API server|kubelet", text)]

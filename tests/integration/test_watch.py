@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Watching logs of a real cluster: every line that tells of trouble is seen, each once, whatever happens to the log."""
+"""Log watches on a real cluster: every matching line is found once, through restarts, rotations and outages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def speakers(world: World, cluster: Cluster) -> Iterator[Speakers]:
     made.close()
 
 
-def test_lines_before_and_during_the_watch_are_seen_once(world, speakers, tmp_path):
+def test_finds_lines_before_and_during_the_watch_once(world, speakers, tmp_path):
     speakers.speak("region-a")
     speakers.await_lines("region-a")
     watching = Watching(world, tmp_path, speakers.namespace)
@@ -39,7 +39,7 @@ def test_lines_before_and_during_the_watch_are_seen_once(world, speakers, tmp_pa
     assert (report.verdict, details(report, "region-a")["gaps"]) == ("dropping", 0)
 
 
-def test_a_container_that_restarts_is_followed_from_its_last_line_to_its_first(world, speakers, tmp_path):
+def test_follows_a_restarting_container_without_loss(world, speakers, tmp_path):
     speakers.speak("region-b", 600, each=300)
     speakers.await_running("region-b")
     watching = Watching(world, tmp_path, speakers.namespace)
@@ -50,7 +50,7 @@ def test_a_container_that_restarts_is_followed_from_its_last_line_to_its_first(w
     assert (found["container_changes"], found["gaps"]) == (1, 0)
 
 
-def test_the_log_of_the_container_before_is_looked_at(world, speakers, tmp_path):
+def test_reads_the_log_of_the_previous_container(world, speakers, tmp_path):
     speakers.speak("region-c", 400, each=200, pause=1000)
     speakers.await_running("region-c", restarts=1)
     watching = Watching(world, tmp_path, speakers.namespace)
@@ -60,7 +60,7 @@ def test_the_log_of_the_container_before_is_looked_at(world, speakers, tmp_path)
     assert details(report, "region-c")["container_changes"] == 1
 
 
-def test_a_pod_that_appears_is_watched_from_its_first_line_and_may_go(world, speakers, tmp_path):
+def test_watches_a_new_pod_from_its_first_line_until_it_is_deleted(world, speakers, tmp_path):
     speakers.speak("region-d", 10)
     speakers.await_running("region-d")
     watching = Watching(world, tmp_path, speakers.namespace)
@@ -77,7 +77,7 @@ def test_a_pod_that_appears_is_watched_from_its_first_line_and_may_go(world, spe
     assert details(report, "region-late")["gaps"] == 0
 
 
-def test_an_api_server_that_dies_loses_nothing(world, speakers, tmp_path):
+def test_loses_no_line_if_the_api_server_restarts(world, speakers, tmp_path):
     speakers.speak("region-e")
     speakers.await_running("region-e")
     watching = Watching(world, tmp_path, speakers.namespace)
@@ -95,7 +95,7 @@ def test_an_api_server_that_dies_loses_nothing(world, speakers, tmp_path):
     assert found["gaps"] == 0, found["evidence"]
 
 
-def test_an_api_server_that_stays_away_leaves_a_gap(world, speakers, tmp_path):
+def test_reports_a_gap_if_the_api_server_stays_down(world, speakers, tmp_path):
     speakers.speak("region-f", 100)
     speakers.await_running("region-f")
     # An outage that lasts to the end of the watch is a gap at once.
@@ -107,7 +107,7 @@ def test_an_api_server_that_stays_away_leaves_a_gap(world, speakers, tmp_path):
     assert (row.reason, row.details["gaps"]) == ("log_gap", 1)
 
 
-def test_a_rotated_log_is_followed_or_a_gap_is_named(world, speakers, tmp_path):
+def test_follows_a_rotated_log_or_reports_a_gap(world, speakers, tmp_path):
     world.lab("kubelet", speakers.node, "--container-log-max-size", "16Ki")
     try:
         speakers.speak("region-g", pad=100)
@@ -120,7 +120,7 @@ def test_a_rotated_log_is_followed_or_a_gap_is_named(world, speakers, tmp_path):
         wait_until("the last line", lambda: total - 1 in watching.said, 120)
         report = watching.end()
         said = watching.said
-        # What was rotated away before the watch began is not its to see.
+        # Lines in files that were deleted by rotation before the watch began are not counted.
         missing = set(range(said[0], total)) - set(said)
         unsent = speakers.unsent("region-g", missing)
     finally:

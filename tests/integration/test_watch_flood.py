@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Watching logs that are written faster than they are read: memory is bounded, and what is left out is in a gap."""
+"""Watches of logs that are written faster than they are read: bounded memory, and gaps for skipped lines."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from world import World
 
 from patience import patience, wait_until
 
-# Write as fast as possible for so many seconds. After each block log that a task was lost, with a number; after the
-# flood log only that.
+# Write as fast as possible for this number of seconds. After each block log a lost task, with a number; after the flood
+# only that.
 FLOOD_SECONDS, BLOCK_BYTES = 12, 1 << 20
 FLOOD = """
 cd /said; line="[info 2026-11-25 10:00:00 flood.go:1] $(head -c 900 /dev/zero | tr '\\0' x)"
@@ -50,18 +50,18 @@ while true; do
   n=$((n + 1)); usleep 200000
 done
 """
-# A reader that lags so far behind and does not catch up goes on with the newest line. The product waits for longer.
+# A reader that lags this far and does not catch up skips to the newest line. The product's limits are larger.
 LIMITS = PodFollowLimits(lag=5.0, catch_up=1.0)
-# The most that watching a flood may take, and whatever else this process does meanwhile.
+# Upper bound for the memory of the watch and of the rest of this process.
 MEMORY_BYTES = 100 << 20
-# A log that had to wait for the reader of the flood would be as late as the flood is.
+# If a log had to wait for the reader of the flood, it would be as late as the flood.
 LATENESS_RATIO = 3
-# Numbered lines that soon fill the buffers on the way when nothing is read.
+# Numbered lines that soon fill all buffers if the reader stops.
 COUNTER = """
 pad=$(head -c 10000 /dev/zero | tr '\\0' x); n=0
 while true; do echo "$pad #$n" >&2; n=$((n + 1)); usleep 2000; done
 """
-# The lines that are read before the reader stalls, and for how long after it, by the moments of the lines.
+# Lines to read before the reader stalls, and the time to read after it, by the timestamps of the lines.
 LINES_BEFORE, SECONDS_AFTER = 100, 10
 
 
@@ -75,7 +75,7 @@ def speakers(world: World, cluster: Cluster) -> Iterator[Speakers]:
 def read_with_a_stall(
     transport: KubernetesTransport, stall: Callable[[], float]
 ) -> tuple[list[tuple[int, float]], list[Gap]]:
-    """Read the only log there is, once interrupted by `stall`; return its numbers with their moments, and its gaps."""
+    """Read the only log, once interrupted by `stall`; return its numbers with their timestamps, and its gaps."""
     said: list[tuple[int, float]] = []
     gaps: list[Gap] = []
     until = float("inf")
@@ -94,10 +94,10 @@ def read_with_a_stall(
     return said, gaps
 
 
-def test_what_a_kubelet_leaves_out_is_a_gap_and_what_it_sends_again_is_given_once(world, speakers):
-    """A reader that is slower than the rotation is given the newest file after the one that it has, and that again."""
+def test_reports_lines_skipped_by_the_kubelet_as_gap_and_drops_repeated_lines(world, speakers):
+    """Read more slowly than the log rotates: the kubelet skips to the newest file, and sends it again."""
     files = f"{LOGS}/{speakers.namespace}_region-stall_[^ ]*"
-    # The kubelet has a file open that is rotated and, since another one was rotated after it, compressed and removed.
+    # The kubelet's open file is rotated, then compressed and removed, because another one is rotated after it.
     is_behind = f"ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c '{files} (deleted)$'; true"
 
     def stall() -> float:
@@ -115,7 +115,7 @@ def test_what_a_kubelet_leaves_out_is_a_gap_and_what_it_sends_again_is_given_onc
         world.lab("kubelet", speakers.node)
     numbers = [number for number, _moment in said]
     assert numbers == sorted(set(numbers)), "some line came twice, or out of order"
-    # Shorter is what a kubelet has not read of a file that it turns away from: no stamp shows it (docs/watching.md).
+    # Shorter gaps are the unread end of a file that the kubelet leaves: no timestamp shows it (docs/watching.md).
     left_out = [
         (before, after)
         for before, after in itertools.pairwise(said)
@@ -124,15 +124,15 @@ def test_what_a_kubelet_leaves_out_is_a_gap_and_what_it_sends_again_is_given_onc
     print(f"{len(said)} lines, left out: {left_out}, gaps: {gaps}")
     assert left_out, "nothing was left out: the test shows nothing"
     for (_number, since), (_next, until) in left_out:
-        # containerd cuts a line in two where it reopens the file in the middle of it, and marks the first part as
-        # partial. The kubelet, which goes on with a later file, sends the first line of that one as the rest of it,
-        # without a timestamp (isNewLine in k8s.io/cri-client/pkg/logs): the gap begins with the joined line.
+        # containerd cuts a line in two if it reopens the file in the middle of it, and marks the first part as partial.
+        # The kubelet, which continues with a later file, sends the first line of that one as the rest of it, without a
+        # timestamp (isNewLine in k8s.io/cri-client/pkg/logs). So the gap begins with the joined line.
         joined = any(gap.since == until for gap in gaps)
         covered = any(gap.since <= since and until <= gap.until for gap in gaps)
         assert covered or joined, f"{since} to {until}: {gaps}"
 
 
-def test_a_flood_is_read_or_sampled_and_its_neighbour_is_heard_in_time(world, speakers, tmp_path):
+def test_flood_is_read_or_sampled_without_delaying_other_logs(world, speakers, tmp_path):
     speakers.speak("region-quiet", pause=100_000)
     speakers.await_running("region-quiet")
     watching = Watching(world, tmp_path, speakers.namespace, limits=LIMITS)
@@ -165,12 +165,12 @@ def test_a_flood_is_read_or_sampled_and_its_neighbour_is_heard_in_time(world, sp
     assert numbers == sorted(set(numbers))
     gaps = [(moment_of(gap["since"]), moment_of(gap["until"])) for gap in log["gaps"]]
     for (number, since, _at), (following, _moment, _heard) in itertools.pairwise(heard):
-        # A document tells whole seconds.
+        # A document has whole seconds.
         seen = following == number + 1 or any(begin <= since + 1 and since < end for begin, end in gaps)
         assert seen, f"{number} to {following}: {log['gaps']}"
 
 
 def resident() -> int:
-    """Bytes of memory that this process takes."""
+    """Return the resident memory of this process in bytes."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return 1024 * int(re.search(r"VmRSS:\s+(\d+)", status)[1])

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The playbook watch_logs on a real cluster and on its nodes: what it says, captures and keeps."""
+"""The playbook watch_logs on a real cluster and on its nodes: its output, captures and bundle."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PLAYBOOK = "cloudpods.diagnostics.watch_logs"
 
 @pytest.fixture(scope="module")
 def troubled(world: World) -> Iterator[World]:
-    """A cloud whose pool of cron jobs is stuck, with a watchdog that looks five times a second."""
+    """Return a cloud with a stuck pool of cron jobs, and a watchdog that checks five times a second."""
     world.deploy("health", "--trouble", "pool-busy")
     yield world
-    # Who looks at whole nodes would find the trouble as well.
+    # A watch of whole nodes would find the trouble as well.
     world.deploy("health", "--trouble", "pool-busy", "--delete")
 
 
-def test_the_playbook_says_who_is_stuck_and_captures_it_at_once(troubled, tmp_path):
+def test_names_the_stuck_instance_and_captures_it_at_once(troubled, tmp_path):
     variables = {
         "cloudpods_kubeconfig": troubled.kubeconfig,
         "cloudpods_namespace": HEALTH,
@@ -47,7 +47,7 @@ def test_the_playbook_says_who_is_stuck_and_captures_it_at_once(troubled, tmp_pa
     assert {"log.json", "log-windows.txt", "counts.json", "picture.svg", "hit-1"} <= kept
 
 
-def test_a_wrong_pattern_is_no_word_on_the_target(world, tmp_path):
+def test_wrong_pattern_gives_no_verdict_on_the_target(world, tmp_path):
     pattern = {"id": "own", "texts": ["offline"], "form": "("}
     run = play(
         tmp_path, {"cloudpods_kubeconfig": world.kubeconfig, "cloudpods_log_patterns": [pattern]}, playbook=PLAYBOOK
@@ -58,7 +58,7 @@ def test_a_wrong_pattern_is_no_word_on_the_target(world, tmp_path):
     assert not run.rows
 
 
-def test_in_check_mode_nothing_is_captured(troubled, tmp_path):
+def test_check_mode_captures_nothing(troubled, tmp_path):
     variables = {
         "cloudpods_kubeconfig": troubled.kubeconfig,
         "cloudpods_namespace": HEALTH,
@@ -74,7 +74,7 @@ def test_in_check_mode_nothing_is_captured(troubled, tmp_path):
     assert len([entry for entry in troubled.audit() if "/exec" in entry["requestURI"]]) == execs
 
 
-def test_on_the_nodes_themselves_it_is_the_same(troubled, tmp_path):
+def test_watches_and_captures_on_nodes_over_ssh(troubled, tmp_path):
     hosts = {
         node["name"].replace("-", "_"): ssh_host(node, cloudpods_transport="host", cloudpods_cluster="c1")
         for node in troubled.nodes
@@ -82,12 +82,12 @@ def test_on_the_nodes_themselves_it_is_the_same(troubled, tmp_path):
     variables = {
         "cloudpods_components": ["region"],
         "cloudpods_on_hit": "capture_stacks",
-        # The node without trouble is watched to the end. The trouble is told by what was written before already.
+        # The node without trouble is watched to the end. The earlier lines of the log show the trouble at once.
         "cloudpods_watch_duration": int(patience(15)),
     }
     run = play(tmp_path, variables, inventory=inventory(**hosts), playbook=PLAYBOOK)
     assert run.code == 2, run.shown
-    # What other tests left on the nodes is watched as well.
+    # Pods that other tests left on the nodes are watched as well.
     verdicts = {row["instance"]: row["details"]["verdict"] for row in run.of("log_watch", namespace=HEALTH)}
     assert [name for name, verdict in verdicts.items() if verdict == "stuck"] == [
         pod["metadata"]["name"] for pod in troubled.pods(HEALTH) if "pool-busy" in pod["metadata"]["name"]

@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each playbook has to say of each trouble, as data; and how the troubles are made. Used by test_verdicts.
+"""Expected answer of each playbook to each trouble, as data; and the set-up of the troubles. Used by test_verdicts.
 
-The troubles are those of deploy.health, most of them seen on real services, where a verdict was false or missing.
+The troubles are those of deploy.health, most of them from real services with a false or missing verdict.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from world import World
 
 from patience import wait_until
 
-# The cloud with the trouble that has to be over comes first: it takes longest.
+# The cloud with the trouble that must be over comes first, because it takes longest.
 PLAN: Plan = {
     "verdicts-1": ("over", "etcd-lost", "frozen-etcd", "db-slow", "db-full", "fresh-start", "hung-disk", "idle"),
     "verdicts-2": (
@@ -30,26 +30,26 @@ PLAN: Plan = {
     ),
 }  # fmt: skip
 CLOUD = {trouble: cloud_of(cloud) for cloud, troubles in PLAN.items() for trouble in troubles}
-# What is watched by default are the services that dump their goroutines, which etcd and scheduler do not.
+# By default, a watch selects the services that dump their goroutines, without etcd and scheduler.
 COMPONENTS = {
     cloud_of(cloud): sorted({BY_NAME[trouble].component for trouble in troubles} | {"apigateway", "region", "keystone"})
     for cloud, troubles in PLAN.items()
 }
-# Five rounds of the watchdog: a trouble of which the log tells nothing for longer is over.
+# Five rounds of the watchdog: if the log does not mention a trouble for longer, the trouble is over.
 OVER_SECONDS = 150
-# The storm and the errors of the trouble `over`.
+# The request storm and the errors of the trouble `over`.
 LASTED_SECONDS = 5 + 3
-# From the fourth restart on the kubelet waits for longer than the tests of a crash loop take.
+# From the fourth restart on, the kubelet waits for longer than the tests of a crash loop take.
 CRASHES = 4
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a playbook has to say of a trouble.
+    """Expected answer of a playbook to a trouble.
 
     verdict: on the instance (watch) or component (audit) in trouble, or the status of its capture. by: the rule of the
-    headline, or the reason of a capture; several where it does not matter which. says: expressions that are all found
-    in what is said of it. never: one that is not found in the headline.
+    headline, or the reason of a capture; several if either is right. says: expressions that are all found in the
+    answer. never: an expression that is not found in the headline.
     """
 
     verdict: str
@@ -58,7 +58,7 @@ class Answer:
     never: str = ""
 
     def misses(self, verdict: str, by: str, headline: str, *more: str) -> list[str]:
-        """Return what differs from it, for people. more: what is said besides the headline."""
+        """Return the differences as text. more: further text besides the headline."""
         said = "; ".join([headline, *more])
         wrong = [] if verdict == self.verdict else [f"verdict {verdict}, not {self.verdict}"]
         allowed = (self.by,) if isinstance(self.by, str) else self.by
@@ -98,7 +98,7 @@ AUDIT = {
     "frozen-replica": Answer("critical", "not_answering", ("hangs", "capture its stacks")),
     "frozen-unprobed": Answer("critical", "not_answering", ("hangs", "capture its stacks")),
     "frozen-etcd": Answer("warning", "instance_not_ready", ("not ready",)),
-    # A request a second comes in, so that by the second sample the queue may have grown by what the rule wants.
+    # One request a second arrives, so that the queue may have grown by the rule's threshold at the second sample.
     "waits-for-peer": Answer(
         "critical",
         ("worker_pool_saturated", "worker_queue_growing"),
@@ -142,7 +142,7 @@ PROFILES = {
 
 
 def pods(world: World) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The troubles of the plan, and their pods."""
+    """Yield the troubles of the plan, and their pods."""
     for namespace in dict.fromkeys(CLOUD.values()):
         living = [
             each for each in world.pods(namespace, TROUBLE_LABEL) if not each["metadata"].get("deletionTimestamp")
@@ -152,7 +152,7 @@ def pods(world: World) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def act(world: World) -> None:
-    """Do to the pods what has to be done from outside, and wait until the probes of the kubelet have seen it."""
+    """Apply the outside faults to the pods, and wait until the probes of the kubelet have detected them."""
     for trouble, pod in pods(world):
         if BY_NAME[trouble].act == FREEZE:
             freeze(world, pod)
@@ -167,13 +167,13 @@ def act(world: World) -> None:
 
 
 def freeze(world: World, pod: dict[str, Any]) -> None:
-    """Stop the processes of a pod's one container (SIGSTOP). They end with the pod: SIGKILL needs no thaw."""
+    """Stop the processes of a pod's only container (SIGSTOP). They end with the pod, because SIGKILL works on them."""
     (status,) = pod["status"]["containerStatuses"]
     world.lab("fault", "freeze", f"{pod['spec']['nodeName']}/{status['containerID'].partition('://')[2]}")
 
 
 def lose_log(world: World, pod: dict[str, Any]) -> None:
-    """Make a pod's log a link to a file that is gone, as it is on nodes whose runtime was changed (moby's links)."""
+    """Make a pod's log a link to a missing file, as on nodes with a replaced container runtime (moby's links)."""
     metadata, (container,) = pod["metadata"], pod["spec"]["containers"]
     folder = f"/var/log/pods/{metadata['namespace']}_{metadata['name']}_{metadata['uid']}/{container['name']}"
     link = f"rm {folder}/0.log && ln -s /var/lib/docker/containers/gone/gone-json.log {folder}/0.log"
@@ -189,20 +189,20 @@ def start_anew(world: World, trouble: str) -> None:
 
 
 def watchdog_speaks(world: World, trouble: str) -> bool:
-    """Whether the watchdog of the pod of a trouble has said that a pool is busy."""
+    """Return whether the watchdog of the pod of a trouble has logged a busy pool."""
     (metadata,) = [pod["metadata"] for planted, pod in pods(world) if planted == trouble]
     log = world.kubectl("-n", metadata["namespace"], "logs", metadata["name"], "--tail=200", check=False)
     return "has been busy for" in log
 
 
 def crash_loop_waits(world: World) -> bool:
-    """Whether what panics waits for its next start, for long."""
+    """Return whether the panicking container waits for its next start, for long."""
     (pod,) = [pod for trouble, pod in pods(world) if trouble == "panics"]
     return states.restarts_of(pod) >= CRASHES and states.state_of(pod) == states.CRASH_LOOP
 
 
 def old_trouble_is_over(world: World) -> bool:
-    """Whether enough time has passed since the trouble `over`."""
+    """Return whether enough time has passed since the trouble `over`."""
     (pod,) = [pod for trouble, pod in pods(world) if trouble == "over"]
     started = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
     age = datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(started.replace("Z", "+00:00"))

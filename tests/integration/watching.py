@@ -41,8 +41,8 @@ from world import World
 from patience import patience, wait_until
 
 ENDLESS = 1_000_000
-# Log that a task was lost, with a number: `each` lines in one container, which then exits and is started again, until
-# `total` lines are written or the file `stop` is there. The next number is kept in the pod's volume.
+# Log lost tasks, with a number: `each` lines in one container, which then exits and is restarted, until `total` lines
+# are written or the file `stop` exists. The next number is kept in the pod's volume.
 SPEAKER = """
 cd /said; n=$(cat n 2>/dev/null || echo 0); end=$((n + {each}))
 while [ $n -lt {total} ] && [ $n -lt $end ] && [ ! -e stop ]; do
@@ -55,7 +55,7 @@ while true; do sleep 1; done
 STOP = "cd /said; touch stop; until [ -s n ]; do usleep 20000; done; cat n"
 NUMBER = re.compile(r"#(\d+)$")
 LOGS = "/var/log/pods"
-# The numbers in each file of a pod's log, from the oldest file to the newest; they sort by the time of their rotation.
+# The numbers in each file of a pod's log, oldest file first; the names sort by the time of rotation.
 NUMBERS = """
 cd {folder}; for file in $(ls | grep '^0[.]log[.]') 0.log; do
   echo file; case $file in *.gz) zcat $file ;; *) cat $file ;; esac | grep -o '#[0-9]*$'
@@ -64,7 +64,7 @@ done; true
 
 
 class CountingApi(Api):
-    """An API client that counts the log requests that failed. An answer that refuses a request counts, too."""
+    """API client that counts the failed log requests, including refused ones."""
 
     def __init__(self, *configuration: Any) -> None:
         super().__init__(*configuration)
@@ -78,15 +78,15 @@ class CountingApi(Api):
             raise
 
     def await_failures(self, count: int, before: int) -> None:
-        """Wait until so many more requests failed than `before`."""
+        """Wait until `count` more requests failed than `before`."""
         wait_until(f"{count} failed requests", lambda: self.failures >= before + count)
 
 
 class Watching:
-    """A watch on a thread.
+    """Watch on a thread.
 
-    said: the numbers in the hits, in the order of arrival. heard: for each instance (number, when it was written, when
-    it arrived). began: when the watch was started.
+    said: the numbers in the hits, in the order of arrival. heard: for each instance (number, time of writing, time of
+    arrival). began: the start of the watch.
     """
 
     def __init__(
@@ -117,11 +117,11 @@ class Watching:
         self.heard[instance.name].append((number, hit.moment, time.time()))
 
     def until(self, count: int) -> None:
-        """Wait for so many hits in all."""
+        """Wait for `count` hits in all."""
         wait_until(f"{count} hits", lambda: len(self.said) >= count, 120)
 
     def until_written_after(self, moment: float, name: str, count: int = 1) -> None:
-        """Wait for so many hits of an instance that were written after this moment."""
+        """Wait for `count` hits of an instance that were written after this time."""
         wait_until(
             f"{count} newer hits of {name}",
             lambda: len(self.heard[name]) >= count and self.heard[name][-count][1] > moment,
@@ -129,7 +129,7 @@ class Watching:
         )
 
     def end(self) -> LogWatchReport:
-        """End the watch and return its report. It ends long before its own duration passes."""
+        """End the watch before its own duration passes, and return its report."""
         self._watch.stop()
         self._thread.join(patience())
         assert not self._thread.is_alive(), "the watch does not end when it is told to"
@@ -144,12 +144,12 @@ class Speakers:
         self.world = world
         self.cluster = cluster
         self.node = world.nodes[0]["name"]
-        # A new one each time, so that no test has to wait until the pods of another one are gone.
+        # Unique, so that no test has to wait until the pods of another one are deleted.
         self.namespace = f"watched-{uuid.uuid4().hex[:8]}"
         self.path = f"/api/v1/namespaces/{self.namespace}/pods"
         cluster.apply(manifests.namespace(self.namespace))
-        # Without it pods are refused. The controller manager would make it, but tries to reach an API server that was
-        # away only every half a minute.
+        # Without it, pods are refused. The controller manager creates it, but after an outage of the API server it
+        # reconnects only every half a minute.
         account = {"name": "default", "namespace": self.namespace}
         cluster.call(
             "PATCH",
@@ -174,20 +174,20 @@ class Speakers:
                 "volumeMounts": [{"name": "said", "mountPath": "/said"}],
                 "readinessProbe": None,
             },
-            # With a node's name, since the scheduler is as slow to come back as the controller manager.
+            # With a node's name, because the scheduler reconnects as slowly as the controller manager.
             pod_extra={"initContainers": [], "terminationGracePeriodSeconds": 1, "nodeName": self.node},
         )
         made["spec"]["volumes"].append({"name": "said", "emptyDir": {}})
         self.cluster.apply(made)
 
     def status(self, name: str) -> dict[str, Any]:
-        """The status of a pod's container; empty when there is none yet."""
+        """Return the status of a pod's container; empty if it has none yet."""
         pod = self.cluster.call("GET", f"{self.path}/{name}") or {}
         (status,) = pod.get("status", {}).get("containerStatuses") or [{}]
         return dict(status)
 
     def await_running(self, name: str, restarts: int = 0) -> None:
-        """Wait until a pod's container runs, after at least so many restarts."""
+        """Wait until a pod's container runs, after at least this number of restarts."""
 
         def runs() -> bool:
             status = self.status(name)
@@ -202,27 +202,29 @@ class Speakers:
         wait_until(f"lines of {name}", lambda: self.world.kubectl(*log, check=False))
 
     def stop(self, name: str) -> int:
-        """Let a pod write no more lines; the number of lines that it has written in all."""
+        """Stop a pod's output; return the number of lines that it has written in all."""
         return int(self.shell(name, STOP))
 
     def shell(self, name: str, command: str, *, check: bool = True) -> str:
-        """What a shell command prints in a pod."""
+        """Return the output of a shell command in a pod."""
         return self.world.kubectl("-n", self.namespace, "exec", name, "--", "sh", "-c", command, check=check)
 
     def on_node(self, command: str) -> str:
-        """What a shell command prints on the pods' node."""
+        """Return the output of a shell command on the pods' node."""
         return self.world.lab("exec", self.node, "--", "sh", "-c", command)
 
     def unsent(self, name: str, missing: set[int]) -> set[int]:
-        """The missing numbers with which a rotated file ends: the kubelet turned to the next one before it read them,
-        and sent them to nobody (docs/watching.md)."""
+        """Return the missing numbers at the end of a rotated file.
+
+        The kubelet continued with the next file before it had read them, and sent them to no client (docs/watching.md).
+        """
         said = self.on_node(NUMBERS.format(folder=f"{LOGS}/{self.namespace}_{name}_*/*/"))
         rotated = [file.split() for file in said.split("file\n")[1:-1]]
         ends = [itertools.takewhile(missing.__contains__, (int(word[1:]) for word in file[::-1])) for file in rotated]
         return set(itertools.chain(*ends))
 
     def rotated(self, name: str) -> int:
-        """How often a pod's log was rotated, as long as the node keeps all its files."""
+        """Return the number of rotations of a pod's log, while the node keeps all its files."""
         return int(self.on_node(f"ls {LOGS}/{self.namespace}_{name}_*/*/ | grep -c '[.]log[.]2'; true"))
 
     def delete(self, name: str) -> None:
@@ -231,18 +233,18 @@ class Speakers:
         wait_until(f"{name} to go", lambda: self.cluster.call("GET", f"{self.path}/{name}") is None, 180)
 
     def close(self) -> None:
-        """Delete the namespace. Nobody waits for it."""
+        """Delete the namespace, without waiting for the end."""
         self.cluster.call("DELETE", f"/api/v1/namespaces/{self.namespace}")
 
 
 def details(report: LogWatchReport, name: str) -> dict[str, Any]:
-    """The details in the row of an instance."""
+    """Return the details in the row of an instance."""
     (row,) = [row for row in report.rows if row.instance == name]
     return dict(row.details)
 
 
 def moment_of(text: str) -> float:
-    """Seconds since 1970 of an end of a gap. An empty text is an end that is not known."""
+    """Return seconds since 1970 of an end of a gap. An empty text is an unknown end."""
     if not text:
         return float("inf")
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
@@ -250,7 +252,7 @@ def moment_of(text: str) -> float:
 
 @contextlib.contextmanager
 def api_server_away(world: World, api: CountingApi, failures: int = 2) -> Iterator[None]:
-    """Kill the API server for as long as the block, which begins when so many requests for logs have failed."""
+    """Kill the API server for the duration of the block, which begins after this number of failed log requests."""
     before = api.failures
     world.lab("fault", "kill", "cp/kube-apiserver")
     try:

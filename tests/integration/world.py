@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab as tests see it: its state, its pods, and runs of playbooks against it."""
+"""The lab for tests: its state, its pods, and runs of playbooks against it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import yaml
 import collection
 
 ROOT = Path(__file__).resolve().parents[2]
-# Which of the labs of this machine: LAB_NAME, and one for each worker where tests run side by side.
+# The lab of these tests: LAB_NAME, with one per worker if tests run in parallel.
 LAB_NAME = "-".join(filter(None, (os.environ.get("LAB_NAME", "lab"), os.environ.get("PYTEST_XDIST_WORKER"))))
 LAB = [sys.executable, str(ROOT / "tests" / "lab" / "lab.py"), "--name", LAB_NAME]
 APPLY = ROOT / "tests" / "lab" / "deploy" / "apply.py"
@@ -28,7 +28,7 @@ PLAYBOOK = "cloudpods.diagnostics.capture_stacks"
 
 @dataclass
 class Run:
-    """One run of a playbook: exit code, what the terminal showed, and the bundle if there is one."""
+    """One run of a playbook: exit code, terminal output, and the bundle if there is one."""
 
     code: int
     shown: str
@@ -45,7 +45,7 @@ class Run:
         return self.bundle.with_name(self.bundle.name + ".tar.gz")
 
     def of(self, capture: str = "stack", **wanted: Any) -> list[dict[str, Any]]:
-        """The rows of a capture that have these values."""
+        """Return the rows of a capture with these values."""
         rows = [row for row in self.rows if row["capture"] == capture]
         return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
 
@@ -57,7 +57,7 @@ def ledger(folder: Path) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class World:
-    """A running lab."""
+    """Running lab."""
 
     state: dict[str, Any]
 
@@ -70,7 +70,7 @@ class World:
         return list(self.state["nodes"])
 
     def lab(self, *arguments: str) -> str:
-        """A command of the lab's own program."""
+        """Run a command of the lab's own program."""
         done = subprocess.run([*LAB, *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"lab.py {' '.join(arguments)}: {done.stderr}"
         return done.stdout
@@ -92,7 +92,7 @@ class World:
         assert done.returncode == 0, done.stderr
 
     def containers(self, *namespaces: str) -> dict[str, tuple[str, int]]:
-        """Container id and restart count of every running container."""
+        """Return the container id and restart count of every running container."""
         return {
             f"{pod['metadata']['name']}/{status['name']}": (status.get("containerID", ""), status["restartCount"])
             for namespace in namespaces
@@ -102,13 +102,13 @@ class World:
         }
 
     def audit(self) -> list[dict[str, Any]]:
-        """Every request that the API server has recorded so far."""
+        """Return every request that the API server has recorded so far."""
         lines = Path(self.state["audit_log"]).read_text().splitlines()
         return [json.loads(line) for line in lines]
 
 
 def asked(world: World, user: str) -> list[tuple[str, str, str]]:
-    """(verb, resource/subresource, path) of everything that this user asked the API server for."""
+    """Return (verb, resource/subresource, path) of all requests of this user."""
     found = []
     for event in world.audit():
         if event["user"].get("username") == user and event["stage"] == "ResponseComplete":
@@ -120,13 +120,15 @@ def asked(world: World, user: str) -> list[tuple[str, str, str]]:
 
 @functools.cache
 def installed() -> Path:
-    """The collections path that holds the collection as a user gets it, built and installed once in a test run."""
+    """Return the collections path of the built collection, installed once in a test run."""
     return collection.install()
 
 
 def call(module: str, kubeconfig: str, folder: Path, *arguments: str, **options: Any) -> tuple[str, dict[str, Any]]:
-    """One call of a module of the installed collection, by Ansible, as a user makes it: how Ansible calls it, and the
-    result. Its part is in the folder `part` below."""
+    """Call a module of the installed collection by Ansible, as a user does; return Ansible's outcome and the result.
+
+    The module's part is in the folder `part` below.
+    """
     given = {"kubeconfig": kubeconfig, "output": str(folder / "part"), **options}
     environment = {
         **os.environ,
@@ -179,7 +181,7 @@ def play(
 
 
 def kubeconfig_of(world: World, user: str, role: dict[str, Any], namespace: str = "onecloud") -> str:
-    """The kubeconfig of a user who has just this Role, under a name of its own, in the namespace."""
+    """Return the kubeconfig of a user with only this Role, under a name of its own, in the namespace."""
     named = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": user, "namespace": namespace}}
     subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": user}
@@ -192,5 +194,5 @@ def kubeconfig_of(world: World, user: str, role: dict[str, Any], namespace: str 
 
 
 def published(role: str) -> dict[str, Any]:
-    """A Role as docs/ has it for users to apply: `rbac`, `rbac-audit`, `rbac-profiles`."""
+    """Return a Role of docs/ for users to apply: `rbac`, `rbac-audit`, `rbac-profiles`."""
     return dict(yaml.safe_load((ROOT / "docs" / f"{role}.yml").read_text()))

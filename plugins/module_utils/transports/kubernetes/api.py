@@ -40,7 +40,7 @@ CONNECT_SECONDS = 10.0
 CHUNK = 1 << 16
 # Most bytes read of an answer (a page of 500 pods of 64 KiB each) and of an error (more than a Status object).
 MAX_ANSWER_BYTES, MAX_ERROR_BYTES = 32 << 20, 64 << 10
-PAGE = 500
+PAGE_SIZE = 500
 # Kubernetes supports 150,000 pods in a cluster. A page may have fewer items than were requested.
 MAX_ITEMS, MAX_PAGES = 150_000, 1000
 # HTTP statuses that are worth another try (0: no answer, or a broken one), and the pauses before each, in seconds.
@@ -52,10 +52,14 @@ class Api:
     """Client of one API server.
 
     params: the authentication options of kubernetes.core. connections: most at a time. max_items: most items of a list.
+    page_size: most items of a page of a list.
     Raises SetupError if a library is missing or no configuration is found.
     """
 
-    def __init__(self, params: dict[str, Any], connections: int, max_items: int = MAX_ITEMS) -> None:
+    def __init__(
+        self, params: dict[str, Any], connections: int, max_items: int = MAX_ITEMS, page_size: int = PAGE_SIZE
+    ) -> None:
+        self._page_size = page_size
         found = configure(params, os.environ)
         configuration = found.configuration
         configuration.connection_pool_maxsize = connections + 4
@@ -122,7 +126,7 @@ class Api:
 
         Raise ApiProblem, also if the list does not end, or DeadlineExceeded.
         """
-        query = dict(query, limit=str(PAGE))
+        query = dict(query, limit=str(self._page_size))
         known: set[str] = set()
         count = 0
         while True:
