@@ -131,7 +131,7 @@ ROOMS: dict[str, Room] = {
     ),
     # The engine knows no collector, and collectors know no other one. Only a watched log starts those of the others.
     "captures/engine/*": Room(
-        ours=("captures.engine.*", *CAPTURES, *LOGTEXT, "bundle.*", *TEXT), system=THREADS
+        ours=("captures.engine.*", *CAPTURES, "bundle.*", *TEXT), system=THREADS
     ),
     "captures/stacks/signal_policy.py": Room(
         ours=("captures.engine.discovery", *MODEL, "catalog", "transports.base"),
@@ -140,7 +140,7 @@ ROOMS: dict[str, Room] = {
         ours=("capture_options", "captures.engine.*", "captures.stacks.*", "captures.profiles.*", "transports.base"),
     ),
     "captures/stacks/*": Room(
-        ours=("captures.engine.*", "captures.stacks.*", *CAPTURES, "bundle.*", *TEXT, "stacks.*",
+        ours=("captures.engine.*", "captures.stacks.*", *CAPTURES, "bundle.*", "logtext.timestamps", "stacks.*",
               "status.binary_version"),
         system=THREADS,
     ),

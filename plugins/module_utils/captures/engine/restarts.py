@@ -10,7 +10,6 @@ from typing import Mapping, Sequence
 
 from ...catalog import Selection, component_of
 from ...deadline import Deadline
-from ...logtext.timestamps import parse_rfc3339
 from ...model import Instance, InstanceKey
 from ...transports.base import Transport
 from .discovery import discover
@@ -56,8 +55,3 @@ def is_replaced(before: Instance, after: Instance) -> bool | None:
     if not before.container_id:
         return None
     return (before.container_id, before.restarts) != (after.container_id, after.restarts)
-
-
-def seconds_of(text: str) -> float | None:
-    """Return a time of an instance (RFC 3339 in UTC) in seconds since 1970; None if it is not one."""
-    return parse_rfc3339(text)

@@ -149,7 +149,20 @@ class Triggers:
         with contextlib.ExitStack() as stack:
             for lock in locks:
                 stack.enter_context(lock)
-            self._run_actions(done, number, instance, suspects, seen)
+            found = Discovery(suspects)
+            selection = Selection(tuple(component_of(name) for name in sorted({one.component for one in suspects})))
+            done.delay = round(time.monotonic() - seen, 3)
+            for step, action in enumerate(self.options.actions):
+                store = NestedStore(self.store, number)
+                with self._lock:
+                    self._stores.append(store)
+                try:
+                    self._act(action, done, found, selection, store)
+                except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
+                    # Recorded, not swallowed: the watching goes on.
+                    done.error = f"{action}: {type(error).__name__}: {error}"
+                    outcome = verdict(Reason.ERROR, done.error)
+                    self.store.record([row(instance, ON_HIT, outcome, number + step, started=done.started)])
         with self._lock:
             self._busy.difference_update(one.key for one in suspects)
 
@@ -160,24 +173,6 @@ class Triggers:
         replicas = [one for one in others if one.component == instance.component]
         together = [one for one in others if one.component != instance.component and one.component in self._together]
         return [*own, *replicas, *together][:MAX_SUSPECTS]
-
-    def _run_actions(
-        self, done: TriggeredCapture, number: int, instance: Instance, suspects: list[Instance], seen: float
-    ) -> None:
-        found = Discovery(suspects)
-        selection = Selection(tuple(component_of(name) for name in sorted({one.component for one in suspects})))
-        done.delay = round(time.monotonic() - seen, 3)
-        for step, action in enumerate(self.options.actions):
-            store = NestedStore(self.store, number)
-            with self._lock:
-                self._stores.append(store)
-            try:
-                self._act(action, done, found, selection, store)
-            except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
-                # Recorded, not swallowed: the watching goes on.
-                done.error = f"{action}: {type(error).__name__}: {error}"
-                outcome = verdict(Reason.ERROR, done.error)
-                self.store.record([row(instance, ON_HIT, outcome, number + step, started=done.started)])
 
     def _act(
         self, action: str, done: TriggeredCapture, found: Discovery, selection: Selection, store: NestedStore

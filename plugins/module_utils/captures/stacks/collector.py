@@ -22,13 +22,14 @@ from ...capture_names import STACK, VERSION
 from ...capture_options import StackOptions
 from ...catalog import component_of
 from ...deadline import Deadline, DeadlineExceeded
+from ...logtext.timestamps import parse_rfc3339
 from ...model import Artifact, Instance, InstanceKey, LedgerRow, Process, row, state_words, utc_now, utc_text
 from ...reasons import CaptureError, Reason, Verdict, verdict
 from ...stacks.parse import dump_of
 from ...status.binary_version import parse_version
 from ...transports.base import ProcessSession, Transport, process_details
 from ..engine.collector import Batch, Collector, Plan
-from ..engine.restarts import SecondLook, seconds_of
+from ..engine.restarts import SecondLook
 from .job import StackJob
 from .live_dump import LiveDump
 from .rounds import Rounds
@@ -225,7 +226,7 @@ def _seen(process: Process, instance: Instance) -> str:
     state = state_words(process)
     if state:
         words.append(f"before the signal the process was {state}")
-    started = seconds_of(instance.started)
+    started = parse_rfc3339(instance.started)
     # By clocks that may differ.
     if started is not None and abs(time.time() - started) < YOUNG_SECONDS:
         words.append(f"it started only at {instance.started}, and a service ignores the signal until it listens")

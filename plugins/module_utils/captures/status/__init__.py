@@ -3,6 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Collect status documents: endpoints, certificates and log keywords.
 
-Start with collector.py: what is asked and in which order. job.py holds the questions of one sample,
-cluster_document.py writes cluster.json. How answers are parsed, and what a sample holds, is ../../status.
+Start with collector.py: what is asked and in which order. job.py holds the questions of one sample. How answers are
+parsed, and what the documents hold, is ../../status.
 """

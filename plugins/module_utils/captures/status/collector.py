@@ -16,14 +16,15 @@ from dataclasses import dataclass, field
 from typing import Any, Iterator, Mapping, Sequence
 
 from ...bundle.store import Store, json_bytes
-from ...capture_names import CERTIFICATE, LOG
+from ...capture_names import CERTIFICATE, DISCOVERY, LOG
 from ...capture_options import StatusOptions
 from ...catalog import COMPONENTS, ENDPOINTS, Selection, component_of, endpoint_path, http_of
 from ...deadline import Clock, Deadline, DeadlineExceeded
 from ...json_values import BadValue
-from ...model import Instance, InstanceKey, LedgerRow, row, utc_now, utc_text
+from ...model import Instance, InstanceKey, LedgerRow, Workload, place_row, row, utc_now, utc_text
 from ...reasons import CaptureError, Reason, Verdict, verdict
 from ...status.certificate import certificate_document
+from ...status.cluster_document import cluster_document
 from ...status.log_keywords import log_document
 from ...status.responses import parse_response
 from ...status.samples import Question, SampledInstance
@@ -31,9 +32,9 @@ from ...transports.base import Discovery, HttpTarget, Transport
 from ..engine.collector import Batch, Collector, Plan, Refused
 from ..engine.discovery import refuse_by_state
 from ..engine.restarts import SecondLook
-from .cluster_document import keep_cluster
 from .job import StatusJob
 
+MAX_LIST_SECONDS = 60.0
 # Seconds for a question if /ping was not answered before it.
 SHORT_SECONDS = 2.0
 LONGEST_LINE = 1 << 16
@@ -91,7 +92,19 @@ class StatusCollector(Collector[StatusJob]):
         return Plan(instance, jobs, refused)
 
     def prepare(self, found: Discovery, cluster: str, deadline: Deadline) -> None:
-        keep_cluster(self._transport, found, self._selection, self._store, cluster, deadline)
+        """Write cluster.json. Of a single machine, it is in the folder of that machine."""
+        transport, selection, problems = self._transport, self._selection, list(found.problems)
+        workloads: list[Workload] | None = None
+        if transport.lists_workloads:
+            try:
+                workloads = transport.workloads(selection, deadline.child(MAX_LIST_SECONDS, "workloads"))
+            except (CaptureError, DeadlineExceeded) as error:
+                outcome = error.verdict if isinstance(error, CaptureError) else verdict(Reason.UNREACHABLE, str(error))
+                problems.append(("workloads", outcome))
+                self._store.record([place_row(cluster, "", "", DISCOVERY, outcome)])
+        document = cluster_document(cluster, transport.name, selection.names, selection.named, workloads, problems)
+        folders = [cluster, "machines", transport.machine] if transport.machine else [cluster]
+        self._store.keep(folders, "cluster.json", json_bytes(document, indent=1))
 
     def batches(self, jobs: Sequence[StatusJob], deadline: Deadline) -> Iterator[Batch[StatusJob]]:
         """Yield the logs and, at the same time, the questions: the first sample of all instances before the second."""

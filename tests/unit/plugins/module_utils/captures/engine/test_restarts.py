@@ -8,10 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.restarts import (
-    is_replaced,
-    seconds_of,
-)
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.restarts import is_replaced
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, Process
 from capturing import capture
 from fake_transport import FakeTransport
@@ -51,13 +48,3 @@ def test_stack_capture_reports_a_process_that_was_replaced_in_its_container(tmp_
     row = capture(transport, tmp_path, timeout=0.5).only()
     assert row.details["restarted"] is True
     assert "restarted after the signal" in row.message
-
-
-@pytest.mark.parametrize("text", ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.000Z"])
-def test_reads_times_with_and_without_a_fraction(text):
-    assert seconds_of(text) == 1767323045.0
-
-
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-01-02T03:04:05", "2026-01-02 03:04:05Z"])
-def test_other_texts_are_no_times(text):
-    assert seconds_of(text) is None
