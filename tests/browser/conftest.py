@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A browser, and the reports of a service's profiles. tests/tools/browser.py sees to it that there is one."""
+"""A browser, and the reports of a service's profiles. tests/tools/browser.py installs the browser."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def chromium() -> Iterator:
 
 @pytest.fixture
 def page(chromium) -> Iterator[Page]:
-    """A page that may ask nobody for anything, and on which nothing may go wrong."""
+    """Yield a page that may send no requests and must have no errors."""
     context = chromium.new_context(viewport={"width": 1000, "height": 700}, offline=True)
     context.set_default_timeout(1000 * patience())
     page = context.new_page()

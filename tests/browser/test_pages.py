@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Flame graphs and speedscope files, as people see them."""
+"""Flame graphs and speedscope files in a real browser."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def background(page, words):
 
 @pytest.fixture
 def graph(page, served, tmp_path):
-    """The flame graph of a region that computes."""
+    """Return the flame graph of a region that computes."""
     reading = report(tmp_path, served["cpu"].read_bytes())
     page.goto((tmp_path / "cpu.flame.html").as_uri())
     return reading
 
 
-def test_frames_are_as_wide_as_their_share(page, graph):
+def test_frame_widths_match_their_shares(page, graph):
     row = next(row for row in graph.top.rows if row.function.endswith(HASH))
     assert page.title() == "region (cpu)"
     assert width(page, HASH) == pytest.approx(width(page, "all") * row.cum / graph.top.total, abs=2)
@@ -65,19 +65,19 @@ def test_frames_are_as_wide_as_their_share(page, graph):
 
 
 @pytest.mark.usefixtures("graph")
-def test_a_click_zooms_in_and_escape_out(page):
+def test_click_zooms_in_and_escape_zooms_out(page):
     before = width(page, HASH)
     frame(page, HASH).click()
     assert width(page, HASH) == pytest.approx(width(page, "all"))
     assert width(page, HASH) > before
     assert page.locator(".frame.above").count() >= 2
-    page.keyboard.press("Escape")  # to its caller
+    page.keyboard.press("Escape")  # zooms out to its caller
     assert before <= width(page, HASH) < width(page, "all")
     page.get_by_role("button", name="Reset zoom").click()
     assert width(page, HASH) == pytest.approx(before)
 
 
-def test_a_search_marks_and_counts(page, graph):
+def test_search_highlights_and_counts_matches(page, graph):
     page.keyboard.press("/")
     page.keyboard.type("HASHBLOCKS")
     row = next(row for row in graph.top.rows if row.function.endswith(HASH))
@@ -91,7 +91,7 @@ def test_a_search_marks_and_counts(page, graph):
 
 
 @pytest.mark.usefixtures("graph")
-def test_it_works_by_keyboard(page):
+def test_page_works_by_keyboard(page):
     page.locator(".frame").first.focus()
     page.keyboard.press("ArrowDown")
     first = page.evaluate("document.activeElement.ariaLabel")
@@ -107,7 +107,7 @@ def test_it_works_by_keyboard(page):
     assert page.locator(".frame.above").count() == 0
 
 
-def test_another_sample_type_is_shown(page, graph):
+def test_selects_another_sample_type(page, graph):
     page.locator("#type").select_option(label="samples")
     total = graph.tops[0].total
     assert page.locator("#about").inner_text().startswith(f"all: {total} (100.00%)")
@@ -115,13 +115,13 @@ def test_another_sample_type_is_shown(page, graph):
 
 @pytest.mark.usefixtures("graph")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_light_and_dark(page, scheme):
+def test_page_has_light_and_dark_colours(page, scheme):
     page.emulate_media(color_scheme=scheme)
     back = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert back == {"light": "rgb(255, 255, 255)", "dark": "rgb(23, 24, 28)"}[scheme]
 
 
-def test_hostile_names_are_only_text(page, tmp_path):
+def test_shows_hostile_names_as_text(page, tmp_path):
     report(tmp_path, packed(CPU, [((1, 1), (name, "main")) for name in HOSTILE]))
     page.goto((tmp_path / "cpu.flame.html").as_uri())
     page.on("dialog", lambda _dialog: pytest.fail("a name was run"))
@@ -131,7 +131,7 @@ def test_hostile_names_are_only_text(page, tmp_path):
     assert page.locator("img").count() == 0
 
 
-def test_of_many_frames_the_small_ones_are_put_together(page, tmp_path):
+def test_merges_small_frames_if_there_are_many(page, tmp_path):
     stacks = [((1, number), (f"leaf{number}", f"main{number % 7}")) for number in range(1, 400)]
     report(tmp_path, packed(CPU, stacks), frames=50)
     page.goto((tmp_path / "cpu.flame.html").as_uri())
@@ -144,7 +144,7 @@ def test_of_many_frames_the_small_ones_are_put_together(page, tmp_path):
     assert wide == pytest.approx(width(page, "all"), rel=0.02)
 
 
-def test_a_difference_is_red_and_blue(page, tmp_path):
+def test_difference_is_red_and_blue(page, tmp_path):
     before = packed(CPU, [((1, 80), ("gone", "main")), ((1, 20), ("grown", "main")), ((1, 100), ("same", "main"))])
     now = packed(CPU, [((1, 100), ("grown", "main")), ((1, 100), ("same", "main"))])
     report(tmp_path, now, before)
@@ -160,7 +160,7 @@ def test_a_difference_is_red_and_blue(page, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["cpu", "heap", "goroutine"])
-def test_speedscope_loads_its_file(page, served, tmp_path, kind):
+def test_speedscope_loads_the_file(page, served, tmp_path, kind):
     reading = report(tmp_path, served[kind].read_bytes())
     content = reading.files[".speedscope.json"]
     release = tools.speedscope()
@@ -176,7 +176,7 @@ def test_speedscope_loads_its_file(page, served, tmp_path, kind):
     page.get_by_text(function, exact=False).first.wait_for()
 
 
-def test_speedscope_can_show_many_types(tmp_path):
+def test_speedscope_file_has_all_sample_types(tmp_path):
     reading = report(tmp_path, packed(HEAP, [((1, 2, 3, 4), ("main.a",))]))
     document = json.loads(reading.files[".speedscope.json"])
     assert [one["unit"] for one in document["profiles"]] == ["none", "bytes", "none", "bytes"]

@@ -10,7 +10,7 @@ from workspace import ROOT
 
 
 def test_architecture_page_has_the_rooms_and_the_imports_of_today():
-    """The picture and the table are generated: `make docs`."""
+    """Compare with the output of `make docs`, which generates the picture and the table."""
     assert (ROOT / "docs" / "architecture.md").read_text() == architecture_page.page()
 
 

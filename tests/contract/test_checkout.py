@@ -22,9 +22,9 @@ HEADER = (
 )
 SOURCES = (".py", ".yml", ".yaml", ".sh", ".go", ".toml")
 NO_HEADER = (
-    "plugins/module_utils/redact/gitleaks.py",  # rules of others, under their own licence
-    "changelogs/",  # antsibull-changelog writes these anew
-    "tests/unit/plugins/module_utils/stacks/corpus/",  # sources whose line numbers stand in the dumps
+    "plugins/module_utils/redact/gitleaks.py",  # files of other projects, under their own license
+    "changelogs/",  # antsibull-changelog generates these
+    "tests/unit/plugins/module_utils/stacks/corpus/",  # sources whose line numbers are in the dumps
 )
 MOST_LINES = 400
 MOST_PLAYBOOK_LINES = 20

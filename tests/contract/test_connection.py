@@ -18,7 +18,7 @@ import collection
 
 PLAYBOOKS = ["audit_health", "capture_profiles", "capture_stacks", "watch_logs"]
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-# What a site may have in the variables of all its hosts, for other purposes. Each of them would break a run.
+# Variables that a site may have for all its hosts, for other purposes. Each of them would break a run.
 OF_A_SITE = {
     "kubeconfig": "/nonexistent-of-the-site",
     "context": "production",
@@ -99,7 +99,7 @@ def test_accepts_deprecated_names_with_a_warning(tmp_path, prefixed):
 
 @pytest.mark.slow
 def test_ignores_facts_for_the_connection(tmp_path):
-    """Facts come from the machine that they describe."""
+    """Set facts, which come from the machine that they describe."""
     book = tmp_path / "book.yml"
     gathered = {"ansible.builtin.set_fact": {"kubeconfig": "/of-facts", "cacheable": True}}
     roles = [

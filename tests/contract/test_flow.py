@@ -30,7 +30,7 @@ WRONG_ERROR = "There is no kubeconfig /nonexistent/config "
 # Nothing listens on the port of the service discard.
 REFUSED = {"cloudpods_host": "https://127.0.0.1:9", "cloudpods_api_key": "none", "cloudpods_components": ["region"]}
 REFUSED_ERROR = "API server https://127.0.0.1:9: the connection was refused. Next: "
-# Lines by which Ansible speaks of its own work, of no use to people.
+# Lines of Ansible about its own work, of no use to people.
 NOISE = re.compile(r"^(skipping|included|\.\.\.ignoring)|\"msg\": \[|^ +\"", re.MULTILINE)
 # A row of a table about a component: its name, and the number of its instances.
 ROW = re.compile(r"^([a-z-]+) +\d+ ", re.MULTILINE)
@@ -220,7 +220,7 @@ def test_unreachable_access_point_is_listed_first_and_stops_no_other(tmp_path, h
 
 
 def test_shows_several_watches_in_one_text_worst_first(tmp_path, here):
-    # The component is there only at one of them.
+    # The component exists only at one of them.
     components = {"near": ["region"], "other": ["glance"]}
     hosts = {name: {**LOCAL, "cloudpods_components": names} for name, names in components.items()}
     everywhere = {name: value for name, value in here.items() if name != "cloudpods_components"}

@@ -22,7 +22,7 @@ import collection
 # Each test runs ansible-playbook.
 pytestmark = pytest.mark.slow
 
-# A connection of another name than `local` makes this machine another one for the roles.
+# A connection whose name is not `local` makes this machine a remote one for the roles.
 CONNECTION = """
 import os
 from ansible.errors import AnsibleConnectionFailure
@@ -61,7 +61,7 @@ else:
     json.dump(result, sys.stdout)
 sys.exit(done.returncode)
 """
-# What the roles register of captures.
+# The variables in which the roles register captures.
 REGISTERED = (
     "audit_health_read",
     "audit_health_stacks",
@@ -171,7 +171,7 @@ def test_ignores_folder_that_a_result_names(site: Site, key: str) -> None:
     assert "PRIVATE KEY" not in done.stdout + done.stderr
     taken = site.sealed() if site.bundle.exists() else str(list(site.bundle.parent.iterdir()))
     assert "PRIVATE KEY" not in taken
-    # A folder is never taken from another machine. An archive is, and this is none.
+    # A folder is never fetched from another machine. An archive is, but this is none.
     assert site.bundle.exists() == (key == "output")
 
 
@@ -211,7 +211,7 @@ def test_refuses_captures_of_another_cluster(site: Site, playbook: str) -> None:
             made.addfile(member, io.BytesIO(data))
     done = site.play(f"cloudpods.diagnostics.{playbook}", archive=str(archive))
     assert done.stdout.count("the part of hosts holds a file of another cluster") == 1, done.stdout + done.stderr
-    # Nobody else brought anything.
+    # No other result has captures.
     assert list(site.bundle.parent.iterdir()) == []
 
 

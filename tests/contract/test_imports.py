@@ -67,7 +67,7 @@ MODULES = sorted((ROOT / "plugins" / "modules").glob("*.py"))
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
 def test_modules_import_only_ansible_and_the_collection(module):
-    """Libraries are imported in transports and health only."""
+    """Check that only transports and health import libraries."""
     for name, _inside in imports("module.py", module.read_text()):
         known = name.startswith(".") or name.partition(".")[0] in sys.stdlib_module_names
         assert known or name == "ansible.module_utils.basic", name

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.slow
 
 MARK = "CLOUDPODS_TEST_OF"
 CTRL_C = b"\x03"
-# A connection of another name than `local` makes this machine another one for the roles.
+# A connection whose name is not `local` makes this machine a remote one for the roles.
 CONNECTION = """
 from ansible.plugins.connection.local import Connection as Local
 
@@ -145,7 +145,7 @@ class Terminal:
         self.pid, self._master = pty.fork()
         if not self.pid:
             os.chdir(site.home)
-            # Under nohup, as the tests may run, it is ignored.
+            # Under nohup, in which the tests may run, it is ignored.
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
             os.execvpe(command[0], command, site.environment)  # noqa: S606 - this process is the child of the fork
         self._shown = b""
@@ -196,7 +196,7 @@ class Terminal:
         return self._shown.decode(errors="replace").replace("\r\n", "\n")
 
     def _read(self) -> None:
-        # EIO: nobody has the terminal open any more.
+        # EIO: no process has the terminal open any more.
         with contextlib.suppress(OSError):
             while self._master >= 0 and select.select([self._master], [], [], 0)[0]:
                 data = os.read(self._master, 1 << 16)
@@ -280,7 +280,7 @@ def test_shown_command_seals_captures_after_ctrl_c(site: Site, start) -> None:
     assert [entry for entry in rows if is_run_row(entry)]
     dumps = [entry for entry in rows if entry["capture"] == "stack"]
     assert {"proven", "interrupted"} == {entry["reason"] for entry in dumps}
-    # What was asked for and not taken has rows, too: an instance does not look complete.
+    # Missing captures have rows, too, so that an instance does not look complete.
     numbers: dict[str, set[int]] = {}
     for entry in dumps:
         numbers.setdefault(entry["instance"], set()).add(entry["sequence"])
@@ -360,7 +360,7 @@ def test_interrupted_module_names_its_folder(site: Site, start) -> None:
 
 
 def test_run_interrupted_before_capture_leaves_nothing(site: Site, start) -> None:
-    """The run creates its folder, and then the module waits for an API server that does not answer."""
+    """Interrupt after the run has created its folder, while the module waits for a silent API server."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         api = {"cloudpods_host": url, "cloudpods_api_key": "none"}

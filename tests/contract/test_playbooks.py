@@ -23,7 +23,7 @@ NOTHING = {"cloudpods_transport": "host", "cloudpods_components": ["region"], "c
 @pytest.mark.slow
 @pytest.mark.parametrize("output", ["", "here", "../there", "~/home"])
 def test_relative_output_starts_in_the_users_folder(tmp_path, output):
-    """Ansible runs modules in the folder of the playbook, where no bundle belongs."""
+    """Check the default, because Ansible runs modules in the folder of the playbook, where no bundle belongs."""
     start = tmp_path / "start"
     (start / "empty").mkdir(parents=True)
     variables = {**NOTHING, "cloudpods_binary_dir": str(start / "empty"), "cloudpods_run_id": "run"}

@@ -167,7 +167,7 @@ def test_accepts_known_variable_of_another_playbook(told):
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_accepts_statistics_of_an_earlier_run(told, playbook):
-    """AWX passes them to the next job of a workflow as extra variables."""
+    """Pass statistics as extra variables, as AWX does for the next job of a workflow."""
     statistics = {"cloudpods_bundle": "/a/run.tar.gz", "cloudpods_counts": {"complete": 1}, "cloudpods_verdict": "ok"}
     assert told(playbook, {"localhost": statistics}) == []
 
@@ -311,7 +311,7 @@ def test_playbook_shows_all_mistakes_on_one_screen_and_does_nothing(tmp_path, pl
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ansible"]
 
 
-# Finds nothing of the names in the variable ABSENT, as where they are not installed.
+# Hides the libraries in the variable ABSENT, as if they were not installed.
 BLOCKER = """
 import importlib.abc, importlib.machinery, os, sys
 
@@ -356,7 +356,7 @@ def test_unreachable_access_point_does_not_end_the_checks_for_the_others(tmp_pat
     code, shown = play(tmp_path, STACKS, {"cloudpods_fail_on": "none", "cloudpods_components": ["region"]}, *more)
     assert set(shown[2:4]) == {"ok: [cloud-a]", "ok: [cloud-b]"}, shown
     assert any("bundle: " in line for line in shown), shown
-    assert code in (0, 4), shown  # an unreachable host is Ansible's own to count
+    assert code in (0, 4), shown  # Ansible itself counts an unreachable host.
     code, shown = play(tmp_path, STACKS, {"cloudpods_timeout": "abc"}, *more, "--limit", "cloud-b")
     assert shown == screen(NAMES[STACKS], [of(STACKS)["no number"][1]], host="cloud-b")
     assert code == 2

@@ -57,8 +57,8 @@ def returned(name: str) -> dict[str, Any]:
     return dict(yaml.safe_load(importlib.import_module(MODULES + name).RETURN))
 
 
-# module -> the ways in which it is called: (what they are, options, check mode). {dumps}, {sealed}, {status} and
-# {profiles}: what the fixture `folders` makes; {new} is not there yet.
+# module -> its calls: (description, options, check mode). {dumps}, {sealed}, {status} and {profiles} are made by the
+# fixture `folders`; {new} does not exist yet.
 CALLS: dict[str, list[tuple[str, dict[str, Any], bool]]] = {
     "preflight": [
         ("plain", {"role": "audit_health", "libraries": ["jmespath", "protobuf"]}, False),

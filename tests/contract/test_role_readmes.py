@@ -17,7 +17,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.preflight.va
 import collection
 from workspace import ROOT
 
-# The others are not called by users.
+# The other roles are not called by users.
 ROLES = sorted(path.parent.parent.name for path in ROOT.glob("roles/*/meta/argument_specs.yml"))
 OURS = "cloudpods.diagnostics."
 

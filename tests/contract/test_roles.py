@@ -21,7 +21,7 @@ def differences(defaults: dict, options: dict) -> list[str]:
         value, stated = defaults[name], options[name].get("default")
         if isinstance(value, str):
             environment = NativeEnvironment()
-            environment.filters["bool"] = bool  # Ansible's, of what is a default here
+            environment.filters["bool"] = bool  # Ansible's filter, for values of defaults
             value = environment.from_string(value).render()
         if options[name]["type"] == "list" and not isinstance(value, list):
             value = [value]

@@ -32,8 +32,11 @@ INSTALL = ROOT / "docs" / "install.md"
 
 @dataclass(frozen=True)
 class User:
-    """home: what they have installed. programs: the folder of their programs. closed: a port on which nothing listens.
-    folder: where they work."""
+    """User with some programs and without a network.
+
+    home: the installed files. programs: the folder of their programs. closed: a port on which nothing listens. folder:
+    the working folder.
+    """
 
     home: Path
     programs: Path

@@ -88,7 +88,7 @@ def test_ansible_runner_runs_the_playbook(user, services):
     assert statistics["artifact_data"]["cloudpods_bundle"] == str(user.bundle())
 
 
-# A component that nobody knows ends the play.
+# An unknown component ends the play.
 MISSPELT = {"cloudpods_transport": "host", "cloudpods_components": ["regoin"]}
 
 

@@ -4,17 +4,17 @@
 """The test cluster: a real multi-node Kubernetes in namespaces of this machine.
 
     lab.py build                          build everything (5 minutes the first time, then under a second)
-    lab.py up [--nodes N]                 bring it up, building what is missing; a lab that runs is left alone
-    lab.py status [--json]                what there is
+    lab.py up [--nodes N]                 start it, building what is missing; a running lab is left alone
+    lab.py status [--json]                show its state
     lab.py exec NODE -- COMMAND …         run a command inside a node (`cp`: the control plane)
-    lab.py kubeconfig --user NAME         a kubeconfig for another user
-    lab.py fault freeze node1/kubelet     break something: freeze, thaw, stop, start, kill
+    lab.py kubeconfig --user NAME         write a kubeconfig for another user
+    lab.py fault freeze node1/kubelet     cause a fault: freeze, thaw, stop, start, kill
     lab.py kubelet NODE --container-log-max-size 64Ki    restart a kubelet with other options
-    lab.py down                           take it down; nothing is left behind
-    lab.py leftovers                      list what exists of the lab; exit code 1 when there is anything
+    lab.py down                           remove the lab with all that belongs to it
+    lab.py leftovers                      list all that exists of the lab; exit code 1 if there is anything
 
-Needs root, Debian (it installs the packages it lacks) and Python >= 3.10. Where the machine cannot hold a
-lab it says why and ends with 77. README.md beside this file tells more.
+Needs root, Debian (it installs missing packages) and Python >= 3.10. If the machine cannot run a lab, it prints the
+reason and exits with 77. See README.md beside this file.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from lablib.core import LabError
 from lablib.lifecycle import Lab
 from lablib.plan import NAME
 
-CANNOT = 77  # this machine cannot run it
+CANNOT = 77  # exit code if this machine cannot run a lab
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("--name", default=os.environ.get("LAB_NAME", "lab"),
                      help="which lab: several can run side by side (default: LAB_NAME, or lab)")  # fmt: skip
@@ -74,13 +74,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def add_log_options(command: argparse.ArgumentParser) -> None:
-    """The kubelet's rotation of container logs."""
+    """Add the options of the kubelet's rotation of container logs."""
     command.add_argument("--container-log-max-size", metavar="QUANTITY", help="rotate at this size; default: 10Mi")
     command.add_argument("--container-log-max-files", type=int, metavar="N", help="default: 5")
 
 
 def log_options(asked: argparse.Namespace) -> dict[str, int | str | None]:
-    """What was given of them."""
+    """Return the given ones of these options."""
     return {
         "container_log_max_size": asked.container_log_max_size,
         "container_log_max_files": asked.container_log_max_files,
@@ -88,18 +88,18 @@ def log_options(asked: argparse.Namespace) -> dict[str, int | str | None]:
 
 
 def do_build(_lab: Lab, _asked: argparse.Namespace) -> None:
-    """Build, and say where the results are."""
+    """Build, and print the paths of the results."""
     built = build()
     print(f"Kubernetes {built.kube}\nimages     {built.archive}")
 
 
 def do_up(lab: Lab, asked: argparse.Namespace) -> None:
-    """Bring it up, and say how to use it."""
+    """Start the lab, and print how to use it."""
     show(lifecycle.up(lab, build(), nodes=asked.nodes, max_pods=asked.max_pods, **log_options(asked)))
 
 
 def do_status(lab: Lab, asked: argparse.Namespace) -> None:
-    """Show the state; damage makes the exit code 1."""
+    """Show the state. Exit with 1 if the lab is damaged."""
     if asked.json:
         print(json.dumps(lab.state, indent=2))
     else:
@@ -109,7 +109,7 @@ def do_status(lab: Lab, asked: argparse.Namespace) -> None:
 
 
 def show(state: dict) -> None:
-    """The state for people."""
+    """Print the state for people."""
     print(f"export KUBECONFIG={state['kubeconfig']}")
     print(f"kubectl    {state['kubectl']}")
     print(f"API server {state['server']}   audit log {state['audit_log']}")
@@ -119,7 +119,7 @@ def show(state: dict) -> None:
 
 
 def do_exec(lab: Lab, asked: argparse.Namespace) -> None:
-    """Become the command."""
+    """Replace this process by the command."""
     argv = asked.argv[1:] if asked.argv[:1] == ["--"] else asked.argv
     if not argv:
         raise LabError("no command to run; give it after `--`")
@@ -129,7 +129,7 @@ def do_exec(lab: Lab, asked: argparse.Namespace) -> None:
 
 
 def do_kubeconfig(lab: Lab, asked: argparse.Namespace) -> None:
-    """Write it and print its path."""
+    """Write a kubeconfig and print its path."""
     if asked.user:
         print(users.for_user(lab, asked.user, asked.group, asked.output))
         return
@@ -140,7 +140,7 @@ def do_kubeconfig(lab: Lab, asked: argparse.Namespace) -> None:
 
 
 def do_fault(lab: Lab, asked: argparse.Namespace) -> None:
-    """Break or mend."""
+    """Cause or end a fault."""
     getattr(faults, asked.act)(lab, asked.target)
 
 
@@ -150,12 +150,12 @@ def do_kubelet(lab: Lab, asked: argparse.Namespace) -> None:
 
 
 def do_down(lab: Lab, _asked: argparse.Namespace) -> None:
-    """Take it down."""
+    """Remove the lab."""
     print(f"{lab.name}: {'is down' if lifecycle.down(lab) else 'was not up'}")
 
 
 def do_leftovers(lab: Lab, _asked: argparse.Namespace) -> None:
-    """List them."""
+    """List all that exists of the lab."""
     found = lifecycle.leftovers(lab.name)
     print("\n".join(found) or f"nothing of the lab {lab.name!r}")
     if found:
@@ -163,7 +163,7 @@ def do_leftovers(lab: Lab, _asked: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Parse the command line and do it."""
+    """Parse the command line and run the command."""
     top = parser()
     asked = top.parse_args()
     if not NAME.fullmatch(asked.name):

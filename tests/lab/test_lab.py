@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab itself, on labs of its own: the one other tests use is not touched.
+"""Tests of the lab itself, on labs of their own: the one of other tests is not touched.
 
 Needs root on Debian and everything built (`lab.py build`).
 """
@@ -48,7 +48,7 @@ def lab_py(*arguments: str, name: str = NAME, code: int | None = 0) -> subproces
 
 
 def up(*arguments: str, name: str = NAME) -> tuple[dict[str, Any], str]:
-    """The state after `up`, and what it said."""
+    """Return the state after `up`, and its output."""
     said = lab_py("up", *arguments, name=name).stderr
     return state(name), said
 
@@ -75,12 +75,12 @@ def ready_nodes(name: str = NAME) -> set[str]:
 
 
 def snapshot() -> dict[str, object]:
-    """What `down` must leave as it was before `up`, seen without the lab's own code."""
+    """Return the state of the machine that `down` must restore, read without the lab's own code."""
 
     def said(*command: str) -> list[str]:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
 
-    others = ("cpl-",)  # other labs come and go
+    others = ("cpl-",)  # other labs start and end
     return {
         "links": [link for link in said("ip", "-brief", "link") if NAME in link or not link.startswith(others)],
         "routes": [route for route in said("ip", "route", "show", "table", "all") if "cpl-" not in route or NAME in route],
@@ -100,7 +100,7 @@ def before() -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def started(before: dict[str, object]) -> Iterator[None]:
-    """A lab that the tests of this module share; each leaves it whole."""
+    """Return a lab that the tests of this module share; each test leaves it intact."""
     assert before
     up()
     yield
@@ -109,7 +109,7 @@ def started(before: dict[str, object]) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def pods(started: None) -> dict[str, str]:
-    """A running pod on each node: node -> pod. They log a line a millisecond, and serve a page."""
+    """Return a running pod on each node: node -> pod. They log a line a millisecond, and serve a page."""
     assert started is None
     script = "echo ready; mkdir /www; echo here >/www/page; httpd -p 8080 -h /www; while :; do echo $RANDOM; usleep 1000; done"
     names = {node["name"]: f"pod-{node['name']}" for node in state()["nodes"]}
@@ -135,16 +135,16 @@ def pods(started: None) -> dict[str, str]:
 
 @pytest.mark.usefixtures("started")
 class TestOrdinaryUse:
-    def test_every_node_is_ready(self) -> None:
+    def test_all_nodes_are_ready(self) -> None:
         assert ready_nodes() == {f"{NAME}-node1", f"{NAME}-node2"}
 
-    def test_up_again_changes_nothing(self) -> None:
+    def test_second_up_changes_nothing(self) -> None:
         first = state()
         second, said = up()
         assert second == first
         assert "is up" in said
 
-    def test_a_second_build_builds_nothing(self) -> None:
+    def test_second_build_builds_nothing(self) -> None:
         assert lab_py("build").stderr == ""
 
     def test_pods_log_exec_and_reach_each_other(self, pods: dict[str, str]) -> None:
@@ -153,7 +153,7 @@ class TestOrdinaryUse:
         address = kubectl("get", "pod", other, "-o", "jsonpath={.status.podIP}")
         assert kubectl("exec", one, "--", "wget", "-qO-", f"http://{address}:8080/page") == "here\n"
 
-    def test_the_audit_log_has_every_request(self, pods: dict[str, str]) -> None:
+    def test_audit_log_has_every_request(self, pods: dict[str, str]) -> None:
         pod = next(iter(pods.values()))
         kubectl("exec", pod, "--", "echo", "for-the-audit")
         with open(state()["audit_log"], encoding="utf-8") as lines:
@@ -162,7 +162,7 @@ class TestOrdinaryUse:
         assert {event["objectRef"]["name"] for event in events} == {pod}
 
     @pytest.mark.parametrize("index", [0, 1])
-    def test_a_node_is_an_ssh_host_with_files_of_its_own(self, index: int) -> None:
+    def test_node_is_an_ssh_host_with_its_own_files(self, index: int) -> None:
         node = state()["nodes"][index]
         ssh = [
             "ssh",
@@ -183,15 +183,15 @@ class TestOrdinaryUse:
         assert not Path("/etc/mark").exists()
         assert not Path("/opt/yunion").exists() or not Path("/opt/yunion/bin").exists()
 
-    def test_exec_sees_the_node_alone(self) -> None:
+    def test_exec_sees_only_the_node(self) -> None:
         seen = lab_py("exec", "node1", "--", "sh", "-c", "hostname; cat /proc/1/comm; cat /proc/self/cgroup").stdout
         name, init, *groups = seen.splitlines()
         assert (name, init) == (f"{NAME}-node1", "tini")
         assert {line.rpartition(":")[2] for line in groups} == {f"/{cgroups.SYSTEM}"}
         assert lab_py("exec", "node1", "--", "false", code=None).returncode == 1
 
-    def test_its_services_run_while_this_machine_is_busy(self) -> None:
-        """One inside uses two seconds of a processor before any of four outside has used one of it."""
+    def test_lab_processes_have_priority_on_a_busy_machine(self) -> None:
+        """Check that one process inside uses two seconds of a processor before any of four outside has used one."""
         use = "import os, sys, time; os.sched_setaffinity(0, {0})\nwhile time.process_time() < int(sys.argv[1]): pass"
         outside = [subprocess.Popen([sys.executable, "-c", use, "1"], start_new_session=True) for _one in range(4)]
         try:
@@ -202,11 +202,11 @@ class TestOrdinaryUse:
                 each.kill()
                 each.wait()
 
-    def test_no_machine_reaches_the_outside(self) -> None:
+    def test_machines_have_no_route_to_the_outside(self) -> None:
         for machine in ("cp", "node1"):
             assert "default" not in lab_py("exec", machine, "--", "ip", "route").stdout
 
-    def test_a_users_rights_are_those_of_rbac(self) -> None:
+    def test_users_have_their_rbac_permissions(self) -> None:
         lab = Lab(NAME)
         stranger = users.for_user(lab, "some/one:else")
         viewer = users.for_user(lab, "viewer", ["lab:viewers"])
@@ -219,11 +219,11 @@ class TestOrdinaryUse:
         assert Path(account).stat().st_mode & 0o777 == 0o600
         assert "system:serviceaccount:default:default" in kubectl("get", "pods", kubeconfig=account, code=1)
 
-    def test_an_unknown_machine_or_part_is_named_with_the_known(self) -> None:
+    def test_unknown_machine_or_part_fails_with_the_known_names(self) -> None:
         assert f"{NAME}-node2" in lab_py("exec", "node9", "--", "true", code=1).stderr
         assert "containerd" in lab_py("fault", "stop", "node1/dockerd", code=1).stderr
 
-    def test_a_second_lab_stands_beside_it(self) -> None:
+    def test_second_lab_runs_in_parallel(self) -> None:
         first = pids(state())
         try:
             other, _unused = up("--nodes", "1", name="second")
@@ -238,7 +238,7 @@ class TestOrdinaryUse:
 
 class TestFaults:
     @pytest.mark.parametrize("target", ["node1/kubelet", "node1/containerd", "node1"])
-    def test_exec_hangs_on_what_is_frozen(self, pods: dict[str, str], target: str) -> None:
+    def test_exec_hangs_on_a_frozen_machine(self, pods: dict[str, str], target: str) -> None:
         pod = pods[f"{NAME}-node1"]
         lab = Lab(NAME)
         known = state()
@@ -253,7 +253,7 @@ class TestFaults:
         wait_for("exec after the thaw", lambda: not subprocess.run(command, check=False).returncode)
         wait_for("whole lab", lambda: not lifecycle.troubles(lab))
 
-    def test_a_frozen_container_is_stopped_until_it_is_thawed(self, pods: dict[str, str]) -> None:
+    def test_freezes_and_thaws_a_container(self, pods: dict[str, str]) -> None:
         node, pod = next(iter(pods.items()))
         told = kubectl("get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].containerID}")
         lab, target = Lab(NAME), f"{node}/{told.partition('://')[2]}"
@@ -270,7 +270,7 @@ class TestFaults:
         with pytest.raises(LabError, match="has no container"):
             faults.freeze(lab, f"{node}/{'0' * 64}")
 
-    def test_the_api_server_stops_and_starts(self, pods: dict[str, str]) -> None:
+    def test_stops_and_starts_the_api_server(self, pods: dict[str, str]) -> None:
         lab = Lab(NAME)
         lab_py("fault", "stop", "cp/kube-apiserver")
         assert not lab.api.answers("/readyz")
@@ -279,7 +279,7 @@ class TestFaults:
         for pod in pods.values():
             kubectl("exec", pod, "--", "true")
 
-    def test_container_logs_rotate_at_the_size_asked_for(self, pods: dict[str, str]) -> None:
+    def test_rotates_container_logs_at_the_configured_size(self, pods: dict[str, str]) -> None:
         node, pod = next(iter(pods.items()))
         logs = Lab(NAME).machine(node).logs / "pods"
         lab_py("kubelet", node, "--container-log-max-size", "16Ki", "--container-log-max-files", "3")
@@ -290,7 +290,7 @@ class TestFaults:
 
 
 class TestCrashes:
-    """Each kills something the hard way, and `up` mends it."""
+    """Tests that kill a part; `up` repairs the lab."""
 
     @pytest.mark.usefixtures("started")
     @pytest.mark.parametrize(
@@ -320,8 +320,8 @@ class TestCrashes:
         assert lifecycle.leftovers(NAME) == []
         up()
 
-    def test_up_and_down_get_over_a_killed_up(self, started: None) -> None:
-        """Kill `up` at moments spread over its whole course; whatever is there then, it is dealt with."""
+    def test_up_and_down_recover_from_a_killed_up(self, started: None) -> None:
+        """Kill `up` at moments spread over its whole run; `up` and `down` handle each state."""
         assert started is None
         lab_py("down")
         began = time.monotonic()
@@ -349,11 +349,11 @@ class TestCrashes:
 
 
 class TestEnd:
-    def test_other_options_replace_the_lab(self, started: None) -> None:
+    def test_changed_options_replace_the_lab(self, started: None) -> None:
         assert started is None
         known, _unused = up("--nodes", "1", "--container-log-max-size", "64Ki")
         assert [node["name"] for node in known["nodes"]] == [f"{NAME}-node1"]
-        assert up()[0] == known  # what is not asked for stays as it is
+        assert up()[0] == known  # options that are not given stay unchanged
         assert "nodes must be" in lab_py("up", "--nodes", "0", code=1).stderr
 
     def test_down_leaves_nothing(self, before: dict[str, object]) -> None:

@@ -1,15 +1,15 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Deploy a set of stand-ins on the lab, or take it away.
+"""Deploy a set of stand-ins on the lab, or delete it.
 
     python3 tests/lab/deploy/apply.py SET [--namespace NS] [--wait] [--delete] [--kubeconfig FILE]
     python3 tests/lab/deploy/apply.py health --trouble NAME[,NAME…] …    `--trouble list` lists them
 
 A set is healthy, trouble, waiting, bench or health.
 
-Applying is idempotent (server-side apply). `--wait` returns when every pod is in the state that is expected of it, and
-when those that speak have said that their signal traps are registered. Deleting ends with the namespace gone.
+Applying is idempotent (server-side apply). `--wait` returns when every pod is in its expected state, and the logs of
+the services show that their signal traps are registered. Deleting ends when the namespace is gone.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from deploy.expectations import Object, complaint, pods_of, ready
 from deploy.sets import HEALTH, NAMESPACES, ONE_A_NODE, SETS, Expectation, Set
 
 WAIT_SECONDS = 240.0
-NODES = 2  # of a lab, unless it is asked for more
-AT_ONCE = 12  # pods that start at a time: more only make one another slow on a machine of two cores
-DELETE_GRACE_SECONDS = 1  # also for pods that would take an hour
+NODES = 2  # nodes of a lab by default
+AT_ONCE = 12  # pods that start at a time: with more, each is slower on a machine with two cores
+DELETE_GRACE_SECONDS = 1  # also for pods with an hour as their grace period
 
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds until a wait gives up, and between two polls; each poll lists all that is in the namespace."""
+    """Seconds until a wait gives up, and between two polls; each poll lists all objects in the namespace."""
 
     seconds: float = WAIT_SECONDS
     poll_seconds: float = 0.3
@@ -63,26 +63,26 @@ _WORKLOADS = ("Deployment", "DaemonSet", "Pod")
 
 
 class Cluster:
-    """The few calls that deploying takes, on plain dicts. LabError when the API server refuses one."""
+    """API calls for deploying, on plain dicts. LabError if the API server refuses one."""
 
     def __init__(self, api: client.ApiClient) -> None:
         self.api = api
 
     @classmethod
     def connect(cls, kubeconfig: str | Path | None = None, context: str | None = None) -> Cluster:
-        """A cluster by kubeconfig; None for the user's own (KUBECONFIG)."""
+        """Connect by kubeconfig; None for the user's own (KUBECONFIG)."""
         return cls(config.new_client_from_config(str(kubeconfig) if kubeconfig else None, context))
 
     def close(self) -> None:
-        """Let its connections go."""
+        """Close its connections."""
         self.api.rest_client.pool_manager.clear()
 
     def call(self, method: str, path: str, *, query: dict[str, Any] | None = None, body: Any = None) -> Any:
-        """One request; the decoded body, or None for 404."""
+        """Send one request; return the decoded body, or None for 404."""
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
-        # Straight to the connection pool: the client's generic call has another signature in each of its versions.
+        # By the connection pool itself: the client's generic call has another signature in each of its versions.
         response = self.api.rest_client.pool_manager.request(
             method,
             f"{self.api.configuration.host}{path}?{urlencode(query or {})}",
@@ -102,18 +102,18 @@ class Cluster:
         self.call("PATCH", path, query={"fieldManager": FIELD_MANAGER, "force": "true"}, body=manifest)
 
     def make_namespace(self, name: str) -> None:
-        """A namespace in which pods may be made: before it has its service account they are refused."""
+        """Create a namespace and wait for its service account, because pods are refused before."""
         self.apply(manifests.namespace(name))
         account = f"{_PATHS['Namespace']}/{name}/serviceaccounts/default"
         wait_for(f"the service account of {name}", lambda: self.call("GET", account), seconds=WAIT_SECONDS)
 
     def list(self, kind: str, namespace: str) -> list[Object]:
-        """All objects of a kind."""
+        """Return all objects of a kind."""
         found = self.call("GET", _PATHS[kind].format(namespace))
         return found["items"] if found else []
 
     def log(self, pod: Object) -> str:
-        """The beginning of the log of a pod's first container."""
+        """Return the beginning of the log of a pod's first container."""
         metadata = pod["metadata"]
         return client.CoreV1Api(self.api).read_namespaced_pod_log(
             metadata["name"], metadata["namespace"], container=pod["spec"]["containers"][0]["name"],
@@ -122,14 +122,14 @@ class Cluster:
 
 
 def apply(cluster: Cluster, wanted: Set) -> None:
-    """Create or change everything of a set, and delete the pods that have to be terminating."""
+    """Create or change all objects of a set, and delete the pods that must be terminating."""
     for manifest in wanted.manifests:
         cluster.apply(manifest)
     terminate(cluster, wanted)
 
 
 def terminate(cluster: Cluster, wanted: Set) -> None:
-    """Delete the pods that have to be terminating, once they run."""
+    """Delete the pods that must be terminating, once they run."""
     for name in wanted.delete:
         path = f"{_PATHS['Pod'].format(wanted.namespace)}/{name}"
         pod = wait_for(f"pod {name}", lambda path=path: _up(cluster.call("GET", path)), seconds=WAIT_SECONDS)
@@ -142,7 +142,7 @@ def _up(pod: Object | None) -> Object | None:
 
 
 def roll_out(cluster: Cluster, wanted: Set, patience: Patience = DEFAULT) -> None:
-    """Create or change everything of a set and wait until it is as expected, with no more than AT_ONCE pods starting.
+    """Deploy a set step by step and wait until it is as expected; at most AT_ONCE pods start at a time.
 
     A single workload of more pods than that is created when no other one starts.
     """
@@ -169,7 +169,7 @@ def _pods(expected: Expectation) -> int:
 
 
 def wait(cluster: Cluster, wanted: Set, seconds: float = WAIT_SECONDS) -> None:
-    """Return when all is as expected. LabError names what is not after so many seconds."""
+    """Wait until all is as expected. After this number of seconds, LabError names the rest."""
     _wait(cluster, wanted.namespace, wanted.expectations, set(), Patience(seconds))
 
 
@@ -182,7 +182,7 @@ def _wait(
     *,
     starting: int = 0,
 ) -> list[Expectation]:
-    """Wait until at most so many pods are not as expected; return the workloads of those."""
+    """Wait until at most this number of pods is not as expected; return the workloads of those."""
     late: list[tuple[Expectation, str]] = []
 
     def satisfied() -> bool:
@@ -199,7 +199,7 @@ def _wait(
 def unmet(
     cluster: Cluster, namespace: str, expectations: Iterable[Expectation], proven: set[str]
 ) -> list[tuple[Expectation, str]]:
-    """What is not as expected, and the complaint. proven: uids of the pods whose log was found ready; it grows."""
+    """Return the unmet expectations and the complaint. proven: uids of the pods with a ready log; it grows."""
     objects = {kind: {each["metadata"]["name"]: each for each in cluster.list(kind, namespace)} for kind in _WORKLOADS}
     complaints = []
     for expected in expectations:
@@ -216,14 +216,14 @@ def unmet(
 
 
 def delete(cluster: Cluster, namespace: str, seconds: float = WAIT_SECONDS) -> None:
-    """Take a namespace away with all that is in it; return when it is gone. No namespace is no error."""
+    """Delete a namespace with everything in it; wait until it is gone. A missing namespace is no error."""
     background = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
     for kind in ("Deployment", "DaemonSet"):
         cluster.call("DELETE", _PATHS[kind].format(namespace), body=background)
     soon = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": DELETE_GRACE_SECONDS}
 
     def empty() -> bool:
-        """Delete again each time: a controller may just have made another pod."""
+        """Delete again each time, because a controller may have created another pod in the meantime."""
         cluster.call("DELETE", _PATHS["Pod"].format(namespace), body=soon)
         return not cluster.list("Pod", namespace)
 
@@ -235,9 +235,9 @@ def delete(cluster: Cluster, namespace: str, seconds: float = WAIT_SECONDS) -> N
 
 @contextlib.contextmanager
 def deployed(cluster: Cluster, wanted: Set) -> Iterator[None]:
-    """Deploy a set for as long as the block, wait until it is as expected, and let it go in the end without waiting.
+    """Deploy a set for the duration of the block, wait until it is as expected, and delete it without waiting.
 
-    Nobody may want its namespace again before it is gone.
+    No other test may use its namespace before it is gone.
     """
     roll_out(cluster, wanted)
     try:
@@ -249,7 +249,7 @@ def deployed(cluster: Cluster, wanted: Set) -> Iterator[None]:
 
 
 def chosen(name: str, namespace: str, trouble: str) -> Set:
-    """The set of that name, with its troubles. ValueError for troubles that it cannot have."""
+    """Return the set of that name, with its troubles. ValueError for troubles that it cannot have."""
     if name == HEALTH:
         return SETS[name](namespace, trouble)
     if trouble != health.NONE:
@@ -258,7 +258,7 @@ def chosen(name: str, namespace: str, trouble: str) -> Set:
 
 
 def main() -> None:
-    """Parse the command line and do it."""
+    """Parse the command line and run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set", choices=sorted(SETS))
     parser.add_argument("--namespace", help="instead of the set's own")

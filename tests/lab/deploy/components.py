@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the operator deploys for each component, as data.
+"""The operator's deployment of each component, as data.
 
 Source: cloudpods-operator, pkg/manager/component (one file a component; the common parts in component.go).
 """
@@ -29,11 +29,11 @@ class Container:
 
 @dataclass(frozen=True)
 class Component:
-    """How one component is deployed.
+    """Deployment of one component.
 
-    containers: the service's own comes first. init: an init container named `init` brings the database up to date.
-    slave: read-only replicas exist. The pods of DaemonSets share the node's network, processes and IPC.
-    ports: that its pods declare, the service's own first. probe: its pods are ready when GET /ping says so.
+    containers: the service's own comes first. init: an init container named `init` migrates the database. slave:
+    read-only replicas exist. The pods of DaemonSets share the node's network, processes and IPC. ports: those that its
+    pods declare, the service's own first. probe: its pods are ready when GET /ping succeeds.
     """
 
     name: str
@@ -54,7 +54,7 @@ def _binary(name: str) -> str:
 
 def _deployment(name: str, container: str = "", *more: Container, port: int | tuple[int, ...], init: bool = False,
                 slave: bool = False, privileged: bool = False, probe: bool = False) -> Component:  # fmt: skip
-    """A Deployment whose service is started the standard way."""
+    """Return a Deployment whose service is started the standard way."""
     command = (_binary(name), "--config", f"{CONFIG_DIR}/{name}.conf")
     containers = (Container(container or name, command), *more)
     ports = port if isinstance(port, tuple) else (port,)
@@ -63,7 +63,7 @@ def _deployment(name: str, container: str = "", *more: Container, port: int | tu
 
 def _on_hosts(name: str, *arguments: str, container: str = "", privileged: bool = True, grace: int = 30,
               probed_port: int = 0) -> Component:  # fmt: skip
-    """A DaemonSet on the hosts. It declares no port: that would be one of the node's."""
+    """Return a DaemonSet on the hosts. It declares no port, because that would be one of the node's."""
     containers = (Container(container or name, (_binary(container or name), *arguments)),)
     ports = (probed_port,) if probed_port else ()
     return Component(name, DAEMON_SET, containers, privileged=privileged, grace_seconds=grace, ports=ports,

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compare what the API server says of a set with what is expected of it. Pure: lists of objects in, complaints out."""
+"""Comparison of the API server's objects of a set with its expectations. Pure: objects in, complaints out."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from deploy.sets import ONE_A_NODE, Expectation
 
 Object = dict[str, Any]
 
-READY_LINE = "Start listen on"  # the signal traps of a stand-in are registered
+READY_LINE = "Start listen on"  # logged by a stand-in after its signal traps are registered
 FIRST_LINE = "Use configuration file"
 
 
 def ready(log: str) -> bool:
-    """Whether the beginning of a service's log proves that its traps are registered.
+    """Return whether the beginning of a service's log proves that its traps are registered.
 
     A log that does not start with the service's first lines has been rotated since.
     """
@@ -26,7 +26,7 @@ def ready(log: str) -> bool:
 
 
 def pods_of(expectation: Expectation, pods: Iterable[Object]) -> list[Object]:
-    """The pods of a workload."""
+    """Return the pods of a workload."""
     return [pod for pod in pods if _workload_of(pod) == (expectation.kind, expectation.name)]
 
 
@@ -41,7 +41,7 @@ def _workload_of(pod: Object) -> tuple[str, str]:
 
 
 def complaint(expectation: Expectation, workload: Object | None, pods: list[Object]) -> str:
-    """What is not yet as expected of one workload and its pods; empty when all is."""
+    """Return the unmet expectation of one workload and its pods; empty if there is none."""
     name = f"{expectation.kind} {expectation.name}"
     if workload is None:
         return f"{name} does not exist"
@@ -57,7 +57,7 @@ def complaint(expectation: Expectation, workload: Object | None, pods: list[Obje
 
 
 def _complaint_of_pods(expectation: Expectation, pods: list[Object]) -> str:
-    """What is not yet as expected of the right number of pods in the right state."""
+    """Return the unmet expectation of the right number of pods in the right state."""
     for pod in pods:
         name = pod["metadata"]["name"]
         if expectation.ready is not None and states.is_ready(pod) is not expectation.ready:
@@ -68,7 +68,7 @@ def _complaint_of_pods(expectation: Expectation, pods: list[Object]) -> str:
 
 
 def _settled(expectation: Expectation, workload: Object) -> bool:
-    """Whether the controller has seen the workload's last change and made all its pods from it."""
+    """Return whether the controller has seen the workload's last change and created all its pods from it."""
     status = workload.get("status", {})
     if expectation.kind == "Pod":
         return True

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The troubles a pod can be in, one pod each, as data. Pure.
+"""Faulty pods, one for each fault, as data. Pure.
 
 All of them carry the labels of a component, as in a real cloud, and the label FAULT_LABEL with the fault's name, by
 which a test finds its pod.
@@ -18,11 +18,11 @@ from deploy.components import CONFIG_DIR
 from deploy.manifests import Behaviour, Manifest
 
 FAULT_LABEL = "cloudpods.lab/fault"
-UNREACHABLE_IMAGE = "localhost:1/gone:v0"  # a registry on the node's own loopback, where nobody listens
+UNREACHABLE_IMAGE = "localhost:1/gone:v0"  # a registry on the node's own loopback, where nothing listens
 
 _REGION = "/opt/yunion/bin/region"
 _CONFIG = f"--config {CONFIG_DIR}/region.conf"
-# For those that share a network with another one of their kind: only one can have the port.
+# For pods that share a network with another one of their component: only one can have the port.
 _NO_HTTP: Behaviour = {"http": "off"}
 
 
@@ -32,14 +32,14 @@ def _shell(script: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Fault:
-    """One pod in trouble.
+    """One faulty pod.
 
     state: the state (deploy.states) that the pod reaches and stays in.
-    speaks: its log has the line that says that the signal traps are registered.
+    speaks: its log has the line that the signal traps are registered.
     config: further lines of its configuration file. bare: a pod of its own, not a Deployment's.
     containers: names that replace the component's containers, all running its command.
-    waits: a capture of it takes all the time that it is given, or its container's restart is to be seen before the run
-    ends, which only such a capture beside it makes sure of.
+    waits: a capture of it takes all the time that it is given, or its container's restart has to happen before the run
+    ends, which only such a slow capture in the same run ensures.
     """
 
     name: str
@@ -84,7 +84,7 @@ FAULTS = (
           containers=("main", "sidecar")),
     Fault("no-process", "the container runs something else", speaks=False, container=_shell("exec sleep 2147483647"),
           pod={"terminationGracePeriodSeconds": 1}),
-    # Running, signalled, and no complete dump comes.
+    # Running and signalled, without a complete dump.
     Fault("starting", "has not registered its traps yet: SIGUSR1 is swallowed", speaks=False,
           behaviour={"trap_delay": "forever"}, waits=True),
     Fault("half-dump", "stops for ever in the middle of its dump", behaviour={"dump_pause": "forever"}, waits=True),
@@ -95,7 +95,7 @@ FAULTS = (
     Fault("small-memory", "has no memory to spare for -v", behaviour={"version_alloc": 128},
           container={"resources": {"requests": {"memory": "0"}, "limits": {"memory": "64Mi"}}}),
     Fault("version-hangs", "-v never ends", behaviour={"version_sleep": "forever"}),
-    # Odd, and yet a complete dump must come.
+    # Unusual, but a complete dump is expected.
     Fault("noisy", "hundreds of log lines a second, over ten thousand goroutines",
           behaviour={"log_rate": 500, "goroutines": 12000, "stacks": 400, "labels": 70, "deep": 110, "log_long": 20000,
                      "log_multiline": 5, "mutex_wait": 200, "db_wait": 100, "workers": 8, "worker_queue": 648}),
@@ -118,7 +118,7 @@ BY_NAME: dict[str, Fault] = {fault.name: fault for fault in FAULTS}
 
 
 def fault_manifests(fault: Fault, namespace: str) -> list[Manifest]:
-    """The ConfigMap and the workload of a fault, both named after component and fault."""
+    """Return the ConfigMap and the workload of a fault, both named after component and fault."""
     component, name = fault.component, fault.name
     options: dict[str, Any] = {
         "namespace": namespace,
@@ -144,7 +144,7 @@ def fault_manifests(fault: Fault, namespace: str) -> list[Manifest]:
 
 
 def renamed(container: Manifest, name: str) -> Manifest:
-    """The container under another name; a name that is a component's runs that component's binary."""
+    """Return the container under another name; a component's name selects that component's binary."""
     binary, *arguments = container["command"]
     own = f"/opt/yunion/bin/{name}"
     command = [own if name in {"sdnagent", "host-health"} else binary, *arguments]

@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Small clouds with planted troubles for audits, as data. Pure.
 
-A cloud holds the components that an audit misses, and those in trouble. A trouble is in one pod, which has a workload
-of its own and the label TROUBLE_LABEL; where a rule compares replicas, it has healthy fellows. A cloud holds several
-troubles when each is in a component of its own, so that a finding belongs to one of them: every pod that is not needed
+A cloud holds the essential components for an audit, and those in trouble. A trouble is in one pod, which has a workload
+of its own and the label TROUBLE_LABEL. If a rule compares replicas, the pod has healthy replicas beside it. A cloud
+holds several troubles if each is in a component of its own, so that a finding belongs to one of them: every further pod
 costs the machine of the tests about a second. No pod shares a node's network, so that several such clouds fit on one
-lab, but for the troubles of `host`: one of those.
+lab. The exceptions are the troubles of `host`: one of those at a time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from deploy.manifests import Behaviour, Manifest
 TROUBLE_LABEL = "cloudpods.lab/trouble"
 NONE = "none"
 
-# An audit calls a cloud without one of these critical.
+# Without one of these, an audit reports a cloud as critical.
 ESSENTIAL = ("keystone", "region", "glance", "scheduler", "apigateway")
 # component -> replicas of the cloud without a trouble: every kind of HTTP side, and replicas to compare.
 WHOLE = {
@@ -35,22 +35,23 @@ LOAD: dict[str, Behaviour] = {
     "glance": {"http_rate": 2},
     "notify": {"http_rate": 2},
 }
-# No audit looks at init containers, and each costs as much as another pod.
+# Audits ignore init containers, and each costs as much as another pod.
 _NO_INIT: Mapping[str, Any] = {"initContainers": []}
-NOT_THERE = -1  # as a number of replicas: there is not even a workload
-# What a test does to the pod of a trouble once it runs.
+NOT_THERE = -1  # as a number of replicas: not even a workload exists
+# Actions of a test on the pod of a trouble once it runs.
 FREEZE = "freeze"  # stop all processes of its container (SIGSTOP)
-LOSE_LOG = "lose the log"  # let its log on the node lead nowhere: the kubelet cannot read it
+LOSE_LOG = "lose the log"  # make its log on the node a dangling link: the kubelet cannot read it
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """One trouble. behaviour: of the pod in trouble, in place of its load. fellows: healthy replicas beside that pod.
+    """Trouble of one pod, component or cloud.
 
-    replicas: of the whole component, instead of a pod in trouble. everywhere: behaviour of all components of the whole
-    cloud instead. of_cluster: what an audit finds concerns no single component.
-    act: what has to be done to its pod from outside, of FREEZE and LOSE_LOG; empty for nothing.
-    state, ready, restarts: what its pod comes to, as of an Expectation, before that is done.
+    behaviour: of the pod in trouble, in place of its load. fellows: healthy replicas beside that pod. replicas: of the
+    whole component, instead of a pod in trouble. everywhere: behaviour of all components of the whole cloud instead.
+    of_cluster: an audit's findings concern no single component. act: the action on its pod from outside, FREEZE or
+    LOSE_LOG; empty for none. state, ready, restarts: the expected result for its pod, as of an Expectation, before that
+    action.
     """
 
     name: str
@@ -69,15 +70,15 @@ class Trouble:
 
 
 def _on_the_wire(component: str, fault: str, about: str) -> Trouble:
-    """A trouble of one endpoint that no readiness probe asks: the pod stays ready."""
+    """Return a trouble of one endpoint without a readiness probe: the pod stays ready."""
     return Trouble(f"answer-{fault}", about, component, {"http_fault": fault, "http_fault_path": "/worker_stats"})
 
 
 _ONCE = "/dev/shm/standin"  # noqa: S108 a pod's, not a container's
-# The operator's probe asks etcd itself, which a stand-in cannot answer: whether the process may run at all.
+# The operator's probe queries etcd itself, which a stand-in cannot answer.
 _RUNS = {"exec": {"command": ["sh", "-c", "! grep -q 'State:.T' /proc/[0-9]*/status"]}}
 _MUTE = {"http_slow": "forever", "http_timeout": "forever"}
-# A storm of requests while the database is locked: the queue is full until it is released.
+# A storm of requests while the database is locked: the queue is full until the lock is released.
 _LOCKED = {"http_storm": 760, "http_timeout": "forever", "http_rate": 10}
 
 TROUBLES = (
@@ -101,7 +102,7 @@ TROUBLES = (
     # Requests.
     Trouble("errors", "three of ten requests end with 500", "logger", {"http_rate": 40, "http_errors": 30}),
     Trouble("slow-path", "GET of its main path takes three seconds", "yunionconf", {"http_rate": 2, "http_slow": "3s"}),
-    # Goroutines and memory. What grows is an outlier from the beginning.
+    # Goroutines and memory. A growing value is an outlier from the beginning.
     Trouble("goroutines-many", "thousands more than its fellow", "cloudnet", {"goroutines": 5000, "stacks": 50},
             fellows=1),
     Trouble("goroutines-growing", "hundreds a second more", "cloudnet", {"goroutines": 1000, "leak": 250}, fellows=1),
@@ -127,11 +128,11 @@ TROUBLES = (
             container={"resources": {"requests": {"memory": "0"}, "limits": {"memory": "64Mi"}}}),
     Trouble("scaled-to-zero", "notify has no replicas", "notify", replicas=0),
     Trouble("missing", "scheduler is not deployed", "scheduler", replicas=NOT_THERE),
-    # No answer, or none that can be read, from a pod that is ready.
+    # No response, or an unreadable one, from a ready pod.
     Trouble("hung", "takes connections and never answers", "notify", {"http_fault": "hang"}),
     Trouble("deaf", "takes connections and does not even read", "logger", {"http": "deaf"}),
     Trouble("no-tls", "speaks plain HTTP on its TLS port", "yunionconf", {"http": "plain"}),
-    # One task more than its worker and its queue hold, so that the log tells of a drop before anyone asks.
+    # One task more than its worker and its queue hold, so that the log has a drop before any request.
     Trouble("internal-pool-full", "has no worker left for the questions themselves", "cloudnet",
             {"pool": "InternalHttpRequestWorkerManager", "pool_tasks": 12}),
     _on_the_wire("region", "hang", "one of its endpoints never answers"),
@@ -152,7 +153,7 @@ TROUBLES = (
     Trouble("certificate-ending", "its certificate ends in five days", "cloudevent", {"cert_days": 5}),
     Trouble("certificate-ended", "its certificate has ended", "cloudid", {"cert_days": 0}),
     Trouble("certificate-of-another", "its certificate is for another name", "devtool", {"cert_name": "other.example"}),
-    # Seen on real services, and told wrongly of them (tests/integration/troubles.py).
+    # Seen on real services, with wrong verdicts at that time (tests/integration/troubles.py).
     Trouble("frozen", "stopped by SIGSTOP; its readiness probe fails", "keystone", act=FREEZE),
     Trouble("frozen-replica", "one of two replicas is stopped by SIGSTOP", "region", fellows=1, act=FREEZE),
     Trouble("frozen-unprobed", "stopped by SIGSTOP; no probe looks at it, so it stays ready", "logger", act=FREEZE),
@@ -181,7 +182,7 @@ TROUBLES = (
     # On the nodes' network: one such cloud at a time, and none beside the healthy set.
     Trouble("host-hung", "the host agents take connections and do not even read", "host", {"http": "deaf"},
             ready=False),
-    # No trouble, and yet not what the newest release says.
+    # No trouble, but different from the newest release.
     Trouble("old-release", "all of it is 3.10", behaviour={"release": "3.10"}, everywhere=True),
 )  # fmt: skip
 
@@ -190,7 +191,7 @@ HEALTHY = Trouble(NONE, "nothing wrong", behaviour={}, everywhere=True)
 
 
 def troubles_of(names: str) -> list[Trouble]:
-    """The troubles of names, separated by commas. ValueError lists those that there are."""
+    """Return the troubles of names, separated by commas. ValueError lists the known ones."""
     made = []
     for name in names.split(","):
         if name != NONE and name not in BY_NAME:
@@ -209,7 +210,7 @@ class Part:
 
 
 def cloud(troubles: Sequence[Trouble], namespace: str) -> list[Part]:
-    """The workloads of a cloud with these troubles. ValueError when an audit could not tell them apart."""
+    """Return the workloads of a cloud with these troubles. ValueError if an audit could not tell them apart."""
     if any(each.everywhere for each in troubles):
         if len(troubles) > 1:
             raise ValueError("a trouble of all components has a cloud of its own")
@@ -230,7 +231,7 @@ def cloud(troubles: Sequence[Trouble], namespace: str) -> list[Part]:
 
 
 def _with_trouble(trouble: Trouble, namespace: str) -> list[Part]:
-    """The workloads of the component that has the trouble."""
+    """Return the workloads of the component that has the trouble."""
     component, load = trouble.component, LOAD.get(trouble.component)
     if trouble.replicas == NOT_THERE:
         return []

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The images of the stand-in cloud. Pure: `images` says what is in them, the lab builds them.
+"""Images of the stand-in cloud. Pure: `images` returns their content, the lab builds them.
 
 As in a real cloud every component has an image of its own, so that image ids tell the components apart. All of them
-hold the same files and differ in their configuration only, which costs the nodes one layer for all.
+hold the same files and differ in their configuration only, so that the nodes need one layer for all.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OTHER_STANDINS = ("/usr/sbin/nginx", "/usr/local/bin/etcd")
 NATIVE = ("/usr/bin/java", "/usr/local/sbin/guacd")
 SCRIPTS = {
     "/opt/climc-entrypoint.sh": "#!/bin/sh\nexec sleep 2147483647\n",
-    # Not `exec`: the Java process is a child, as PID 1 it would survive every signal that it does not catch.
+    # Not `exec`: the Java process is a child, because as PID 1 it would survive every signal that it does not catch.
     "/opt/itsm/start.sh": "#!/bin/sh\njava -jar /opt/itsm/itsm.jar\necho java ended with $?\nexit 1\n",
 }
 
@@ -51,9 +51,9 @@ _WAITING = {
 
 
 def native_program(machine: str = "") -> bytes:
-    """A static Linux executable without any runtime that only waits: every signal has its default action.
+    """Return a static Linux executable without runtime that only waits: signals have their default action.
 
-    machine: as platform.machine() names it, default this one. ValueError for one that is not known.
+    machine: as platform.machine() names it, default this one. ValueError for an unknown one.
     """
     machine = machine or platform.machine()
     if machine not in _WAITING:
@@ -68,12 +68,12 @@ def native_program(machine: str = "") -> bytes:
 
 
 def name(component: str, variant: str = "") -> str:
-    """The full name of a component's image."""
+    """Return the full name of a component's image."""
     return f"{REGISTRY}/{component}:{TAG}{variant}"
 
 
 def images(binaries: dict[str, Path]) -> list[Image]:
-    """All images. binaries: name of a main package -> its built, static executable."""
+    """Return all images. binaries: name of a main package -> its built, static executable."""
     standin = File(binaries["services"])
     first, *others = (f"/opt/yunion/bin/{binary}" for binary in BINARIES)
     links = {path: HardLink(first) for path in (*others, *OTHER_STANDINS)}
@@ -90,6 +90,6 @@ def images(binaries: dict[str, Path]) -> list[Image]:
 
 
 def image(component: str, variant: str = "", *, files: dict[str, File | HardLink], bare: bool = False) -> Image:
-    """One image; its label makes the image id the component's own. bare: without busybox."""
+    """Return one image; its label makes the image id unique to the component. bare: without busybox."""
     labels = {"cloudpods.lab/component": component + variant}
     return Image(name=name(component, variant), files=files, shell=not bare, config={"Labels": labels})

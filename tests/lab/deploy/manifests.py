@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kubernetes manifests of the stand-in cloud, as the operator makes them. Pure: data in, plain dicts out.
+"""Kubernetes manifests of the stand-in cloud, as the operator creates them. Pure: data in, plain dicts out.
 
-Every function takes the namespace; `behaviour` is what the environment variable STANDIN says (see
+Every function takes the namespace; `behaviour` is the value of the environment variable STANDIN (see
 tests/lab/services/README.md), as a dict: {"log_rate": 300, "usr1": "ignore"}.
 """
 
@@ -24,7 +24,7 @@ DATABASE_PASSWORD = "standin-db-password"  # noqa: S105 a canary: it must never 
 
 
 def behaviour_text(behaviour: Behaviour | None) -> str:
-    """The value of STANDIN. ValueError for what its format cannot carry."""
+    """Return the value of STANDIN. ValueError for a value that its format cannot carry."""
     words = []
     for key, value in (behaviour or {}).items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
@@ -35,12 +35,12 @@ def behaviour_text(behaviour: Behaviour | None) -> str:
 
 
 def full_name(component: str, suffix: str = "") -> str:
-    """Name of the workload, and of the ConfigMap."""
+    """Return the name of the workload, and of the ConfigMap."""
     return "-".join(part for part in (CLUSTER, component, suffix) if part)
 
 
 def labels(component: str, *, slave: bool = False) -> dict[str, str]:
-    """The labels of a component's pods, which are also the selector of its workload."""
+    """Return the labels of a component's pods, which are also the selector of its workload."""
     value = f"{component}-slave" if slave else component
     made = {
         "app": value,
@@ -53,12 +53,12 @@ def labels(component: str, *, slave: bool = False) -> dict[str, str]:
 
 
 def namespace(name: str = NAMESPACE) -> Manifest:
-    """The namespace itself."""
+    """Return the namespace."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
 def config_map(component: str, *, namespace: str = NAMESPACE, suffix: str = "", extra: str = "") -> Manifest:
-    """The configuration of a component: the key `config`. extra: further lines of it."""
+    """Return the configuration of a component: the key `config`. extra: further lines of it."""
     text = (
         f"sql_connection: mysql+pymysql://{component}:{DATABASE_PASSWORD}@{CLUSTER}-mysql:3306/yunioncloud\n"
         "enable_ssl: true\n" + extra
@@ -68,21 +68,21 @@ def config_map(component: str, *, namespace: str = NAMESPACE, suffix: str = "", 
 
 
 def deployment(component: str, *, replicas: int = 1, slave: bool = False, **options: Any) -> Manifest:
-    """A Deployment. options: as of `workload`."""
+    """Return a Deployment. options: as of `workload`."""
     made = workload(component, "Deployment", slave=slave, **options)
     made["spec"]["replicas"] = replicas
     return made
 
 
 def daemonset(component: str, **options: Any) -> Manifest:
-    """A DaemonSet. options: as of `workload`."""
+    """Return a DaemonSet. options: as of `workload`."""
     return workload(component, "DaemonSet", **options)
 
 
 def workload(
     component: str, kind: str, *, namespace: str = NAMESPACE, suffix: str = "", slave: bool = False, **options: Any
 ) -> Manifest:
-    """A Deployment or DaemonSet named after the component. options: as of `template`."""
+    """Return a Deployment or DaemonSet named after the component. options: as of `template`."""
     made = template(component, slave=slave, config=options.pop("config", full_name(component)), **options)
     selector = {"matchLabels": made["metadata"]["labels"]}
     name = full_name(f"{component}-slave" if slave else component, suffix)
@@ -96,7 +96,7 @@ def workload(
 
 
 def pod(component: str, *, name: str, namespace: str = NAMESPACE, **options: Any) -> Manifest:
-    """A pod of its own, as the members of etcd are. options: as of `template`."""
+    """Return a pod of its own, like the members of etcd. options: as of `template`."""
     made = template(component, config=options.pop("config", full_name(component)), **options)
     metadata = {"name": name, "namespace": namespace, **made["metadata"]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": made["spec"]}
@@ -113,10 +113,10 @@ def template(
     pod_extra: Mapping[str, Any] | None = None,
     container_extra: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """The pod template of a component.
+    """Return the pod template of a component.
 
-    config: name of the ConfigMap. variant: of the image. pod_extra and container_extra replace fields of the pod's
-    spec and of the service's own container.
+    config: name of the ConfigMap. variant: of the image. pod_extra and container_extra replace fields of the pod's spec
+    and of the service's own container.
     """
     made = COMPONENTS[component]
     environment = [{"name": "STANDIN", "value": behaviour_text(behaviour)}] if behaviour else []
@@ -143,7 +143,7 @@ def template(
 
 
 def container(made: Container, image: str, component: Component, environment: list[dict[str, str]]) -> Manifest:
-    """One container of a component. It asks for no resources: a hundred pods must fit on the lab's nodes."""
+    """Return one container. It requests no resources, because a hundred pods must fit on the lab's nodes."""
     context: dict[str, Any] = {"privileged": True} if component.privileged else {}
     if made.user is not None:
         context["runAsUser"] = made.user
@@ -159,7 +159,7 @@ def container(made: Container, image: str, component: Component, environment: li
 
 
 def ports_and_probe(component: Component) -> Manifest:
-    """What a service's container has for its HTTP side. The periods are shorter than the operator's: so is the lab."""
+    """Return ports and probe of a service's container, with shorter periods than the operator's."""
     made: Manifest = {}
     if component.ports and component.kind != DAEMON_SET:
         made["ports"] = [{"containerPort": port, "protocol": "TCP"} for port in component.ports]
@@ -173,12 +173,12 @@ def ports_and_probe(component: Component) -> Manifest:
 
 
 def without_http(container: Manifest) -> Manifest:
-    """A container of a service that listens nowhere."""
+    """Return a container of a service that does not listen."""
     return {key: value for key, value in container.items() if key not in {"ports", "readinessProbe", "startupProbe"}}
 
 
 def init_container(service: Manifest) -> Manifest:
-    """The init container of a service: the same command, which ends when the database is in order."""
+    """Return the init container of a service: the same command, which ends after the database migration."""
     return {
         **without_http(service),
         "name": "init",
@@ -187,7 +187,7 @@ def init_container(service: Manifest) -> Manifest:
 
 
 def config_items(component: Component) -> list[dict[str, str]]:
-    """Where the one key of the ConfigMap appears: under the component's own name, and where its command looks."""
+    """Return the paths of the ConfigMap's only key: under the component's own name, and at its command's path."""
     named = {word for word in component.containers[0].command if word.startswith(CONFIG_DIR)}
     paths = {f"{CONFIG_DIR}/{component.name}.conf", *named}
     if component.kind == DAEMON_SET:

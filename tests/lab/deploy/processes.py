@@ -10,8 +10,8 @@
     DIR/log/<name>.log               its standard error
     DIR/run/<name>.json              its pid and start time: a process is stopped only while both still match
 
-`start` returns when every process is ready, and stops all of them when one is not. `stop` ends exactly what `start`
-began, and is no error when nothing runs. `status` prints name and pid of those that run, one a line.
+`start` returns when every process is ready; if one is not, it stops all of them. `stop` ends exactly the processes that
+`start` started; it is no error if none runs. `status` prints name and pid of those that run, one per line.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ STOP_SECONDS = 5.0
 class Process:
     """One process to start. name: of its log, default the component; needed for a second one of a component.
 
-    port: of its HTTP side, 0 for any free one (its log says which); default: it does not listen.
+    port: of its HTTP side, 0 for any free one (its log has the number); default: it does not listen.
     lost: its standard error goes to /dev/null. native: no Go program, SIGUSR1 ends it.
     """
 
@@ -60,12 +60,12 @@ class Process:
 
     @property
     def command_line(self) -> list[str]:
-        """What follows its configuration file."""
+        """Return the arguments after its configuration file."""
         return [*self.arguments, *(() if self.port is None else ("--port", str(self.port)))]
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What a service started by hand would have, and its behaviour."""
+        """Return the environment of a service started by hand, with its behaviour."""
         behaviour = self.behaviour if self.port is not None else {"http": "off", **self.behaviour}
         return {"PATH": os.environ.get("PATH", os.defpath), "STANDIN": behaviour_text(behaviour)}
 
@@ -76,7 +76,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Started:
-    """A process that was started. start_time: in clock ticks since boot, as in /proc/PID/stat."""
+    """Started process. start_time: in clock ticks since boot, as in /proc/PID/stat."""
 
     name: str
     component: str
@@ -90,7 +90,7 @@ class Started:
         return start_time(self.pid) == self.start_time
 
 
-_children: dict[int, subprocess.Popen[bytes]] = {}  # of this Python, by pid
+_children: dict[int, subprocess.Popen[bytes]] = {}  # child processes of this Python, by pid
 
 # A cloud in trouble, small enough for a laptop.
 DEMO = (
@@ -100,13 +100,13 @@ DEMO = (
     Process("glance", {"log_rate": 5, "lock_wait": 25}),
     Process("host", {"log_rate": 5, "chan_wait": 12}),
     Process("host-deployer", {"log_rate": 1}),
-    Process("scheduler", {"log_rate": 5}),  # never dumps
+    Process("scheduler", {"log_rate": 5}),  # has no dumper
     Process("notify", {"log_rate": 5}, lost=True),  # its dump would be lost
 )
 
 
 def start(directory: Path, fleet: Sequence[Process] = DEMO, binary: Path | None = None) -> list[Started]:
-    """Start all, wait until they are ready, return them. LabError when one does not get ready; then none is left."""
+    """Start all, wait until they are ready, return them. If one fails, stop all and raise LabError."""
     if alive := running(directory):
         raise LabError(f"{directory}: {', '.join(each.name for each in alive)} already running; stop first")
     for folder in ("opt/yunion/bin", "etc", "log", "run"):
@@ -125,7 +125,7 @@ def start(directory: Path, fleet: Sequence[Process] = DEMO, binary: Path | None 
 
 
 def launch(directory: Path, process: Process) -> Started:
-    """Start one process and write down which it is."""
+    """Start one process and record its identity."""
     program = executable(directory, process.component)
     config = directory / "etc" / f"{process.component}.conf"
     config.write_text(
@@ -153,12 +153,12 @@ def launch(directory: Path, process: Process) -> Started:
 
 
 def executable(directory: Path, component: str) -> Path:
-    """Where a component's executable is."""
+    """Return the path of a component's executable."""
     return directory / "opt/yunion/bin" / component
 
 
 def install(program: Path, content: Path | bytes) -> None:
-    """Put an executable in its place, whole."""
+    """Install an executable atomically."""
     fresh = program.with_name(f".{program.name}.{os.getpid()}")
     if isinstance(content, bytes):
         fresh.write_bytes(content)
@@ -169,9 +169,9 @@ def install(program: Path, content: Path | bytes) -> None:
 
 
 def is_ready(process: Process, started: Started) -> bool:
-    """Return whether the process has registered its signal traps, as far as one can know.
+    """Return whether the process has registered its signal traps, as far as can be known.
 
-    A process without a log is ready when it catches SIGUSR1, which kills it before. A native one never catches it.
+    A process without a log is ready if it catches SIGUSR1, which ends it before. A native one never catches it.
     """
     if not started.alive:
         raise LabError(f"ended{tail(None if process.lost else Path(started.log))}")
@@ -193,33 +193,33 @@ def catches(pid: int, number: signal.Signals) -> bool:
 
 
 def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None when there is none, or it has ended."""
+    """Return the start of a process, in clock ticks since boot; None if it does not exist or has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return None
-    state, *fields = stat.rpartition(")")[2].split()  # the name before may hold anything
+    state, *fields = stat.rpartition(")")[2].split()  # the name before may contain any character
     return None if state in "ZX" else int(fields[18])
 
 
 def record(directory: Path, name: str) -> Path:
-    """Where it is written down which process has this name."""
+    """Return the file that records the process of this name."""
     return directory / "run" / f"{name}.json"
 
 
 def recorded(directory: Path) -> Iterator[Started]:
-    """All that were started, whether they still run or not."""
+    """Return all that were started, running or not."""
     for path in sorted((directory / "run").glob("*.json")):
         yield Started(**json.loads(path.read_text()))
 
 
 def running(directory: Path) -> list[Started]:
-    """Those that still run."""
+    """Return those that still run."""
     return [each for each in recorded(directory) if each.alive]
 
 
 def stop(directory: Path, seconds: float = STOP_SECONDS) -> list[Started]:
-    """End all that were started and still run; return those. seconds: until one that does not go is killed."""
+    """Stop all that were started and still run; return them. seconds: until a process is killed."""
     ended = []
     for each in recorded(directory):
         if end(each, seconds):
@@ -229,7 +229,7 @@ def stop(directory: Path, seconds: float = STOP_SECONDS) -> list[Started]:
 
 
 def end(process: Started, seconds: float = STOP_SECONDS) -> bool:
-    """End one process, by force when it does not go; False when it had already gone. The pidfd rules out another."""
+    """End one process, by SIGKILL if necessary; False if it had already ended. The pidfd excludes a reused pid."""
     try:
         handle = os.pidfd_open(process.pid)
     except ProcessLookupError:
@@ -239,7 +239,7 @@ def end(process: Started, seconds: float = STOP_SECONDS) -> bool:
             reap(process.pid)
             return False
         for number in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):  # it went in between
+            with contextlib.suppress(ProcessLookupError):  # it ended in between
                 signal.pidfd_send_signal(handle, number)
             if select.select([handle], [], [], seconds)[0]:
                 reap(process.pid)
@@ -248,13 +248,13 @@ def end(process: Started, seconds: float = STOP_SECONDS) -> bool:
 
 
 def reap(pid: int) -> None:
-    """Take the exit status if this Python started the process; else init does."""
+    """Reap the process if this Python started it; otherwise init does."""
     if child := _children.pop(pid, None):
         child.wait()
 
 
 def main() -> None:
-    """Parse the command line and do it."""
+    """Parse the command line and run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("act", choices=["start", "stop", "status"])
     parser.add_argument("--dir", required=True, type=Path)

@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sets of manifests that tests deploy. Pure.
+"""Sets of manifests for tests. Pure.
 
-A set is a list of manifests and what to expect of them: how many pods each workload has, and in which state.
+A set is a list of manifests and their expectations: the number of pods of each workload, and their state.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ NAMESPACES = {
     HEALTH: "onecloud-health",
 }
 
-ONE_A_NODE = -1  # as the number of pods of a workload: as many as there are nodes
+ONE_A_NODE = -1  # as the number of pods of a workload: as many as nodes
 
 ETCD_POD = "default-etcd-x7k2p"
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a workload's pods come to. kind, name: of the workload. count: pods, or ONE_A_NODE.
+    """Expected pods of a workload. kind, name: of the workload. count: pods, or ONE_A_NODE.
 
-    speaks: their logs say that the signal traps are registered. ready: the kubelet says that they are, or are not
-    (None: it does not matter). restarts: at least so many, of each pod.
+    speaks: their logs show that the signal traps are registered. ready: the kubelet's expected value (None: any).
+    restarts: at least this number, of each pod.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Set:
-    """manifests: in the order in which they are applied, the namespace first. delete: pods to delete once they run."""
+    """Manifests in the order of applying, the namespace first. delete: pods to delete once they run."""
 
     namespace: str
     manifests: list[Manifest]
@@ -59,18 +59,18 @@ class Set:
     delete: tuple[str, ...] = ()
 
 
-# What the main tests use: component -> replicas.
+# The set of the main tests: component -> replicas.
 _REPLICAS = {"region": 3, "keystone": 2}
 _HEALTHY = (
     "region", "keystone", "glance", "scheduler", "monitor", "webconsole", "apigateway", "ansibleserver", "cloudnet",
     "notify", "esxi-agent", "mcp-server", "region-dns", "host", "host-deployer", "host-health", "host-image",
     "host-sdnagent", "climc", "web", "itsm", "etcd",
 )  # fmt: skip
-_SILENT = {"climc", "web", "itsm"}  # what is no Cloudpods service does not write its log lines
+_SILENT = {"climc", "web", "itsm"}  # programs other than Cloudpods services do not write its log lines
 
 
 def healthy(namespace: str = NAMESPACES[HEALTHY]) -> Set:
-    """A small cloud with nothing wrong: every kind of component, several replicas of some."""
+    """Return a small healthy cloud: every kind of component, several replicas of some."""
     made, expected = [manifests.namespace(namespace)], []
     for component in _HEALTHY:
         made.append(manifests.config_map(component, namespace=namespace))
@@ -93,12 +93,12 @@ def _workload(component: str, namespace: str) -> Manifest:
 
 
 def trouble(namespace: str = NAMESPACES[TROUBLE]) -> Set:
-    """One pod for each fault, but for those of `waiting`."""
+    """Return one pod for each fault, except for those of `waiting`."""
     return _faults(namespace, [fault for fault in FAULTS if not fault.waits])
 
 
 def waiting(namespace: str = NAMESPACES[WAITING]) -> Set:
-    """One pod for each fault that makes a capture wait: a test gives these less time than the others."""
+    """Return one pod for each fault that makes a capture wait: a test gives these less time than the others."""
     return _faults(namespace, [fault for fault in FAULTS if fault.waits])
 
 
@@ -113,9 +113,9 @@ def _faults(namespace: str, faults: list[Fault]) -> Set:
 
 
 def regions(namespace: str, behaviours: Mapping[str, Behaviour], config: str = "") -> Set:
-    """One region for each behaviour, with its name as FAULT_LABEL. config: further lines of their configuration.
+    """Return one region for each behaviour, with its name as FAULT_LABEL. config: further lines of configuration.
 
-    A region whose workers are busy is not ready, and a faulty one may not say that its traps are registered.
+    A region with busy workers is not ready, and a faulty one may not log that its traps are registered.
     """
     made = [manifests.namespace(namespace), manifests.config_map("region", namespace=namespace, extra=config)]
     expected = []
@@ -127,15 +127,17 @@ def regions(namespace: str, behaviours: Mapping[str, Behaviour], config: str = "
 
 
 def bench(namespace: str = NAMESPACES[BENCH], replicas: int = 40, behaviour: Behaviour | None = None) -> Set:
-    """Many replicas of region, as idle as a real one that has nothing to do."""
+    """Return many replicas of region, as idle as a real one without requests."""
     workload = manifests.deployment("region", namespace=namespace, replicas=replicas, behaviour=behaviour)
     made = [manifests.namespace(namespace), manifests.config_map("region", namespace=namespace), workload]
     return Set(namespace, made, [expectation(workload)])
 
 
 def health(namespace: str = NAMESPACES[HEALTH], names: str = clouds.NONE) -> Set:
-    """A small cloud with troubles (deploy.health), their names separated by commas. ValueError for those that are not
-    known, or not in one cloud."""
+    """Return a small cloud with troubles (deploy.health), their names separated by commas.
+
+    ValueError for unknown troubles, or for those that cannot be in one cloud.
+    """
     made, expected, configured = [manifests.namespace(namespace)], [], set()
     for part in clouds.cloud(clouds.troubles_of(names), namespace):
         if part.component not in configured:
@@ -153,6 +155,6 @@ SETS = {HEALTHY: healthy, TROUBLE: trouble, WAITING: waiting, BENCH: bench, HEAL
 
 
 def expectation(workload: Manifest, **options: Any) -> Expectation:
-    """What to expect of a workload; the number of its pods follows from its manifest."""
+    """Return the expectation of a workload; the number of its pods follows from its manifest."""
     count = ONE_A_NODE if workload["kind"] == DAEMON_SET else workload["spec"].get("replicas", 1)
     return Expectation(workload["kind"], workload["metadata"]["name"], count, **options)

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""In which state a pod is, and whether a set of pods is as expected. Pure: pod objects in, words out."""
+"""State of a pod, from the API server's object. Pure: pod objects in, states out."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Pod = dict[str, Any]
 RUNNING = "running"  # every container runs
 PENDING = "pending"  # on no node
 INIT = "init"  # an init container runs
-CRASH_LOOP = "crash-loop"  # a container waits to be restarted once more
-NO_IMAGE = "no-image"  # an image cannot be had
+CRASH_LOOP = "crash-loop"  # a container waits for its next restart
+NO_IMAGE = "no-image"  # an image cannot be pulled
 TERMINATING = "terminating"  # was deleted, and its containers still run
-OTHER = "other"  # on its way
-ANY = "any"  # as an expectation: now this, now that
+OTHER = "other"  # none of the others yet
+ANY = "any"  # as an expectation: the state may change
 
 _NO_IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"}
 
 
 def state_of(pod: Pod) -> str:
-    """The state of a pod, as the API server tells it (a dict with the API's own keys)."""
+    """Return the state of a pod, from the API server's object (a dict with the API's own keys)."""
     status = pod.get("status", {})
     running = ["running" in each.get("state", {}) for each in status.get("containerStatuses") or []]
     wanted = len(pod["spec"]["containers"])
@@ -45,12 +45,12 @@ def _waiting_reasons(status: dict[str, Any]) -> set[str]:
 
 
 def is_ready(pod: Pod) -> bool:
-    """Whether the kubelet says that all of a pod's containers are ready."""
+    """Return whether the kubelet reports all of a pod's containers as ready."""
     conditions = pod.get("status", {}).get("conditions") or []
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def restarts_of(pod: Pod) -> int:
-    """How often the containers of a pod were started again, together."""
+    """Return the sum of the restarts of a pod's containers."""
     statuses = pod.get("status", {}).get("containerStatuses") or []
     return sum(each.get("restartCount", 0) for each in statuses)

@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The test cluster: a real multi-node Kubernetes in namespaces of one machine.
 
-`lifecycle.Lab` is the way in; `../README.md` tells what is where.
+Each module owns one subject: cgroups, network, certificates, images, machines, nodes, faults. None of them may import
+the collection or anything outside of the standard library. Start reading at `lifecycle.Lab`; `../README.md` lists the
+files.
 """
 
 import sys

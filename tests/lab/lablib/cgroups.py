@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Control groups on version 1, hybrid and version 2 machines.
 
-Every process of a lab is born in a group the lab made, so membership is what proves that a process
-belongs to it, also when the lab's own records were lost in a crash.
+Every process of a lab is started in a group of the lab. So membership proves that a process belongs to it, even if the
+lab's own records were lost in a crash.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from patience import patience
 
 from .core import LabError, wait_for
 
-SYSTEM = "system.slice"  # the daemons of a machine live in this leaf: v2 allows no processes in inner groups
+SYSTEM = "system.slice"  # The daemons of a machine are in this leaf, because v2 allows no processes in inner groups.
 
 
 def hierarchies() -> list[Path]:
-    """The mount points of all cgroup hierarchies, for v2 just the one."""
+    """Return the mount points of all cgroup hierarchies, for v2 only one."""
     found = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields, _unused, tail = line.partition(" - ")
@@ -36,13 +36,13 @@ def hierarchies() -> list[Path]:
 
 
 def pure_v2() -> bool:
-    """Whether all controllers are on one v2 hierarchy (a hybrid's `unified` does not matter to containers)."""
+    """Return whether all controllers are on one v2 hierarchy (containers do not use a hybrid's `unified`)."""
     found = hierarchies()
     return len(found) == 1 and (found[0] / "cgroup.controllers").exists()
 
 
 def create(group: str) -> None:
-    """Make `group` (a path below the root, such as `lab/node1`) in every hierarchy; its parent exists."""
+    """Create `group` (a path below the root, such as `lab/node1`) in every hierarchy; its parent exists."""
     for hierarchy in hierarchies():
         place = hierarchy / group
         place.mkdir(exist_ok=True)
@@ -51,7 +51,7 @@ def create(group: str) -> None:
 
 
 def delegate(group: str) -> None:
-    """On v2, hand every controller down from `group` to its children; it must hold no process itself."""
+    """Delegate every controller from `group` to its children on v2; it must hold no process itself."""
     if pure_v2():
         for place in directories(group):
             available = set((place / "cgroup.controllers").read_text().split())
@@ -60,10 +60,10 @@ def delegate(group: str) -> None:
 
 
 def prefer(group: str) -> None:
-    """Give `group` ten times the processor time of one other process where both want it.
+    """Give `group` ten times the processor time of one other process if both want it.
 
-    A group counts as much as a single process beside it, unless told (1024 shares on v1, a weight of 100 on v2). A
-    lab is a whole cluster: on a busy machine its services would get next to nothing, and look as if they hung.
+    By default, a group counts as much as a single process beside it (1024 shares on v1, a weight of 100 on v2). A lab
+    is a whole cluster: on a busy machine its services would get next to nothing, and seem to hang.
     """
     for place in directories(group):
         for name, normal in (("cpu.shares", 1024), ("cpu.weight", 100)):
@@ -72,7 +72,7 @@ def prefer(group: str) -> None:
 
 
 def inherit_cpuset(place: Path) -> None:
-    """A new v1 cpuset is empty and takes no process until it has CPUs and memory nodes."""
+    """Copy CPUs and memory nodes to a new v1 cpuset, which takes no process without them."""
     for name in ("cpuset.cpus", "cpuset.mems"):
         own = place / name
         if own.exists() and not own.read_text().strip():
@@ -80,33 +80,33 @@ def inherit_cpuset(place: Path) -> None:
 
 
 def directories(group: str) -> list[Path]:
-    """Where `group` exists, one directory a hierarchy."""
+    """Return the directories of `group`, one per hierarchy."""
     return [place for hierarchy in hierarchies() if (place := hierarchy / group).is_dir()]
 
 
 def members(group: str) -> set[int]:
-    """The processes in `group` and below it, by their host pids."""
+    """Return the processes in `group` and below it, by their host pids."""
     pids: set[int] = set()
     for place in directories(group):
         for inner, _unused, _unused in os.walk(place):
-            with contextlib.suppress(OSError):  # the group was removed while we walked
+            with contextlib.suppress(OSError):  # the group was removed during the walk
                 pids.update(map(int, (Path(inner) / "cgroup.procs").read_text().split()))
     return pids - {0}
 
 
 def members_of_leaf(group: str, name: str) -> set[int]:
-    """The processes in the groups of that name below `group`, by their host pids."""
+    """Return the processes in the groups of that name below `group`, by their host pids."""
     pids: set[int] = set()
     for place in directories(group):
         for inner, _unused, _unused in os.walk(place):
             if Path(inner).name == name:
-                with contextlib.suppress(OSError):  # the group was removed while we walked
+                with contextlib.suppress(OSError):  # the group was removed during the walk
                     pids.update(map(int, (Path(inner) / "cgroup.procs").read_text().split()))
     return pids - {0}
 
 
 def set_frozen(group: str, frozen: bool) -> None:
-    """Freeze or thaw every process of `group`, containers included, and wait until it is so."""
+    """Freeze or thaw every process of `group`, containers included, and wait until it is done."""
     if pure_v2():
         switch, value, proof, text = "cgroup.freeze", str(int(frozen)), "cgroup.events", f"frozen {int(frozen)}"
     else:
@@ -119,7 +119,7 @@ def set_frozen(group: str, frozen: bool) -> None:
 
 
 def contains_line(path: Path, line: str) -> bool:
-    """Whether one line of the file is this."""
+    """Return whether a file has this line."""
     return line in path.read_text().splitlines()
 
 
@@ -128,14 +128,14 @@ def kill(group: str) -> None:
     for place in directories(group):
         for inner, _unused, names in os.walk(place):
             if "freezer.state" in names:
-                (Path(inner) / "freezer.state").write_text("THAWED")  # a frozen process does not even die
+                (Path(inner) / "freezer.state").write_text("THAWED")  # a frozen process does not handle SIGKILL
 
     def none_left() -> bool:
         for pid in members(group):
             with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # newer kernels: the number of no process
                 handle = os.pidfd_open(pid)
                 try:
-                    if pid in members(group):  # checked again now that the pidfd pins the pid
+                    if pid in members(group):  # checked again, because now the pidfd pins the pid
                         signal.pidfd_send_signal(handle, signal.SIGKILL)
                 finally:
                     os.close(handle)
@@ -154,7 +154,7 @@ def remove(group: str) -> None:
                     os.rmdir(inner)
                 except FileNotFoundError:
                     break
-                except OSError as failed:  # busy for a moment after its last process died
+                except OSError as failed:  # the group is busy for a moment after its last process ended
                     if time.monotonic() > deadline:
                         raise LabError(f"cannot remove the control group {inner}: {failed}") from failed
                     time.sleep(0.02)

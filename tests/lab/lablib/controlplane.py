@@ -14,16 +14,16 @@ from .machine import Machine, Part
 from .pki import Authority, certificate_credentials, kubeconfig, write_kubeconfig
 from .plan import Places, Plan
 
-# A kubeconfig of its own for each client of the API server: user and groups are fixed by Kubernetes.
+# A kubeconfig of its own for each client of the API server. Kubernetes defines the users and groups.
 USERS = {
     "admin": ("lab-admin", ["system:masters"]),
     "controller-manager": ("system:kube-controller-manager", []),
     "scheduler": ("system:kube-scheduler", []),
 }
-# The kubelet lets the API server exec and read logs because of this group.
+# This group permits the API server to use the kubelet's exec and logs.
 KUBELET_CLIENT = ("kube-apiserver-kubelet-client", ["system:masters"])
-# Every request, also one that is never answered: a test that says "no exec was sent" must be able to
-# fail. A request has up to three lines (stages) with one auditID.
+# Every request is logged, also one without a response: a test that asserts "no exec was sent" must be able to fail. A
+# request has up to three lines (stages) with one auditID.
 AUDIT_POLICY = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}
 AUDIT_LOG = "audit.log"
 ETC = "/run/lab/etc"
@@ -57,7 +57,7 @@ def prepare(plan: Plan, places: Places, authority: Authority) -> None:
 
 
 def parts(plan: Plan, authority: Authority, machine: Machine) -> list[Part]:
-    """The daemons in the order in which they need each other."""
+    """Return the daemons in the order of their dependencies."""
 
     def api() -> bool:
         return Api(plan.server, authority).answers("/readyz")
@@ -74,7 +74,7 @@ def parts(plan: Plan, authority: Authority, machine: Machine) -> list[Part]:
 
 
 def etcd(plan: Plan) -> list[str]:
-    """The command of etcd: on loopback, and without fsync, for nothing here outlives the lab."""
+    """Return the command of etcd: on loopback, and without fsync, because no data outlives the lab."""
     return [
         "etcd", f"--name={plan.lab}", "--data-dir=/run/lab/etcd", "--unsafe-no-fsync", "--log-level=warn",
         "--listen-client-urls=http://127.0.0.1:2379", "--advertise-client-urls=http://127.0.0.1:2379",
@@ -83,7 +83,7 @@ def etcd(plan: Plan) -> list[str]:
 
 
 def apiserver(plan: Plan) -> list[str]:
-    """The command of kube-apiserver."""
+    """Return the command of kube-apiserver."""
     return [
         "/run/kube/kube-apiserver",
         "--etcd-servers=http://127.0.0.1:2379",
@@ -105,13 +105,13 @@ def apiserver(plan: Plan) -> list[str]:
         "--kubelet-preferred-address-types=InternalIP",
         f"--audit-policy-file={ETC}/audit-policy.json",
         f"--audit-log-path=/var/log/{AUDIT_LOG}",
-        "--audit-log-mode=blocking",  # a line is in the file before the client has its answer
-        "--audit-log-maxsize=4096",  # megabytes: no rotation under a reading test
+        "--audit-log-mode=blocking",  # a line is in the file before the client has the response
+        "--audit-log-maxsize=4096",  # megabytes: no rotation while a test reads it
     ]
 
 
 def controller_manager() -> list[str]:
-    """The command of kube-controller-manager."""
+    """Return the command of kube-controller-manager."""
     config = f"{ETC}/controller-manager.conf"
     return [
         "/run/kube/kube-controller-manager",
@@ -123,7 +123,7 @@ def controller_manager() -> list[str]:
 
 
 def scheduler() -> list[str]:
-    """The command of kube-scheduler."""
+    """Return the command of kube-scheduler."""
     config = f"{ETC}/scheduler.conf"
     return [
         "/run/kube/kube-scheduler",
@@ -133,7 +133,7 @@ def scheduler() -> list[str]:
 
 
 def listening(pid: int, port: int) -> bool:
-    """Whether some socket in the network namespace of `pid` listens on this TCP port."""
+    """Return whether some socket in the network namespace of `pid` listens on this TCP port."""
     wanted = f"{port:04X}"
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:

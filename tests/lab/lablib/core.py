@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every room of the lab uses: its one exception, commands, waiting, files written whole."""
+"""Shared parts of the lab: its only exception, commands, waiting, atomic writes of files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ T = TypeVar("T")
 
 
 class LabError(Exception):
-    """Something of the lab failed; the message names the thing, the cause and where to look."""
+    """Failure of the lab; the message has the object, the cause and where to look."""
 
 
 def say(text: str) -> None:
-    """Tell a person what happens; stdout stays for results."""
+    """Print progress for people on stderr; stdout stays for results."""
     print(f"lab: {text}", file=sys.stderr, flush=True)
 
 
@@ -59,10 +59,10 @@ def wait_for(
     poll_seconds: float = POLL_SECONDS,
     log: Path | None = None,
 ) -> T:
-    """Poll `probe` until it returns something true; after `patience(seconds)` fail, quoting the log's tail.
+    """Poll `probe` until it returns something true; after `patience(seconds)` fail with the log's tail.
 
-    poll_seconds: the pause between two polls; longer where a poll costs the machine much.
-    The probe may itself raise LabError to end the wait at once (the awaited process died).
+    poll_seconds: the pause between two polls; longer if a poll is expensive.
+    The probe may itself raise LabError to end the wait at once (the awaited process ended).
     """
     limit = patience(seconds)
     try:
@@ -75,7 +75,7 @@ def wait_for(
 
 
 def tail(log: Path | None, lines: int = 15) -> str:
-    """The end of a log as an appendix to an error message; empty without a log."""
+    """Return the end of a log as an appendix to an error message; empty without a log."""
     if log is None:
         return ""
     try:
@@ -86,7 +86,7 @@ def tail(log: Path | None, lines: int = 15) -> str:
 
 
 def write(path: Path, content: str | bytes, mode: int = 0o600) -> Path:
-    """Write a file whole or not at all, never readable to others before it has its mode."""
+    """Write a file atomically; it has its mode from the beginning, so others can never read it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
     handle, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

@@ -1,12 +1,12 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults for tests: parts and whole machines that hang, die, come back, or run otherwise.
+"""Faults for tests: parts and whole machines that hang, end, restart, or run with other options.
 
-A part is named `MACHINE/PART`: `cp/kube-apiserver`, `node1/kubelet`, `node2/containerd`; a machine
-alone (`node1`) means everything in it, its containers included. To freeze and thaw, a container of a
-node is named by its id (`node1/4f1c…`, as Kubernetes tells it). What is frozen looks alive to the
-kernel and to TCP: connections are accepted, and nobody ever answers.
+A part is named `MACHINE/PART`: `cp/kube-apiserver`, `node1/kubelet`, `node2/containerd`. A machine alone (`node1`)
+means all of its processes, containers included. To freeze and thaw, a container of a node is named by its id
+(`node1/4f1c…`, as in Kubernetes). A frozen process looks alive to the kernel and to TCP: connections are accepted and
+never answered.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 
 
 def freeze(lab: Lab, target: str) -> None:
-    """Stop a part or a container (SIGSTOP) or a machine (cgroup freezer) in its tracks, until `thaw`."""
+    """Freeze a part or a container (SIGSTOP) or a machine (cgroup freezer), until `thaw`."""
     if "/" not in target:
         cgroups.set_frozen(lab.machine(target).group, True)
         return
@@ -35,7 +35,7 @@ def freeze(lab: Lab, target: str) -> None:
 
 
 def thaw(lab: Lab, target: str) -> None:
-    """Let a frozen part, container or machine run on; fine when it was not frozen."""
+    """Thaw a frozen part, container or machine; no error if it is not frozen."""
     if "/" not in target:
         cgroups.set_frozen(lab.machine(target).group, False)
         return
@@ -45,7 +45,7 @@ def thaw(lab: Lab, target: str) -> None:
 
 
 def stop(lab: Lab, target: str) -> None:
-    """End a part (SIGTERM, in the end SIGKILL); fine when it does not run."""
+    """Stop a part (SIGTERM, after a while SIGKILL); no error if it does not run."""
     machine, part = resolve_part(lab, target)
     machine.stop(part.name)
 
@@ -59,7 +59,7 @@ def kill(lab: Lab, target: str) -> None:
 
 
 def start(lab: Lab, target: str) -> None:
-    """Start a part that does not run and wait until it is ready; fine when it runs."""
+    """Start a part that does not run and wait until it is ready; no error if it runs."""
     machine, part = resolve_part(lab, target)
     process = machine.process(part.name)
     if process is None or not process.alive():
@@ -69,7 +69,7 @@ def start(lab: Lab, target: str) -> None:
 def configure_kubelet(lab: Lab, name: str, **options: int | str) -> None:
     """Restart the kubelet of a node with other options (of `plan.Options`, such as container_log_max_size).
 
-    Its pods run on. The lab's own options stay: the next `up` does not see it, `down` and `up` undo it.
+    Its pods keep running. The lab's own options stay: the next `up` does not detect it, `down` and `up` undo it.
     """
     machine = lab.machine(name)
     configuration = node.kubelet_configuration(lab.plan.options.changed(**options))
@@ -79,7 +79,7 @@ def configure_kubelet(lab: Lab, name: str, **options: int | str) -> None:
 
 
 def processes(lab: Lab, target: str) -> list[Process]:
-    """The processes of a part or of a container; LabError when there is none."""
+    """Return the processes of a part or of a container; LabError if there are none."""
     name, _unused, wanted = target.partition("/")
     if CONTAINER_ID.fullmatch(wanted):
         machine = lab.machine(name)
@@ -92,7 +92,7 @@ def processes(lab: Lab, target: str) -> list[Process]:
 
 
 def resolve(lab: Lab, target: str) -> tuple[Machine, Part | None]:
-    """The machine and the part a target names; LabError with those there are."""
+    """Return the machine and the part of a target's name; LabError with the known names."""
     name, _unused, wanted = target.partition("/")
     machine = lab.machine(name)
     if not wanted:
@@ -104,7 +104,7 @@ def resolve(lab: Lab, target: str) -> tuple[Machine, Part | None]:
 
 
 def resolve_part(lab: Lab, target: str) -> tuple[Machine, Part]:
-    """Like `resolve`, where only a part will do."""
+    """Resolve a target that must be a part, like `resolve`."""
     machine, part = resolve(lab, target)
     if part is None:
         names = ", ".join(f"{target}/{one.name}" for one in lab.parts(machine))
@@ -113,7 +113,7 @@ def resolve_part(lab: Lab, target: str) -> tuple[Machine, Part]:
 
 
 def running(machine: Machine, part: Part) -> Process:
-    """The process of a part; LabError when it does not run."""
+    """Return the process of a part; LabError if it does not run."""
     process = machine.process(part.name)
     if process is None or not process.alive():
         raise LabError(f"{part.name} of {machine.name} does not run")

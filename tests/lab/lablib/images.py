@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Container images as `docker save` archives: one layer, made of bytes and files, no tool needed.
+"""Container images as `docker save` archives: one layer of bytes and files, written without any tool.
 
 The same input gives the same bytes: no times, no owners but root.
 """
@@ -28,7 +28,7 @@ ROOT_DIRECTORIES = {"dev": 0o755, "etc": 0o755, "proc": 0o555, "sys": 0o555, "tm
 
 @dataclass(frozen=True)
 class File:
-    """A regular file with the content of a file of the machine, or with these bytes.
+    """Regular file with the content of a file of the machine, or with these bytes.
 
     mode: by default 0755 for a Path (programs), 0644 for bytes.
     """
@@ -41,14 +41,14 @@ class File:
 
 @dataclass(frozen=True)
 class Symlink:
-    """A symbolic link; the target is taken as it stands."""
+    """Symbolic link; the target is written unchanged."""
 
     target: str
 
 
 @dataclass(frozen=True)
 class HardLink:
-    """A second name of a File of the same image: /proc/PID/exe shows the name that was executed."""
+    """Second name of a File of the same image: /proc/PID/exe shows the executed name."""
 
     target: str
 
@@ -58,7 +58,7 @@ Entry = File | Symlink | HardLink
 
 @dataclass(frozen=True)
 class Image:
-    """What an image holds.
+    """Content of an image.
 
     name: full reference (`cloudpods.invalid/region:v4.0.1`); files: by absolute path;
     shell: add Debian's static busybox with all its applets;
@@ -72,7 +72,7 @@ class Image:
 
 
 def write_archive(images: Sequence[Image], archive: Path) -> None:
-    """Write the images as one `docker save` archive; a layer that several have is in it once."""
+    """Write the images as one `docker save` archive; a shared layer is in it once."""
     contents: dict[str, bytes] = {}
     entries = []
     for image in images:
@@ -88,7 +88,7 @@ def write_archive(images: Sequence[Image], archive: Path) -> None:
 
 
 def image_config(image: Image, layer_digest: str) -> bytes:
-    """The image configuration, whose hash is the image's id."""
+    """Return the image configuration, whose hash is the image's id."""
     return json.dumps(
         {
             "architecture": architecture(),
@@ -101,7 +101,7 @@ def image_config(image: Image, layer_digest: str) -> bytes:
 
 
 def layer_bytes(files: Mapping[str, Entry]) -> bytes:
-    """The tar of a root file system; directories are made as needed, links come after files."""
+    """Return the tar of a root file system; directories are added as needed, links come after files."""
     for path in files:
         if not path.startswith("/") or ".." in PurePosixPath(path).parts:
             raise LabError(f"an image holds absolute paths only, not {path!r}")
@@ -126,7 +126,7 @@ def layer_bytes(files: Mapping[str, Entry]) -> bytes:
 
 
 def directories(files: Mapping[str, Entry]) -> dict[str, int]:
-    """Every directory the files need and a root file system has, with its mode, parents first."""
+    """Yield every directory of the files and of a root file system, with its mode, parents first."""
     found = dict(ROOT_DIRECTORIES)
     for path in files:
         for parent in PurePosixPath(path.lstrip("/")).parents:
@@ -144,7 +144,7 @@ def member(
     target: str = "",
     owner: tuple[int, int] = (0, 0),
 ) -> tarfile.TarInfo:
-    """The header of an archive's member."""
+    """Return the header of an archive's member."""
     info = tarfile.TarInfo(name)
     info.mode, info.type, info.size, info.linkname = mode, kind, size, target
     info.uid, info.gid = owner
@@ -158,7 +158,7 @@ def add(tar: tarfile.TarFile, info: tarfile.TarInfo, data: bytes = b"") -> None:
 
 @functools.cache
 def busybox_files() -> dict[str, Entry]:
-    """Busybox and its applets where busybox itself says they belong."""
+    """Return busybox and its applets at the paths that busybox itself lists."""
     applets = run([BUSYBOX_BINARY, "--list-full"]).split()
     links: dict[str, Entry] = {f"/{applet}": Symlink("/bin/busybox") for applet in applets if applet != "bin/busybox"}
     return {
@@ -170,14 +170,14 @@ def busybox_files() -> dict[str, Entry]:
 
 
 def architecture() -> str:
-    """This machine's architecture by Go's name for it."""
+    """Return this machine's architecture by Go's name for it."""
     names = {"x86_64": "amd64", "aarch64": "arm64"}
     machine = os.uname().machine
     return names.get(machine, machine)
 
 
 def own_images(pause: Path) -> list[Image]:
-    """The images the lab itself needs: the sandbox's, and one to try things with."""
+    """Return the images that the lab itself needs: the sandbox's, and one for experiments."""
     return [
         Image(PAUSE, {"/pause": File(pause)}, shell=False, config={"Entrypoint": ["/pause"]}),
         Image(BUSYBOX, {}, config={"Cmd": ["sleep", "infinity"]}),

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The life of a lab: up, down, status, leftovers."""
+"""Life cycle of a lab: up, down, status, leftovers."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Lab:
-    """One lab by its name, whether it runs or not."""
+    """One lab by its name, running or not."""
 
     name: str = "lab"
 
     @property
     def places(self) -> Places:
-        """Where its files are."""
+        """Return the paths of its files."""
         return Places(cache() / "lab" / self.name)
 
     @cached_property
     def state(self) -> dict[str, Any]:
-        """The state file's content; LabError when the lab is not up."""
+        """Return the state file's content; LabError if the lab is not up."""
         try:
             return dict(json.loads(self.places.state.read_text()))
         except FileNotFoundError as absent:
@@ -53,38 +53,38 @@ class Lab:
 
     @cached_property
     def plan(self) -> Plan:
-        """Its names and addresses, as recorded when it came up."""
+        """Return its names and addresses, as recorded at `up`."""
         return Plan(self.name, ipaddress.IPv4Network(self.state["network"]), Options(**self.state["options"]))
 
     @property
     def authority(self) -> Authority:
-        """Its certificate authority."""
+        """Return its certificate authority."""
         return Authority(self.places.pki)
 
     @property
     def api(self) -> Api:
-        """Its API server, for the admin."""
+        """Return its API server, for the admin."""
         return Api(self.plan.server, self.authority)
 
     def machine(self, name: str) -> Machine:
-        """A machine by its name, also without the lab's name before it (`node1`)."""
+        """Return a machine by its name, also without the lab's name before it (`node1`)."""
         full = name if name in self.plan.machines else f"{self.name}-{name}"
         if full not in self.plan.machines:
             raise LabError(f"no machine {name!r}, only {', '.join(self.plan.machines)}")
         return make_machine(self.plan, self.places, full)
 
     def parts(self, machine: Machine) -> list[Part]:
-        """The daemons of a machine in the order of their start."""
+        """Return the daemons of a machine in the order of their start."""
         return parts_of(self.plan, self.authority, machine)
 
 
 def make_machine(plan: Plan, places: Places, name: str) -> Machine:
-    """The machine of this name."""
+    """Return the machine of this name."""
     return Machine(name, f"{plan.group}/{name}", places.machine(name))
 
 
 def parts_of(plan: Plan, authority: Authority, machine: Machine) -> list[Part]:
-    """The daemons of a machine in the order of their start."""
+    """Return the daemons of a machine in the order of their start."""
     if machine.name == plan.control_plane:
         return controlplane.parts(plan, authority, machine)
     (own,) = (one for one in plan.nodes if one.name == machine.name)
@@ -92,10 +92,10 @@ def parts_of(plan: Plan, authority: Authority, machine: Machine) -> list[Part]:
 
 
 def up(lab: Lab, built: Built, **given: int | str | None) -> dict[str, Any]:
-    """Bring the lab up with the given options (None: as it runs, or the default); return its state.
+    """Start the lab with the given options (None: the running lab's, or the default); return its state.
 
-    A lab that runs as asked is left alone, except that new images are loaded into its nodes.
-    One that is damaged, or runs with other options or binaries, is taken down and made anew.
+    A lab that runs as requested is left alone, except that new images are loaded into its nodes. A damaged lab, or one
+    with other options or binaries, is replaced.
     """
     with locked(lab.places.base):
         options = running_options(lab).changed(**given)
@@ -111,14 +111,14 @@ def up(lab: Lab, built: Built, **given: int | str | None) -> dict[str, Any]:
 
 
 def running_options(lab: Lab) -> Options:
-    """The options of the running lab, or the defaults."""
+    """Return the options of the running lab, or the defaults."""
     if lab.places.state.exists() and lab.state["version"] == STATE_VERSION:
         return lab.plan.options
     return Options()
 
 
 def reason_to_replace(lab: Lab, built: Built, options: Options) -> str:
-    """Why what is there cannot stay; empty when it can."""
+    """Return why the existing lab must be replaced; empty if it need not be."""
     if not lab.places.state.exists():
         return "an earlier start or stop did not come to its end"
     if lab.state["version"] != STATE_VERSION or lab.state["kube"] != str(built.kube):
@@ -129,7 +129,7 @@ def reason_to_replace(lab: Lab, built: Built, options: Options) -> str:
 
 
 def troubles(lab: Lab) -> list[str]:
-    """What is wrong with a lab that should be up, as sentences; empty when all is well."""
+    """Return the problems of a lab that should be up, as sentences."""
     found = []
     for name in lab.plan.machines:
         machine = lab.machine(name)
@@ -148,11 +148,11 @@ def troubles(lab: Lab) -> list[str]:
 
 
 def bring_up(lab: Lab, built: Built, options: Options) -> dict[str, Any]:
-    """Make the lab on a machine that holds nothing of it."""
+    """Create the lab on a machine without any part of it."""
     began = time.monotonic()
     places, authority = lab.places, lab.authority
     places.base.mkdir(parents=True, mode=0o700)
-    with locked(places.base.with_name("networks")):  # two labs must not choose the same
+    with locked(places.base.with_name("networks")):  # two labs must not choose the same network
         chosen = free_network(network.routes())
         if chosen is None:
             raise LabError("every network the lab could use overlaps a route of this machine")
@@ -178,13 +178,13 @@ def bring_up(lab: Lab, built: Built, options: Options) -> dict[str, Any]:
 
 
 def every(things: Iterable[T], act: Callable[[T], R]) -> list[R]:
-    """Do it with all of them at once; the first failure is raised when all have ended."""
+    """Run the function on all of them in parallel; raise the first failure after all have ended."""
     with ThreadPoolExecutor(max_workers=16) as pool:
         return [future.result() for future in [pool.submit(act, thing) for thing in things]]
 
 
 def write_hosts(plan: Plan, machines: dict[str, Machine]) -> None:
-    """The machines know each other by name."""
+    """Write the names of all machines into the hosts file of each."""
     known = {plan.control_plane: plan.control_plane_ip, **{one.name: one.ip for one in plan.nodes}}
     text = "127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in known.items())
     for machine in machines.values():
@@ -192,7 +192,7 @@ def write_hosts(plan: Plan, machines: dict[str, Machine]) -> None:
 
 
 def prepare(plan: Plan, places: Places, authority: Authority) -> None:
-    """Make keys, certificates and configuration of all machines."""
+    """Create keys, certificates and configuration of all machines."""
     authority.create()
     ssh_keys(places.ssh_key)
     control = ThreadPoolExecutor(max_workers=1).submit(controlplane.prepare, plan, places, authority)
@@ -202,7 +202,7 @@ def prepare(plan: Plan, places: Places, authority: Authority) -> None:
 
 
 def start_machine(plan: Plan, authority: Authority, machine: Machine, built: Built) -> None:
-    """Start the parts of a machine; a node has its images before its kubelet asks for them."""
+    """Start the parts of a machine; load a node's images before its kubelet needs them."""
     for part in parts_of(plan, authority, machine):
         if part.name == "kubelet":
             load_images(machine, built)
@@ -211,7 +211,7 @@ def start_machine(plan: Plan, authority: Authority, machine: Machine, built: Bui
 
 
 def load_images(machine: Machine, built: Built) -> None:
-    """Load the archive into a node unless it is what was loaded last."""
+    """Load the archive into a node unless it is the one that was loaded last."""
     loaded = machine.directory / "run" / "images"
     if not loaded.exists() or loaded.read_text() != built.archive.name:
         node.import_image(machine, built.archive)
@@ -228,7 +228,7 @@ def refresh_images(lab: Lab, built: Built) -> dict[str, Any]:
 
 
 def describe(plan: Plan, places: Places, built: Built) -> dict[str, Any]:
-    """The state file's content: everything a test needs to know."""
+    """Return the state file's content: everything a test needs to know."""
 
     def described(name: str) -> dict[str, Any]:
         machine = make_machine(plan, places, name)
@@ -266,7 +266,7 @@ def describe(plan: Plan, places: Places, built: Built) -> dict[str, Any]:
 
 
 def down(lab: Lab) -> bool:
-    """Take the lab down; whether there was anything of it."""
+    """Remove the lab; return whether any of it existed."""
     with locked(lab.places.base):
         found = bool(leftovers(lab.name))
         take_down(lab)
@@ -274,7 +274,7 @@ def down(lab: Lab) -> bool:
 
 
 def take_down(lab: Lab) -> None:
-    """End every process of the lab and remove all it made, from whatever state it is in."""
+    """End every process of the lab and remove all its files and links, whatever its state."""
     own = group(lab.name)
     cgroups.kill(own)
     cgroups.remove(own)
@@ -282,11 +282,11 @@ def take_down(lab: Lab) -> None:
     if lab.places.base.exists():
         shutil.rmtree(lab.places.base)
     for name in ("state", "plan"):
-        lab.__dict__.pop(name, None)  # what was read from the state file
+        lab.__dict__.pop(name, None)  # the values from the state file
 
 
 def leftovers(name: str) -> list[str]:
-    """Everything of the lab of this name that exists, one sentence each."""
+    """Return everything that exists of the lab of this name, one sentence each."""
     own, base = group(name), Places(cache() / "lab" / name).base
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     link = outside_link(name)

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A machine: a set of namespaces with an init process, in which parts (daemons) run.
+"""Machine: a set of namespaces with an init process, in which parts (daemons) run.
 
-The control plane and every node are machines. Killing a machine's init ends, by the kernel's hand,
-every process in it, containers included; its mounts and links go with the last of them.
+The control plane and every node are machines. If a machine's init is killed, the kernel ends every process in it,
+containers included; its mounts and links are removed with the last of them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ JOIN = 'for group in $0; do echo $$ >"$group/cgroup.procs" || exit 125; done; ex
 
 @dataclass(frozen=True)
 class Part:
-    """A daemon of a machine: how it is started and when it is ready.
+    """Daemon of a machine: its command and its readiness check.
 
     `ready` is polled; it returns something true when the part serves.
     """
@@ -50,46 +50,46 @@ class Machine:
 
     @property
     def logs(self) -> Path:
-        """What the machine sees as /var/log."""
+        """Return the directory that the machine has as /var/log."""
         return self.directory / "log"
 
     def log(self, part: str) -> Path:
-        """The log of a part."""
+        """Return the log of a part."""
         return self.logs / f"{part}.log"
 
     def record(self, part: str) -> Path:
-        """The pid file of a part."""
+        """Return the pid file of a part."""
         return self.directory / "run" / f"{part}.json"
 
     def process(self, part: str) -> Process | None:
-        """The process of a part as recorded; it may have died since."""
+        """Return the recorded process of a part; it may have ended since."""
         return Process.load(self.record(part))
 
     @property
     def pid(self) -> int:
-        """The host pid of the machine's init; LabError when it does not run."""
+        """Return the host pid of the machine's init; LabError if it does not run."""
         init = self.process(INIT)
         if init is None or not init.alive():
             raise LabError(f"{self.name} does not run")
         return init.pid
 
     def join(self, group: str) -> list[str]:
-        """A command prefix that moves the command into one of the machine's groups."""
+        """Return a command prefix that moves the command into one of the machine's groups."""
         return ["sh", "-c", JOIN, " ".join(map(str, cgroups.directories(group)))]
 
     def enter(self, cwd: str = "/") -> list[str]:
-        """A command prefix that runs the command inside the machine, as part of it."""
+        """Return a command prefix that runs the command inside the machine, as part of it."""
         target = str(self.pid)
         return [*self.join(f"{self.group}/{cgroups.SYSTEM}"), "nsenter", "-t", target, *NAMESPACES, f"--wd={cwd}", "--"]
 
     def boot(self, kube: Path) -> None:
-        """Make the namespaces and the file systems; `kube` holds the Kubernetes binaries."""
+        """Create the namespaces and the file systems; `kube` holds the Kubernetes binaries."""
         for inner in ("run", "log", "etc"):
             (self.directory / inner).mkdir(parents=True, exist_ok=True)
         self.logs.chmod(0o755)
         cgroups.create(self.group)
         cgroups.create(f"{self.group}/{cgroups.SYSTEM}")
-        # The group namespace is rooted at the machine's group; the daemons then move one down.
+        # The cgroup namespace is rooted at the machine's group; the daemons then move one level down.
         argv = [
             *self.join(self.group), "setsid", "--fork", "unshare", "--cgroup",
             *self.join(f"{self.group}/{cgroups.SYSTEM}"), "unshare", "--fork", "--mount-proc", *NAMESPACES[:-1],
@@ -105,10 +105,10 @@ class Machine:
 
         wait_for(f"start of {self.name}", booted, log=self.log(INIT))
         self.inside(1).save(self.record(INIT))
-        cgroups.delegate(self.group)  # v2 allows it only now that its processes have moved one down
+        cgroups.delegate(self.group)  # v2 permits it only after its processes have moved one level down
 
     def launch(self, argv: list[str], part: str, env: dict[str, str] | None = None) -> None:
-        """Run a command that leaves a daemon behind, the output of both appended to the part's log."""
+        """Run a command that leaves a daemon behind, and append the output of both to the part's log."""
         with open(self.log(part), "ab") as log:
             done = subprocess.run(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", check=False,
@@ -118,7 +118,7 @@ class Machine:
             raise LabError(f"cannot start {part} in {self.name}{tail(self.log(part))}")
 
     def inside(self, pid: int) -> Process:
-        """The process that has this pid inside the machine (containers are one namespace deeper)."""
+        """Return the process that has this pid inside the machine (containers are one namespace deeper)."""
         for member in cgroups.members(self.group):
             seen = ns_pids(member)
             if len(seen) == len(ns_pids(os.getpid())) + 1 and seen[-1] == pid:
@@ -128,10 +128,10 @@ class Machine:
         raise LabError(f"{self.name} has no process {pid}")
 
     def start(self, part: Part) -> None:
-        """Start a part and wait until it is ready; a part that ends meanwhile is an error with its log."""
+        """Start a part and wait until it is ready; if it ends before, raise an error with its log."""
         told = self.directory / "run" / f"{part.name}.pid"
         told.unlink(missing_ok=True)
-        # setsid makes the machine's init its parent; the shell tells the pid it has inside.
+        # setsid makes the machine's init its parent; the shell prints its pid inside.
         tell = 'echo $$ >"$0.new" && mv "$0.new" "$0" && exec "$@"'
         inside = ["setsid", "--fork", "sh", "-c", tell, f"/run/lab/run/{part.name}.pid", *part.argv]
         self.launch([*self.enter(), *inside], part.name, part.env)
@@ -150,7 +150,7 @@ class Machine:
         wait_for(f"{part.name} in {self.name}", ready, log=self.log(part.name))
 
     def stop(self, part: str, *, grace: float = 10) -> None:
-        """End a part: SIGTERM, after `grace` seconds SIGKILL; fine when it does not run."""
+        """Stop a part: SIGTERM, after `grace` seconds SIGKILL; no error if it does not run."""
         process = self.process(part)
         if process:
             process.send(signal.SIGCONT)
@@ -164,7 +164,7 @@ class Machine:
 
 
 def clean_environment() -> dict[str, str]:
-    """What daemons get of our environment: a path of system programs, no proxies, no secrets."""
+    """Return the environment of daemons: a path of system programs, no proxies, no secrets."""
     return {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": "/root",

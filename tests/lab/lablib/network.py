@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab's network: links between network namespaces, and nothing that leads out of the machine.
+"""Network of the lab: links between network namespaces, without any route out of the machine.
 
-The control plane's namespace holds a bridge; every node and the root namespace hang on it by a veth
-pair. No machine of the lab has a default route, so nothing in it can reach the outside.
+The control plane's namespace holds a bridge; every node and the root namespace are connected to it by a veth pair. No
+machine of the lab has a default route, so nothing in it can reach the outside.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BRIDGE = "br0"
 
 
 def routes() -> list[str]:
-    """The destinations of all IPv4 routes of the root namespace."""
+    """Return the destinations of all IPv4 routes of the root namespace."""
     return [route["dst"] for route in json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]))]
 
 
@@ -37,7 +37,7 @@ def sysctl(pid: int, key: str, value: str) -> None:
 
 
 def connect_control_plane(plan: Plan, pid: int) -> None:
-    """Make the bridge in the control plane's namespace and the link to the root namespace."""
+    """Create the bridge in the control plane's namespace and the link to the root namespace."""
     outside = outside_link(plan.lab)
     ip(
         None,
@@ -62,7 +62,7 @@ def connect_control_plane(plan: Plan, pid: int) -> None:
 
 
 def connect_nodes(plan: Plan, pids: dict[str, int]) -> None:
-    """Hang the nodes on the bridge and route every pod network to its node; `pids` by machine name."""
+    """Connect the nodes to the bridge and route every pod network to its node; `pids` by machine name."""
     bridge = pids[plan.control_plane]
     ip(
         bridge,
@@ -85,14 +85,14 @@ def connect_nodes(plan: Plan, pids: dict[str, int]) -> None:
 
 
 def disconnect(lab: str) -> None:
-    """Remove the link in the root namespace; the others went with their namespaces."""
+    """Remove the link in the root namespace; the others are removed with their namespaces."""
     link = outside_link(lab)
-    with contextlib.suppress(LabError):  # it vanishes by itself while its peer's namespace is torn down
+    with contextlib.suppress(LabError):  # it disappears by itself while its peer's namespace is removed
         if link_exists(link):
             run(["ip", "link", "delete", link])
     wait_for(f"removal of the link {link}", lambda: not link_exists(link))
 
 
 def link_exists(link: str) -> bool:
-    """Whether the root namespace has this link."""
+    """Return whether the root namespace has this link."""
     return Path("/sys/class/net", link).exists()

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A node: containerd, kubelet and sshd on one machine, and the images in its containerd."""
+"""Node: containerd, kubelet and sshd on one machine, and the images in its containerd."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from .plan import Node, Options, Places, Plan
 ETC = "/run/lab/etc"
 SOCKET = "/run/containerd/containerd.sock"
 SSH_PORT = 22
-# The kubelet keeps one, and each minute takes one that is made and not started yet for it: if a container restarts just
-# then, the log of the one before is gone (pkg/kubelet/kuberuntime/kuberuntime_gc.go, evictableContainers).
+# The kubelet keeps one. Once a minute it counts a created but not yet started container as that one. If a container
+# restarts at that moment, the log of its predecessor is deleted (pkg/kubelet/kuberuntime/kuberuntime_gc.go,
+# evictableContainers).
 DEAD_CONTAINERS = 100
 
-# restrict_oom_score_adj: machines without CAP_SYS_RESOURCE may not lower a score, and every sandbox
-# would die of the attempt. disable_apparmor: its profiles would be loaded into the host's kernel.
+# restrict_oom_score_adj: machines without CAP_SYS_RESOURCE may not lower a score, and every sandbox would end with the
+# attempt. disable_apparmor: its profiles would be loaded into the host's kernel.
 CONTAINERD = f"""
 version = 2
 root = "/var/lib/containerd"
@@ -84,7 +85,7 @@ def prepare(node: Node, plan: Plan, places: Places, authority: Authority) -> str
 
 
 def kubelet_configuration(options: Options) -> dict[str, object]:
-    """The KubeletConfiguration. Nothing is ever evicted: the disk is the test machine's, not ours."""
+    """Return the KubeletConfiguration. It evicts no pod, because the disk is the test machine's."""
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -111,12 +112,12 @@ def kubelet_configuration(options: Options) -> dict[str, object]:
         "imageGCHighThresholdPercent": 100,
         "containerLogMaxSize": options.container_log_max_size,
         "containerLogMaxFiles": options.container_log_max_files,
-        "containerLogMonitorInterval": "3s",  # the least it takes
+        "containerLogMonitorInterval": "3s",  # the minimum
     }  # fmt: skip
 
 
 def cni(node: Node) -> dict[str, object]:
-    """The pod network of a node: a bridge, routed, without address translation."""
+    """Return the pod network of a node: a bridge, routed, without address translation."""
     return {
         "cniVersion": "0.4.0",
         "name": "lab",
@@ -133,7 +134,7 @@ def cni(node: Node) -> dict[str, object]:
 
 
 def parts(node: Node, plan: Plan, authority: Authority, machine: Machine) -> list[Part]:
-    """The daemons in the order in which they need each other."""
+    """Return the daemons in the order of their dependencies."""
     kubelet = [
         "/run/kube/kubelet",
         f"--config={ETC}/kubelet.json",
@@ -158,16 +159,16 @@ def parts(node: Node, plan: Plan, authority: Authority, machine: Machine) -> lis
 
 
 def present_images(machine: Machine) -> set[str]:
-    """The names of the images in a node's containerd."""
+    """Return the names of the images in a node's containerd."""
     return set(run([*ctr(machine), "images", "list", "-q"]).split())
 
 
 def import_image(machine: Machine, archive: Path) -> None:
     """Load an image archive into a node's containerd; an image of the same name is replaced."""
-    # The archive may lie where the machine has its own files, so it is handed over as stdin.
+    # The machine may mount its own files over the archive's path, so the archive is passed as stdin.
     run([*ctr(machine), "images", "import", "-"], stdin=archive)
 
 
 def ctr(machine: Machine) -> list[str]:
-    """The containerd client, in the namespace of images Kubernetes uses."""
+    """Run the containerd client, in the namespace of images that Kubernetes uses."""
     return [*machine.enter(), "ctr", "--address", SOCKET, "-n", "k8s.io"]

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the lab takes from Debian. Nothing of it is started or enabled: the lab starts its own."""
+"""Debian packages of the lab. None of their daemons is started or enabled: the lab starts its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import debian
 
 from .core import LabError, run, say, write
 
-# Package -> a file of it that the lab uses; where the file is there, however it came, it will do.
+# Package -> one of its files that the lab uses. If the file exists, the package is not needed.
 PACKAGES = {
     "busybox-static": "/bin/busybox",
     "containerd": "/usr/bin/containerd",
@@ -34,7 +34,7 @@ PACKAGES = {
     "tini": "/usr/bin/tini",
     "util-linux": "/usr/bin/nsenter",
 }
-# What some tests use besides.
+# Further packages of some tests.
 JAVA = {"default-jre-headless": "/usr/bin/java"}
 UNITS = {"containerd": "containerd", "etcd-server": "etcd", "openssh-server": "ssh"}  # package -> its systemd unit
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -42,7 +42,7 @@ POLICY_ASIDE = Path("/usr/sbin/policy-rc.d.before-lab")
 
 
 def unfit() -> str:
-    """Why this machine cannot hold a lab; empty when it can."""
+    """Return why this machine cannot run a lab; empty if it can."""
     if sys.version_info < (3, 10):
         return f"it needs Python >= 3.10, not {sys.version.split()[0]}"
     if not sys.platform.startswith("linux") or not shutil.which("apt-get"):
@@ -53,12 +53,12 @@ def unfit() -> str:
 
 
 def missing(packages: dict[str, str]) -> list[str]:
-    """Those of these packages that are not there."""
+    """Return the missing ones of these packages."""
     return [package for package, file in packages.items() if not Path(file).exists()]
 
 
 def ensure(packages: dict[str, str] | None = None) -> None:
-    """Install what is missing of these, by default of what the lab takes."""
+    """Install the missing ones of these packages, by default of all that the lab uses."""
     packages = PACKAGES if packages is None else packages
     wanted = missing(packages)
     if not wanted:
@@ -75,8 +75,8 @@ def ensure(packages: dict[str, str] | None = None) -> None:
 
 @contextlib.contextmanager
 def services_kept_off(wanted: list[str]) -> Iterator[None]:
-    """Debian starts a daemon when it installs it, and at every boot: neither for those we bring."""
-    if POLICY.exists() and not POLICY_ASIDE.exists():  # after a crash it is ours, and the other lies aside
+    """Keep Debian from starting the daemons that it installs, now and at every boot."""
+    if POLICY.exists() and not POLICY_ASIDE.exists():  # after a crash this file is ours; the original is the backup
         POLICY.rename(POLICY_ASIDE)
     write(POLICY, "#!/bin/sh\nexit 101\n", 0o755)
     try:

@@ -20,7 +20,7 @@ EC_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
 
 @dataclass(frozen=True)
 class Pair:
-    """A certificate and its key, as files."""
+    """Certificate and its key, as files."""
 
     cert: Path
     key: Path
@@ -28,21 +28,21 @@ class Pair:
 
 @dataclass(frozen=True)
 class Authority:
-    """The lab's certificate authority, which signs for servers and users."""
+    """Certificate authority of the lab, which signs for servers and users."""
 
     directory: Path
 
     @property
     def pair(self) -> Pair:
-        """The authority's own certificate and key."""
+        """Return the authority's own certificate and key."""
         return self.pair_of("ca")
 
     def pair_of(self, name: str) -> Pair:
-        """The files of a certificate of this name, whether or not they exist."""
+        """Return the files of a certificate of this name, whether or not they exist."""
         return Pair(self.directory / f"{name}.crt", self.directory / f"{name}.key")
 
     def create(self) -> None:
-        """Make the authority and the key pair that signs service account tokens."""
+        """Create the authority and the key pair that signs service account tokens."""
         self.directory.mkdir(parents=True, mode=0o700)
         own = self.pair
         openssl(
@@ -54,7 +54,7 @@ class Authority:
         openssl("pkey", "-in", tokens, "-pubout", "-out", tokens.with_suffix(".pub"))
 
     def issue(self, name: str, user: str, groups: Sequence[str] = (), addresses: Sequence[str] = ()) -> Pair:
-        """Sign a certificate for a user (CN, O), that is also a server's when it has addresses (SAN)."""
+        """Sign a certificate for a user (CN, O). With addresses (SAN) it is a server's as well."""
         pair = self.pair_of(name)
         subject = "".join(f"/O={escaped(group)}" for group in groups) + f"/CN={escaped(user)}"
         usage = "clientAuth,serverAuth" if addresses else "clientAuth"
@@ -68,24 +68,24 @@ class Authority:
 
 
 def openssl(*arguments: str | Path) -> None:
-    """Run openssl; keys come out readable to their owner alone."""
+    """Run openssl; only their owner can read the keys."""
     run(["openssl", *arguments])
 
 
 def escaped(text: str) -> str:
-    """A value for openssl's -subj; refused when it could not be told from the syntax around it."""
+    """Escape a value for openssl's -subj; refuse one that is ambiguous there."""
     if not re.fullmatch(r"[A-Za-z0-9 .:@_/-]+", text):
         raise LabError(f"a user or group may hold letters, digits and . : @ _ / - only, not {text!r}")
     return text.replace("/", "\\/")
 
 
 def alternative_name(address: str) -> str:
-    """An entry of subjectAltName."""
+    """Return an entry of subjectAltName."""
     return ("IP:" if re.fullmatch(r"[0-9.]+", address) else "DNS:") + address
 
 
 def kubeconfig(server: str, ca: Path, credentials: dict[str, str], lab: str, user: str) -> str:
-    """A self-contained kubeconfig as text; JSON, which is YAML."""
+    """Return a self-contained kubeconfig as text; JSON, which is YAML."""
     return json.dumps(
         {
             "apiVersion": "v1",
@@ -100,22 +100,22 @@ def kubeconfig(server: str, ca: Path, credentials: dict[str, str], lab: str, use
 
 
 def certificate_credentials(pair: Pair) -> dict[str, str]:
-    """The `user` of a kubeconfig that authenticates by certificate."""
+    """Return the `user` of a kubeconfig that authenticates by certificate."""
     return {"client-certificate-data": encoded(pair.cert), "client-key-data": encoded(pair.key)}
 
 
 def encoded(path: Path) -> str:
-    """A file in base64."""
+    """Return a file in base64."""
     return base64.b64encode(path.read_bytes()).decode()
 
 
 def ssh_keys(key: Path) -> str:
-    """Make an SSH key pair; return the public key's line."""
+    """Create an SSH key pair; return the public key's line."""
     key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", key.name, "-f", key])
     return Path(f"{key}.pub").read_text()
 
 
 def write_kubeconfig(path: Path, text: str) -> Path:
-    """Write a kubeconfig, for its owner alone."""
+    """Write a kubeconfig that only its owner can read."""
     return write(path, text, 0o600)

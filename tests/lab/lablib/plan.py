@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan of a lab: every name and address, computed from a few numbers. Pure."""
+"""Plan of a lab: every name and address, computed from a few numbers. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CANDIDATES = [ipaddress.IPv4Network(f"10.{second}.0.0/16") for second in range(6
 
 @dataclass(frozen=True)
 class Options:
-    """What the user chose; a running lab with other options is replaced.
+    """Options chosen by the user; a running lab with other options is replaced.
 
     container_log_max_size: a Kubernetes quantity such as `10Mi`; container_log_max_files: at least 2.
     """
@@ -29,11 +29,11 @@ class Options:
     container_log_max_files: int = 5
 
     def changed(self, **given: int | str | None) -> Options:
-        """These options with the given ones (those that are not None) in their place."""
+        """Return a copy with the given options (those that are not None)."""
         return Options(**{**asdict(self), **{key: value for key, value in given.items() if value is not None}})
 
     def problems(self) -> list[str]:
-        """What is wrong with them, as sentences."""
+        """Return the problems of these options, as sentences."""
         found = []
         if not 1 <= self.nodes <= MAX_NODES:
             found.append(f"nodes must be 1 to {MAX_NODES}, not {self.nodes}")
@@ -44,13 +44,13 @@ class Options:
         return found
 
     def as_dict(self) -> dict[str, int | str]:
-        """For the state file."""
+        """Return a dict for the state file."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node of the plan; `index` counts from 1."""
+    """Node of the plan; `index` counts from 1."""
 
     name: str
     index: int
@@ -72,42 +72,42 @@ class Plan:
     options: Options
 
     def address(self, third: int, fourth: int) -> str:
-        """An address by its last two numbers."""
+        """Return an address by its last two numbers."""
         return str(self.network.network_address + third * 256 + fourth)
 
     @property
     def group(self) -> str:
-        """The lab's control group, which holds one group a machine."""
+        """Return the lab's control group, which holds one group per machine."""
         return group(self.lab)
 
     @property
     def control_plane(self) -> str:
-        """The name of the control plane's machine."""
+        """Return the name of the control plane's machine."""
         return f"{self.lab}-cp"
 
     @property
     def control_plane_ip(self) -> str:
-        """Where the API server listens, also the outside's way in."""
+        """Return the address of the API server, which the root namespace uses as well."""
         return self.address(0, 1)
 
     @property
     def outside_ip(self) -> str:
-        """The root namespace's address on the lab's network."""
+        """Return the root namespace's address on the lab's network."""
         return self.address(0, 254)
 
     @property
     def server(self) -> str:
-        """The API server's URL."""
+        """Return the API server's URL."""
         return f"https://{self.control_plane_ip}:6443"
 
     @property
     def service_cidr(self) -> str:
-        """The addresses of Services."""
+        """Return the addresses of Services."""
         return f"{self.address(200, 0)}/24"
 
     @property
     def nodes(self) -> list[Node]:
-        """The nodes."""
+        """Return the nodes."""
         return [
             Node(f"{self.lab}-node{i}", i, self.address(0, 10 + i), f"{self.address(100 + i, 0)}/24")
             for i in range(1, self.options.nodes + 1)
@@ -115,57 +115,57 @@ class Plan:
 
     @property
     def machines(self) -> list[str]:
-        """The names of all machines, the control plane first."""
+        """Return the names of all machines, the control plane first."""
         return [self.control_plane, *(node.name for node in self.nodes)]
 
 
 def group(lab: str) -> str:
-    """The control group of the lab of this name."""
+    """Return the control group of the lab of this name."""
     return f"cloudpods-lab.{lab}"
 
 
 def outside_link(lab: str) -> str:
-    """The one network link of the lab in the root namespace (at most 15 characters)."""
+    """Return the name of the lab's only link in the root namespace (at most 15 characters)."""
     return f"cpl-{lab}"
 
 
 def free_network(routes: Iterable[str]) -> ipaddress.IPv4Network | None:
-    """The first candidate that overlaps none of these destinations (as `ip route` prints them)."""
+    """Return the first candidate that overlaps none of these destinations (as `ip route` prints them)."""
     networks = [ipaddress.IPv4Network(one, strict=False) for one in routes if one != "default" and ":" not in one]
-    taken = [network for network in networks if network.prefixlen > 0]  # a default route takes nothing
+    taken = [network for network in networks if network.prefixlen > 0]  # a default route uses no address
     return next((one for one in CANDIDATES if not any(one.overlaps(other) for other in taken)), None)
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a lab keeps its files: everything below one directory that `down` removes."""
+    """Paths of a lab's files: everything is below one directory that `down` removes."""
 
     base: Path
 
     @property
     def state(self) -> Path:
-        """The state file: written last, so it exists exactly when `up` came to its end."""
+        """Return the state file. It is written last, so it exists only after `up` has succeeded."""
         return self.base / "state.json"
 
     @property
     def pki(self) -> Path:
-        """Keys and certificates."""
+        """Return the directory of keys and certificates."""
         return self.base / "pki"
 
     @property
     def ssh_key(self) -> Path:
-        """The private key that opens every node."""
+        """Return the private key that gives access to every node."""
         return self.base / "ssh" / "id_ed25519"
 
     @property
     def known_hosts(self) -> Path:
-        """The host keys of the nodes."""
+        """Return the host keys of the nodes."""
         return self.base / "ssh" / "known_hosts"
 
     def kubeconfig(self, user: str) -> Path:
-        """The kubeconfig of a user."""
+        """Return the kubeconfig of a user."""
         return self.base / "kubeconfig" / f"{re.sub(r'[^A-Za-z0-9._-]', '_', user)}.conf"
 
     def machine(self, name: str) -> Path:
-        """What the machine sees as /run/lab."""
+        """Return the directory that the machine has as /run/lab."""
         return self.base / "machines" / name

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Processes known by pid *and* start time, so that a reused pid is never taken for one of ours."""
+"""Processes identified by pid *and* start time, so that a reused pid is never taken for one of ours."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from .core import wait_for, write
 
 @dataclass(frozen=True)
 class Process:
-    """One process for good: `start` is field 22 of /proc/PID/stat (clock ticks since boot)."""
+    """One identified process: `start` is field 22 of /proc/PID/stat (clock ticks since boot)."""
 
     pid: int
     start: int
 
     @classmethod
     def find(cls, pid: int) -> Process | None:
-        """The process that has this pid now, if any."""
+        """Return the process that has this pid now, if any."""
         fields = stat(pid)
         return cls(pid, int(fields[19])) if fields else None
 
     @classmethod
     def load(cls, record: Path) -> Process | None:
-        """The process a pid file names; None when there is no whole pid file."""
+        """Return the process of a pid file; None if there is no complete pid file."""
         try:
             return cls(**json.loads(record.read_text()))
         except (OSError, ValueError, TypeError):
@@ -43,22 +43,22 @@ class Process:
         write(record, json.dumps(asdict(self)))
 
     def state(self) -> str:
-        """The state letter of /proc/PID/stat (`S`, `R`, `T` stopped …); empty when it is gone or a zombie."""
+        """Return the state letter of /proc/PID/stat (`S`, `R`, `T` stopped …); empty if it is gone or a zombie."""
         fields = stat(self.pid)
         if not fields or int(fields[19]) != self.start or fields[0] in "ZX":
             return ""
         return fields[0]
 
     def alive(self) -> bool:
-        """Whether it exists and is no zombie."""
+        """Return whether it exists and is no zombie."""
         return bool(self.state())
 
     def send(self, number: signal.Signals) -> None:
-        """Signal exactly this process; nothing happens when it is gone."""
+        """Signal exactly this process; do nothing if it is gone."""
         with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # newer kernels: the number of no process
             handle = os.pidfd_open(self.pid)
             try:
-                if self.alive():  # checked after the pidfd pins the pid, so it cannot change hands in between
+                if self.alive():  # checked after the pidfd pins the pid, so the pid cannot be reused in between
                     signal.pidfd_send_signal(handle, number)
             finally:
                 os.close(handle)
@@ -69,7 +69,7 @@ class Process:
 
 
 def stat(pid: int) -> list[str]:
-    """/proc/PID/stat from field 3 (state) on; empty when there is no such process."""
+    """Return /proc/PID/stat from field 3 (state) on; empty if there is no such process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -77,7 +77,7 @@ def stat(pid: int) -> list[str]:
 
 
 def ns_pids(pid: int) -> list[int]:
-    """The pid in each pid namespace the process is in, outermost first; empty when it is gone."""
+    """Return the pid in each pid namespace of the process, outermost first; empty if it is gone."""
     try:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("NSpid:"):
@@ -88,7 +88,7 @@ def ns_pids(pid: int) -> list[int]:
 
 
 def command_line(pid: int) -> str:
-    """What it was started as, for people."""
+    """Return the command line, for people."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:

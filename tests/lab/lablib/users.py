@@ -17,14 +17,14 @@ TOKEN_SECONDS = 24 * 3600
 
 
 def for_user(lab: Lab, user: str, groups: Sequence[str] = (), path: Path | None = None) -> Path:
-    """A kubeconfig of a user and groups by client certificate; it may do what RBAC gives these names."""
+    """Return a kubeconfig of a user and groups by client certificate; RBAC gives the permissions of these names."""
     name = f"user-{re.sub(r'[^A-Za-z0-9._-]', '_', user)}"
     credentials = certificate_credentials(lab.authority.issue(name, user, groups))
     return save(lab, user, credentials, path)
 
 
 def for_service_account(lab: Lab, namespace: str, name: str, path: Path | None = None) -> Path:
-    """A kubeconfig of an existing service account, by a token of one day."""
+    """Return a kubeconfig of an existing service account, by a token of one day."""
     body = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
@@ -35,7 +35,7 @@ def for_service_account(lab: Lab, namespace: str, name: str, path: Path | None =
 
 
 def save(lab: Lab, user: str, credentials: dict[str, str], path: Path | None) -> Path:
-    """Write it to `path`, or to the lab's own directory, which `down` removes."""
+    """Write the kubeconfig to `path`, or to the lab's own directory, which `down` removes."""
     if user == "admin":
         raise LabError("the name `admin` is the lab's own; `lab.py status` shows its kubeconfig")
     text = kubeconfig(lab.plan.server, lab.authority.pair.cert, credentials, lab.name, user)

@@ -28,11 +28,11 @@ FLAGS = ("-trimpath", "-ldflags=-s -w")
 
 
 class BuildError(Exception):
-    """There is no Go, or it could not build; the message says which."""
+    """Missing Go or failed build; the message has the cause."""
 
 
 def find_go() -> tuple[Path, str]:
-    """A usable Go and its version line: of the running environment first, then of the PATH."""
+    """Return a usable Go and its version line: of the running environment first, then of the PATH."""
     for found in (Path(sys.prefix) / "bin/go", shutil.which("go")):
         if found and Path(found).exists():
             said = subprocess.run([found, "version"], capture_output=True, text=True, check=False).stdout.strip()
@@ -42,14 +42,14 @@ def find_go() -> tuple[Path, str]:
 
 
 def sources() -> Iterator[bytes]:
-    """Names and contents of everything that the binary is made from."""
+    """Return names and contents of all inputs of the binary."""
     for path in sorted([HERE / "go.mod", *HERE.rglob("*.go")]):
         if not path.name.endswith("_test.go"):
             yield str(path.relative_to(HERE)).encode() + b"\0" + path.read_bytes()
 
 
 def build() -> Path:
-    """The binary, built when the sources or the toolchain changed since it was built last."""
+    """Return the binary, built if the sources or the toolchain have changed since the last build."""
     go, version = find_go()
     folder = cache() / f"services-{digest([version.encode(), *(flag.encode() for flag in FLAGS), *sources()])}"
     binary = folder / "services"
@@ -62,7 +62,7 @@ def build() -> Path:
 
 
 def compile_to(go: Path, target: Path) -> None:
-    """Run the Go compiler; its complaints are part of the error."""
+    """Run the Go compiler; its output is part of the error."""
     environment = {**os.environ, "CGO_ENABLED": "0", "GOCACHE": str(cache() / "go-build"), "GOTOOLCHAIN": "local"}
     done = subprocess.run(
         [go, "build", *FLAGS, "-o", target, "."], cwd=HERE, env=environment, capture_output=True, text=True, check=False
@@ -72,7 +72,7 @@ def compile_to(go: Path, target: Path) -> None:
 
 
 def main() -> None:
-    """Build and print."""
+    """Build the binary and print its path."""
     try:
         print(build())
     except BuildError as failed:

@@ -43,7 +43,7 @@ async def appears(cloud: Cloud, name: str):
     return await asyncio.to_thread(wait_until, f"{name} to be followed", lambda: cloud.follows.get(name))
 
 
-def test_a_hit_is_an_event_and_a_cancellation_leaves_nothing(plugin, cloud):
+def test_sends_hits_as_events_and_cleans_up_after_cancellation(plugin, cloud):
     cloud.add("region", "region-1")
     before = set(threading.enumerate())
 
@@ -63,8 +63,8 @@ def test_a_hit_is_an_event_and_a_cancellation_leaves_nothing(plugin, cloud):
     wait_until("all its threads to end", lambda: set(threading.enumerate()) <= before)
 
 
-def test_a_rulebook_that_takes_nothing_does_not_fill_the_memory(plugin, cloud, caplog):
-    """Once there are too many events, they are counted."""
+def test_limits_pending_events_if_the_rulebook_reads_none(plugin, cloud, caplog):
+    """Count further events when too many are pending."""
     cloud.add("region", "region-1")
 
     class Full(asyncio.Queue):
@@ -100,12 +100,12 @@ def test_a_rulebook_that_takes_nothing_does_not_fill_the_memory(plugin, cloud, c
     ],
 )
 @pytest.mark.usefixtures("cloud")
-def test_options_that_are_wrong_end_it_with_their_names(plugin, args, said):
+def test_wrong_options_end_the_source_with_their_names(plugin, args, said):
     with pytest.raises(ValueError, match=said):
         asyncio.run(asyncio.wait_for(plugin["main"](asyncio.Queue(), args), patience()))
 
 
-def test_a_watch_that_fails_ends_the_source(plugin, cloud, monkeypatch):
+def test_failed_watch_ends_the_source(plugin, cloud, monkeypatch):
     def broken(_selection, _deadline):
         raise ZeroDivisionError("by 0")
 
@@ -114,7 +114,7 @@ def test_a_watch_that_fails_ends_the_source(plugin, cloud, monkeypatch):
         asyncio.run(asyncio.wait_for(plugin["main"](asyncio.Queue(), {}), patience()))
 
 
-def test_the_documentation_has_the_options_that_there_are(plugin):
+def test_documentation_lists_all_options(plugin):
     spec = {**plugin["arguments"].SELECTION, **plugin["arguments"].TRANSPORT, **plugin["WATCH"]}
     told = yaml.safe_load(plugin["DOCUMENTATION"])["options"]
     assert set(told) - {"kubeconfig"} == set(spec)
@@ -124,7 +124,7 @@ def test_the_documentation_has_the_options_that_there_are(plugin):
         assert (told[name].get("default") or "") == (option.get("default") or ""), name
 
 
-def test_the_example_is_a_rulebook_of_this_source(plugin):
+def test_example_is_a_rulebook_of_this_source(plugin):
     (ruleset,) = yaml.safe_load(plugin["EXAMPLES"])
     (source,) = ruleset["sources"]
     plugin["checked"](source["cloudpods.diagnostics.service_logs"])

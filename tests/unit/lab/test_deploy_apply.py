@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rolling a set out: how many pods start at a time, on an API server that is a dict."""
+"""Deployment of a set in steps, with an API server that is a dict: the number of pods that start at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMESPACE = "ns"
 
 
 class Kubelet:
-    """Applies workloads; at each look the pod that was made first of those that start runs. stuck: they never do."""
+    """API stand-in that applies workloads. stuck: pods never run; else at each look the oldest starting pod runs."""
 
     def __init__(self, *, stuck: tuple[str, ...] = ()) -> None:
         self.stuck = stuck
@@ -60,7 +60,7 @@ class Kubelet:
 
 
 def deployments(**replicas: int) -> Set:
-    """A set of Deployments with so many replicas."""
+    """Return a set of Deployments with these numbers of replicas."""
     made = [
         {"kind": "Deployment", "metadata": {"name": name}, "spec": {"replicas": count}}
         for name, count in replicas.items()
@@ -72,7 +72,7 @@ def deployments(**replicas: int) -> Set:
 AT_ONCE = apply.Patience(poll_seconds=0.0)
 
 
-def test_no_more_pods_start_than_the_machine_can_run() -> None:
+def test_limits_the_pods_that_start_at_a_time() -> None:
     kubelet = Kubelet()
     wanted = deployments(**{f"d{number}": 1 + number % 3 for number in range(30)})
     apply.roll_out(kubelet, wanted, AT_ONCE)  # type: ignore[arg-type]
@@ -81,14 +81,14 @@ def test_no_more_pods_start_than_the_machine_can_run() -> None:
     assert apply.AT_ONCE - 2 <= kubelet.most <= apply.AT_ONCE
 
 
-def test_a_workload_larger_than_that_starts_alone() -> None:
+def test_starts_a_workload_over_the_limit_alone() -> None:
     kubelet = Kubelet()
     apply.roll_out(kubelet, deployments(small=3, large=40, last=1), AT_ONCE)  # type: ignore[arg-type]
     assert kubelet.most == 40
     assert not kubelet.starting
 
 
-def test_what_does_not_start_is_named_and_nothing_is_started_behind_it() -> None:
+def test_names_pods_that_do_not_start_and_starts_no_others() -> None:
     kubelet = Kubelet(stuck=("d0", "d1", "d2", "d3"))
     wanted = deployments(**{f"d{number}": 3 for number in range(6)})
     with pytest.raises(LabError, match="Deployment d0 wants 3 running"):
@@ -96,7 +96,7 @@ def test_what_does_not_start_is_named_and_nothing_is_started_behind_it() -> None
     assert len(kubelet.workloads) == 4
 
 
-def test_every_set_can_be_rolled_out() -> None:
+def test_deploys_every_set() -> None:
     for name, made in sets.SETS.items():
         wanted = made()
         workloads = [each["metadata"]["name"] for each in wanted.manifests if each["kind"] in apply._WORKLOADS]

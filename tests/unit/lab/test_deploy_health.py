@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The small clouds for audits: the troubles that were asked for, and nothing else that differs."""
+"""Small clouds for audits: the requested troubles, and no other difference."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PLANTED = tuple(each.name for each in health.TROUBLES if not each.everywhere)
 
 
 def workloads(names: str) -> dict[str, dict[str, Any]]:
-    """The workloads of a cloud by their names."""
+    """Return the workloads of a cloud by their names."""
     made = sets.health("ns", names).manifests
     return {each["metadata"]["name"]: each for each in made if each["kind"] in {"Deployment", "DaemonSet", "Pod"}}
 
 
 def template(workload: dict[str, Any]) -> dict[str, Any]:
-    """What its pods are made from; a pod of its own is that itself."""
+    """Return the pod template of a workload, or the pod itself if it has none."""
     return dict(workload["spec"].get("template", workload))
 
 
@@ -35,7 +35,7 @@ def in_trouble(workload: dict[str, Any]) -> str | None:
 
 
 def plain() -> dict[str, dict[str, Any]]:
-    """The workloads of the essential components without any trouble."""
+    """Return the workloads of the essential components without any trouble."""
     return {part.workload["metadata"]["name"]: part.workload for part in health.cloud((), "ns") if part.trouble is None}
 
 
@@ -51,7 +51,7 @@ def test_only_the_component_in_trouble_differs_from_a_plain_cloud(name: str) -> 
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_pod_in_trouble_has_the_fellows_that_it_is_compared_with(name: str) -> None:
+def test_pod_in_trouble_has_replicas_to_compare(name: str) -> None:
     trouble = health.BY_NAME[name]
     fellows = [
         each["spec"].get("replicas", 1)
@@ -64,67 +64,67 @@ def test_a_pod_in_trouble_has_the_fellows_that_it_is_compared_with(name: str) ->
         assert fellows == ([] if trouble.replicas == health.NOT_THERE else [0])
 
 
-def test_no_cloud_lacks_what_an_audit_misses_but_the_one_in_which_it_is_missing() -> None:
+def test_only_the_cloud_of_a_missing_component_lacks_an_essential_one() -> None:
     for name in NAMES:
         components = {each["metadata"]["labels"]["app"] for each in workloads(name).values()}
         assert set(health.ESSENTIAL) - components == ({"scheduler"} if name == "missing" else set()), name
 
 
-def test_the_cloud_of_another_release_is_the_whole_one_and_differs_everywhere() -> None:
+def test_cloud_of_another_release_differs_in_every_component() -> None:
     healthy, old = workloads(health.NONE), workloads("old-release")
     assert healthy.keys() == old.keys()
     assert {each["metadata"]["labels"]["app"] for each in old.values()} == set(health.WHOLE)
     assert not [key for key in old if old[key] == healthy[key]]
 
 
-def test_several_troubles_are_planted_beside_one_another() -> None:
+def test_plants_several_troubles_in_one_cloud() -> None:
     made = workloads("errors,hung,missing")
     assert {in_trouble(each) for each in made.values()} == {None, "errors", "hung"}
     assert "default-scheduler" not in made
 
 
 @pytest.mark.parametrize("names", ["errors,restarted", "version-of-a-component,answer-html", "none,errors"])
-def test_troubles_that_an_audit_could_not_tell_apart_are_refused(names: str) -> None:
+def test_refuses_troubles_that_an_audit_could_not_tell_apart(names: str) -> None:
     with pytest.raises(ValueError, match=r"of the same component|a cloud of its own"):
         sets.health("ns", names)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_pod_has_an_init_container(name: str) -> None:
+def test_pods_have_no_init_container(name: str) -> None:
     for each in workloads(name).values():
         if each["kind"] == "Deployment":
             assert not each["spec"]["template"]["spec"].get("initContainers")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_clouds_fit_beside_one_another(name: str) -> None:
+def test_only_host_clouds_use_the_nodes_network(name: str) -> None:
     shared = [key for key, each in workloads(name).items() if template(each)["spec"].get("hostNetwork")]
     assert shared == (["default-host"] if name == "host-hung" else [])
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_two_workloads_of_a_cloud_select_the_same_pods(name: str) -> None:
+def test_workloads_of_a_cloud_select_different_pods(name: str) -> None:
     made = [each for each in workloads(name).values() if each["kind"] != "Pod"]
     selectors = [str(sorted(each["spec"]["selector"]["matchLabels"].items())) for each in made]
     assert len(set(selectors)) == len(selectors)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_behaviours_are_ones_that_the_stand_ins_know(name: str) -> None:
+def test_stand_ins_know_all_behaviours(name: str) -> None:
     for workload in workloads(name).values():
         for container in template(workload)["spec"]["containers"]:
             for variable in container["env"]:
                 assert {word.partition("=")[0] for word in variable["value"].split()} <= BEHAVIOUR_KEYS
 
 
-def test_a_trouble_that_the_pod_stays_ready_with_has_no_probe_that_would_see_it() -> None:
+def test_ready_pods_in_trouble_have_no_probe_that_detects_it() -> None:
     for trouble in health.TROUBLES:
         hidden = {"http_fault", "http"} & set(trouble.behaviour)
         if hidden and trouble.ready and trouble.behaviour.get("http_fault_path") != "/worker_stats":
             assert not COMPONENTS[trouble.component].probe, trouble.name
 
 
-def test_expectations_follow_the_trouble() -> None:
+def test_expectations_match_the_trouble() -> None:
     by_name = {each.name: each for each in sets.health("ns", "restarting,goroutines-many").expectations}
     odd = by_name["default-cloudid-restarting"]
     assert (odd.state, odd.ready, odd.restarts) == ("crash-loop", False, 1)
@@ -141,7 +141,7 @@ def test_expectations_follow_the_trouble() -> None:
         (["healthy", "--trouble", "hung"], "only the set health has any"),
     ],
 )
-def test_a_trouble_that_cannot_be_planted_is_refused(
+def test_refuses_a_trouble_that_cannot_be_planted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
 ) -> None:
     monkeypatch.setattr("sys.argv", ["apply.py", *arguments])

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The images of the stand-in cloud, and the program in them that is not a Go program."""
+"""Images of the stand-in cloud, and their native program."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BUILT = {"services": Path("/nonexistent/services")}
 
 
 @pytest.mark.parametrize("component", components.COMPONENTS)
-def test_every_container_finds_its_program_in_its_image(component: str) -> None:
+def test_images_contain_the_programs_of_their_containers(component: str) -> None:
     made = {image.name: image for image in images.images(BUILT)}
     service, *beside = components.COMPONENTS[component].containers
     for name, container in ((component, service), *((each.name, each) for each in beside)):
@@ -29,31 +29,31 @@ def test_every_container_finds_its_program_in_its_image(component: str) -> None:
         assert program in made[images.name(name)].files or (program == "sh" and arguments[0] in images.SCRIPTS)
 
 
-def test_every_image_has_a_name_and_an_id_of_its_own() -> None:
+def test_images_have_unique_names_and_ids() -> None:
     made = images.images(BUILT)
     assert len({image.name for image in made}) == len(made)
     assert len({str(image.config) for image in made}) == len(made)
 
 
-def test_the_service_images_share_one_layer() -> None:
+def test_service_images_share_one_layer() -> None:
     layers = {
         str(sorted(image.files.items(), key=str)) for image in images.images(BUILT) if "-" not in image.name[-10:]
     }
     assert len(layers) == 1
 
 
-def test_binaries_are_hard_links_so_that_each_runs_under_its_own_path() -> None:
+def test_binaries_are_hard_links_with_their_own_paths() -> None:
     files = images.images(BUILT)[0].files
     (standin,) = (path for path, content in files.items() if content == File(BUILT["services"]))
     names = {f"/opt/yunion/bin/{name}" for name in images.BINARIES} - {standin}
     assert {path for path, content in files.items() if content == HardLink(standin)} >= names
 
 
-def test_images_is_pure() -> None:
+def test_images_is_deterministic() -> None:
     assert str(images.images(BUILT)) == str(images.images(BUILT))
 
 
-def test_the_native_program_waits_and_dies_of_usr1(tmp_path: Path) -> None:
+def test_native_program_waits_and_ends_by_sigusr1(tmp_path: Path) -> None:
     program = tmp_path / "java"
     program.write_bytes(images.native_program())
     program.chmod(0o755)
@@ -70,7 +70,7 @@ def test_the_native_program_waits_and_dies_of_usr1(tmp_path: Path) -> None:
             process.kill()
 
 
-def test_the_native_program_names_the_machines_it_knows() -> None:
+def test_native_program_error_lists_the_known_machines() -> None:
     assert images.native_program("aarch64") != images.native_program("x86_64")
     with pytest.raises(ValueError, match="no native program for vax, only for aarch64, x86_64"):
         images.native_program("vax")

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The manifests of the stand-in cloud: as the operator makes them, pure, and consistent in themselves."""
+"""Manifests of the stand-in cloud: like the operator's, pure, and consistent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BEHAVIOUR_KEYS = set(re.findall(r'^\t\t"([a-z0-9_]+)":', BEHAVIOUR_SOURCE.read_t
 
 
 def templates(wanted: sets.Set) -> list[dict[str, Any]]:
-    """Metadata and spec of all pods of a set."""
+    """Return metadata and spec of all pods of a set."""
     found = []
     for each in wanted.manifests:
         if each["kind"] == "Pod":
@@ -43,7 +43,7 @@ def by_name(wanted: sets.Set, kind: str, name: str) -> dict[str, Any]:
     return found
 
 
-def test_region_is_what_the_operator_makes() -> None:
+def test_region_matches_the_operator() -> None:
     made = manifests.deployment("region", replicas=3, behaviour={"log_rate": 300, "log_hostile": True})
     labels = {
         "app": "region",
@@ -67,12 +67,12 @@ def test_region_is_what_the_operator_makes() -> None:
     assert "livenessProbe" not in service
 
 
-def test_who_is_probed() -> None:
+def test_components_with_readiness_probes() -> None:
     probed = {name for name in COMPONENTS if "readinessProbe" in services_container(name)}
     assert probed == {"keystone", "region", "glance", "apigateway", "host"}
 
 
-def test_what_shares_the_network_of_a_node_declares_no_port_of_it() -> None:
+def test_pods_on_the_nodes_network_declare_no_ports() -> None:
     declaring = {name for name in COMPONENTS if "ports" in services_container(name)}
     assert not declaring & {name for name, made in COMPONENTS.items() if made.kind == DAEMON_SET}
     assert services_container("host")["startupProbe"]["httpGet"]["host"] == "localhost"
@@ -92,7 +92,7 @@ def test_faults_that_share_a_port_do_not_listen(name: str) -> None:
         assert not {"ports", "readinessProbe", "startupProbe"} & set(container)
 
 
-def test_a_slave_is_read_only_and_has_no_init_container() -> None:
+def test_slave_is_read_only_without_init_container() -> None:
     made = manifests.deployment("region", slave=True)
     template = made["spec"]["template"]
     assert made["metadata"]["name"] == "default-region-slave"
@@ -121,7 +121,7 @@ def test_daemon_sets_share_the_node(component: str) -> None:
         ("host-sdnagent", ["sdnagent"]),
     ],
 )
-def test_containers_that_are_not_called_as_their_component(component: str, names: list[str]) -> None:
+def test_containers_with_names_other_than_their_component(component: str, names: list[str]) -> None:
     spec = manifests.template(component, config="x")["spec"]
     assert [each["name"] for each in spec["containers"]] == names
 
@@ -146,21 +146,21 @@ def test_host_components_have_their_own_command_lines() -> None:
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_every_configuration_file_of_a_command_is_mounted(component: str) -> None:
+def test_mounts_configuration_files_of_commands(component: str) -> None:
     spec = manifests.template(component, config="x")["spec"]
     mounted = {f"/etc/yunion/{item['path']}" for item in spec["volumes"][0]["configMap"]["items"]}
     used = {word for word in spec["containers"][0]["command"] if word.startswith("/etc/")}
     assert used <= mounted
 
 
-def test_etcd_is_a_pod_with_labels_of_its_own() -> None:
+def test_etcd_is_a_single_pod_with_its_own_labels() -> None:
     pod = by_name(sets.healthy(), "Pod", sets.ETCD_POD)
     assert pod["metadata"]["labels"] == {"app": "etcd", "etcd_cluster": "default-etcd", "etcd_node": sets.ETCD_POD}
     assert pod["spec"]["shareProcessNamespace"]
 
 
 @pytest.mark.parametrize("name", sets.SETS)
-def test_sets_are_pure_and_can_go_to_the_api(name: str) -> None:
+def test_sets_are_deterministic_and_serializable(name: str) -> None:
     first, second = sets.SETS[name](), sets.SETS[name]()
     assert json.loads(json.dumps(first.manifests)) == second.manifests
     changed = copy.deepcopy(second.manifests)
@@ -184,7 +184,7 @@ def test_sets_are_consistent(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sets.SETS)
-def test_pods_ask_for_no_resources_and_no_image_from_outside(name: str) -> None:
+def test_pods_request_no_resources_and_pull_no_images(name: str) -> None:
     built = {image.name for image in images.images({"services": Path("services")})}
     for container in containers(sets.SETS[name]()):
         assert not container.get("resources") or container["resources"]["requests"] == {"memory": "0"}
@@ -192,40 +192,40 @@ def test_pods_ask_for_no_resources_and_no_image_from_outside(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sets.SETS)
-def test_behaviours_are_ones_that_the_stand_ins_know(name: str) -> None:
+def test_stand_ins_know_all_behaviours(name: str) -> None:
     assert len(BEHAVIOUR_KEYS) > 25
     for container in containers(sets.SETS[name]()):
         for variable in container["env"]:
             assert {word.partition("=")[0] for word in variable["value"].split()} <= BEHAVIOUR_KEYS
 
 
-def test_every_fault_can_be_found_by_its_label() -> None:
+def test_faults_have_unique_labels() -> None:
     both = [*templates(sets.trouble()), *templates(sets.waiting())]
     found = [template["metadata"]["labels"][faults.FAULT_LABEL] for template in both]
     assert sorted(found) == sorted(faults.BY_NAME)
     assert len(found) == len(faults.FAULTS)
 
 
-def test_faults_that_make_a_capture_wait_are_in_a_namespace_of_their_own() -> None:
+def test_slow_faults_have_their_own_namespace() -> None:
     found = {template["metadata"]["labels"][faults.FAULT_LABEL] for template in templates(sets.waiting())}
     assert found == {"dies", "half-dump", "hung-shell", "starting"}
     assert sets.waiting().namespace != sets.trouble().namespace
 
 
-def test_fault_pods_are_found_as_the_component_they_belong_to() -> None:
+def test_fault_pods_have_the_labels_of_their_component() -> None:
     for template in [*templates(sets.trouble()), *templates(sets.waiting())]:
         labels = template["metadata"]["labels"]
         fault = faults.BY_NAME[labels[faults.FAULT_LABEL]]
         assert labels["app.kubernetes.io/component"] == labels["app"] == fault.component
 
 
-def test_the_wrong_container_is_really_wrong() -> None:
+def test_wrong_container_has_another_name() -> None:
     made = by_name(sets.trouble(), "Deployment", "default-region-wrong-container")
     names = [each["name"] for each in made["spec"]["template"]["spec"]["containers"]]
     assert names == ["main", "sidecar"]
 
 
-def test_the_carrier_runs_each_component_in_its_own_container() -> None:
+def test_carrier_runs_each_component_in_its_own_container() -> None:
     made = by_name(sets.trouble(), "Deployment", "default-host-carrier")
     spec = made["spec"]["template"]["spec"]
     assert spec["hostPID"]
@@ -240,13 +240,13 @@ def test_terminating_pods_are_deleted_and_expected_to_stay() -> None:
     assert {each.state for each in wanted.expectations if each.name in wanted.delete} == {states.TERMINATING}
 
 
-def test_bench_has_as_many_as_asked_for() -> None:
+def test_bench_has_the_requested_replicas() -> None:
     wanted = sets.bench(replicas=7, behaviour={"log_rate": 0})
     assert by_name(wanted, "Deployment", "default-region")["spec"]["replicas"] == 7
     assert [each.count for each in wanted.expectations] == [7]
 
 
 @pytest.mark.parametrize("value", ["", "two words", "line\nbreak"])
-def test_a_behaviour_that_the_variable_cannot_carry_is_refused(value: str) -> None:
+def test_refuses_a_behaviour_that_the_variable_cannot_carry(value: str) -> None:
     with pytest.raises(ValueError, match="is not one word"):
         manifests.behaviour_text({"stderr": value})

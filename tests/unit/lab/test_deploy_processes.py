@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stand-ins as ordinary processes: started, ready, signalled, stopped, and nothing else touched."""
+"""Stand-ins as ordinary processes: started, ready, signalled, stopped, and no other process touched."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     processes.stop(tmp_path)
 
 
-def test_the_demo_starts_dumps_and_stops(folder: Path) -> None:
+def test_demo_starts_dumps_and_stops(folder: Path) -> None:
     started = {each.name: each for each in processes.start(folder)}
     assert set(started) == {each.label for each in processes.DEMO}
     for each in started.values():
@@ -49,14 +49,14 @@ def test_the_demo_starts_dumps_and_stops(folder: Path) -> None:
     assert processes.stop(folder) == []
 
 
-def test_starting_twice_is_refused_and_harms_nothing(folder: Path) -> None:
+def test_second_start_fails_and_stops_nothing(folder: Path) -> None:
     (first,) = processes.start(folder, [Process("region")])
     with pytest.raises(LabError, match="region already running"):
         processes.start(folder, [Process("keystone")])
     assert first.alive
 
 
-def test_a_process_that_fails_takes_the_others_with_it(folder: Path) -> None:
+def test_failed_start_stops_all_processes(folder: Path) -> None:
     fleet = [Process("region"), Process("keystone", {"start": "crash"})]
     with pytest.raises(LabError, match=r"(?s)keystone.*ended.*invalid connection"):
         processes.start(folder, fleet)
@@ -64,7 +64,7 @@ def test_a_process_that_fails_takes_the_others_with_it(folder: Path) -> None:
     assert not list((folder / "run").iterdir())
 
 
-def test_a_pid_that_another_process_has_now_is_left_alone(folder: Path) -> None:
+def test_does_not_stop_a_process_with_a_reused_pid(folder: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         began = processes.start_time(other.pid)
         assert began is not None
@@ -77,19 +77,19 @@ def test_a_pid_that_another_process_has_now_is_left_alone(folder: Path) -> None:
         other.communicate(b"\n")
 
 
-def test_a_native_process_dies_of_usr1(folder: Path) -> None:
+def test_native_process_ends_by_sigusr1(folder: Path) -> None:
     (started,) = processes.start(folder, [Process("cloudnet", native=True)])
     os.kill(started.pid, signal.SIGUSR1)
     wait_until("its end", lambda: not started.alive)
 
 
-def test_a_process_that_does_not_go_is_killed(folder: Path) -> None:
+def test_kills_a_process_that_ignores_sigterm(folder: Path) -> None:
     (started,) = processes.start(folder, [Process("region", {"shutdown": "forever"})])
     assert processes.stop(folder, seconds=0.3) == [started]
     assert not started.alive
 
 
-def test_two_of_a_component_have_logs_of_their_own(folder: Path) -> None:
+def test_two_processes_of_a_component_have_separate_logs(folder: Path) -> None:
     one, two = processes.start(folder, [Process("region"), Process("region", name="region-2")])
     assert one.binary == two.binary
     assert one.log != two.log
@@ -97,7 +97,7 @@ def test_two_of_a_component_have_logs_of_their_own(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_line(tmp_path: Path) -> None:
+def test_command_line(tmp_path: Path) -> None:
     def run(act: str) -> str:
         command = [sys.executable, processes.__file__, act, "--dir", str(tmp_path)]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -111,8 +111,8 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert run("status") == ""
 
 
-def test_on_a_terminal_the_log_is_coloured(folder: Path) -> None:
-    """The third form of the log needs a terminal, which `go test` does not have."""
+def test_log_is_coloured_on_a_terminal(folder: Path) -> None:
+    """Use a real terminal for the third form of the log, because `go test` has none."""
     ours, theirs = pty.openpty()
     binary = folder / "region"
     processes.install(binary, processes.build())

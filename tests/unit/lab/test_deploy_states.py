@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""States of pods, and what is not yet as expected, from objects as the API server returns them."""
+"""States of pods and unmet expectations, from objects as the API server returns them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STARTING = {"waiting": {"reason": "ContainerCreating"}}
 def pod(
     *containers: dict[str, Any], init: tuple[dict[str, Any], ...] = (), owner: str = "default-region-77", **more: Any
 ):
-    """A pod of a ReplicaSet on a node, with containers and init containers in these states."""
+    """Return a pod of a ReplicaSet on a node, with containers and init containers in these states."""
     return {
         "metadata": {
             "name": f"{owner}-abcde",
@@ -57,11 +57,11 @@ def pod(
         (pod({"terminated": {}}, metadata={"deletionTimestamp": "now"}), states.OTHER),
     ],
 )
-def test_state_of(made: dict[str, Any], state: str) -> None:
+def test_derives_the_state_of_a_pod(made: dict[str, Any], state: str) -> None:
     assert states.state_of(made) == state
 
 
-def test_pods_belong_to_the_workload_of_their_owner_only() -> None:
+def test_pods_belong_only_to_the_workload_of_their_owner() -> None:
     own, slave = pod(RUN), pod(RUN, owner="default-region-slave-77")
     bare = {"metadata": {"name": "default-region"}}
     daemon = {"metadata": {"name": "x", "ownerReferences": [{"kind": "DaemonSet", "name": "default-region"}]}}
@@ -90,12 +90,12 @@ def deployment(**status: int) -> dict[str, Any]:
         (deployment(), [pod(RUN), pod(RUN), pod(RUN, metadata={"deletionTimestamp": "now"})], ""),
     ],
 )
-def test_complaint(workload: dict[str, Any] | None, pods: list[Any], says: str) -> None:
+def test_complaint_names_the_unmet_expectation(workload: dict[str, Any] | None, pods: list[Any], says: str) -> None:
     assert complaint(REGION, workload, pods) == says
 
 
 def watched(state: dict[str, Any], *, is_ready: bool = False, restarts: int = 0) -> dict[str, Any]:
-    """A pod called `p` with what the kubelet says of it."""
+    """Return a pod called `p` with this status of the kubelet."""
     made: dict[str, Any] = pod(state, metadata={"name": "p"})
     made["status"]["conditions"] = [{"type": "Ready", "status": str(is_ready)}]
     made["status"]["containerStatuses"][0]["restartCount"] = restarts
@@ -115,12 +115,12 @@ def watched(state: dict[str, Any], *, is_ready: bool = False, restarts: int = 0)
         ({"state": states.ANY, "restarts": 1}, watched(BACKOFF), "p was restarted 0 times, not 1"),
     ],
 )
-def test_readiness_and_restarts(wanted: dict[str, Any], found: dict[str, Any], says: str) -> None:
+def test_readiness_and_restarts_must_match(wanted: dict[str, Any], found: dict[str, Any], says: str) -> None:
     one = Expectation("Deployment", "default-region", 1, **wanted)
     assert complaint(one, deployment(updatedReplicas=1), [found]) == says
 
 
-def test_a_daemon_set_wants_a_pod_on_each_node_that_there_is() -> None:
+def test_daemon_set_needs_a_pod_on_each_node() -> None:
     hosts = Expectation("DaemonSet", "default-host", ONE_A_NODE)
     seen = {"observedGeneration": 2, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2}
     workload = {"metadata": {"generation": 2}, "status": seen}
@@ -138,5 +138,5 @@ def test_a_daemon_set_wants_a_pod_on_each_node_that_there_is() -> None:
         ("[info 1] rotated: only later lines are left\n", True),
     ],
 )
-def test_ready(log: str, proven: bool) -> None:
+def test_ready_reads_the_beginning_of_the_log(log: str, proven: bool) -> None:
     assert ready(log) is proven
