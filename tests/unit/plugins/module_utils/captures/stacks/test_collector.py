@@ -11,164 +11,17 @@ import threading
 from dataclasses import replace
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import ImageClaims
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.job import StackJob
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.live_dump import LiveDump
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.fanout import CapacityLimiter
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Instance, utc_now
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import LogStream
 from capturing import DUMP, HALF, answers, capture, with_facts
-from fake_transport import LOG_LINE, FakeTransport, dump_text, raises
-
-from patience import patience
+from fake_transport import LOG_LINE, FakeTransport, raises
 
 INSTANCE = Instance("c1", "region", "region-1")
-LATE = DeadlineExceeded("instance")
-BROKEN = CaptureError(Reason.UNREACHABLE, "connection reset")
-GONE = CaptureError(Reason.GONE, "pod")
-OLD = b"goroutine profile: total 1\n1 @ 0x1 0x9001\n#\t0x0\truntime/pprof.old+0x1\t/src/main.go:1\n\n"
-OLD_HEADER = OLD[: OLD.index(b"\n") + 1]
 NOISE = LOG_LINE * 3
 
 
-class Script(LogStream):
-    """A log that gives these pieces, one at a time; an exception among them is raised."""
-
-    def __init__(self, *pieces: bytes | Exception, old_first_line: bool = False) -> None:
-        self._pieces = list(pieces)
-        self.old_first_line = old_first_line
-        self.closed = False
-
-    def read(self) -> bytes:
-        piece = self._pieces.pop(0) if self._pieces else b""
-        if isinstance(piece, Exception):
-            raise piece  # pylint: disable=raising-bad-type
-        return piece
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class Reopenings:
-    """Just reopen_log(): one after the other of what it was given."""
-
-    def __init__(self, *answers: LogStream | Exception | None) -> None:
-        self.answers = list(answers)
-
-    def reopen_log(self, instance, since, deadline):
-        del instance, since, deadline
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-def read(first: LogStream | None, *later: LogStream | Exception | None, max_bytes: int = 1 << 20):
-    """The dump, the verdict, and the reopenings that were not needed."""
-    dump, transport = LiveDump(max_bytes), Reopenings(*later)
-    outcome = dump.read(transport, INSTANCE, first, utc_now(), Deadline(patience()))
-    return dump, outcome, transport.answers
-
-
-WHOLE = {
-    "at once": (Script(DUMP),),
-    "in pieces": (Script(*(DUMP[at : at + 7] for at in range(0, len(DUMP), 7))),),
-    "after an old first line": (Script(b"old line\n" + DUMP, old_first_line=True),),
-    "opened after the signal": (None, Script(NOISE + DUMP)),
-    "the stream ended before": (Script(NOISE), Script(NOISE + DUMP)),
-    "the stream ended within": (Script(HALF), Script(NOISE + DUMP)),
-    "ended twice": (Script(HALF), Script(b""), Script(DUMP)),
-}
-
-
-@pytest.mark.parametrize("logs", WHOLE.values(), ids=WHOLE)
-def test_a_dump_is_whole_however_it_comes(logs):
-    dump, outcome, left = read(*logs)
-    assert (outcome.reason, dump.reader.dump) == (Reason.PROVEN, DUMP)
-    assert "40 goroutines" in outcome.message
-    assert left == []
-    assert all(log is None or log.closed for log in logs)
-
-
 # What the logs give -> reason, words of the message, goroutines read of 40 (None: no dump at all), the window.
-UNFINISHED = {
-    "deadline in the middle": ((Script(HALF, LATE),), "cut_short", "38 of 40 goroutines", 38, HALF),
-    "deadline before": ((Script(NOISE, LATE),), "no_dump", "before the deadline", None, NOISE),
-    "an old header as the first line": (
-        (Script(OLD_HEADER + NOISE, LATE, old_first_line=True),),
-        "no_dump",
-        "before the deadline",
-        None,
-        OLD_HEADER + NOISE,
-    ),
-    "ended, and nothing more": ((Script(HALF), None), "stream_ended", "38 of 40 goroutines", 38, HALF),
-    "ended three times": ((Script(HALF), Script(HALF), Script(HALF)), "stream_ended", "38 of 40", 38, HALF),
-    "ended without": ((Script(NOISE), None), "no_dump", "the log stream ended before", None, NOISE),
-    "broken in the middle": ((Script(HALF, BROKEN),), "stream_ended", "the target does not answer", 38, HALF),
-    "gone when opened again": ((Script(HALF), GONE), "stream_ended", "the instance disappeared", 38, HALF),
-    "late when opened again": ((Script(HALF), LATE), "cut_short", "38 of 40", 38, HALF),
-    "the new container has none": ((Script(HALF), Script(NOISE), Script(b"")), "stream_ended", "38 of 40", 38, HALF),
-    "less when opened again": (
-        (Script(NOISE + HALF), Script(HALF[:-60], LATE)),
-        "cut_short",
-        "38 of 40",
-        38,
-        NOISE + HALF,
-    ),
-    "more when opened again": ((Script(HALF[:-60]), Script(HALF, LATE)), "cut_short", "38 of 40", 38, HALF),
-}
-
-
-@pytest.mark.parametrize(("logs", "reason", "words", "counted", "window"), UNFINISHED.values(), ids=UNFINISHED)
-def test_what_there_is_of_a_dump_is_kept(logs, reason, words, counted, window):
-    dump, outcome, left = read(*logs)
-    assert outcome.reason.value == reason
-    assert words in outcome.message
-    assert (dump.reader.counted if dump.reader.total else None) == counted
-    assert dump.window == window
-    assert left == []
-
-
-def test_without_any_of_the_dump_the_transports_reason_is_the_verdict():
-    dump = LiveDump(1 << 20)
-    with pytest.raises(CaptureError) as failed:
-        dump.read(Reopenings(), INSTANCE, Script(NOISE, BROKEN), utc_now(), Deadline(patience()))
-    assert failed.value is BROKEN
-    assert dump.window == NOISE
-
-
-def test_a_log_window_is_bounded():
-    endless = Script(*[LOG_LINE * 10] * 1000)
-    dump, outcome, _left = read(endless, max_bytes=2000)
-    assert outcome.reason is Reason.NO_DUMP
-    assert "cloudpods_max_bytes" in outcome.message
-    assert 2000 < len(dump.window) <= 2000 + len(LOG_LINE * 10)
-    assert endless.closed
-
-
-def test_a_dump_larger_than_the_window_is_partial():
-    large = dump_text(goroutines=4000, groups=400)
-    pieces = [large[at : at + 100] for at in range(0, len(large), 100)]
-    dump, outcome, _left = read(Script(*pieces), max_bytes=2000)
-    assert outcome.reason is Reason.TOO_LARGE
-    assert 0 < dump.reader.counted < dump.reader.total == 4000
-    assert len(dump.window) <= 2100
-
-
-def test_a_damaged_dump_is_not_complete():
-    at = DUMP.index(b"#")
-    dump, outcome, _left = read(Script(DUMP[:at] + DUMP[at + 40 :], b"", LATE), None)
-    assert outcome.reason in (Reason.DAMAGED, Reason.CUT_SHORT, Reason.STREAM_ENDED)
-    assert dump.window
-
-
-def test_the_dump_of_somebody_else_is_not_taken():
-    other = OLD.replace(b"runtime/pprof.old", b"main.talk")
-    dump, outcome, _left = read(Script(other + DUMP))
-    assert (outcome.reason, dump.reader.dump) == (Reason.PROVEN, DUMP)
 
 
 # In a run
@@ -250,16 +103,6 @@ def test_only_of_one_that_started_just_now_it_is_said_that_it_may_not_listen(tmp
     started, young = message_of(age=5)
     assert f"it started only at {started}" in young
     assert "it started" not in message_of(age=3600)[1]
-
-
-def test_what_was_seen_is_said_also_of_one_that_was_given_up(tmp_path):
-    store = Store(str(tmp_path))
-    job = StackJob(INSTANCE, 1)
-    job.bind(store, Deadline(patience()), CapacityLimiter(1))
-    job.sent, job.seen = utc_now(), BLOCKED_WORDS
-    job.abandon()
-    (row,) = store.rows
-    assert (row.reason, BLOCKED_WORDS in row.message) == ("no_dump", True)
 
 
 def test_a_log_that_is_lost_after_the_signal_does_not_say_that_none_was_sent(tmp_path):

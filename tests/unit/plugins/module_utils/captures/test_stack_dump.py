@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import threading
 import time
 
 import capturing
@@ -16,20 +15,17 @@ import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import StackOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import Engine, preview
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks import rounds
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import preview
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.stacks.collector import StackCollector
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.catalog import select
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import Process
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.progress import Progress
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason, verdict
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import Discovery, ProbeFacts
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import ProbeFacts
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 from capturing import DUMP, TIMEOUT, Crowd, answers, capture, sent, stuck, taken, with_facts, with_state
 from fake_transport import USR1, VERSION, FakeTransport, JumpingClock, hang, raises
 
-from patience import patience, wait_until
+from patience import patience
 
 
 @pytest.fixture
@@ -223,56 +219,6 @@ def test_the_asked_one_of_several_processes_is_signalled_and_no_other(transport,
 # The version
 
 
-def test_the_version_is_read_once_per_image_and_others_refer_to_it(transport, tmp_path):
-    services = [transport.add("region", image_id="image-a") for _number in range(4)]
-    services.append(transport.add("keystone", image_id="image-b"))
-    ran = capture(transport, tmp_path)
-    asked = [name for call, name in transport.calls if call == "version"]
-    assert sorted(name.partition("-")[0] for name in asked) == ["keystone", "region"]
-    rows = {row.instance: row for row in ran.rows("version")}
-    assert set(rows) == {service.instance.name for service in services}
-    source = rows[next(name for name in asked if name.startswith("region"))]
-    for name, row in rows.items():
-        if name in asked:
-            assert row.reason == "recorded"
-        else:
-            assert (row.reason, row.path, row.sha256) == ("same_image", source.path, source.sha256)
-            assert row.details == source.details
-            assert source.instance in row.message
-
-
-def test_components_that_share_an_image_have_versions_of_their_own(transport, tmp_path):
-    for component in ("region", "glance"):
-        transport.add(component, image_id="shared")
-    ran = capture(transport, tmp_path)
-    assert {row.component: row.reason for row in ran.rows("version")} == {"region": "recorded", "glance": "recorded"}
-
-
-def test_without_an_image_id_everybody_is_asked(transport, tmp_path):
-    for _number in range(2):
-        transport.add("region", image_id="")
-    assert [row.reason for row in capture(transport, tmp_path).rows("version")] == ["recorded", "recorded"]
-
-
-def test_without_an_image_id_nobody_refers_to_another(transport, tmp_path):
-    transport.add("region", "well", image_id="")
-    impostor(transport.add("region", "refused", image_id=""))
-    ran = capture(transport, tmp_path)
-    assert {row.instance: row.reason for row in ran.rows("version")} == {
-        "well": "recorded",
-        "refused": "stack_not_taken",
-    }
-
-
-def test_a_version_that_fails_is_said_for_all_of_its_image(transport, tmp_path):
-    for _number in range(2):
-        transport.add("region", version=b"panic: no\n")
-    ran = capture(transport, tmp_path)
-    assert [row.reason for row in ran.rows("version")] == ["no_version", "no_version"]
-    assert {row.reason for row in ran.rows()} == {"proven"}
-    assert list(tmp_path.rglob("version.*")) == list(tmp_path.rglob("version.txt")) != []
-
-
 def test_no_version_where_the_memory_has_no_room_for_it(transport, tmp_path):
     service = transport.add("region")
     service.facts = dataclasses.replace(service.facts, memory_room=100 << 20)
@@ -291,90 +237,7 @@ def test_the_version_is_asked_for_in_the_first_round_only(transport, tmp_path):
 # Restarts
 
 
-def test_a_restart_after_the_signal_is_said(transport, tmp_path):
-    def dump_and_restart(service):
-        service.write(DUMP)
-        service.restart()
-
-    transport.add("region", "restarts", on_signal=dump_and_restart)
-    transport.add("region", "stays")
-    ran = capture(transport, tmp_path)
-    told = ran.only(instance="restarts")
-    assert told.details["restarted"] is True
-    assert told.details["restarts"] == [0, 1]
-    assert told.message.endswith("The container restarted after the signal.")
-    assert ran.only(instance="stays").details["restarted"] is False
-    assert "restarted" not in ran.only(instance="stays").message
-    assert ran.ledger == ran.report.rows
-
-
-def test_what_is_gone_after_the_signal_is_said(transport, tmp_path):
-    transport.add("region", on_signal=answers(DUMP, end=True))
-    details = capture(transport, tmp_path).only().details
-    assert (details["restarted"], details["after"]) == (True, "gone")
-
-
-def test_where_it_cannot_be_seen_nothing_is_claimed(transport, tmp_path, monkeypatch):
-    transport.add("region")
-    found = discover(transport, capturing.everything(transport), Deadline(patience()))
-    blind = Discovery(problems=[("onecloud", verdict(Reason.UNREACHABLE))])
-    monkeypatch.setattr(transport, "discover", lambda _selection, _deadline: blind)
-    row = capture(transport, tmp_path, found=found).only()
-    assert (row.reason, row.details["restarted"]) == ("proven", None)
-    assert "restarted" not in row.message
-
-
-def test_instances_that_were_given_need_not_be_of_the_selection(transport, tmp_path):
-    service = transport.add("newone")
-    ran = capture(transport, tmp_path, selection=select(), found=Discovery([service.instance]))
-    assert (ran.only().reason, ran.only().details["restarted"]) == ("proven", False)
-
-
-def test_nothing_is_listed_again_when_nothing_was_signalled(transport, tmp_path):
-    transport.add("scheduler")
-    capture(transport, tmp_path)
-    assert [call for call, _name in transport.calls] == ["discover"]
-
-
 # Places
-
-
-def test_places_that_cannot_be_seen_and_components_that_are_not_there_have_rows(transport, tmp_path):
-    service = transport.add("region")
-    forbidden = verdict(Reason.FORBIDDEN, "list pods")
-    found = Discovery([service.instance], [("other", forbidden)])
-    ran = capture(transport, tmp_path / "a", found=found, selection=select(components=["region", "glance"]))
-    place, missing = ran.rows("discovery")
-    assert (place.namespace, place.reason, place.message) == ("other", "forbidden", forbidden.message)
-    assert (missing.component, missing.status, missing.reason) == ("glance", "failed", "not_found")
-    ran = capture(transport, tmp_path / "b", selection=select(components=["region", "glance"]))
-    (row,) = ran.rows("discovery")
-    assert (row.component, row.status, row.reason) == ("glance", "failed", "not_found")
-    ran = capture(transport, tmp_path / "c", selection=select("kvm_server"))
-    assert {(row.status, row.reason) for row in ran.rows("discovery")} == {("skipped", "not_deployed")}
-
-
-def test_where_nothing_could_be_looked_at_no_component_is_said_to_be_missing(transport, tmp_path):
-    found = Discovery([], [("", verdict(Reason.UNREACHABLE, "refused"))])
-    ran = capture(transport, tmp_path, found=found, selection=select(components=["region"]))
-    assert [row.reason for row in ran.rows("discovery")] == ["unreachable"]
-
-
-def test_a_misspelt_component_beside_a_right_one_has_a_failed_row_with_the_nearest_name(transport, tmp_path):
-    service = transport.add("region")
-    found = Discovery([service.instance], unknown=("regoin",))
-    ran = capture(transport, tmp_path, found=found, selection=select(components=["region", "regoin"]))
-    (row,) = ran.rows("discovery")
-    assert (row.component, row.status) == ("regoin", "failed")
-    assert "there is no component 'regoin'; did you mean region" in row.message
-    assert [row.status for row in ran.rows("stack")] == ["complete"]
-
-
-def test_a_discovery_that_hangs_is_a_problem_by_the_deadline(transport, monkeypatch):
-    monkeypatch.setattr(transport, "discover", lambda _selection, deadline: hang(deadline))
-    found = discover(transport, select(), Deadline(0.1))
-    ((place, problem),) = found.problems
-    assert (place, problem.reason, found.instances) == ("", Reason.UNREACHABLE, [])
 
 
 # Hung targets
@@ -474,21 +337,6 @@ def test_what_had_no_turn_before_the_runs_deadline_is_skipped(transport, tmp_pat
     assert len(ran.rows("version")) == 4
 
 
-def test_rounds_after_the_runs_deadline_are_skipped_one_by_one(transport, tmp_path):
-    clock = JumpingClock()
-
-    def pass_the_deadline(_deadline):
-        clock.now += 1.0
-
-    transport.add("region", faults={"version": pass_the_deadline})
-    ran = capture(transport, tmp_path, deadline=0.3, clock=clock, count=3, interval=10.0)
-    assert [(row.sequence, row.reason) for row in ran.rows()] == [
-        (1, "proven"),
-        (2, "run_deadline"),
-        (3, "run_deadline"),
-    ]
-
-
 # Errors that are nobody's to foresee
 
 
@@ -577,106 +425,7 @@ def test_no_more_instances_at_a_time_than_the_concurrency(transport, tmp_path):
     assert crowd.most == {"all": 3}
 
 
-def test_rounds_run_from_start_to_start(transport, tmp_path, monkeypatch):
-    clock, waits = JumpingClock(), []
-
-    def slow(service):
-        clock.now += 3.0
-        service.write(DUMP)
-
-    def wait(self, seconds):
-        if all(attempt.ended.is_set() for attempt in self._newest.values()):
-            waits.append(seconds)
-            clock.now += seconds
-        else:
-            self._changed.wait(patience())
-
-    monkeypatch.setattr(rounds.Rounds, "_wait", wait)
-    service = transport.add("region", on_signal=slow)
-    ran = capture(transport, tmp_path, clock=clock, count=3, interval=10.0)
-    assert [(row.sequence, row.reason) for row in ran.rows()] == [(1, "proven"), (2, "proven"), (3, "proven")]
-    assert waits == [7.0, 7.0]
-    assert {path.name for path in tmp_path.rglob("stack-*.txt")} == {"stack-1.txt", "stack-2.txt", "stack-3.txt"}
-    assert len(ran.report.spread) == 3
-    assert transport.done_to(service.instance.name).count("signal") == 3
-
-
 # Instances that hang
-
-
-def silent(_service):
-    """Takes the signal and writes nothing."""
-
-
-def test_rounds_go_on_without_an_instance_that_hangs(transport, tmp_path):
-    """The clock stands until all dumps of the others are there: had they to wait for the first, there would be none."""
-    transport.add("region", "hangs", on_signal=silent)
-    transport.add("region", "well")
-    clock = JumpingClock(lambda rows: [row.sequence for row in rows if row.capture == "stack"] == [1, 2, 3])
-    ran = capture(transport, tmp_path, clock=clock, count=3, interval=0.0, barrier_timeout=0.0)
-    assert [(row.sequence, row.reason) for row in ran.rows(instance="well")] == [(n, "proven") for n in (1, 2, 3)]
-    rows = sorted(ran.rows(instance="hangs"), key=lambda row: row.sequence)
-    assert [(row.sequence, row.reason) for row in rows] == [(1, "no_dump"), (2, "dump_awaited"), (3, "dump_awaited")]
-    assert transport.done_to("hangs").count("signal") == 1
-    assert transport.done_to("well").count("signal") == 3
-
-
-def test_two_signals_are_never_in_flight_to_one_instance(transport, tmp_path):
-    """Its first dump comes when all of the others are there; its next ones then come as well."""
-    others_done, now, most = threading.Event(), [], []
-
-    def slow(service):
-        def answer():
-            assert others_done.wait(patience())
-            now.remove(service)
-            service.write(DUMP)
-
-        now.append(service)
-        most.append(len(now))
-        threading.Thread(target=answer).start()
-
-    def well(service):
-        service.write(DUMP)
-        if transport.done_to("well").count("signal") == 3:
-            others_done.set()
-
-    transport.add("region", "slow", on_signal=slow)
-    transport.add("region", "well", on_signal=well)
-    ran = capture(transport, tmp_path, clock=time.monotonic, count=3, interval=0.0, timeout=patience())
-    assert {(row.instance, row.sequence, row.reason) for row in ran.rows()} == {
-        (name, number, "proven") for name in ("slow", "well") for number in (1, 2, 3)
-    }
-    assert most == [1, 1, 1]
-
-
-def test_a_round_waits_for_instances_that_are_only_slow(transport, tmp_path):
-    """While no dump has come, nobody is held up; and the dumps of a round belong together."""
-    order = []
-
-    def answer(service):
-        order.append(service.instance.name)
-        if len(order) % 2 == 0:
-            for one in transport.services:
-                one.write(DUMP)
-
-    for name in ("one", "two"):
-        transport.add("region", name, on_signal=answer)
-    ran = capture(transport, tmp_path, clock=time.monotonic, count=3, interval=0.0, barrier_timeout=patience())
-    assert {row.reason for row in ran.rows()} == {"proven"}
-    assert [sorted(order[at : at + 2]) for at in (0, 2, 4)] == [["one", "two"]] * 3
-
-
-def test_what_hangs_at_the_runs_deadline_has_a_row_for_each_round(transport, tmp_path):
-    with stuck() as fault:
-        transport.add("region", "hangs", faults={"signal": fault})
-        transport.add("region", "well")
-        clock = JumpingClock(lambda rows: [row.instance for row in rows if row.capture == "stack"] == ["well"] * 2)
-        ran = capture(
-            transport, tmp_path, fan_out=capturing.give_up, clock=clock, count=2, interval=0.0, barrier_timeout=0.0
-        )
-        reasons = {row.sequence: row.reason for row in ran.rows(instance="hangs")}
-    assert reasons == {1: "timeout", 2: "dump_awaited"}
-    assert [row.reason for row in ran.rows(instance="well")] == ["proven"] * 2
 
 
 def test_a_frozen_replica_does_not_hold_up_the_other(transport, tmp_path):
@@ -693,21 +442,54 @@ def test_numbers_that_make_no_sense_are_refused_by_name(name):
         StackOptions(**{name: 0})
 
 
-def test_a_run_that_is_told_to_end_waits_for_no_further_round(transport, tmp_path):
-    service = transport.add("region", on_signal=answers(DUMP))
-    store, deadline, progress = Store(str(tmp_path)), Deadline(patience(3600)), Progress()
-    collector = StackCollector(transport, StackOptions(count=2, interval=3600.0))
-    engine = Engine(transport, select(components=["region"]), store, deadline, progress=progress)
-    runs = []
+# Versions
 
-    def run_all():
-        runs.append(engine.run([collector], Discovery([service.instance])))
 
-    running = threading.Thread(target=run_all, daemon=True)
-    running.start()
-    wait_until("the end of the first round", lambda: progress.counts().get("dumps") == (1, 2))
-    deadline.cancel()
-    running.join(patience())
-    (rows,) = runs
-    dumps = [(entry.sequence, entry.reason) for entry in rows if entry.capture == "stack"]
-    assert dumps == [(1, "proven"), (2, "run_deadline")]
+def test_reads_the_version_once_per_image(transport, tmp_path):
+    services = [transport.add("region", image_id="image-a") for _number in range(4)]
+    services.append(transport.add("keystone", image_id="image-b"))
+    ran = capture(transport, tmp_path)
+    asked = [name for call, name in transport.calls if call == "version"]
+    assert sorted(name.partition("-")[0] for name in asked) == ["keystone", "region"]
+    rows = {row.instance: row for row in ran.rows("version")}
+    assert set(rows) == {service.instance.name for service in services}
+    source = rows[next(name for name in asked if name.startswith("region"))]
+    for name, row in rows.items():
+        if name in asked:
+            assert row.reason == "recorded"
+        else:
+            assert (row.reason, row.path, row.sha256) == ("same_image", source.path, source.sha256)
+            assert row.details == source.details
+            assert source.instance in row.message
+
+
+def test_reads_the_version_of_each_component_of_an_image(transport, tmp_path):
+    for component in ("region", "glance"):
+        transport.add(component, image_id="shared")
+    ran = capture(transport, tmp_path)
+    assert {row.component: row.reason for row in ran.rows("version")} == {"region": "recorded", "glance": "recorded"}
+
+
+def test_reads_each_version_without_an_image_id(transport, tmp_path):
+    for _number in range(2):
+        transport.add("region", image_id="")
+    assert [row.reason for row in capture(transport, tmp_path).rows("version")] == ["recorded", "recorded"]
+
+
+def test_versions_without_an_image_id_are_not_shared(transport, tmp_path):
+    transport.add("region", "well", image_id="")
+    impostor(transport.add("region", "refused", image_id=""))
+    ran = capture(transport, tmp_path)
+    assert {row.instance: row.reason for row in ran.rows("version")} == {
+        "well": "recorded",
+        "refused": "stack_not_taken",
+    }
+
+
+def test_failed_version_is_recorded_for_all_replicas_of_the_image(transport, tmp_path):
+    for _number in range(2):
+        transport.add("region", version=b"panic: no\n")
+    ran = capture(transport, tmp_path)
+    assert [row.reason for row in ran.rows("version")] == ["no_version", "no_version"]
+    assert {row.reason for row in ran.rows()} == {"proven"}
+    assert list(tmp_path.rglob("version.*")) == list(tmp_path.rglob("version.txt")) != []
