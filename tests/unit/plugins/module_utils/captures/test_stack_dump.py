@@ -436,12 +436,6 @@ def test_a_frozen_replica_does_not_hold_up_the_other(transport, tmp_path):
     assert (ran.only(instance="frozen").reason, ran.only(instance="well").reason) == ("process_stopped", "proven")
 
 
-@pytest.mark.parametrize("name", ["count", "concurrency", "node_concurrency", "max_bytes"])
-def test_numbers_that_make_no_sense_are_refused_by_name(name):
-    with pytest.raises(ValueError, match=f"{name} is 0. It has to be a whole number"):
-        StackOptions(**{name: 0})
-
-
 # Versions
 
 

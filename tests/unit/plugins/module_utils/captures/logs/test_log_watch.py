@@ -10,10 +10,6 @@ import threading
 from dataclasses import replace
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import (
-    LogWatchOptions,
-    TriggerOptions,
-)
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.logs.instance_cache import InstanceCache
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from fake_transport import FakeFollow, FakeTransport, raises
@@ -149,25 +145,3 @@ def test_what_was_not_read_to_the_end_is_not_called_healthy(transport, tmp_path,
     (row,) = [row for row in report.rows if row.capture == "log_watch"]
     assert (row.instance, row.reason, row.details["verdict"]) == (region.instance.name, "log_gap", "unknown")
     assert any("before the log was read" in text for text in row.details["evidence"])
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"duration": -1}, "duration is -1. It has to be"),
-        ({"since": -1}, "since is -1. It has to be"),
-        ({"until": "x"}, "until has to be one of"),
-        ({"patterns": [{"id": "X"}]}, "pattern 1"),
-    ],
-)
-def test_wrong_options_are_named(options, words):
-    with pytest.raises(ValueError, match=words):
-        LogWatchOptions(**options)
-
-
-@pytest.mark.parametrize(
-    ("options", "words"), [({"actions": ("x",)}, "does not know x"), ({"cooldown": -1}, "cooldown")]
-)
-def test_wrong_options_on_hit_are_named(options, words):
-    with pytest.raises(ValueError, match=words):
-        TriggerOptions(**options)

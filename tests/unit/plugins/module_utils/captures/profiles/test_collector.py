@@ -5,77 +5,27 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from pathlib import Path
-
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils import fanout
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.bundle.store import Store
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.capture_options import ProfileOptions
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.discovery import discover
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import Engine, preview
+from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.run import preview
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.profiles.collector import ProfileCollector
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils.model import LedgerRow
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.pprof import KINDS, SETS
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.reasons import CaptureError, Reason
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.base import HttpAnswer
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import State
 from capturing import Crowd, everything, give_up, stuck, taken
-from fake_transport import JSON, FakeTransport, JumpingClock, healthy, no_answer, outlast, raises
+from fake_transport import JSON, FakeTransport, JumpingClock, healthy, no_answer, raises
+from profile_runs import ALL, CPU, TRACE, paths, take
 from profiling import exact_only, profiling, workers
 
 from patience import patience
-
-ALL = tuple(KINDS)
-TRACE = "/debug/pprof/trace?seconds=1"
-CPU = "/debug/pprof/profile?seconds=1"
-
-
-@dataclasses.dataclass
-class Ran:
-    """One run: its rows, its collector, and the folder it wrote to."""
-
-    rows_of_run: list[LedgerRow]
-    collector: ProfileCollector
-    folder: Path
-
-    def rows(self, instance: str = "") -> dict[str, LedgerRow]:
-        """Kind -> row, of the one instance."""
-        rows = [row for row in self.rows_of_run if row.instance == instance or not instance]
-        found = {row.capture.removeprefix("profile:"): row for row in rows}
-        assert len(found) == len(rows)
-        return found
-
-    def reasons(self, instance: str = "") -> dict[str, str]:
-        return {kind: row.reason for kind, row in self.rows(instance).items()}
-
-
-def take(transport, folder, kinds=ALL, deadline=60.0, clock=None, fan_out=fanout.run, **options) -> Ran:
-    clock = clock or JumpingClock()
-    run_deadline, selection, store = Deadline(deadline, clock=clock), everything(transport), Store(str(folder))
-    clock.rows = store.rows
-    given = {"kinds": kinds, "cpu_seconds": 1, "timeout": 1.0, **options}
-    wanted = ProfileOptions(**given)
-    collector, found = ProfileCollector(transport, wanted), discover(transport, selection, run_deadline)
-    limits = (wanted.concurrency, wanted.node_concurrency)
-    engine = Engine(transport, selection, store, run_deadline, *limits, fan_out=fan_out)
-    rows = engine.run([collector], found)
-    on_disk = [LedgerRow.from_dict(json.loads(line)) for line in (folder / "ledger.jsonl").read_text().splitlines()]
-    assert on_disk == rows
-    left = {path.suffix for path in folder.rglob("*.*")}
-    assert left <= {".jsonl", ".json", ".gz", ".txt", ".html", ".out"}
-    return Ran(rows, collector, folder)
 
 
 @pytest.fixture
 def transport() -> FakeTransport:
     return FakeTransport()
-
-
-def paths(transport, name=""):
-    return [path for instance, path in transport.asked if name in ("", instance)]
 
 
 def test_each_kind_is_taken_kept_and_proved_the_costly_ones_last(transport, tmp_path):
@@ -111,35 +61,6 @@ def test_each_kind_is_taken_kept_and_proved_the_costly_ones_last(transport, tmp_
         {"cluster": "c1", "component": "region", "instance": "r", "address": "0x401000", "name": "main.work"}
     ]
     assert ran.collector.touched == 1
-
-
-def test_the_index_is_kept_as_text_without_its_dead_links(transport, tmp_path):
-    transport.add("region", "r", answer=profiling)
-    row = take(transport, tmp_path).rows()["index"]
-    assert row.details["profiles"] == {"goroutine": 3, "profile": 0}
-    assert row.path.endswith("/index.txt")
-    lines = (tmp_path / row.path).read_text().splitlines()
-    assert [line.split() for line in lines] == [["count", "profile"], ["3", "goroutine"], ["0", "profile"]]
-    assert not list(tmp_path.rglob("*.html"))
-
-
-def test_goroutines_come_parsed_with_their_states_and_waits(transport, tmp_path):
-    transport.add("region", "r", answer=profiling)
-    rows = take(transport, tmp_path, SETS["quick"]).rows()
-    parsed = json.loads((tmp_path / rows["goroutine_debug2"].details["parsed"]).read_text())
-    waits = {group["state"]: group["wait_minutes_max"] for group in parsed["groups"]}
-    assert waits == {"running": 0, "chan receive": 5}
-    parsed = json.loads((tmp_path / rows["goroutine_debug1"].details["parsed"]).read_text())
-    assert sum(group["count"] for group in parsed["groups"]) == 3
-
-
-def test_a_command_line_is_kept_without_its_secrets(transport, tmp_path):
-    transport.add("region", "r", answer=profiling)
-    row = take(transport, tmp_path, ["cmdline"]).rows()["cmdline"]
-    assert row.details["hidden"] == 1
-    for path in tmp_path.rglob("*"):
-        assert not path.is_file() or b"very-secret" not in path.read_bytes()
-    assert (tmp_path / row.path).read_bytes().startswith(b"/opt/yunion/bin/region\0--config\0")
 
 
 def test_snapshots_change_nothing_and_garbage_collection_does(transport, tmp_path):
@@ -324,48 +245,6 @@ def test_one_that_hangs_is_asked_no_more_and_takes_nothing_from_the_others(trans
 # What goes wrong
 
 
-def with_body(path, body, status=200, **fields):
-    def answer(target):
-        return HttpAnswer(status, {}, body, **fields) if target.path == path else profiling(target)
-
-    return answer
-
-
-BAD = {
-    "403": ("/debug/pprof/", (b'{"code":403}', 403), {}, "index", "user_agent_refused"),
-    "429": ("/debug/pprof/heap", (b'{"details":"Request queue is full"}', 429), {}, "heap", "queue_full"),
-    "504": ("/debug/pprof/heap", (b'{"details":"timeout"}', 504), {}, "heap", "process_timeout"),
-    "in use": (CPU, (b"Could not enable CPU profiling: cpu profiling already in use", 500), {}, "cpu", "server_error"),
-    "400": ("/debug/pprof/heap", (b"seconds and debug", 400), {}, "heap", "unexpected_status"),
-    "empty": ("/debug/pprof/heap", (b"", 200), {}, "heap", "profile_cut"),
-    "html": ("/debug/pprof/heap", (b"<html>It works</html>", 200), {}, "heap", "profile_bad"),
-    "another": ("/debug/pprof/heap", (b"\x1f\x8b" + b"\0" * 100, 200), {}, "heap", "profile_bad"),
-    "cut": ("/debug/pprof/heap", (b"\x1f\x8b\x08", 200), {"truncated_by": "end"}, "heap", "body_cut"),
-    "no index": ("/debug/pprof/", (b"<html>It works</html>", 200), {}, "index", "profile_bad"),
-}
-
-
-@pytest.mark.parametrize("how", BAD)
-def test_what_is_no_profile_is_told_and_what_came_is_kept(transport, tmp_path, how):
-    path, (body, status), fields, kind, reason = BAD[how]
-    transport.add("region", "r", answer=with_body(path, body, status, **fields))
-    ran = take(transport, tmp_path)
-    row = ran.rows()[kind]
-    assert row.reason == reason
-    assert set(ran.rows()) == set(ALL)
-    if status == 200 and body:
-        assert (tmp_path / row.path).read_bytes() == body
-    else:
-        assert (row.path, row.bytes) == ("", 0)
-
-
-def test_a_profile_that_is_too_large_is_kept_up_to_the_limit(transport, tmp_path):
-    transport.add("region", "r", answer=with_body("/debug/pprof/heap", b"\x1f\x8b" + b"x" * 100_000))
-    row = take(transport, tmp_path, ["heap", "allocs"], max_bytes=4096).rows()["heap"]
-    assert (row.reason, row.bytes) == ("body_too_large", 4096)
-    assert (tmp_path / row.path).stat().st_size == 4096
-
-
 def test_a_run_without_time_for_it_does_not_begin_what_takes_long(transport, tmp_path):
     transport.add("region", "r", answer=profiling)
     ran = take(transport, tmp_path, deadline=3.0, cpu_seconds=30)
@@ -393,27 +272,6 @@ def test_a_pod_that_goes_in_mid_run_is_gone(transport, tmp_path):
     assert (reasons["goroutine"], reasons["block"], reasons["mutex"], reasons["trace"]) == (
         "profile_whole", "gone", "gone", "gone",
     )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"kinds": ["profile"]}, "unknown kind"),
-        ({"cpu_seconds": 61}, "forced"),
-        ({"trace_seconds": 11}, "forced"),
-        ({"cpu_seconds": 601, "force": True}, "1 to 600"),
-        ({"delta_seconds": -1}, "0 to 600"),
-        ({"max_replicas_at_once": 0}, "from 1 to 1000"),
-        ({"addresses": [0]}, "address"),
-    ],
-)
-def test_options_that_make_no_sense_are_refused(options, words):
-    with pytest.raises(ValueError, match=words):
-        ProfileOptions(**{"kinds": ["cpu"], **options})
-
-
-def test_forced_profiles_may_be_long():
-    assert ProfileOptions(["cpu"], cpu_seconds=600, trace_seconds=60, force=True).seconds["cpu"] == 600
 
 
 # The plan
@@ -459,25 +317,3 @@ def test_a_plan_that_is_longer_than_the_deadline_says_so(transport):
     options = ProfileOptions(["cpu"], cpu_seconds=10)
     assert "cloudpods_deadline" in ProfileCollector(transport, options).estimate(found, 39.0).lines[-1]
     assert "cloudpods_deadline" not in ProfileCollector(transport, options).estimate(found, 40.0).lines[-1]
-
-
-def test_names_can_not_steer_a_terminal(transport, tmp_path):
-    def answer(target):
-        if target.body:
-            return HttpAnswer(200, {}, b"num_symbols: 1\n0x401000 \x1b[31mmain.work\r\n0x5 main.other\n")
-        return profiling(target)
-
-    transport.add("region", "r", answer=answer)
-    ran = take(transport, tmp_path, ["symbol"], addresses=[0x401000])
-    assert [item["name"].isprintable() for item in ran.collector.names] == [True]
-    assert b"\x1b" not in (tmp_path / ran.rows()["names"].path).read_bytes()
-
-
-def test_workers_that_are_not_told_in_time_are_not_seen(transport, tmp_path):
-    def late(deadline):
-        outlast(deadline)
-        deadline.check()
-
-    transport.add("region", "r", answer=profiling, faults={"/worker_stats": late})
-    reasons = take(transport, tmp_path, timeout=0.2).reasons()
-    assert (reasons["heap"], reasons["cpu"]) == ("profile_whole", "pool_unknown")
