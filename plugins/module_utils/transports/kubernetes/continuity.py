@@ -195,8 +195,8 @@ class LogContinuity:
         self._is_new, self._is_unreadable = True, False
 
     def _ended_in_window(self) -> bool:
-        stamp = timestamp_of(self._instance.last_ended.encode())
-        return stamp is not None and (stamp.moment or 0.0) >= self._window
+        ended = timestamp_of(self._instance.last_ended.encode())
+        return ended is not None and (ended.moment or 0.0) >= self._window
 
     def _read_previous(self, now: Instance) -> Steps[None]:
         """Read the lines of the previous container's log that were not given yet."""

@@ -16,7 +16,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.k
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.kubernetes.problem import ApiProblem
 
 
-def stamped(text: str, moment: float) -> bytes:
+def log_line(text: str, moment: float) -> bytes:
     when = datetime.datetime.fromtimestamp(moment, datetime.timezone.utc)
     return f"{when:%Y-%m-%dT%H:%M:%S.%f}000Z {text}\n".encode()
 
@@ -69,7 +69,7 @@ class Kubelet:
 
     def say(self, *texts: str, ago: float = 0.0) -> None:
         with self.changed:
-            self.log.lines += [stamped(text, self.time() - ago) for text in texts]
+            self.log.lines += [log_line(text, self.time() - ago) for text in texts]
             self.changed.notify_all()
 
     def rotate(self) -> None:

@@ -32,7 +32,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary i
     State,
 )
 from hypothesis import given
-from kubelet import Kubelet, Log, SimulatedClock, stamped
+from kubelet import Kubelet, Log, SimulatedClock, log_line
 from simulated_follower import POD, SimulatedFollower, second_of
 
 
@@ -276,7 +276,7 @@ def test_reports_gap_when_log_begins_long_after_its_container(kubelet, follow, b
     started = int(kubelet.time()) - 61.0
     with kubelet.changed:
         followed.restart(started=started)
-        kubelet.log.lines.append(stamped("second", started + began))
+        kubelet.log.lines.append(log_line("second", started + began))
     followed.until("second")
     followed.end()
     found = followed.of(Gap)

@@ -15,11 +15,11 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.transports.k
     NotContinued,
 )
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.vocabulary import ROTATION_MISSED
-from kubelet import stamped
+from kubelet import log_line
 
 POD = Instance("c1", "region", "region-a", "cloud")
 BEGIN = 1_795_608_000.0
-ONE, TWO, THREE = (stamped(text, BEGIN + number) for number, text in enumerate(("one", "two", "three")))
+ONE, TWO, THREE = (log_line(text, BEGIN + number) for number, text in enumerate(("one", "two", "three")))
 
 
 def run(steps):

@@ -68,7 +68,7 @@ def test_reads_log_without_timestamps_after_checking_them(kubelet, transport):
             data += log.read()
         assert data == b"newest\n"
     assert transport.read_log(INSTANCE, 60, Deadline(patience()), 1000) == b"first\nnewest\n"
-    # The newest line is asked for with its stamp, and no more than of a text that is none.
+    # The newest line is requested with its timestamp, and only as much of it as of an error text.
     assert (kubelet.asked[0]["timestamps"], kubelet.asked[0]["tailLines"]) == ("true", "1")
     assert int(kubelet.asked[0]["limitBytes"]) < 10_000
 
