@@ -55,7 +55,7 @@ Key = Tuple[str, str, str, str]
 
 
 class HostTransport(Transport):
-    """Transport to this machine. Its name is the default of node, and node that of cluster."""
+    """Transport to this machine. node: its name, by default the host name. cluster: by default node."""
 
     name = "host"
     follows_files = True
