@@ -30,7 +30,7 @@ class Kind:
 
     path: below ROOT. file: the artifact's name. exact: it has a handler of its own, so it exists even where only exact
     paths are registered. timed: it runs for the requested seconds and occupies a worker all that time. delta: with
-    seconds it is the difference over them. debug: its text form, 0 for binary. about: for people. row: its name in the
+    seconds it is the difference over them. debug: its text form, 0 for binary. row: its name in the
     ledger, if it is another one.
     """
 
@@ -41,7 +41,6 @@ class Kind:
     timed: bool = False
     delta: bool = False
     debug: int = 0
-    about: str = ""
     row: str = ""
 
     @property
@@ -53,19 +52,19 @@ class Kind:
 # In the order of requests: the cheapest first, and memory profiles before the text of all goroutines, which takes much
 # memory and would show in them.
 _KINDS = (
-    Kind("index", "", "index.txt", exact=True, about="the list of profiles"),
-    Kind("cmdline", "cmdline", "cmdline.txt", exact=True, about="the command line"),
-    Kind("symbol", "symbol", "symbol.txt", exact=True, about="whether addresses can be named"),
-    Kind("heap", "heap", "heap.pb.gz", delta=True, about="memory in use"),
-    Kind("allocs", "allocs", "allocs.pb.gz", delta=True, about="memory allocated since start"),
-    Kind("goroutine", "goroutine", "goroutine.pb.gz", delta=True, about="goroutines by stack"),
-    Kind("goroutine_debug1", "goroutine", "goroutine-debug1.txt", debug=1, about="goroutines by stack, as text"),
-    Kind("goroutine_debug2", "goroutine", "goroutine-debug2.txt", debug=2, about="each goroutine with state and wait"),
-    Kind("threadcreate", "threadcreate", "threadcreate.pb.gz", delta=True, about="what made threads"),
-    Kind("block", "block", "block.pb.gz", delta=True, about="what goroutines waited for"),
-    Kind("mutex", "mutex", "mutex.pb.gz", delta=True, about="who held contended locks"),
-    Kind("cpu", "profile", "cpu.pb.gz", exact=True, timed=True, about="where processor time goes"),
-    Kind("trace", "trace", "trace.out", exact=True, timed=True, about="what the scheduler did"),
+    Kind("index", "", "index.txt", exact=True),
+    Kind("cmdline", "cmdline", "cmdline.txt", exact=True),
+    Kind("symbol", "symbol", "symbol.txt", exact=True),
+    Kind("heap", "heap", "heap.pb.gz", delta=True),
+    Kind("allocs", "allocs", "allocs.pb.gz", delta=True),
+    Kind("goroutine", "goroutine", "goroutine.pb.gz", delta=True),
+    Kind("goroutine_debug1", "goroutine", "goroutine-debug1.txt", debug=1),
+    Kind("goroutine_debug2", "goroutine", "goroutine-debug2.txt", debug=2),
+    Kind("threadcreate", "threadcreate", "threadcreate.pb.gz", delta=True),
+    Kind("block", "block", "block.pb.gz", delta=True),
+    Kind("mutex", "mutex", "mutex.pb.gz", delta=True),
+    Kind("cpu", "profile", "cpu.pb.gz", exact=True, timed=True),
+    Kind("trace", "trace", "trace.out", exact=True, timed=True),
 )
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _KINDS}
 
@@ -114,6 +113,6 @@ def is_profile_path(path: str) -> bool:
     return match is not None and (seconds is None or int(seconds.group(1)) <= MOST_SECONDS)
 
 
-def is_symbol_question(body: bytes) -> bool:
+def is_symbol_request(body: bytes) -> bool:
     """Return whether this is at most MOST_ADDRESSES addresses, joined with "+"."""
     return body.count(b"+") < MOST_ADDRESSES and _ADDRESSES.match(body) is not None

@@ -91,14 +91,14 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _check_batches(data: bytes, at: int, version: int) -> Trace:
-    seen = _BatchReader(marked=version >= _END_MARKS)
+    reader = _BatchReader(marked=version >= _END_MARKS)
     while at < len(data):
-        at = seen.take(data, at)
-    if not seen.count:
+        at = reader.read_next(data, at)
+    if not reader.count:
         raise TraceCut("it has nothing but its header")
-    if not seen.ended:
+    if not reader.ended:
         raise TraceCut("the end of a generation is missing")
-    return Trace(f"1.{version}", "batches", seen.count, seen.generations)
+    return Trace(f"1.{version}", "batches", reader.count, reader.generations)
 
 
 class _BatchReader:
@@ -113,7 +113,7 @@ class _BatchReader:
         self.ended = False
         self._generation = -1
 
-    def take(self, data: bytes, at: int) -> int:
+    def read_next(self, data: bytes, at: int) -> int:
         """Read the batch, or the mark, that begins there, and return its end."""
         kind = data[at]
         if kind == _END and self.marked:
@@ -140,14 +140,14 @@ class _BatchReader:
 
 
 def _check_events(data: bytes, at: int, version: int) -> Trace:
-    seen = _EventReader()
+    reader = _EventReader()
     while at < len(data):
-        at = seen.take(data, at)
-    if not seen.frequency:
+        at = reader.read_next(data, at)
+    if not reader.frequency:
         raise TraceCut("the event with the frequency, near its end, is missing")
-    if len(seen.stacks) < seen.needed:
-        raise TraceCut(f"{len(seen.stacks)} of at least {seen.needed} stacks are there")
-    return Trace(f"1.{version}", "events", seen.count, 1)
+    if len(reader.stacks) < reader.needed:
+        raise TraceCut(f"{len(reader.stacks)} of at least {reader.needed} stacks are there")
+    return Trace(f"1.{version}", "events", reader.count, 1)
 
 
 class _EventReader:
@@ -161,7 +161,7 @@ class _EventReader:
         self.stacks: set[int] = set()
         self.frequency = False
 
-    def take(self, data: bytes, at: int) -> int:
+    def read_next(self, data: bytes, at: int) -> int:
         """Read the event that begins there, and return its end."""
         kind, arguments = data[at] & 0x3F, data[at] >> 6
         if not 0 < kind <= _OLD_LAST:

@@ -18,8 +18,6 @@ from .unwrap import characters, escapes, indentation, json_records, line_breaks,
 from .unwrap.line_prefixes import Prefixes
 from .unwrap.source_text import SourceText
 
-__all__ = ["dump_of", "parse"]
-
 _GZIP = b"\x1f\x8b"
 _MARK = b"\xef\xbb\xbf"
 _DEEPEST = 6  # nested wrappings
@@ -60,11 +58,11 @@ class _Wrappings:
         self._has_document: bool | None = None
         self._split: Callable[[], Iterator[SourceText]] | None = None
 
-    def is_at(self, start: int, stop: int) -> bool:
+    def matches(self, start: int, stop: int) -> bool:
         """Return whether a dump begins within a known wrapping in the line data[start:stop]."""
         if self._is_record(start, stop):
             self._split = lambda: json_records.split(self._data, self._limits)
-        elif self._prefixes.is_at(start, stop):
+        elif self._prefixes.matches(start, stop):
             self._split = self._prefixes.split
         return self._split is not None
 
@@ -108,7 +106,7 @@ def _read(text: SourceText, depth: int, budget: _Budget) -> ParseResult:
             continue
         text = changed
         other, is_doubtful = _read_as_is(text, depth, budget)
-        if _worth(other) > _worth(result):
+        if _rank(other) > _rank(result):
             result = other
             if not is_doubtful:
                 break
@@ -118,7 +116,7 @@ def _read(text: SourceText, depth: int, budget: _Budget) -> ParseResult:
 def _read_as_is(text: SourceText, depth: int, budget: _Budget) -> tuple[ParseResult, bool]:
     """Return the dumps in a text, and whether unread ones may be in it."""
     wrappings = _Wrappings(text.data, budget.limits)
-    scan = DumpScanner(text.data, wrappings.is_at if depth else None, budget.limits)
+    scan = DumpScanner(text.data, wrappings.matches if depth else None, budget.limits)
     if scan.is_wrapped:
         del scan
         result = _joined(_read_part(part, text, depth, budget) for part in wrappings.split())
@@ -162,7 +160,7 @@ def _frames(dump: Dump) -> int:
     return sum(len(group.frames) * group.count for group in dump.groups)
 
 
-def _worth(result: ParseResult) -> tuple[int, ...]:
+def _rank(result: ParseResult) -> tuple[int, ...]:
     """Return a sort key for parses of one text: goroutines with frames, proven dumps, frames, errors."""
     dumps = [dump for dump in result.dumps if _frames(dump)]
     return (

@@ -17,7 +17,7 @@ from typing import Any, Callable, Optional, Sequence
 from ..catalog import Selection, is_safe_path
 from ..deadline import Deadline
 from ..model import Instance, Process, Workload, state_words
-from ..pprof import SYMBOL_PATH, is_profile_path, is_symbol_question
+from ..pprof import SYMBOL_PATH, is_profile_path, is_symbol_request
 from ..reasons import CaptureError, Reason, Verdict
 from .follow import InstanceLookup, LogFollower
 
@@ -231,7 +231,7 @@ class Transport(abc.ABC):
 
     def http_post(self, instance: Instance, target: HttpTarget, deadline: Deadline, max_bytes: int) -> HttpAnswer:
         """Post addresses to symbolize, the only POST there is. Otherwise like http_get()."""
-        if target.path != SYMBOL_PATH or not is_symbol_question(target.body):
+        if target.path != SYMBOL_PATH or not is_symbol_request(target.body):
             raise ValueError(f"nothing but addresses may be posted, and not to '{target.path}'")
         deadline.check()
         return self._exchange(instance, target, deadline, max_bytes, None)

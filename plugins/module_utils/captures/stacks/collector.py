@@ -25,7 +25,7 @@ from ...deadline import Deadline, DeadlineExceeded
 from ...logtext.timestamps import parse_rfc3339
 from ...model import Artifact, Instance, InstanceKey, LedgerRow, Process, row, state_words, utc_now, utc_text
 from ...reasons import CaptureError, Reason, Verdict, verdict
-from ...stacks.parse import dump_of
+from ...stacks.debug1.grouping import dump_of
 from ...status.binary_version import parse_version
 from ...transports.base import ProcessSession, Transport, process_details
 from ..engine.collector import Batch, Collector, Plan

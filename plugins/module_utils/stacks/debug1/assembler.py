@@ -23,7 +23,7 @@ _STRANGE = "a frame after the block's head is not among its addresses"
 _REMAINDER = "text after a frame may belong to it"
 
 
-def _rivals(before: ParseState, after: ParseState) -> bool:
+def _shows_wrong_choice(before: ParseState, after: ParseState) -> bool:
     """Return whether a line that continues a finished frame shows that the wrong parse was chosen for it."""
     return after.step == DONE or (after.step == ROW_END and after.guesses == before.guesses)
 
@@ -46,7 +46,7 @@ class Assembler:
         self._clean: list[bytes] = []
         self._pending: list[bytes] = []  # lines since the last settled point
         self._states: list[ParseState] = []
-        self._rivals: list[ParseState] = []  # other readings of the last frame
+        self._alternatives: list[ParseState] = []  # other parses of the last frame
         self._end_unbroken = False  # the value of _unbroken when the last block ended
         self._unbroken = False  # the last line is a whole frame, or the block's end after one
 
@@ -72,7 +72,9 @@ class Assembler:
 
         It is when all goroutines of the stated total are in blocks whose end was read.
         """
-        return self.total is not None and self.counted >= self.total and bool(self.blocks) and self.blocks[-1].whole
+        return (
+            self.total is not None and self.counted >= self.total and bool(self.blocks) and self.blocks[-1].is_complete
+        )
 
     def doubt(self, problem: str) -> None:
         """Record a problem that the caller has found."""
@@ -88,28 +90,34 @@ class Assembler:
             found.append(f"{self.counted} of {self.total} goroutines are there")
         return found
 
-    def line(self, data: bytes, offset: int) -> None:
+    def add_line(self, data: bytes, offset: int) -> None:
         """Take the next line, with its newline. `offset` is where it begins in the stream."""
         block = self.blocks[-1] if self.blocks else None
-        if not self._states and block is not None and not block.whole:
+        if not self._states and block is not None and not block.is_complete:
             row = blocks.clean_row(data, block)
             if row is not None:
                 self._clean.append(data)
                 block.add(row)
-                self._rivals = []
+                self._alternatives = []
                 self._unbroken = True
                 return
         unbroken, self._unbroken = self._unbroken, False
         number = len(self._pending)
         self._pending.append(data)
         finished, grown = self._advance(data, offset, number, block)
-        if not finished and not grown and self._is_rival(data, number):
+        if not finished and not grown and self._contradicts_last_frame(data, number):
             self.blocks[-1].problems.append("two different lines continue one frame")
-            self._rivals = []
+            self._alternatives = []
         if finished:
-            self._settle(max(finished, key=self._likelihood))
+            self._settle(max(finished, key=self._rank))
             self._unbroken = data != b"\n"
-        elif data == b"\n" and block is not None and not block.whole and block.may_end() and not self._goes_on():
+        elif (
+            data == b"\n"
+            and block is not None
+            and not block.is_complete
+            and block.may_end()
+            and not self._has_open_frame()
+        ):
             self._settle_end(block)
             self._unbroken = self._end_unbroken = unbroken
         else:
@@ -135,16 +143,20 @@ class Assembler:
                     grown.append(after)
         return finished, grown
 
-    def _goes_on(self) -> bool:
+    def _has_open_frame(self) -> bool:
         """Return whether a frame has surely begun, so that an empty line is not the block's end."""
         return any(state.block is None and state.total is None and not state.guesses for state in self._states)
 
-    def _is_rival(self, data: bytes, number: int) -> bool:
+    def _contradicts_last_frame(self, data: bytes, number: int) -> bool:
         """Return whether an unexplained line shows that other text was taken for a part of the dump."""
-        rivals = ((rival, after) for rival in self._rivals for after in advance(rival, data, number, None))
-        return any(_rivals(rival, after) for rival, after in rivals)
+        alternatives = (
+            (alternative, after)
+            for alternative in self._alternatives
+            for after in advance(alternative, data, number, None)
+        )
+        return any(_shows_wrong_choice(alternative, after) for alternative, after in alternatives)
 
-    def _likelihood(self, state: ParseState) -> tuple[int, ...]:
+    def _rank(self, state: ParseState) -> tuple[int, ...]:
         """Return a sort key for states that finish with the same line.
 
         Among equals, the state that has advanced furthest comes first.
@@ -162,7 +174,7 @@ class Assembler:
         if first == b"#":
             block = self.blocks[-1] if self.blocks else None
             # If the frame of the last address still comes, the empty line was no end of the block but other text.
-            return [ParseState(HASH, {}, offset)] if block and (not block.whole or block.hidden_end) else []
+            return [ParseState(HASH, {}, offset)] if block and (not block.is_complete or block.hidden_end) else []
         # Until the header line is complete, states of it are pending.
         if first == b"g" and not (self._one_header and (self._total is not None or self._states)):
             return [ParseState(HEADER, {}, offset)]
@@ -189,18 +201,18 @@ class Assembler:
                 self.foreign.append(line[size:])
         self._pending = []
         self._states = []
-        self._rivals = []
+        self._alternatives = []
 
     def _settle_end(self, block: Block) -> None:
         self._settle_pending({len(self._pending) - 1: 1})
-        block.whole = True
+        block.is_complete = True
         self.counted += block.count
 
     def _settle(self, state: ParseState) -> None:
-        rivals, likelihood = self._states, self._likelihood(state)
+        alternatives, rank = self._states, self._rank(state)
         if state.total is not None:
             self._begin_dump(state)
-        elif state.block is None and self.blocks[-1].whole:
+        elif state.block is None and self.blocks[-1].is_complete:
             self._reopen(self.blocks[-1])
         if state.block is not None:
             state.block.problems.extend(self._lost_frames(state))
@@ -214,12 +226,12 @@ class Assembler:
         elif state.step == DONE:
             self.blocks[-1].add(state.row())
             self.blocks[-1].problems.extend(broken)
-            self._rivals = [
+            self._alternatives = [
                 other
-                for other in rivals
+                for other in alternatives
                 if other.step >= PAD1
                 and other.pc == state.pc
-                and (other.step < ROW_END or self._likelihood(other) == likelihood)
+                and (other.step < ROW_END or self._rank(other) == rank)
                 and other.row() != state.row()
             ]
 
@@ -244,7 +256,7 @@ class Assembler:
         return []
 
     def _settle_end_of_empty(self, block: Block) -> None:
-        block.whole = True
+        block.is_complete = True
         self.counted += block.count
 
     def _begin_dump(self, state: ParseState) -> None:
@@ -253,7 +265,7 @@ class Assembler:
             self.blocks
             and state.block is not None
             and self.counted + state.block.count <= (self._total or 0)
-            and self.blocks[-1].whole
+            and self.blocks[-1].is_complete
             and self.blocks[-1].order < state.block.order
         ):
             doubts.append("a second header came while the previous dump could continue")
@@ -267,7 +279,7 @@ class Assembler:
         self._pending[:first] = [b""] * first
 
     def _reopen(self, block: Block) -> None:
-        block.whole = False
+        block.is_complete = False
         self.counted -= block.count
         self.foreign.append(self._clean.pop())
         if self._end_unbroken:

@@ -74,7 +74,7 @@ class Block:
         self.rows: list[FrameRow] = []
         self.located = False  # at least one of its rows is at one of its addresses
         self.next = 0  # index of the first address whose frame has not come yet
-        self.whole = False  # its closing empty line has been read
+        self.is_complete = False  # its closing empty line has been read
         self.problems: list[str] = []
 
     def locate(self, pc: int) -> int | None:
@@ -102,7 +102,7 @@ class Block:
     def check(self) -> list[str]:
         """Return the problems of this block that can be known from the block alone."""
         found = list(self.problems)
-        if not self.whole:
+        if not self.is_complete:
             found.append("its end is missing")
         elif self.rows and not padding_holds(self.rows):
             found.append("the columns do not fit: a frame is missing or was changed")

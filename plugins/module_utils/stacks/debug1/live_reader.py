@@ -29,7 +29,7 @@ def has_writer(reader: DumpReader) -> bool:
     return any((row.function or b"").startswith(_WRITER.encode()) for block in reader.blocks for row in block.rows)
 
 
-def _likelihood(reader: DumpReader) -> tuple[bool, bool, int]:
+def _rank(reader: DumpReader) -> tuple[bool, bool, int]:
     """Return a sort key for readers; among equals the first is the best."""
     answers = has_writer(reader)
     return answers and reader.state is ReaderState.COMPLETE, answers, reader.counted
@@ -100,7 +100,7 @@ class LiveReader:
         if self._found is not None:
             return self._found
         readers = [candidate.reader for candidate in self._candidates]
-        return max(readers, key=_likelihood, default=self._none)
+        return max(readers, key=_rank, default=self._none)
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes; b"" is the end of the stream."""
@@ -118,9 +118,9 @@ class LiveReader:
         for line in data.splitlines(keepends=True):
             if self.done:
                 return
-            self._take(line)
+            self._feed_line(line)
 
-    def _take(self, data: bytes) -> None:
+    def _feed_line(self, data: bytes) -> None:
         for candidate in self._candidates:
             candidate.reader.feed(data)
         window = self._tail + data
@@ -144,7 +144,7 @@ class LiveReader:
     def _select(self) -> None:
         free = [each.reader for each in self._candidates if each.is_answer and not each.may_be_inside]
         if free:
-            self._found = max(free, key=_likelihood)
+            self._found = max(free, key=_rank)
             return
         # A dump that ended without its writer is not the answer.
         self._candidates = [each for each in self._candidates if each.is_answer or not each.ended]

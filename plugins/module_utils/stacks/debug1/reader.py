@@ -108,7 +108,7 @@ class DumpReader:
             pass
         return self.state
 
-    def followed_by(self, data: bytes) -> None:
+    def check_following(self, data: bytes) -> None:
         """Check the bytes right after a complete dump.
 
         Another block there proves that the stated total is wrong.
@@ -174,7 +174,7 @@ class DumpReader:
         line = bytes(self._buffer[begin:end])
         if line.endswith(b"\r\n"):  # the container has a terminal (tty: true)
             line = line[:-2] + b"\n"
-        self._assembler.line(line, self._offset + begin)
+        self._assembler.add_line(line, self._offset + begin)
         if self._assembler.total is not None:
             self.state = ReaderState.READING
         if self._assembler.all_counted:

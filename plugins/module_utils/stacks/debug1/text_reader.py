@@ -56,11 +56,11 @@ class _TextCandidate:
                 break
             self.reader.feed(data[at : min(at + _CHUNK, stop)])
         if self.is_complete:
-            self.reader.followed_by(data[self.end : self.end + NEXT_BLOCK_BYTES])
+            self.reader.check_following(data[self.end : self.end + NEXT_BLOCK_BYTES])
 
     def may_go_on(self) -> bool:
         blocks = self.reader.blocks
-        return not self.reader.done and bool(blocks) and not blocks[-1].whole
+        return not self.reader.done and bool(blocks) and not blocks[-1].is_complete
 
     def close(self, data: bytes) -> None:
         """End the dump here.

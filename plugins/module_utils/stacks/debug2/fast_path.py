@@ -36,7 +36,7 @@ class FastPath:
         self._chunk = limits.chunk_bytes
         self._known: dict[bytes, Goroutine | None] = {}
 
-    def absorb(self, data: bytes, start: int, end: int, builder: DumpBuilder) -> tuple[int, int]:
+    def add_region(self, data: bytes, start: int, end: int, builder: DumpBuilder) -> tuple[int, int]:
         """Add the goroutines from `start`, where a header is, to the dump.
 
         Return the offset of the first goroutine that was not added, and the offset before which another attempt is no

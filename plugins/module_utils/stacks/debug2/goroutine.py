@@ -122,17 +122,17 @@ class Goroutine:
     def key(self) -> tuple[object, ...]:
         return self.state, tuple(self.frames), self.created_by, self.labels
 
-    def take(self, line: bytes) -> bool:
+    def add_line(self, line: bytes) -> bool:
         """Take a line, without its newline, if it continues this goroutine; False if it is other text."""
-        is_taken = self._take(line)
+        is_taken = self._add_line(line)
         self._unknown = None if is_taken else line
         if not is_taken and self._call is None and self.frames and _REST_OF_NUMBER.fullmatch(line):
             self.problems.append("the location of " + self.frames[-1].function + " may be cut: a line is broken")
         return is_taken
 
-    def _take(self, line: bytes) -> bool:
+    def _add_line(self, line: bytes) -> bool:
         if line.startswith(b"\t"):
-            return self._take_location(line)
+            return self._add_location(line)
         if _ANCESTOR.match(line):
             self._in_ancestor = True
             return True
@@ -145,7 +145,7 @@ class Goroutine:
                 self._creator = True
             return match is not None
         if line.endswith(b")"):
-            return self._take_call(line)
+            return self._add_call(line)
         if _ELIDED.match(line) or _NOT_GO.match(line):
             self._begin_call(None, True)
             self.frames.append(Frame(text(line), "", 0))
@@ -157,7 +157,7 @@ class Goroutine:
             self.doubts.append("the runtime could not read the whole stack: " + text(line[:200]))
         return True
 
-    def _take_call(self, line: bytes) -> bool:
+    def _add_call(self, line: bytes) -> bool:
         sure = _CALL.match(line) is not None
         name, parenthesis, _arguments = line.rpartition(b"(")
         if not name or not parenthesis or LOG_LINE.match(line) or (self.waits_for_location and not sure):
@@ -173,7 +173,7 @@ class Goroutine:
             self.problems.append("the call at a broken line may not be whole: " + text(name))
         self._call, self._sure, self._creator = name, sure, False
 
-    def _take_location(self, line: bytes) -> bool:
+    def _add_location(self, line: bytes) -> bool:
         if line == _UNAVAILABLE:
             return True
         match = _LOCATION.match(line)
@@ -236,7 +236,7 @@ def read_clean(block: bytes) -> Goroutine | None:
         return None
     goroutine = Goroutine(header)
     for line in lines[1:]:
-        if not goroutine.take(line):
+        if not goroutine.add_line(line):
             return None
     return goroutine if goroutine.is_whole and not goroutine.problems else None
 

@@ -168,18 +168,18 @@ class DumpScanner:
         at, stop = header.start(), header.end()
         is_inline = at > 0 and self._data[at - 1 : at] != b"\n"
         self._look_back(at)
-        if not is_inline and self._absorb(at):
+        if not is_inline and self._use_fast_path(at):
             return self._gap
         goroutine = Goroutine(header, at)
         after = self._read(goroutine, stop + 1)
-        self._keep(goroutine, is_inline and not _NEXT.match(self._data, after))
+        self._add_goroutine(goroutine, is_inline and not _NEXT.match(self._data, after))
         return after
 
-    def _absorb(self, at: int) -> bool:
+    def _use_fast_path(self, at: int) -> bool:
         dump = self._dump
         if dump is None or at < self._no_fast_path_before or len(self._data) - at < self._limits.fast_path_bytes:
             return False
-        after, self._no_fast_path_before = self._fast_path.absorb(self._data, at, len(self._data), dump)
+        after, self._no_fast_path_before = self._fast_path.add_region(self._data, at, len(self._data), dump)
         if after == at:
             return False
         self._note_if_cut(dump)
@@ -203,12 +203,12 @@ class DumpScanner:
             if not line:
                 if goroutine.ended or goroutine.is_main:  # else it may be an empty line of other text
                     return at
-            elif not _BEGINS.match(line) and goroutine.take(line):
+            elif not _BEGINS.match(line) and goroutine.add_line(line):
                 self._gap = stop + 1
             elif goroutine.ended or _IS_OTHER.match(line) or at - self._gap > _MOST_OTHER_TEXT:
                 return at
             elif dump_headers.WORD in line and self._begins_another(line, at, stop):
-                after = None if is_inner else self._inner(at, stop)
+                after = None if is_inner else self._read_nested_stack(at, stop)
                 if after is None:
                     return at
                 at = after
@@ -223,7 +223,7 @@ class DumpScanner:
         self._note_unread(start, stop)
         return False
 
-    def _inner(self, at: int, stop: int) -> int | None:
+    def _read_nested_stack(self, at: int, stop: int) -> int | None:
         """Read a stack that was printed while the dump was written; None if it is none."""
         header = self._header(at, stop)
         if header is None:
@@ -232,7 +232,7 @@ class DumpScanner:
         goroutine = Goroutine(header, header.start())
         after = self._read(goroutine, stop + 1, is_inner=True)
         if goroutine.printed_itself:
-            self._keep(goroutine, False)
+            self._add_goroutine(goroutine, False)
         self._gap = gap
         return after if goroutine.printed_itself else None
 
@@ -240,17 +240,17 @@ class DumpScanner:
         """Take the last, unfinished line of the input if all relevant parts of it are there."""
         if goroutine.ended or blocks.LOG_LINE.match(line):
             return
-        if _WITH_OFFSET.match(line) and goroutine.take(line):
+        if _WITH_OFFSET.match(line) and goroutine.add_line(line):
             self._gap = len(self._data)
             goroutine.doubts.append("its last line has no newline and may be cut")
         else:
             goroutine.problems.append(CUT)
 
-    def _keep(self, goroutine: Goroutine, is_inline: bool) -> None:
+    def _add_goroutine(self, goroutine: Goroutine, is_inline: bool) -> None:
         if is_inline or goroutine.printed_itself:
             dump = DumpBuilder(goroutine.offset, False)
             self._add(dump, goroutine)
-            self._finish(dump, goroutine, self.single)
+            self._close_dump(dump, goroutine, self.single)
             return
         intro, before = self._intro, self._dump
         if before is not None and self._belongs_to_another(before, goroutine):
@@ -279,10 +279,10 @@ class DumpScanner:
 
     def _end_dump(self) -> None:
         if self._dump is not None:
-            self._finish(self._dump, self._last, self.dumps)
+            self._close_dump(self._dump, self._last, self.dumps)
         self._dump = self._last = None
 
-    def _finish(self, dump: DumpBuilder, last: Goroutine | None, dumps: list[DumpBuilder]) -> None:
+    def _close_dump(self, dump: DumpBuilder, last: Goroutine | None, dumps: list[DumpBuilder]) -> None:
         at_end = _NOTHING.match(self._data, dump.end) is not None
         if at_end:
             dump.end = len(self._data)

@@ -215,14 +215,14 @@ def _shapes(prefix: bytes, suffix: bytes) -> Iterator[Shape]:
         if changing:
             yield _shape(tokens, suffix, pattern, changing)
     if prefix.strip():
-        yield from _hanging(tokens, suffix, len(prefix))
+        yield from _hanging_indents(tokens, suffix, len(prefix))
 
 
 def _has_digit(word: bytes) -> bool:
     return any(byte in b"0123456789" for byte in word)
 
 
-def _hanging(tokens: list[tuple[str, bytes]], suffix: bytes, width: int) -> Iterator[Shape]:
+def _hanging_indents(tokens: list[tuple[str, bytes]], suffix: bytes, width: int) -> Iterator[Shape]:
     """Yield the shape of journalctl, which indents the further lines of a message below its first one."""
     first = _shape(tokens, suffix)
     if not any(kind in _TIMES for kind, _text in tokens):
@@ -277,7 +277,7 @@ class Prefixes:
         self._known: dict[Shape, set[tuple[bytes, ...]]] = {}
         self._failed: set[bytes] = set()
 
-    def is_at(self, start: int, stop: int) -> bool:
+    def matches(self, start: int, stop: int) -> bool:
         """Return whether the line data[start:stop] has an anchor after a prefix."""
         line = self._data[start:stop]
         for shape, keys in self._known.items():
@@ -299,7 +299,7 @@ class Prefixes:
     def split(self) -> Iterator[SourceText]:
         """Yield the text of each writer, in the order of their first lines; lines without a known prefix come last."""
         for start, stop in _anchor_lines(self._data):
-            self.is_at(start, stop)
+            self.matches(start, stop)
         if len(self._known) == 1:
             (shape, keys), *_none = self._known.items()
             only = _of_every_line(self._data, shape, keys, self._limits.strip_bytes)

@@ -74,15 +74,15 @@ def test_timed_kinds_come_last():
 def test_batches_are_symbol_requests():
     batches = list(symbols.batches([*range(1, 502), 2**64 - 1]))
     assert len(batches) == 3
-    assert all(pprof.is_symbol_question(batch.encode()) for batch in batches)
-    assert not pprof.is_symbol_question(f"{batches[0]}+0x1".encode())
+    assert all(pprof.is_symbol_request(batch.encode()) for batch in batches)
+    assert not pprof.is_symbol_request(f"{batches[0]}+0x1".encode())
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"0x", b"1", b"0x1+", b"+0x1", b"0x1 0x2", b"0x1\n", b"0xG", b"+".join([b"0x1"] * 201)]
 )
 def test_rejects_other_symbol_requests(body):
-    assert not pprof.is_symbol_question(body)
+    assert not pprof.is_symbol_request(body)
 
 
 def test_catalog_has_profiles_of_each_component():

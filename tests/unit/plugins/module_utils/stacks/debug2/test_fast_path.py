@@ -48,7 +48,7 @@ def absorbed(data: bytes) -> int:
     """Return the number of regions of the data that the fast path accepts as they are."""
     path, builder, at, count = fast_path.FastPath(small_regions(0)), DumpBuilder(0, False), 0, 0
     while at < len(data):
-        after, retry = path.absorb(data, at, len(data), builder)
+        after, retry = path.add_region(data, at, len(data), builder)
         count += after > at
         following = data.find(b"\n\ngoroutine ", max(after, retry) - 2)
         if after == at and following < 0:
