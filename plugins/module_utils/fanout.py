@@ -71,33 +71,6 @@ def run(
     return [_frozen(outcome) for outcome in outcomes]
 
 
-def together(*works: Callable[[], Result]) -> list[Result]:
-    """Do several works at the same time, all but the last on a thread of its own; their results in order.
-
-    The first error of any is raised when all have ended.
-    """
-    results: dict[int, Result] = {}
-    errors: list[Exception] = []
-
-    def do(number: int) -> None:
-        try:
-            results[number] = works[number]()
-        except Exception as error:  # noqa: BLE001  # pylint: disable=broad-except
-            # Raised again below, in the thread that waits.
-            errors.append(error)
-
-    last = len(works) - 1
-    threads = [threading.Thread(target=do, args=(number,), name="together", daemon=True) for number in range(last)]
-    for thread in threads:
-        thread.start()
-    do(last)
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return [results[number] for number in range(len(works))]
-
-
 def _serve(todo: queue.Queue[Outcome[Target, Result]], work: Callable[[Target], Result], deadline: Deadline) -> None:
     while not deadline.expired:
         try:

@@ -39,7 +39,7 @@ def clock():
 @pytest.mark.parametrize(
     ("moved", "remaining", "expired"), [(0, 10, False), (4, 6, False), (9.5, 0.5, False), (10, 0, True), (99, 0, True)]
 )
-def test_what_remains(clock, moved, remaining, expired):
+def test_remaining_seconds(clock, moved, remaining, expired):
     deadline = Deadline(10, "run", clock)
     clock.now += moved
     assert (deadline.remaining(), deadline.expired) == (remaining, expired)
@@ -52,7 +52,7 @@ def test_what_remains(clock, moved, remaining, expired):
 
 
 @given(own=seconds, children=seconds, later=seconds)
-def test_a_child_never_outlives_its_parent(own, children, later):
+def test_child_ends_with_its_parent(own, children, later):
     clock = Clock()
     parent = Deadline(own, "run", clock)
     clock.now += later
@@ -61,20 +61,20 @@ def test_a_child_never_outlives_its_parent(own, children, later):
     assert child.remaining() == pytest.approx(min(children, parent.remaining()), abs=1e-6)
 
 
-def test_a_deadline_names_whose_it_really_was(clock):
+def test_names_the_scope_that_passed(clock):
     parent = Deadline(10, "run", clock)
     assert parent.child(3, "instance").scope == "instance"
     assert parent.child(30, "instance").scope == "run"
     assert parent.child(30, "instance").child(5, "probe").scope == "probe"
 
 
-def test_a_guard_cuts_off_when_the_deadline_passes():
+def test_guard_cuts_off_at_the_deadline():
     cut = threading.Event()
     with Deadline(0.05).guard(cut.set):
         assert cut.wait(patience())
 
 
-def test_a_guard_that_was_left_cuts_nothing_off(clock):
+def test_guard_cuts_nothing_off_after_its_block(clock):
     first, second = threading.Event(), threading.Event()
     deadline = Deadline(0.05, clock=clock)
     with deadline.guard(first.set):
@@ -85,7 +85,7 @@ def test_a_guard_that_was_left_cuts_nothing_off(clock):
     assert not first.is_set()
 
 
-def test_a_guard_on_a_deadline_that_has_passed_cuts_off_at_once():
+def test_guard_on_a_passed_deadline_cuts_off_at_once():
     cut = threading.Event()
     with Deadline(0.0).guard(cut.set):
         assert cut.wait(patience())
@@ -122,7 +122,7 @@ class Log:
             assert self._done.acquire(timeout=patience())
 
 
-def test_a_deadline_beside_another_has_its_clock_and_outlives_it(clock):
+def test_deadline_beside_another_outlives_it(clock):
     parent = Deadline(10, "run", clock)
     beside = parent.beside(30, "instance")
     clock.now += 20
@@ -130,7 +130,7 @@ def test_a_deadline_beside_another_has_its_clock_and_outlives_it(clock):
     assert (beside.remaining(), beside.expired, beside.scope) == (10, False, "instance")
 
 
-def test_callbacks_come_in_the_order_of_their_moments(clock):
+def test_callbacks_run_in_the_order_of_their_moments(clock):
     watchdog, log = Watchdog(clock), Log()
     for moment, name in ((30, "c"), (10, "a"), (20, "b")):
         watchdog.at(clock.now + moment, log.of(name))
@@ -141,7 +141,7 @@ def test_callbacks_come_in_the_order_of_their_moments(clock):
     assert [name for name in log.names if name != "wakes"] == ["a", "b", "c"]
 
 
-def test_what_was_cancelled_is_not_called(clock):
+def test_cancelled_callback_does_not_run(clock):
     watchdog, log = Watchdog(clock), Log()
     tickets = [watchdog.at(clock.now + moment, log.of(str(moment))) for moment in (1, 2, 3)]
     watchdog.cancel(tickets[1])
@@ -153,7 +153,7 @@ def test_what_was_cancelled_is_not_called(clock):
     watchdog.cancel(tickets[0])  # long done
 
 
-def test_nothing_is_called_before_its_moment(clock):
+def test_callback_does_not_run_early(clock):
     watchdog, log = Watchdog(clock), Log()
     watchdog.at(clock.now + 5, log.of("later"))
     watchdog.at(clock.now, log.of("now"))
@@ -162,7 +162,7 @@ def test_nothing_is_called_before_its_moment(clock):
 
 
 @pytest.mark.parametrize("error", [OSError(9, "Bad file descriptor"), AttributeError("shutdown"), KeyError("x")])
-def test_a_callback_that_fails_does_not_keep_the_others_from_being_called(clock, error):
+def test_failing_callback_does_not_stop_the_others(clock, error):
     def fail():
         raise error
 
@@ -173,20 +173,20 @@ def test_a_callback_that_fails_does_not_keep_the_others_from_being_called(clock,
     assert log.names == ["next"]
 
 
-def test_a_callback_may_set_another_one(clock):
+def test_callback_may_register_another(clock):
     watchdog, log = Watchdog(clock), Log()
     watchdog.at(clock.now, lambda: watchdog.at(clock.now, log.of("second")))
     log.wait(1)
 
 
-def test_an_earlier_moment_is_not_held_up_by_a_later_one():
+def test_earlier_callback_is_not_held_up():
     watchdog, log = Watchdog(), Log()
     far = Deadline(60.0, watchdog=watchdog)
     with far.guard(pytest.fail), Deadline(0.05, watchdog=watchdog).guard(log.of("near")):
         log.wait(1)
 
 
-def test_who_is_told_to_end_has_no_time_left_and_is_cut_off_at_once():
+def test_cancelled_deadline_cuts_off_at_once():
     log = Log()
     run = Deadline(3600.0)
     child = run.child(1800.0, "instance")
@@ -206,7 +206,7 @@ def test_who_is_told_to_end_has_no_time_left_and_is_cut_off_at_once():
     run.cancel()
 
 
-def test_nothing_runs_on_after_the_end():
+def test_no_thread_runs_on_after_the_end():
     before = set(threading.enumerate())
     log = Log()
     run = Deadline(3600.0)
@@ -220,13 +220,13 @@ def test_nothing_runs_on_after_the_end():
         log.wait(1)
 
 
-def test_the_deadlines_of_others_go_on():
+def test_cancelling_does_not_affect_other_deadlines():
     run, other = Deadline(3600.0), Deadline(3600.0)
     run.cancel()
     assert (run.expired, other.expired) == (True, False)
 
 
-def test_who_waits_is_woken_when_the_deadline_is_cancelled():
+def test_cancelling_wakes_a_waiting_thread():
     deadline, waiting = Deadline(patience(3600)), threading.Event()
 
     def wait():

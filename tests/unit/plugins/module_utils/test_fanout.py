@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from functools import partial
 
 import pytest
-from ansible_collections.cloudpods.diagnostics.plugins.module_utils import fanout
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.fanout import Barrier, CapacityLimiter, run
 from hypothesis import given, settings
@@ -68,7 +66,7 @@ def together(*works) -> None:
 
 @settings(max_examples=examples(30))
 @given(st.lists(st.integers(-3, 3), max_size=30), st.integers(1, 8))
-def test_every_target_has_its_outcome_in_the_order_of_the_targets(targets, concurrency):
+def test_outcomes_are_in_the_order_of_the_targets(targets, concurrency):
     outcomes = run(targets, lambda target: 6 // target, concurrency, soon())
     assert [outcome.target for outcome in outcomes] == targets
     for outcome in outcomes:
@@ -81,7 +79,7 @@ def test_every_target_has_its_outcome_in_the_order_of_the_targets(targets, concu
 
 
 @pytest.mark.parametrize(("targets", "concurrency", "most"), [(8, 3, 3), (3, 8, 3), (5, 1, 1)])
-def test_no_more_at_once_than_the_bound_and_as_many(targets, concurrency, most):
+def test_uses_as_many_threads_as_allowed(targets, concurrency, most):
     inside, full = Counter(), threading.Barrier(most)
 
     def work(target):
@@ -94,7 +92,7 @@ def test_no_more_at_once_than_the_bound_and_as_many(targets, concurrency, most):
     assert inside.most == most
 
 
-def test_past_the_deadline_nothing_is_begun_and_what_does_not_end_is_abandoned(clock):
+def test_abandons_work_after_the_deadline(clock):
     let_go, done = threading.Event(), threading.Event()
 
     def work(target):
@@ -118,7 +116,7 @@ def test_past_the_deadline_nothing_is_begun_and_what_does_not_end_is_abandoned(c
     assert [vars(outcome) for outcome in outcomes] == before
 
 
-def test_what_ends_within_the_grace_is_not_abandoned(clock):
+def test_work_that_ends_within_the_grace_is_kept(clock):
     deadline = Deadline(0.1, clock=clock)
 
     def work(_target):
@@ -129,7 +127,7 @@ def test_what_ends_within_the_grace_is_not_abandoned(clock):
     assert (outcome.result, outcome.finished) == ("late", True)
 
 
-def test_a_run_that_is_told_to_end_waits_only_for_the_grace():
+def test_cancelled_run_waits_only_for_the_grace():
     deadline, begun, let_go = Deadline(patience(3600)), threading.Event(), threading.Event()
     outcomes = []
 
@@ -153,7 +151,7 @@ def test_a_run_that_is_told_to_end_waits_only_for_the_grace():
     ]
 
 
-def test_a_run_that_is_over_before_it_begins_starts_nothing():
+def test_starts_nothing_after_the_deadline():
     outcomes = run([1, 2], pytest.fail, 2, Deadline(0.0))
     assert [(one.target, one.started) for one in outcomes] == [(1, False), (2, False)]
 
@@ -161,7 +159,7 @@ def test_a_run_that_is_over_before_it_begins_starts_nothing():
 # CapacityLimiter
 
 
-def test_a_key_has_no_more_holders_than_its_cap_and_keys_are_apart():
+def test_limits_holders_of_each_key():
     limiter, inside = CapacityLimiter(2), {"a": Counter(), "b": Counter()}
     full = threading.Barrier(4)  # two of each: all at once
 
@@ -177,7 +175,7 @@ def test_a_key_has_no_more_holders_than_its_cap_and_keys_are_apart():
     assert {key: counter.most for key, counter in inside.items()} == {"a": 2, "b": 2}
 
 
-def test_who_waits_for_a_cap_waits_for_no_longer_than_its_deadline():
+def test_waits_for_a_place_until_the_deadline():
     limiter = CapacityLimiter(1)
     late = pytest.raises(DeadlineExceeded, match="instance")
     with limiter.hold("a", soon()), late, limiter.hold("a", Deadline(0.1, "instance")):
@@ -186,7 +184,7 @@ def test_who_waits_for_a_cap_waits_for_no_longer_than_its_deadline():
         pass
 
 
-def test_a_place_is_given_back_after_an_error():
+def test_releases_a_place_after_an_error():
     limiter = CapacityLimiter(1)
     for _time in range(3):
         with pytest.raises(KeyError), limiter.hold("a", soon()):
@@ -196,7 +194,7 @@ def test_a_place_is_given_back_after_an_error():
 # Barrier
 
 
-def test_the_barrier_holds_everybody_until_the_last_one_has_come():
+def test_barrier_holds_all_until_the_last_arrives():
     barrier, gone = Barrier(3, patience()), []
     ready, last = threading.Semaphore(0), threading.Event()
 
@@ -219,7 +217,7 @@ def test_the_barrier_holds_everybody_until_the_last_one_has_come():
     assert sorted(gone) == [0, 1, 2]
 
 
-def test_who_leaves_without_arriving_holds_up_nobody():
+def test_party_that_leaves_holds_up_no_other():
     barrier = Barrier(2, patience())
 
     def leave():
@@ -236,7 +234,7 @@ def visit(barrier: Barrier, deadline: Deadline) -> None:
         arrive(deadline)
 
 
-def test_the_barrier_opens_after_its_timeout_and_stays_open():
+def test_barrier_opens_after_its_timeout():
     barrier = Barrier(4, 0.1)
     begun = time.monotonic()
     together(*[lambda: visit(barrier, soon())] * 2)
@@ -267,7 +265,7 @@ def test_timeout_begins_with_the_first_arrival(clock):
     together(first, second, later)
 
 
-def test_a_deadline_that_passes_at_the_barrier_lets_nobody_through():
+def test_deadline_that_passes_at_the_barrier_raises():
     barrier = Barrier(2, patience())
     begun = time.monotonic()
     with pytest.raises(DeadlineExceeded, match="instance"):
@@ -277,31 +275,5 @@ def test_a_deadline_that_passes_at_the_barrier_lets_nobody_through():
     assert time.monotonic() - begun < patience() / 2  # either would take all of the barrier's patience
 
 
-def test_an_empty_barrier_is_open():
+def test_empty_barrier_is_open():
     visit(Barrier(0, patience()), soon())
-
-
-def test_works_are_done_at_the_same_time_and_their_results_are_in_order():
-    meet = threading.Barrier(3, timeout=patience())
-
-    def work(number: int) -> int:
-        meet.wait()
-        return number
-
-    assert fanout.together(*(partial(work, number) for number in range(3))) == [0, 1, 2]
-
-
-def test_an_error_of_a_work_is_raised_when_all_have_ended():
-    failed, ended = threading.Event(), threading.Event()
-
-    def fail() -> None:
-        failed.set()
-        raise KeyError("x")
-
-    def go_on() -> None:
-        assert failed.wait(patience())
-        ended.set()
-
-    with pytest.raises(KeyError, match="x"):
-        fanout.together(fail, go_on)
-    assert ended.is_set()

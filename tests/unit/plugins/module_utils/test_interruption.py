@@ -57,14 +57,14 @@ def said(process: subprocess.Popen[bytes]) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_cancels_the_deadline_and_is_the_cause(number):
+def test_signal_cancels_the_deadline(number):
     process = start(WAITS)
     process.send_signal(number)
     assert said(process) == f"{number.name}, True"
     assert process.returncode == 0
 
 
-def test_the_end_of_who_reads_the_result_is_an_interruption():
+def test_end_of_the_reader_is_an_interruption():
     process = start(WAITS)
     assert process.stdout is not None
     process.stdout.close()
@@ -72,7 +72,7 @@ def test_the_end_of_who_reads_the_result_is_an_interruption():
     assert said(process) == "the end of the process that waited for the result, True"
 
 
-def test_a_signal_that_another_thread_is_given_is_seen_while_the_main_thread_waits():
+def test_sees_a_signal_to_another_thread():
     """The kernel may choose any thread, and does so when two signals come at once to a busy machine."""
     process = start(
         """
@@ -88,7 +88,7 @@ def test_a_signal_that_another_thread_is_given_is_seen_while_the_main_thread_wai
     assert said(process) == "SIGTERM"
 
 
-def test_work_that_does_not_end_in_time_is_left_behind():
+def test_abandons_work_after_the_grace():
     process = start(
         """
         try:
@@ -103,7 +103,7 @@ def test_work_that_does_not_end_in_time_is_left_behind():
     assert said(process) == "SIGTERM of SIGTERM"
 
 
-def test_under_nohup_the_end_of_a_session_is_no_interruption():
+def test_ignores_sighup_under_nohup():
     process = start(
         """
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -118,7 +118,7 @@ def test_under_nohup_the_end_of_a_session_is_no_interruption():
     assert said(process) == "SIGTERM"
 
 
-def test_programs_that_still_run_are_ended():
+def test_ends_child_processes():
     process = start(
         """
         import subprocess
@@ -131,7 +131,7 @@ def test_programs_that_still_run_are_ended():
     assert said(process) == str(-signal.SIGTERM)
 
 
-def test_nothing_is_changed_afterwards():
+def test_restores_signal_handlers():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     read_end, write_end = os.pipe()
     with interruptible(Deadline(patience()), result=write_end) as interruption:

@@ -54,7 +54,7 @@ class Module:
         raise Failed(keys)
 
 
-def test_a_result_that_cannot_be_looked_through_is_left_out_and_its_place_is_not(monkeypatch):
+def test_result_that_cannot_be_redacted_keeps_its_path(monkeypatch):
     def fails(*_arguments: object) -> bytes:
         raise RedactionError("no memory")
 
@@ -66,7 +66,7 @@ def test_a_result_that_cannot_be_looked_through_is_left_out_and_its_place_is_not
     assert keys == {"output": "/captures", "archive": ""}
 
 
-def test_a_failure_after_a_capture_names_where_the_captures_are(tmp_path):
+def test_failure_after_a_capture_names_its_folder(tmp_path):
     part = tmp_path / "part"
     params = {"output": str(part), "archive": False, "run": ""}
 
@@ -85,7 +85,7 @@ def test_a_failure_after_a_capture_names_where_the_captures_are(tmp_path):
     assert (part / "ledger.jsonl").exists()
 
 
-def test_a_failure_before_a_capture_leaves_a_folder_of_the_user_as_it_was(tmp_path):
+def test_failure_before_a_capture_leaves_the_folder_as_it_was(tmp_path):
     def fails(_store: Any) -> Any:
         raise ValueError("a wrong option")
 
@@ -115,7 +115,7 @@ def cut_short(store: Any, deadline: Deadline) -> None:
     store.finish(store.rows)
 
 
-def test_an_interrupted_capture_keeps_what_it_has_in_a_folder_that_names_its_run(tmp_path, monkeypatch):
+def test_interrupted_capture_is_kept_in_a_folder_of_its_run(tmp_path, monkeypatch):
     deadline = Deadline(patience(600))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     params = {"output": None, "archive": True, "run": "run-7"}
@@ -135,13 +135,13 @@ def test_an_interrupted_capture_keeps_what_it_has_in_a_folder_that_names_its_run
     assert "SIGTERM" in ledger[-1]["message"]
 
 
-def test_an_interruption_before_anything_is_captured_leaves_nothing(tmp_path, monkeypatch):
+def test_interruption_before_any_capture_leaves_nothing(tmp_path, monkeypatch):
     error = interrupted(lambda _store: os.kill(os.getpid(), signal.SIGINT), tmp_path, monkeypatch)
     assert (str(error), error.folder) == ("Interrupted by SIGINT, before anything was captured.", "")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_message_of_an_interruption_seals_what_it_names(tmp_path):
+def test_command_in_the_message_seals_the_captures(tmp_path):
     """The command runs as it is: its options make a bundle of the folder."""
     part = new_part(str(tmp_path / "part of it"), archive=False)
     part.record([row(Instance("c", "region", "r-1"), "stack", verdict(Reason.PROVEN))])
@@ -172,7 +172,7 @@ def forbids(_selection, _deadline):
     return Discovery(problems=[("onecloud", verdict(Reason.FORBIDDEN))])
 
 
-def test_a_component_that_is_neither_known_nor_there_is_an_error_with_the_nearest_names():
+def test_unknown_component_is_an_error_with_the_nearest_names():
     transport = FakeTransport()
     transport.add("region")
     with pytest.raises(ValueError, match=r"^there is no component 'identiy'; did you mean identity \(keystone\)\?$"):
@@ -180,25 +180,25 @@ def test_a_component_that_is_neither_known_nor_there_is_an_error_with_the_neares
 
 
 @pytest.mark.parametrize("others", [["region"], ["glance"], ["region", "glance"]])
-def test_a_misspelt_component_beside_one_that_is_known_is_no_reason_to_end(others):
+def test_misspelt_component_beside_a_known_one_is_no_error(others):
     transport = FakeTransport()
     transport.add("region")
     found = targets(transport, "regoin", *others)
     assert found.unknown == ("regoin",)
 
 
-def test_a_known_component_that_is_not_deployed_is_no_error():
+def test_known_component_that_is_not_deployed_is_no_error():
     assert targets(FakeTransport(), "glance", "compute").instances == []
 
 
-def test_an_unknown_component_whose_pods_carry_the_label_is_taken():
+def test_accepts_an_unknown_component_with_labelled_pods():
     transport = FakeTransport()
     transport.add("newone")
     assert [one.component for one in targets(transport, "newone").instances] == ["newone"]
 
 
 @pytest.mark.parametrize("listing", [[], CaptureError(Reason.FORBIDDEN)], ids=["none", "forbidden"])
-def test_an_unknown_component_with_a_workload_and_no_pod_is_taken(listing):
+def test_accepts_an_unknown_component_with_a_workload(listing):
     transport = FakeTransport()
     transport.deployed = [Workload("c1", "onecloud", "Deployment", "default-newone", "newone", 0, 0)]
     assert targets(transport, "newone").instances == []
@@ -207,13 +207,13 @@ def test_an_unknown_component_with_a_workload_and_no_pod_is_taken(listing):
         targets(transport, "newone")
 
 
-def test_nothing_is_said_against_a_name_where_not_everything_could_be_looked_at(monkeypatch):
+def test_accepts_unknown_names_if_a_place_was_not_seen(monkeypatch):
     transport = FakeTransport()
     monkeypatch.setattr(transport, "discover", forbids)
     assert len(targets(transport, "identiy").problems) == 1
 
 
-def test_a_catalog_without_an_entry_for_an_unknown_name_is_no_reason_to_doubt(monkeypatch):
+def test_missing_catalog_entry_is_no_unseen_place(monkeypatch):
     transport = FakeTransport()
     lacks = Discovery(problems=[("region0", verdict(Reason.NO_CATALOG_ENTRY, "identiy"))])
     monkeypatch.setattr(transport, "discover", lambda _selection, _deadline: lacks)
@@ -233,20 +233,20 @@ class EmptyPlace(FakeTransport):
 
 
 @pytest.mark.parametrize("names", [["region"], ["regoin"]])
-def test_an_empty_place_is_told_instead_of_missing_components(names):
+def test_empty_place_is_reported_instead_of_missing_components(names):
     params = {"instances": []}
     with pytest.raises(SetupError, match=r"^Nothing runs in the namespace x\.$"):
         targets_of(params, EmptyPlace(), select(components=names), Deadline(patience()))
 
 
 @pytest.mark.parametrize("nothing", ["", CaptureError(Reason.FORBIDDEN)])
-def test_a_place_that_may_be_right_is_not_called_empty(nothing):
+def test_place_that_may_be_right_is_not_empty(nothing):
     transport = EmptyPlace()
     transport.nothing = nothing
     assert targets_of({"instances": []}, transport, select(components=["region"]), Deadline(patience())).instances == []
 
 
-def test_a_place_with_an_instance_is_not_asked_whether_it_is_empty():
+def test_place_with_an_instance_is_not_checked():
     transport = EmptyPlace()
     transport.add("region")
     found = targets_of({"instances": []}, transport, select(components=["region"]), Deadline(patience()))

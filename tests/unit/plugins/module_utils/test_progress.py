@@ -26,7 +26,7 @@ def until(path, wanted):
     wait_until(f"a file that says {wanted}", lambda: path.exists() and json.loads(path.read_bytes()) == wanted)
 
 
-def test_the_file_keeps_up_with_the_counts_and_is_private(path):
+def test_writes_counts_to_a_private_file(path):
     progress = Progress()
     with shown(progress, 600, interval=0.01):
         progress.report(streams=12, lines=3)
@@ -36,7 +36,7 @@ def test_the_file_keeps_up_with_the_counts_and_is_private(path):
         assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_every_end_of_counted_work_is_a_step():
+def test_counts_work_that_raises():
     progress = Progress()
     progress.expect("dumps", 2)
     progress.expect("dumps", 1)
@@ -48,7 +48,7 @@ def test_every_end_of_counted_work_is_a_step():
     assert (done, progress.counts()) == (["one"], {"dumps": (2, 3)})
 
 
-def test_steps_of_many_threads_are_all_counted():
+def test_counts_steps_of_many_threads():
     progress = Progress()
     threads = [threading.Thread(target=lambda: [progress.step("dumps") for _time in range(2000)]) for _time in range(8)]
     for thread in threads:
@@ -58,21 +58,21 @@ def test_steps_of_many_threads_are_all_counted():
     assert progress.counts() == {"dumps": (16000, 0)}
 
 
-def test_what_is_only_counted_has_no_steps():
+def test_plain_count_has_no_steps():
     progress = Progress()
     progress.report(lines=3)
     with pytest.raises(ValueError, match="lines"):
         progress.step("lines")
 
 
-def test_nothing_is_written_where_nobody_asks(monkeypatch):
+def test_writes_nothing_without_the_variable(monkeypatch):
     monkeypatch.delenv(FILE_VARIABLE, raising=False)
     threads = threading.active_count()
     with shown(Progress(), 600):
         assert threading.active_count() == threads
 
 
-def test_a_file_that_cannot_be_written_disturbs_nothing(tmp_path, monkeypatch):
+def test_ignores_a_file_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setenv(FILE_VARIABLE, str(tmp_path / "missing" / "progress.json"))
     progress = Progress()
     before = set(threading.enumerate())
@@ -85,7 +85,7 @@ def test_a_file_that_cannot_be_written_disturbs_nothing(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("path")
-def test_the_writer_ends_with_the_block():
+def test_writer_ends_with_the_block():
     before = set(threading.enumerate())
     with shown(Progress(), 600):
         (writer,) = set(threading.enumerate()) - before

@@ -36,7 +36,7 @@ def transport():
 # What a good run leaves
 
 
-def test_a_healthy_replica_leaves_dump_log_parsed_form_and_version(transport, tmp_path):
+def test_healthy_replica_leaves_dump_log_parsed_form_and_version(transport, tmp_path):
     service = transport.add("region", on_signal=answers(DUMP))
     ran = capture(transport, tmp_path)
     row = ran.only()
@@ -61,13 +61,13 @@ def test_a_healthy_replica_leaves_dump_log_parsed_form_and_version(transport, tm
     assert (ran.report.signals, ran.report.spread) == (1, [0.0])
 
 
-def test_each_replicas_log_is_open_before_it_is_signalled(transport, tmp_path):
+def test_opens_the_log_before_the_signal(transport, tmp_path):
     service = transport.add("region")
     capture(transport, tmp_path)
     assert transport.done_to(service.instance.name) == ["open_log", "open_process", "signal", "version"]
 
 
-def test_all_checks_are_made_before_the_first_signal(transport, tmp_path):
+def test_makes_all_checks_before_the_first_signal(transport, tmp_path):
     for _number in range(5):
         transport.add("region")
     ran = capture(transport, tmp_path, barrier_timeout=patience())
@@ -105,7 +105,7 @@ def test_check_mode_only_discovers(transport):
     assert not any(row.path or row.details for row in rows)
 
 
-def test_check_mode_promises_no_signal_where_only_http_is_reached(transport):
+def test_check_mode_refuses_where_only_http_is_reached(transport):
     transport.reaches_processes = False
     transport.add("region")
     selection = capturing.everything(transport)
@@ -114,7 +114,7 @@ def test_check_mode_promises_no_signal_where_only_http_is_reached(transport):
     assert row.reason == "http_only"
 
 
-def test_check_mode_sees_what_the_run_would_see_where_that_runs_nothing(transport):
+def test_check_mode_makes_the_checks_that_run_nothing(transport):
     transport.sees_processes = True
     transport.add("region")
     lost = transport.add("keystone")
@@ -168,7 +168,7 @@ REFUSED = {
     ("reason", "trouble"),
     [*REFUSED.items(), ("no_process", impostor), ("stderr_lost", with_facts(log_file="option --log-file-prefix"))],
 )
-def test_no_signal_where_the_one_process_is_not_proved(transport, tmp_path, reason, trouble):
+def test_sends_no_signal_to_an_unproven_process(transport, tmp_path, reason, trouble):
     service = transport.add("region")
     trouble(service)
     ran = capture(transport, tmp_path)
@@ -196,7 +196,7 @@ def test_no_signal_where_the_one_process_is_not_proved(transport, tmp_path, reas
         ("region", State.UNTRUSTED, "untrusted"),
     ],
 )
-def test_what_is_refused_early_is_not_even_looked_at(transport, tmp_path, component, state, reason):
+def test_early_refusal_touches_nothing(transport, tmp_path, component, state, reason):
     service = transport.add(component)
     with_state(state, "why")(service)
     ran = capture(transport, tmp_path, count=2, interval=0.0)
@@ -208,7 +208,7 @@ def test_what_is_refused_early_is_not_even_looked_at(transport, tmp_path, compon
     assert ran.rows("version") == []
 
 
-def test_the_asked_one_of_several_processes_is_signalled_and_no_other(transport, tmp_path):
+def test_signals_only_the_process_of_the_container(transport, tmp_path):
     service = transport.add("host")
     own = capturing.process_of(service)
     service.facts = ProbeFacts((other(own, same_container=False), own), (own.pid + 1,))
@@ -219,7 +219,7 @@ def test_the_asked_one_of_several_processes_is_signalled_and_no_other(transport,
 # The version
 
 
-def test_no_version_where_the_memory_has_no_room_for_it(transport, tmp_path):
+def test_reads_no_version_without_free_memory(transport, tmp_path):
     service = transport.add("region")
     service.facts = dataclasses.replace(service.facts, memory_room=100 << 20)
     ran = capture(transport, tmp_path)
@@ -227,7 +227,7 @@ def test_no_version_where_the_memory_has_no_room_for_it(transport, tmp_path):
     assert "version" not in transport.done_to(service.instance.name)
 
 
-def test_the_version_is_asked_for_in_the_first_round_only(transport, tmp_path):
+def test_reads_the_version_in_the_first_round_only(transport, tmp_path):
     service = transport.add("region", image_id="")
     ran = capture(transport, tmp_path, count=3, interval=0.0)
     assert transport.done_to(service.instance.name).count("version") == 1
@@ -251,7 +251,7 @@ HANGS = {
 
 
 @pytest.mark.parametrize(("call", "expected"), HANGS.items())
-def test_a_hung_target_costs_only_its_own_deadline(transport, tmp_path, call, expected):
+def test_target_that_hangs_costs_only_its_own_deadline(transport, tmp_path, call, expected):
     reason, was_sent = expected
     transport.add("region", "hung", faults={call: hang}, image_id="own")
     for number in range(3):
@@ -266,7 +266,7 @@ def test_a_hung_target_costs_only_its_own_deadline(transport, tmp_path, call, ex
         assert ran.only("version", instance="hung").reason == "no_version"
 
 
-def test_a_dump_that_never_comes_costs_only_its_own_deadline(transport, tmp_path):
+def test_missing_dump_costs_only_its_own_deadline(transport, tmp_path):
     transport.add("region", "mute", on_signal=lambda _service: None)
     transport.add("region", "well")
     clock = JumpingClock(taken("well"))
@@ -277,7 +277,7 @@ def test_a_dump_that_never_comes_costs_only_its_own_deadline(transport, tmp_path
 
 
 @pytest.mark.parametrize("call", ["open_log", "open_process", "signal", "version"])
-def test_one_that_minds_no_deadline_is_left_behind_at_the_runs_end(transport, tmp_path, call):
+def test_abandons_a_thread_that_ignores_its_deadline(transport, tmp_path, call):
     with stuck() as fault:
         transport.add("region", "stuck", faults={call: fault}, image_id="own")
         transport.add("region", "well")
@@ -297,7 +297,7 @@ def test_one_that_minds_no_deadline_is_left_behind_at_the_runs_end(transport, tm
     assert sorted(path for path in tmp_path.rglob("*")) == before
 
 
-def test_one_that_is_left_behind_after_its_signal_says_that_it_was_sent(transport, tmp_path, monkeypatch):
+def test_abandoned_dump_keeps_the_signal_time(transport, tmp_path, monkeypatch):
     with stuck() as fault:
         transport.add("region", on_signal=lambda _service: None)
         monkeypatch.setattr("fake_transport.FakeLog.read", lambda _log: fault(None) or b"")
@@ -310,7 +310,7 @@ def test_one_that_is_left_behind_after_its_signal_says_that_it_was_sent(transpor
         assert "before the signal was" not in row.message
 
 
-def test_an_abandoned_thread_that_wakes_up_before_the_run_is_over_changes_nothing(transport, tmp_path, monkeypatch):
+def test_abandoned_thread_that_wakes_up_changes_nothing(transport, tmp_path, monkeypatch):
     with stuck() as fault:
         transport.add("region", "stuck", faults={"open_log": fault})
         transport.add("region", "well")
@@ -328,7 +328,7 @@ def test_an_abandoned_thread_that_wakes_up_before_the_run_is_over_changes_nothin
     assert ran.ledger == ran.report.rows
 
 
-def test_what_had_no_turn_before_the_runs_deadline_is_skipped(transport, tmp_path):
+def test_skips_instances_that_did_not_start_before_the_run_deadline(transport, tmp_path):
     for _number in range(4):
         transport.add("region", faults={"open_process": hang})
     ran = capture(transport, tmp_path, deadline=0.3, concurrency=1, timeout=10.0)
@@ -341,7 +341,7 @@ def test_what_had_no_turn_before_the_runs_deadline_is_skipped(transport, tmp_pat
 
 
 @pytest.mark.parametrize("call", ["open_log", "open_process", "signal", "version"])
-def test_an_error_of_a_transport_is_a_row_of_its_instance(transport, tmp_path, call):
+def test_error_of_a_transport_is_a_row(transport, tmp_path, call):
     transport.add("region", "bad", faults={call: raises(ZeroDivisionError("nobody thought of it"))}, image_id="own")
     transport.add("region", "well")
     ran = capture(transport, tmp_path)
@@ -353,7 +353,7 @@ def test_an_error_of_a_transport_is_a_row_of_its_instance(transport, tmp_path, c
     assert len(ran.rows("version")) == 2
 
 
-def test_an_error_after_all_was_recorded_adds_no_row(transport, tmp_path, monkeypatch):
+def test_error_after_all_was_recorded_adds_no_row(transport, tmp_path, monkeypatch):
     def broken(_session):
         raise OSError(9, "Bad file descriptor")
 
@@ -363,7 +363,7 @@ def test_an_error_after_all_was_recorded_adds_no_row(transport, tmp_path, monkey
     assert [(row.capture, row.reason) for row in ran.report.rows] == [("stack", "proven"), ("version", "recorded")]
 
 
-def test_a_signal_is_said_though_its_dump_could_not_be_written(transport, tmp_path, monkeypatch):
+def test_reports_the_signal_though_the_dump_was_not_written(transport, tmp_path, monkeypatch):
     service = transport.add("region")
 
     def full(_store, _folders, _name, _data):
@@ -378,7 +378,7 @@ def test_a_signal_is_said_though_its_dump_could_not_be_written(transport, tmp_pa
 
 
 @pytest.mark.parametrize("reason", [Reason.GONE, Reason.NO_SHELL, Reason.UNREACHABLE, Reason.FORBIDDEN])
-def test_what_a_transport_says_is_the_rows_verdict(transport, tmp_path, reason):
+def test_reason_of_the_transport_is_the_verdict(transport, tmp_path, reason):
     transport.add("region", faults={"open_process": raises(CaptureError(reason, "so"))})
     row = capture(transport, tmp_path).only()
     assert (row.reason, row.message) == (reason.value, verdict(reason, "so").message)
@@ -387,7 +387,7 @@ def test_what_a_transport_says_is_the_rows_verdict(transport, tmp_path, reason):
 # Fan-out
 
 
-def test_the_gate_opens_for_the_others_when_one_hangs(transport, tmp_path):
+def test_barrier_opens_for_the_others_when_one_hangs(transport, tmp_path):
     names = [f"well-{number}" for number in range(3)]
     transport.add("region", "hung", faults={"open_process": hang})
     for name in names:
@@ -397,7 +397,7 @@ def test_the_gate_opens_for_the_others_when_one_hangs(transport, tmp_path):
     assert {row.instance: row.reason for row in ran.rows()} == {"hung": "timeout", **dict.fromkeys(names, "proven")}
 
 
-def test_one_that_fails_before_the_gate_does_not_cost_its_patience(transport, tmp_path):
+def test_failure_before_the_barrier_does_not_cost_its_timeout(transport, tmp_path):
     transport.add("region", "bad", faults={"open_log": raises(CaptureError(Reason.GONE))})
     transport.add("region", "well")
     begun = time.monotonic()
@@ -406,7 +406,7 @@ def test_one_that_fails_before_the_gate_does_not_cost_its_patience(transport, tm
     assert time.monotonic() - begun < patience() / 2  # it would take all of it
 
 
-def test_no_more_commands_are_started_on_a_node_than_its_cap(transport, tmp_path):
+def test_limits_commands_on_a_node(transport, tmp_path):
     crowd = Crowd(2)
     for number in range(12):
         node = f"n{number % 2}"
@@ -416,7 +416,7 @@ def test_no_more_commands_are_started_on_a_node_than_its_cap(transport, tmp_path
     assert crowd.most == {"n0": 2, "n1": 2}
 
 
-def test_no_more_instances_at_a_time_than_the_concurrency(transport, tmp_path):
+def test_limits_instances_at_a_time(transport, tmp_path):
     crowd = Crowd(3)
     for _number in range(9):
         transport.add("region", faults={"open_log": crowd.visit("all")})
@@ -428,7 +428,7 @@ def test_no_more_instances_at_a_time_than_the_concurrency(transport, tmp_path):
 # Instances that hang
 
 
-def test_a_frozen_replica_does_not_hold_up_the_other(transport, tmp_path):
+def test_frozen_replica_does_not_hold_up_the_other(transport, tmp_path):
     """The gate would wait for it without end."""
     with_facts(state="T")(transport.add("region", "frozen"))
     transport.add("region", "well")

@@ -83,7 +83,7 @@ def watching(cloud):
         each.end()
 
 
-def test_a_hit_says_where_what_and_how_bad(cloud, watching):
+def test_event_tells_instance_pattern_and_verdict(cloud, watching):
     cloud.add("region", "region-1", node="n7")
     watch = watching()
     watch.script("region-1").say("all is well", FULL.format(pool="CronJobWorkers"))
@@ -105,7 +105,7 @@ def test_a_hit_says_where_what_and_how_bad(cloud, watching):
     }
 
 
-def test_a_pool_is_told_of_once_in_its_cool_down_and_other_pools_too(cloud, watching):
+def test_reports_each_pool_once_in_its_cool_down(cloud, watching):
     cloud.add("region", "region-1")
     cloud.add("region", "region-2")
     watch = watching(cooldown=3600)
@@ -118,7 +118,7 @@ def test_a_pool_is_told_of_once_in_its_cool_down_and_other_pools_too(cloud, watc
     assert watch.end() == []
 
 
-def test_what_gets_worse_is_told_within_the_cool_down(cloud, watching):
+def test_reports_a_worse_verdict_within_the_cool_down(cloud, watching):
     cloud.add("region", "region-1")
     watch = watching(cooldown=3600)
     script = watch.script("region-1")
@@ -131,7 +131,7 @@ def test_what_gets_worse_is_told_within_the_cool_down(cloud, watching):
     assert watch.end() == []
 
 
-def test_what_is_less_than_asked_for_is_not_told(cloud, watching):
+def test_ignores_hits_below_the_severity(cloud, watching):
     cloud.add("region", "region-1")
     watch = watching(severity="critical")
     watch.script("region-1").say(WAITS.format(pool="B"), FULL.format(pool="A"))
@@ -139,7 +139,7 @@ def test_what_is_less_than_asked_for_is_not_told(cloud, watching):
     assert watch.end() == []
 
 
-def test_what_is_not_seen_is_told(cloud, watching):
+def test_reports_gaps(cloud, watching):
     for number in range(1, 5):
         cloud.add("region", f"region-{number}")
     cloud.refuses["region-4"] = CaptureError(Reason.LOG_UNAVAILABLE, "it has none")
@@ -157,7 +157,7 @@ def test_what_is_not_seen_is_told(cloud, watching):
     assert told["region-4"]["pattern"] == Reason.LOG_UNAVAILABLE.value
 
 
-def test_what_went_is_no_gap(cloud, watching):
+def test_instance_that_is_gone_is_no_gap(cloud, watching):
     cloud.add("region", "region-1")
     watch = watching()
     script = watch.script("region-1")
@@ -167,7 +167,7 @@ def test_what_went_is_no_gap(cloud, watching):
     assert watch.end() == []
 
 
-def test_places_that_cannot_be_looked_at_are_told_once(cloud, watching):
+def test_reports_an_unseen_place_once(cloud, watching):
     cloud.add("region", "region-1")
     cloud.problems = [("onecloud", verdict(Reason.FORBIDDEN, "pods"))]
     watch = watching()
@@ -179,7 +179,7 @@ def test_places_that_cannot_be_looked_at_are_told_once(cloud, watching):
     assert watch.end() == []
 
 
-def test_instances_that_appear_are_followed_from_before_they_were_seen(cloud, watching):
+def test_follows_new_instances_from_before_they_were_seen(cloud, watching):
     cloud.add("region", "region-1")
     watch = watching(since=600)
     watch.script("region-1")
@@ -189,7 +189,7 @@ def test_instances_that_appear_are_followed_from_before_they_were_seen(cloud, wa
     assert cloud.back == [("region-1", 600), ("region-2", LIMITS.overlap)]
 
 
-def test_an_instance_that_came_back_is_followed_again(cloud, watching):
+def test_follows_an_instance_that_came_back(cloud, watching):
     service = cloud.add("region", "region-1")
     watch = watching(cooldown=3600)
     first = watch.script("region-1")
@@ -203,7 +203,7 @@ def test_an_instance_that_came_back_is_followed_again(cloud, watching):
     assert not service.ended
 
 
-def test_who_was_gone_is_told_of_anew(cloud, watching):
+def test_reports_an_instance_anew_after_it_was_gone(cloud, watching):
     service = cloud.add("region", "region-1")
     watch = watching(cooldown=3600)
     watch.script("region-1").say(FULL.format(pool="A"))
@@ -217,7 +217,7 @@ def test_who_was_gone_is_told_of_anew(cloud, watching):
     assert watch.next()["pool"] == "A"
 
 
-def test_a_follower_may_ask_how_its_instance_is_now(cloud, watching):
+def test_follower_looks_up_its_instance(cloud, watching):
     service = cloud.add("region", "region-1")
     watch = watching()
     script = watch.script("region-1")
@@ -226,7 +226,7 @@ def test_a_follower_may_ask_how_its_instance_is_now(cloud, watching):
     assert script.look().container_id == service.instance.container_id
 
 
-def test_a_count_that_grows_is_told_when_it_adds_up_to_a_verdict(cloud, watching):
+def test_reports_a_growing_count_once_it_is_a_verdict(cloud, watching):
     cloud.add("region", "region-1")
     watch = watching(limits=replace(LIMITS, asking=0.0), cooldown=3600)
     script = watch.script("region-1")
@@ -237,7 +237,7 @@ def test_a_count_that_grows_is_told_when_it_adds_up_to_a_verdict(cloud, watching
     assert (told["pool"], told["verdict"], told["severity"], told["unsaid"]) == ("A", "stuck", "info", 1)
 
 
-def test_a_restarted_container_begins_anew(cloud, watching):
+def test_restarted_container_begins_anew(cloud, watching):
     cloud.add("region", "region-1")
     watch = watching(cooldown=0, severity="info")
     script = watch.script("region-1")
@@ -250,7 +250,7 @@ def test_a_restarted_container_begins_anew(cloud, watching):
     assert watch.next()["verdict"] == "busy"
 
 
-def test_more_logs_than_may_be_followed_are_told(cloud, watching):
+def test_reports_logs_beyond_the_limit(cloud, watching):
     for number in range(5):
         cloud.add("region", f"region-{number}")
     watch = watching(limits=replace(LIMITS, streams=2))
@@ -261,7 +261,7 @@ def test_more_logs_than_may_be_followed_are_told(cloud, watching):
     assert len(cloud.follows) == 2
 
 
-def test_nothing_runs_on_after_the_end(cloud, watching):
+def test_no_thread_runs_on_after_the_end(cloud, watching):
     for number in range(20):
         cloud.add("region", f"region-{number}")
     watch = watching()
@@ -271,7 +271,7 @@ def test_nothing_runs_on_after_the_end(cloud, watching):
     wait_until("the end of its threads", lambda: set(threading.enumerate()) <= watch.before)
 
 
-def test_what_is_not_about_a_pool_has_the_verdict_of_the_instance(cloud, watching):
+def test_hit_without_a_pool_has_the_verdict_of_the_instance(cloud, watching):
     """A pool without a name that only waited says nothing of a crash."""
     name = cloud.add("region").instance.name
     watch = watching()

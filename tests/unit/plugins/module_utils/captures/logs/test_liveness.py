@@ -58,7 +58,7 @@ def asked(transport: FakeTransport, **known) -> Liveness:
         ({"faults": refused(Reason.TLS_FAILED)}, None, None, ""),
     ],
 )
-def test_what_comes_of_a_ping(fields, ping, ready, says):
+def test_result_of_a_ping(fields, ping, ready, says):
     transport = FakeTransport()
     transport.add("region", **fields)
     found = asked(transport)
@@ -67,14 +67,14 @@ def test_what_comes_of_a_ping(fields, ping, ready, says):
     assert bool(found.ping_result) == bool(says)
 
 
-def test_a_component_without_ping_is_not_asked():
+def test_does_not_ping_a_component_without_the_path():
     transport = FakeTransport()
     transport.add("host-deployer")
     assert asked(transport) == Liveness()
     assert transport.asked == []
 
 
-def test_without_the_time_for_an_answer_nothing_is_asked():
+def test_does_not_ping_without_enough_time():
     """A question that is cut off early would say of a service that it hangs."""
     transport = FakeTransport()
     service = transport.add("region")
@@ -82,7 +82,7 @@ def test_without_the_time_for_an_answer_nothing_is_asked():
     assert transport.asked == []
 
 
-def test_all_are_asked_at_once():
+def test_pings_all_at_once():
     """No question returns before all of them were put."""
     everybody = threading.Barrier(41)
 
@@ -99,7 +99,7 @@ def test_all_are_asked_at_once():
     assert [each.ping for each in found] == [False] * everybody.parties
 
 
-def test_who_minds_no_deadline_is_left_behind():
+def test_abandons_a_ping_that_ignores_its_deadline():
     limits = replace(LIMITS, pings=2 * SHORT)
     transport = FakeTransport()
     with stuck() as fault:
@@ -108,21 +108,21 @@ def test_who_minds_no_deadline_is_left_behind():
         assert found.ping is False
 
 
-def test_an_error_of_ours_is_said_and_is_no_answer():
+def test_error_is_reported_and_is_no_answer():
     transport = FakeTransport()
     service = transport.add("region", faults={"/ping": raises(KeyError("x"))})
     (found,) = ping_all(transport, [(service.instance, Liveness())], Deadline(patience()), LIMITS)
     assert (found.ping, found.ping_result) == (None, "could not be asked: 'x'")
 
 
-def test_a_process_that_waited_for_a_disk_and_answers_is_well():
+def test_answer_clears_a_wait_for_a_disk():
     transport = FakeTransport()
     transport.add("region")
     assert asked(transport, process="in uninterruptible sleep in nfs_wait").process == ""
     assert asked(transport, process="stopped (SIGSTOP)").process == "stopped (SIGSTOP)"
 
 
-def test_what_the_list_of_instances_shows():
+def test_liveness_from_an_instance_list():
     transport = FakeTransport()
     times = {"started": "2026-11-23T00:00:10Z", "last_ended": "2026-11-23T00:00:05Z"}
     state = {"state": State.CRASH_LOOP, "state_detail": "back-off", "last_end": "OOMKilled"}
@@ -139,7 +139,7 @@ def test_what_the_list_of_instances_shows():
     assert (found.ready, found.process, found.state, found.heard) == (None, "stopped (SIGSTOP)", "", 7.0)
 
 
-def test_no_exception_of_a_deadline_gets_out(monkeypatch):
+def test_deadline_is_no_answer(monkeypatch):
     transport = FakeTransport()
     service = transport.add("region")
 

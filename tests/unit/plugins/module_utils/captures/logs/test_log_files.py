@@ -98,7 +98,7 @@ def test_there_is_a_case_for_every_verdict():
 
 
 @pytest.mark.parametrize("wanted", CASES)
-def test_what_is_left_says_the_same_everywhere_and_follows_its_schema(wanted, tmp_path):
+def test_artifacts_agree_and_follow_their_schema(wanted, tmp_path):
     events, rule = CASES[wanted]
     left = watch(tmp_path, *events)
     log, counts = left.log, left.counts

@@ -39,7 +39,7 @@ def test_every_instance_has_its_row_and_files(transport, tmp_path):
     assert watch.progress.counts()["hits"] == 1
 
 
-def test_an_instance_whose_turn_does_not_come_has_a_row(transport, tmp_path):
+def test_instance_that_was_not_followed_has_a_row(transport, tmp_path):
     names = [transport.add("region").instance.name for _number in range(2)]
     report = Watch(transport, tmp_path, duration=0).join()
     assert rows(report) == dict.fromkeys(names, "log_unavailable")
@@ -72,7 +72,7 @@ def test_stops_followers_before_the_instance_cache_closes(transport, tmp_path, m
         ("first_hit", "nothing", False),
     ],
 )
-def test_what_ends_a_watch(transport, tmp_path, until, text, ends):
+def test_ends_at_the_chosen_event(transport, tmp_path, until, text, ends):
     region = transport.add("region")
     watch = Watch(transport, tmp_path, until=until, duration=patience())
     region.write(said(text))
@@ -83,12 +83,12 @@ def test_what_ends_a_watch(transport, tmp_path, until, text, ends):
         assert watch.end().ended == "duration"
 
 
-def test_a_watch_ends_after_its_duration(transport, tmp_path):
+def test_ends_after_its_duration(transport, tmp_path):
     transport.add("region")
     assert Watch(transport, tmp_path, duration=0.2).join().ended == "duration"
 
 
-def test_a_log_that_cannot_be_followed_has_a_row_and_stops_nobody(transport, tmp_path):
+def test_log_that_cannot_be_followed_has_a_row(transport, tmp_path):
     fault = {"follow_log": raises(CaptureError(Reason.HTTP_ONLY))}
     deaf, region = transport.add("keystone", faults=fault), transport.add("region")
     watch = Watch(transport, tmp_path)
@@ -96,7 +96,7 @@ def test_a_log_that_cannot_be_followed_has_a_row_and_stops_nobody(transport, tmp
     assert rows(watch.end()) == {deaf.instance.name: "http_only", region.instance.name: "recorded"}
 
 
-def test_nobody_is_followed_once_the_watch_has_ended(transport, tmp_path, monkeypatch):
+def test_follows_no_log_once_the_watch_has_ended(transport, tmp_path, monkeypatch):
     """An instance appears just before the end, and the lister has its follower only after the others were stopped."""
     first = transport.add("region")
     watch = Watch(transport, tmp_path)
@@ -119,7 +119,7 @@ def test_nobody_is_followed_once_the_watch_has_ended(transport, tmp_path, monkey
     assert [each.instance.name for each in watch.watch._watched.values()] == [first.instance.name]
 
 
-def test_what_goes_and_what_comes_is_seen(transport, tmp_path):
+def test_sees_instances_that_appear_and_disappear(transport, tmp_path):
     first = transport.add("region")
     watch = Watch(transport, tmp_path)
     wait_until("the follower", lambda: transport.done_to(first.instance.name))
@@ -135,7 +135,7 @@ def test_what_goes_and_what_comes_is_seen(transport, tmp_path):
     )
 
 
-def test_what_was_not_read_to_the_end_is_not_called_healthy(transport, tmp_path, monkeypatch):
+def test_log_that_was_not_read_to_the_end_is_not_healthy(transport, tmp_path, monkeypatch):
     region = transport.add("region")
     reached = property(lambda _self: threading.Event(), lambda _self, _event: None)
     monkeypatch.setattr(FakeFollow, "caught_up", reached, raising=False)

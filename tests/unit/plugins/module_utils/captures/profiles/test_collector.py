@@ -28,7 +28,7 @@ def transport() -> FakeTransport:
     return FakeTransport()
 
 
-def test_each_kind_is_taken_kept_and_proved_the_costly_ones_last(transport, tmp_path):
+def test_takes_every_kind_the_costly_ones_last(transport, tmp_path):
     service = transport.add("region", "r", answer=profiling)
     ran = take(transport, tmp_path, addresses=[0x401000, 0x5])
     assert ran.reasons() == {
@@ -63,14 +63,14 @@ def test_each_kind_is_taken_kept_and_proved_the_costly_ones_last(transport, tmp_
     assert ran.collector.touched == 1
 
 
-def test_snapshots_change_nothing_and_garbage_collection_does(transport, tmp_path):
+def test_garbage_collection_counts_as_a_change(transport, tmp_path):
     transport.add("region", "r", answer=profiling)
     assert take(transport, tmp_path / "a", SETS["quick"]).collector.touched == 0
     assert take(transport, tmp_path / "b", ["heap"], gc=True).collector.touched == 1
     assert paths(transport)[-1] == "/debug/pprof/heap?gc=1"
 
 
-def test_differences_are_asked_for_with_their_seconds(transport, tmp_path):
+def test_requests_differences_with_their_seconds(transport, tmp_path):
     transport.add("region", "r", answer=profiling)
     rows = take(transport, tmp_path, ["heap", "goroutine_debug2"], delta_seconds=3).rows()
     assert paths(transport)[-2:] == ["/debug/pprof/heap?seconds=3", "/debug/pprof/goroutine?debug=2"]
@@ -89,7 +89,7 @@ def test_differences_are_asked_for_with_their_seconds(transport, tmp_path):
         ("monitor", healthy),
     ],
 )
-def test_profiling_that_is_off_is_told_after_one_question(transport, tmp_path, component, answer):
+def test_one_request_shows_that_profiling_is_off(transport, tmp_path, component, answer):
     transport.add(component, "x", answer=answer)
     ran = take(transport, tmp_path)
     has = [kind for kind in ALL if component == "region" or KINDS[kind].exact]
@@ -103,7 +103,7 @@ def test_profiling_that_is_off_is_told_after_one_question(transport, tmp_path, c
 
 
 @pytest.mark.parametrize("component", ["scheduler", "webconsole", "monitor"])
-def test_named_profiles_are_not_asked_of_components_that_have_the_exact_paths(transport, tmp_path, component):
+def test_components_with_exact_paths_have_no_named_profiles(transport, tmp_path, component):
     transport.add(component, "x", answer=exact_only)
     reasons = take(transport, tmp_path).reasons()
     assert {kind for kind, reason in reasons.items() if reason == "not_registered"} == {
@@ -114,7 +114,7 @@ def test_named_profiles_are_not_asked_of_components_that_have_the_exact_paths(tr
     assert asked == {"/debug/pprof/" + kind.path for kind in KINDS.values() if kind.exact}
 
 
-def test_a_component_that_is_not_known_may_have_only_the_exact_paths(transport, tmp_path):
+def test_unknown_component_may_have_only_the_exact_paths(transport, tmp_path):
     transport.add("meter", "x", answer=exact_only)
     reasons = take(transport, tmp_path).reasons()
     assert reasons["heap"] == "not_registered"
@@ -122,13 +122,13 @@ def test_a_component_that_is_not_known_may_have_only_the_exact_paths(transport, 
 
 
 @pytest.mark.parametrize("component", ["mcp-server", "host-deployer", "climc"])
-def test_what_has_no_pprof_is_not_asked(transport, tmp_path, component):
+def test_component_without_pprof_is_not_asked(transport, tmp_path, component):
     transport.add(component, "x")
     assert set(take(transport, tmp_path).reasons().values()) == {"not_offered"}
     assert transport.asked == []
 
 
-def test_what_does_not_run_is_not_asked(transport, tmp_path):
+def test_instance_that_does_not_run_is_not_asked(transport, tmp_path):
     transport.add("region", "x", state=State.CRASH_LOOP)
     assert set(take(transport, tmp_path).reasons().values()) == {"crash_loop"}
     assert transport.asked == []
@@ -151,7 +151,7 @@ def test_what_does_not_run_is_not_asked(transport, tmp_path):
         ({"most": 0}, False, False),
     ],
 )
-def test_a_service_without_a_worker_to_spare_is_not_asked(transport, tmp_path, pool, snapshots, timed):
+def test_busy_service_is_not_asked(transport, tmp_path, pool, snapshots, timed):
     def answer(target):
         return HttpAnswer(200, JSON, workers(**pool)) if target.path == "/worker_stats" else profiling(target)
 
@@ -163,7 +163,7 @@ def test_a_service_without_a_worker_to_spare_is_not_asked(transport, tmp_path, p
     assert (forced["heap"], forced["cpu"]) == ("profile_whole", "profile_whole")
 
 
-def test_a_refusal_says_the_figures(transport, tmp_path):
+def test_refusal_shows_the_worker_counts(transport, tmp_path):
     def answer(target):
         return HttpAnswer(200, JSON, workers(8, 640)) if target.path == "/worker_stats" else profiling(target)
 
@@ -174,7 +174,7 @@ def test_a_refusal_says_the_figures(transport, tmp_path):
 
 
 @pytest.mark.parametrize("body", [b"", b'{"workers":[]}', b'{"workers":[{"name":"HttpGetRequestWorkerManager"}]}'])
-def test_of_a_service_whose_workers_cannot_be_seen_only_snapshots_are_taken(transport, tmp_path, body):
+def test_takes_only_snapshots_if_the_load_is_unknown(transport, tmp_path, body):
     def answer(target):
         return HttpAnswer(200, JSON, body) if target.path == "/worker_stats" else profiling(target)
 
@@ -185,7 +185,7 @@ def test_of_a_service_whose_workers_cannot_be_seen_only_snapshots_are_taken(tran
     assert take(transport, tmp_path / "b", force=True).reasons()["cpu"] == "profile_whole"
 
 
-def test_the_pool_is_looked_at_again_before_what_takes_time(transport, tmp_path):
+def test_looks_at_the_worker_pool_again_before_timed_kinds(transport, tmp_path):
     def answer(target):
         if target.path == "/worker_stats":
             busy = 8 if paths(transport).count("/worker_stats") > 1 else 0
@@ -201,7 +201,7 @@ def test_the_pool_is_looked_at_again_before_what_takes_time(transport, tmp_path)
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
-def test_so_many_replicas_of_a_component_at_a_time_and_all_components_at_once(transport, tmp_path, at_once):
+def test_limits_timed_profiles_to_some_replicas_of_a_component(transport, tmp_path, at_once):
     busy, together = Crowd(at_once), Crowd(at_once + 1)
     for component in ("region", "keystone"):
         for _replica in range(4):
@@ -213,7 +213,7 @@ def test_so_many_replicas_of_a_component_at_a_time_and_all_components_at_once(tr
     assert together.most["all"] > at_once
 
 
-def test_the_first_of_each_component_come_before_the_second_of_any(transport, tmp_path):
+def test_first_replicas_come_before_second_ones(transport, tmp_path):
     for component in ("region", "keystone"):
         for _replica in range(3):
             transport.add(component, answer=profiling)
@@ -224,7 +224,7 @@ def test_the_first_of_each_component_come_before_the_second_of_any(transport, tm
     assert set(order) == {"region", "keystone"}
 
 
-def test_one_that_hangs_is_asked_no_more_and_takes_nothing_from_the_others(transport, tmp_path):
+def test_instance_that_hangs_is_asked_no_more(transport, tmp_path):
     hung = transport.add("region", "hung", answer=profiling)
     hung.faults["/debug/pprof/mutex"] = no_answer
     good = [f"good-{number}" for number in range(3)]
@@ -245,7 +245,7 @@ def test_one_that_hangs_is_asked_no_more_and_takes_nothing_from_the_others(trans
 # What goes wrong
 
 
-def test_a_run_without_time_for_it_does_not_begin_what_takes_long(transport, tmp_path):
+def test_begins_no_profile_that_cannot_end_in_time(transport, tmp_path):
     transport.add("region", "r", answer=profiling)
     ran = take(transport, tmp_path, deadline=3.0, cpu_seconds=30)
     assert (ran.reasons()["heap"], ran.reasons()["cpu"]) == ("profile_whole", "run_deadline")
@@ -253,7 +253,7 @@ def test_a_run_without_time_for_it_does_not_begin_what_takes_long(transport, tmp
     assert ran.collector.touched == 0
 
 
-def test_what_does_not_end_at_the_runs_deadline_is_left_behind_with_a_row(transport, tmp_path):
+def test_abandons_a_request_at_the_run_deadline(transport, tmp_path):
     with stuck() as fault:
         service = transport.add("region", "r", answer=profiling)
         service.faults["/debug/pprof/mutex"] = fault
@@ -265,7 +265,7 @@ def test_what_does_not_end_at_the_runs_deadline_is_left_behind_with_a_row(transp
     assert sorted(path.name for path in tmp_path.rglob("*.*")) == before
 
 
-def test_a_pod_that_goes_in_mid_run_is_gone(transport, tmp_path):
+def test_pod_that_disappears_is_gone(transport, tmp_path):
     service = transport.add("region", "r", answer=profiling)
     service.faults["/debug/pprof/block"] = raises(CaptureError(Reason.GONE))
     reasons = take(transport, tmp_path).reasons()
@@ -277,7 +277,7 @@ def test_a_pod_that_goes_in_mid_run_is_gone(transport, tmp_path):
 # The plan
 
 
-def test_the_plan_says_what_is_asked_of_whom_and_for_how_long(transport):
+def test_estimate_lists_kinds_and_seconds_of_each_component(transport):
     for _replica in range(3):
         transport.add("region", answer=profiling)
     transport.add("scheduler", answer=profiling)
@@ -301,7 +301,7 @@ def test_the_plan_says_what_is_asked_of_whom_and_for_how_long(transport):
     }  # fmt: skip
 
 
-def test_a_plan_for_nobody_says_so(transport):
+def test_estimate_without_instances(transport):
     transport.add("climc")
     selection = everything(transport)
     found = discover(transport, selection, Deadline(patience()))
@@ -309,7 +309,7 @@ def test_a_plan_for_nobody_says_so(transport):
     assert (plan.seconds, plan.lines) == (0, ["Nothing is asked of any instance."])
 
 
-def test_a_plan_that_is_longer_than_the_deadline_says_so(transport):
+def test_estimate_warns_of_a_short_deadline(transport):
     for _replica in range(4):
         transport.add("region", answer=profiling)
     selection = everything(transport)

@@ -41,7 +41,7 @@ def off(target):
 
 
 @pytest.mark.parametrize("method", ["auto", "both"])
-def test_it_comes_after_the_dump_and_has_states_and_waits(transport, tmp_path, method):
+def test_goroutines_come_after_the_dump_with_states_and_waits(transport, tmp_path, method):
     transport.add("region", "r", answer=profiling)
     ran = capture(transport, tmp_path, method=method)
     assert ran.only().reason == "proven"
@@ -54,13 +54,13 @@ def test_it_comes_after_the_dump_and_has_states_and_waits(transport, tmp_path, m
     assert [path for _name, path in transport.asked] == ["/worker_stats", GOROUTINES]
 
 
-def test_by_signal_alone_nothing_is_asked_over_http(transport, tmp_path):
+def test_method_signal_makes_no_request(transport, tmp_path):
     transport.add("region", "r", answer=profiling)
     ran = capture(transport, tmp_path, method="signal")
     assert (ran.rows(PPROF), transport.asked) == ([], [])
 
 
-def test_by_pprof_alone_no_signal_is_sent(transport, tmp_path):
+def test_method_pprof_sends_no_signal(transport, tmp_path):
     transport.add("region", "r", answer=profiling)
     transport.add("scheduler", "s", answer=profiling)
     transport.add("climc", "c")
@@ -82,7 +82,7 @@ WITHOUT = {
 
 
 @pytest.mark.parametrize("why", WITHOUT)
-def test_where_it_cannot_be_had_auto_says_nothing_and_both_says_why(transport, tmp_path, why):
+def test_missing_goroutines_have_a_row_with_method_both_only(transport, tmp_path, why):
     answer, faults, reason = WITHOUT[why]
     transport.add("region", "r", answer=answer, faults=faults)
     ran = capture(transport, tmp_path / "auto", method="auto")
@@ -92,7 +92,7 @@ def test_where_it_cannot_be_had_auto_says_nothing_and_both_says_why(transport, t
     assert (ran.only().reason, ran.only(PPROF).reason) == ("proven", reason)
 
 
-def test_what_is_forbidden_is_tried_once(transport, tmp_path):
+def test_tries_once_if_requests_are_forbidden(transport, tmp_path):
     for _replica in range(5):
         transport.add("region", answer=profiling, faults=WITHOUT["forbidden"][1])
     ran = capture(transport, tmp_path, method="auto")
@@ -100,7 +100,7 @@ def test_what_is_forbidden_is_tried_once(transport, tmp_path):
     assert len(transport.asked) == 1
 
 
-def test_one_replica_tells_for_its_component_that_profiling_is_off(transport, tmp_path):
+def test_asks_one_replica_of_each_component_whether_profiling_is_on(transport, tmp_path):
     for number in range(4):
         transport.add("region", f"off-{number}", answer=off)
         transport.add("keystone", f"on-{number}", answer=profiling)
@@ -109,14 +109,14 @@ def test_one_replica_tells_for_its_component_that_profiling_is_off(transport, tm
     assert len({name for name, _path in transport.asked if name.startswith("off")}) == 1
 
 
-def test_of_a_service_that_does_not_tell_how_busy_it_is_auto_asks_nothing_more(transport, tmp_path):
+def test_method_auto_skips_services_of_unknown_load(transport, tmp_path):
     transport.add("region", "r", answer=profiling, faults={"/worker_stats": no_answer})
     capture(transport, tmp_path / "auto", method="auto")
     assert [path for _name, path in transport.asked] == ["/worker_stats"]
     assert capture(transport, tmp_path / "both", method="both").only(PPROF).reason == "profile_whole"
 
 
-def test_what_is_cut_is_kept_and_said(transport, tmp_path):
+def test_keeps_a_truncated_answer(transport, tmp_path):
     def cut(target):
         answer = profiling(target)
         if target.path != GOROUTINES:
@@ -129,7 +129,7 @@ def test_what_is_cut_is_kept_and_said(transport, tmp_path):
     assert (tmp_path / row.path).stat().st_size == row.bytes > 0
 
 
-def test_check_mode_says_what_would_be_asked(transport):
+def test_check_mode_lists_the_captures_of_each_method(transport):
     transport.add("region", "r", answer=profiling)
     selection = everything(transport)
     found = discover(transport, selection, Deadline(patience()))
@@ -142,7 +142,7 @@ def test_check_mode_says_what_would_be_asked(transport):
     assert transport.asked == []
 
 
-def test_the_issue_tells_the_longest_waits(transport, tmp_path):
+def test_issue_shows_the_longest_waits(transport, tmp_path):
     transport.add("region", "r", answer=profiling)
     ran = capture(transport, tmp_path, method="auto")
 
@@ -154,7 +154,7 @@ def test_the_issue_tells_the_longest_waits(transport, tmp_path):
     assert [line.split()[:3] for line in stack_table(ran.report.rows)[1:]] == [["region", "1", "1"]]
 
 
-def test_what_was_taken_by_pprof_alone_is_in_table_and_issue(transport, tmp_path):
+def test_goroutines_alone_are_in_table_and_issue(transport, tmp_path):
     transport.add("region", "r", answer=profiling)
     rows = capture(transport, tmp_path, method="pprof").report.rows
     assert "2 goroutines" in stack_table(rows)[1]

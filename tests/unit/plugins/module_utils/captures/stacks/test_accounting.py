@@ -97,7 +97,7 @@ def cloud(wanted, fault, signalled) -> FakeTransport:
     node_concurrency=st.integers(1, 4),
     lose_log_starts=st.booleans(),
 )
-def test_everything_is_accounted_for(wanted, count, concurrency, node_concurrency, lose_log_starts):
+def test_every_mix_of_faults_is_accounted_for(wanted, count, concurrency, node_concurrency, lose_log_starts):
     signalled: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         with stuck() as fault:

@@ -27,7 +27,7 @@ NOISE = LOG_LINE * 3
 # In a run
 
 
-def test_a_log_that_could_not_be_proved_open_is_opened_again(tmp_path):
+def test_reopens_a_log_that_was_not_proved_open(tmp_path):
     transport = FakeTransport()
     transport.lose_log_starts = True
     service = transport.add("region", log=b"", on_signal=answers(DUMP))
@@ -37,7 +37,7 @@ def test_a_log_that_could_not_be_proved_open_is_opened_again(tmp_path):
 
 
 @pytest.mark.parametrize(("ends", "reason"), [(False, "cut_short"), (True, "stream_ended")])
-def test_half_a_dump_is_kept_and_parsed(tmp_path, ends, reason):
+def test_keeps_and_parses_half_a_dump(tmp_path, ends, reason):
     transport = FakeTransport()
     transport.add("region", on_signal=answers(NOISE, HALF, end=ends))
     ran = capture(transport, tmp_path)
@@ -49,7 +49,7 @@ def test_half_a_dump_is_kept_and_parsed(tmp_path, ends, reason):
     assert json.loads(ran.artifact(row, ".json"))["complete"] == "false"
 
 
-def test_a_log_without_a_dump_is_kept_as_it_is(tmp_path):
+def test_keeps_a_log_without_a_dump(tmp_path):
     transport = FakeTransport()
     transport.add("region", on_signal=answers(NOISE))
     ran = capture(transport, tmp_path)
@@ -59,7 +59,7 @@ def test_a_log_without_a_dump_is_kept_as_it_is(tmp_path):
     assert "total" not in row.details
 
 
-def test_a_stopped_process_is_refused_at_once_and_not_signalled(tmp_path):
+def test_does_not_signal_a_stopped_process(tmp_path):
     transport = FakeTransport()
     service = transport.add("region")
     with_facts(state="T")(service)
@@ -78,7 +78,7 @@ BLOCKED_WORDS = "before the signal the process was in uninterruptible sleep in n
 
 
 @pytest.mark.parametrize("ends", [False, True])
-def test_no_dump_says_what_was_seen_of_the_process_and_no_more(tmp_path, ends):
+def test_missing_dump_reports_the_process_state_before_the_signal(tmp_path, ends):
     def row_of(name, state):
         transport = FakeTransport()
         with_facts(**state)(transport.add("region", on_signal=answers(NOISE, end=ends)))
@@ -93,7 +93,7 @@ def test_no_dump_says_what_was_seen_of_the_process_and_no_more(tmp_path, ends):
         assert word not in other.message
 
 
-def test_only_of_one_that_started_just_now_it_is_said_that_it_may_not_listen(tmp_path):
+def test_missing_dump_of_a_young_process_says_that_it_may_not_listen(tmp_path):
     def message_of(age):
         transport, moment = FakeTransport(), utc_now() - datetime.timedelta(seconds=age)
         started = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
@@ -105,7 +105,7 @@ def test_only_of_one_that_started_just_now_it_is_said_that_it_may_not_listen(tmp
     assert "it started" not in message_of(age=3600)[1]
 
 
-def test_a_log_that_is_lost_after_the_signal_does_not_say_that_none_was_sent(tmp_path):
+def test_log_that_is_lost_after_the_signal_keeps_the_signal_time(tmp_path):
     transport = FakeTransport()
     transport.lose_log_starts = True
     service = transport.add("region", log=b"")
@@ -117,7 +117,7 @@ def test_a_log_that_is_lost_after_the_signal_does_not_say_that_none_was_sent(tmp
     assert row.details["signal_sent"]
 
 
-def test_without_a_log_that_can_be_read_no_signal_is_sent(tmp_path):
+def test_sends_no_signal_without_a_readable_log(tmp_path):
     transport = FakeTransport()
     service = transport.add("region")
     service.faults["open_log"] = raises(CaptureError(Reason.LOG_UNAVAILABLE, "lstat /var/log/pods/x: no such file"))
@@ -125,7 +125,7 @@ def test_without_a_log_that_can_be_read_no_signal_is_sent(tmp_path):
     assert (row.reason, transport.done_to(service.instance.name)) == ("log_unavailable", ["open_log"])
 
 
-def test_a_signal_whose_arrival_nobody_tells_is_not_claimed(tmp_path):
+def test_unconfirmed_signal_may_not_have_arrived(tmp_path):
     transport = FakeTransport()
     transport.add("region", on_signal=lambda service: service.end(), confirms=False)
     row = capture(transport, tmp_path).only()
@@ -133,7 +133,7 @@ def test_a_signal_whose_arrival_nobody_tells_is_not_claimed(tmp_path):
     assert row.details["signal_sent"]
 
 
-def test_a_dump_proves_that_the_signal_arrived(tmp_path):
+def test_dump_confirms_the_signal(tmp_path):
     transport = FakeTransport()
     transport.add("region", on_signal=answers(DUMP), confirms=False)
     assert capture(transport, tmp_path).only().status == "complete"
@@ -142,7 +142,7 @@ def test_a_dump_proves_that_the_signal_arrived(tmp_path):
 # Versions
 
 
-def test_one_of_many_at_once_gets_an_image():
+def test_one_of_many_threads_claims_an_image():
     region = Instance("c1", "region", "region-1", image_id="image")
     claims, start, got = ImageClaims(), threading.Barrier(16), []
 

@@ -52,7 +52,7 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize("facts", ALLOWED.values(), ids=ALLOWED)
-def test_exactly_one_process_of_this_container_may_be_signalled(facts):
+def test_allows_exactly_one_process_of_the_container(facts):
     chosen = choose_process(facts, follows_files=False)
     assert (chosen.same_container, chosen.executable) == (True, GOOD.executable)
 
@@ -79,14 +79,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("facts", "reason", "words"), REFUSED.values(), ids=REFUSED)
-def test_otherwise_nobody_is(facts, reason, words):
+def test_refuses_any_other_process(facts, reason, words):
     with pytest.raises(CaptureError) as refused:
         choose_process(facts, follows_files=False)
     assert refused.value.verdict.reason is reason
     assert words in refused.value.verdict.message
 
 
-def test_a_file_is_no_loss_where_files_are_followed():
+def test_allows_standard_error_to_a_file_that_is_followed():
     assert choose_process(good(stderr="/var/log/host.err"), follows_files=True).pid == GOOD.pid
     for lost in ("/dev/null", "/var/log/host.err (deleted)"):
         with pytest.raises(CaptureError):
@@ -97,7 +97,7 @@ BY_NATURE = {DUMPS: None, UNKNOWN: None, NEVER: Reason.NEVER_DUMPS, RELOADS: Rea
 
 
 @pytest.mark.parametrize("component", [*COMPONENTS.values(), component_of("newone")], ids=lambda one: one.name)
-def test_a_components_nature_decides_first(component):
+def test_component_decides_before_state(component):
     refused = refuse_early(component, Instance("c", component.name, "pod"))
     reason = BY_NATURE[component.usr1]
     assert (refused.verdict.reason if refused else None) is reason
@@ -106,7 +106,7 @@ def test_a_components_nature_decides_first(component):
 
 
 @pytest.mark.parametrize("state", State)
-def test_only_a_running_instance_is_looked_at(state):
+def test_refuses_instances_that_do_not_run(state):
     refused = refuse_early(COMPONENTS["region"], Instance("c", "region", "pod", state=state, state_detail="so it is"))
     if state is State.RUNNING:
         assert refused is None
@@ -118,5 +118,5 @@ def test_only_a_running_instance_is_looked_at(state):
     ("room", "allowed"),
     [(None, True), (0, False), (VERSION_MEMORY_BYTES - 1, False), (VERSION_MEMORY_BYTES, True), (1 << 40, True)],
 )
-def test_the_version_needs_room_in_memory(room, allowed):
+def test_version_needs_free_memory(room, allowed):
     assert memory_allows_version(ProbeFacts((GOOD,), memory_room=room)) is allowed

@@ -80,13 +80,14 @@ def ask(
     max_documents=0,
     fan_out=fanout.run,
     sample_clock=time.monotonic,
+    deadline_type=Deadline,
     **options,
 ) -> Ran:
     """Discover and read, as the module does. clock: by which deadlines pass; without one it stands."""
     clock, store = clock or JumpingClock(), Store(str(folder))
     if isinstance(clock, JumpingClock):
         clock.rows = store.rows
-    run_deadline = Deadline(deadline, clock=clock)
+    run_deadline = deadline_type(deadline, clock=clock)
     selection = selection or everything(transport)
     found = found or discover(transport, selection, run_deadline)
     wanted = StatusOptions(**{"timeout": TIMEOUT, "interval": 0.02, **options})
@@ -110,7 +111,7 @@ def transport() -> FakeTransport:
     return FakeTransport()
 
 
-def test_every_endpoint_of_every_instance_is_read_and_kept(transport, tmp_path):
+def test_reads_and_keeps_every_endpoint_of_every_instance(transport, tmp_path):
     services = [transport.add("region"), transport.add("region"), transport.add("keystone")]
     ran = ask(transport, tmp_path, max_documents=3)
     for service in services:
@@ -133,7 +134,7 @@ def test_every_endpoint_of_every_instance_is_read_and_kept(transport, tmp_path):
     }
 
 
-def test_documents_of_more_instances_than_asked_for_stay_in_their_files(transport, tmp_path):
+def test_returns_no_documents_of_too_many_instances(transport, tmp_path):
     transport.add("region")
     transport.add("region")
     assert ask(transport, tmp_path, max_documents=1).collector.documents == []
@@ -151,7 +152,7 @@ def test_documents_of_more_instances_than_asked_for_stay_in_their_files(transpor
         ("etcd", set()),
     ],
 )
-def test_only_what_a_component_offers_is_asked_for_and_the_rest_has_a_row(transport, tmp_path, component, offered):
+def test_asks_only_for_endpoints_that_a_component_offers(transport, tmp_path, component, offered):
     service = transport.add(component)
     ran = ask(transport, tmp_path, samples=2)
     assert {path for _name, path in transport.asked} == {PATHS[name] for name in offered}
@@ -165,7 +166,7 @@ def test_only_what_a_component_offers_is_asked_for_and_the_rest_has_a_row(transp
     assert len(document["samples"]) == (2 if offered else 0)
 
 
-def test_a_component_that_is_not_known_is_asked_on_its_declared_port(transport, tmp_path):
+def test_asks_an_unknown_component_on_its_declared_port(transport, tmp_path):
     transport.add("newone", "with", ports=(1234, 5))
     transport.add("newone", "without")
     ran = ask(transport, tmp_path)
@@ -174,7 +175,7 @@ def test_a_component_that_is_not_known_is_asked_on_its_declared_port(transport, 
 
 
 @pytest.mark.parametrize(("ports", "port"), [((), 30888), ((1, 30888), 30888), ((31000,), 31000)])
-def test_the_port_is_the_catalogs_unless_the_container_declares_others(transport, tmp_path, ports, port):
+def test_prefers_declared_ports_to_the_catalog(transport, tmp_path, ports, port):
     transport.add("region", ports=ports, port=port)
     assert set(ask(transport, tmp_path).reasons().values()) == {"recorded"}
 
@@ -214,7 +215,7 @@ def test_named_endpoints_and_databases(transport, tmp_path):
         {"log_seconds": -1},
     ],
 )
-def test_options_that_make_no_sense_are_refused(options):
+def test_rejects_wrong_options(options):
     with pytest.raises(ValueError, match=r"unknown endpoint|has no database|has to be"):
         StatusOptions(**options)
 
@@ -243,12 +244,27 @@ class Clock(JumpingClock):
         self.now += seconds
 
 
-def test_samples_are_an_interval_apart_from_start_to_start(transport, tmp_path, monkeypatch):
+class Moving(Deadline):
+    """A deadline whose waiting moves the clock."""
+
+    def wait(self, seconds: float) -> None:
+        self._clock.move(seconds)
+
+
+def test_samples_start_an_interval_apart(transport, tmp_path):
     clock = Clock()
-    monkeypatch.setattr(Deadline, "wait", lambda _deadline, seconds: clock.move(seconds))
     services = [transport.add("region", answer=Counting()) for _number in range(3)]
     slow = transport.add("region", faults={"/stats": lambda _deadline: clock.move(0.75)})
-    ran = ask(transport, tmp_path, sample_clock=clock, samples=3, interval=1.0, concurrency=1)
+    ran = ask(
+        transport,
+        tmp_path,
+        clock=clock,
+        sample_clock=clock,
+        deadline_type=Moving,
+        samples=3,
+        interval=1.0,
+        concurrency=1,
+    )
     for service in services:
         document = ran.document(service)
         elapsed = [sample["elapsed_seconds"] for sample in document["samples"]]
@@ -261,7 +277,7 @@ def test_samples_are_an_interval_apart_from_start_to_start(transport, tmp_path, 
     assert len(ran.reasons(instance=services[0].instance.name)) == 3 * len(ENDPOINTS)
 
 
-def test_a_restart_between_samples_is_seen(transport, tmp_path):
+def test_sees_a_restart_between_samples(transport, tmp_path):
     service = transport.add("region", answer=Counting())
     service.faults["/version"] = lambda _deadline: service.restart()
     ran = ask(transport, tmp_path, samples=2)
@@ -286,7 +302,7 @@ PROCESS = Process(7, 100)
         ({"container_id": ""}, {}, None),  # all that is known of it is its address
     ],
 )
-def test_a_new_container_or_process_is_told(transport, tmp_path, before, change, restarted):
+def test_reports_a_new_container_or_process(transport, tmp_path, before, change, restarted):
     service = transport.add("region", **before)
 
     def become(_deadline):
@@ -315,13 +331,13 @@ def test_answers_after_a_job_was_closed_change_nothing(tmp_path):
     ]  # fmt: skip
 
 
-def test_nobody_looks_again_after_one_sample(transport, tmp_path):
+def test_does_not_look_again_after_one_sample(transport, tmp_path):
     transport.add("region")
     ask(transport, tmp_path)
     assert transport.calls.count(("discover", "")) == 1
 
 
-def test_a_replica_that_is_deleted_in_mid_run_is_gone_and_not_asked_on(transport, tmp_path):
+def test_replica_that_is_deleted_is_asked_no_more(transport, tmp_path):
     service, other = transport.add("region"), transport.add("region")
     service.faults["/version"] = lambda _deadline: service.end()
     ran = ask(transport, tmp_path, samples=2)
@@ -342,7 +358,7 @@ def answered(service, samples):
     return lambda rows: sum(row.instance == service.instance.name for row in rows) >= wanted
 
 
-def test_an_endpoint_that_hangs_has_its_share_and_takes_nothing_from_the_others(transport, tmp_path):
+def test_endpoint_that_hangs_takes_only_its_share(transport, tmp_path):
     hung = transport.add("region", faults={"/ping": hang, "/worker_stats": hang})
     well = transport.add("region")
     # Its time does not begin to pass before the other has come to its end.
@@ -367,7 +383,7 @@ def test_an_endpoint_that_hangs_has_its_share_and_takes_nothing_from_the_others(
 FROZEN = {**dict.fromkeys(PATHS.values(), hang), "certificate": hang}
 
 
-def test_a_frozen_service_is_asked_little_and_costs_little_time(transport, tmp_path):
+def test_frozen_service_costs_little_time(transport, tmp_path):
     frozen = transport.add("region", faults=FROZEN, log=b"x\n")
     well = transport.add("region", answer=Counting(), certificate=certificate())
     clock = JumpingClock(answered(well, 2))
@@ -385,14 +401,14 @@ def test_a_frozen_service_is_asked_little_and_costs_little_time(transport, tmp_p
     assert {row.reason for row in ran.rows(instance=well.instance.name)} == {"recorded"}
 
 
-def test_the_log_of_a_frozen_service_is_read(transport, tmp_path):
+def test_reads_the_log_of_a_frozen_service(transport, tmp_path):
     line = b"[warning 2026-11-23 00:22:28 appsrv.(*SWorkerManager).Run(workers.go:266)]P: queue full, task dropped\n"
     frozen = transport.add("region", faults=FROZEN, log=line)
     ran = ask(transport, tmp_path, samples=2, certificates=True, log_seconds=600)
     assert [pattern["id"] for pattern in ran.document(frozen)["log"]["patterns"]] == ["queue_full"]
 
 
-def test_logs_are_read_while_questions_hang(transport, tmp_path):
+def test_reads_logs_while_questions_hang(transport, tmp_path):
     """No question comes to its end before the log was read."""
     read = threading.Event()
 
@@ -404,14 +420,14 @@ def test_logs_are_read_while_questions_hang(transport, tmp_path):
     assert {row.reason for row in ran.rows(instance=service.instance.name)} == {"recorded"}
 
 
-def test_a_service_that_answers_what_comes_after_ping_is_asked_everything(transport, tmp_path):
+def test_asks_everything_if_the_question_after_ping_is_answered(transport, tmp_path):
     slow = transport.add("region", faults={"/ping": hang})
     reasons = ask(transport, tmp_path, samples=2).reasons(instance=slow.instance.name)
     assert {place for place, reason in reasons.items() if reason == "no_answer"} == {("ping", 1), ("ping", 2)}
     assert set(reasons.values()) == {"no_answer", "recorded"}
 
 
-def test_a_service_that_hangs_no_more_is_asked_everything(transport, tmp_path):
+def test_asks_everything_once_a_service_hangs_no_more(transport, tmp_path):
     def once(deadline):
         if len([path for _name, path in transport.asked if path == "/ping"]) == 1:
             hang(deadline)
@@ -426,7 +442,7 @@ def test_a_service_that_hangs_no_more_is_asked_everything(transport, tmp_path):
     assert {reasons[name, 2] for name in ENDPOINTS} == {"recorded"}
 
 
-def test_a_certificate_that_hangs_costs_its_own_share(transport, tmp_path):
+def test_certificate_that_hangs_takes_only_its_share(transport, tmp_path):
     service = transport.add("region", faults={"certificate": hang})
     clock = JumpingClock()
     ran = ask(transport, tmp_path, clock=clock, certificates=True, log_seconds=600)
@@ -436,7 +452,7 @@ def test_a_certificate_that_hangs_costs_its_own_share(transport, tmp_path):
     }
 
 
-def test_who_was_not_asked_as_others_of_its_node_were_is_not_said_to_hang(transport, tmp_path):
+def test_instance_that_waited_for_its_node_is_not_asked(transport, tmp_path):
     waits = transport.add("region", node="n1")
     store, nodes = Store(str(tmp_path)), CapacityLimiter(1)
     run_deadline = Deadline(60.0, clock=JumpingClock())
@@ -449,7 +465,7 @@ def test_who_was_not_asked_as_others_of_its_node_were_is_not_said_to_hang(transp
     assert transport.asked == []
 
 
-def test_what_does_not_mind_its_deadline_is_left_behind_with_what_it_said_before(transport, tmp_path):
+def test_abandoned_sample_keeps_earlier_answers(transport, tmp_path):
     with stuck() as fault:
         service = transport.add("region", faults={"/stats": fault})
         well = transport.add("region")
@@ -466,7 +482,7 @@ def test_what_does_not_mind_its_deadline_is_left_behind_with_what_it_said_before
     assert (tmp_path / "ledger.jsonl").read_bytes() == ledger  # what came after the end changes nothing
 
 
-def test_the_run_ends_by_its_deadline_and_everything_has_its_row(transport, tmp_path):
+def test_run_deadline_leaves_a_row_for_each_question(transport, tmp_path):
     for _number in range(30):
         transport.add("region", faults={"/stats": hang})
     ran = ask(transport, tmp_path, deadline=0.5, concurrency=4, samples=2)
@@ -478,7 +494,7 @@ def test_the_run_ends_by_its_deadline_and_everything_has_its_row(transport, tmp_
     assert len(list(tmp_path.rglob("status.json"))) == 30
 
 
-def test_an_error_of_our_own_is_a_row_with_its_name(transport, tmp_path):
+def test_error_is_a_row_with_its_name(transport, tmp_path):
     service = transport.add("region", faults={"/stats": raises(ZeroDivisionError("oops"))})
     ran = ask(transport, tmp_path)
     reasons = ran.reasons(instance=service.instance.name)
@@ -500,7 +516,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.RUNNING])
-def test_what_does_not_run_is_not_asked_and_has_all_its_rows(transport, tmp_path, state):
+def test_instance_that_does_not_run_has_all_rows(transport, tmp_path, state):
     service = transport.add("region")
     with_state(state, "why")(service)
     ran = ask(transport, tmp_path, samples=2, certificates=True, log_seconds=60)
@@ -512,7 +528,7 @@ def test_what_does_not_run_is_not_asked_and_has_all_its_rows(transport, tmp_path
     assert (document["samples"], document["window"], len(document["missing"])) == ([], None, 14)
 
 
-def test_bodies_are_kept_also_when_they_cannot_be_read_but_not_without_end(transport, tmp_path):
+def test_keeps_unreadable_bodies_up_to_the_limit(transport, tmp_path):
     service = transport.add("region", answer=lambda _target: HttpAnswer(200, {}, b"\x1b[2J" + b"x" * 50))
     ran = ask(transport, tmp_path, endpoints=("ping", "stats", "version"), max_bytes=40, kept_of_bad_body=10)
     assert ran.reasons() == {
@@ -525,7 +541,7 @@ def test_bodies_are_kept_also_when_they_cannot_be_read_but_not_without_end(trans
     assert ran.document(service)["samples"][0].keys() == {"at", "elapsed_seconds", "taken"}
 
 
-def test_only_bodies_that_could_not_be_read_are_kept_when_that_is_asked_for(transport, tmp_path):
+def test_keeps_only_unreadable_bodies_on_request(transport, tmp_path):
     def answer(target):
         return HttpAnswer(500, {}, b"oops") if target.path == "/stats" else healthy(target)
 
@@ -537,7 +553,7 @@ def test_only_bodies_that_could_not_be_read_are_kept_when_that_is_asked_for(tran
     ]  # fmt: skip
 
 
-def test_the_log_is_searched_and_its_row_says_how_much_of_it(transport, tmp_path):
+def test_searches_the_log_and_reports_its_size(transport, tmp_path):
     line = b"[warning 2026-11-23 00:22:28 appsrv.(*SWorkerManager).Run(workers.go:266)]P: queue full, task dropped\n"
     service = transport.add("region", log=line * 3)
     quiet = transport.add("host-deployer", log=line[:-20] + b"\n")
@@ -554,14 +570,14 @@ def test_the_log_is_searched_and_its_row_says_how_much_of_it(transport, tmp_path
     }  # fmt: skip
 
 
-def test_of_a_log_that_is_too_long_the_newest_part_is_read(transport, tmp_path):
+def test_reads_the_newest_part_of_a_long_log(transport, tmp_path):
     service = transport.add("region", log=b"old: Too many connections\n" + b"x" * 5_000 + b"\n" + b"y" * 10_000 + b"\n")
     ran = ask(transport, tmp_path, log_seconds=600, max_bytes=15_005)
     assert ran.document(service)["log"]["truncated"] is True
     assert ran.document(service)["log"]["patterns"] == []
 
 
-def test_certificates(transport, tmp_path):
+def test_reads_certificates(transport, tmp_path):
     der = certificate()
     good = transport.add("region", certificate=der)
     bad = transport.add("region", certificate=b"nothing of the kind")
@@ -577,7 +593,7 @@ def test_certificates(transport, tmp_path):
     assert ran.document(without)["certificate"] is None
 
 
-def test_who_speaks_plain_http_is_not_asked_for_a_certificate(transport, tmp_path):
+def test_reads_no_certificate_over_plain_http(transport, tmp_path):
     plain = transport.add("host-image", certificate=certificate())
     ran = ask(transport, tmp_path, certificates=True, endpoints=("ping",))
     assert [row.capture for row in ran.rows(instance=plain.instance.name)] == ["status:ping"]
@@ -600,7 +616,7 @@ def certificate() -> bytes:
     return made.public_bytes(serialization.Encoding.DER)
 
 
-def test_the_cluster_has_a_document_too(transport, tmp_path):
+def test_writes_a_document_of_the_cluster(transport, tmp_path):
     transport.add("region")
     transport.deployed = [Workload("c1", "onecloud", "Deployment", "default-region", "region", 3, 1)]
     found = discover(transport, everything(transport), Deadline(patience()))
@@ -612,7 +628,7 @@ def test_the_cluster_has_a_document_too(transport, tmp_path):
     assert [(problem["place"], problem["reason"]) for problem in cluster["problems"]] == [("other", "forbidden")]
 
 
-def test_workloads_that_cannot_be_listed_are_not_known(transport, tmp_path):
+def test_workloads_that_cannot_be_listed_are_unknown(transport, tmp_path):
     transport.add("region")
     transport.deployed = CaptureError(Reason.FORBIDDEN, "deployments")
     ran = ask(transport, tmp_path)
@@ -621,14 +637,14 @@ def test_workloads_that_cannot_be_listed_are_not_known(transport, tmp_path):
     assert [row.reason for row in ran.rows(instance="")] == ["forbidden"]
 
 
-def test_a_transport_without_workloads_is_not_asked_for_them(transport, tmp_path):
+def test_lists_no_workloads_where_there_are_none(transport, tmp_path):
     transport.add("region")
     transport.lists_workloads = False
     assert ask(transport, tmp_path).cluster["workloads_known"] is False
     assert ("workloads", "") not in transport.calls
 
 
-def test_machines_of_one_cluster_do_not_overwrite_one_another(transport, tmp_path):
+def test_machines_of_a_cluster_have_documents_of_their_own(transport, tmp_path):
     transport.add("region")
     transport.machine = "node/1"
     ask(transport, tmp_path)
@@ -637,14 +653,14 @@ def test_machines_of_one_cluster_do_not_overwrite_one_another(transport, tmp_pat
     ]
 
 
-def test_nothing_found_is_a_run_as_well(transport, tmp_path):
+def test_run_without_instances_has_a_document(transport, tmp_path):
     selection = dataclasses.replace(everything(transport), components=(component_of("region"),), named=True)
     ran = ask(transport, tmp_path, selection=selection, found=Discovery())
     assert [(row.component, row.reason) for row in ran.rows()] == [("region", "not_found")]
     assert ran.cluster["cluster"] == "c1"
 
 
-def test_no_more_instances_of_a_node_and_logs_are_read_at_once_than_may_be(transport, tmp_path):
+def test_limits_instances_of_a_node_and_logs_at_a_time(transport, tmp_path):
     nodes, logs = Crowd(2), Crowd(3)
     for number in range(16):
         transport.add("region", node=f"n{number % 2}", faults={"/ping": nodes.visit(f"n{number % 2}")})
@@ -691,7 +707,7 @@ SERVICE = st.fixed_dictionaries(
     once=st.booleans(),
     run_seconds=st.sampled_from([0.0, 0.1, 5.0]),
 )
-def test_in_every_mix_each_question_has_its_rows(services, samples, endpoints, once, run_seconds):
+def test_every_mix_of_faults_has_all_rows(services, samples, endpoints, once, run_seconds):
     transport = FakeTransport()
     for drawn in services:
         fields = {} if drawn["answer"] is None else {"answer": lambda _target, answer=drawn["answer"]: answer}
