@@ -79,9 +79,9 @@ def request(number: int, client: int) -> bytes:
 def replaced(data: bytes) -> bytes:
     """The same with tokens, as in a bundle that is sealed with a new map."""
     tokens = PseudonymTable()
-    gatherer = IdentityFinder(tokens)
-    gatherer.text(data)
-    return Pseudonymizer(tokens, gatherer).data(data, "x.log")
+    finder = IdentityFinder(tokens)
+    finder.add_text(data)
+    return Pseudonymizer(tokens, finder).data(data, "x.log")
 
 
 def repeated(data: bytes) -> bytes:

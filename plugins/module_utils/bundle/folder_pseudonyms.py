@@ -32,21 +32,21 @@ def replace_identities(
     folder: str,
     rows: list[LedgerRow],
     run: dict[str, Any],
-    looked: RedactionResult,
+    redaction: RedactionResult,
     redactor: Redactor,
     tokens: PseudonymTable,
 ) -> tuple[list[LedgerRow], list[LedgerRow], dict[str, Any]]:
     """Replace identities in the folder. Return the current rows, the rows with tokens, and the run's facts with tokens.
 
-    run: its id stays, because the user has chosen it. looked: result of the redaction, which is updated.
+    run: its id stays, because the user has chosen it. redaction: its result, which is updated.
     """
     identities = FolderPseudonymizer(folder, rows, run, tokens, redactor.limits)
-    identities.replace_in_files(looked)
-    rows = looked.rows(rows, redactor)
+    identities.replace_in_files(redaction)
+    rows = redaction.rows(rows, redactor)
     hidden = identities.rows(rows)
     about = {key: value if key == "id" else identities.value(value) for key, value in run.items()}
     for kind, count in identities.counts().items():
-        looked.replaced[kind] = looked.replaced.get(kind, 0) + count
+        redaction.replaced[kind] = redaction.replaced.get(kind, 0) + count
     return rows, hidden, about
 
 
@@ -65,23 +65,23 @@ class FolderPseudonymizer:
         limits: RedactionLimits = LIMITS,
     ) -> None:
         self._folder = folder
-        gatherer = IdentityFinder(tokens, limits)
+        finder = IdentityFinder(tokens, limits)
         for entry in rows:
             if _is_process(entry.component, entry.instance):
-                gatherer.stays(entry.instance)
+                finder.exclude(entry.instance)
         for name, kind, prefix in _stated(rows):
-            gatherer.stated(name, kind, prefix)
-        gatherer.text(ledger_bytes(rows))
-        gatherer.text(json.dumps(run).encode())
+            finder.add_name(name, kind, prefix)
+        finder.add_text(ledger_bytes(rows))
+        finder.add_text(json.dumps(run).encode())
         for path, stream in folder_files(folder):
             data = stream.read()
-            gatherer.text(path.encode())
+            finder.add_text(path.encode())
             for piece in iter_texts(data):
-                gatherer.text(piece)
-        self._pseudonyms = Pseudonymizer(tokens, gatherer, limits)
+                finder.add_text(piece)
+        self._pseudonyms = Pseudonymizer(tokens, finder, limits)
         self._paths: dict[str, str] = {}
 
-    def replace_in_files(self, looked: RedactionResult) -> None:
+    def replace_in_files(self, redaction: RedactionResult) -> None:
         """Replace identities in every file and path. Remove a file that cannot be searched."""
         paths = [path for path, _stream in folder_files(self._folder)]
         taken: dict[str, bool] = {}
@@ -92,14 +92,14 @@ class FolderPseudonymizer:
             try:
                 made = self._pseudonyms.data(data, path)
             except RedactionError as error:
-                looked.failed[path] = str(error)
+                redaction.failed[path] = str(error)
                 os.unlink(full)
                 continue
             self._paths[path] = _free(self._path(path), taken)
             taken.update(_with_folders(self._paths[path]))
             if made != data:
                 write_file(full, made)
-                looked.change(path, made)
+                redaction.change(path, made)
         self._move()
 
     def _path(self, path: str) -> str:

@@ -56,7 +56,7 @@ class RedactionResult:
 
 def redact_folder(folder: str, redactor: Redactor) -> RedactionResult:
     """Redact the secrets in each file. Remove a file that cannot be searched."""
-    looked = RedactionResult()
+    redaction = RedactionResult()
     # List first, because files are replaced in the loop.
     for path in [path for path, _stream in folder_files(folder)]:
         full = os.path.join(folder, *path.split("/"))
@@ -64,12 +64,12 @@ def redact_folder(folder: str, redactor: Redactor) -> RedactionResult:
             data = source.read()
         try:
             made = redactor.data(data, path)
-            looked.count(made)
+            redaction.count(made)
         except RedactionError as error:
-            looked.failed[path] = str(error)
+            redaction.failed[path] = str(error)
             os.unlink(full)
             continue
         if made != data:
             write_file(full, made)
-            looked.change(path, made)
-    return looked
+            redaction.change(path, made)
+    return redaction

@@ -87,22 +87,22 @@ def seal_bundle(
     rows = mark_not_deployed(missed + merged)
     _remove_of_run(folder)
     run = dict(run, interrupted=True) if interrupted else run
-    looked = redact_folder(folder, redactor)
-    rows = looked.rows(rows, redactor)
+    redaction = redact_folder(folder, redactor)
+    rows = redaction.rows(rows, redactor)
     about = redactor.value(dict(run, sealed=utc_text(utc_now()), rows=len(rows), **count_by_status(rows)))
     level, sealed_rows = redactor.level, rows
     if identity_map:
         level = IDENTITY
         with map_of_identities(identity_map, folder) as tokens:
-            rows, sealed_rows, about = replace_identities(folder, rows, about, looked, redactor, tokens)
+            rows, sealed_rows, about = replace_identities(folder, rows, about, redaction, redactor, tokens)
     ledger = ledger_bytes(sealed_rows)
-    looked.count(ledger)
+    redaction.count(ledger)
     write_file(os.path.join(folder, LEDGER), ledger)
     if not _without_stacks(rows):
         write_file(
             os.path.join(folder, ISSUE), issue_text(about, sealed_rows, _loader(folder)).encode("utf-8", "replace")
         )
-    archive = seal(folder, about, looked.about(level))
+    archive = seal(folder, about, redaction.about(level))
     # The terminal shows the real names.
     return SealedBundle(folder, archive, rows, profile_lines(rows) + stack_table(rows))
 

@@ -65,17 +65,17 @@ class IdentityFinder:
         self._tokens = tokens
         self._window = limits.window
         self._seen: set[bytes] = set()
-        self._stay: set[bytes] = set()
+        self._excluded: set[bytes] = set()
         # Name -> its kind, and the prefix of its token. The first occurrence counts.
         self.names: dict[bytes, tuple[str, str]] = {}
         # The same for names so short that they are replaced only in a field or path component of their own.
         self.short: dict[bytes, tuple[str, str]] = {}
 
-    def stays(self, name: str) -> None:
+    def exclude(self, name: str) -> None:
         """Never take this word for a name."""
-        self._stay.add(name.encode("utf-8", "surrogateescape").lower())
+        self._excluded.add(name.encode("utf-8", "surrogateescape").lower())
 
-    def stated(self, name: str, kind: str, prefix: str = "") -> None:
+    def add_name(self, name: str, kind: str, prefix: str = "") -> None:
         """Add a name from a field that contains nothing else."""
         word = name.encode("utf-8", "surrogateescape").lower()
         if not word or self._tokens.is_token(name) or (kind == HOST and _ADDRESS.match(word)):
@@ -87,7 +87,7 @@ class IdentityFinder:
         elif not _is_common(word):
             self.names.setdefault(word, (kind, prefix))
 
-    def text(self, data: bytes, depth: int = 0) -> None:
+    def add_text(self, data: bytes, depth: int = 0) -> None:
         """Add the names in text of any notation."""
         for window in split_windows(data, self._window):
             unique = dict.fromkeys(split_words(window))
@@ -113,7 +113,7 @@ class IdentityFinder:
             if kind:
                 self._take(match.group(2), kind)
         if depth < MAX_DEPTH and b"%" in block:
-            self.text(b"\n".join([unescape_url(word) for word in words if has_url_escapes(word)]), depth + 1)
+            self.add_text(b"\n".join([unescape_url(word) for word in words if has_url_escapes(word)]), depth + 1)
 
     def _from_field(self, kind: str, words: Sequence[bytes], signs: Sequence[bytes], number: int) -> None:
         """Add the value or values after the name of a field."""
@@ -198,7 +198,7 @@ class IdentityFinder:
             self._add(label, HOST)
 
     def _add(self, name: bytes, kind: str) -> None:
-        if len(name) > LONGEST or not is_distinct(name) or _is_common(name) or name in self._stay:
+        if len(name) > LONGEST or not is_distinct(name) or _is_common(name) or name in self._excluded:
             return
         if not self._tokens.is_token(name.decode("utf-8", "surrogateescape")):
             self.names.setdefault(name, (kind, ""))

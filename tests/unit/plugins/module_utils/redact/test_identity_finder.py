@@ -18,7 +18,7 @@ from ansible_collections.cloudpods.diagnostics.plugins.module_utils.redact.pseud
 
 def names_in(text: str, **limits: int) -> dict[str, str]:
     finder = IdentityFinder(PseudonymTable(), RedactionLimits(**limits))
-    finder.text(text.encode())
+    finder.add_text(text.encode())
     return {name.decode(): kind for name, (kind, _prefix) in finder.names.items()}
 
 
@@ -47,17 +47,17 @@ def test_takes_no_other_words_for_names(text):
 
 def test_a_name_from_a_field_of_its_own_may_be_short():
     finder = IdentityFinder(PseudonymTable())
-    finder.stated("n1", HOST)
-    finder.stated("42", HOST)
-    finder.stated("10.0.0.1", HOST)
+    finder.add_name("n1", HOST)
+    finder.add_name("42", HOST)
+    finder.add_name("10.0.0.1", HOST)
     assert set(finder.names) | set(finder.short) == {b"n1", b"42"}
     assert not is_distinct(b"42")
 
 
 def test_an_excluded_word_is_no_name():
     finder = IdentityFinder(PseudonymTable())
-    finder.stays("region-4711")
-    finder.text(b"host: region-4711\n")
+    finder.exclude("region-4711")
+    finder.add_text(b"host: region-4711\n")
     assert finder.names == {}
 
 

@@ -37,12 +37,12 @@ LINE = "[info 2026-01-02 03:04:05 appsrv.(*Application).ServeHTTP(appsrv.go:300)
 def replaced(data, tokens=None, stated=(), name="x.log", **limits):
     """Return the text or bytes with tokens, and the replacements of each kind."""
     tokens = tokens or PseudonymTable()
-    gatherer = IdentityFinder(tokens, RedactionLimits(**limits))
+    finder = IdentityFinder(tokens, RedactionLimits(**limits))
     for word, kind in stated:
-        gatherer.stated(word, kind)
+        finder.add_name(word, kind)
     content = data.encode() if isinstance(data, str) else data
-    gatherer.text(gzip.decompress(content) if name.endswith(".gz") else content)
-    pseudonymizer = Pseudonymizer(tokens, gatherer, RedactionLimits(**limits))
+    finder.add_text(gzip.decompress(content) if name.endswith(".gz") else content)
+    pseudonymizer = Pseudonymizer(tokens, finder, RedactionLimits(**limits))
     made = pseudonymizer.data(content, name)
     return (made.decode() if isinstance(data, str) else made), pseudonymizer.counts
 
@@ -137,10 +137,10 @@ def test_prefers_the_longest_name():
 
 def test_replaces_short_names_only_in_their_fields():
     tokens = PseudonymTable()
-    gatherer = IdentityFinder(tokens)
+    finder = IdentityFinder(tokens)
     for name in ("c", "42"):
-        gatherer.stated(name, "cluster")
-    pseudonymizer = Pseudonymizer(tokens, gatherer)
+        finder.add_name(name, "cluster")
+    pseudonymizer = Pseudonymizer(tokens, finder)
     assert pseudonymizer.text("c 42") == "c 42"
     assert [pseudonymizer.name(name) for name in ("c", "42")] == ["cluster-0001", "cluster-0002"]
 
@@ -152,9 +152,9 @@ def test_full_name_has_the_token_of_its_host():
 
 def test_keeps_the_component_of_a_pod():
     tokens = PseudonymTable()
-    gatherer = IdentityFinder(tokens)
-    gatherer.stated("acme-region-7d9c5b6f4-x2x4z", POD, "region")
-    assert Pseudonymizer(tokens, gatherer).text("acme-region-7d9c5b6f4-x2x4z") == "region-pod-0001"
+    finder = IdentityFinder(tokens)
+    finder.add_name("acme-region-7d9c5b6f4-x2x4z", POD, "region")
+    assert Pseudonymizer(tokens, finder).text("acme-region-7d9c5b6f4-x2x4z") == "region-pod-0001"
 
 
 def test_knows_names_of_an_earlier_bundle():
@@ -203,9 +203,9 @@ def test_searches_large_packed_file_in_pieces(name):
     content = (filler + b" kvm-777 " + filler[::-1]) * 4
     data = gzip.compress(content, 1)
     tokens = PseudonymTable()
-    gatherer = IdentityFinder(tokens)
-    gatherer.stated("kvm-777", HOST)
-    pseudonymizer = Pseudonymizer(tokens, gatherer, RedactionLimits(whole=1 << 20))
+    finder = IdentityFinder(tokens)
+    finder.add_name("kvm-777", HOST)
+    pseudonymizer = Pseudonymizer(tokens, finder, RedactionLimits(whole=1 << 20))
     made = gzip.decompress(pseudonymizer.data(data, name))
     assert len(made) == len(content)
     assert b"kvm-777" not in made
