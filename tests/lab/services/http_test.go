@@ -42,7 +42,7 @@ func serving(t *testing.T, component, behaviour string, args ...string) service 
 	return service{p, fmt.Sprintf("%s://127.0.0.1:%s", found[1], found[2])}
 }
 
-// client makes a new connection for each request, trusts everybody and follows nobody.
+// client makes a new connection for each request, accepts any certificate and follows no redirect.
 var client = &http.Client{
 	Timeout: limit,
 	Transport: &http.Transport{
@@ -51,7 +51,7 @@ var client = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// ask makes a request as the services do; words of extra are headers, "Name:value".
+// ask makes a request as the services do; the elements of extra are headers, "Name:value".
 func (s service) ask(method, path, body string, extra ...string) (int, string, http.Header, error) {
 	r, err := http.NewRequest(method, s.url+path, strings.NewReader(body))
 	if err != nil {
@@ -119,7 +119,7 @@ func (s service) pool(name string) pool {
 	return pool{}
 }
 
-// until asks again until it holds; a counter offers nothing to wait on.
+// until polls the condition, because a counter offers no event to wait for.
 func (s service) until(what string, holds func() bool) {
 	s.t.Helper()
 	for deadline := time.Now().Add(limit); !holds(); time.Sleep(20 * time.Millisecond) {
@@ -160,7 +160,7 @@ var realBodies = map[string]string{
 		"max_open_connections":55,"open_connections":4,"wait_count":0,"wait_duration":0}}`,
 }
 
-func TestBodiesHaveTheShapeOfRealOnes(t *testing.T) {
+func TestBodiesHaveTheStructureOfRealOnes(t *testing.T) {
 	t.Parallel()
 	s := serving(t, "region", "")
 	for path, body := range realBodies {
@@ -242,7 +242,7 @@ func TestRequestsAreCountedAndLogged(t *testing.T) {
 	}
 }
 
-func TestWhitelist(t *testing.T) {
+func TestWhitelistLimitsDefaultHandlers(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		behaviour, path, agent string
@@ -269,8 +269,8 @@ func TestWhitelist(t *testing.T) {
 	running[""].await("Forbidden default handler request: curl/8.0 allow: ")
 }
 
-// answers are what each component says to GET of these paths; 0: the connection is closed.
-func TestDifferencesBetweenComponents(t *testing.T) {
+// answers has the status of each component for GET of these paths; 0: the connection is closed.
+func TestComponentsDifferInTheirEndpoints(t *testing.T) {
 	t.Parallel()
 	paths := []string{"/ping", "/version", "/stats", "/worker_stats", "/process_stats", "/db_stats", "/db_stats/x",
 		"/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=1", "/nonsense"}
@@ -305,7 +305,7 @@ func TestDifferencesBetweenComponents(t *testing.T) {
 				t.Errorf("listens on %s", s.url)
 			}
 			for i, path := range paths {
-				// What the whitelist is for is another test's; those without one take any name.
+				// Another test covers the purpose of the whitelist; components without one accept any name.
 				status, body, _, err := s.ask("GET", path, "")
 				if status != c.want[i] || (err != nil) != (c.want[i] == 0) {
 					t.Errorf("%s: %d, want %d: %.80s %v", path, status, c.want[i], body, err)
@@ -330,7 +330,7 @@ func TestDifferencesBetweenComponents(t *testing.T) {
 	})
 }
 
-func TestSchedulerSaysThatItsSwitchWasUsed(t *testing.T) {
+func TestSchedulerLogsItsSwitch(t *testing.T) {
 	t.Parallel()
 	s := serving(t, "scheduler", "ping_ready=1s")
 	if status, _ := s.get("/ping"); status != 400 {
@@ -344,10 +344,10 @@ func TestSchedulerSaysThatItsSwitchWasUsed(t *testing.T) {
 	s.await("Scheduler SWITCHED to true by GET " + agent)
 }
 
-// The region of section J of the facts page, in the small.
-func TestAStuckDatabaseFillsThePoolThenDetachesItsWorkers(t *testing.T) {
+// A small copy of the region of section J of the facts page.
+func TestStuckDatabaseFillsThePoolThenDetachesWorkers(t *testing.T) {
 	t.Parallel()
-	// All requests have to be there before the first is given up. Without TLS that takes a small part of the time.
+	// All requests must arrive before the first one times out. Without TLS that takes a small part of the time.
 	s := serving(t, "region", "http=plain db_latency=forever http_storm=760 http_timeout=15s watchdog=1s")
 	s.until("the queue is full", func() bool { return s.pool("HttpGetRequestWorkerManager").Queue == 640 })
 	if p := s.pool("HttpGetRequestWorkerManager"); p.Active != 8 || p.Detach != 0 {
@@ -385,7 +385,7 @@ func TestAStuckDatabaseFillsThePoolThenDetachesItsWorkers(t *testing.T) {
 	}
 }
 
-func TestTroublesOneAfterTheOther(t *testing.T) {
+func TestDatabaseTroublesInSequence(t *testing.T) {
 	t.Parallel()
 	s := serving(t, "region", "http=plain http_storm=760 http_timeout=forever http_rate=20 db_story=locked:5s,full:1s,broken:1s,slow:0s")
 	s.await("HttpGetRequestWorkerManager: queue full, task dropped")
@@ -403,7 +403,7 @@ func TestTroublesOneAfterTheOther(t *testing.T) {
 	})
 }
 
-func TestCronJobsAreAllDueAtTheStart(t *testing.T) {
+func TestCronJobsAreDueAtTheStart(t *testing.T) {
 	t.Parallel()
 	s := serving(t, "region", "cron_burst=24 cron_time=500ms watchdog=200ms")
 	before := s.text.String()
@@ -417,7 +417,7 @@ func TestCronJobsAreAllDueAtTheStart(t *testing.T) {
 	s.until("the pool is idle", func() bool { p := s.pool("CronJobWorkers"); return p.Active+p.Queue == 0 })
 }
 
-func TestOnePathIsSpared(t *testing.T) {
+func TestFaultSparesOnePath(t *testing.T) {
 	t.Parallel()
 	s := serving(t, "logger", "http_fault=unavailable http_fault_not=/ping")
 	if status, body := s.get("/ping"); status != 200 || body != "pong" {
@@ -430,11 +430,11 @@ func TestOnePathIsSpared(t *testing.T) {
 	}
 }
 
-func TestTheDumpOfAStuckPoolShowsItsHoldersAndItsQueue(t *testing.T) {
+func TestDumpOfAStuckPoolShowsHoldersAndQueue(t *testing.T) {
 	t.Parallel()
 	s := serving(t, "region", "idle=0 db_latency=forever http_storm=100")
 	s.until("all are there", func() bool { return s.pool("HttpGetRequestWorkerManager").Queue == 92 })
-	// The request for the pool's state keeps its goroutine for a moment after the answer has arrived. The last of the
+	// The request for the pool's state keeps its goroutine for a moment after the response has arrived. The last of the
 	// hundred requests is counted in the queue before its handler waits.
 	s.until("the dump shows them and nobody else", func() bool {
 		dump, fits := s.dump(), true
@@ -449,7 +449,7 @@ func TestTheDumpOfAStuckPoolShowsItsHoldersAndItsQueue(t *testing.T) {
 	})
 }
 
-func TestOldReleasesNeverGetToTheStuckMessage(t *testing.T) {
+func TestOldReleasesDoNotLogTheStuckMessage(t *testing.T) {
 	t.Parallel()
 	s := serving(t, "region", "release=3.10 http_slow=forever http_storm=100")
 	s.until("queued", func() bool { return s.pool("HttpGetRequestWorkerManager").Queue == 92 })
@@ -530,7 +530,7 @@ func TestPlantedPoolsAndDatabases(t *testing.T) {
 	})
 }
 
-func TestFaultsOnTheWire(t *testing.T) {
+func TestWireFaults(t *testing.T) {
 	t.Parallel()
 	check := map[string]func(t *testing.T, s service, status int, body string, header http.Header, err error){
 		"huge http_fault_size=3": func(t *testing.T, _ service, _ int, body string, _ http.Header, err error) {
@@ -624,7 +624,7 @@ func TestFaultsOnTheWire(t *testing.T) {
 	}
 }
 
-func TestAServiceThatDiesInMidAnswer(t *testing.T) {
+func TestServiceEndsDuringAResponse(t *testing.T) {
 	t.Parallel()
 	s := serving(t, "notify", "http_fault_path=/worker_stats http_fault=die")
 	if _, body, _, err := s.ask("GET", "/worker_stats", ""); body == "" || err == nil {
@@ -635,7 +635,7 @@ func TestAServiceThatDiesInMidAnswer(t *testing.T) {
 	}
 }
 
-func TestAnAnswerWithoutEnd(t *testing.T) {
+func TestEndlessResponse(t *testing.T) {
 	t.Parallel()
 	s := serving(t, "notify", "http_fault_path=/version http_fault=endless")
 	conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), &tls.Config{InsecureSkipVerify: true})
@@ -657,7 +657,7 @@ func endsEarly(t *testing.T, _ service, status int, body string, _ http.Header, 
 	}
 }
 
-// silent expects that nothing comes back for a while after what was sent.
+// silent checks that no response arrives for a while after the request was sent.
 func silent(t *testing.T, conn net.Conn) {
 	t.Helper()
 	conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
@@ -666,7 +666,7 @@ func silent(t *testing.T, conn net.Conn) {
 	}
 }
 
-func TestServicesThatDoNotAnswer(t *testing.T) {
+func TestUnresponsiveServices(t *testing.T) {
 	t.Parallel()
 	request := "GET /ping HTTP/1.1\r\nHost: x\r\nUser-Agent: " + agent + "\r\n\r\n"
 	t.Run("hang", func(t *testing.T) {
@@ -759,7 +759,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-func TestProfilesRunInTheRequestPoolWithoutATimeout(t *testing.T) {
+func TestProfilesRunInTheRequestPoolWithoutTimeout(t *testing.T) {
 	t.Parallel()
 	s := serving(t, "region", "http_timeout=200ms spin=50", "--enable-app-profiling")
 	began := time.Now()

@@ -40,7 +40,7 @@ func (s service) login(password string) (int, string, issued) {
 	return status, header.Get("X-Subject-Token"), token
 }
 
-func TestKeystoneGivesATokenAndTheCatalog(t *testing.T) {
+func TestKeystoneIssuesTokenAndCatalog(t *testing.T) {
 	t.Parallel()
 	s := serving(t, "keystone", "")
 	if status, _, _ := s.login("wrong"); status != 401 {
@@ -83,7 +83,7 @@ func TestKeystoneGivesATokenAndTheCatalog(t *testing.T) {
 	}
 }
 
-func TestKeystoneTokensEnd(t *testing.T) {
+func TestKeystoneTokensExpire(t *testing.T) {
 	t.Parallel()
 	s := serving(t, "keystone", "token_life=300ms token_says=1h")
 	_, id, token := s.login("standin-admin-password")
@@ -96,7 +96,7 @@ func TestKeystoneTokensEnd(t *testing.T) {
 	})
 }
 
-func TestKeystoneReadsItsCatalogAnew(t *testing.T) {
+func TestKeystoneRereadsTheCatalog(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "catalog.json")
 	write := func(text string) {
@@ -132,7 +132,7 @@ const documented = `{\"access_key\":\"ba92f912922044268d4ad1dc70aafe57\",\"algor
 	`\"sign_date\":\"2022-02-20T17:29:31.000000Z\",` +
 	`\"signature\":\"4c92b91266168fc650fec9303a9dc3309f12d0fe66c5b0a605082e0260c70ce2\"}`
 
-func TestKeystoneTakesAnAccessKey(t *testing.T) {
+func TestKeystoneAcceptsAnAccessKey(t *testing.T) {
 	t.Parallel()
 	body := `{"auth":{"identity":{"methods":["aksk"],"access_key_secret":"` + documented + `"}}}`
 	for secret, want := range map[string]int{"OGVmTXNKQWpBWHpUejZTWDNKcndSdXlHQUNFeXhLVWI=": 201, "another": 401} {

@@ -2,9 +2,9 @@
 // GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Command services imitates the services of a Cloudpods cloud in what a diagnosis from outside can
-// notice of them. Which service it is follows from the base name of its executable, what is wrong
-// with it from the environment variable STANDIN; see README.md.
+// Command services imitates the services of a Cloudpods cloud as far as a diagnosis from outside
+// can observe them. The base name of its executable selects the service, and the environment
+// variable STANDIN its faults; see README.md.
 package main
 
 import (
@@ -39,20 +39,20 @@ func main() {
 	switch r.Kind {
 	case role.Hung:
 		time.Sleep(behaviour.Forever)
-	case role.Nginx: // its arguments are of no interest, and its log is another
+	case role.Nginx: // its arguments are ignored, and its log has another format
 		serveNginx(r, b)
 	default:
 		run(r, b, parse(r, b))
 	}
 }
 
-// refuse ends a stand-in that cannot be what it was asked to be.
+// refuse ends a stand-in with invalid settings.
 func refuse(err error) {
 	fmt.Fprintln(os.Stderr, "standin:", err)
 	os.Exit(2)
 }
 
-// parse reads the command line and, if that is all it asks for, prints the version and ends.
+// parse reads the command line; if it asks for the version only, it prints that and exits.
 func parse(r role.Role, b behaviour.Behaviour) options.Options {
 	if r.Kind == role.Caddy && len(os.Args) == 2 && os.Args[1] == "-v" {
 		fmt.Fprintln(os.Stderr, "flag provided but not defined: -v")

@@ -28,7 +28,7 @@ import (
 	"cloudpods.lab/services/pkg/wire"
 )
 
-// run is the life of a service.
+// run executes a service from start to end.
 func run(r role.Role, b behaviour.Behaviour, o options.Options) {
 	configure(r, b, &o)
 	initDatabase(r, b, o)
@@ -47,11 +47,11 @@ func run(r role.Role, b behaviour.Behaviour, o options.Options) {
 	}
 	db := openDatabase(r, b)
 	profiling := o.Profiling || !b.AtLeast("3.10")
-	// Whoever has another router in front registers pprof there.
+	// Services with another router in front register pprof there.
 	app := appsrv.NewApplication(r, b, db, profiling && r.Server == role.Framework)
 	app.Watch()
 	if db == nil {
-		db = sqldb.Open(b.DBConns, sqldb.Forever) // nobody's but the planted goroutines'
+		db = sqldb.Open(b.DBConns, sqldb.Forever) // used by the planted goroutines only
 	}
 	if err := troubles.Plant(b, app, db); err != nil {
 		refuse(err)
@@ -66,20 +66,20 @@ func run(r role.Role, b behaviour.Behaviour, o options.Options) {
 		go troubles.LoseEtcd(b.EtcdLost)
 	}
 	go traffic.Run(b)
-	// Until here, and through this, USR1 is silently swallowed.
+	// Up to this point, the runtime silently swallows USR1.
 	time.Sleep(b.TrapDelay)
 	stopped := make(chan struct{})
 	registerTraps(r, b, stopped)
 	serve(r, b, o, servers.New(app, b, profiling), stopped)
 }
 
-// onlyOnce takes back what is to happen in the first life of a container only. The file that tells
-// must be where it outlives the container: the pod's /dev/shm does.
+// onlyOnce limits some faults to the first run of a container. The file that records it
+// must outlive the container: the pod's /dev/shm does.
 func onlyOnce(b behaviour.Behaviour) behaviour.Behaviour {
 	file, err := os.OpenFile(b.Once, os.O_CREATE|os.O_EXCL, 0o600)
 	switch {
 	case err == nil:
-		file.Close() // there is nothing in it
+		file.Close() // it is empty
 	case os.IsExist(err):
 		b.Life, b.HeapGrowth = 0, 0
 	default:
@@ -88,8 +88,8 @@ func onlyOnce(b behaviour.Behaviour) behaviour.Behaviour {
 	return b
 }
 
-// openDatabase opens the pool of a service with a schema. db_wait makes the database mute and its
-// pool small.
+// openDatabase opens the pool of a service with a schema. With db_wait the database never answers
+// and the pool is small.
 func openDatabase(r role.Role, b behaviour.Behaviour) *sqldb.DB {
 	switch {
 	case r.DB == "":
@@ -125,17 +125,17 @@ func serve(r role.Role, b behaviour.Behaviour, o options.Options, handler http.H
 			}
 			os.Exit(0)
 		}()
-		refuse(faults.StuckInKernel()) // it does not return but with an error
+		refuse(faults.StuckInKernel()) // it returns only an error
 	}
 	if err := server.Serve(wire.Faulty(b, handler), stopped); err != nil {
 		log.Fatalf("HTTP server: %v", err)
 	}
 }
 
-// waitForever keeps the main goroutine of what serves nothing.
+// waitForever blocks the main goroutine of a program without HTTP.
 func waitForever(stopped chan struct{}) { <-stopped }
 
-// serveNginx is the life of a web server.
+// serveNginx runs the stand-in of a web server.
 func serveNginx(r role.Role, b behaviour.Behaviour) {
 	stopped := make(chan struct{})
 	registerTraps(r, b, stopped)
@@ -148,7 +148,7 @@ func nginxLog(text string) {
 	fmt.Fprintf(os.Stderr, "%s [notice] %d#%d: %s\n", time.Now().Format("2006/01/02 15:04:05"), pid, pid, text)
 }
 
-// configure reads the configuration files, sets the form of the log and says so as the services do.
+// configure reads the configuration files, sets the log format and logs it as the services do.
 func configure(r role.Role, b behaviour.Behaviour, o *options.Options) {
 	o.FindConfig(r.Name)
 	for _, path := range []string{o.Config, o.CommonConfig} {
@@ -171,8 +171,8 @@ func configure(r role.Role, b behaviour.Behaviour, o *options.Options) {
 	}
 }
 
-// initDatabase says what a service with a schema says, the password of its database included, and
-// does what init containers do.
+// initDatabase logs the database settings of a service with a schema, including the password, and
+// does the work of init containers.
 func initDatabase(r role.Role, b behaviour.Behaviour, o options.Options) {
 	if r.DB == "" {
 		return
@@ -195,7 +195,7 @@ func initDatabase(r role.Role, b behaviour.Behaviour, o options.Options) {
 	}
 }
 
-// usr1Of is what a kind of program does on USR1.
+// usr1Of returns the reaction of a kind of program to USR1.
 var usr1Of = map[role.Kind]string{
 	role.App: "dump", role.Console: "dump", role.Deployer: "dump", role.Health: "dump",
 	role.Plain: "none", role.Climc: "none", role.Caddy: "reload", role.Nginx: "reopen",
@@ -217,7 +217,7 @@ func registerTraps(r role.Role, b behaviour.Behaviour, stopped chan struct{}) {
 		"reopen":  func() { nginxLog("signal 10 (SIGUSR1) received from 0, reopening logs") },
 	}
 	switch usr1 {
-	case "none": // the Go runtime catches the signal and forgets it
+	case "none": // the Go runtime catches the signal and ignores it
 	case "ignore":
 		signal.Ignore(syscall.SIGUSR1)
 	default:
@@ -226,16 +226,16 @@ func registerTraps(r role.Role, b behaviour.Behaviour, stopped chan struct{}) {
 	if stops[r.Kind] {
 		stop := func() {
 			log.Infof("Quit signal received!!! do cleanup...")
-			time.Sleep(b.Shutdown) // in the one trap goroutine: no dump meanwhile
+			time.Sleep(b.Shutdown) // in the only trap goroutine: no dump meanwhile
 			close(stopped)
-			select {} // a second signal finds nobody
+			select {} // a second signal is not handled
 		}
 		signalutils.RegisterSignal(stop, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	}
 	signalutils.StartTrap()
 }
 
-// dump writes the goroutines as the services do: to the log's writer, past its mutex.
+// dump writes the goroutines as the services do: to the log's writer, without its mutex.
 func dump(b behaviour.Behaviour) {
 	to := log.Out()
 	if b.DumpPause > 0 {
@@ -250,7 +250,7 @@ func dump(b behaviour.Behaviour) {
 	}
 }
 
-// reload is Caddy's answer to USR1, in its own log format, on the standard output.
+// reload imitates Caddy's reaction to USR1, in its own log format, on the standard output.
 func reload() {
 	fmt.Println("[INFO] SIGUSR1: Reloading")
 	fmt.Println("[INFO] Reloading")

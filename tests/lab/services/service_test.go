@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// limit is how long any awaited thing may take: a minute, times TEST_PATIENCE.
+// limit is the longest wait of the tests: a minute, times TEST_PATIENCE.
 var limit = func() time.Duration {
 	patience, err := strconv.ParseFloat(os.Getenv("TEST_PATIENCE"), 64)
 	if err != nil {
@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// install makes the binary a component in a folder of the test.
+// install copies the binary into a folder of the test, under a component's name.
 func install(t *testing.T, component string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), component)
@@ -59,7 +59,7 @@ func install(t *testing.T, component string) string {
 	return path
 }
 
-// process is a stand-in at work; its standard error is read line by line.
+// process is a running stand-in; its standard error is read line by line.
 type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
@@ -77,7 +77,7 @@ func launch(t *testing.T, component, behaviour string, args ...string) *process 
 func launchIn(t *testing.T, attributes *syscall.SysProcAttr, component, behaviour string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(install(t, component), args...), lines: make(chan string, 1<<20), ended: make(chan error, 1)}
-	// Others may have the component's port on this machine; tests of the HTTP side name one.
+	// Other processes may use the component's port on this machine; tests of the HTTP side name one.
 	if !slices.Contains(args, "--port") && !strings.Contains(behaviour, "http=") {
 		behaviour = "http=off " + behaviour
 	}
@@ -107,7 +107,7 @@ func launchIn(t *testing.T, attributes *syscall.SysProcAttr, component, behaviou
 	return p
 }
 
-// await reads on until a line contains text, and returns what was read since the last await.
+// await reads until a line contains text, and returns everything read since the last await.
 func (p *process) await(text string) string {
 	p.t.Helper()
 	deadline := time.After(limit)
@@ -128,7 +128,7 @@ func (p *process) await(text string) string {
 	}
 }
 
-// saw awaits a text that may have been read already.
+// saw waits for a text that may have been read already.
 func (p *process) saw(text string) {
 	p.t.Helper()
 	if !strings.Contains(p.text.String(), text) {
@@ -153,7 +153,7 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// end awaits the end of the process and returns its exit code and the rest of its text.
+// end waits for the end of the process and returns its exit code and the rest of its output.
 func (p *process) end() (int, string) {
 	p.t.Helper()
 	var rest strings.Builder
@@ -206,7 +206,7 @@ func sizeOf(t *testing.T, dump, function string) int {
 	return 0
 }
 
-// groupOf returns the count of the block that has a frame of function. There has to be one.
+// groupOf returns the count of the block that has a frame of function, which must exist.
 func groupOf(t *testing.T, dump, function string) int {
 	t.Helper()
 	size := sizeOf(t, dump, function)
@@ -216,7 +216,7 @@ func groupOf(t *testing.T, dump, function string) int {
 	return size
 }
 
-// dump takes a dump of a process that goes on, and reads it up to the empty line behind its last block.
+// dump requests a dump of a process that keeps running, and reads it up to the empty line behind its last block.
 func (p *process) dump() string {
 	p.t.Helper()
 	p.signal(syscall.SIGUSR1)
@@ -233,7 +233,7 @@ func (p *process) dump() string {
 	}
 }
 
-// take gets one dump of a service that is quiet but for it: the log of the stop ends it.
+// take returns one dump of a service without other output: the log of the stop ends it.
 func take(t *testing.T, component, behaviour string) string {
 	t.Helper()
 	p := launch(t, component, "log_rate=0 "+behaviour)
@@ -311,7 +311,7 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// The reason for this program's being: log lines must really land inside the lines of a dump.
+// The purpose of this program: log lines must really land inside the lines of a dump.
 func TestDumpInterleavesWithTheLog(t *testing.T) {
 	p := launch(t, "region", "log_rate=4000 goroutines=10000 stacks=600")
 	p.await(ready)
@@ -335,7 +335,7 @@ func TestDumpInterleavesWithTheLog(t *testing.T) {
 	t.Logf("%d log lines inside lines of the dump", len(inside))
 }
 
-func TestComponentsThatDoNotDump(t *testing.T) {
+func TestComponentsWithoutDumper(t *testing.T) {
 	t.Parallel()
 	for component, answer := range map[string]string{
 		"scheduler": "", "monitor": "", "lbagent": "", "mcp-server": "", "region-dns": "[INFO] SIGUSR1: Reloading",
@@ -360,7 +360,7 @@ func TestComponentsThatDoNotDump(t *testing.T) {
 	p.await("reopening logs")
 }
 
-func TestQuitWithoutATrapPrintsAllStacksAndExits2(t *testing.T) {
+func TestQuitWithoutTrapPrintsAllStacksAndExits2(t *testing.T) {
 	for _, component := range []string{"scheduler", "monitor", "webconsole", "host-health"} {
 		p := launch(t, component, "")
 		p.await(ready)
@@ -529,7 +529,7 @@ func TestStartFailures(t *testing.T) {
 	}
 }
 
-func TestTheWaysToDie(t *testing.T) {
+func TestDeaths(t *testing.T) {
 	t.Parallel()
 	for death, want := range map[string]struct {
 		code  int
@@ -556,7 +556,7 @@ func TestTheWaysToDie(t *testing.T) {
 	}
 }
 
-func TestALostEtcdIsComplainedOfAgainAndAgain(t *testing.T) {
+func TestLostEtcdIsLoggedRepeatedly(t *testing.T) {
 	t.Parallel()
 	p := launch(t, "region", "log_rate=0 etcd_lost=10ms")
 	p.await("] fail to keepalive session: ")
@@ -564,8 +564,8 @@ func TestALostEtcdIsComplainedOfAgainAndAgain(t *testing.T) {
 	p.await("] restart etcd session error: ")
 }
 
-// The main thread is in uninterruptible sleep, and the service goes on.
-func TestADiskThatDoesNotAnswer(t *testing.T) {
+// The main thread is in uninterruptible sleep, and the service keeps running.
+func TestStuckDisk(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("mounts need root")
@@ -619,8 +619,8 @@ func TestVersionAllocates(t *testing.T) {
 	}
 }
 
-// Every key of the behaviour stands in the README's table.
-func TestReadmeNamesEveryBehaviour(t *testing.T) {
+// The README's table has every key of the behaviour.
+func TestReadmeListsEveryBehaviour(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)

@@ -38,7 +38,7 @@ type Application struct {
 	served   atomic.Int64 // ordinary requests, for the ratio of errors
 }
 
-// route is a handler, where it runs, and what became of its requests.
+// route is a handler with its pool and the counters of its requests.
 type route struct {
 	counted
 	handler FilterHandler
@@ -171,7 +171,7 @@ func (app *Application) serve(found *route, w http.ResponseWriter, r *http.Reque
 	return task.w.wait(task, timeout)
 }
 
-// addResources registers what the component manages.
+// addResources registers the resources of the component.
 func (app *Application) addResources() {
 	manages := resourcesOf(app.Role.Name)
 	for _, plural := range manages.names {
@@ -181,7 +181,7 @@ func (app *Application) addResources() {
 	}
 }
 
-// resource is the handler of all ordinary requests: it asks the database and answers.
+// resource is the handler of all ordinary requests: it queries the database and responds.
 func (app *Application) resource(w http.ResponseWriter, r *http.Request) {
 	if app.b.HTTPSlow > 0 && r.Method == http.MethodGet && r.URL.Path == app.mainPath() {
 		callProvider(app.b.HTTPSlow)
@@ -193,7 +193,7 @@ func (app *Application) resource(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	// So many of each hundred, evenly over them and over whatever comes in turns.
+	// This number of each hundred, spread evenly.
 	if app.served.Add(1)*61%100 < int64(app.b.HTTPErrors) {
 		httperrors.Send(w, http.StatusInternalServerError, "InternalServerError", "invalid connection")
 		return
@@ -201,13 +201,13 @@ func (app *Application) resource(w http.ResponseWriter, r *http.Request) {
 	sendText(w, "application/json", fmt.Sprintf(`{"limit":20,"total":0,%q:[]}`, plural(r.URL.Path)))
 }
 
-// plural is the last word of a path: what is asked for.
+// plural is the last word of a path: the requested resource.
 func plural(path string) string {
 	segments := strings.Split(strings.Trim(path, "/"), "/")
 	return segments[len(segments)-1]
 }
 
-// countOf is the query that counts what a list would show: SQL as long as the services make it.
+// countOf returns the query that counts the items of a list: SQL as long as that of the services.
 func countOf(what string) string {
 	table := strings.ReplaceAll(what, "-", "_") + "_tbl"
 	return fmt.Sprintf("SELECT COUNT(*) AS `count` FROM (SELECT `t1`.`id` AS `id`, `t1`.`name` AS `name`, "+
@@ -223,7 +223,7 @@ func (app *Application) mainPath() string {
 	return MainPath(app.Role.Name)
 }
 
-// callProvider is a call to somebody else's API that takes its time.
+// callProvider imitates a slow call to the API of a cloud provider.
 //
 //go:noinline
 func callProvider(takes time.Duration) { time.Sleep(takes) }

@@ -16,13 +16,13 @@ import (
 	"cloudpods.lab/services/pkg/version"
 )
 
-// UserAgent is what the services call themselves.
+// UserAgent is the user agent of the services.
 const UserAgent = "yunioncloud-go/201708"
 
-// whitelist: who may ask the default handlers.
+// whitelist has the addresses that may use the default handlers.
 var whitelist = []string{UserAgent, "kube-probe"}
 
-// WhitelistFilter answers 403 to everybody else.
+// WhitelistFilter answers 403 to all other addresses.
 func WhitelistFilter(handler FilterHandler) FilterHandler {
 	return func(w http.ResponseWriter, r *http.Request) {
 		agent := strings.ToLower(r.UserAgent())
@@ -57,7 +57,7 @@ func (app *Application) Handlers() map[string]FilterHandler {
 	}
 }
 
-// addDefaultHandlers registers what each service answers about itself, in a pool of its own.
+// addDefaultHandlers registers the endpoints about the service itself, in a pool of its own.
 func (app *Application) addDefaultHandlers() {
 	handlers := app.Handlers()
 	add := func(method, path string, handler FilterHandler) {
@@ -89,8 +89,8 @@ var Profiles = map[string]http.HandlerFunc{
 	"/debug/pprof/trace":   pprof.Trace,
 }
 
-// addPProfHandlers registers pprof, in the pool of ordinary GET requests and without a timeout. What
-// begins with the path of the index is served by it.
+// addPProfHandlers registers pprof, in the pool of ordinary GET requests and without a timeout. The
+// index serves all paths below its own.
 func (app *Application) addPProfHandlers() {
 	add := func(method, path string, handler http.HandlerFunc) {
 		r := app.newRoute(method, path, "", app.filter(FilterHandler(handler)))
@@ -106,10 +106,10 @@ func (app *Application) addPProfHandlers() {
 	add(http.MethodPost, "/debug/pprof/symbol", pprof.Symbol)
 }
 
-// Ping answers that there is somebody.
+// Ping confirms that the service is alive.
 func Ping(w http.ResponseWriter, _ *http.Request) { sendText(w, "text/plain; charset=utf-8", "pong") }
 
-// Version answers in short what was built.
+// Version returns the short version of the build.
 func (app *Application) Version(w http.ResponseWriter, _ *http.Request) {
 	short := version.Get(app.b.VersionBranch, app.b.VersionCommit).ShortText()
 	sendText(w, "text/plain; charset=utf-8", short)
@@ -134,7 +134,7 @@ func processStats(w http.ResponseWriter, _ *http.Request) {
 	SendJSON(w, map[string]any{"process_stats": stats})
 }
 
-// dbStats answers for the one database that there is: its name matters only where it is another
+// dbStats answers for the only database: its name matters only for another
 // kind of database, which no stand-in has.
 func (app *Application) dbStats(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(strings.TrimPrefix(r.URL.Path, "/db_stats/"), "click") {
@@ -154,7 +154,7 @@ func SendJSON(w http.ResponseWriter, document any) {
 	sendText(w, "application/json", string(body))
 }
 
-// sendText writes an answer. A client that has gone is its own problem.
+// sendText writes a response. Errors of a client that has gone are ignored.
 func sendText(w http.ResponseWriter, kind, text string) {
 	w.Header().Set("Content-Type", kind)
 	_, _ = io.WriteString(w, text)

@@ -6,8 +6,8 @@ package appsrv
 
 import "fmt"
 
-// resources are the plurals of what a component manages, the busiest first, below prefix. size: how
-// many resources there are in all; as many as a real one has, so that its /stats is as large.
+// resources are the plurals of a component's resources, the busiest first, below prefix. size: the
+// number of all resources; the same as in a real one, so that its /stats is as large.
 type resources struct {
 	prefix string
 	names  []string
@@ -34,7 +34,7 @@ var (
 		"locations", "policies", "quotas", "records", "routes", "rules", "services", "skus", "tables"}
 )
 
-// verbs are what can be asked of each resource; extra is behind its plural.
+// verbs are the requests of each resource; extra is behind its plural.
 var verbs = []struct{ method, extra, name string }{
 	{"GET", "", "list"}, {"GET", "/.*", "get_details"}, {"GET", "/.*/.*", "get_spec"},
 	{"HEAD", "/.*", "head"},
@@ -57,7 +57,7 @@ func resourcesOf(component string) resources {
 	return r
 }
 
-// MainPath is the path that a component is asked for most.
+// MainPath is the path with the most requests of a component.
 func MainPath(component string) string {
 	r := resourcesOf(component)
 	return r.prefix + "/" + r.names[0]

@@ -11,8 +11,8 @@ const (
 	InternalPool = "InternalHttpRequestWorkerManager"
 )
 
-// poolPlan is how a pool is made. db: its workers need database connections. overflow: its queue
-// has no end.
+// poolPlan describes a pool. db: its workers need database connections. overflow: its queue
+// is unlimited.
 type poolPlan struct {
 	name         string
 	max, backlog int

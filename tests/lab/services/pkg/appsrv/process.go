@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// ProcessStats is what /process_stats says of the process itself.
+// ProcessStats is the part of /process_stats about the process itself.
 type ProcessStats struct {
 	CPUPercent   float64 `json:"cpu_percent"` // average since its start
 	GoroutineNum int     `json:"goroutine_num"`
@@ -24,7 +24,7 @@ type ProcessStats struct {
 
 var began = time.Now()
 
-// Process looks at this process.
+// Process returns the figures of this process.
 func Process() (ProcessStats, error) {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -49,7 +49,7 @@ func Process() (ProcessStats, error) {
 	}, nil
 }
 
-// kibibytes reads one figure out of a file of the kernel's.
+// kibibytes reads one figure from a file of /proc.
 func kibibytes(path, key string) (uint64, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {

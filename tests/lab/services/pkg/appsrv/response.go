@@ -14,7 +14,7 @@ import (
 
 var errAbandoned = errors.New("the request has timed out")
 
-// responseWriterChannel carries what a worker writes to the goroutine of the client, which waits.
+// responseWriterChannel passes a worker's output to the goroutine of the client, which waits.
 type responseWriterChannel struct {
 	backend   http.ResponseWriter
 	header    http.Header
@@ -41,7 +41,7 @@ func newResponseWriterChannel(backend http.ResponseWriter) *responseWriterChanne
 func (w *responseWriterChannel) Header() http.Header { return w.header }
 
 func (w *responseWriterChannel) WriteHeader(status int) {
-	// Nobody to tell: what is lost here was abandoned by its client.
+	// The error is ignored: lost data was abandoned by its client.
 	_ = w.send(part{status: status})
 }
 
@@ -81,7 +81,7 @@ func (w *responseWriterChannel) put(p part) error {
 	return err
 }
 
-// wait passes on what the worker writes until it is done, and returns the status of the answer.
+// wait passes on the worker's output until it is done, and returns the status of the response.
 // After timeout it detaches the worker, as soon as the task has one, and answers 504 itself.
 func (w *responseWriterChannel) wait(task *appTask, timeout <-chan time.Time) int {
 	for {
@@ -98,7 +98,7 @@ func (w *responseWriterChannel) wait(task *appTask, timeout <-chan time.Time) in
 			close(w.abandoned)
 			worker.Detach(task, "timeout")
 			if w.status != 0 {
-				panic(http.ErrAbortHandler) // half an answer is out: its end can only be missing
+				panic(http.ErrAbortHandler) // half of the response is sent: it can only be aborted
 			}
 			return httperrors.Send(w.backend, http.StatusGatewayTimeout, "TimeoutError", "request process timeout")
 		}
@@ -127,14 +127,14 @@ func (t *appTask) Run(worker *SWorker) {
 	}()
 }
 
-// discard is the client of a request that nobody made.
+// discard is the client of a request without a sender.
 type discard struct{}
 
 func (discard) Header() http.Header            { return http.Header{} }
 func (discard) Write(body []byte) (int, error) { return len(body), nil }
 func (discard) WriteHeader(int)                {}
 
-// Serve does what the goroutine of a patient client does: queue a request and wait for its end.
+// Serve does the work of a patient client's goroutine: queue a request and wait for its end.
 func (wm *SWorkerManager) Serve(name string, handler func()) {
 	task := newAppTask(name, discard{}, func(http.ResponseWriter) { handler() })
 	if wm.Run(task) {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Counters are the answers of one path, or of all, by class of status: how many, and for how many
-// milliseconds together. The keys of the services have a dot in them.
+// Counters are the responses of one path, or of all, by class of status: their number, and their total
+// duration in milliseconds. The keys of the services have a dot in them.
 type Counters struct {
 	Duration2XX float64 `json:"duration.2XX"`
 	Duration4XX float64 `json:"duration.4XX"`

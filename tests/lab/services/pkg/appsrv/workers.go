@@ -15,21 +15,21 @@ import (
 	"cloudpods.lab/services/pkg/log"
 )
 
-// From how many queued tasks on a pool without a free worker says that it is busy, and that its
+// Number of queued tasks from which on a pool without a free worker logs that it is busy, and that its
 // oldest task is stuck.
 const (
 	busyQueue  = 10
 	stuckQueue = 50
 )
 
-// IWorkerTask is what a worker does. Dump names it in the log.
+// IWorkerTask is the task of a worker. Dump names it in the log.
 type IWorkerTask interface {
 	Run(worker *SWorker)
 	Dump() string
 }
 
 // SWorkerManager is a pool of up to max workers with a queue of max × backlog tasks. A worker is a
-// goroutine that lives while there is something to do.
+// goroutine that lives as long as it has tasks.
 type SWorkerManager struct {
 	name          string
 	max, backlog  int
@@ -44,7 +44,7 @@ type SWorkerManager struct {
 	busyCycles    int // of the watchdog
 }
 
-// SWorker is one of them.
+// SWorker is one worker of a pool.
 type SWorker struct {
 	id      int
 	manager *SWorkerManager
@@ -72,7 +72,7 @@ func (wm *SWorkerManager) Run(task IWorkerTask) bool {
 	return true
 }
 
-// scheduleWithLock starts a worker if the pool may have one more, and says so if it may not.
+// scheduleWithLock starts a worker if the pool may have one more, else logs that it may not.
 func (wm *SWorkerManager) scheduleWithLock() {
 	if len(wm.queue) == 0 {
 		return
@@ -120,7 +120,7 @@ func (worker *SWorker) exec() {
 
 func execCallback(worker *SWorker) { worker.task.Run(worker) }
 
-// next gives the worker its next task; without one, or when it was detached, it is none any more.
+// next gives the worker its next task; without one, or if it was detached, the worker ends.
 func (worker *SWorker) next() bool {
 	wm := worker.manager
 	wm.lock.Lock()

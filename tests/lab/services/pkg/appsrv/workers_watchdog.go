@@ -10,7 +10,7 @@ import (
 	"cloudpods.lab/services/pkg/log"
 )
 
-// watch looks at the pools again and again, and says which have had something to do at every look
+// watch checks the pools periodically, and logs those that were busy at every check
 // since an earlier one.
 func watch(pools []*SWorkerManager, interval time.Duration) {
 	for range time.Tick(interval) {

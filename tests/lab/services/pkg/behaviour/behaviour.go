@@ -2,9 +2,9 @@
 // GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package behaviour reads what a stand-in was told to do differently from a healthy service.
+// Package behaviour reads the differences of a stand-in from a healthy service.
 //
-// It comes in one environment variable, STANDIN, as blanks between key=value words, so that the
+// It is read from one environment variable, STANDIN, as key=value words with blanks between, so that the
 // command line stays what the operator makes it, and so that a program started beside the service
 // (its own "-v" by exec) behaves as the service would.
 package behaviour
@@ -25,10 +25,10 @@ const Forever = time.Duration(1<<63 - 1)
 
 // Behaviour holds every key; README.md has the table.
 type Behaviour struct {
-	// What it is.
+	// Identity.
 	Release string // one of releases: which of the differences between releases it has
 
-	// Life.
+	// Start, end and files.
 	Init      string        // done | stuck | fail
 	Start     string        // run | crash
 	Life      time.Duration // after which it ends; 0 for no end
@@ -39,7 +39,7 @@ type Behaviour struct {
 	Stderr    string        // a path that replaces the standard error
 	Disk      string        // ok | stuck: the main thread waits in the kernel for a file system
 
-	// What a signal does.
+	// Reaction to signals.
 	USR1         string        // empty: as the role does; else one of usr1Values
 	RestartAfter time.Duration // from the dump to the exit, for usr1=restart
 	DumpPause    time.Duration // a pause in the middle of a dump
@@ -61,7 +61,7 @@ type Behaviour struct {
 	Idle        int // a healthy service's own
 	Goroutines  int // further ones, blocked on a channel
 	Stacks      int // over how many different stacks those are spread
-	ChanWait    int // waiting on a channel that nobody closes
+	ChanWait    int // waiting on a channel that is never closed
 	LockWait    int // waiting for a key of the in-memory lock manager
 	MutexWait   int // waiting in sync.(*Mutex).Lock
 	DBWait      int // waiting for a connection of an exhausted pool
@@ -78,7 +78,7 @@ type Behaviour struct {
 	HeapGrowth int // MiB a second more
 	HeapMost   int // MiB at which it stops growing; 0 for never
 	Spin       int // percent of one processor, in two functions, three to one
-	Contend    int // goroutines that fight for one lock
+	Contend    int // goroutines that contend for one lock
 
 	HTTP
 }
@@ -93,25 +93,25 @@ type HTTP struct {
 	CertName string // instead of the component's own names
 	CertCA   string // where to write the certificate of the authority
 
-	// What goes wrong on the wire.
+	// Faults of responses.
 	Fault     string // one of faultValues
-	FaultPath string // of the requests that it befalls; * for all
-	FaultNot  string // the only path that it spares; empty for none
+	FaultPath string // of the requests with the fault; * for all
+	FaultNot  string // the only path without the fault; empty for none
 	FaultSize int    // MiB of fault=huge
 
-	// Requests that it makes to itself, and what they meet.
+	// Requests of the stand-in to itself, and their faults.
 	HTTPRate    int           // requests a second
-	HTTPBurst   int           // how many of those come at once
+	HTTPBurst   int           // number of those that are sent at once
 	HTTPStorm   int           // requests at once, at the start
 	HTTPPath    string        // of the storm and of most of the rate; empty: the component's main one
-	HTTPSlow    time.Duration // how long a request of that path takes
+	HTTPSlow    time.Duration // duration of a request of that path
 	HTTPErrors  int           // percent of ordinary requests that end with 500
-	HTTPTimeout time.Duration // after which a request is given up
-	Watchdog    time.Duration // between two looks at the worker pools
+	HTTPTimeout time.Duration // after which a request times out
+	Watchdog    time.Duration // between two checks of the worker pools
 
 	DBMax     int           // size of the database pool
 	DBLatency time.Duration // of every query
-	DBStory   string        // what the database does one after the other; see Story
+	DBStory   string        // moods of the database in sequence; see Story
 
 	// Etcd.
 	EtcdLost time.Duration // after which the session with etcd breaks again and again; 0 for never
@@ -120,11 +120,11 @@ type HTTP struct {
 	Pool      string
 	PoolTasks int           // at the start
 	PoolRate  int           // a second
-	PoolTime  time.Duration // how long each takes
+	PoolTime  time.Duration // duration of each
 
 	// Cron jobs.
-	CronBurst int           // that are all due at the start
-	CronTime  time.Duration // how long each takes
+	CronBurst int           // due at the start
+	CronTime  time.Duration // duration of each
 
 	// Keystone.
 	AuthUser     string
@@ -132,7 +132,7 @@ type HTTP struct {
 	AccessKey    string
 	SecretKey    string
 	TokenLife    time.Duration
-	TokenSays    time.Duration // the life that its expires_at claims; 0: the true one
+	TokenSays    time.Duration // the lifetime that its expires_at claims; 0: the true one
 	Catalog      string        // path of a JSON file
 }
 
@@ -290,7 +290,7 @@ func Parse(text string) (Behaviour, error) {
 	return b, b.check()
 }
 
-// check refuses what cannot be meant.
+// check refuses contradictory values.
 func (b Behaviour) check() error {
 	loads := b.HTTPRate + b.HTTPStorm + b.HTTPErrors + int(b.HTTPSlow)
 	switch {
@@ -359,7 +359,7 @@ type Chapter struct {
 	For  time.Duration
 }
 
-// Story is what the database does one after the other: chapters MOOD:DURATION with commas between
+// Story is the sequence of a database's moods: chapters MOOD:DURATION with commas between
 // them. The mood of the last one stays.
 func (b Behaviour) Story() ([]Chapter, error) {
 	var chapters []Chapter

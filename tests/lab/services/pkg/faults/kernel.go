@@ -11,15 +11,15 @@ import (
 	"syscall"
 )
 
-// Only here it is certain that the main goroutine runs on the main thread, whose state is the process's.
+// Only here the main goroutine certainly runs on the main thread, whose state is the process's.
 func init() { runtime.LockOSThread() }
 
 // LeaveMainThread lets the main goroutine, which calls it, run on any thread, as that of a real service does.
 func LeaveMainThread() { runtime.UnlockOSThread() }
 
-// StuckInKernel puts the calling thread into uninterruptible sleep, for good: it looks at a file of a
-// file system (FUSE) whose server never answers. That is what a thread does on an NFS server that is
-// gone. Only a signal that kills ends it. It needs the right to mount; it returns only an error.
+// StuckInKernel puts the calling thread into uninterruptible sleep, for good: it reads a file of a
+// file system (FUSE) whose server never answers, like a thread on an NFS server that is
+// gone. Only SIGKILL ends it. It needs the right to mount; it returns only an error.
 func StuckInKernel() error {
 	folder, err := os.MkdirTemp("", "disk")
 	if err != nil {

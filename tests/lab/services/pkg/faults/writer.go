@@ -2,7 +2,7 @@
 // GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package faults has the ways in which a dump goes wrong.
+// Package faults has the faults of writing a dump.
 package faults
 
 import (

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// accessKey is what stands for the secret of a key: a text that was signed with it.
+// accessKey replaces the secret of a key by a text that was signed with it.
 type accessKey struct {
 	Algorithm string    `json:"algorithm"`
 	AccessKey string    `json:"access_key"`
@@ -22,7 +22,7 @@ type accessKey struct {
 	SignDate  time.Time `json:"sign_date"`
 }
 
-// signed tells whether the owner of the secret of this key signed the request.
+// signed reports whether the owner of the secret of this key signed the request.
 func signed(given, key, secret string) bool {
 	var claim accessKey
 	if json.Unmarshal([]byte(given), &claim) != nil || claim.Algorithm != "AWS4-HMAC-SHA256" || claim.AccessKey != key {

@@ -41,10 +41,10 @@ type service struct {
 
 const region = "region0"
 
-// names of services that are not called as their type.
+// names of services that differ from their type.
 var names = map[string]string{"identity": "keystone", "compute_v2": "region2", "image": "glance"}
 
-// registered are the types, components and suffixes of what the operator registers.
+// registered are the types, components and suffixes that the operator registers.
 var registered = []struct{ kind, component, suffix string }{
 	{"identity", "keystone", "/v3"}, {"compute_v2", "region", ""}, {"image", "glance", "/v1"},
 	{"scheduler", "scheduler", ""}, {"webconsole", "webconsole", ""}, {"log", "logger", ""},
@@ -55,7 +55,7 @@ var registered = []struct{ kind, component, suffix string }{
 	{"vpcagent", "vpcagent", ""}, {"mcp-server", "mcp-server", ""},
 }
 
-// catalog reads the file anew each time, so that a test may change it; without one it is that of a
+// catalog reads the file again each time, so that a test may change it; without one it is that of a
 // fresh installation.
 func (s *Service) catalog() ([]service, error) {
 	if s.b.Catalog == "" {

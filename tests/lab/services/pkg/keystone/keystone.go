@@ -2,7 +2,7 @@
 // GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package keystone is the identity service as far as a client needs it that wants a token and the
+// Package keystone is the identity service, reduced to the needs of a client that gets a token and the
 // catalog.
 package keystone
 
@@ -26,14 +26,14 @@ const (
 	maxRequest = 1 << 20
 )
 
-// Service gives out tokens and knows those that are good.
+// Service issues tokens and knows the valid ones.
 type Service struct {
 	b      behaviour.Behaviour
 	lock   sync.Mutex
 	tokens map[string]token
 }
 
-// token: until is when it really ends.
+// token: until is its actual expiry.
 type token struct {
 	issued, until, says time.Time
 	methods             []string
@@ -80,7 +80,7 @@ type request struct {
 	} `json:"auth"`
 }
 
-// issue checks a password or another token and gives out a new one.
+// issue checks a password or another token and issues a new one.
 func (s *Service) issue(w http.ResponseWriter, r *http.Request) {
 	var asked request
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&asked); err != nil {
@@ -114,7 +114,7 @@ func (s *Service) issue(w http.ResponseWriter, r *http.Request) {
 func (s *Service) make(methods []string) (string, token) {
 	raw := make([]byte, 32)
 	if _, err := rand.Read(raw); err != nil {
-		panic(err) // there is no chance without chance
+		panic(err) // no random numbers
 	}
 	id, now := hex.EncodeToString(raw), time.Now()
 	made := token{issued: now, until: now.Add(s.b.TokenLife), methods: methods}
@@ -128,7 +128,7 @@ func (s *Service) make(methods []string) (string, token) {
 	return id, made
 }
 
-// find returns a token that is still good.
+// find returns a valid token.
 func (s *Service) find(id string) (token, bool) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
@@ -160,7 +160,7 @@ func (s *Service) send(w http.ResponseWriter, status int, t token) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that has gone is its own problem
+	_, _ = w.Write(body) // errors of a client that has gone are ignored
 }
 
 // authorized answers 401 unless the request has a good token.

@@ -19,10 +19,10 @@ import (
 	"cloudpods.lab/services/pkg/log"
 )
 
-// most is how many requests of the rate may be on their way; further ones are not made.
+// most is the limit of concurrent requests of the rate; further ones are not made.
 const most = 1000
 
-// insecure: the authority is the service's own, and nobody else listens on its port.
+// insecure: the authority is the service's own, and no other process listens on its port.
 var insecure = &tls.Config{InsecureSkipVerify: true}
 
 // Run starts the load of a behaviour. address: of the service. plain: without TLS. path: the main one.
@@ -42,7 +42,7 @@ func Run(b behaviour.Behaviour, address string, plain bool, path string) {
 	}
 }
 
-// storm makes all requests at once, each on a connection of its own, and then reads the answers one
+// storm makes all requests at once, each on a connection of its own, and then reads the responses one
 // after the other: it has one goroutine, so that a dump shows the clients of the service only.
 func storm(count int, address string, plain bool, path string) error {
 	conns := make([]net.Conn, 0, count)
@@ -76,7 +76,7 @@ func dial(address string, plain bool) (net.Conn, error) {
 	return tls.Dial("tcp", address, insecure)
 }
 
-// steady makes requests at an even rate, so many at a time.
+// steady makes requests at an even rate, in bursts of this size.
 func steady(rate, burst int, address string, plain bool, path string) {
 	scheme := "https"
 	if plain {
@@ -100,7 +100,7 @@ func steady(rate, burst int, address string, plain bool, path string) {
 }
 
 // mixed makes the nth request: of ten, seven are for the URL, two for an item below, and one changes
-// something.
+// a resource.
 func mixed(client *http.Client, url string, n int) error {
 	switch n % 10 {
 	case 3, 6:

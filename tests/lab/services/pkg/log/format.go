@@ -22,7 +22,7 @@ const (
 	Late  = "2006-01-02 15:04:05"
 )
 
-// Level is the weight of an entry, under the name that stands in the line.
+// Level is the severity of an entry, as named in the line.
 type Level string
 
 const (
@@ -42,7 +42,7 @@ const (
 	reset = "\x1b[0m"
 )
 
-// entry is what a line is made from.
+// entry holds the parts of a line.
 type entry struct {
 	level   Level
 	when    time.Time
@@ -61,7 +61,7 @@ func cutPrefix(message string) (prefix, rest string) {
 	return match[1 : len(match)-1], strings.TrimSpace(message[len(match):])
 }
 
-// format makes the line of an entry, with its end. On a terminal it is coloured and the level is
+// format returns the line of an entry, with its end. On a terminal it is coloured and the level is
 // one letter.
 func format(e entry, layout string, terminal bool) string {
 	prefix, message := cutPrefix(e.message)

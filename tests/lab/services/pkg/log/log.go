@@ -72,7 +72,7 @@ func write(level Level, message string) {
 		to = logger.file
 	}
 	if _, err := io.WriteString(to, line); err != nil {
-		// There is nobody left to tell but the exit code: a stand-in that lost its log would
+		// Only the exit code can report this: a stand-in that lost its log would
 		// make a test of it pass or fail for the wrong reason.
 		os.Exit(70)
 	}

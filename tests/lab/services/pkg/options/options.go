@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// Options is the outcome.
+// Options is the result of parsing.
 type Options struct {
 	Version         bool
 	Config          string // path of the configuration file, empty for none
@@ -25,7 +25,7 @@ type Options struct {
 	SQLConnection   string
 	Profiling       bool   // pprof
 	Port            string // empty: the component's own; 0: any
-	SSLCertfile     string // empty: one of its own making
+	SSLCertfile     string // empty: a generated one
 	SSLKeyfile      string
 }
 

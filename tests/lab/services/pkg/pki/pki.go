@@ -2,7 +2,7 @@
 // GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package pki makes a certificate authority and the certificate of a service, as the operator does.
+// Package pki creates a certificate authority and the certificate of a service, as the operator does.
 package pki
 
 import (
@@ -37,7 +37,7 @@ func Names(component string) []string {
 }
 
 // Generate returns a certificate for names (and the loopback address, unless other is set) that ends
-// after so many days, with the one of its authority. caFile: where to write that, empty for nowhere.
+// after this number of days, with the one of its authority. caFile: its path, empty for none.
 func Generate(names []string, other bool, days int, caFile string) (tls.Certificate, error) {
 	now := time.Now()
 	authority, err := sign(x509.Certificate{
@@ -69,7 +69,7 @@ func Generate(names []string, other bool, days int, caFile string) (tls.Certific
 	return tls.Certificate{Certificate: [][]byte{service.der, authority.der}, PrivateKey: service.key}, nil
 }
 
-// sign makes a key and its certificate; by is nil for one that signs itself.
+// sign creates a key and its certificate; by is nil for a self-signed one.
 func sign(wanted x509.Certificate, by *certified) (*certified, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

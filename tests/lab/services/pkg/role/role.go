@@ -2,7 +2,7 @@
 // GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package role says what each Cloudpods component does that a capture can notice: which signals it
+// Package role has the behaviour of each Cloudpods component that a capture can notice: which signals it
 // traps, and when. The role of a stand-in is the base name of its executable, as it is for the
 // real binaries, which are all started as /opt/yunion/bin/<component>.
 package role
@@ -40,9 +40,9 @@ const (
 	Framework Server = iota
 	// Gin: a router of its own with a few paths (the scheduler).
 	Gin
-	// Mux: another router in front, under which the application has but one corner.
+	// Mux: another router in front, which gives the application only one path prefix.
 	Mux
-	// MuxApp: another router in front, which passes all that it does not know on to the application.
+	// MuxApp: another router in front, which passes all unknown paths on to the application.
 	MuxApp
 	// NetHTTP: the library's own server, and no application.
 	NetHTTP
@@ -115,7 +115,7 @@ var roles = map[string]Role{
 	"yunionconf":           {Port: 30889, DB: "yunionconf"},
 }
 
-// Of returns the role of an executable's base name; a name that is not known runs the framework.
+// Of returns the role of an executable's base name; an unknown name runs the framework.
 func Of(name string) Role {
 	r, known := roles[name]
 	if !known {

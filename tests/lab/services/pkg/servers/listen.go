@@ -21,7 +21,7 @@ import (
 // adminPort is keystone's second one, with the same application behind it.
 const adminPort = 30357
 
-// Server is what listens for a component.
+// Server is the listener of a component.
 type Server struct {
 	Scheme    string
 	Address   string // for the service itself
@@ -29,7 +29,7 @@ type Server struct {
 	server    *http.Server
 }
 
-// Listen opens the ports of a component; nil when it has none, or is to serve none.
+// Listen opens the ports of a component; nil if it has none, or may serve none.
 func Listen(r role.Role, b behaviour.Behaviour, o options.Options) (*Server, error) {
 	if r.Server == role.Nothing || b.Serve == "off" {
 		return nil, nil
@@ -68,7 +68,7 @@ func Listen(r role.Role, b behaviour.Behaviour, o options.Options) (*Server, err
 	return s, nil
 }
 
-// certificate is the one that the options name, or a new one.
+// certificate returns the one of the options, or a new one.
 func certificate(r role.Role, b behaviour.Behaviour, o options.Options) (tls.Certificate, error) {
 	if o.SSLCertfile != "" {
 		return tls.LoadX509KeyPair(o.SSLCertfile, o.SSLKeyfile)
@@ -80,11 +80,11 @@ func certificate(r role.Role, b behaviour.Behaviour, o options.Options) (tls.Cer
 	return pki.Generate(names, other, b.CertDays, b.CertCA)
 }
 
-// Port is the one that it listens on.
+// Port is its port.
 func (s *Server) Port() string {
 	_, port, err := net.SplitHostPort(s.Address)
 	if err != nil {
-		panic(err) // it was made by Listen
+		panic(err) // the address was made by Listen
 	}
 	return port
 }

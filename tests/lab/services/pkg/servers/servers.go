@@ -77,7 +77,7 @@ func without(app *appsrv.Application, path string) http.Handler {
 	return exact{handlers: map[string]http.HandlerFunc{path: http.NotFound}, rest: app}
 }
 
-// scheduler has few paths, asks nobody for his name, and is not ready at first.
+// scheduler has few paths, requires no login, and is not ready at first.
 func scheduler(app *appsrv.Application, b behaviour.Behaviour, profiling bool) http.Handler {
 	ready := time.Now().Add(b.PingReady)
 	var enabled atomic.Bool
@@ -101,13 +101,13 @@ func scheduler(app *appsrv.Application, b behaviour.Behaviour, profiling bool) h
 	return exact{method: http.MethodGet, handlers: handlers, rest: http.HandlerFunc(unauthorized)}
 }
 
-// unauthorized: every other path of the scheduler needs a token, and here none is good.
+// unauthorized: every other path of the scheduler needs a token, and here none is valid.
 func unauthorized(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusUnauthorized)
-	_, _ = io.WriteString(w, `{"error":"Request unauthorized"}`) // a client that has gone is its own problem
+	_, _ = io.WriteString(w, `{"error":"Request unauthorized"}`) // errors of a client that has gone are ignored
 }
 
-// mcp has no application: what needs one fails.
+// mcp has no application: endpoints that need one fail.
 func mcp(app *appsrv.Application) http.Handler {
 	var none *appsrv.Application
 	handlers := map[string]http.HandlerFunc{"/stats": func(w http.ResponseWriter, r *http.Request) {

@@ -2,7 +2,7 @@
 // GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package traffic writes the log of a service at work.
+// Package traffic writes the log of a busy service.
 package traffic
 
 import (
@@ -51,7 +51,7 @@ func entry(b behaviour.Behaviour, n int) {
 	}
 }
 
-// hostile are messages with pieces of other things' stacks in them, as services write them for
+// hostile are messages that contain parts of stacks, as services write them for
 // every HTTP status of 500 and more, and worse.
 var hostile = []string{
 	"InternalServerError\ngoroutine 42 [running]:\nmain.handler(0x1)\n\t/src/main.go:1 +0x1\n",
@@ -60,7 +60,7 @@ var hostile = []string{
 	"half a bracket [info 2026-11-23 00:22:28 main.main(main.go:1)",
 }
 
-// ordinary entries have none of the words that tell of trouble: those come from real causes.
+// ordinary entries have no words of trouble: those come from real causes.
 func ordinary(n int) {
 	switch n % 5 {
 	case 0:

@@ -26,7 +26,7 @@ func (guest *SGuest) GetHost() string { return guest.HostID }
 // Die ends the process in one of the ways of the services.
 func Die(death, words string) {
 	switch death {
-	case "panic": // not recovered by anybody: the Go runtime prints it and ends the process with 2
+	case "panic": // not recovered: the Go runtime prints it and ends the process with 2
 		var gone *SGuest
 		log.Infof("host of the guest: %s", gone.GetHost())
 	case "locks":
@@ -35,7 +35,7 @@ func Die(death, words string) {
 	log.Fatalf("%s", words)
 }
 
-// moods are what the chapters of a story do to the database. A slow one takes half a second a query.
+// moods are the database's states in a story. A slow one takes half a second a query.
 var moods = map[string]sqldb.Mood{
 	"locked": {Latency: sqldb.Forever},
 	"slow":   {Latency: 500 * time.Millisecond},
@@ -62,10 +62,10 @@ func Tell(b behaviour.Behaviour, db *sqldb.DB) {
 	}
 }
 
-// etcdRetry is how often a service tries to get a new session with etcd.
+// etcdRetry is the time between two attempts to get a new session with etcd.
 const etcdRetry = 5 * time.Second
 
-// LoseEtcd says what a service says whose etcd does not answer any more.
+// LoseEtcd logs the messages of a service whose etcd does not answer any more.
 func LoseEtcd(after time.Duration) {
 	time.Sleep(after)
 	log.Errorf("fail to keepalive session: %s", "context deadline exceeded")

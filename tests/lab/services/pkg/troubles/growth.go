@@ -15,7 +15,7 @@ import (
 	"cloudpods.lab/services/pkg/behaviour"
 )
 
-// grow starts what gets more, or takes time of the processor, all the time.
+// grow starts everything that grows, or uses processor time, continuously.
 func grow(b behaviour.Behaviour) {
 	cacheImages(b.Heap)
 	if b.HeapGrowth > 0 {
@@ -36,7 +36,7 @@ func grow(b behaviour.Behaviour) {
 	}
 }
 
-// every calls so many times a second.
+// every calls a function this number of times a second.
 func every(perSecond int, call func()) {
 	for range time.Tick(time.Second / time.Duration(perSecond)) {
 		call()
@@ -45,7 +45,7 @@ func every(perSecond int, call func()) {
 
 var images [][]byte
 
-// cacheImages keeps memory, and touches it so that it is resident.
+// cacheImages allocates memory, and touches it so that it is resident.
 //
 //go:noinline
 func cacheImages(mebibytes int) {
@@ -108,7 +108,7 @@ func contend() {
 	}
 }
 
-// task is one of a worker pool that is not for requests.
+// task is a task of a worker pool that is not for requests.
 type task struct {
 	n     int
 	takes time.Duration
@@ -118,7 +118,7 @@ func (t task) Dump() string { return fmt.Sprintf("task %d", t.n) }
 
 func (t task) Run(*appsrv.SWorker) { syncCloud(t.takes) }
 
-// syncCloud waits for somebody else's API.
+// syncCloud waits for the API of a cloud provider.
 //
 //go:noinline
 func syncCloud(takes time.Duration) { time.Sleep(takes) }

@@ -22,15 +22,15 @@ import (
 	"cloudpods.lab/services/pkg/cloudcommon/sqldb"
 )
 
-// idleStacks is over how many stacks the idle goroutines are spread: a healthy region has some
+// idleStacks is the number of stacks of the idle goroutines: a healthy region has some
 // seventy groups in 145 goroutines.
 const idleStacks = 64
 
-// never is a channel that nobody closes.
+// never is a channel that is never closed.
 var never = make(chan struct{})
 
-// Plant starts all goroutines that a behaviour asks for and returns when each of those that stay
-// waits where it is to be found.
+// Plant starts all goroutines of a behaviour and returns when each of those that stay
+// waits at its final place.
 func Plant(b behaviour.Behaviour, app *appsrv.Application, db *sqldb.DB) error {
 	var started sync.WaitGroup
 	var settled []func() bool
@@ -58,7 +58,7 @@ func Plant(b behaviour.Behaviour, app *appsrv.Application, db *sqldb.DB) error {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	// These never stay where they are.
+	// These goroutines keep moving.
 	if b.Churn > 0 {
 		go churn(b.Churn)
 	}
@@ -115,7 +115,7 @@ func start(started *sync.WaitGroup, count int, body func(i int)) {
 	}
 }
 
-// spread runs count goroutines over as many different stacks as asked for.
+// spread runs count goroutines over the requested number of different stacks.
 func spread(started *sync.WaitGroup, count, stacks int, body func()) {
 	if stacks < 1 {
 		stacks = 1
@@ -174,7 +174,7 @@ func descend(frames int) {
 	<-never
 }
 
-// hostile are label values that a careless reader of dumps takes for something else.
+// hostile are label values that a careless parser of dumps takes for something else.
 var hostile = []string{
 	"request-42",
 	"two\nlines",
@@ -226,7 +226,7 @@ func holdObject(manager *lockman.SInMemoryLockManager, held chan struct{}) {
 }
 
 // plantWorkers blocks every worker that serves GET requests in a database of their own, and lets
-// clients queue behind them. What it returns says whether all are there.
+// clients queue behind them. The returned function reports whether all are there.
 func plantWorkers(started *sync.WaitGroup, b behaviour.Behaviour, app *appsrv.Application) func() bool {
 	db, pool := sqldb.Open(b.Workers, sqldb.Forever), app.Pool(appsrv.HTTPGetPool)
 	var arrived atomic.Int64
@@ -239,7 +239,7 @@ func plantWorkers(started *sync.WaitGroup, b behaviour.Behaviour, app *appsrv.Ap
 	}
 }
 
-// mustNotReturn ends the process when a wait that must last for ever is over: the trouble would
+// mustNotReturn ends the process when a wait that must last for ever ends: the trouble would
 // be gone, and a test of it would look at a healthy service.
 func mustNotReturn(err error) {
 	fmt.Fprintln(os.Stderr, "standin: a planted wait ended:", err)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// cells keeps every write apart.
+// cells keeps every write separate.
 type cells []string
 
 func (c *cells) Write(p []byte) (int, error) {
@@ -17,8 +17,8 @@ func (c *cells) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A dump must reach its writer cell by cell: that is what lets log lines land inside a line.
-func TestDumpIsWrittenCellByCell(t *testing.T) {
+// A dump must reach its writer cell by cell, so that log lines can land inside a line.
+func TestWritesDumpCellByCell(t *testing.T) {
 	var written cells
 	if err := DumpAllGoroutineStack(&written); err != nil {
 		t.Fatal(err)

@@ -31,7 +31,7 @@ func init() {
 	faults["hostile"] = hostile
 }
 
-// die sends half of the true answer and ends the process.
+// die sends half of the true response and ends the process.
 func die(w http.ResponseWriter, r *http.Request, inner http.Handler, _ behaviour.Behaviour) error {
 	answer := record(r, inner)
 	w.Header().Set("Content-Length", fmt.Sprint(answer.body.Len()))
@@ -41,18 +41,18 @@ func die(w http.ResponseWriter, r *http.Request, inner http.Handler, _ behaviour
 	if err := flush(w); err != nil {
 		return err
 	}
-	time.Sleep(time.Second) // for those on the way to hand on what there is
+	time.Sleep(time.Second) // so that proxies can pass on the first half
 	log.Errorf("Fault die: the process ends")
 	os.Exit(1)
 	return nil
 }
 
-// bomb sends a small gzip stream that stands for so many mebibytes of nothing.
+// bomb sends a small gzip stream of this number of mebibytes of zeros.
 func bomb(w http.ResponseWriter, _ *http.Request, _ http.Handler, b behaviour.Behaviour) error {
 	return compressed(w, gzip.BestCompression, b.FaultSize, make([]byte, 1<<20), nil)
 }
 
-// random sends a gzip stream of so many mebibytes that cannot be made smaller.
+// random sends a gzip stream of this number of mebibytes that cannot be compressed.
 func random(w http.ResponseWriter, _ *http.Request, _ http.Handler, b behaviour.Behaviour) error {
 	source := rand.New(rand.NewSource(1))
 	return compressed(w, gzip.NoCompression, b.FaultSize, make([]byte, 1<<20), func(piece []byte) { source.Read(piece) })
@@ -75,7 +75,7 @@ func compressed(w http.ResponseWriter, level, mebibytes int, piece []byte, chang
 	return to.Close()
 }
 
-// endless sends the true answer and goes on with it for ever.
+// endless sends the true response and repeats it for ever.
 func endless(w http.ResponseWriter, r *http.Request, inner http.Handler, _ behaviour.Behaviour) error {
 	answer := record(r, inner)
 	w.Header().Set("Content-Type", "application/octet-stream")
@@ -86,8 +86,8 @@ func endless(w http.ResponseWriter, r *http.Request, inner http.Handler, _ behav
 	}
 }
 
-// hostile sends a profile whose numbers point nowhere: a sample of a million locations, all of them the one with
-// the highest number there is; a location in a function that there is not; names outside of the table of strings.
+// hostile sends a profile with invalid references: a sample of a million locations, all of them the one with
+// the highest possible number; a location in a missing function; names outside of the table of strings.
 func hostile(w http.ResponseWriter, _ *http.Request, _ http.Handler, _ behaviour.Behaviour) error {
 	const million, nowhere = 1_000_000, 1<<64 - 1
 	field := func(number int, content []byte) []byte {

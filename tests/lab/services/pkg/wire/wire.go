@@ -2,7 +2,7 @@
 // GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package wire answers requests in the ways in which answers go wrong between a service and its
+// Package wire sends responses with the faults that occur between a service and its
 // client.
 package wire
 
@@ -20,7 +20,7 @@ import (
 	"cloudpods.lab/services/pkg/log"
 )
 
-// Faulty wraps a handler: requests of the path that the behaviour names, or of all but one, meet its
+// Faulty wraps a handler: requests of the path that the behaviour names, or of all but one, get its
 // fault.
 func Faulty(b behaviour.Behaviour, inner http.Handler) http.Handler {
 	fault := faults[b.Fault]
@@ -39,7 +39,7 @@ func Faulty(b behaviour.Behaviour, inner http.Handler) http.Handler {
 	})
 }
 
-// fault answers one request. Its error is that of a client that went first, mostly.
+// fault answers one request. Its error is mostly that of a client that left first.
 type fault func(w http.ResponseWriter, r *http.Request, inner http.Handler, b behaviour.Behaviour) error
 
 var faults = map[string]fault{
@@ -80,7 +80,7 @@ func body(kind, text string) fault {
 	}
 }
 
-// recorder keeps the answer of the handler inside.
+// recorder keeps the response of the inner handler.
 type recorder struct {
 	header http.Header
 	status int
@@ -97,7 +97,7 @@ func record(r *http.Request, inner http.Handler) *recorder {
 	return answer
 }
 
-// drip sends the true answer at one byte a second.
+// drip sends the true response at one byte a second.
 func drip(w http.ResponseWriter, r *http.Request, inner http.Handler, _ behaviour.Behaviour) error {
 	answer := record(r, inner)
 	for key, values := range answer.header {
@@ -123,7 +123,7 @@ func drip(w http.ResponseWriter, r *http.Request, inner http.Handler, _ behaviou
 
 func flush(w http.ResponseWriter) error { return http.NewResponseController(w).Flush() }
 
-// huge sends a document of so many mebibytes.
+// huge sends a document of this number of mebibytes.
 func huge(w http.ResponseWriter, _ *http.Request, _ http.Handler, b behaviour.Behaviour) error {
 	w.Header().Set("Content-Type", "application/json")
 	piece := strings.Repeat("x", 1<<16)
@@ -137,7 +137,7 @@ func huge(w http.ResponseWriter, _ *http.Request, _ http.Handler, b behaviour.Be
 	return err
 }
 
-// zipped sends the true answer compressed, whether the client can read that or not.
+// zipped sends the true response compressed, whether the client can read that or not.
 func zipped(w http.ResponseWriter, r *http.Request, inner http.Handler, _ behaviour.Behaviour) error {
 	answer := record(r, inner)
 	for key, values := range answer.header {
@@ -152,7 +152,7 @@ func zipped(w http.ResponseWriter, r *http.Request, inner http.Handler, _ behavi
 	return to.Close()
 }
 
-// cut sends half of the true answer in chunks, and ends without the last one.
+// cut sends half of the true response in chunks, and ends without the last one.
 func cut(w http.ResponseWriter, r *http.Request, inner http.Handler, _ behaviour.Behaviour) error {
 	half := firstHalf(record(r, inner))
 	return raw(w, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n",

@@ -2,9 +2,9 @@
 // GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package sqldb is a pool of database connections: how many there may be, who waits for one, and
-// what the goroutines of both look like in a dump. The database at the other end answers every
-// query with nothing, after a while or never, or with an error.
+// Package sqldb is a pool of database connections: its size, the goroutines that wait for one, and
+// their stacks in a dump. The simulated database answers every
+// query with an empty result, after a while or never, or with an error.
 package sqldb
 
 import (
@@ -18,14 +18,14 @@ import (
 // Forever is the latency of a database that never answers.
 const Forever = time.Duration(1<<63 - 1)
 
-// The driver's own words for a connection that broke, and the server's for one that it does not take.
+// The driver's message for a broken connection, and the server's for a refused one.
 var (
 	ErrInvalidConn = errors.New("invalid connection")
 	ErrTooMany     = errors.New("Error 1040: Too many connections")
 )
 
-// Mood is what a database does: how long it takes for an answer, and what it refuses new connections
-// with or breaks queries with, if anything.
+// Mood is the state of a database: its latency, and the error with which it refuses new connections
+// or breaks queries, if any.
 type Mood struct {
 	Latency         time.Duration
 	Refuses, Breaks error
@@ -34,7 +34,7 @@ type Mood struct {
 // MysqlConn is one connection.
 type MysqlConn struct {
 	db           *DB
-	from, silent *os.File // nobody writes to silent: the database's time is the deadline of reading
+	from, silent *os.File // nothing is written to silent: the deadline of reading simulates the latency
 }
 
 func dial(db *DB) (*MysqlConn, error) {
@@ -45,8 +45,8 @@ func dial(db *DB) (*MysqlConn, error) {
 	return &MysqlConn{db, from, silent}, nil
 }
 
-// readPacket reads what the database says; nil when it has answered. What it does by then counts, not
-// what it did when it was asked.
+// readPacket reads the database's answer; nil on success. The mood at the time of the answer counts,
+// not that at the time of the query.
 func (mc *MysqlConn) readPacket() error {
 	if err := mc.db.await(mc); err != nil {
 		return err
@@ -58,7 +58,7 @@ func (mc *MysqlConn) readPacket() error {
 	return fmt.Errorf("%w: %v", ErrInvalidConn, err)
 }
 
-// wait makes the answer come so late. It may be called while somebody reads.
+// wait delays the answer by this time. It may be called during a read.
 func (mc *MysqlConn) wait(latency time.Duration) error {
 	if latency == Forever {
 		return mc.from.SetReadDeadline(time.Time{})
@@ -68,10 +68,10 @@ func (mc *MysqlConn) wait(latency time.Duration) error {
 
 func (mc *MysqlConn) readResultSetHeaderPacket() error { return mc.readPacket() }
 
-// Query asks and waits for the answer.
+// Query sends a query and waits for the answer.
 func (mc *MysqlConn) Query() error { return mc.readResultSetHeaderPacket() }
 
-// Stats is what /db_stats says, under the names of database/sql.
+// Stats is the body of /db_stats, with the names of database/sql.
 type Stats struct {
 	Idle              int           `json:"idle"`
 	InUse             int           `json:"in_use"`
@@ -81,7 +81,7 @@ type Stats struct {
 	MaxOpen           int           `json:"max_open_connections"`
 	Open              int           `json:"open_connections"`
 	WaitCount         int64         `json:"wait_count"`
-	WaitDuration      time.Duration `json:"wait_duration"` // nanoseconds, of the waits that are over
+	WaitDuration      time.Duration `json:"wait_duration"` // nanoseconds, of the finished waits
 }
 
 // DB is a pool of up to max connections, each opened when it is first needed.
@@ -94,13 +94,13 @@ type DB struct {
 	stats   Stats
 }
 
-// Open returns a pool without connections to a database that takes so long for each answer.
+// Open returns a pool without connections to a database with this latency.
 func Open(max int, latency time.Duration) *DB {
 	return &DB{slots: make(chan struct{}, max), mood: Mood{Latency: latency}, waiting: map[*MysqlConn]struct{}{},
 		stats: Stats{MaxOpen: max}}
 }
 
-// SetMood changes what the database does, for those that wait for its answer, too.
+// SetMood changes the database's mood, also for queries that are waiting.
 func (db *DB) SetMood(mood Mood) error {
 	db.lock.Lock()
 	defer db.lock.Unlock()
@@ -171,7 +171,7 @@ func (db *DB) putConn(conn *MysqlConn) {
 	<-db.slots
 }
 
-// Query takes a connection, asks and gives the connection back.
+// Query takes a connection, sends a query and returns the connection.
 func (db *DB) Query() error {
 	conn, err := db.conn()
 	if err != nil {

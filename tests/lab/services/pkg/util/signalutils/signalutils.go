@@ -12,7 +12,7 @@ import (
 	"os/signal"
 )
 
-// Trap is what a signal starts.
+// Trap is the handler of a signal.
 type Trap func()
 
 var (

@@ -2,8 +2,8 @@
 // GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package lockman is the in-memory lock manager of the services, reduced to what its goroutines
-// look like in a dump: who waits for a key that another one holds.
+// Package lockman is the in-memory lock manager of the services, reduced to the stacks of its
+// goroutines in a dump: those that wait for a key that another one holds.
 package lockman
 
 import (
@@ -31,7 +31,7 @@ func (rec *SInMemoryLockRecord) lockContext() {
 // fatalf ends the process, as the services do when one goroutine takes a lock again and again.
 func (rec *SInMemoryLockRecord) fatalf(format string, args ...any) { log.Fatalf(format, args...) }
 
-// DieOfRecursion is what a goroutine comes to that takes the lock of a key too often.
+// DieOfRecursion ends the process as a goroutine does that locks one key too often.
 func DieOfRecursion(key string) {
 	new(SInMemoryLockRecord).fatalf("Too many recursive locks!!! key=[%s]", key)
 }
