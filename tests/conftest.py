@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make the checkout importable as `ansible_collections.cloudpods.diagnostics` for every test."""
+"""Import of the checkout as `ansible_collections.cloudpods.diagnostics` for every test."""
 
 from __future__ import annotations
 

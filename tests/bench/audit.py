@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an audit costs: 40 pods of the running lab beside two other ways, and fleets of up to 5,000 pods.
+"""Cost of an audit: 40 pods of the running lab beside two other methods, and fleets of up to 5,000 pods.
 
 Usage: audit.py [--rounds N] [--skip-slow] [--skip-fleet]. Prints Markdown. A fleet is simulated: several API servers
-(fleet/main.go) list the pods, and answer their HTTP side with the bodies of one real region.
+(fleet/main.go) list the pods, and answer HTTP requests to them with the bodies of one real region.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measure_lab(asked: argparse.Namespace, folder: Path) -> None:
-    """The whole audit of the lab's pods, and others' ways to ask the same questions of them, without a verdict."""
+    """Measure a whole audit of the lab's pods, and other methods for the same requests, without a verdict."""
     state = lab_state()
     kubeconfig = state["kubeconfig"]
     deploy("bench", kubeconfig)
@@ -75,7 +75,7 @@ def measure_lab(asked: argparse.Namespace, folder: Path) -> None:
 
 
 def others(state: dict, proxy: str, folder: Path) -> tuple[Way, Way]:
-    """A shell loop and a playbook of loops."""
+    """Return a shell loop and a playbook of loops."""
     bodies = folder / "bodies"
     bodies.mkdir()
     script = [state["kubectl"], state["kubeconfig"], NAMESPACE, LABEL, proxy, str(bodies), str(SAMPLES), *ENDPOINTS]
@@ -110,7 +110,7 @@ def compare(asked: argparse.Namespace, ours: Way, others: tuple[Way, Way], folde
 
 
 def read_bodies(output: Path, pods: int) -> str:
-    """How many questions to the services were answered wholly, by the ledger; removes the bundle."""
+    """Return the number of complete responses of services, by the ledger; remove the bundle."""
     (bundle,) = [path for path in output.iterdir() if path.is_dir()]
     rows = [json.loads(line) for line in (bundle / "ledger.jsonl").read_text().splitlines()]
     asked = [row for row in rows if row["capture"].startswith("status:")]
@@ -122,7 +122,7 @@ def read_bodies(output: Path, pods: int) -> str:
 
 
 def measure_fleets(folder: Path) -> None:
-    """The same over several clusters at once, growing."""
+    """Measure the same over several clusters at once, with more and more pods."""
     program = built_fleet()
     samples = folder / "samples"
     samples.mkdir()
@@ -158,7 +158,7 @@ def measure_fleets(folder: Path) -> None:
 
 
 def built_fleet() -> Path:
-    """The program that stands for an API server."""
+    """Build the simulated API server; return its path."""
     program = cache() / "bench" / "fleet"
     environment = {**os.environ, "GOCACHE": str(cache() / "go-build"), "GOTOOLCHAIN": "local"}
     subprocess.run(["go", "build", "-o", program, "."], cwd=HERE / "fleet", check=True, env=environment)
@@ -167,7 +167,7 @@ def built_fleet() -> Path:
 
 @contextlib.contextmanager
 def cluster(program: Path, pods: int, samples: Path) -> Iterator[str]:
-    """A simulated cluster; its URL."""
+    """Start a simulated cluster; yield its URL."""
     server = subprocess.Popen([program, str(pods), samples], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with server:
         assert server.stdout is not None

@@ -71,7 +71,7 @@ def measure(asked: argparse.Namespace, state: dict, folder: Path) -> None:
     )
     spreads = []
     for _round in range(asked.rounds):
-        # Alternately, so that a noisy moment of the machine hits both.
+        # Alternately, so that noise of the machine affects both.
         floor.run()
         floor.proven = whole_files(folder)
         ours.run()
@@ -88,9 +88,9 @@ def measure(asked: argparse.Namespace, state: dict, folder: Path) -> None:
 
 
 def whole_files(folder: Path) -> str:
-    """In how many of the files the plain lines add up to the total, as a person would check; removes them.
+    """Return the number of files whose plain lines add up to the total, as a person would check; remove them.
 
-    A log line in the middle of a block's first line hides it, so this may see fewer than there are.
+    A log line in the middle of a block's first line hides it, so the number may be too low.
     """
     whole = 0
     for path in sorted(folder.glob("*.txt")):
@@ -104,7 +104,10 @@ def whole_files(folder: Path) -> str:
 
 
 def check_ours(folder: Path) -> float:
-    """Every replica is complete by the ledger; the spread of the signals in seconds. Removes the bundle."""
+    """Check by the ledger that every replica is complete; return the spread of the signals in seconds.
+
+    Removes the bundle.
+    """
     (bundle,) = [path for path in folder.iterdir() if path.is_dir()]
     rows = [json.loads(line) for line in (bundle / "ledger.jsonl").read_text().splitlines()]
     stacks = [entry for entry in rows if entry["capture"] == "stack"]

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# What a person would do behind `kubectl proxy`: curl for every pod and endpoint.
+# The manual way through `kubectl proxy`: curl for every pod and endpoint.
 # Usage: curl_loop.sh KUBECTL KUBECONFIG NAMESPACE LABEL PROXY FOLDER SAMPLES ENDPOINT...
 set -eu
 kubectl=$1 namespace=$3 label=$4 proxy=$5 folder=$6 samples=$7

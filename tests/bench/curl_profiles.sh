@@ -3,7 +3,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# The bare CPU profiles of all pods of a namespace at once, behind `kubectl proxy`: nothing is looked at, nothing made.
+# The bare CPU profiles of all pods of a namespace at once, through `kubectl proxy`, without any analysis.
 # Usage: curl_profiles.sh KUBECTL KUBECONFIG NAMESPACE PROXY FOLDER SECONDS
 set -eu
 kubectl=$1 namespace=$3 proxy=$4 folder=$5 seconds=$6

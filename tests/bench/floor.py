@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The bare floor: threads, one exec and one followed log a pod, no Ansible, no checks worth the name.
+"""Lower bound of a capture: threads, one exec and one followed log per pod, no Ansible, hardly any checks.
 
-Usage: floor.py KUBECONFIG NAMESPACE LABEL FOLDER THREADS. Prints how many dumps add up to the total they state.
+Usage: floor.py KUBECONFIG NAMESPACE LABEL FOLDER THREADS. Prints the number of dumps that add up to their total.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast dumps are read, beside the fastest Go parser of them (DataDog/gostackparse), alternately on this machine.
+"""Speed of parsing dumps, beside the fastest Go parser (DataDog/gostackparse), alternately on this machine.
 
 Usage: parse.py [--rounds N] [--goroutines N]. Needs Go; builds a program that dumps itself, and the other parser.
 Prints a Markdown table. Seconds are the best and the median of all rounds, from opening the file to the result; every
@@ -45,7 +45,7 @@ TIME = b"2026-11-23T00:22:28.123456789Z "
 
 @dataclass
 class Input:
-    """A file with dumps, and what was measured with it."""
+    """File with dumps, and its measurements."""
 
     name: str
     path: Path
@@ -61,7 +61,7 @@ class Input:
 
 
 def build(folder: Path) -> None:
-    """Both Go programs, into the folder."""
+    """Build both Go programs into the folder."""
     environment = {
         **os.environ,
         "GOCACHE": str(cache() / "go-build"),
@@ -72,14 +72,14 @@ def build(folder: Path) -> None:
         "CGO_ENABLED": "0",
     }
     for name, options in (("dump", ("-tags", "faketime")), ("gostackparse", ())):
-        # The paths in the dump do not depend on where the checkout is.
+        # The paths in the dump must not depend on the place of the checkout.
         trim = f"-gcflags=all=-trimpath={HERE / 'parser' / name}=>/go/src/example.org/services/region"
         command = ["go", "build", *options, trim, "-o", str(folder / name), "."]
         subprocess.run(command, cwd=HERE / "parser" / name, env=environment, check=True)
 
 
 def inputs(folder: Path, goroutines: int) -> list[Input]:
-    """The dumps of all and of half the goroutines (twice as many would not fit into one), and what else may come."""
+    """Return dumps of all and of half the goroutines, because twice as many would not fit into one; and other input."""
     for count in (goroutines, goroutines // 2):
         subprocess.run([str(folder / "dump"), str(count), str(folder / f"{count}.txt")], check=True)
     text = (folder / f"{goroutines}.txt").read_bytes()
@@ -96,7 +96,7 @@ def inputs(folder: Path, goroutines: int) -> list[Input]:
 
 
 def run(command: list[str], expected: int) -> list[str]:
-    """What a parser prints; it must have read everything."""
+    """Return the output of a parser; it must have read everything."""
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     if (int(out[0]), int(out[1])) != (expected, 0):
         raise SystemExit(f"{command[0]}: {out[0]} goroutines and {out[1]} errors, not {expected} and 0")
@@ -106,7 +106,7 @@ def run(command: list[str], expected: int) -> list[str]:
 def measure(folder: Path, given: list[Input], rounds: int) -> None:
     room = str(ROOT / "plugins" / "module_utils")
     for _round in range(rounds):
-        # Alternately, so that a noisy moment of the machine hits both.
+        # Alternately, so that noise of the machine affects both.
         for one in given:
             out = run([sys.executable, "-c", OURS, room, str(one.path)], one.goroutines)
             one.seconds.append(float(out[2]))

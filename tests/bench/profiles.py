@@ -1,12 +1,12 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast a large profile is read, beside `go tool pprof -top`, alternately on this machine.
+"""Speed of reading a large profile, beside `go tool pprof -top`, alternately on this machine.
 
-Usage: profiles.py [--rounds N] [--stacks N]. Needs Go; builds a program that writes a heap profile of itself.
-Prints a Markdown table. Seconds are the best and the median of all rounds: of the clock, and of the processor in the
-whole process, its start included (theirs uses several). Theirs prints its table; ours makes that of all sample types,
-or all reports. Both must find the same first function with the same value. The peak is that of our process.
+Usage: profiles.py [--rounds N] [--stacks N]. Needs Go; builds a program that writes a heap profile of itself. Prints a
+Markdown table. Seconds are the best and the median of all rounds: wall time, and processor time of the whole process,
+start included (theirs uses several processors). Theirs prints its table; ours makes that of all sample types, or all
+reports. Both must find the same first function with the same value. The peak is that of our process.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ ENVIRONMENT = {**os.environ, "GOCACHE": str(cache() / "go-build"), "GOTOOLCHAIN"
 
 
 def make(folder: Path, stacks: int) -> Path:
-    """The profile."""
+    """Write the profile."""
     build = ["go", "build", "-o", str(folder / "profiler"), "."]
     subprocess.run(build, cwd=HERE / "profiler", env=ENVIRONMENT, check=True)
     subprocess.run([folder / "profiler", str(stacks), folder / "heap.pb.gz"], check=True)
@@ -73,14 +73,14 @@ def make(folder: Path, stacks: int) -> Path:
 
 
 class Used(NamedTuple):
-    """What a process used: seconds of the clock, and of the processor."""
+    """Resource usage of a process: wall time and processor time in seconds."""
 
     wall: float
     cpu: float
 
 
 def measured(command: list[str], environment: dict[str, str] | None = None) -> tuple[Used, str]:
-    """What a command used, with its children, and what it printed."""
+    """Return the usage of a command with its children, and its output."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -88,14 +88,14 @@ def measured(command: list[str], environment: dict[str, str] | None = None) -> t
 
 
 def ours(path: Path, what: str) -> tuple[Used, list[object], dict[str, float], int]:
-    """What the process used; the first function and its value; seconds of each step; the peak of memory."""
+    """Return the usage; the first function and its value; seconds of each step; the peak of memory."""
     used, text = measured([sys.executable, "-c", OURS, str(ROOT / "plugins"), str(path), what])
     said = json.loads(text)
     return used, said["first"], dict(said["marks"]), said["peak"]
 
 
 def theirs(path: Path) -> tuple[Used, list[object]]:
-    """What the process used; the first function and its value."""
+    """Return the usage; the first function and its value."""
     command = ["go", "tool", "pprof", "-symbolize=none", "-top", "-unit=B", str(path)]
     used, text = measured(command, ENVIRONMENT)
     lines = text.splitlines()
@@ -109,7 +109,7 @@ def shown(seconds: list[float]) -> str:
 
 
 def report(runs: dict[str, list[Used]], steps: list[dict[str, float]]) -> None:
-    """The table; the first of the runs is what the others are compared with."""
+    """Print the table; all runs are compared with the first."""
     print("| what | s, best (median) | CPU s | ratio of s | ratio of CPU s |")
     print("|---|---|---|---|---|")
     compared = next(iter(runs.values()))
@@ -129,11 +129,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         path = make(Path(scratch), arguments.stacks)
         content = len(gzip.decompress(path.read_bytes()))
-        theirs(path)  # Go builds its tool when it is first used
+        theirs(path)  # Go builds its tool at the first use
         runs: dict[str, list[Used]] = {"`go tool pprof -top`": [], "ours, the table": [], "ours, all reports": []}
         steps, peak = [], 0
         for _round in range(arguments.rounds):
-            # Alternately, so that a noisy moment of the machine hits all.
+            # Alternately, so that noise of the machine affects all.
             their_used, first = theirs(path)
             table_used, our_first, marks, _peak = ours(path, "top")
             all_used, again, _marks, most = ours(path, "all")

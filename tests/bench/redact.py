@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast secrets are taken out of logs and dumps, and identities replaced, beside packing them, which sealing does.
+"""Speed of redacting secrets and replacing identities in logs and dumps, beside the compression of sealing.
 
 Usage: redact.py [--rounds N]. Prints Markdown. Needs no cluster.
 """
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def request(number: int, client: int) -> bytes:
-    """A line about a request, with a time and an id of its own, and the client's address, host and instance."""
+    """Return a line about a request, with its own time and id, and the client's address, host and instance."""
     return (
         b"[info 260102 03:%02d:%02d appsrv.(*Application).ServeHTTP(appsrv.go:300)] 200 %06x GET"
         b" /servers/vm-%06d?host=kvm-%05d (10.%d.%d.%d:8240:scheduler) %d.%02dms\n"
@@ -77,7 +77,7 @@ def request(number: int, client: int) -> bytes:
 
 
 def replaced(data: bytes) -> bytes:
-    """The same with tokens, as in a bundle that is sealed with a new map."""
+    """Replace identities by tokens, as in a bundle that is sealed with a new map."""
     tokens = PseudonymTable()
     finder = IdentityFinder(tokens)
     finder.add_text(data)
@@ -89,7 +89,7 @@ def repeated(data: bytes) -> bytes:
 
 
 def speed(work: Callable[[], object], data: bytes, rounds: int) -> float:
-    """Megabytes a second, of the median round."""
+    """Return the speed of the median round in megabytes a second."""
     times = []
     for _round in range(rounds):
         began = time.perf_counter()

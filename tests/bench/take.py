@@ -1,9 +1,9 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the start of the playbook to the sealed bundle, for a CPU profile of 10 components at once, on the running lab.
+"""Time from the start of the playbook to the sealed bundle, for a CPU profile of 10 components at once.
 
-Usage: take.py [--rounds N] [--seconds N]. Prints Markdown.
+Usage: take.py [--rounds N] [--seconds N]. Prints Markdown. Needs the running lab.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def services() -> Set:
-    """One replica of each component, with profiling on and a little to do."""
+    """Return one replica of each component, with profiling on and a little load."""
     made, expected = [manifests.namespace(NAMESPACE)], []
     for component in COMPONENTS:
         made.append(manifests.config_map(component, namespace=NAMESPACE, extra="enable_app_profiling: true\n"))
@@ -58,7 +58,7 @@ def services() -> Set:
 
 
 def measure(asked: argparse.Namespace, state: dict, folder: Path) -> None:
-    """Ours beside what it cannot be faster than: Ansible that does nothing, then the bare profiles."""
+    """Measure ours beside its lower bounds: Ansible with a module that does nothing, then the bare profiles."""
     bare = folder / "bare"
     no_op = Way("Ansible alone: a playbook of one module that does nothing", playbook(str(HERE / "no_op.yml")), "-")
     ways = [ours(asked, state["kubeconfig"], folder, plan) for plan in (True, False)]
@@ -66,7 +66,7 @@ def measure(asked: argparse.Namespace, state: dict, folder: Path) -> None:
         script = [state["kubectl"], state["kubeconfig"], NAMESPACE, proxy, str(bare), str(asked.seconds)]
         curl = Way("`kubectl proxy` and curl, all at once", ["sh", str(HERE / "curl_profiles.sh"), *script])
         for _round in range(asked.rounds):
-            # Alternately, so that a noisy moment of the machine hits all.
+            # Alternately, so that noise of the machine affects all.
             no_op.run()
             bare.mkdir()
             curl.run()
@@ -98,7 +98,7 @@ def ours(asked: argparse.Namespace, kubeconfig: str, folder: Path, plan: bool) -
 
 
 def check(folder: Path) -> str:
-    """Each component's profile is complete by the ledger, and has its flame graph. Removes the bundle."""
+    """Check by the ledger that each component's profile is complete, with its flame graph. Remove the bundle."""
     (bundle,) = [path for path in folder.iterdir() if path.is_dir()]
     rows = [json.loads(line) for line in (bundle / "ledger.jsonl").read_text().splitlines()]
     whole = [row for row in rows if row["capture"] == "profile:cpu" and row["reason"] == "profile_whole"]

@@ -1,11 +1,11 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast logs are looked through, beside `grep -F -f` and `stern`, alternately on this machine; no cluster is needed.
+"""Speed of searching logs, beside `grep -F -f` and `stern`, alternately on this machine; no cluster is needed.
 
 Usage: watch.py [--rounds N] [--megabytes N]. Needs Go, for stern, which is built from its module and kept in the cache.
-Prints a Markdown table. Each run is a process of its own, and its processor time is taken, start included: all three
-do their work on one core. Every way has to find exactly the lines that were planted.
+Prints a Markdown table. Each run is a process of its own, measured in processor time, start included: all three work on
+one core. All methods must find exactly the planted lines.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ with open(sys.argv[2], "rb", buffering=0) as file:
         watcher.feed(data)
 print(watcher.document()["hits"])
 """
-# Runs a shell's pipe; its output, then what its processes took of a processor.
+# Runs a shell pipeline; prints its output, then the processor time of its processes.
 METER = """
 import resource, subprocess, sys
 done = subprocess.run(["sh", "-c", sys.argv[1]], stdout=subprocess.PIPE, check=True)
@@ -61,7 +61,7 @@ print(int(done.stdout), used.ru_utime + used.ru_stime)
 
 @dataclass
 class Input:
-    """A log, how many of its lines tell of trouble, and the processor seconds of each way, by its name."""
+    """Log with its number of matching lines, and the processor seconds of each method, by its name."""
 
     name: str
     path: Path
@@ -75,7 +75,7 @@ class Input:
 
 
 def quiet_line(number: int, dice: random.Random) -> str:
-    """What services write all day, in the proportions of a busy region."""
+    """Return a line of normal operation, in the proportions of a busy region."""
     draw = dice.random()
     if draw < 0.7:
         return (
@@ -105,7 +105,7 @@ TROUBLE = (
 
 
 def write(path: Path, megabytes: float, share: float) -> tuple[int, int]:
-    """A log of that size, two thousand lines a second; how many lines, and how many of them tell of trouble."""
+    """Write a log of that size, two thousand lines a second; return its numbers of lines and of matching lines."""
     dice, size, lines, hits = random.Random(6), 0, 0, 0
     with open(path, "w", encoding="ascii") as file:
         while size < megabytes * 1e6:
@@ -119,7 +119,7 @@ def write(path: Path, megabytes: float, share: float) -> tuple[int, int]:
 
 
 def stern() -> Path:
-    """Its binary, built once."""
+    """Return the path of its binary, built once."""
     folder = cache() / "bin"
     binary = folder / STERN.rpartition("/")[2].replace("@", "-")
     if not binary.exists():
@@ -138,11 +138,11 @@ def stern() -> Path:
 
 
 def ways(folder: Path, log: Path) -> dict[str, str]:
-    """Shell commands that print how many lines tell of trouble."""
+    """Return shell commands that print the number of matching lines."""
     texts = sorted({text for text, _pattern in load_patterns().texts})
     (folder / "texts").write_text("\n".join(texts) + "\n")
     (folder / "ours.py").write_text(OURS)
-    # Each by itself: Go finds plain texts much faster than one expression for all.
+    # One by one, because Go finds plain texts much faster than one expression for all.
     wanted = " ".join(f"--include {shlex.quote(re.escape(text))}" for text in texts)
     return {
         "this collection": f"{sys.executable} {folder}/ours.py {collection.link()} {log} {CHUNK}",
@@ -153,7 +153,7 @@ def ways(folder: Path, log: Path) -> dict[str, str]:
 
 def measure(folder: Path, given: list[Input], rounds: int) -> None:
     for _round in range(rounds):
-        # Alternately, so that a noisy moment of the machine hits all.
+        # Alternately, so that noise of the machine affects all.
         for one in given:
             for name, command in ways(folder, one.path).items():
                 out = subprocess.run([sys.executable, "-c", METER, command], check=True, capture_output=True, text=True)

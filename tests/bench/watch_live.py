@@ -1,17 +1,17 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What it costs to watch many quiet logs on the lab, and how long it takes from a printed line to its hit.
+"""Cost of watching many quiet logs on the lab, and the time from a printed line to its hit.
 
-Usage: watch_live.py [--pods N] [--seconds N]. The lab has to be up; LAB_NAME says which. Prints a Markdown table.
+Usage: watch_live.py [--pods N] [--seconds N]. The lab has to be up; LAB_NAME selects it. Prints a Markdown table.
 
-Each log is that of a pod of its own: nearly all say one line when they start, which shows that the stream is open, and
-nothing more; SPEAKERS of them say every 200 ms that a task was lost. A process of its own watches them as module
-log_watch does, from threads, once the logs of the speakers and then all. Both clocks are this machine's: that of the
-container runtime's stamp on a line, and that which is read when the watch tells the hit.
+Each log belongs to a pod of its own. Nearly all pods print one line at the start, which shows that the stream is open,
+and no more; SPEAKERS of them log a lost task every 200 ms. A separate process watches them like the module log_watch,
+from threads: first the logs of the speakers and then all. Both clocks are this machine's: that of the container
+runtime's timestamp of a line, and that of the hit.
 
-A kubelet takes one inotify instance for each log that is followed. All kubelets of the lab share this machine's limit
-of them, by default 128, so it is raised meanwhile: real nodes have one each.
+A kubelet uses one inotify instance for each followed log. All kubelets of the lab share this machine's limit, by
+default 128, so it is raised during the run: real nodes have one limit each.
 """
 
 from __future__ import annotations
@@ -61,15 +61,15 @@ LINE = "echo '[error 2026-11-25 10:00:00 appsrv.(*W).Run(workers.go:266)]P: queu
 QUIET = f"{LINE}; exec sleep 100000"
 SPEAKS = f"while true; do {LINE}; usleep 200000; done"
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
-# So many seconds all streams have to be open, at most; what the opening costs is told apart.
+# The time to open all streams, at most; it is reported separately.
 OPENING_SECONDS = 60
 
 
 def deploy(cluster: Cluster, pods: int) -> None:
-    """The pods, running."""
+    """Deploy the pods, and wait until they run."""
     cluster.apply(manifests.namespace(NAMESPACE))
     cluster.apply(manifests.config_map("region", namespace=NAMESPACE))
-    account = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"  # without it no pod may be made
+    account = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"  # without it pods are refused
     wait_for("the service account", lambda: cluster.call("GET", account), seconds=60)
     for number in range(pods):
         script = SPEAKS if number < SPEAKERS else QUIET
@@ -93,7 +93,7 @@ def deploy(cluster: Cluster, pods: int) -> None:
 
 
 def watch(kubeconfig: str, streams: int, seconds: float) -> dict[str, object]:
-    """Watch so many of the logs, in this process; what that took."""
+    """Watch this number of the logs in this process; return the measurements."""
     transport = KubernetesTransport(Api({"kubeconfig": kubeconfig}, streams + 5), "bench", [NAMESPACE])
     selection, deadline = select("", ["region"]), Deadline(OPENING_SECONDS + seconds + 60)
     found = discover(transport, selection, deadline)
@@ -112,7 +112,7 @@ def watch(kubeconfig: str, streams: int, seconds: float) -> dict[str, object]:
         thread.start()
         wait_for("all streams", lambda: len(heard) == streams, seconds=OPENING_SECONDS)
         opened, opening, first = time.monotonic() - begun, _cpu(), len(delays)
-        time.sleep(seconds)  # what is measured
+        time.sleep(seconds)  # the measured interval
         steady, last = _cpu() - opening, len(delays)
         watching.stop()
         thread.join()
@@ -134,7 +134,7 @@ def _cpu() -> float:
 
 @contextlib.contextmanager
 def inotify_instances(more: int) -> Iterator[None]:
-    """Let this machine's kubelets have so many more."""
+    """Raise the limit of inotify instances of this machine's kubelets for the duration of the block."""
     before = INOTIFY.read_text()
     INOTIFY.write_text(str(int(before) + more))
     try:
@@ -162,9 +162,10 @@ def report(runs: list[dict], seconds: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pods", type=int, default=200)
-    # Longer than after which a silent stream is proved anew.
+    # Longer than the time after which a silent stream is checked.
     parser.add_argument("--seconds", type=float, default=75)
-    parser.add_argument("--watch", type=int, default=0, help=argparse.SUPPRESS)  # this process watches so many
+    # The number of logs that this process watches.
+    parser.add_argument("--watch", type=int, default=0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     state = subprocess.run([*LAB, "status", "--json"], check=True, capture_output=True, text=True).stdout
     kubeconfig = json.loads(state)["kubeconfig"]

@@ -1,10 +1,10 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measuring ways to do one job, one after the other in one run: wall clock, processor time, and memory.
+"""Measurement of several methods for one job, one after the other: wall time, processor time and memory.
 
-Processor time and memory are those of the controller's processes, children included, as the kernel reports them:
-memory is the peak of the largest single process.
+Processor time and memory are those of the controller's processes, children included, as the kernel reports them: memory
+is the peak of the largest single process.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 LAB = HERE.parent / "lab"
 
-# Runs a command and says what it took, as JSON in the last line of its standard output.
+# Runs a command and prints its usage, as JSON in the last line of its standard output.
 METER = """
 import json, resource, subprocess, sys, time
 start = time.monotonic()
@@ -39,7 +39,7 @@ print(json.dumps(took))
 
 @dataclass
 class Way:
-    """One way to do the job: its command, and what each run of it took (wall and CPU seconds, MiB)."""
+    """One method: its command, and the usage of each run (wall and CPU seconds, MiB)."""
 
     name: str
     command: Sequence[str]
@@ -49,7 +49,7 @@ class Way:
     mib: list[float] = field(default_factory=list)
 
     def run(self, **environment: str) -> None:
-        """Run it once. SystemExit shows the end of its output when it fails."""
+        """Run it once. On failure, SystemExit shows the end of its output."""
         metered = subprocess.run(
             [sys.executable, "-c", METER, *self.command],
             capture_output=True,
@@ -66,7 +66,7 @@ class Way:
 
 
 def table(ways: Sequence[Way], floor: Way | None = None) -> str:
-    """A Markdown table; with a floor, how many times as long as it each way takes."""
+    """Return a Markdown table; with a floor, each method's time as a multiple of it."""
     times = ("times the floor",) if floor else ()
     heads = ("way", "wall s: median (all)", *times, "controller CPU s", "peak MiB", "proven")
     lines = [heads, ["---"] * len(heads)]
@@ -80,12 +80,12 @@ def table(ways: Sequence[Way], floor: Way | None = None) -> str:
 
 
 def playbook(name: str, **variables: Any) -> list[str]:
-    """The command that runs a playbook with these variables."""
+    """Return the command that runs a playbook with these variables."""
     return ["ansible-playbook", name, "-e", json.dumps(variables)]
 
 
 def lab_state() -> dict[str, Any]:
-    """What the running lab says of itself."""
+    """Return the state of the running lab."""
     name = os.environ.get("LAB_NAME", "lab")
     command = [sys.executable, str(LAB / "lab.py"), "--name", name, "status", "--json"]
     state: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
@@ -100,7 +100,7 @@ def deploy(name: str, kubeconfig: str, *arguments: str) -> None:
 
 @contextlib.contextmanager
 def kubectl_proxy(kubectl: str, kubeconfig: str) -> Iterator[str]:
-    """A proxy to the API server while it is needed; its URL."""
+    """Run a proxy to the API server for the duration of the block; yield its URL."""
     command = [kubectl, "--kubeconfig", kubeconfig, "proxy", "--port=0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:

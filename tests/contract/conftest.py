@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Call modules in this process, with fake services instead of a cluster."""
+"""Calls of modules in this process, with fake services instead of a cluster."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the EXAMPLES of modules as plays. Shared by the tests here and on the test cluster."""
+"""EXAMPLES of modules, run as plays. Shared by the tests here and on the test cluster."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the EXAMPLES that need no cluster. Those that need one: tests/integration/test_examples.py."""
+"""EXAMPLES that need no cluster. Those that need one: tests/integration/test_examples.py."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Interrupt runs by signals and lost terminals, and seal them afterwards. With real processes."""
+"""Runs that are interrupted by signals and lost terminals, and sealed afterwards. With real processes."""
 
 from __future__ import annotations
 

@@ -3,8 +3,9 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Starts a few stand-in services with planted trouble as ordinary processes, captures their goroutine dumps with the
-# playbook, shows its table, the bundle and a part of the report, and stops what it started. Run by `make demo`, which makes the environment.
+# Start a few stand-in services with planted trouble as ordinary processes, capture their goroutine dumps with the
+# playbook, show its table, the bundle and a part of the report, and stop the services. `make demo` creates the
+# environment and runs this script.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -18,9 +19,9 @@ stop() {
 trap stop EXIT
 trap 'exit 130' INT TERM
 
-# Ansible keeps to the same folder: nothing of the run stays in the user's home.
+# Ansible uses the same folder, so that the run leaves nothing in the user's home.
 export ANSIBLE_HOME="$services/ansible" ANSIBLE_REMOTE_TMP="$services/ansible/tmp"
-# Without an inventory this machine is the one access point, as meant.
+# Without an inventory this machine is the only access point, as intended.
 export ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_INVENTORY_UNPARSED_WARNING=false
 
 echo "Starting stand-in services below $services (a first run builds them)."
@@ -34,6 +35,6 @@ ansible-playbook playbooks/capture_stacks.yml \
 
 latest=$(find "$output" -mindepth 1 -maxdepth 1 -type d -printf '%T@ %p/\n' | sort -n | tail -n 1 | cut -d ' ' -f 2-)
 echo "The report, ready to be pasted into an issue: ${latest}issue.md"
-echo "What it says of region, up to the second group of stacks:"
+echo "The report on region, up to the second group of stacks:"
 echo
 awk '/^## / { on = ($2 == "region") } on { print } on && /^```$/ && ++groups == 2 { exit }' "${latest}issue.md"

@@ -2,7 +2,7 @@
 // GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Command fleet answers as the API server of a cluster with many pods would: fleet PODS SAMPLES.
+// Command fleet simulates the API server of a cluster with many pods: fleet PODS SAMPLES.
 //
 // It lists PODS pods of region in pages, and their Deployment, and answers the pod proxy with the bodies in the folder
 // SAMPLES. It prints its URL, and ends when its standard input does.

@@ -2,7 +2,7 @@
 // GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Command profiler writes a heap profile of itself with as many different stacks as it is asked for, each the way of a
+// Command profiler writes a heap profile of itself with a given number of different stacks, each the path of a
 // request through functions that call one another.
 package main
 
@@ -239,7 +239,7 @@ func main() {
 	random := rand.New(rand.NewSource(20))
 	way := make([]byte, 60)
 	for i := 0; i < count; i++ {
-		// Requests have their first calls in common, and each function calls few others.
+		// Requests share their first calls, and each function calls few others.
 		for at := 1 + random.Intn(len(way)-4); at < len(way); at++ {
 			way[at] = (way[at-1]*5 + 1) % byte(len(calls))
 			if random.Intn(8) == 0 {

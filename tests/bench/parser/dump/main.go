@@ -4,7 +4,7 @@
 
 // Command dump writes a debug=2 goroutine dump of N goroutines in mixed places to a file: dump N FILE.
 //
-// Built with -tags faketime, in which time stands still while anything runs and leaps when all sleep, so that
+// Built with -tags faketime, which stops the clock while any goroutine runs and advances it when all sleep, so that
 // goroutines have waited for minutes within a moment.
 package main
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shared parts of these tests are importable by name: `conformance`, `standins`, `golang` and others."""
+"""Import path of the shared parts of these tests: `conformance`, `standins`, `golang` and others."""
 
 from __future__ import annotations
 

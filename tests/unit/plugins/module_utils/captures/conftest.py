@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`capturing`, beside this file, is importable by name."""
+"""Import path of the shared part of these tests: `capturing`."""
 
 from __future__ import annotations
 

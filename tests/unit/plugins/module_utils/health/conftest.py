@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make the helpers of these tests importable by name, and load the shipped rules once."""
+"""Import path of the helpers of these tests, and the shipped rules, loaded once."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make the shared part importable by name: `packing`; write sent files."""
+"""Import path of the shared part `packing`, and a fixture that writes received files."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make the shared parts of these tests importable by name: `dumps`, `wrappings`, `streams`."""
+"""Import path of the shared parts of these tests: `dumps`, `wrappings`, `streams`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: cloudpods.diagnostics contributors
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes service_lines and watch_helpers importable, and checks every document of a watcher against its schema."""
+"""Import path of service_lines and watch_helpers, and a check of every watcher's document against its schema."""
 
 from __future__ import annotations
 
