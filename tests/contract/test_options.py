@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-TOKEN = "wJ4t-Kq92-token-of-the-run"  # noqa: S105 (of nobody)
+TOKEN = "wJ4t-Kq92-token-of-the-run"  # noqa: S105 (not a real one)
 PASSWORD = "s3cret-Qx71"  # noqa: S105 (the same)
 
 

@@ -196,9 +196,9 @@ class Soak:
         self.shell(speaker, f"for process in {processes}; do kill -KILL $process; done; true")
         self.await_next(speaker)
         speaker.killed.append((gone, time.time()))
-        self.note_end(speaker, dead)
+        self.record_last_lines(speaker, dead)
 
-    def note_end(self, speaker: Speaker, restarts: int) -> None:
+    def record_last_lines(self, speaker: Speaker, restarts: int) -> None:
         """Read a container's lines from the node."""
         speaker.files += self.files(speaker, restarts)
 
@@ -229,14 +229,14 @@ class Soak:
             shown = self.world.kubectl("-n", NAMESPACE, "exec", speaker.name, "--", "sh", "-c", STOP)
             life, number = map(int, shown.split("."))
             self.await_last(speaker, (life, number))
-            self.note_end(speaker, speaker.restarts)
+            self.record_last_lines(speaker, speaker.restarts)
 
     def await_last(self, speaker: Speaker, last: Line) -> None:
         """Wait until the runtime has written the last line of a speaker."""
         wait_until(f"{last} of {speaker.name}", lambda: last in itertools.chain(*self.files(speaker, speaker.restarts)))
 
 
-class Witness(CountingApi):
+class RecordingApi(CountingApi):
     """API client that keeps the log data it receives. sent: streams of each pod."""
 
     def __init__(self, *configuration: Any) -> None:
@@ -268,8 +268,8 @@ class Watching:
         self.heard: dict[str, list[tuple[Line, float]]] = defaultdict(list)
         self.report = LogWatchReport()
         self.folder = folder
-        self.witness = Witness({"kubeconfig": world.kubeconfig}, 40)
-        transport = self._transport = KubernetesTransport(self.witness, "c1", [NAMESPACE])
+        self.recording_api = RecordingApi({"kubeconfig": world.kubeconfig}, 40)
+        transport = self._transport = KubernetesTransport(self.recording_api, "c1", [NAMESPACE])
         selection, deadline = select("", ["region"]), Deadline(SECONDS + patience(900))
         options = LogWatchOptions(600, SECONDS + patience(900), "duration")
         found = discover(transport, selection, deadline)
@@ -284,7 +284,7 @@ class Watching:
         (line,) = lines_of(hit.message)
         self.heard[instance.name].append((line, hit.moment))
 
-    def hears(self, speaker: Speaker, since: float) -> bool:
+    def has_hit_since(self, speaker: Speaker, since: float) -> bool:
         """Return whether the watch has found a line that this speaker wrote after `since` (seconds since 1970)."""
         heard = self.heard[speaker.name]
         return bool(heard) and heard[-1][1] > since
@@ -330,7 +330,7 @@ def test_finds_every_line_once_despite_rotations_restarts_and_outages(soak, worl
     while (elapsed := time.monotonic() - begun) < SECONDS or left or killed < planned:
         if left and elapsed >= left[0]:
             left.pop(0)
-            cuts.append(soak.cut(watching.witness))
+            cuts.append(soak.cut(watching.recording_api))
         elif killed < planned and elapsed >= killed * SECONDS / planned:
             soak.kill(soak.speakers[killed % len(soak.speakers)])
             killed += 1
@@ -341,7 +341,7 @@ def test_finds_every_line_once_despite_rotations_restarts_and_outages(soak, worl
     # The speakers write until the watch has ended. After the very last line a file may be rotated, and the next one,
     # which is empty, does not show the missing lines.
     calm = time.time()
-    wait_until("newer lines", lambda: all(watching.hears(speaker, calm) for speaker in soak.speakers), 120)
+    wait_until("newer lines", lambda: all(watching.has_hit_since(speaker, calm) for speaker in soak.speakers), 120)
     watching.end()
     soak.end()
     documents = watching.documents()
@@ -385,7 +385,7 @@ def check(speaker: Speaker, watching: Watching, document: dict[str, Any], cuts: 
             gone - BEFORE_SECONDS <= since and until <= back + BACK_SECONDS for gone, back in [*cuts, *speaker.killed]
         ), f"{speaker.name}: a gap without a reason: {document['gaps']}"
     said = {line for line in speaker.lines if line <= lines[-1]}
-    missing, sent = said - set(lines), watching.witness.lines(speaker.name)
+    missing, sent = said - set(lines), watching.recording_api.lines(speaker.name)
     for line in sorted(missing):
         moment = speaker.written[line]
         # A document has whole seconds.
