@@ -27,7 +27,6 @@ from .source_text import SourceText, TextBuilder
 
 _MOST_SHAPES = 16
 _MOST_FAILURES = 100  # after these no more prefixes are inferred
-
 _LONGEST = 512  # bytes of a prefix
 _FAR = 5 * _LONGEST  # bytes in which the anchor must end: it may be long itself
 _LINES = 400  # lines after an anchor that are searched for the line that must follow it
@@ -87,10 +86,7 @@ class Shape(NamedTuple):
     has_tag: bool = False
 
     def strip(self, line: bytes) -> tuple[tuple[bytes, ...], bytes, bytes] | None:
-        """Return the writer, the tag of a partial line (b"" for none), and the line itself with its newline.
-
-        Return None if the line has no such prefix.
-        """
+        """Return the writer, the tag of a partial line or b"", and the line; None if it has no such prefix."""
         match = self.pattern.match(line)
         if match is None:
             return None
@@ -146,10 +142,7 @@ def infer(data: bytes, start: int, stop: int) -> PrefixFinding | None:
 
 
 def _shorter_shapes(prefix: bytes, suffix: bytes) -> Iterator[Shape]:
-    """Yield shapes of the beginnings of a prefix, the longest first.
-
-    A dump may begin within a message after the prefix.
-    """
+    """Yield shapes of the beginnings of a prefix, the longest first: a dump may begin within a message after it."""
     starts = [token.start() for token in _TOKEN.finditer(prefix)][1:]
     blanks = len(prefix) - len(prefix.rstrip(b" \t"))
     if blanks > 1:
