@@ -41,8 +41,8 @@ def test_is_one_short_printable_line():
 
 
 def test_keeps_the_match_and_the_end():
-    text = redacted_line(f"exec sql {STATEMENT} LIMIT 1: Error 1040: Too many connections: give up {STATEMENT} at last",
-                 240, ["Too many connections"])  # fmt: skip
+    line = f"exec sql {STATEMENT} LIMIT 1: Error 1040: Too many connections: give up {STATEMENT} at last"
+    text = redacted_line(line, 240, ["Too many connections"])
     assert len(text) <= 240
     assert text.startswith("exec sql INSERT")
     assert "Error 1040: Too many connections: give up" in text

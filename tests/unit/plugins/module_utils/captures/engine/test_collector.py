@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from ansible_collections.cloudpods.diagnostics.plugins.module_utils.captures.engine.collector import (
     Batch,
@@ -54,5 +56,8 @@ def test_rows_stay_as_they_are_and_no_instance_is_listed_again():
 @pytest.mark.parametrize("lacks", ["plan", "collect"])
 def test_a_collector_has_to_plan_and_to_collect(lacks):
     methods = {name: getattr(Smallest, name) for name in ("plan", "collect") if name != lacks}
+    incomplete = type("Incomplete", (Collector,), methods)
+    assert incomplete.__abstractmethods__ == {lacks}
+    make: Callable[[], Collector] = incomplete
     with pytest.raises(TypeError, match=lacks):
-        type("Incomplete", (Collector,), methods)()
+        make()

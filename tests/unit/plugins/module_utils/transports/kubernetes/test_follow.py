@@ -40,18 +40,19 @@ def kubelet() -> Kubelet:
 
 
 class ThreadedFollower:
-    """A follower on a thread. instance: as the cluster shows it; None if it is gone, an exception if lookups fail."""
+    """Follower on a thread. instance: as the cluster shows it, None if gone. lookup_fails: what lookups raise."""
 
     def __init__(self, kubelet: Kubelet, seconds: float = 60) -> None:
-        self.instance: Instance | Exception | None = POD
+        self.instance: Instance | None = POD
+        self.lookup_fails: Exception | None = None
         self.events: list = []
         self.follower = PodLogFollower(kubelet, POD, 60, self._look, Deadline(seconds), QUICK)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _look(self, _deadline: Deadline) -> Instance | None:
-        if isinstance(self.instance, Exception):
-            raise self.instance
+        if self.lookup_fails is not None:
+            raise self.lookup_fails
         return self.instance
 
     def _run(self) -> None:
@@ -181,7 +182,7 @@ def test_failed_lookup_does_not_end_it(kubelet, follow, error):
     kubelet.say("first")
     followed = follow()
     followed.until("first")
-    followed.instance = error
+    followed.lookup_fails = error
     kubelet.cut()
     kubelet.say("second")
     followed.until("second")
