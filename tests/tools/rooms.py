@@ -75,7 +75,7 @@ ROOMS: dict[str, Room] = {
     "json_values.py": Room(ours=("sanitize",)),
     # It looks for libraries, and imports none.
     "libraries.py": Room(system=frozenset(("importlib", "os"))),
-    # What users may set is what the modules take, from the same tables. On the controller only.
+    # Variables and module options come from the same tables. On the controller only.
     "preflight/*": Room(
         ours=("preflight.*", "arguments", "bounds", "capture_options",
               "catalog", "pprof", *TEXT, "transports.base", "watch.patterns"),

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Ledger rows of an interrupted run. Pure.
 
-What had not ended counts neither as complete nor as a failure of its target.
+A capture that had not ended is neither complete nor a failure of its target.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class InstanceStatus:
 
     @property
     def answers(self) -> bool:
-        """Whether it answered an endpoint, and /ping in the newest sample."""
+        """True if it answered an endpoint, and /ping in the newest sample."""
         hangs = any(entry["endpoint"] == "ping" and entry["newest"] for entry in self.document["missing"])
         return any(self.times_read.values()) and not hangs
 

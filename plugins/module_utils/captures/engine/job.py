@@ -25,7 +25,7 @@ class Job:
     The engine sets store and deadline (that of the run) before the job starts.
     """
 
-    # Whether rows are written one by one; otherwise all of them when the job is closed.
+    # True: write each row at once. False: write all rows when the job is closed.
     writes_at_once = True
     store: Store
     deadline: Deadline

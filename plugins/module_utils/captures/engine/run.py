@@ -95,7 +95,7 @@ class Engine:
         errors: list[BaseException] = []
         for batch in collector.batches(jobs, self._deadline):
             if threads and self._deadline.expired:
-                # What is left brings rows only, one batch after the other.
+                # The remaining batches only record rows, so they need not overlap.
                 threads[-1].join()
             arguments = (collector, batch, errors)
             threads.append(threading.Thread(target=self._run_batch, args=arguments, name="batch", daemon=True))

@@ -10,7 +10,7 @@ from typing import Callable, NamedTuple, Optional, Tuple
 from . import blocks
 from .blocks import Block, FrameRow
 
-# What a state expects next.
+# States, named after the token that comes next.
 (
     HEADER,
     HEADER_END,
@@ -53,7 +53,7 @@ class ParseState(NamedTuple):
     block: Block | None = None  # set for a new block
     labels: bytes | None = None
     pc: int = 0
-    index: int | None = None  # type: ignore[assignment]
+    index: int | None = None  # type: ignore[assignment]  # a tuple has a method of this name
     function: bytes | None = None
     pads: tuple[int, int] = (0, 0)
     file: bytes = b""

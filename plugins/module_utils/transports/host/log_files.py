@@ -35,9 +35,9 @@ class LogFiles(abc.ABC):
     """The sequence of files of one log, through rotation."""
 
     linger = 0.0
-    # Whether a container runtime wrote them and wraps each line.
+    # True if a container runtime wrote the files and wrapped each line.
     wrapped = False
-    # How often the successor of a rotated file was not found, so that lines in between were missed.
+    # Number of rotated files whose successor was not found: lines in between were missed.
     missed = 0
 
     @abc.abstractmethod

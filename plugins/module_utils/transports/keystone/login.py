@@ -164,7 +164,7 @@ class Login:
         self._settings = settings
         self._lock = threading.Lock()
         self._access: Any = None
-        # Whether our clock and Keystone's agree. Else its expiry times are ignored, since every request would log in.
+        # True if our clock and Keystone's agree. If not, expiry times are ignored: else every request would log in.
         self._has_time = False
 
     def token(self, deadline: Deadline, ended: str = "") -> str:

@@ -51,15 +51,6 @@ print(json.dumps([found[-3:], len(found), peak]))
 """
 
 
-@pytest.fixture
-def send(tmp_path):
-    def send(data: bytes) -> str:
-        (tmp_path / "sent").write_bytes(data)
-        return str(tmp_path / "sent")
-
-    return send
-
-
 def read(path: str, limits: InputLimits = SMALL, size: int = MIB) -> list[tuple[str, int, str]]:
     found = []
     for one in open_inputs([path], limits=limits):
