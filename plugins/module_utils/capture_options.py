@@ -161,14 +161,16 @@ class FollowLimits:
     """Limits of following logs, in seconds. Users do not set them; tests do.
 
     listing: between two lists of instances. shortest_listing: at least between two lists, however many followers ask
-    for one: when an API server comes back, hundreds ask at once. reporting: between two reports of progress. retrying:
-    how long to try again if nothing could be listed at the start. look_back: how long an early end waits for logs to
-    catch up. grace: how long to wait for threads at the end. ping, pings: for one request to /ping, and for all of
-    them. asking: between two verdicts on one pool during a cool-down. streams: logs that are followed at once.
+    for one: when an API server comes back, hundreds ask at once. recent: how old the readiness in a list may be at the
+    end of a watch. reporting: between two reports of progress. retrying: how long to try again if nothing could be
+    listed at the start. look_back: how long an early end waits for logs to catch up. grace: how long to wait for
+    threads at the end. ping, pings: for one request to /ping, and for all of them. asking: between two verdicts on one
+    pool during a cool-down. streams: logs that are followed at once.
     """
 
     listing: float = 10.0
     shortest_listing: float = 1.0
+    recent: float = 30.0
     reporting: float = 1.0
     retrying: float = 5.0
     look_back: float = 10.0

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from ...capture_options import FollowLimits
 from ...catalog import Selection
@@ -17,7 +18,10 @@ from ..engine.discovery import discover
 
 
 class InstanceCache:
-    """The newest list. refresh() makes one; get() waits for one that begins after the call. For several threads."""
+    """The newest list, and what older ones saw where it could not look. For several threads.
+
+    refresh() makes a list; get() waits for one that begins after the call.
+    """
 
     def __init__(self, transport: Transport, selection: Selection, found: Discovery, limits: FollowLimits) -> None:
         self._transport = transport
@@ -25,15 +29,24 @@ class InstanceCache:
         self._limits = limits
         self._condition = threading.Condition()
         self._found = found
+        # When each instance was seen last, in seconds of time.monotonic().
+        self._seen: dict[InstanceKey, tuple[float, Instance]] = {}
+        self._note(found)
         self._begun = self._ended = 0
         self._wanted = 0
         self.closed = False
 
     @property
     def instances(self) -> list[Instance]:
-        """Return the instances of the newest list."""
+        """Return the instances of the newest list, and those seen earlier if it is not complete."""
         with self._condition:
-            return list(self._found.instances)
+            return [instance for _moment, instance in self._seen.values()]
+
+    def seen_within(self, seconds: float) -> dict[InstanceKey, Instance]:
+        """Return those of `instances` that a list showed in these last seconds."""
+        begin = time.monotonic() - seconds
+        with self._condition:
+            return {key: instance for key, (moment, instance) in self._seen.items() if moment >= begin}
 
     @property
     def problems(self) -> list[tuple[str, Verdict]]:
@@ -61,7 +74,7 @@ class InstanceCache:
         return instance
 
     def refresh(self, deadline: Deadline) -> list[Instance]:
-        """Wait for the interval, or until a thread asks, and list; return the instances, or the old ones on failure."""
+        """Wait for the interval, or until a thread asks, and list; return the instances of this list."""
         limits = self._limits
         with self._condition:
             shortest = min(limits.shortest_listing, deadline.remaining())
@@ -79,9 +92,16 @@ class InstanceCache:
             return []
         with self._condition:
             self._found = found
+            self._note(found)
             self._ended = self._begun
             self._condition.notify_all()
         return found.instances
+
+    def _note(self, found: Discovery) -> None:
+        """Note when instances were seen. Only a complete list tells that one is gone."""
+        if not found.problems:
+            self._seen.clear()
+        self._seen.update({instance.key: (time.monotonic(), instance) for instance in found.instances})
 
     def close(self) -> None:
         """Let all waiting threads go; nothing is listed from now on."""

@@ -232,7 +232,8 @@ class LogWatch:
 
     def _liveness(self, now: float) -> list[tuple[WatchedLog, Liveness]]:
         """Return all watched logs with their signs of life. /ping is requested where its answer matters."""
-        newest = {instance.key: instance for instance in self._cache.instances}
+        # The last list is often cut short by the end of the watch.
+        newest = self._cache.seen_within(self._limits.recent)
         known: list[tuple[WatchedLog, Instance, Liveness]] = []
         for watched in sorted(self._watched.values(), key=lambda each: each.instance.key):
             with watched.lock:

@@ -76,7 +76,7 @@ class WatchedLog:
     def liveness(self, newest: Instance | None) -> Liveness:
         """Return the signs of life that need no request.
 
-        newest: the instance in the newest list; None if it is not there, and then its readiness is unknown.
+        newest: the instance in a recent list; None if it is not there, and then its readiness is unknown.
         """
         known = liveness_of(newest or self.instance, self._since, self.heard)
         if newest is None:

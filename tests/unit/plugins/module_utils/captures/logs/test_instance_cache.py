@@ -61,6 +61,26 @@ def test_failed_list_is_no_proof_that_an_instance_is_gone(cloud):
     assert errors == [Reason.FORBIDDEN]
 
 
+def test_failed_list_keeps_the_instances_of_the_one_before(cloud):
+    key = cloud.add("region").instance.key
+    cache, deadline = cache_of(cloud), Deadline(patience())
+    ask(cache, deadline)
+    cloud.services.clear()
+    cloud.problems = [("onecloud", verdict(Reason.UNREACHABLE))]
+    assert ask(cache, deadline) == []
+    assert [instance.key for instance in cache.instances] == list(cache.seen_within(patience())) == [key]
+    assert not cache.seen_within(0)
+    cloud.problems = []
+    ask(cache, deadline)
+    assert not cache.instances
+
+
+def ask(cache: InstanceCache, deadline: Deadline) -> list:
+    """Refresh at once, as if a follower asked."""
+    cache._wanted = cache._begun + 1
+    return cache.refresh(deadline)
+
+
 def test_closing_lets_waiting_callers_go(cloud):
     cache, deadline = cache_of(cloud), Deadline(patience())
     cache.close()

@@ -37,13 +37,15 @@ def refused(reason: Reason):
 class Watched:
     """A watch of one service whose log was opened ten minutes ago."""
 
-    def __init__(self, tmp_path, component: str = "region", ago: float = 390.0, **fields) -> None:
+    def __init__(
+        self, tmp_path, component: str = "region", ago: float = 390.0, limits: FollowLimits = LIMITS, **fields
+    ) -> None:
         self.cloud = Cloud()
         self.name = self.cloud.add(component, **fields).instance.name
         self.folder = tmp_path / "c1" / component / self.name
         deadline, selection = Deadline(patience()), select("", [component])
         found = discover(self.cloud, selection, deadline)
-        options = LogWatchOptions(duration=patience(), until="duration", limits=LIMITS)
+        options = LogWatchOptions(duration=patience(), until="duration", limits=limits)
         self.watch = LogWatch(self.cloud, found, selection, Store(str(tmp_path)), options, deadline)
         self.reports: list = []
         self.thread = threading.Thread(target=lambda: self.reports.append(self.watch.run()))
@@ -114,6 +116,16 @@ def test_takes_readiness_from_the_newest_list(tmp_path):
     service.instance = replace(service.instance, ready=False)
     wait_until("a list", lambda: any(not one.ready for one in watched.watch._cache.instances))
     assert watched.judged()[:2] == ("unknown", "not_ready")
+
+
+@pytest.mark.parametrize(("recent", "rule"), [(patience(), "not_ready"), (0.0, "no_sign_of_life")])
+def test_failed_last_list_leaves_readiness_known_for_a_while(tmp_path, recent, rule):
+    """The end of a watch cuts the list that is then being made."""
+    watched = Watched(tmp_path, limits=replace(LIMITS, recent=recent), ready=False)
+    watched.cloud.problems = [("onecloud", verdict(Reason.UNREACHABLE))]
+    watched.cloud.services.clear()
+    wait_until("a list that fails", lambda: watched.watch._cache.problems)
+    assert watched.judged()[:2] == ("unknown", rule)
 
 
 def test_pings_only_where_the_answer_matters(tmp_path):
