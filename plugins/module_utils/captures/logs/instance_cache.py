@@ -99,9 +99,10 @@ class InstanceCache:
 
     def _note(self, found: Discovery) -> None:
         """Note when instances were seen. Only a complete list tells that one is gone."""
+        moment = time.monotonic()
         if not found.problems:
             self._seen.clear()
-        self._seen.update({instance.key: (time.monotonic(), instance) for instance in found.instances})
+        self._seen.update({instance.key: (moment, instance) for instance in found.instances})
 
     def close(self) -> None:
         """Let all waiting threads go; nothing is listed from now on."""

@@ -53,11 +53,12 @@ _NO_BLANKS = re.compile(rb"[^ \t\n]+\n")
 class FrameRow(NamedTuple):
     """One frame.
 
-    `function` includes its `+0xoffset` and is None where Go had no symbol for the address.
+    index: of its address in the block's list, None if it is not there. function: with its `+0xoffset`, None where Go
+    had no symbol for the address.
     """
 
     pc: int
-    index: int | None  # type: ignore[assignment]  # of its address in the block's list; None: not found there
+    index: int | None  # type: ignore[assignment]  # a tuple has a method of this name
     function: bytes | None
     file: bytes
     line: int
